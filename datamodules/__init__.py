@@ -1,0 +1,1 @@
+"""Raw recordings -> synchronised windows -> HDF5 shards -> batches."""

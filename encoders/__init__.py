@@ -1,0 +1,1 @@
+"""IMU and video encoders, one a file; :mod:`encoders.registry` finds them by name."""

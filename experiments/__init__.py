@@ -1,0 +1,1 @@
+"""What is run: command-line programs and the settings they take."""

@@ -1,0 +1,1 @@
+"""What is trained: Lightning modules that get tensors and know nothing of files."""

@@ -1,0 +1,1 @@
+"""Losses, one pure module a file."""
