@@ -1,0 +1,62 @@
+# Everything runs from here; `make help` lists the targets. Each target sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXPERIMENT ?= simulator
+OVERRIDES ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup shards pretrain eval-ood tensorboard test test-all lint format lock clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@echo '  EXPERIMENT=utd_mhad picks experiments/configs/utd_mhad.yaml, OVERRIDES="key=value ..." changes settings'
+
+setup: $(VENV)/.installed ## install everything into .venv (uv is fetched into it where it is missing)
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "make setup: $(PYTHON) is $$($(PYTHON) --version 2>&1), Python 3.10 or later is needed; try make PYTHON=python3.11"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { echo "make setup: no venv; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@command -v uv >/dev/null || test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	@echo "installing the locked packages into $(VENV) (several GB the first time) ..."
+	@UV=$$(command -v uv || echo $(BIN)/uv); \
+	  $$UV pip install --quiet --python $(BIN)/python --requirement requirements.lock && \
+	  $$UV pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+shards: setup ## build an experiment's shards only
+	$(BIN)/python -m experiments.build_shards $(EXPERIMENT) $(OVERRIDES)
+
+pretrain: setup ## shards, video tower, features, then contrastive pretraining
+	$(BIN)/python -m experiments.pretrain $(EXPERIMENT) $(OVERRIDES)
+
+eval-ood: setup ## evaluate the pretrained encoder out of distribution
+	$(BIN)/python -m experiments.eval_ood $(EXPERIMENT) $(OVERRIDES)
+
+tensorboard: setup ## look at all runs in a browser
+	$(BIN)/tensorboard --logdir runs
+
+test: setup ## the tests, in under 10 minutes on 2 cores
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup ## all tests, the long ones too
+	$(BIN)/python -m pytest
+
+lint: setup ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m mypy
+
+format: setup ## let ruff rewrite what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: setup ## resolve the dependencies anew
+	@UV=$$(command -v uv || echo $(BIN)/uv); \
+	  $$UV pip compile --quiet --universal --python-version 3.10 --extra dev --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
+
+clean: ## remove the environment; data/ and runs/ stay
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,233 @@
+"""Every setting, with its type, default and one line of help; ``--help`` of each command prints this list.
+
+A YAML file in ``experiments/configs`` names what differs from these defaults, the command line what differs
+from the file. Everything is a plain value, so that a checkpoint's hyper-parameters load with
+``weights_only=True``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from datamodules.windows import WindowSettings
+
+T = TypeVar("T")
+
+
+def _option(default: T, text: str) -> T:
+    """A field with its line of help; a mutable default is copied for each instance."""
+    if isinstance(default, list | dict) or hasattr(default, "__dataclass_fields__"):
+        return field(default_factory=lambda: _copy(default), metadata={"help": text})  # type: ignore[return-value]
+    return field(default=default, metadata={"help": text})
+
+
+def _copy(value: Any) -> Any:
+    if isinstance(value, list | dict):
+        return value.copy()
+    return type(value)()
+
+
+@dataclass
+class RunConfig:
+    """Name, seed and resuming of a run."""
+
+    name: str = _option("default", "last part of runs/<experiment>/<name>")
+    seed: int = _option(0, "seed of weights, order of windows and augmentations")
+    resume: str = _option("auto", "'auto' (continue last.ckpt if there), 'never', or a checkpoint's path")
+
+
+@dataclass
+class PathsConfig:
+    """Where things are written."""
+
+    runs: str = _option("runs", "checkpoints, TensorBoard logs and results")
+    data: str = _option("data", "shards and caches")
+
+
+@dataclass
+class SourceConfig:
+    """A source of recordings."""
+
+    name: str = _option("simulator", "a source of datamodules/sources")
+    params: dict[str, Any] = _option({}, "that source's own settings")
+
+
+@dataclass
+class DatasetConfig:
+    """One set of shards."""
+
+    source: SourceConfig = _option(SourceConfig(), "where the recordings come from")
+    placement: str = _option("any", "which sensor of a recording; 'any' takes its only one")
+    camera: str = _option("", "which camera of a recording; empty builds shards without video")
+    subjects: list[str] = _option([], "only these subjects; empty takes all")
+
+
+@dataclass
+class BuildConfig:
+    """How shards are built."""
+
+    workers: int = _option(0, "processes; 0 takes one a core")
+    recordings_per_shard: int = _option(32, "recordings a shard; a shard is the unit of resuming")
+    on_bad: str = _option("exclude", "a recording that can't be used: 'exclude' and list it, or 'raise'")
+
+
+@dataclass
+class AugmentConfig:
+    """Augmentations of IMU windows in training; 0 switches one off."""
+
+    rotation_deg: float = _option(0.0, "a random 3-D rotation of acceleration and angular rate together, at most")
+    noise: float = _option(0.0, "white noise, standard deviation in normalised units")
+    scale: float = _option(0.0, "a random gain per window and sensor, 1 +- this")
+    shift_s: float = _option(0.0, "IMU, its masks and the frames' times moved together, at most, seconds")
+    time_warp: float = _option(0.0, "speed changed by 1 +- this, angular rate with it")
+
+
+@dataclass
+class PretrainingConfig:
+    """What is pretrained on."""
+
+    dataset: str = _option("pretraining", "a key of 'datasets'")
+    batch_size: int = _option(64, "global batch: windows over all devices together")
+    validation_share: float = _option(0.1, "share of the recordings held out for the label-free validation")
+    normalisation: str = _option("physical", "'physical' (acceleration / g, rate / pi), 'window' (z-score), 'none'")
+    same_recording_gap_s: float = _option(0.0, "closer windows of one recording are no negatives; 0 keeps all")
+    augment: AugmentConfig = _option(AugmentConfig(), "augmentations of the IMU windows")
+
+
+@dataclass
+class ImuEncoderConfig:
+    """The encoder that is learnt."""
+
+    name: str = _option("cnn_transformer", "an encoder of encoders/imu_*.py")
+    params: dict[str, Any] = _option({}, "that encoder's own settings")
+
+
+@dataclass
+class VideoEncoderConfig:
+    """The video tower, frozen."""
+
+    name: str = _option("vit", "an encoder of encoders/video_*.py")
+    weights: str = _option(
+        "self_supervised", "'self_supervised' (train it first, on the clips), 'pretrained', 'random', or a path"
+    )
+    params: dict[str, Any] = _option({}, "that encoder's own settings")
+
+
+@dataclass
+class VideoPretrainingConfig:
+    """How the video tower is trained where no weights are to be had: masked patches of unlabelled frames."""
+
+    minutes: float = _option(4.0, "it stops after this time at the latest")
+    steps: int = _option(1500, "optimiser steps")
+    batch_size: int = _option(64, "frames a step")
+    lr: float = _option(1e-3, "peak learning rate")
+    params: dict[str, Any] = _option({}, "settings of lightning_modules.masked_video")
+
+
+@dataclass
+class VideoHeadConfig:
+    """The trained head over frozen frame features."""
+
+    name: str = _option("temporal", "a head of encoders/video_head.py")
+    params: dict[str, Any] = _option({}, "that head's own settings")
+
+
+@dataclass
+class LossConfig:
+    """What is minimised."""
+
+    contrastive: str = _option("sigmoid", "'sigmoid' (SigLIP) or 'softmax' (InfoNCE), over the global batch")
+    alignment_weight: float = _option(0.5, "weight of the temporal alignment loss; 0 switches it off")
+    alignment_width_s: float = _option(0.25, "standard deviation of its Gaussian target, seconds")
+    alignment_temperature: float = _option(0.1, "its temperature at the start; it is learnt")
+    alignment_dim: int = _option(128, "width of the space in which tokens and frames are compared")
+
+
+@dataclass
+class OptimConfig:
+    """AdamW with warm-up and cosine."""
+
+    lr: float = _option(1e-3, "peak learning rate")
+    min_lr: float = _option(1e-7, "learning rate at the end")
+    weight_decay: float = _option(0.05, "decoupled; not on biases, norms and temperatures")
+    warmup_share: float = _option(0.1, "share of all steps in which the rate rises")
+    gradient_clip: float = _option(1.0, "largest gradient norm; 0 switches clipping off")
+
+
+@dataclass
+class TrainerConfig:
+    """What Lightning's Trainer gets."""
+
+    max_epochs: int = _option(40, "epochs")
+    accelerator: str = _option("auto", "'auto', 'cpu', 'gpu'")
+    devices: int = _option(1, "devices (processes) a node; more than one trains with DDP")
+    num_nodes: int = _option(1, "nodes")
+    precision: str = _option("auto", "'auto' is bf16 where the hardware has it, else 32-bit")
+    validate_every: int = _option(5, "epochs between validations")
+    log_every: int = _option(10, "steps between log entries")
+    threads: int = _option(0, "CPU threads a process; 0 shares the cores between the processes")
+    checkpoint_every_steps: int = _option(0, "also write last.ckpt every so many steps; 0: each epoch")
+
+
+@dataclass
+class TargetConfig:
+    """One out-of-distribution data set to evaluate on."""
+
+    name: str = _option("", "how tables call it")
+    dataset: str = _option("", "a key of 'datasets'")
+
+
+@dataclass
+class EvaluationConfig:
+    """The protocol; see docs/evaluation.md."""
+
+    targets: list[TargetConfig] = _option([], "data sets; their subjects must not be in pretraining")
+    methods: list[str] = _option(
+        [
+            "majority",
+            "zero_shot",
+            "handcrafted_rf",
+            "random_frozen",
+            "supervised",
+            "linear_probe",
+            "finetune",
+        ],
+        "what is compared",
+    )
+    shots: list[int] = _option([1, 5, 10, 20], "labelled windows per class")
+    draws: int = _option(10, "few-shot draws a fold")
+    draws_trained: int = _option(3, "draws a fold for the methods that train an encoder per cell")
+    folds: int = _option(2, "groups of subjects; each is tested once, labels are drawn from the others")
+    activities: list[str] = _option([], "only these; empty takes all that the support and test subjects share")
+    probe_c: float = _option(1.0, "inverse regularisation of the logistic probe")
+    finetune_epochs: int = _option(25, "epochs of fine-tuning")
+    finetune_encoder_lr: float = _option(1e-4, "learning rate of the encoder")
+    finetune_head_lr: float = _option(1e-3, "learning rate of the classifier")
+    supervised_epochs: int = _option(40, "epochs of training from scratch")
+    bootstrap: int = _option(10_000, "resamples over subjects for the 95 % intervals")
+    allow_seen_subjects: bool = _option(False, "evaluate on pretraining subjects too; every table says so")
+
+
+@dataclass
+class Config:
+    """All settings of an experiment."""
+
+    experiment: str = _option("simulator", "name of the experiment; the configuration file's by default")
+    checkpoint: str = _option("", "eval_ood: the checkpoint; empty takes this run's last.ckpt")
+    run: RunConfig = _option(RunConfig(), "name, seed and resuming")
+    paths: PathsConfig = _option(PathsConfig(), "where things are written")
+    datasets: dict[str, DatasetConfig] = _option({}, "named sets of shards")
+    window: WindowSettings = _option(WindowSettings(), "how windows are cut")
+    build: BuildConfig = _option(BuildConfig(), "how shards are built")
+    pretraining: PretrainingConfig = _option(PretrainingConfig(), "what is pretrained on")
+    imu_encoder: ImuEncoderConfig = _option(ImuEncoderConfig(), "the encoder that is learnt")
+    video_encoder: VideoEncoderConfig = _option(VideoEncoderConfig(), "the video tower, frozen")
+    video_pretraining: VideoPretrainingConfig = _option(
+        VideoPretrainingConfig(), "how the video tower gets weights where there are none"
+    )
+    video_head: VideoHeadConfig = _option(VideoHeadConfig(), "the trained head over frozen frame features")
+    loss: LossConfig = _option(LossConfig(), "what is minimised")
+    optim: OptimConfig = _option(OptimConfig(), "AdamW with warm-up and cosine")
+    trainer: TrainerConfig = _option(TrainerConfig(), "what Lightning's Trainer gets")
+    evaluation: EvaluationConfig = _option(EvaluationConfig(), "the out-of-distribution protocol")
