@@ -86,3 +86,20 @@ class VideoEncoder(nn.Module, ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """Hex digest of architecture, weights and preprocessing; the feature cache is keyed by it."""
+
+
+class VideoHead(nn.Module, ABC):
+    """Turns cached frame features into what the loss sees; sets ``token_width`` (D) and ``pooled_width`` (P)."""
+
+    token_width: int
+    pooled_width: int
+
+    @abstractmethod
+    def forward(self, frame_features: Tensor, frame_times: Tensor, frame_mask: Tensor) -> VideoFeatures:
+        """Encode a batch.
+
+        Args:
+            frame_features: (B, F, D') a video encoder's frame tokens.
+            frame_times: (B, F) seconds since the window's start; anything where the mask is False.
+            frame_mask: (B, F) bool, False where there is no frame.
+        """

@@ -1,0 +1,84 @@
+"""Means, maxima and normalisation that see valid positions only.
+
+Shape legend: B batch, L positions, C channels, T time steps, D width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the valid positions.
+
+    Args:
+        x: (B, L, D).
+        mask: (B, L) bool.
+
+    Returns:
+        (B, D); zero for a row without a valid position.
+    """
+    weight = mask.unsqueeze(-1).to(x.dtype)
+    return torch.where(mask.unsqueeze(-1), x, 0).sum(1) / weight.sum(1).clamp(min=1)
+
+
+def masked_max(x: Tensor, mask: Tensor) -> Tensor:
+    """Maximum over the valid positions; shapes as in ``masked_mean``, zero for a row without one."""
+    largest = x.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)
+    return torch.where(mask.any(1, keepdim=True), largest, 0)
+
+
+def mean_and_max(x: Tensor, mask: Tensor) -> Tensor:
+    """``masked_mean`` and ``masked_max`` side by side, (B, 2 D)."""
+    return torch.cat([masked_mean(x, mask), masked_max(x, mask)], dim=-1)
+
+
+def attention_mask(mask: Tensor) -> Tensor:
+    """Which positions may be attended to.
+
+    A row without any valid position is let through whole: softmax over nothing is NaN, and what comes out of
+    such a row is masked later anyway.
+
+    Args:
+        mask: (B, L) bool.
+
+    Returns:
+        (B, 1, 1, L) bool for ``scaled_dot_product_attention``.
+    """
+    return (mask | ~mask.any(1, keepdim=True))[:, None, None, :]
+
+
+class MaskedGroupNorm(nn.Module):
+    """Group normalisation whose statistics leave invalid time steps out (Wu and He 2018, with a mask).
+
+    With it, padding a window changes nothing; ``nn.GroupNorm`` would count the padding's zeros.
+    """
+
+    def __init__(self, groups: int, channels: int, eps: float = 1e-5) -> None:
+        super().__init__()
+        if channels % groups:
+            raise ValueError(f"{channels} channels can't be split into {groups} groups")
+        self.groups = groups
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """Normalise ``x`` (B, C, T) with statistics of the steps where ``mask`` (B, T) is True."""
+        B, C, T = x.shape
+        grouped = x.float().reshape(B, self.groups, C // self.groups, T)
+        valid = mask[:, None, None, :].to(grouped.dtype)
+        count = (valid.sum((2, 3), keepdim=True) * (C // self.groups)).clamp(min=1)
+        mean = (grouped * valid).sum((2, 3), keepdim=True) / count
+        variance = ((grouped - mean).square() * valid).sum((2, 3), keepdim=True) / count
+        normal = ((grouped - mean) * torch.rsqrt(variance + self.eps)).reshape(B, C, T)
+        return (normal * self.weight[:, None] + self.bias[:, None]).to(x.dtype)
+
+
+class StepLayerNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of each time step of (B, C, T); no step sees another."""
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Normalise ``x`` (B, C, T); ``mask`` is taken for the sake of one signature."""
+        return super().forward(x.transpose(1, 2)).transpose(1, 2)

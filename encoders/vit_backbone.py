@@ -1,0 +1,196 @@
+"""A timm vision transformer, its settings, and its weights on disk.
+
+Both ``video_vit``, which runs one over frames, and ``lightning_modules.masked_video``, which trains one, make it
+here, so that what one saves the other loads.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from timm.layers import resample_abs_pos_embed
+from torch import Tensor, nn
+
+FORMAT = "imu-video-har vit 1"
+
+
+class WeightsError(RuntimeError):
+    """Weights that can't be had or don't fit; the message says what to do."""
+
+
+@dataclass
+class BackboneParams:
+    """What makes a backbone, weights aside.
+
+    Attributes:
+        model: timm's name of the architecture, e.g. ``vit_tiny_patch16_224``.
+        kwargs: overrides for timm, e.g. ``{embed_dim: 128, depth: 4, num_heads: 4, patch_size: 16}``.
+        frame_size: height and width of the frames, pixels.
+        mean: what is subtracted from each colour of a frame in 0 ... 1; empty takes the model's own.
+        std: what it is then divided by; empty takes the model's own.
+    """
+
+    model: str = "vit_tiny_patch16_224"
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    frame_size: int = 112
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+
+
+def create_backbone(params: BackboneParams, pretrained: bool = False) -> nn.Module:
+    """Make the timm model of ``params``, without a classifier.
+
+    Raises:
+        ValueError: timm doesn't know the name or an override, or the model is no vision transformer.
+        WeightsError: ``pretrained`` and timm's weights can't be had.
+    """
+    if not timm.is_model(params.model):
+        close = difflib.get_close_matches(params.model, timm.list_models("*vit*"), n=5)
+        hint = f"; similar: {', '.join(close)}" if close else "; timm.list_models('*vit*') lists them"
+        raise ValueError(f"timm {timm.__version__} has no model '{params.model}'{hint}")
+    if pretrained and not timm.is_model_pretrained(params.model):
+        raise WeightsError(f"timm has no pretrained weights for '{params.model}'; {_WHAT_TO_DO}")
+    settings = {"img_size": params.frame_size, **params.kwargs, "num_classes": 0}
+    try:
+        backbone: nn.Module = timm.create_model(params.model, pretrained=pretrained, **settings)
+    except TypeError as error:
+        raise ValueError(f"timm model '{params.model}' can't be made with {settings}: {error}") from error
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise WeightsError(
+            f"timm's pretrained weights for '{params.model}' could not be loaded "
+            f"({type(error).__name__}: {str(error).splitlines()[0]}). {_WHAT_TO_DO}"
+        ) from error
+    if not hasattr(backbone, "patch_embed") or not hasattr(backbone, "num_prefix_tokens"):
+        raise ValueError(f"timm model '{params.model}' is no vision transformer: it has no patch tokens")
+    return backbone
+
+
+_WHAT_TO_DO = (
+    "Offline, either fill timm's cache on a machine with a network (HF_HOME) and copy it here, or set weights to a "
+    "local .safetensors file (e.g. one that masked_video saved). weights=random must be asked for."
+)
+
+
+def normalisation(params: BackboneParams, backbone: nn.Module) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation for each colour: those of ``params``, else those the model was trained with.
+
+    Raises:
+        ValueError: not three values each, or a standard deviation that is not positive.
+    """
+    config: Any = backbone.pretrained_cfg
+    mean = [float(value) for value in (params.mean or config["mean"])]
+    std = [float(value) for value in (params.std or config["std"])]
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ValueError(f"mean and std need three values each, std above zero; found {mean} and {std}")
+    return mean, std
+
+
+def save_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) -> Path:
+    """Write a backbone's weights, and the settings that it was made with, to a safetensors file.
+
+    The file appears whole or not at all.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    mean, std = normalisation(params, backbone)
+    metadata = {
+        "format": FORMAT,
+        "model": params.model,
+        "kwargs": json.dumps(dict(params.kwargs), sort_keys=True),
+        "frame_size": str(params.frame_size),
+        "mean": json.dumps(mean),
+        "std": json.dumps(std),
+    }
+    tensors = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    save_file(tensors, unfinished, metadata=metadata)
+    with unfinished.open("rb") as file:
+        os.fsync(file.fileno())
+    unfinished.replace(path)
+    return path
+
+
+def load_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) -> None:
+    """Load a safetensors file in timm's naming into ``backbone``, every weight or none.
+
+    A classifier in the file is left out, and absolute position embeddings are resampled to the frames' size. A
+    file that ``save_weights`` wrote must have been made with the same model and normalisation.
+
+    Raises:
+        WeightsError: there is no such file, it is no safetensors file, or it doesn't fit.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise WeightsError(f"there is no weights file {path}. {_WHAT_TO_DO}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise WeightsError(f"{path} is no readable safetensors file: {error}") from error
+    if metadata.get("format") == FORMAT:
+        _check_settings(path, metadata, backbone, params)
+    wanted = backbone.state_dict()
+    tensors = {name: value for name, value in tensors.items() if name in wanted or not _is_classifier(name)}
+    old, new = tensors.get("pos_embed"), wanted.get("pos_embed")
+    if old is not None and new is not None and old.shape != new.shape and old.shape[-1] == new.shape[-1]:
+        tensors["pos_embed"] = _resampled(old, new, backbone)
+    missing = sorted(wanted.keys() - tensors.keys())
+    unexpected = sorted(tensors.keys() - wanted.keys())
+    misshapen = [
+        f"{name} is {tuple(tensors[name].shape)} in the file and {tuple(wanted[name].shape)} in the model"
+        for name in sorted(wanted.keys() & tensors.keys())
+        if tensors[name].shape != wanted[name].shape
+    ]
+    if missing or unexpected or misshapen:
+        raise WeightsError(
+            f"{path} doesn't fit the timm model '{params.model}' with {dict(params.kwargs)}: "
+            f"missing {missing[:4]}{'...' if len(missing) > 4 else ''}, "
+            f"unexpected {unexpected[:4]}{'...' if len(unexpected) > 4 else ''}, shapes: {misshapen[:4]}"
+        )
+    backbone.load_state_dict(tensors)
+
+
+def _is_classifier(name: str) -> bool:
+    return name.split(".")[0] in ("head", "head_dist", "fc")
+
+
+def _resampled(old: Tensor, new: Tensor, backbone: nn.Module) -> Tensor:
+    prefix = 0 if getattr(backbone, "no_embed_class", False) else int(backbone.num_prefix_tokens)  # type: ignore[arg-type]
+    grid: Any = backbone.patch_embed.grid_size  # type: ignore[union-attr]
+    side = round((old.shape[1] - prefix) ** 0.5)
+    if side * side + prefix != old.shape[1]:
+        return old  # not a square grid: the shapes' error tells
+    resampled: Tensor = resample_abs_pos_embed(old, list(grid), [side, side], prefix)
+    return resampled
+
+
+def _check_settings(
+    path: Path, metadata: dict[str, str], backbone: nn.Module, params: BackboneParams
+) -> None:
+    mean, std = normalisation(params, backbone)
+    found = {
+        "model": metadata["model"],
+        "mean": json.loads(metadata["mean"]),
+        "std": json.loads(metadata["std"]),
+    }
+    expected = {"model": params.model, "mean": mean, "std": std}
+    for key, value in expected.items():
+        if found[key] != value:
+            raise WeightsError(f"{path} was trained with {key} {found[key]}, but the settings say {value}")
+
+
+def normalise_frames(frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """uint8 RGB (N, 3, H, W) -> float32, each colour less ``mean`` (3,) over ``std`` (3,), on the frames' device."""
+    return (frames.to(torch.float32) / 255 - mean[:, None, None]) / std[:, None, None]
