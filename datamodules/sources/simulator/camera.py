@@ -1,0 +1,79 @@
+"""What both simulated cameras share: frame times, lazy rendering, and the sensor's noise."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.recording import FloatArray, FrameArray
+from datamodules.sources.simulator.room import FloatImage, Room
+from datamodules.sources.simulator.session import Session
+
+NOISE = 2.5  # standard deviation of a pixel, in grey values
+
+
+class SimulatedCamera(ABC):
+    """A ``VideoStream`` that renders the frames that are asked for, and no others.
+
+    Args:
+        session: what happens before the camera.
+        room: where.
+        frame_rate_hz: of the camera.
+        phase_s: time of the first frame.
+        exposure: factor on all colours.
+        origin: for messages.
+    """
+
+    name = "camera"
+
+    def __init__(
+        self, session: Session, room: Room, frame_rate_hz: float, phase_s: float, exposure: float, origin: str
+    ) -> None:
+        self._session, self._room = session, room
+        self._rate, self._phase = frame_rate_hz, phase_s
+        self._exposure = exposure
+        self._origin = origin
+
+    @property
+    def camera(self) -> str:
+        """Name of the camera."""
+        return self.name
+
+    @property
+    def origin(self) -> str:
+        """Where it came from, for messages."""
+        return self._origin
+
+    def frame_times(self) -> FloatArray:
+        """Times of all frames, (N,) seconds on the recording's clock."""
+        count = int((self._session.duration_s - self._phase) * self._rate)
+        return self._phase + np.arange(count) / self._rate
+
+    def read(self, indices: NDArray[np.int64], height: int, width: int) -> Iterator[FrameArray]:
+        """Yield the frames of these ascending indices, each (height, width, 3) uint8 RGB.
+
+        Raises:
+            IndexError: an index is not that of a frame.
+        """
+        times = self.frame_times()
+        indices = np.asarray(indices, dtype=np.int64)
+        if len(indices) and (indices.min() < 0 or indices.max() >= len(times)):
+            raise IndexError(
+                f"{self._origin}: frames {indices.min()} to {indices.max()} asked for; there are {len(times)}"
+            )
+        if not len(indices):
+            return
+        grain = np.random.default_rng(7).normal(0.5, NOISE, 3 * height * width + 8192).astype(np.float32)
+        scene = self.render(times[indices], height, width)
+        for index, image in zip(indices, scene, strict=True):
+            shift = int(index) * 2654435761 % 8192  # the noise differs from frame to frame
+            image *= np.float32(255.0 * self._exposure)
+            image += grain[shift : shift + image.size].reshape(image.shape)
+            yield np.clip(image, 0.0, 255.0).astype(np.uint8)
+
+    @abstractmethod
+    def render(self, times: FloatArray, height: int, width: int) -> Iterator[FloatImage]:
+        """Yield one (height, width, 3) image, 0..1 and of its own memory, for each time."""

@@ -1,0 +1,49 @@
+"""The camera on the head: rigidly fixed to it, so that its optical flow is the head's motion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from datamodules.recording import FloatArray
+from datamodules.sources.simulator.body import solve
+from datamodules.sources.simulator.camera import SimulatedCamera
+from datamodules.sources.simulator.figure import draw_figure, figure_parts
+from datamodules.sources.simulator.rotations import rot_y
+from datamodules.sources.simulator.room import FloatImage, View
+
+FIELD_OF_VIEW = math.radians(95.0)  # across the width
+TILT = math.radians(12.0)  # downwards
+# Columns are the camera's axes (right, down, forward) in the head's frame (forward, left, up).
+AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
+
+
+def focal_length(width: int) -> float:
+    """In pixels, of an image ``width`` pixels wide."""
+    return 0.5 * width / math.tan(0.5 * FIELD_OF_VIEW)
+
+
+class HeadCamera(SimulatedCamera):
+    """Sees the hall, and the wearer's own arms, legs and lap."""
+
+    name = "head"
+
+    def views(self, times: FloatArray, height: int, width: int) -> list[View]:
+        """Where the camera is and how it looks at these times."""
+        body = self._session.person.body
+        pose = solve(body, self._session.at(times), ("head",))
+        position = pose.point("head", np.array([0.115, 0.0, 0.6 * body.head]))
+        rotation = pose.rotations["head"] @ rot_y(np.array([TILT]))[0] @ AXES
+        focal = focal_length(width)
+        return [View(p, r, height, width, focal) for p, r in zip(position, rotation, strict=True)]
+
+    def render(self, times: FloatArray, height: int, width: int) -> Iterator[FloatImage]:
+        """Yield what it sees."""
+        parts = figure_parts(self._session.person, from_head=True)
+        pose = solve(self._session.person.body, self._session.at(times))
+        for moment, view in enumerate(self.views(times, height, width)):
+            image, distance, rays = self._room.render(view)
+            draw_figure(parts, pose, moment, view, image, distance, rays)
+            yield image

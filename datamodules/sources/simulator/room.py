@@ -1,0 +1,207 @@
+"""Renders the hall: every pixel's ray against its walls and boxes, with textures.
+
+Shape legend: H height, W width of the image. Camera axes: x right, y down, z forward.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.recording import FloatArray
+from datamodules.sources.simulator.hall import (
+    CEILING,
+    HALF_WIDTH,
+    LENGTH_DOWN,
+    LENGTH_UP,
+    Hall,
+    make_hall,
+)
+from datamodules.sources.simulator.textures import LEVELS, MATERIALS, SIZE, Atlas, make_atlas
+
+FloatImage = NDArray[np.float32]
+SHELL_LOW = (-LENGTH_UP, -HALF_WIDTH, 0.0)
+SHELL_HIGH = (LENGTH_DOWN, HALF_WIDTH, CEILING)
+# Light on faces across x, y and z, so that edges show; the last is what looks up.
+FACE_LIGHT = np.array([0.78, 0.92, 1.0], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class View:
+    """A camera at one moment.
+
+    Attributes:
+        origin: (3,) world position, metres.
+        rotation: (3, 3) camera-to-world.
+        height, width: of the image, pixels.
+        focal: in pixels.
+    """
+
+    origin: FloatArray
+    rotation: FloatArray
+    height: int
+    width: int
+    focal: float
+
+    def rays(self) -> FloatImage:
+        """(3, H, W): world directions of the pixels' rays, of unit length."""
+        camera = _camera_rays(self.height, self.width, round(self.focal, 3))
+        world = self.rotation.astype(np.float32) @ camera
+        return np.ascontiguousarray(world.reshape(3, self.height, self.width))
+
+    def project(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """World points (n, 3) -> pixel positions (n, 2) as (column, row), and depths (n,) along the view."""
+        inside = (points - self.origin) @ self.rotation
+        depth = inside[:, 2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pixels = self.focal * inside[:, :2] / depth[:, None]
+        return pixels + 0.5 * np.array([self.width - 1, self.height - 1]), depth
+
+    def window(self, points: FloatArray, radius: float = 0.0) -> tuple[slice, slice] | None:
+        """Rows and columns that can show the hull of ``points`` (n, 3), grown by ``radius``; None if out of view."""
+        inside = (points - self.origin) @ self.rotation
+        near = inside[:, 2] - radius
+        if np.all(inside[:, 2] + radius < 0.0):
+            return None
+        if np.any(near < 0.02):
+            # Part of it is beside or behind the camera: its outline is not that of its projected corners.
+            return slice(0, self.height), slice(0, self.width)
+        bounds = []
+        for axis, size in ((1, self.height), (0, self.width)):
+            low = np.minimum((inside[:, axis] - radius) / near, (inside[:, axis] - radius) / (near + 2 * radius))
+            high = np.maximum((inside[:, axis] + radius) / near, (inside[:, axis] + radius) / (near + 2 * radius))
+            first = max(0, math.floor(self.focal * float(low.min()) + 0.5 * (size - 1)))
+            last = min(size, math.ceil(self.focal * float(high.max()) + 0.5 * (size - 1)) + 1)
+            if first >= last:
+                return None
+            bounds.append(slice(first, last))
+        return bounds[0], bounds[1]
+
+
+@lru_cache(maxsize=64)
+def _camera_rays(height: int, width: int, focal: float) -> FloatImage:
+    """(3, H * W) unit rays in the camera's frame."""
+    rows, columns = np.mgrid[0:height, 0:width]
+    rays = np.stack(
+        (columns - 0.5 * (width - 1), rows - 0.5 * (height - 1), np.full(rows.shape, focal)), axis=0
+    ).reshape(3, -1)
+    return np.asarray(rays / np.linalg.norm(rays, axis=0), dtype=np.float32)
+
+
+class Room:
+    """A hall with its materials, ready to be looked at."""
+
+    def __init__(self, hall: Hall, atlas: Atlas) -> None:
+        self.hall = hall
+        self._atlas = atlas
+        boxes = hall.boxes
+        self._low = np.array([b.low for b in boxes])
+        self._high = np.array([b.high for b in boxes])
+        corners = np.stack((self._low, self._high), axis=1)  # (boxes, 2, 3)
+        pick = np.array([[(k >> a) & 1 for a in range(3)] for k in range(8)])
+        self._corners = corners[:, pick, np.arange(3)]  # (boxes, 8, 3)
+        # Surface 3 * b + axis for box b; the shell's come last.
+        materials = [MATERIALS.index(b.material) for b in boxes for _ in range(3)]
+        tints = [b.tint for b in boxes for _ in range(3)]
+        wall, floor, ceiling = (MATERIALS.index(m) for m in ("wall", "floor", "ceiling"))
+        self._shell = len(materials)
+        materials += [wall, wall, floor, ceiling]
+        tints += [(1.0, 0.97, 0.92), (0.95, 0.97, 1.0), (1.0, 1.0, 1.0), (1.0, 1.0, 1.0)]
+        for k, box in enumerate(boxes):
+            if box.material == "floor":  # the gallery's sides are walls
+                materials[3 * k : 3 * k + 2] = [wall, wall]
+        self._material = np.array(materials, dtype=np.int32)
+        light = np.concatenate((np.tile(FACE_LIGHT, len(boxes)), FACE_LIGHT, np.float32([0.95])))
+        self._tint = np.array(tints, dtype=np.float32) * light[:, None]
+
+    def render(self, view: View) -> tuple[FloatImage, FloatImage, FloatImage]:
+        """Look from ``view``.
+
+        Returns:
+            Colours (H, W, 3) 0..1, distances (H, W) metres along each ray, and the rays (3, H, W).
+        """
+        rays = view.rays()
+        origin = view.origin.astype(np.float32)
+        with np.errstate(divide="ignore"):
+            inverse = 1.0 / np.where(np.abs(rays) < 1e-7, np.float32(1e-7), rays)
+        distance, surface = self._cast_shell(origin, rays, inverse)
+        for k in range(len(self._low)):
+            window = view.window(self._corners[k])
+            if window is not None:
+                self._cast_box(k, origin, inverse, distance, surface, window)
+        return self._shade(view, origin, rays, distance, surface), distance, rays
+
+    def _cast_shell(
+        self, origin: FloatImage, rays: FloatImage, inverse: FloatImage
+    ) -> tuple[FloatImage, NDArray[np.int32]]:
+        """The hall's inner sides: the nearest of the three planes that each ray runs towards."""
+        planes = []
+        for axis in range(3):
+            ahead = np.where(rays[axis] > 0, SHELL_HIGH[axis], SHELL_LOW[axis]).astype(np.float32)
+            planes.append((ahead - origin[axis]) * inverse[axis])
+        distance = np.minimum(np.minimum(planes[0], planes[1]), planes[2])
+        surface = np.where(planes[0] == distance, 0, np.where(planes[1] == distance, 1, 2))
+        surface += (surface == 2) & (rays[2] > 0)
+        return distance, (surface + self._shell).astype(np.int32)
+
+    def _cast_box(
+        self,
+        k: int,
+        origin: FloatImage,
+        inverse: FloatImage,
+        distance: FloatImage,
+        surface: NDArray[np.int32],
+        window: tuple[slice, slice],
+    ) -> None:
+        """The slab test (Kay and Kajiya 1986), inside ``window``."""
+        low = (self._low[k] - origin).astype(np.float32)
+        high = (self._high[k] - origin).astype(np.float32)
+        enter, leave = [], None
+        for axis in range(3):
+            part = inverse[axis][window]
+            one, two = low[axis] * part, high[axis] * part
+            enter.append(np.minimum(one, two))
+            far = np.maximum(one, two)
+            leave = far if leave is None else np.minimum(leave, far)
+        nearest = np.maximum(np.maximum(enter[0], enter[1]), enter[2])
+        known = distance[window]
+        hit = (nearest < leave) & (nearest > 0) & (nearest < known)
+        if hit.any():
+            axis_hit = np.where(enter[0] == nearest, 0, np.where(enter[1] == nearest, 1, 2))
+            np.copyto(known, nearest, where=hit)
+            np.copyto(surface[window], (3 * k + axis_hit).astype(np.int32), where=hit)
+
+    def _shade(
+        self, view: View, origin: FloatImage, rays: FloatImage, distance: FloatImage, surface: NDArray[np.int32]
+    ) -> FloatImage:
+        """Texture lookup at the hit points; distant texels come from coarser levels."""
+        atlas = self._atlas
+        axis = np.where(surface < self._shell, surface % 3, np.minimum(surface - self._shell, 2))
+        point = [origin[a] + distance * rays[a] for a in range(3)]
+        material = self._material[surface]
+        density = atlas.density[material]
+        u = np.where(axis == 0, point[1], point[0]) * density
+        v = np.where(axis == 2, point[1], -point[2]) * density
+        # Texels a pixel; a grazing ray spreads its pixel over more of them.
+        slant = np.take_along_axis(np.abs(rays), axis[None], axis=0)[0]
+        spread = distance * density / (np.float32(view.focal) * np.sqrt(np.maximum(slant, 0.02)))
+        level = np.clip(np.log2(np.maximum(spread, 1.0)) + 0.3, 0, LEVELS - 1).astype(np.int32)
+        size = SIZE >> level
+        column = np.floor(u).astype(np.int32) >> level
+        row = np.floor(v).astype(np.int32) >> level
+        index = material * atlas.stride + atlas.level_start[level]
+        index += (row & (size - 1)) * size + (column & (size - 1))
+        colour = atlas.texels.take(index, axis=0)
+        colour *= self._tint.take(surface, axis=0)
+        colour *= (1.05 / (1.0 + 0.035 * distance))[..., None]
+        return colour
+
+
+@lru_cache(maxsize=16)
+def make_room(seed: int, style: int) -> Room:
+    """The hall of this style, painted."""
+    return Room(make_hall(seed, style), make_atlas(seed, style))
