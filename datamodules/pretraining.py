@@ -1,0 +1,229 @@
+"""Batches for pretraining: IMU windows with the video features, or the clips, of the same seconds.
+
+A batch is a dict of tensors (B windows, T samples, F frames, D feature width, V views):
+
+- ``imu`` (B, T, 6) float32, normalised, zero where nothing was measured; ``sample_mask`` (B, T) and
+  ``channel_mask`` (B, 6) bool;
+- ``features`` (B, F, D) float16 from the feature cache, or ``frames`` (B, F, 3, H, W) uint8;
+- ``frame_times`` (B, F) float32, seconds since the window's start, and ``frame_mask`` (B, F) bool;
+- ``recording`` (B,) int64 and ``start_s`` (B,) float64, for masking neighbours out of the negatives;
+- in training, ``views``: V dicts with ``imu``, ``sample_mask`` and ``frame_times``, each augmented anew on the
+  device.
+
+Arrays are new for each batch, so whoever holds a batch may keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from datamodules.augment import ImuAugmentation
+from datamodules.order import BatchPlan, WindowOrder
+from datamodules.shards.feature_cache import FeatureCache
+from datamodules.shards.reader import ShardSet
+from datamodules.signal import normalise
+
+Batch = dict[str, Any]
+
+
+class BatchLoader:
+    """Whole batches in the order of a plan, read ahead by one thread.
+
+    Where it starts is asked at the beginning of each epoch (``position`` gives the number of steps done so far), so
+    that a resumed run goes on with the very next batch.
+    """
+
+    def __init__(
+        self,
+        plan: BatchPlan,
+        read: Callable[[NDArray[np.int64], int], Batch],
+        position: Callable[[], int],
+        read_ahead: int = 2,
+    ) -> None:
+        self.plan = plan
+        self._read = read
+        self._position = position
+        self._read_ahead = read_ahead
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, first = divmod(self._position(), len(self.plan))
+        waiting: list[Future[Batch]] = []
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
+            for step in range(first, len(self.plan)):
+                waiting.append(pool.submit(self._read, self.plan.batch(epoch, step), epoch))
+                if len(waiting) > self._read_ahead:
+                    yield waiting.pop(0).result()
+            while waiting:
+                yield waiting.pop(0).result()
+
+
+class PretrainingDataModule(L.LightningDataModule):
+    """Windows of a set of shards, split into training and label-free validation by recording.
+
+    Args:
+        shards: where IMU windows (and clips, without ``features``) come from.
+        features: cached video features; None decodes the clips.
+        batch_size: global batch, over all processes together.
+        normalisation: "physical", "window" or "none"; see :func:`datamodules.signal.normalise`.
+        validation_share: share of the recordings that is held out.
+        augmentation: of the IMU in training.
+        views: augmented views a window.
+        seed: of order and augmentations.
+        max_validation_windows: the pool that retrieval is measured in.
+
+    Raises:
+        ValueError: too few windows for one batch.
+    """
+
+    def __init__(
+        self,
+        shards: ShardSet,
+        features: FeatureCache | None,
+        *,
+        batch_size: int,
+        normalisation: str = "physical",
+        validation_share: float = 0.1,
+        augmentation: ImuAugmentation | None = None,
+        views: int = 1,
+        seed: int = 0,
+        max_validation_windows: int = 2048,
+    ) -> None:
+        super().__init__()
+        self.shards = shards
+        self.features = features
+        self.batch_size = batch_size
+        self.normalisation = normalisation
+        self.augmentation = augmentation or ImuAugmentation()
+        self.n_views = views
+        self.seed = seed
+        self.training_windows, self.validation_windows = split_recordings(
+            shards.table["recording"], usable_windows(shards), validation_share, seed, max_validation_windows
+        )
+        _, self._recording_codes = np.unique(shards.table["recording"], return_inverse=True)
+        if len(self.training_windows) < batch_size:
+            raise ValueError(
+                f"pretraining.batch_size is {batch_size}, but there are only {len(self.training_windows)} windows"
+                " to train on"
+            )
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps an epoch, on any number of processes."""
+        return len(self.training_windows) // self.batch_size
+
+    def train_dataloader(self) -> BatchLoader:
+        """This process's part of the global batches."""
+        assert self.trainer is not None
+        trainer = self.trainer
+        order = WindowOrder(len(self.training_windows), self.seed)
+        plan = BatchPlan(order, self.batch_size, trainer.global_rank, trainer.world_size)
+        return BatchLoader(plan, self._read_training, lambda: trainer.global_step)
+
+    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
+        """All validation windows, on every process: they form one retrieval pool."""
+        n = len(self.validation_windows)
+        if n < 2:
+            return []
+        chunk = min(n, 256)
+        plan = _WholePlan(WindowOrder(n, 0, shuffle=False), chunk)
+        return BatchLoader(plan, lambda positions, _: self.read(self.validation_windows[positions]), lambda: 0)
+
+    def read(self, windows: NDArray[np.int64], feature_views: NDArray[np.int64] | None = None) -> Batch:
+        """One batch of these windows, without augmentation of the IMU."""
+        imu, sample_mask, channel_mask = self.shards.imu(windows)
+        frame_times, frame_mask = self.shards.frame_times(windows)
+        batch: Batch = {
+            "imu": torch.from_numpy(normalise(imu, sample_mask, channel_mask, self.normalisation)),
+            "sample_mask": torch.from_numpy(sample_mask),
+            "channel_mask": torch.from_numpy(channel_mask),
+            "frame_times": torch.from_numpy(np.where(frame_mask, frame_times, 0).astype(np.float32)),
+            "frame_mask": torch.from_numpy(frame_mask),
+            "recording": torch.from_numpy(self._recording_codes[windows].astype(np.int64)),
+            "start_s": torch.from_numpy(self.shards.table["start_s"][windows].astype(np.float64)),
+        }
+        if self.features is None:
+            batch["frames"] = torch.from_numpy(self.shards.frames(windows)).permute(0, 1, 4, 2, 3)
+        else:
+            batch["features"] = torch.from_numpy(self.features.take(windows, feature_views))
+        return batch
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Augment on the device; the draws depend on (seed, step, rank) alone, so that a resumed run repeats them."""
+        trainer = self.trainer
+        if trainer is None or not trainer.training:
+            return batch
+        device = batch["imu"].device
+        generator = torch.Generator(device=device)
+        generator.manual_seed(stream_seed(self.seed, trainer.global_step, trainer.global_rank))
+        rate_hz = self.shards.settings.imu_rate_hz
+        batch["views"] = []
+        for _ in range(self.n_views):
+            imu, sample_mask, frame_times = self.augmentation(
+                batch["imu"], batch["sample_mask"], batch["frame_times"], rate_hz, generator
+            )
+            batch["views"].append({"imu": imu, "sample_mask": sample_mask, "frame_times": frame_times})
+        return batch
+
+    def _read_training(self, positions: NDArray[np.int64], epoch: int) -> Batch:
+        windows = self.training_windows[positions]
+        if self.features is None or self.features.views == 1:
+            return self.read(windows)
+        draws = np.array([stream_seed(self.seed, epoch, int(window)) for window in windows])
+        return self.read(windows, draws % self.features.views)
+
+
+class _WholePlan(BatchPlan):
+    """As a plan, but with the last, smaller batch."""
+
+    def __len__(self) -> int:
+        return -(-self.order.n // self.batch_size)
+
+    def batch(self, epoch: int, step: int) -> NDArray[np.int64]:
+        first = step * self.batch_size
+        return self.order.at(epoch, np.arange(first, min(first + self.batch_size, self.order.n)))
+
+
+def stream_seed(*key: int) -> int:
+    """A seed of 63 bits from a tuple of integers, well mixed."""
+    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def usable_windows(shards: ShardSet) -> NDArray[np.int64]:
+    """Windows with at least two frames: the others have nothing to be paired with."""
+    windows = np.arange(shards.n_windows)
+    frames = [shards.frame_times(part)[1].sum(axis=1) for part in np.array_split(windows, max(1, len(windows) // 4096))]
+    return windows[np.concatenate(frames) >= 2] if frames else windows
+
+
+def split_recordings(
+    recordings: NDArray[np.str_], windows: NDArray[np.int64], share: float, seed: int, most: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Training and validation windows; no recording is on both sides.
+
+    Args:
+        recordings: name of each window's recording, (N,).
+        windows: the windows to split.
+        share: share of the recordings for validation; at least one where it is above 0 and there are several.
+        seed: of the draw.
+        most: more validation windows than this are thinned out evenly.
+    """
+    names = np.unique(recordings[windows])
+    count = round(share * len(names))
+    if share > 0 and len(names) > 1:
+        count = max(count, 1)
+    held_out = np.random.default_rng([seed, 0xA11]).permutation(names)[:count]
+    is_held_out = np.isin(recordings[windows], held_out)
+    validation = windows[is_held_out]
+    if len(validation) > most:
+        validation = validation[np.linspace(0, len(validation) - 1, most).round().astype(np.int64)]
+    return windows[~is_held_out], validation
