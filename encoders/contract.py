@@ -89,7 +89,7 @@ class VideoEncoder(nn.Module, ABC):
 
 
 class VideoHead(nn.Module, ABC):
-    """Turns cached frame features into what the loss sees; sets ``token_width`` (D) and ``pooled_width`` (P)."""
+    """Turns frame features into what the loss sees; sets ``token_width`` (D) and ``pooled_width`` (P)."""
 
     token_width: int
     pooled_width: int

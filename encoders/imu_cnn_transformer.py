@@ -2,10 +2,10 @@
 
 Shape legend: B batch, T samples, C channels, L tokens, D width, S total stride of the stem.
 
-Samples are taken to lie at ``i / rate_hz`` seconds, i = 0 ... T - 1. Token j owns the samples j S ... (j + 1) S - 1
-and is valid if any of them is. Invalid samples are zeroed before each convolution, exactly as the convolutions'
-own zero padding is, and statistics and attention leave them out: padding a window with invalid samples after its
-end, however many, changes no valid token.
+Samples are taken to lie at ``i / rate_hz`` seconds, i = 0 ... T - 1. Token j owns the samples j S ... (j + 1)
+S - 1 and is valid if any of them is. Invalid samples are zeroed before each convolution, exactly as the
+convolutions' own zero padding is, and statistics and attention leave them out: padding a window with invalid
+samples after its end, however many, changes no valid token.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class StemStage(nn.Module):
 
     @property
     def centre(self) -> float:
-        """Where output 0 is centred, in steps of the input; half a step off its cell if kernel - stride is odd."""
+        """Where output 0 is centred, input steps; half a step off its cell where kernel - stride is odd."""
         return (self.kernel - 1) / 2 - self.before
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -88,8 +88,7 @@ class StemStage(nn.Module):
         steps = -(-T // self.stride)
         after = (steps - 1) * self.stride + self.kernel - self.before - T
         y = self.conv(F.pad(x, (self.before, max(after, 0))))
-        cells = F.pad(mask, (0, steps * self.stride - T)).unflatten(1, (steps, self.stride))
-        y_mask = cells.any(2)
+        y_mask = F.pad(mask, (0, steps * self.stride - T)).reshape(-1, steps, self.stride).any(2)
         if self.norm is not None:
             y = self.norm(y, y_mask)
         return torch.where(y_mask.unsqueeze(1), F.gelu(y), 0), y_mask
@@ -99,8 +98,8 @@ class StemStage(nn.Module):
 class CnnTransformer(ImuEncoder):
     """See the module's docstring.
 
-    The stem sees C + C inputs: the values, and for each channel whether it was measured at that sample; a lacking
-    channel or a gap is thereby told from a zero reading.
+    The stem sees C + C inputs: the values, and for each channel whether it was measured at that sample; a
+    lacking channel or a gap is thereby told from a zero reading.
     """
 
     def __init__(self, params: CnnTransformerParams, imu_input: ImuInput) -> None:
@@ -141,7 +140,7 @@ class CnnTransformer(ImuEncoder):
         return (steps * self.stride + self.first_centre) / self.rate_hz
 
     def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
-        """See ``ImuEncoder``; any T is taken. A row without a valid sample gives zeros and a mask of False."""
+        """See ``ImuEncoder``; takes any T. A row without a valid sample gives zeros and a mask of False."""
         measured = sample_mask.unsqueeze(1) & channel_mask.unsqueeze(2)
         values = torch.where(measured, imu.transpose(1, 2), 0)
         x, mask = torch.cat([values, measured.to(values.dtype)], dim=1), sample_mask

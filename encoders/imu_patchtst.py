@@ -2,10 +2,10 @@
 
 Shape legend: B batch, T samples, C channels, L patches, D width of one channel's token.
 
-Written to give the same numbers as ``transformers.PatchTSTModel`` with ``use_cls_token=True`` and copied weights
-(a test holds it to 1e-5), plus what that model lacks: patches without a valid sample, and channels that the
-device lacks, are left out of attention and of the batch normalisation's statistics, and come out as zeros.
-Invalid samples inside a partly valid patch are zeros (after the scaling, where there is one).
+Written to give the same numbers as ``transformers.PatchTSTModel`` with ``use_cls_token=True`` and copied
+weights (a test holds it to 1e-5), plus what that model lacks: patches without a valid sample, and channels
+that the device lacks, are left out of attention and of the batch normalisation's statistics, and come out as
+zeros. Invalid samples inside a partly valid patch are zeros (after the scaling, where there is one).
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class PatchTSTParams:
         norm: ``batch`` (over width, as in the original) or ``layer``.
         pre_norm: normalise before each sublayer, else after it.
         positions: ``sincos`` (fixed) or ``learnt``.
-        scaling: ``none``, or ``standard``: each channel of each window by its own mean and standard deviation,
-            which takes gravity and loudness away.
+        scaling: ``none``, or ``standard``: each channel of each window by its own mean and standard
+            deviation, which takes gravity and loudness away.
     """
 
     patch: int = 16
@@ -186,7 +186,7 @@ class PatchTST(ImuEncoder):
             ValueError: the window has another length than the encoder was built for.
         """
         B, T, C = imu.shape
-        if T != self.imu_input.samples:
+        if self.imu_input.samples != T:
             raise ValueError(f"patchtst was built for windows of {self.imu_input.samples} samples, found {T}")
         measured = sample_mask.unsqueeze(2) & channel_mask.unsqueeze(1)
         values = self._scaled(torch.where(measured, imu, 0), measured)

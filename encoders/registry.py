@@ -1,6 +1,7 @@
 """How encoders are named, found and built.
 
-An encoder is one file in this folder, ``imu_*.py`` or ``video_*.py``: a dataclass of its settings and a class::
+An encoder is one file in this folder, ``imu_*.py`` or ``video_*.py``: a dataclass of its settings and a
+class::
 
     @dataclass
     class MyParams:
@@ -11,9 +12,10 @@ An encoder is one file in this folder, ``imu_*.py`` or ``video_*.py``: a datacla
         def __init__(self, params: MyParams, imu_input: ImuInput) -> None: ...
 
 It is found by its name; nothing else has to be edited. A video encoder is made from its settings alone, and a
-video head (``@video_head``) from its settings and the width of the frame features. Encoders that live in another
-package are found through the entry point groups ``imu_video_har.imu_encoders``, ``imu_video_har.video_encoders``
-and ``imu_video_har.video_heads`` (each naming a module that registers them), or simply by importing that module.
+video head (``@video_head``) from its settings and the width of the frame features. Encoders that live in
+another package are found through the entry point groups ``imu_video_har.imu_encoders``,
+``imu_video_har.video_encoders`` and ``imu_video_har.video_heads`` (each naming a module that registers them),
+or simply by importing that module.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -175,14 +177,14 @@ def build_imu_encoder(name: str, params: Mapping[str, Any], imu_input: ImuInput)
         UnknownNameError: no such encoder, or it has no such setting; says what was probably meant.
         ValueError: a setting's value doesn't fit.
     """
-    return cast(ImuEncoder, IMU_ENCODERS.build(name, params, imu_input))
+    return IMU_ENCODERS.build(name, params, imu_input)
 
 
 def build_video_encoder(name: str, params: Mapping[str, Any]) -> VideoEncoder:
     """Build the video encoder called ``name``; raises as ``build_imu_encoder`` does."""
-    return cast(VideoEncoder, VIDEO_ENCODERS.build(name, params))
+    return VIDEO_ENCODERS.build(name, params)
 
 
 def build_video_head(name: str, params: Mapping[str, Any], frame_width: int) -> VideoHead:
     """Build the video head called ``name`` for frame features of ``frame_width``; raises as the others do."""
-    return cast(VideoHead, VIDEO_HEADS.build(name, params, frame_width))
+    return VIDEO_HEADS.build(name, params, frame_width)

@@ -48,7 +48,8 @@ class Rotary(nn.Module):
         """
         if times.ndim == 1:
             times = times[None]
-        # Whole turns are taken off in the times' own precision, so that float64 times far from zero stay exact.
+        # Whole turns are taken off in the times' own precision, so that float64 times far from zero stay
+        # exact.
         turns = times[:, None, :, None] * self.inverse_periods.to(times.dtype)
         angles = 2 * math.pi * (turns - turns.floor())
         return angles.cos(), angles.sin()

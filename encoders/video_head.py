@@ -1,9 +1,9 @@
-"""What turns a frozen encoder's frame features into a clip's features: a trainable temporal head, or a plain mean.
+"""From a frozen encoder's frame features to a clip's: a trainable temporal head, or a plain mean.
 
 Shape legend: B batch, F frames, D' width of the frame features, D width of the head's tokens.
 
-A frozen image model sees no motion; differences between neighbouring frames and mixing over time bring it back,
-at the cost of a few hundred thousand weights trained on cached features.
+A frozen image model sees no motion; differences between neighbouring frames and mixing over time bring it
+back, at the cost of a few hundred thousand weights trained on cached features.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def differences(x: Tensor, times: Tensor, mask: Tensor, per_s: float) -> tuple[T
 
 @video_head("temporal", TemporalHeadParams)
 class TemporalHead(VideoHead):
-    """Frame features and their differences, a temporal convolution and a transformer; pooled: mean and maximum."""
+    """Features and their differences, a temporal convolution, a transformer; pooled: mean and maximum."""
 
     input_mean: Tensor
     input_std: Tensor

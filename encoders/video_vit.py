@@ -44,14 +44,16 @@ class VitParams(BackboneParams):
     """Settings of ``vit``, beside those of its backbone.
 
     Attributes:
-        weights: ``pretrained`` (timm's), a path to a safetensors file, or ``random``, which must be asked for.
-        pooling: what becomes of a frame's patch tokens: ``cls`` (the class token), ``mean`` (over patches), or
-            ``grid`` (class token, if there is one, and the means over a G x G grid side by side: where things
-            are in the picture survives).
+        weights: ``pretrained`` (timm's), a path to a safetensors file, or ``random``, which must be asked
+            for.
+        pooling: what becomes of a frame's patch tokens: ``cls`` (the class token), ``mean`` (over patches),
+            or ``grid`` (class token, if there is one, and the means over a G x G grid side by side: where
+            things are in the picture survives).
         grid_size: G.
         frozen: never trained, see the module's docstring.
         chunk: frames that go through the model at once; bounds its memory.
-        precision: of a frozen encoder: ``float32``, ``bfloat16`` (autocast), or ``auto``, bfloat16 on CUDA only.
+        precision: of a frozen encoder: ``float32``, ``bfloat16`` (autocast), or ``auto``, bfloat16 on CUDA
+            only.
     """
 
     weights: str = "pretrained"
@@ -106,8 +108,8 @@ class VideoVit(VideoEncoder):
         if params.frozen:
             self.backbone.requires_grad_(False)
             self.backbone.eval()
-            self.register_state_dict_post_hook(_drop_weights)
-            self.register_load_state_dict_pre_hook(_keep_weights)
+            self.register_state_dict_post_hook(_drop_weights)  # type: ignore[no-untyped-call]
+            self.register_load_state_dict_pre_hook(_keep_weights)  # type: ignore[no-untyped-call]
 
     def _load(self) -> str:
         params = self.params
@@ -141,7 +143,7 @@ class VideoVit(VideoEncoder):
         valid = frames[frame_mask]
         tokens = torch.zeros(B, n_frames, self.token_width, device=frames.device)
         if len(valid):
-            chunks = valid.split(self.params.chunk)
+            chunks = torch.split(valid, self.params.chunk)
             if self.params.frozen:
                 with torch.no_grad(), self._autocast(frames.device.type):
                     encoded = torch.cat([self._encode(chunk).float() for chunk in chunks])
@@ -164,7 +166,7 @@ class VideoVit(VideoEncoder):
         if self.params.pooling == "mean":
             return patches.mean(1)
         grid: Any = self.backbone.patch_embed.grid_size  # type: ignore[union-attr]
-        pictures = patches.transpose(1, 2).unflatten(2, tuple(grid))
+        pictures = patches.transpose(1, 2).reshape(len(patches), -1, *grid)
         cells = F.adaptive_avg_pool2d(pictures, self.params.grid_size).flatten(2).transpose(1, 2)
         return torch.cat(([tokens[:, :1]] if self.has_cls else []) + [cells], dim=1).flatten(1)
 
@@ -199,9 +201,9 @@ class VideoVit(VideoEncoder):
         expected = state["fingerprint"]
         if self.params.frozen and expected and (found := self.fingerprint()) != expected:
             raise FingerprintError(
-                f"the checkpoint was trained against a video encoder with fingerprint {expected[:12]}, this one "
-                f"({self.weights_description}) has {found[:12]}: load the same weights, with the same model, "
-                "frame size, normalisation and pooling"
+                f"the checkpoint was trained against a video encoder with fingerprint {expected[:12]}, "
+                f"this one ({self.weights_description}) has {found[:12]}: load the same "
+                "weights, with the same model, frame size, normalisation and pooling"
             )
 
 
@@ -214,7 +216,8 @@ def _keep_weights(module: nn.Module, state: dict[str, Any], prefix: str, *argume
     assert isinstance(module, VideoVit)
     if any(key.startswith(f"{prefix}backbone.") for key in state):
         raise FingerprintError(
-            "the checkpoint holds a trained video backbone, but this encoder is frozen: set frozen=false to load it"
+            "the checkpoint holds a trained video backbone, but this encoder is frozen: "
+            "set frozen=false to load it"
         )
     # Strict loading looks for every weight; a frozen encoder offers those it has.
     for key, value in module.backbone.state_dict().items():

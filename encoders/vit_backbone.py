@@ -1,7 +1,7 @@
 """A timm vision transformer, its settings, and its weights on disk.
 
-Both ``video_vit``, which runs one over frames, and ``lightning_modules.masked_video``, which trains one, make it
-here, so that what one saves the other loads.
+Both ``video_vit``, which runs one over frames, and ``lightning_modules.masked_video``, which trains one, make
+it here, so that what one saves the other loads.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from timm.layers import resample_abs_pos_embed
+from timm.layers.pos_embed import resample_abs_pos_embed
 from torch import Tensor, nn
 
 FORMAT = "imu-video-har vit 1"
@@ -54,8 +54,8 @@ def create_backbone(params: BackboneParams, pretrained: bool = False) -> nn.Modu
         WeightsError: ``pretrained`` and timm's weights can't be had.
     """
     if not timm.is_model(params.model):
-        close = difflib.get_close_matches(params.model, timm.list_models("*vit*"), n=5)
-        hint = f"; similar: {', '.join(close)}" if close else "; timm.list_models('*vit*') lists them"
+        close = difflib.get_close_matches(params.model, timm.list_models("vit_*"), n=5)
+        hint = f"; similar: {', '.join(close)}" if close else "; timm.list_models('vit_*') lists them"
         raise ValueError(f"timm {timm.__version__} has no model '{params.model}'{hint}")
     if pretrained and not timm.is_model_pretrained(params.model):
         raise WeightsError(f"timm has no pretrained weights for '{params.model}'; {_WHAT_TO_DO}")
@@ -73,17 +73,32 @@ def create_backbone(params: BackboneParams, pretrained: bool = False) -> nn.Modu
         ) from error
     if not hasattr(backbone, "patch_embed") or not hasattr(backbone, "num_prefix_tokens"):
         raise ValueError(f"timm model '{params.model}' is no vision transformer: it has no patch tokens")
+    if pretrained and params.kwargs:
+        _check_overrides(backbone, params)
     return backbone
 
 
+def _check_overrides(backbone: nn.Module, params: BackboneParams) -> None:
+    # timm loads leniently once the classifier is gone: what an override adds would stay random without a word.
+    with torch.device("meta"):
+        plain = timm.create_model(params.model, num_classes=0)
+    added = sorted(backbone.state_dict().keys() - plain.state_dict().keys())
+    if added:
+        raise WeightsError(
+            f"timm's pretrained weights for '{params.model}' have nothing for {added[:4]}"
+            f"{'...' if len(added) > 4 else ''}, which kwargs {dict(params.kwargs)} add"
+        )
+
+
 _WHAT_TO_DO = (
-    "Offline, either fill timm's cache on a machine with a network (HF_HOME) and copy it here, or set weights to a "
-    "local .safetensors file (e.g. one that masked_video saved). weights=random must be asked for."
+    "Offline, either fill timm's cache on a machine with a network (HF_HOME) and copy it here, or set "
+    "weights to a local .safetensors file (e.g. one that masked_video saved). Random weights must be asked for: "
+    "weights=random."
 )
 
 
 def normalisation(params: BackboneParams, backbone: nn.Module) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation for each colour: those of ``params``, else those the model was trained with.
+    """Mean and standard deviation of each colour: those of ``params``, else those of the model's training.
 
     Raises:
         ValueError: not three values each, or a standard deviation that is not positive.
@@ -124,8 +139,8 @@ def save_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) 
 def load_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) -> None:
     """Load a safetensors file in timm's naming into ``backbone``, every weight or none.
 
-    A classifier in the file is left out, and absolute position embeddings are resampled to the frames' size. A
-    file that ``save_weights`` wrote must have been made with the same model and normalisation.
+    A classifier in the file is left out, and absolute position embeddings are resampled to the frames' size.
+    A file that ``save_weights`` wrote must have been made with the same model and normalisation.
 
     Raises:
         WeightsError: there is no such file, it is no safetensors file, or it doesn't fit.
@@ -192,5 +207,5 @@ def _check_settings(
 
 
 def normalise_frames(frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 RGB (N, 3, H, W) -> float32, each colour less ``mean`` (3,) over ``std`` (3,), on the frames' device."""
+    """uint8 RGB (N, 3, H, W) -> float32: each colour in 0 ... 1, less ``mean`` (3,), over ``std`` (3,)."""
     return (frames.to(torch.float32) / 255 - mean[:, None, None]) / std[:, None, None]
