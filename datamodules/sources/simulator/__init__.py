@@ -1,14 +1,14 @@
 """The simulator: people who move, sensors that measure it and cameras that see it.
 
-No recording of it is real, and every recording says so (``Recording.simulated``). Its use is to run the whole way
-without data, and to know the truth: clock offsets, poses and freezing episodes can be asked for.
+No recording of it is real, and every recording says so (``Recording.simulated``). Its use is to run the
+whole way without data, and to know the truth: clock offsets, poses and freezing episodes can be asked for.
 ::
 
     simulator = Simulator(SimulatorParams(population="parkinson", subjects=3))
     for recording in simulator: ...
 
-Everything is a function of ``SimulatorParams.seed`` and the recording's name: loading one recording gives what
-iterating over all gives, and ``first_subject`` makes sets of people that don't overlap.
+Everything is a function of ``SimulatorParams.seed`` and the recording's name: loading one recording gives
+what iterating over all gives, and ``first_subject`` makes sets of people that don't overlap.
 """
 
 from __future__ import annotations
@@ -66,7 +66,12 @@ def _check(params: SimulatorParams) -> None:
             problems.append(f"{name} names something twice: {given}")
     if not params.devices:
         problems.append("devices is empty; expected at least one")
-    for name, least in (("subjects", 1), ("sessions_per_subject", 1), ("room_styles", 1), ("first_subject", 0)):
+    for name, least in (
+        ("subjects", 1),
+        ("sessions_per_subject", 1),
+        ("room_styles", 1),
+        ("first_subject", 0),
+    ):
         if getattr(params, name) < least:
             problems.append(f"{name} is {getattr(params, name)}; expected at least {least}")
     for name, low, high in (
@@ -123,7 +128,9 @@ class Simulator(Source):
             videos.append(HeadCamera(session, room, p.frame_rate_hz, phase, exposure, f"{origin}:head"))
         if "third_person" in p.cameras:
             videos.append(
-                ThirdPersonCamera(session, room, p.frame_rate_hz, phase, exposure, f"{origin}:third_person", place)
+                ThirdPersonCamera(
+                    session, room, p.frame_rate_hz, phase, exposure, f"{origin}:third_person", place
+                )
             )
         device = DEVICES[p.devices[self._index[name][0] % len(p.devices)]]
         offset = self.true_clock_offset(name)
@@ -157,7 +164,7 @@ class Simulator(Source):
             },
         )
 
-    # The truth, for tests and experiments --------------------------------------------------------------------
+    # The truth, for tests and experiments
 
     def session(self, name: str) -> Session:
         """What really happens in a recording: person, place, poses, activities."""

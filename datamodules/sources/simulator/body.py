@@ -1,12 +1,12 @@
 """An articulated body of 17 segments and its forward kinematics.
 
-A pose is a vector of ``CHANNEL_NAMES``: where the pelvis is and how it is turned, the joint angles of trunk, head
-and arms, and where the balls of the feet are. The legs follow from pelvis and feet in closed form (two links and a
-knee that points forward), so that a planted foot stays planted. Every segment's frame is a smooth function of the
-channels, which is what makes the sensors' accelerations physical.
+A pose is a vector of ``CHANNEL_NAMES``: where the pelvis is and how it is turned, the joint angles of
+trunk, head and arms, and where the balls of the feet are. The legs follow from pelvis and feet in closed
+form (two links and a knee that points forward), so that a planted foot stays planted. Every segment's frame
+is a smooth function of the channels, which is what makes the sensors' accelerations physical.
 
-Segment frames: origin at the proximal joint; for a person who stands facing along x, all axes are parallel to the
-world's (x forward, y left, z up). Arms and legs extend along -z, trunk and head along +z.
+Segment frames: origin at the proximal joint; for a person who stands facing along x, all axes are parallel
+to the world's (x forward, y left, z up). Arms and legs extend along -z, trunk and head along +z.
 
 Shape legend: N samples, C channels.
 """
@@ -28,7 +28,11 @@ SEGMENTS = (
     "thorax",
     "neck",
     "head",
-    *(f"{side}_{part}" for side in SIDES for part in ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")),
+    *(
+        f"{side}_{part}"
+        for side in SIDES
+        for part in ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")
+    ),
 )
 
 CHANNEL_NAMES = (
@@ -38,12 +42,19 @@ CHANNEL_NAMES = (
     *(
         f"{side}_{c}"
         for side in SIDES
-        for c in ("shoulder_flexion", "shoulder_abduction", "shoulder_rotation", "elbow", "pronation", "wrist")
+        for c in (
+            "shoulder_flexion",
+            "shoulder_abduction",
+            "shoulder_rotation",
+            "elbow",
+            "pronation",
+            "wrist",
+        )
     ),
     *(f"{side}_foot_{c}" for side in SIDES for c in ("x", "y", "z", "yaw", "pitch")),
 )
-"""Metres and radians. ``twist`` turns the pelvis about its own long axis after yaw, pitch and roll; a foot's x, y, z
-is the sole under its ball, and its pitch is positive with the heel up."""
+"""Metres and radians. ``twist`` turns the pelvis about its own long axis after yaw, pitch and roll; a foot's
+x, y, z is the sole under its ball, and its pitch is positive with the heel up."""
 
 CHANNEL = {name: index for index, name in enumerate(CHANNEL_NAMES)}
 
@@ -53,7 +64,7 @@ REACH_SOFTNESS = 0.012  # metres over which the limit sets in
 
 @dataclass(frozen=True)
 class BodyDimensions:
-    """Lengths in metres. ``from_height`` gives Drillis and Contini's proportions (Winter 2009, figure 4.1)."""
+    """Lengths in metres. ``from_height`` gives Drillis and Contini's proportions (Winter 2009, fig. 4.1)."""
 
     height: float
     thigh: float
@@ -77,7 +88,7 @@ class BodyDimensions:
     def from_height(
         cls, height: float, legs: float = 1.0, arms: float = 1.0, girth: float = 1.0
     ) -> BodyDimensions:
-        """Proportions of an adult of ``height`` metres; ``legs``, ``arms`` and ``girth`` scale the average."""
+        """Proportions of an adult of ``height`` metres; the others scale the average's."""
         hip = 0.53 * height * legs
         trunk = 0.818 * height - hip  # what the legs gain, the trunk gives
         ankle = 0.039 * height
@@ -173,7 +184,9 @@ def _ancestors(segment: str) -> set[str]:
 
 
 def _trunk(d: BodyDimensions, q: dict[str, FloatArray], wanted: set[str], pose: Pose) -> None:
-    rotation = rot_z(q["pelvis_yaw"]) @ rot_y(q["pelvis_pitch"]) @ rot_x(q["pelvis_roll"]) @ rot_z(q["pelvis_twist"])
+    rotation = (
+        rot_z(q["pelvis_yaw"]) @ rot_y(q["pelvis_pitch"]) @ rot_x(q["pelvis_roll"]) @ rot_z(q["pelvis_twist"])
+    )
     pose.rotations["pelvis"] = rotation
     pose.origins["pelvis"] = np.stack((q["pelvis_x"], q["pelvis_y"], q["pelvis_z"]), axis=-1)
     # Half of the trunk's bend is at each of two joints, half of the head's at each end of the neck.
@@ -181,8 +194,12 @@ def _trunk(d: BodyDimensions, q: dict[str, FloatArray], wanted: set[str], pose: 
     head = {c: 0.5 * q[f"head_{c}"] for c in ("pitch", "roll", "yaw")}
     bend = rot_z(half["rotation"]) @ rot_y(half["flexion"]) @ rot_x(half["lateral"])
     nod = rot_z(head["yaw"]) @ rot_y(head["pitch"]) @ rot_x(head["roll"])
-    chain = (("pelvis", "abdomen", d.pelvis, bend), ("abdomen", "thorax", d.abdomen, bend))
-    chain += (("thorax", "neck", d.thorax, nod), ("neck", "head", d.neck, nod))
+    chain = (
+        ("pelvis", "abdomen", d.pelvis, bend),
+        ("abdomen", "thorax", d.abdomen, bend),
+        ("thorax", "neck", d.thorax, nod),
+        ("neck", "head", d.neck, nod),
+    )
     for parent, child, length, turn in chain:
         if child not in wanted:
             continue

@@ -23,7 +23,7 @@ STRIPE_M = 0.09  # clothes are striped, so that their motion can be seen
 
 @dataclass(frozen=True)
 class Part:
-    """One shape of the figure: a capsule from ``start`` to ``end``, or an ellipsoid with ``axes`` about ``start``."""
+    """One shape: a capsule from ``start`` to ``end``, or an ellipsoid with ``axes`` about ``start``."""
 
     segment: str
     start: FloatArray
@@ -46,7 +46,11 @@ def figure_parts(person: Person, from_head: bool = False) -> tuple[Part, ...]:
         parts.append(Part(segment, np.zeros(3), end, radius, None, c[colour], striped))
 
     def ellipsoid(
-        segment: str, centre: tuple[float, float, float], axes: tuple[float, float, float], colour: str, striped: bool
+        segment: str,
+        centre: tuple[float, float, float],
+        axes: tuple[float, float, float],
+        colour: str,
+        striped: bool,
     ) -> None:
         parts.append(Part(segment, np.array(centre), None, max(axes), np.array(axes), c[colour], striped))
 
@@ -75,7 +79,13 @@ def _foot(d: BodyDimensions, side: str, colour: tuple[float, float, float]) -> P
 
 
 def draw_figure(
-    parts: tuple[Part, ...], pose: Pose, moment: int, view: View, image: FloatImage, distance: FloatImage, rays: FloatImage
+    parts: tuple[Part, ...],
+    pose: Pose,
+    moment: int,
+    view: View,
+    image: FloatImage,
+    distance: FloatImage,
+    rays: FloatImage,
 ) -> NDArray[np.bool_]:
     """Draw into ``image`` and ``distance`` in place.
 
@@ -122,10 +132,11 @@ def _capsule(
     ray: FloatImage, start: FloatArray, end: FloatArray, radius: float
 ) -> tuple[FloatImage, FloatImage, FloatImage]:
     """Rays (3, n) from the origin -> distances (inf where missed), normals (3, n), metres along the axis."""
-    a, b = start.astype(np.float32), end.astype(np.float32)
+    a: FloatImage = start.astype(np.float32)
+    b: FloatImage = end.astype(np.float32)
     axis = b - a
     length = float(np.linalg.norm(axis))
-    axis = axis / np.float32(length)
+    axis = np.asarray(axis / length, dtype=np.float32)
     across = ray - np.outer(axis, axis @ ray)
     beside = a - axis * (axis @ a)
     # |across t - beside|^2 = radius^2: the infinite cylinder.
@@ -169,7 +180,9 @@ def _ellipsoid(
     return found, normal.astype(np.float32), local[2] * np.float32(axes[2]) + np.float32(axes[2])
 
 
-def cast_shadow(image: FloatImage, distance: FloatImage, rays: FloatImage, origin: FloatArray, hips: FloatArray) -> None:
+def cast_shadow(
+    image: FloatImage, distance: FloatImage, rays: FloatImage, origin: FloatArray, hips: FloatArray
+) -> None:
     """Darken the floor under the body, in place; call before the figure is drawn."""
     x = origin[0] + distance * rays[0] - hips[0]
     y = origin[1] + distance * rays[1] - hips[1]

@@ -1,8 +1,8 @@
 """Walking, turning on the spot, stairs and freezing, step by step.
 
-Each step plants a foot where it lands: the foot rolls off over its ball, swings, strikes with the heel and slaps
-down, while the pelvis follows the middle between the feet. A step's pelvis movement spans two steps' time, so that
-neighbouring steps merge into walking whose speed is highest in double support, as in people.
+Each step plants a foot where it lands: the foot rolls off over its ball, swings, strikes with the heel and
+slaps down, while the pelvis follows the middle between the feet. A step's pelvis movement spans two steps'
+time, so that neighbouring steps merge into walking whose speed is highest in double support, as in people.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from datamodules.sources.simulator.timeline import Timeline
 
 ANKLE_BEHIND_HIP = 0.03  # metres, in quiet standing
 PELVIS_LEAD = 0.12  # of a step's duration, by which the pelvis is ahead of the feet's middle
-TURN_IS_TURNING = math.radians(70.0)  # smaller turns on the way belong to walking
+TURN_IS_TURNING = math.radians(100.0)  # smaller turns on the way belong to walking
 
 
 def wrap(angle: float) -> float:
@@ -37,20 +37,24 @@ class Walker:
     """
 
     def __init__(
-        self, person: Person, duration_s: float, place: tuple[float, float, float, float], rng: np.random.Generator
+        self,
+        person: Person,
+        duration_s: float,
+        place: tuple[float, float, float, float],
+        rng: np.random.Generator,
     ) -> None:
         self.person = person
         self.rng = rng
         self.time = 0.0
         self.x, self.y, self.heading, self.floor = place
-        self.feet = {side: place for side in SIDES}
+        self.feet = dict.fromkeys(SIDES, place)
         self.next_side = SIDES[int(rng.integers(2))]
         self.intervals: list[Interval] = []
         self.freezes: list[Interval] = []
         self._steps_since_freeze = 0
         self.timeline = Timeline(duration_s, self._standing())
 
-    # What is where -------------------------------------------------------------------------------------------
+    # What is where
 
     def _standing(self) -> dict[str, float]:
         start = {
@@ -111,12 +115,12 @@ class Walker:
         else:
             self.intervals.append(Interval(start, end, activity))
 
-    # Steps ---------------------------------------------------------------------------------------------------
+    # Steps
 
     def step(
         self, side: str, x: float, y: float, heading: float, duration: float, floor: float | None = None
     ) -> None:
-        """Put one foot where it belongs for a body at (x, y, heading) on ``floor``, and let the body follow."""
+        """Put one foot where it belongs for a body at (x, y, heading), and let the body follow."""
         line, gait, body = self.timeline, self.person.gait, self.person.body
         floor = self.floor if floor is None else floor
         other = SIDES[1 - SIDES.index(side)]
@@ -169,7 +173,9 @@ class Walker:
         line.bump("pelvis_z", begin - 0.12 * duration, begin + 0.88 * duration, gait.bob * stretch)
         # Weight goes over the standing foot.
         aside = -sign * (0.6 * gait.sway + 0.4 * gait.sway * stretch)
-        line.bump("pelvis_x", begin - 0.2 * duration, land_end := begin + duration, -aside * math.sin(middle[2]))
+        line.bump(
+            "pelvis_x", begin - 0.2 * duration, land_end := begin + duration, -aside * math.sin(middle[2])
+        )
         line.bump("pelvis_y", begin - 0.2 * duration, land_end, aside * math.cos(middle[2]))
         line.bump("pelvis_roll", begin - 0.2 * duration, land_end, sign * math.radians(-2.5) * stretch)
         line.move("trunk_rotation", begin, begin + duration, -1.5 * turn)
@@ -179,7 +185,9 @@ class Walker:
             forward = 1.0 if arm != side else -0.75
             swing = gait.arm_swing[arm] * stretch * forward
             late = 0.06 * duration
-            line.move(f"{arm}_shoulder_flexion", begin - late, begin + duration, rest["shoulder_flexion"] + swing)
+            line.move(
+                f"{arm}_shoulder_flexion", begin - late, begin + duration, rest["shoulder_flexion"] + swing
+            )
             bend = rest["elbow"] + 0.7 * max(swing, 0.0)
             line.move(f"{arm}_elbow", begin, begin + 1.05 * duration, bend)
 
@@ -205,7 +213,7 @@ class Walker:
         gait = self.person.gait
         return float(gait.step_time * (1.0 + sign * gait.asymmetry) * (1.0 + self.rng.normal(0.0, 0.02)))
 
-    # Walking -------------------------------------------------------------------------------------------------
+    # Walking
 
     def walk_for(self, seconds: float, area: Area) -> None:
         """Walk about in ``area``."""
@@ -278,7 +286,7 @@ class Walker:
         self.timeline.shift("head_pitch", self.time - 0.5, self.time + 0.5, -0.35)
         self.label("stairs_down", start, self.time)
 
-    # Freezing ------------------------------------------------------------------------------------------------
+    # Freezing
 
     def _maybe_freeze(self) -> None:
         signs = self.person.parkinson

@@ -1,7 +1,7 @@
 """The place: a hall with a gallery, a staircase down from it, and furniture along the walls.
 
-Motion and cameras share it: people sit where a chair is drawn. x runs along the hall, z up, z = 0 on the lower floor.
-The middle of both floors is free to walk in.
+Motion and cameras share it: people sit where a chair is drawn. x runs along the hall, z up, z = 0 on the
+lower floor. The middle of both floors is free to walk in.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Seat:
-    """A chair or a bed's edge: stand at (x, y), look along ``facing``, and sit down at ``height`` above ``floor``."""
+    """A chair or a bed's edge: stand at (x, y), look along ``facing``, sit ``height`` above ``floor``."""
 
     x: float
     y: float
@@ -113,7 +113,7 @@ def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def _span(wall: float, near: float, far: float) -> tuple[float, float]:
-    """y from ``near`` to ``far`` metres off the middle, towards one of the two long walls."""
+    """Range of y from ``near`` to ``far`` metres off the middle, towards one of the two long walls."""
     return (near, far) if wall > 0 else (-far, -near)
 
 

@@ -11,11 +11,12 @@ from datamodules.recording import FloatArray
 from datamodules.sources.simulator.body import solve
 from datamodules.sources.simulator.camera import SimulatedCamera
 from datamodules.sources.simulator.figure import draw_figure, figure_parts
-from datamodules.sources.simulator.rotations import rot_y
 from datamodules.sources.simulator.room import FloatImage, View
+from datamodules.sources.simulator.rotations import rot_y
 
 FIELD_OF_VIEW = math.radians(95.0)  # across the width
 TILT = math.radians(12.0)  # downwards
+CLEARANCE_M = 0.05  # the camera stays out of the lower floor
 # Columns are the camera's axes (right, down, forward) in the head's frame (forward, left, up).
 AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
@@ -35,6 +36,7 @@ class HeadCamera(SimulatedCamera):
         body = self._session.person.body
         pose = solve(body, self._session.at(times), ("head",))
         position = pose.point("head", np.array([0.115, 0.0, 0.6 * body.head]))
+        position[:, 2] = np.maximum(position[:, 2], CLEARANCE_M)  # after a fall the face is on the floor
         rotation = pose.rotations["head"] @ rot_y(np.array([TILT]))[0] @ AXES
         focal = focal_length(width)
         return [View(p, r, height, width, focal) for p, r in zip(position, rotation, strict=True)]

@@ -72,13 +72,17 @@ def _device(
 
 
 DEVICES = {
-    # TDK InvenSense DS-000189 rev 1.3, tables 1 and 2; 1125 Hz / 11, accelerometer at +-16 g. The zero-rate output
-    # of +-5 deg/s is the untrimmed part's; recorders null it at power-up, which leaves about a tenth.
-    "icm20948": _device("TDK InvenSense ICM-20948", 1125.0 / 11.0, 0.01, (16, 2048, 230, 25), (2000, 16.4, 15, 0.5)),
+    # TDK InvenSense DS-000189 rev 1.3, tables 1 and 2; 1125 Hz / 11, accelerometer at +-16 g. The zero-rate
+    # output of +-5 deg/s is the untrimmed part's; recorders null it at power-up, which leaves about a tenth.
+    "icm20948": _device(
+        "TDK InvenSense ICM-20948", 1125.0 / 11.0, 0.01, (16, 2048, 230, 25), (2000, 16.4, 15, 0.5)
+    ),
     # Bosch Sensortec BST-BMI270-DS000, section 1; 100 Hz, accelerometer at +-8 g.
     "bmi270": _device("Bosch Sensortec BMI270", 100.0, 0.006, (8, 4096, 160, 20), (2000, 16.4, 7, 0.5)),
     # STMicroelectronics DS12140, table 2; 104 Hz, +-8 g (0.244 mg/LSB) and +-1000 deg/s (35 mdps/LSB).
-    "lsm6dso": _device("STMicroelectronics LSM6DSO", 104.0, 0.01, (8, 1e3 / 0.244, 80, 20), (1000, 1e3 / 35, 3.8, 1.0)),
+    "lsm6dso": _device(
+        "STMicroelectronics LSM6DSO", 104.0, 0.01, (8, 1e3 / 0.244, 80, 20), (1000, 1e3 / 35, 3.8, 1.0)
+    ),
 }
 
 # No datasheet gives these: measured orders of magnitude for consumer parts (El-Sheimy et al. 2008).
@@ -100,7 +104,7 @@ class Mount:
 
 
 def mount(placement: str, body: BodyDimensions) -> Mount:
-    """Where the sensor of ``placement`` sits on a body of these dimensions, before individual misalignment."""
+    """Where the sensor of ``placement`` sits on a body of these dimensions, before misalignment."""
 
     def fixed(matrix: FloatArray) -> FloatArray:
         return np.asarray(matrix[0])
@@ -147,8 +151,8 @@ def ideal(position: FloatArray, rotation: FloatArray, rate_hz: float = RATE_HZ) 
         rate_hz: of the samples.
 
     Returns:
-        (N - 4, 6) for samples 2 .. N - 3: specific force with gravity, m/s^2, and angular velocity, rad/s, both in
-        the sensor's frame.
+        (N - 4, 6) for samples 2 .. N - 3: specific force with gravity, m/s^2, and angular velocity, rad/s,
+        both in the sensor's frame.
     """
     force = second_difference(position, rate_hz) + GRAVITY
     inside = np.swapaxes(rotation[2:-2], -1, -2) @ force[..., None]
@@ -199,13 +203,12 @@ def degrade(truth: FloatArray, times: FloatArray, device: Device, rng: np.random
 
 
 def full_scale(device: Device) -> FloatArray:
-    """(2,) largest multiples of the step within the ranges: m/s^2 and rad/s."""
-    return np.array(
-        [
-            math.floor(device.acceleration_range / device.acceleration_step + 1e-9) * device.acceleration_step,
-            math.floor(device.angular_range / device.angular_step + 1e-9) * device.angular_step,
-        ]
+    """(2,) largest values that 16 bits and the ranges allow: m/s^2 and rad/s."""
+    steps = (
+        (device.acceleration_range, device.acceleration_step),
+        (device.angular_range, device.angular_step),
     )
+    return np.array([min(math.floor(limit / step + 1e-9), 2**15 - 1) * step for limit, step in steps])
 
 
 def record(
@@ -234,4 +237,3 @@ def record(
         angular_velocity_range=float(limits[1]),
         origin=origin,
     )
-

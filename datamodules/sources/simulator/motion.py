@@ -22,7 +22,7 @@ HIP_DEPTH = 0.105  # metres from the hips to the seat or floor, times girth
 class Actor(Walker):
     """A walker who does everything else as well."""
 
-    # Standing ------------------------------------------------------------------------------------------------
+    # Standing
 
     def stand(self, seconds: float) -> None:
         """Stand, shift weight, look around, use the hands."""
@@ -66,7 +66,7 @@ class Actor(Walker):
             line.bump("trunk_rotation", start, start + length, float(rng.uniform(-0.3, 0.3)))
         return length
 
-    # Bending -------------------------------------------------------------------------------------------------
+    # Bending
 
     def bend(self) -> None:
         """Bend down as if to pick something up, and come back."""
@@ -97,7 +97,7 @@ class Actor(Walker):
         self.time = start + down + hold + up
         self.label("bending", start, self.time)
 
-    # Sitting -------------------------------------------------------------------------------------------------
+    # Sitting
 
     def sit_down(self, seat: Seat) -> None:
         """From standing in front of ``seat``, back to it."""
@@ -114,7 +114,9 @@ class Actor(Walker):
         line.shock("pelvis_z", end - 0.12 * length, -0.002, 6.0, 0.06)
         for side in SIDES:
             for joint, angle in (("shoulder_flexion", 0.5), ("elbow", 0.95), ("shoulder_rotation", 0.25)):
-                line.move(f"{side}_{joint}", start + 0.3 * length, end + 0.2 * length, angle + self.person.stoop / 2)
+                line.move(
+                    f"{side}_{joint}", start + 0.3 * length, end + 0.2 * length, angle + self.person.stoop / 2
+                )
         self.time = end + 0.1 * length
         self.label("sit_stand", start, self.time)
 
@@ -149,7 +151,7 @@ class Actor(Walker):
         self.time = end
         self.label("sit_stand", start, self.time)
 
-    # Lying ---------------------------------------------------------------------------------------------------
+    # Lying
 
     def _lying_foot(
         self, side: str, hips: FloatArray, heading: float, legs: float, pitch: float, height: float
@@ -238,7 +240,7 @@ class Actor(Walker):
             self.timeline.bump(f"{side}_foot_z", start, start + length, 0.15)
         self.time = start + length
 
-    # Falling -------------------------------------------------------------------------------------------------
+    # Falling
 
     def fall(self) -> None:
         """Tip over forwards, backwards or sideways, hit the floor and stay there; ends the upright part."""
@@ -270,7 +272,9 @@ class Actor(Walker):
                 goal["yaw"] = self.heading
             elif kind == "forward":
                 mirrored = {"left": "right", "right": "left"}[side]
-                goal = self._lying_foot(mirrored, hips, direction + math.pi, 0.9 * leg, 0.0, self.floor + 0.09)
+                goal = self._lying_foot(
+                    mirrored, hips, direction + math.pi, 0.9 * leg, 0.0, self.floor + 0.09
+                )
                 goal |= {"yaw": self.heading, "pitch": pitch, "z": self.floor + 0.02}
             else:
                 goal["yaw"] = self.heading
@@ -292,7 +296,9 @@ class Actor(Walker):
         }.get(kind, {"shoulder_flexion": 0.7, "elbow": 0.9, "shoulder_abduction": 0.8})
         for side in SIDES:
             for joint, angle in arms.items():
-                line.move(f"{side}_{joint}", early, start + 0.95 * length, angle * float(rng.uniform(0.8, 1.1)))
+                line.move(
+                    f"{side}_{joint}", early, start + 0.95 * length, angle * float(rng.uniform(0.8, 1.1))
+                )
         line.move("head_pitch", early, hit, {"forward": -0.6, "backward": 0.5}.get(kind, 0.1))
         line.move("trunk_flexion", start, hit, {"forward": 0.1, "backward": 0.45}.get(kind, 0.25))
         line.bump("trunk_flexion", start, hit + 0.3, 0.25)

@@ -62,7 +62,10 @@ class View:
         return pixels + 0.5 * np.array([self.width - 1, self.height - 1]), depth
 
     def window(self, points: FloatArray, radius: float = 0.0) -> tuple[slice, slice] | None:
-        """Rows and columns that can show the hull of ``points`` (n, 3), grown by ``radius``; None if out of view."""
+        """Rows and columns that can show the hull of ``points`` (n, 3), grown by ``radius`` metres.
+
+        None if it is out of view.
+        """
         inside = (points - self.origin) @ self.rotation
         near = inside[:, 2] - radius
         if np.all(inside[:, 2] + radius < 0.0):
@@ -72,8 +75,12 @@ class View:
             return slice(0, self.height), slice(0, self.width)
         bounds = []
         for axis, size in ((1, self.height), (0, self.width)):
-            low = np.minimum((inside[:, axis] - radius) / near, (inside[:, axis] - radius) / (near + 2 * radius))
-            high = np.maximum((inside[:, axis] + radius) / near, (inside[:, axis] + radius) / (near + 2 * radius))
+            low = np.minimum(
+                (inside[:, axis] - radius) / near, (inside[:, axis] - radius) / (near + 2 * radius)
+            )
+            high = np.maximum(
+                (inside[:, axis] + radius) / near, (inside[:, axis] + radius) / (near + 2 * radius)
+            )
             first = max(0, math.floor(self.focal * float(low.min()) + 0.5 * (size - 1)))
             last = min(size, math.ceil(self.focal * float(high.max()) + 0.5 * (size - 1)) + 1)
             if first >= last:
@@ -115,7 +122,9 @@ class Room:
             if box.material == "floor":  # the gallery's sides are walls
                 materials[3 * k : 3 * k + 2] = [wall, wall]
         self._material = np.array(materials, dtype=np.int32)
-        light = np.concatenate((np.tile(FACE_LIGHT, len(boxes)), FACE_LIGHT, np.float32([0.95])))
+        light = np.concatenate(
+            (np.tile(FACE_LIGHT, len(boxes)), FACE_LIGHT, np.array([0.95], dtype=np.float32))
+        )
         self._tint = np.array(tints, dtype=np.float32) * light[:, None]
 
     def render(self, view: View) -> tuple[FloatImage, FloatImage, FloatImage]:
@@ -126,8 +135,8 @@ class Room:
         """
         rays = view.rays()
         origin = view.origin.astype(np.float32)
-        with np.errstate(divide="ignore"):
-            inverse = 1.0 / np.where(np.abs(rays) < 1e-7, np.float32(1e-7), rays)
+        inverse = np.where(np.abs(rays) < 1e-7, np.float32(1e-7), rays)
+        np.reciprocal(inverse, out=inverse)
         distance, surface = self._cast_shell(origin, rays, inverse)
         for k in range(len(self._low)):
             window = view.window(self._corners[k])
@@ -141,7 +150,7 @@ class Room:
         """The hall's inner sides: the nearest of the three planes that each ray runs towards."""
         planes = []
         for axis in range(3):
-            ahead = np.where(rays[axis] > 0, SHELL_HIGH[axis], SHELL_LOW[axis]).astype(np.float32)
+            ahead = np.where(inverse[axis] > 0, SHELL_HIGH[axis], SHELL_LOW[axis]).astype(np.float32)
             planes.append((ahead - origin[axis]) * inverse[axis])
         distance = np.minimum(np.minimum(planes[0], planes[1]), planes[2])
         surface = np.where(planes[0] == distance, 0, np.where(planes[1] == distance, 1, 2))
@@ -176,7 +185,12 @@ class Room:
             np.copyto(surface[window], (3 * k + axis_hit).astype(np.int32), where=hit)
 
     def _shade(
-        self, view: View, origin: FloatImage, rays: FloatImage, distance: FloatImage, surface: NDArray[np.int32]
+        self,
+        view: View,
+        origin: FloatImage,
+        rays: FloatImage,
+        distance: FloatImage,
+        surface: NDArray[np.int32],
     ) -> FloatImage:
         """Texture lookup at the hit points; distant texels come from coarser levels."""
         atlas = self._atlas
@@ -195,7 +209,7 @@ class Room:
         row = np.floor(v).astype(np.int32) >> level
         index = material * atlas.stride + atlas.level_start[level]
         index += (row & (size - 1)) * size + (column & (size - 1))
-        colour = atlas.texels.take(index, axis=0)
+        colour: FloatImage = atlas.texels.take(index, axis=0)
         colour *= self._tint.take(surface, axis=0)
         colour *= (1.05 / (1.0 + 0.035 * distance))[..., None]
         return colour

@@ -60,20 +60,18 @@ def rotate(rotation: FloatArray, vector: FloatArray) -> FloatArray:
 
 
 def first_difference(values: FloatArray, rate_hz: float) -> FloatArray:
-    """(N, ...) -> (N - 4, ...): first derivative at the inner samples, exact to fourth order in the period."""
-    return np.asarray(
-        (values[:-4] - 8.0 * values[1:-3] + 8.0 * values[3:-1] - values[4:]) * (rate_hz / 12.0)
-    )
+    """(N, ...) -> (N - 4, ...): first derivative at the inner samples, to fourth order in the period."""
+    return np.asarray((values[:-4] - 8.0 * values[1:-3] + 8.0 * values[3:-1] - values[4:]) * (rate_hz / 12.0))
 
 
 def second_difference(values: FloatArray, rate_hz: float) -> FloatArray:
-    """(N, ...) -> (N - 4, ...): second derivative at the inner samples, exact to fourth order in the period."""
+    """(N, ...) -> (N - 4, ...): second derivative at the inner samples, to fourth order in the period."""
     inner = -values[:-4] + 16.0 * values[1:-3] - 30.0 * values[2:-2] + 16.0 * values[3:-1] - values[4:]
     return np.asarray(inner * (rate_hz**2 / 12.0))
 
 
 def angular_velocity(rotation: FloatArray, rate_hz: float) -> FloatArray:
-    """(N, 3, 3) body-to-world -> (N - 4, 3) rad/s in the body's frame, exact to fourth order in the period."""
+    """(N, 3, 3) body-to-world -> (N - 4, 3) rad/s in the body's frame, to fourth order in the period."""
     spin = np.swapaxes(rotation[2:-2], -1, -2) @ first_difference(rotation, rate_hz)
     return np.stack(
         (

@@ -1,7 +1,8 @@
 """One continuous session: who does what, when and where.
 
-The planner always takes the activity that has had the least time so far, so that every class gets a usable share of
-windows, and walks the person to where it can be done. A fall, where there is one, ends the session.
+The planner always takes the activity that has had the least time so far, so that every class gets a usable
+share of windows, and walks the person to where it can be done. A fall, where there is one, ends the
+session.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ ACTIVITIES = (
 FALL_S = 10.0  # left at the end of a session that has a fall
 LEAVE_GALLERY_S = 55.0  # downstairs takes at least this long
 NEEDS_S = {  # about how long each takes, with the way there and back
-    "standing": 5.0,
-    "walking": 7.0,
-    "turning": 7.5,
-    "bending": 7.5,
-    "sitting": 19.0,
-    "sit_stand": 19.0,
+    "standing": 7.0,
+    "walking": 10.0,
+    "turning": 10.0,
+    "bending": 10.0,
+    "sitting": 22.0,
+    "sit_stand": 22.0,
     "stairs_down": 20.0,
-    "lying": 27.0,
+    "lying": 29.0,
 }
 
 
@@ -75,7 +76,9 @@ def plan_session(person: Person, hall: Hall, duration_s: float, rng: np.random.G
     area = hall.upper if upstairs else hall.lower
     place = (*area.point(rng), float(rng.uniform(-math.pi, math.pi)), area.floor)
     actor = Actor(person, duration_s, place, rng)
-    planner = _Planner(actor, hall, upstairs, duration_s, falls=bool(rng.random() < 0.85) and duration_s > 3 * FALL_S)
+    planner = _Planner(
+        actor, hall, upstairs, duration_s, falls=bool(rng.random() < 0.85) and duration_s > 3 * FALL_S
+    )
     planner.run()
     _sway(actor, rng)
     channels = actor.timeline.channels()
@@ -119,7 +122,7 @@ class _Planner:
             actor.label("falling", actor.time, self.end)
 
     def _next(self) -> str | None:
-        """The activity that has had the least time of those that there is time for; None where there is none."""
+        """The activity that has had the least time of those that still fit; None where none does."""
         spent = dict(self.credit)
         for interval in self.actor.intervals:
             if interval.activity in spent:
@@ -127,7 +130,10 @@ class _Planner:
         left = self.end - self.actor.time - (FALL_S if self.falls else 0.0)
         if self.upstairs:
             # The bed is downstairs, and nobody falls on the gallery.
-            if left < LEAVE_GALLERY_S * self.actor.person.tempo or min(spent, key=lambda a: spent[a]) == "lying":
+            if (
+                left < LEAVE_GALLERY_S * self.actor.person.tempo
+                or min(spent, key=lambda a: spent[a]) == "lying"
+            ):
                 return "stairs_down"
             del spent["lying"]
         else:
@@ -140,19 +146,19 @@ class _Planner:
         actor, rng = self.actor, self.actor.rng
         area = self.hall.upper if self.upstairs else self.hall.lower
         if activity == "standing":
-            actor.stand(float(rng.uniform(5.0, 8.0)))
+            actor.stand(float(rng.uniform(6.0, 10.0)))
         elif activity == "walking":
             with actor.labelled("walking"):
-                actor.walk_for(float(rng.uniform(5.5, 8.0)), area)
+                actor.walk_for(float(rng.uniform(8.0, 12.0)), area)
         elif activity == "turning":
             start = actor.time
-            for _ in range(2):
+            for _ in range(2 if actor.person.parkinson else 3):
                 actor.turn_by(float(rng.choice([-1, 1]) * rng.uniform(math.pi, 1.8 * math.pi)))
                 actor.time += 0.3
             actor.intervals = [i for i in actor.intervals if i.start < start]
             actor.label("turning", start, actor.time)
         elif activity == "bending":
-            for _ in range(2):
+            for _ in range(2 if actor.person.parkinson else 3):
                 actor.bend()
         elif activity in ("sitting", "sit_stand"):
             self._sit(activity, rng)
@@ -178,12 +184,12 @@ class _Planner:
         here = [s for s in self.hall.seats if s.floor == actor.floor and not s.is_bed]
         seat = min(here, key=lambda s: math.hypot(s.x - actor.x, s.y - actor.y))
         self._take(seat)
-        for k in range(1 if activity == "sitting" else 2):
+        for k in range(1 if activity == "sitting" else 3):
             if k:
                 actor.time += 0.4
             actor.sit_down(seat)
             if activity == "sitting":
-                actor.sit(float(rng.uniform(5.5, 8.0)))
+                actor.sit(float(rng.uniform(8.0, 12.0)))
             else:
                 actor.time += float(rng.uniform(0.2, 0.5))
             actor.stand_up()
@@ -197,7 +203,7 @@ class _Planner:
         actor.sit_down(bed)
         actor.time += 0.4
         actor.lie_down(bed)
-        actor.lie(float(rng.uniform(5.0, 8.0)))
+        actor.lie(float(rng.uniform(7.0, 11.0)))
         actor.sit_up()
         actor.time += 0.5
         actor.stand_up()
@@ -227,7 +233,7 @@ def _sway(actor: Actor, rng: np.random.Generator) -> None:
 
 
 def _tremble(channels: FloatArray, signs: Parkinson, rng: np.random.Generator) -> None:
-    """Add rest tremor to ``channels`` in place: hands most, a little in trunk and head, less where the arm moves."""
+    """Add rest tremor in place: hands most, a little in trunk and head, less where the arm moves."""
     times = np.arange(channels.shape[1]) / RATE_HZ
     waxing = 0.75 + 0.25 * np.sin(2 * math.pi * rng.uniform(0.03, 0.08) * times + rng.uniform(0, 2 * math.pi))
     drift = 0.5 * np.sin(2 * math.pi * rng.uniform(0.1, 0.2) * times + rng.uniform(0, 2 * math.pi))

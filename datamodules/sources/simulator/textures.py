@@ -31,8 +31,10 @@ FloatImage = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Atlas:
-    """Every material's pyramid: texel (u, v) of level l of material m is at
-    ``(m * stride + level_start[l]) + (v % size) * size + (u % size)``, with ``size = SIZE >> l``.
+    """Every material's pyramid.
+
+    Texel (u, v) of level l of material m is at ``m * stride + level_start[l] + (v % size) * size + u % size``
+    with ``size = SIZE >> l``.
     """
 
     texels: FloatImage  # (K, 3) 0..1

@@ -1,9 +1,9 @@
 """Smooth trajectories of a body's channels, written event by event.
 
-Motor behaviour is a sum of overlapping moves with minimum-jerk profiles (Flash and Hogan 1985): each changes a
-channel's value between two times with no velocity and no acceleration at either end, so that any overlap of them
-has a continuous acceleration. Impacts and heel strikes are the exception, and the final low-pass bounds them, as
-soft tissue does.
+Motor behaviour is a sum of overlapping moves with minimum-jerk profiles (Flash and Hogan 1985): each
+changes a channel's value between two times with no velocity and no acceleration at either end, so that any
+overlap of them has a continuous acceleration. Impacts and heel strikes are the exception, and the final
+low-pass bounds them, as soft tissue does.
 
 Shape legend: C channels, N samples.
 """
@@ -69,7 +69,9 @@ class Timeline:
         if change == 0.0:
             return
         first, last, u = self._slice(start, end)
-        self._values[index, first:last] += change * (minimum_jerk(u) if profile == "minimum_jerk" else swing(u))
+        self._values[index, first:last] += change * (
+            minimum_jerk(u) if profile == "minimum_jerk" else swing(u)
+        )
         self._steps[index, last] += change
         self._final[index] = to
 
@@ -78,7 +80,7 @@ class Timeline:
         self.move(channel, start, end, self.value(channel) + by)
 
     def fall(self, channel: str, start: float, end: float, to: float, cushion_s: float = 0.04) -> None:
-        """Go to ``to`` faster and faster and hit it: a cushion gives way by speed times ``cushion_s`` over e."""
+        """Go to ``to`` faster and faster and hit it: it gives way by ``cushion_s`` times speed over e."""
         index = CHANNEL[channel]
         change = to - self._final[index]
         first, last, u = self._slice(start, end)
@@ -121,7 +123,9 @@ class Timeline:
         """(N,) seconds."""
         return np.arange(self._values.shape[1]) / RATE_HZ - MARGIN_S
 
-    def wander(self, channel: str, size: float, rng: np.random.Generator, low_hz: float, high_hz: float) -> None:
+    def wander(
+        self, channel: str, size: float, rng: np.random.Generator, low_hz: float, high_hz: float
+    ) -> None:
         """Add slow irregular motion of standard deviation ``size``: eight sines of random pace."""
         times = self.times()
         pace = np.exp(rng.uniform(math.log(low_hz), math.log(high_hz), 8))
