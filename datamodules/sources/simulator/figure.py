@@ -134,9 +134,8 @@ def _capsule(
     """Rays (3, n) from the origin -> distances (inf where missed), normals (3, n), metres along the axis."""
     a: FloatImage = start.astype(np.float32)
     b: FloatImage = end.astype(np.float32)
-    axis = b - a
-    length = float(np.linalg.norm(axis))
-    axis = np.asarray(axis / length, dtype=np.float32)
+    length = float(np.linalg.norm(b - a))
+    axis: FloatImage = (b - a) / np.float32(length)
     across = ray - np.outer(axis, axis @ ray)
     beside = a - axis * (axis @ a)
     # |across t - beside|^2 = radius^2: the infinite cylinder.

@@ -273,7 +273,7 @@ class Walker:
     def go_down_stairs(self) -> None:
         """From the gallery's edge down to the lower floor; slow people put both feet on every step."""
         ahead = self.person.body.ankle_to_ball - ANKLE_BEHIND_HIP
-        both = self.person.parkinson is not None and self.person.parkinson.severity > 0.75
+        both = self.person.parkinson is not None and self.person.parkinson.severity > 0.85
         pace = 1.1 * math.sqrt(self.person.tempo)
         start = self.time
         self.timeline.shift("head_pitch", start - 0.5, start + 0.5, 0.35)

@@ -94,7 +94,7 @@ def make_person(seed: int, population: str, number: int, mounting_sd_deg: float 
         cadence=float(np.clip(rng.normal(110.0, 8.0), 92.0, 128.0)),
         step_length=float(np.clip(rng.normal(0.39, 0.03), 0.32, 0.45)) * build.height,
         step_width=float(rng.uniform(0.08, 0.14)),
-        swing_share=float(rng.uniform(0.72, 0.78)),
+        swing_share=float(rng.uniform(0.77, 0.84)),
         asymmetry=float(rng.normal(0.0, 0.02)),
         arm_swing={side: math.radians(rng.uniform(11.0, 26.0)) for side in SIDES},
         lift=float(rng.uniform(0.05, 0.08)),
