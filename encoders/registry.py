@@ -26,7 +26,7 @@ import pkgutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from importlib.metadata import entry_points
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -46,6 +46,33 @@ def _unknown(what: str, found: str, valid: Iterable[str]) -> UnknownNameError:
     close = difflib.get_close_matches(found, names, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
     return UnknownNameError(f"there is no {what} '{found}'.{hint} Valid: {', '.join(names) or 'none'}")
+
+
+def merge_params(what: str, settings: type[T], params: Mapping[str, Any]) -> T:
+    """Merge ``params`` into the defaults of the dataclass ``settings``.
+
+    Args:
+        what: whose settings they are, for messages.
+        settings: the dataclass.
+        params: some of its fields; an OmegaConf node will do.
+
+    Returns:
+        An instance of it, with plain lists and dicts.
+
+    Raises:
+        UnknownNameError: there is no such setting.
+        ValueError: a setting has a value of the wrong type.
+    """
+    valid = {field.name for field in fields(settings)}  # type: ignore[arg-type]
+    for key in params:
+        if key not in valid:
+            raise _unknown(f"setting of {what} called", str(key), valid)
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(settings), OmegaConf.create(dict(params)))
+    except OmegaConfBaseException as error:
+        reason = (error.msg or str(error)).splitlines()[0]
+        raise ValueError(f"{what}, setting '{error.full_key}': {reason}") from error
+    return cast(T, OmegaConf.to_object(merged))
 
 
 @dataclass(frozen=True)
@@ -113,17 +140,7 @@ class Registry(Generic[T]):
             UnknownNameError: there is no such part, or it has no such setting.
             ValueError: a setting has a value of the wrong type.
         """
-        entry = self.entry(name)
-        valid = {field.name for field in fields(entry.params)}
-        for key in params:
-            if key not in valid:
-                raise _unknown(f"setting of {self.kind} '{name}' called", str(key), valid)
-        try:
-            merged = OmegaConf.merge(OmegaConf.structured(entry.params), OmegaConf.create(dict(params)))
-        except OmegaConfBaseException as error:
-            key = error.full_key or "?"
-            raise ValueError(f"{self.kind} '{name}', setting '{key}': {error.msg or error}") from error
-        return OmegaConf.to_object(merged)
+        return merge_params(f"{self.kind} '{name}'", self.entry(name).params, params)
 
     def build(self, name: str, params: Mapping[str, Any], *arguments: Any) -> T:
         """Make the part called ``name`` from ``params`` and what else its kind is made from."""

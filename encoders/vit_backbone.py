@@ -54,7 +54,7 @@ def create_backbone(params: BackboneParams, pretrained: bool = False) -> nn.Modu
         WeightsError: ``pretrained`` and timm's weights can't be had.
     """
     if not timm.is_model(params.model):
-        close = difflib.get_close_matches(params.model, timm.list_models("vit_*"), n=5)
+        close = difflib.get_close_matches(params.model, timm.list_models("vit_*"), n=5, cutoff=0.4)
         hint = f"; similar: {', '.join(close)}" if close else "; timm.list_models('vit_*') lists them"
         raise ValueError(f"timm {timm.__version__} has no model '{params.model}'{hint}")
     if pretrained and not timm.is_model_pretrained(params.model):
@@ -79,7 +79,7 @@ def create_backbone(params: BackboneParams, pretrained: bool = False) -> nn.Modu
 
 
 def _check_overrides(backbone: nn.Module, params: BackboneParams) -> None:
-    # timm loads leniently once the classifier is gone: what an override adds would stay random without a word.
+    # timm loads leniently once the classifier is gone: what an override adds would stay random, unsaid.
     with torch.device("meta"):
         plain = timm.create_model(params.model, num_classes=0)
     added = sorted(backbone.state_dict().keys() - plain.state_dict().keys())
@@ -92,8 +92,8 @@ def _check_overrides(backbone: nn.Module, params: BackboneParams) -> None:
 
 _WHAT_TO_DO = (
     "Offline, either fill timm's cache on a machine with a network (HF_HOME) and copy it here, or set "
-    "weights to a local .safetensors file (e.g. one that masked_video saved). Random weights must be asked for: "
-    "weights=random."
+    "weights to a local .safetensors file (e.g. one that masked_video saved). Random weights must "
+    "be asked for: weights=random."
 )
 
 
