@@ -67,7 +67,7 @@ def find_shift(
     """How much later than the frames the tokens are labelled, for each window.
 
     The candidate with the highest ``shift_scores``, refined by the parabola through it and its two
-    neighbours.
+    neighbours; as it is where a neighbour is beyond the end, or lets too few frames meet a token.
 
     Args:
         imu_tokens: see ``shift_scores``, as all the others.

@@ -81,8 +81,12 @@ class TestImuEncoder:
         encoder = imu_encoder_of(name)
         imu, channels, samples = batch()
         together = encoder(imu, channels, samples).pooled
-        alone = torch.cat([encoder(*(x[i : i + 1] for x in (imu, channels, samples))).pooled for i in range(4)])
-        torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)  # batched products sum in another order
+        alone = torch.cat(
+            [encoder(*(x[i : i + 1] for x in (imu, channels, samples))).pooled for i in range(4)]
+        )
+        torch.testing.assert_close(
+            alone, together, rtol=1e-4, atol=1e-5
+        )  # batched products sum in another order
 
     def test_gradients_are_finite_and_reach_every_weight(self, name: str) -> None:
         encoder = imu_encoder_of(name).train()

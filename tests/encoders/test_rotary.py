@@ -37,7 +37,7 @@ def test_rotation_keeps_lengths_and_turns_once_a_period() -> None:
 def test_bad_widths_and_periods_are_refused() -> None:
     with pytest.raises(ValueError, match="even head width, found 7"):
         Rotary(7, 0.5, 40.0)
-    with pytest.raises(ValueError, match="found 2.0 and 1.0"):
+    with pytest.raises(ValueError, match=r"found 2\.0 and 1\.0"):
         Rotary(8, 2.0, 1.0)
     with pytest.raises(ValueError, match="multiple of twice the 3 heads"):
         TimedTransformer(8, 1, 3, 2.0, 0.0, 0.5, 40.0)
