@@ -47,8 +47,9 @@ class MaskedVideoParams:
         decoder_heads: their attention heads.
         normalise_patches: paint each patch less its mean and over its standard deviation, as MAE does; else
             the normalised pixels.
-        difference_weight: weight of telling, for the masked patches, how the later frame differs; 0 leaves it
-            out. It draws the features to what moves.
+        difference_weight: weight of telling how the later frame differs, which draws the features to what moves;
+            0 leaves it out.
+        difference_everywhere: tell it for the visible patches too, not for the masked ones alone.
         max_shift: frames are moved by up to this share of their size, each batch anew.
         max_zoom: and zoomed by up to this factor, in or out.
         learning_rate: at its peak.
@@ -63,6 +64,7 @@ class MaskedVideoParams:
     decoder_heads: int = 4
     normalise_patches: bool = False
     difference_weight: float = 0.5
+    difference_everywhere: bool = True
     max_shift: float = 0.06
     max_zoom: float = 1.1
     learning_rate: float = 1e-3
@@ -178,7 +180,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
         return x[:, : vit.num_prefix_tokens], x[:, vit.num_prefix_tokens :]
 
     def losses(self, pixels: Tensor, later: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
-        """Mean squared errors over the masked patches.
+        """Mean squared errors over the masked patches (the difference: see ``difference_everywhere``).
 
         Args:
             pixels: (N, 3, H, W) normalised frames.
@@ -204,7 +206,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
             change = patchify(later - pixels, self.patch)
             size = change.square().mean().clamp(min=1e-6)
             errors = (painted[..., self.values :] - change * torch.rsqrt(size)).square().mean(2)
-            found["difference"] = errors[masked].mean()
+            found["difference"] = (errors if self.params.difference_everywhere else errors[masked]).mean()
         return found
 
     def _prepared(self, frames: Tensor) -> tuple[Tensor, Tensor | None]:

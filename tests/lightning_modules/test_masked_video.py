@@ -65,6 +65,7 @@ def test_learns_to_paint_and_to_tell_what_moves(normalised: bool, steps: int) ->
         "max_shift": 0.0,
         "max_zoom": 1.0,
         "normalise_patches": normalised,
+        "difference_everywhere": False,
     }
     module = MaskedVideoPretraining(VIT, params)
     held_out = moving_squares(64, seed=1)
@@ -138,3 +139,18 @@ def test_frame_and_later_frame_are_moved_alike() -> None:
     assert later is not None
     assert torch.equal(now, later)
     assert not torch.allclose(now, module.eval()._prepared(still)[0])
+
+
+def test_difference_is_told_for_all_patches_or_for_the_masked_ones() -> None:
+    module = MaskedVideoPretraining(VIT, {"difference_everywhere": False}).eval()
+    everywhere = MaskedVideoPretraining(VIT, {}).eval()
+    everywhere.load_state_dict(module.state_dict())
+    now, later = module._prepared(moving_squares(2))
+    indices = torch.arange(module.visible).expand(2, -1)
+    with torch.no_grad():
+        painted = module.decoder(*module.encode(now, indices), indices)[..., module.values :]
+        change = patchify(later - now, (8, 8))
+        errors = (painted - change / change.square().mean().sqrt()).square().mean(2)
+        masked, whole = (m.losses(now, later, indices)["difference"] for m in (module, everywhere))
+    torch.testing.assert_close(masked, errors[:, module.visible :].mean())
+    torch.testing.assert_close(whole, errors.mean())
