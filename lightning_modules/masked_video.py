@@ -47,8 +47,8 @@ class MaskedVideoParams:
         decoder_heads: their attention heads.
         normalise_patches: paint each patch less its mean and over its standard deviation, as MAE does; else
             the normalised pixels.
-        difference_weight: weight of telling how the later frame differs, which draws the features to what moves;
-            0 leaves it out.
+        difference_weight: weight of telling how the later frame differs, which draws the features to what
+            moves; 0 leaves it out.
         difference_everywhere: tell it for the visible patches too, not for the masked ones alone.
         max_shift: frames are moved by up to this share of their size, each batch anew.
         max_zoom: and zoomed by up to this factor, in or out.
