@@ -39,7 +39,12 @@ class ImuAugmentation:
     trim: float = 0.0
 
     def __call__(
-        self, imu: Tensor, sample_mask: Tensor, frame_times: Tensor, rate_hz: float, generator: torch.Generator
+        self,
+        imu: Tensor,
+        sample_mask: Tensor,
+        frame_times: Tensor,
+        rate_hz: float,
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """One random view of each window.
 
@@ -71,7 +76,12 @@ class ImuAugmentation:
         return imu * sample_mask[..., None], sample_mask, frame_times
 
     def _warp(
-        self, imu: Tensor, sample_mask: Tensor, frame_times: Tensor, rate_hz: float, generator: torch.Generator
+        self,
+        imu: Tensor,
+        sample_mask: Tensor,
+        frame_times: Tensor,
+        rate_hz: float,
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Resample linearly at u(t) = c + (t - c) r + s; the window's centre c stays up to the shift s."""
         B, T, _ = imu.shape
@@ -98,7 +108,12 @@ class ImuAugmentation:
         frame_times = centre_s + (frame_times - centre_s - shift_s[:, None]) / speed[:, None]
         # A window must keep something to see.
         kept = mask.any(dim=1, keepdim=True)
-        return torch.where(kept[..., None], warped, imu), torch.where(kept, mask, sample_mask), frame_times, speed
+        return (
+            torch.where(kept[..., None], warped, imu),
+            torch.where(kept, mask, sample_mask),
+            frame_times,
+            speed,
+        )
 
     def _trim(self, sample_mask: Tensor, generator: torch.Generator) -> Tensor:
         B = len(sample_mask)

@@ -136,7 +136,9 @@ class PretrainingDataModule(L.LightningDataModule):
             return []
         chunk = min(n, 256)
         plan = _WholePlan(WindowOrder(n, 0, shuffle=False), chunk)
-        return BatchLoader(plan, lambda positions, _: self.read(self.validation_windows[positions]), lambda: 0)
+        return BatchLoader(
+            plan, lambda positions, _: self.read(self.validation_windows[positions]), lambda: 0
+        )
 
     def read(self, windows: NDArray[np.int64], feature_views: NDArray[np.int64] | None = None) -> Batch:
         """One batch of these windows, without augmentation of the IMU."""
@@ -201,7 +203,10 @@ def stream_seed(*key: int) -> int:
 def usable_windows(shards: ShardSet) -> NDArray[np.int64]:
     """Windows with at least two frames: the others have nothing to be paired with."""
     windows = np.arange(shards.n_windows)
-    frames = [shards.frame_times(part)[1].sum(axis=1) for part in np.array_split(windows, max(1, len(windows) // 4096))]
+    frames = [
+        shards.frame_times(part)[1].sum(axis=1)
+        for part in np.array_split(windows, max(1, len(windows) // 4096))
+    ]
     return windows[np.concatenate(frames) >= 2] if frames else windows
 
 

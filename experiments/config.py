@@ -18,8 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from datamodules.sources.registry import sources
-from encoders.registry import imu_encoders, video_encoders
-from encoders.video_head import video_heads
+from encoders.registry import imu_encoders, video_encoders, video_heads
 from experiments.schema import Config
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"

@@ -155,7 +155,9 @@ class FeatureCache:
             first = start * _BLOCK
             if _digest(self.array[first : first + _BLOCK]) != expected:
                 last = min(first + _BLOCK, self.shape[0]) - 1
-                problems.append(f"{self.directory / 'features.f16'}: windows {first} to {last}: checksum differs")
+                problems.append(
+                    f"{self.directory / 'features.f16'}: windows {first} to {last}: checksum differs"
+                )
         return problems
 
 
@@ -200,7 +202,9 @@ def build_features(
             indices = np.arange(first, min(first + _BLOCK, shards.n_windows))
             block = _encode_block(shards, indices, encode, views)
             if not np.isfinite(block).all():
-                raise FeatureCacheError(f"{directory}: windows {first} to {indices[-1]}: a feature is not finite")
+                raise FeatureCacheError(
+                    f"{directory}: windows {first} to {indices[-1]}: a feature is not finite"
+                )
             if array is None:
                 shape = (shards.n_windows, *block.shape[1:])
                 array = np.memmap(part, dtype=np.float16, mode="w+", shape=shape)
@@ -243,7 +247,10 @@ def _whole_lines(lines: list[str]) -> Iterator[dict[str, Any]]:
 
 
 def _encode_block(
-    shards: ClipReader, indices: NDArray[np.int64], encode: Callable[[Tensor, Tensor], Tensor], views: ViewSettings
+    shards: ClipReader,
+    indices: NDArray[np.int64],
+    encode: Callable[[Tensor, Tensor], Tensor],
+    views: ViewSettings,
 ) -> NDArray[np.float16]:
     frames = torch.from_numpy(shards.frames(indices)).permute(0, 1, 4, 2, 3)
     mask = torch.from_numpy(shards.frame_times(indices)[1])

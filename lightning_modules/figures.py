@@ -1,0 +1,39 @@
+"""Pictures of similarity matrices, for TensorBoard."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+from torch import Tensor
+
+
+def similarity_figure(imu: Tensor, video: Tensor) -> Figure:
+    """Cosine similarity of every IMU window with every clip; a bright diagonal is what training is after.
+
+    Args:
+        imu: (N, E) unit vectors.
+        video: (N, E) unit vectors.
+    """
+    figure = Figure(figsize=(5.2, 4.4), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow((imu @ video.T).cpu().numpy(), vmin=-1, vmax=1, cmap="RdBu_r")
+    axes.set(xlabel="clip", ylabel="IMU window", title=f"similarity of {len(imu)} held-out pairs")
+    figure.colorbar(image, label="cosine")
+    return figure
+
+
+def alignment_figure(similarity: Tensor, imu_input: dict[str, Any]) -> Figure:
+    """Cosine similarity of the IMU at each frame's time with each frame, inside one window.
+
+    Args:
+        similarity: (F, F).
+        imu_input: the window's ``samples`` and ``rate_hz``, for the title.
+    """
+    figure = Figure(figsize=(4.8, 4.2), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(similarity.cpu().numpy(), vmin=-1, vmax=1, cmap="RdBu_r")
+    seconds = imu_input["samples"] / imu_input["rate_hz"]
+    axes.set(xlabel="frame", ylabel="IMU at frame's time", title=f"inside one held-out window of {seconds:g} s")
+    figure.colorbar(image, label="cosine")
+    return figure

@@ -1,0 +1,43 @@
+"""AdamW with a linear warm-up and a cosine, per step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def adamw(parameters: Iterable[tuple[str, nn.Parameter]], lr: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW that decays matrices only: not biases, norms, temperatures.
+
+    Args:
+        parameters: names and parameters; frozen ones are left out.
+        lr: peak learning rate.
+        weight_decay: decoupled.
+    """
+    trained = [p for _, p in parameters if p.requires_grad]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    fused = bool(trained) and all(p.is_cuda for p in trained)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.98), fused=fused)
+
+
+def warmup_cosine(
+    optimizer: torch.optim.Optimizer, total_steps: int, warmup_steps: int, min_lr: float
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """From lr / warmup_steps up to lr, then down a cosine to ``min_lr`` at the last step."""
+    peak = optimizer.param_groups[0]["lr"]
+    floor = min(min_lr / peak, 1.0)
+
+    def factor(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / warmup_steps
+        progress = (step - warmup_steps) / max(1, total_steps - 1 - warmup_steps)
+        return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factor)

@@ -1,0 +1,40 @@
+"""How well embeddings of one modality find their partner in a pool of the other."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def partner_ranks(queries: Tensor, pool: Tensor) -> Tensor:
+    """Rank of row i of ``pool`` for query i, 1 is best, (N,).
+
+    A tie counts against the model, so that a collapsed encoder does not look perfect.
+
+    Args:
+        queries: (N, E) unit vectors.
+        pool: (N, E) unit vectors.
+    """
+    similarity = queries @ pool.T
+    own = similarity.diagonal()[:, None]
+    return (similarity >= own).sum(dim=1)
+
+
+def retrieval_metrics(imu: Tensor, video: Tensor) -> dict[str, Tensor]:
+    """Recall@1, recall@5 and mean reciprocal rank in both directions, and the pool's size.
+
+    Args:
+        imu: (N, E) unit vectors.
+        video: (N, E) unit vectors; row i belongs with ``imu``'s row i.
+    """
+    metrics: dict[str, Tensor] = {}
+    reciprocal = []
+    for name, queries, pool in (("imu_to_video", imu, video), ("video_to_imu", video, imu)):
+        ranks = partner_ranks(queries, pool)
+        metrics[f"{name}/recall@1"] = (ranks <= 1).float().mean()
+        metrics[f"{name}/recall@5"] = (ranks <= 5).float().mean()
+        reciprocal.append((1 / ranks.float()).mean())
+        metrics[f"{name}/mrr"] = reciprocal[-1]
+    metrics["mrr"] = torch.stack(reciprocal).mean()
+    metrics["pool_size"] = torch.tensor(float(len(imu)))
+    return metrics
