@@ -40,6 +40,10 @@ class Source(ABC):
             RecordingError: it can't be used; the message names file, field, what was found and expected.
         """
 
+    def subject_of(self, name: str) -> str | None:
+        """Whose recording ``name`` is, if that is known without loading it; a build can then skip it."""
+        return None
+
     def __iter__(self) -> Iterator[Recording]:
         return (self.load(name) for name in self.names())
 

@@ -1,0 +1,120 @@
+"""``index.json``: what a directory of shards holds. It is written last; without it nothing is read."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datamodules.shards import layout
+from datamodules.shards.layout import ShardError
+from datamodules.windows import WindowSettings
+
+
+@dataclass(frozen=True)
+class ShardEntry:
+    """A shard as the index knows it: name, windows in it, bytes, SHA-256 of the file."""
+
+    file: str
+    windows: int
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """The content of ``index.json``.
+
+    Attributes:
+        build: everything that the windows depend on (source, its settings, placement, camera, subjects,
+            window settings), as plain values.
+        build_hash: digest of ``build``.
+        settings: how the windows were cut.
+        simulated: whether any recording is.
+        shards: in the order of their windows.
+        tables: sorted names of the recordings, subjects, populations, placements and activities.
+        counts: windows by subject and by activity ("" is unlabelled), and kept windows by fault.
+        exclusions: what was left out: recording, start_s, reason, detail.
+    """
+
+    build: dict[str, Any]
+    build_hash: str
+    settings: WindowSettings
+    simulated: bool
+    shards: tuple[ShardEntry, ...]
+    tables: dict[str, list[str]]
+    counts: dict[str, dict[str, int]]
+    exclusions: tuple[dict[str, Any], ...]
+
+    @property
+    def n_windows(self) -> int:
+        """Windows in all shards."""
+        return sum(entry.windows for entry in self.shards)
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the content of all shards, hex."""
+        return layout.digest_of([self.build_hash, [entry.sha256 for entry in self.shards]])
+
+    def write(self, directory: Path) -> None:
+        """Write ``index.json`` atomically."""
+        reasons = Counter(str(row["reason"]) for row in self.exclusions)
+        value = {
+            "format": layout.FORMAT,
+            "version": layout.VERSION,
+            "n_windows": self.n_windows,
+            "simulated": self.simulated,
+            "build_hash": self.build_hash,
+            "build": self.build,
+            "shards": [dataclasses.asdict(entry) for entry in self.shards],
+            "tables": self.tables,
+            "counts": self.counts,
+            "excluded": dict(sorted(reasons.items())),
+            "exclusions": list(self.exclusions),
+        }
+        layout.write_json(directory / layout.INDEX, value)
+
+
+def read_index(directory: Path) -> Index:
+    """Read ``index.json``.
+
+    Raises:
+        ShardError: it is missing (the build did not finish), damaged, or of another version.
+    """
+    path = directory / layout.INDEX
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ShardError(
+            f"{path}: not there; a finished build writes it last, so build the shards (again)"
+        ) from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ShardError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise ShardError(f"{path}: a JSON {type(value).__name__}; expected an object")
+    found = (value.get("format"), value.get("version"))
+    if found != (layout.FORMAT, layout.VERSION):
+        raise ShardError(
+            f"{path}: format {found[0]!r}, version {found[1]!r}; "
+            f"expected {layout.FORMAT!r}, version {layout.VERSION}"
+        )
+    try:
+        index = Index(
+            build=value["build"],
+            build_hash=value["build_hash"],
+            settings=WindowSettings(**value["build"]["window"]),
+            simulated=value["simulated"],
+            shards=tuple(ShardEntry(**entry) for entry in value["shards"]),
+            tables=value["tables"],
+            counts=value["counts"],
+            exclusions=tuple(value["exclusions"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ShardError(f"{path}: a field is missing or unknown: {error}") from error
+    for entry in index.shards:
+        if Path(entry.file).name != entry.file:
+            raise ShardError(f"{path}: the shard '{entry.file}' is not in the index's own directory")
+    return index

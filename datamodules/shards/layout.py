@@ -1,0 +1,128 @@
+"""What a shard is: one HDF5 file of windows, every array contiguous and unfiltered.
+
+========================  ==================  ====================================================
+``imu``                   (N, T, 6) float32   m/s^2 and rad/s, zero where a mask is 0
+``sample_mask``           (N, T) uint8        1 where something was measured
+``channel_mask``          (N, 6) uint8        1 for channels that the device has
+``frames``                (bytes,) uint8      JPEG files, one after the other
+``frame_offsets``         (N * F + 1,) int64  frame f of window n is at [n * F + f, n * F + f + 1];
+                                              empty where ``frame_mask`` is 0
+``frame_times``           (N, F) float32      true times, seconds since the window's start
+``frame_mask``            (N, F) uint8
+``start_s``               (N,) float64        on the video's clock
+``recording`` and others  (N,) int32          codes into ``tables/<name>``; activity -1 is unlabelled
+``faults``                (N,) uint8          bit i: the window shows ``windows.FAULTS[i]``
+``checksum``              (N,) uint64         xxh3_64 of the window's imu, masks, times and JPEG bytes
+``exclusions``            (bytes,) uint8      JSON: what of these recordings was left out, and why
+========================  ==================  ====================================================
+
+The attributes give format, version, rates, sizes, source and the build's hash; ``complete`` (windows, JPEG
+bytes, exclusions) is written last.
+
+Shape legend: N windows, T samples, F frames a window.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+FORMAT = "imu-video-har windows"
+VERSION = 1
+INDEX = "index.json"
+CODES = ("recording", "subject", "population", "placement", "activity")
+CHECKED = ("imu", "sample_mask", "channel_mask", "frame_times", "frame_mask")
+COMPLETE = "complete"
+TEMPORARY = ".part-"
+
+# Every dataset with its type and its shape in terms of N, T and F; None is any length.
+DATASETS: dict[str, tuple[str, Callable[[int, int, int], tuple[int | None, ...]]]] = {
+    "imu": ("<f4", lambda n, t, f: (n, t, 6)),
+    "sample_mask": ("|u1", lambda n, t, f: (n, t)),
+    "channel_mask": ("|u1", lambda n, t, f: (n, 6)),
+    "frames": ("|u1", lambda n, t, f: (None,)),
+    "frame_offsets": ("<i8", lambda n, t, f: (n * f + 1,)),
+    "frame_times": ("<f4", lambda n, t, f: (n, f)),
+    "frame_mask": ("|u1", lambda n, t, f: (n, f)),
+    "start_s": ("<f8", lambda n, t, f: (n,)),
+    **{code: ("<i4", lambda n, t, f: (n,)) for code in CODES},
+    "faults": ("|u1", lambda n, t, f: (n,)),
+    "checksum": ("<u8", lambda n, t, f: (n,)),
+    "exclusions": ("|u1", lambda n, t, f: (None,)),
+}
+
+
+class ShardError(ValueError):
+    """A shard or an index that can't be used; the message names the file, what was found and expected."""
+
+
+def shard_name(group: int, part: int) -> str:
+    """File name of part ``part`` of the ``group``-th group of recordings; names sort in that order."""
+    return f"windows-{group:05d}-{part:02d}.h5"
+
+
+def checksum(arrays: Sequence[NDArray[Any]], frames: bytes) -> int:
+    """xxh3_64 of one window: its row of each of ``CHECKED``, in that order, then its JPEG bytes."""
+    digest = xxhash.xxh3_64()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(frames)
+    return int(digest.intdigest())
+
+
+def canonical(value: Any) -> str:
+    """JSON with one way of writing every value, for hashing."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of ``canonical(value)``."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
+    """Let ``write`` fill a temporary file beside ``path``, bring it to the disk, and only then name it.
+
+    Whoever is killed in between leaves no file of that name, or the old one, whole.
+    """
+    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-{path.name}")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically, for people to read."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)

@@ -1,0 +1,264 @@
+"""Reads whole batches of windows at memory speed.
+
+HDF5 is asked once per shard where its arrays lie; from then on they are memory maps, and a batch is one
+fancy index per shard that it touches. A ``ShardSet`` may be pickled and forked: maps and threads are made
+anew, when they are first needed, in every process.
+
+Shape legend: B windows asked for, T samples, F frames, H = W frame size.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from datamodules.shards import layout
+from datamodules.shards.index import Index, read_index
+from datamodules.shards.layout import ShardError
+from datamodules.shards.shard_file import ShardFile, open_shard
+from datamodules.windows import WindowSettings
+
+
+class ShardSet:
+    """All windows of one directory of shards, numbered from 0 in the order of the index."""
+
+    def __init__(self, directory: str | Path, index: Index, threads: int = 0) -> None:
+        """Use ``ShardSet.open``."""
+        self.directory = Path(directory)
+        self.index = index
+        self.threads = threads or min(8, os.cpu_count() or 1)
+        # first[i] is the number of the first window of shard i.
+        self._first = np.cumsum([0, *(entry.windows for entry in index.shards)])
+        self._forget()
+
+    @classmethod
+    def open(cls, directory: str | Path, threads: int = 0) -> ShardSet:
+        """Open a finished build.
+
+        Args:
+            directory: where ``index.json`` is.
+            threads: that decode JPEG; 0 takes one a core, at most 8.
+
+        Raises:
+            ShardError: there is no index, or a shard is missing or has another size than the index says.
+        """
+        path = Path(directory)
+        index = read_index(path)
+        for entry in index.shards:
+            shard = path / entry.file
+            if not shard.is_file():
+                raise ShardError(f"{shard}: not there, but {layout.INDEX} lists it; build the shards again")
+            if shard.stat().st_size != entry.bytes:
+                raise ShardError(f"{shard}: {shard.stat().st_size} bytes; {layout.INDEX} says {entry.bytes}")
+        return cls(path, index, threads)
+
+    def _forget(self) -> None:
+        self._process = os.getpid()
+        self._shards: dict[int, ShardFile] = {}
+        self._maps: dict[tuple[int, str], NDArray[Any]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"directory": self.directory, "index": self.index, "threads": self.threads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        ShardSet.__init__(self, state["directory"], state["index"], state["threads"])
+
+    def __len__(self) -> int:
+        return self.n_windows
+
+    @property
+    def n_windows(self) -> int:
+        """Windows in all shards."""
+        return int(self._first[-1])
+
+    @property
+    def settings(self) -> WindowSettings:
+        """How the windows were cut; ``frames`` is 0 for shards without video."""
+        return self.index.settings
+
+    @property
+    def simulated(self) -> bool:
+        """Whether any recording was simulated; tables that are fed by it say so."""
+        return self.index.simulated
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the shards' content, hex; caches are keyed by it."""
+        return self.index.fingerprint
+
+    @property
+    def label_tables(self) -> dict[str, list[str]]:
+        """Sorted names of recordings, subjects, populations, placements and activities."""
+        return self.index.tables
+
+    @cached_property
+    def table(self) -> dict[str, NDArray[Any]]:
+        """One row a window.
+
+        ``recording``, ``subject``, ``population``, ``placement`` and ``activity`` as strings ("" is
+        unlabelled), ``start_s`` float64 on the video's clock, ``faults`` uint8 (bit i is
+        ``windows.FAULTS[i]``).
+        """
+        shards = [self._shard(i) for i in range(len(self.index.shards))]
+        columns: dict[str, NDArray[Any]] = {}
+        for code in layout.CODES:
+            columns[code] = np.concatenate([np.empty(0, np.str_), *(s.strings(code) for s in shards)])
+        for name, dtype in (("start_s", np.float64), ("faults", np.uint8)):
+            columns[name] = np.concatenate([np.empty(0, dtype), *(s.array(name) for s in shards)])
+        return columns
+
+    def imu(
+        self, indices: NDArray[np.int64], out: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Motion of these windows, in the order of ``indices``.
+
+        Args:
+            indices: (B,) any order, repeats allowed.
+            out: (B, T, 6) float32 to fill instead of a new array.
+
+        Returns:
+            Values (B, T, 6) in m/s^2 and rad/s, sample mask (B, T) bool, channel mask (B, 6) bool.
+
+        Raises:
+            IndexError: an index is below 0 or too large.
+        """
+        parts = self._locate(indices)
+        b, t = len(indices), self.settings.samples
+        if out is None:
+            out = np.empty((b, t, 6), np.float32)
+        elif out.shape != (b, t, 6) or out.dtype != np.float32:
+            raise ValueError(f"out is {out.dtype} {out.shape}; expected float32 {(b, t, 6)}")
+        samples = np.empty((b, t), bool)
+        channels = np.empty((b, 6), bool)
+        for shard, at, local in parts:
+            out[at] = self._map(shard, "imu")[local]
+            samples[at] = self._map(shard, "sample_mask")[local]
+            channels[at] = self._map(shard, "channel_mask")[local]
+        return out, samples, channels
+
+    def frame_times(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """True times of the frames, seconds since each window's start, and which are there: (B, F) each."""
+        shape = (len(indices), self.settings.frames)
+        times, mask = np.empty(shape, np.float32), np.empty(shape, bool)
+        for shard, at, local in self._locate(indices):
+            times[at] = self._map(shard, "frame_times")[local]
+            mask[at] = self._map(shard, "frame_mask")[local]
+        return times, mask
+
+    def frames(self, indices: NDArray[np.int64], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Pixels (B, F, H, W, 3) uint8 RGB; a frame that is not there is black.
+
+        Raises:
+            IndexError: an index is below 0 or too large.
+            ShardError: a JPEG can't be decoded; the message names file, window and frame.
+        """
+        parts = self._locate(indices)
+        f, size = self.settings.frames, self.settings.frame_size
+        shape = (len(indices), f, size, size, 3)
+        if out is None:
+            out = np.empty(shape, np.uint8)
+        elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
+            raise ValueError(f"out is {out.dtype} {out.shape}; expected contiguous uint8 {shape}")
+        # Maps are made here, not in the threads, so that no two threads make the same.
+        jobs = []
+        for shard, at, local in parts:
+            data, offsets = self._map(shard, "frames"), self._map(shard, "frame_offsets")
+            jobs += [(shard, data, offsets, int(n), out[i]) for i, n in zip(at, local, strict=True)]
+        if self.threads > 1 and len(jobs) > 1:
+            list(self._threads().map(lambda job: self._decode(*job), jobs))
+        else:
+            for job in jobs:
+                self._decode(*job)
+        return out
+
+    def _decode(
+        self,
+        shard: int,
+        data: NDArray[np.uint8],
+        offsets: NDArray[np.int64],
+        window: int,
+        out: NDArray[np.uint8],
+    ) -> None:
+        f = self.settings.frames
+        bounds = offsets[window * f : window * f + f + 1]
+        for k in range(f):
+            start, end = int(bounds[k]), int(bounds[k + 1])
+            if start == end:
+                out[k] = 0
+                continue
+            where = f"{self.directory / self.index.shards[shard].file}: window {window}, frame {k}"
+            if not 0 <= start < end <= data.size:
+                raise ShardError(f"{where}: bytes {start} to {end} of {data.size}")
+            decode_frame(data[start:end].tobytes(), out[k], where)
+
+    def _locate(self, indices: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Group by shard: (shard, positions in the batch, windows within the shard)."""
+        indices = np.asarray(indices, dtype=np.int64)
+        if indices.ndim != 1:
+            raise ValueError(f"indices of shape {indices.shape}; expected (B,)")
+        if indices.size and (indices.min() < 0 or indices.max() >= self.n_windows):
+            raise IndexError(
+                f"{self.directory}: windows {indices.min()} to {indices.max()} were asked for; "
+                f"there are 0 to {self.n_windows - 1}"
+            )
+        shards = np.searchsorted(self._first, indices, side="right") - 1
+        parts = []
+        for shard in np.unique(shards):
+            at = np.flatnonzero(shards == shard)
+            parts.append((int(shard), at, indices[at] - self._first[shard]))
+        return parts
+
+    def _shard(self, number: int) -> ShardFile:
+        if self._process != os.getpid():
+            self._forget()
+        if number not in self._shards:
+            entry = self.index.shards[number]
+            shard = open_shard(self.directory / entry.file)
+            s = self.settings
+            found = (shard.n_windows, shard.attributes["samples"], shard.attributes["frames_per_window"])
+            if found != (entry.windows, s.samples, s.frames):
+                raise ShardError(
+                    f"{shard.path}: {found} windows, samples and frames; {layout.INDEX} says "
+                    f"{(entry.windows, s.samples, s.frames)}"
+                )
+            self._shards[number] = shard
+        return self._shards[number]
+
+    def _map(self, number: int, name: str) -> NDArray[Any]:
+        if self._process != os.getpid():
+            self._forget()
+        key = (number, name)
+        if key not in self._maps:
+            # As a plain array: np.memmap adds a Python call to every slice.
+            self._maps[key] = np.asarray(self._shard(number).array(name))
+        return self._maps[key]
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="jpeg")
+        return self._pool
+
+
+def decode_frame(jpeg: bytes, out: NDArray[np.uint8], where: str) -> None:
+    """Decode into ``out`` (H, W, 3).
+
+    Raises:
+        ShardError: no JPEG, or of another size; the message starts with ``where``.
+    """
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+        if (height, width) != out.shape[:2]:
+            raise ShardError(f"{where}: {height} x {width} pixels; expected {out.shape[0]} x {out.shape[1]}")
+        simplejpeg.decode_jpeg(jpeg, "RGB", buffer=out)
+    except ShardError:
+        raise
+    except ValueError as error:
+        raise ShardError(f"{where}: not a readable JPEG: {error}") from error

@@ -1,0 +1,153 @@
+"""Opens one shard: checks what it claims to be, and finds where its arrays lie in the file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.shards import layout
+from datamodules.shards.layout import ShardError
+
+
+@dataclass(frozen=True)
+class ArrayPlace:
+    """An array inside a file; ``offset`` in bytes."""
+
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+
+    def map(self, path: Path) -> NDArray[Any]:
+        """The array, read-only, straight from the page cache."""
+        if 0 in self.shape:
+            return np.zeros(self.shape, self.dtype)
+        return np.memmap(path, mode="r", dtype=self.dtype, shape=self.shape, offset=self.offset)
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """A shard whose structure was checked.
+
+    Attributes:
+        path: the file.
+        attributes: plain values by name.
+        places: where each array of ``layout.DATASETS`` lies.
+        tables: the strings behind the codes.
+    """
+
+    path: Path
+    attributes: dict[str, Any]
+    places: dict[str, ArrayPlace]
+    tables: dict[str, list[str]]
+
+    @property
+    def n_windows(self) -> int:
+        """N."""
+        return self.places["imu"].shape[0]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """One array as a read-only memory map."""
+        return self.places[name].map(self.path)
+
+    def strings(self, code: str) -> NDArray[np.str_]:
+        """The column ``code`` of ``layout.CODES`` as strings (N,), "" where the code is -1."""
+        codes = self.array(code)
+        table = [*self.tables[code], ""]
+        if codes.size and (codes.min() < -1 or codes.max() >= len(table) - 1):
+            raise ShardError(f"{self.path}: a code of '{code}' is outside -1 to {len(table) - 2}")
+        column: NDArray[np.str_] = np.array(table, dtype=np.str_)[codes]
+        return column
+
+    def exclusions(self) -> list[dict[str, Any]]:
+        """What of its recordings was left out."""
+        rows: list[dict[str, Any]] = json.loads(self.array("exclusions").tobytes())
+        return rows
+
+
+def open_shard(path: Path) -> ShardFile:
+    """Read a shard's structure; the file is closed again before this returns.
+
+    Raises:
+        ShardError: it is no whole shard of this version, or it holds what a shard must not hold: links to
+            other files, virtual data sets, filters.
+    """
+    try:
+        # Shards never change once they have their name, so there is nothing to lock.
+        with h5py.File(path, "r", locking=False) as file:
+            return _inspect(path, file)
+    except (OSError, KeyError, RuntimeError) as error:
+        # What h5py raises on a damaged or truncated file.
+        raise ShardError(f"{path}: not a readable HDF5 file: {error}") from error
+
+
+def _inspect(path: Path, file: h5py.File) -> ShardFile:
+    attributes = {name: _plain(value) for name, value in file.attrs.items()}
+    found = (attributes.get("format"), attributes.get("version"))
+    if found != (layout.FORMAT, layout.VERSION):
+        raise ShardError(
+            f"{path}: format {found[0]!r}, version {found[1]!r}; "
+            f"expected {layout.FORMAT!r}, version {layout.VERSION}"
+        )
+    if layout.COMPLETE not in attributes:
+        raise ShardError(f"{path}: it has no attribute '{layout.COMPLETE}': its writer did not finish")
+    n = int(attributes[layout.COMPLETE][0])
+    t, f = int(attributes["samples"]), int(attributes["frames_per_window"])
+    places = {}
+    for name, (dtype, shape_of) in layout.DATASETS.items():
+        place = _place(path, file, name)
+        expected = shape_of(n, t, f)
+        fits = len(expected) == len(place.shape) and all(
+            e is None or e == s for e, s in zip(expected, place.shape, strict=True)
+        )
+        if np.dtype(place.dtype) != np.dtype(dtype) or not fits:
+            raise ShardError(
+                f"{path}: '{name}' is {place.dtype} {place.shape}; expected {dtype} "
+                f"{tuple('any' if e is None else e for e in expected)}"
+            )
+        places[name] = place
+    counted = int(attributes[layout.COMPLETE][1])
+    if places["frames"].shape[0] != counted:
+        raise ShardError(
+            f"{path}: {places['frames'].shape[0]} bytes of frames; '{layout.COMPLETE}' says {counted}"
+        )
+    tables = {}
+    for code in layout.CODES:
+        _place(path, file, f"tables/{code}")
+        tables[code] = [bytes(value).decode() for value in file[f"tables/{code}"][:].astype("S")]
+    return ShardFile(path, attributes, places, tables)
+
+
+def _place(path: Path, file: h5py.File, name: str) -> ArrayPlace:
+    parts = name.split("/")
+    for i in range(len(parts)):
+        step = "/".join(parts[: i + 1])
+        link = file.get(step, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            kind = type(link).__name__ if link is not None else "nothing"
+            raise ShardError(f"{path}: '{step}' is {kind}; expected data in the file itself")
+    data = file[name]
+    if not isinstance(data, h5py.Dataset):
+        raise ShardError(f"{path}: '{name}' is no data set")
+    if data.is_virtual or data.external:
+        raise ShardError(f"{path}: '{name}' takes its data from other files; that is refused")
+    if data.chunks is not None or data.compression is not None or data.shuffle or data.fletcher32:
+        raise ShardError(f"{path}: '{name}' is chunked or filtered; expected a contiguous data set")
+    offset = data.id.get_offset()
+    if offset is None and data.size:
+        raise ShardError(f"{path}: '{name}' has no data in the file")
+    size = path.stat().st_size
+    if offset is not None and offset + data.nbytes > size:
+        raise ShardError(f"{path}: '{name}' ends at byte {offset + data.nbytes}, the file at {size}")
+    return ArrayPlace(int(offset or 0), data.dtype.str, tuple(data.shape))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,117 @@
+"""Is every byte of a directory of shards what its builder wrote?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.shards import layout
+from datamodules.shards.index import Index, ShardEntry, read_index
+from datamodules.shards.layout import ShardError
+from datamodules.shards.reader import decode_frame
+from datamodules.shards.shard_file import ShardFile, open_shard
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is wrong: in which file, in which of its windows (None: in the file), what."""
+
+    file: str
+    window: int | None
+    what: str
+
+    def __str__(self) -> str:
+        place = "" if self.window is None else f" window {self.window}:"
+        return f"{self.file}:{place} {self.what}"
+
+
+def verify(directory: str | Path) -> list[Problem]:
+    """Check the index against the files, and every window of every file.
+
+    Returns:
+        All problems; an empty list means that every shard is as it was written.
+    """
+    path = Path(directory)
+    try:
+        index = read_index(path)
+    except ShardError as error:
+        return [Problem(str(path / layout.INDEX), None, _without_path(error, path / layout.INDEX))]
+    problems: list[Problem] = []
+    if layout.digest_of(index.build) != index.build_hash:
+        problems.append(Problem(str(path / layout.INDEX), None, "'build' does not match its 'build_hash'"))
+    listed = {entry.file for entry in index.shards}
+    for stranger in sorted({p.name for p in path.glob("windows-*.h5")} - listed):
+        problems.append(Problem(str(path / stranger), None, f"not listed in {layout.INDEX}"))
+    for entry in index.shards:
+        problems.extend(_verify_shard(path / entry.file, entry, index))
+    return problems
+
+
+def _verify_shard(path: Path, entry: ShardEntry, index: Index) -> Iterator[Problem]:
+    file = str(path)
+    if not path.is_file():
+        yield Problem(file, None, f"not there, but listed in {layout.INDEX}")
+        return
+    size = path.stat().st_size
+    if size != entry.bytes:
+        yield Problem(file, None, f"{size} bytes; expected {entry.bytes}")
+    sha256 = layout.file_digest(path)
+    if sha256 != entry.sha256:
+        yield Problem(file, None, f"SHA-256 {sha256[:16]}...; expected {entry.sha256[:16]}...")
+    try:
+        shard = open_shard(path)
+    except ShardError as error:
+        yield Problem(file, None, _without_path(error, path))
+        return
+    if shard.n_windows != entry.windows:
+        yield Problem(file, None, f"{shard.n_windows} windows; expected {entry.windows}")
+    for code in layout.CODES:
+        codes, table = shard.array(code), shard.tables[code]
+        for window in np.flatnonzero((codes < (-1 if code == "activity" else 0)) | (codes >= len(table))):
+            yield Problem(
+                file, int(window), f"code {codes[window]} of '{code}' outside its {len(table)} names"
+            )
+        unknown = sorted(set(table) - set(index.tables[code]))
+        if unknown:
+            yield Problem(file, None, f"'{unknown[0]}' of '{code}' is not in {layout.INDEX}")
+    yield from _verify_windows(shard, index)
+
+
+def _verify_windows(shard: ShardFile, index: Index) -> Iterator[Problem]:
+    file, f, frame_size = str(shard.path), index.settings.frames, index.settings.frame_size
+    arrays = [shard.array(name) for name in layout.CHECKED]
+    frames, offsets, checksums = (shard.array(n) for n in ("frames", "frame_offsets", "checksum"))
+    if offsets[0] != 0 or offsets[-1] != frames.size or (np.diff(offsets) < 0).any():
+        yield Problem(
+            file, None, f"frame offsets must ascend from 0 to {frames.size}: {offsets[0]} to {offsets[-1]}"
+        )
+        return
+    image = np.empty((frame_size, frame_size, 3), np.uint8)
+    for n in range(shard.n_windows):
+        bounds = offsets[n * f : n * f + f + 1]
+        rows = [array[n] for array in arrays]
+        found = layout.checksum(rows, frames[bounds[0] : bounds[-1]].tobytes())
+        if found != int(checksums[n]):
+            yield Problem(file, n, f"checksum {found:016x}; expected {int(checksums[n]):016x}")
+        imu, _, _, times, frame_mask = rows
+        if not np.isfinite(imu).all():
+            yield Problem(file, n, f"{(~np.isfinite(imu)).sum()} IMU values are not finite")
+        seen = times[frame_mask.astype(bool)]
+        if not np.isfinite(times).all() or (np.diff(seen) < 0).any():
+            yield Problem(file, n, f"frame times do not ascend: {times.tolist()}")
+        for k in range(f):
+            jpeg = frames[bounds[k] : bounds[k + 1]].tobytes()
+            if bool(jpeg) != bool(frame_mask[k]):
+                yield Problem(file, n, f"frame {k} has {len(jpeg)} bytes, its mask is {frame_mask[k]}")
+            elif jpeg:
+                try:
+                    decode_frame(jpeg, image, f"frame {k}")
+                except ShardError as error:
+                    yield Problem(file, n, str(error))
+
+
+def _without_path(error: ShardError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")

@@ -1,0 +1,152 @@
+"""Windows -> one shard. See ``layout`` for what is in it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.shards import layout
+from datamodules.windows import FAULTS, Exclusion, Window, WindowSettings
+
+# Pages are 4 KiB; arrays that begin on one are read without touching a neighbour's.
+_PAGE = 4096
+
+
+@dataclass(frozen=True)
+class ShardHeader:
+    """What a shard's attributes say beside its sizes.
+
+    Attributes:
+        settings: how its windows were cut.
+        source: name of the source.
+        simulated: whether any of its recordings is.
+        build_hash: of everything that its content depends on; a resumed build keeps what matches.
+        group, part: which recordings, and which piece of them.
+        last: no further part follows.
+    """
+
+    settings: WindowSettings
+    source: str
+    simulated: bool
+    build_hash: str
+    group: int
+    part: int
+    last: bool
+
+
+@dataclass(frozen=True)
+class EncodedWindow:
+    """A window and the JPEG of each of its F frames; empty where there is none."""
+
+    window: Window
+    jpegs: tuple[bytes, ...]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it takes in a shard, near enough."""
+        return int(self.window.imu.nbytes) + sum(map(len, self.jpegs)) + 512
+
+
+def write_shard(
+    path: Path, header: ShardHeader, windows: Sequence[EncodedWindow], exclusions: Sequence[Exclusion]
+) -> None:
+    """Write a shard under a temporary name and rename it when it is whole and on the disk.
+
+    The bytes are a pure function of the arguments.
+    """
+
+    def write(temporary: Path) -> None:
+        # A file that only one process writes, on whatever file system, needs no lock.
+        with h5py.File(
+            temporary, "w", locking=False, alignment_threshold=_PAGE, alignment_interval=_PAGE
+        ) as file:
+            _write(file, header, windows, exclusions)
+
+    layout.write_atomically(path, write)
+
+
+def _write(
+    file: h5py.File, header: ShardHeader, windows: Sequence[EncodedWindow], exclusions: Sequence[Exclusion]
+) -> None:
+    settings = header.settings
+    n, t, f = len(windows), settings.samples, settings.frames
+    for name, value in {
+        "format": layout.FORMAT,
+        "version": layout.VERSION,
+        "imu_rate_hz": settings.imu_rate_hz,
+        "samples": t,
+        "frames_per_window": f,
+        "frame_size": settings.frame_size,
+        "jpeg_quality": settings.jpeg_quality,
+        "source": header.source,
+        "simulated": header.simulated,
+        "build_hash": header.build_hash,
+        "group": header.group,
+        "part": header.part,
+        "last_part": header.last,
+    }.items():
+        file.attrs[name] = value
+
+    arrays: dict[str, NDArray[Any]] = {
+        "imu": _stack([w.window.imu for w in windows], (n, t, 6), np.float32),
+        "sample_mask": _stack([w.window.sample_mask for w in windows], (n, t), np.uint8),
+        "channel_mask": _stack([w.window.channel_mask for w in windows], (n, 6), np.uint8),
+        "frame_times": _stack([w.window.frame_times for w in windows], (n, f), np.float32),
+        "frame_mask": _stack([w.window.frame_mask for w in windows], (n, f), np.uint8),
+        "start_s": np.array([w.window.start_s for w in windows], np.float64),
+        "faults": np.array([fault_bits(w.window) for w in windows], np.uint8),
+    }
+    frames = [b"".join(w.jpegs) for w in windows]
+    lengths = np.array([len(jpeg) for w in windows for jpeg in w.jpegs], np.int64)
+    arrays["frames"] = np.frombuffer(b"".join(frames), np.uint8)
+    arrays["frame_offsets"] = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
+    arrays["checksum"] = np.array(
+        [layout.checksum([arrays[name][i] for name in layout.CHECKED], frames[i]) for i in range(n)],
+        np.uint64,
+    )
+    tables = file.create_group("tables")
+    for code in layout.CODES:
+        values = [str(getattr(w.window, code)) for w in windows]
+        table = sorted(set(values) - {""})
+        position = {value: i for i, value in enumerate(table)}
+        arrays[code] = np.array([position.get(value, -1) for value in values], np.int32)
+        width = max((len(value.encode()) for value in table), default=1)
+        text = h5py.string_dtype("utf-8", width)
+        tables.create_dataset(code, data=np.array([v.encode() for v in table], dtype=text))
+    rows = [exclusion_row(e) for e in exclusions]
+    arrays["exclusions"] = np.frombuffer(json.dumps(rows, ensure_ascii=False).encode(), np.uint8)
+
+    for name, (dtype, _) in layout.DATASETS.items():
+        file.create_dataset(name, data=arrays[name].astype(dtype, copy=False))
+    file.attrs[layout.COMPLETE] = np.array([n, arrays["frames"].size, len(rows)], np.int64)
+
+
+def exclusion_row(exclusion: Exclusion) -> dict[str, str | float]:
+    """An exclusion as plain values."""
+    return {
+        "recording": exclusion.recording,
+        "start_s": round(exclusion.start_s, 6),
+        "reason": exclusion.reason.value,
+        "detail": exclusion.detail,
+    }
+
+
+def fault_bits(window: Window) -> int:
+    """The window's faults as a bit mask in the order of ``windows.FAULTS``."""
+    return sum(1 << i for i, fault in enumerate(FAULTS) if fault in window.faults)
+
+
+def _stack(rows: list[NDArray[Any]], shape: tuple[int, ...], dtype: type) -> NDArray[Any]:
+    array: NDArray[Any] = np.zeros(shape, dtype)
+    for i, row in enumerate(rows):
+        if row.shape != shape[1:]:
+            raise ValueError(f"window {i} has an array of shape {row.shape}; expected {shape[1:]}")
+        array[i] = row
+    return array

@@ -1,0 +1,123 @@
+"""MP4 files of action cameras with the camera's own IMU inside: GoPro, DJI, Insta360, Sony.
+
+What telemetry-parser reads (https://github.com/AdrianEddy/telemetry-parser): acceleration in m/s^2 with
+gravity, angular velocity in deg/s, time in ms since the video's first frame.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import telemetry_parser
+
+from datamodules.recording import ImuStream, Recording, RecordingError
+from datamodules.signal import DEGREE
+from datamodules.sources.registry import Source, source
+from datamodules.video_decode import VideoFile
+
+
+@dataclass
+class ActionCameraParams:
+    """Settings of action-camera files; all of them show one subject."""
+
+    # Files, or patterns with * below the working directory.
+    paths: list[str] = field(default_factory=lambda: ["../shared/data/gopro/*.mp4"])
+    subject: str = "unknown"
+    placement: str = "head"
+    population: str = "general"
+    video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
+
+
+@source("action_camera", ActionCameraParams)
+class ActionCamera(Source):
+    """One recording a file, with one IMU and camera ``action_camera``; without labels."""
+
+    def __init__(self, params: ActionCameraParams) -> None:
+        self.params = params
+
+    def names(self) -> list[str]:
+        """File names without their ending, sorted.
+
+        Raises:
+            ValueError: a pattern finds nothing, or two files have the same name.
+        """
+        return list(self._files())
+
+    def subject_of(self, name: str) -> str:
+        """The one subject of the settings."""
+        return self.params.subject
+
+    def load(self, name: str) -> Recording:
+        """Load one file.
+
+        Raises:
+            RecordingError: there is no telemetry in it, or no such recording.
+        """
+        files = self._files()
+        if name not in files:
+            raise RecordingError(f"no file '{name}' among {', '.join(self.params.paths)}")
+        path = files[name]
+        stream = read_imu(path, self.params.placement)
+        return Recording(
+            name=name,
+            subject=self.params.subject,
+            imus=(stream,),
+            videos=(VideoFile(path, "action_camera", fit=self.params.video_fit),),
+            population=self.params.population,
+            source="action_camera",
+        )
+
+    def _files(self) -> dict[str, Path]:
+        files: dict[str, Path] = {}
+        for pattern in self.params.paths:
+            path = Path(pattern)
+            matches = [path]
+            if any(c in pattern for c in "*?["):
+                base = Path(path.anchor) if path.is_absolute() else Path()
+                matches = sorted(base.glob(str(path.relative_to(path.anchor))))
+            if not matches or not all(match.is_file() for match in matches):
+                raise ValueError(f"source action_camera: no file matches '{pattern}' (its setting 'paths')")
+            for match in matches:
+                if files.get(match.stem, match) != match:
+                    raise ValueError(
+                        f"source action_camera: {files[match.stem]} and {match} have the same name"
+                    )
+                files[match.stem] = match
+        return dict(sorted(files.items()))
+
+
+def read_imu(path: Path, placement: str) -> ImuStream:
+    """The motion sensor inside a video file.
+
+    Raises:
+        RecordingError: the file is missing, or telemetry-parser finds no motion data in it.
+    """
+    if not path.is_file():
+        raise RecordingError(f"{path}: the video file is not there")
+    rows, device = _parse(path)
+    # Rows with only one of the two sensors (or a magnetometer alone) can't be placed in six channels.
+    rows = [row for row in rows if row.get("accl") is not None]
+    if len(rows) < 2:
+        raise RecordingError(f"{path}: {len(rows)} samples of acceleration in its telemetry; expected many")
+    missing = (np.nan, np.nan, np.nan)
+    values = np.array([(*row["accl"], *(row.get("gyro") or missing)) for row in rows], np.float64)
+    values[:, 3:] *= DEGREE
+    times = np.array([row["timestamp_ms"] for row in rows], np.float64) / 1000
+    return ImuStream(times, values, placement, device=device, origin=str(path))
+
+
+def _parse(path: Path) -> tuple[list[dict[str, Any]], str]:
+    try:
+        parser = telemetry_parser.Parser(str(path))
+        return list(parser.normalized_imu()), f"{parser.camera} {parser.model}"
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        raise RecordingError(f"{path}: no telemetry that can be read: {error}") from error
+    except BaseException as error:
+        # A panic of the Rust library arrives as pyo3's PanicException, which is no Exception and has no
+        # importable name; everything else (an interrupt, say) goes on its way.
+        if type(error).__name__ != "PanicException":
+            raise
+        raise RecordingError(f"{path}: telemetry-parser failed on it: {error}") from error
