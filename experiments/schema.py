@@ -76,11 +76,12 @@ class BuildConfig:
 class AugmentConfig:
     """Augmentations of IMU windows in training; 0 switches one off."""
 
-    rotation_deg: float = _option(0.0, "a random 3-D rotation of acceleration and angular rate together, at most")
-    noise: float = _option(0.0, "white noise, standard deviation in normalised units")
-    scale: float = _option(0.0, "a random gain per window and sensor, 1 +- this")
-    shift_s: float = _option(0.0, "IMU, its masks and the frames' times moved together, at most, seconds")
-    time_warp: float = _option(0.0, "speed changed by 1 +- this, angular rate with it")
+    rotation_deg: float = _option(15.0, "standard deviation of a random rotation of both sensors, degrees")
+    noise: float = _option(0.02, "standard deviation of white noise, in normalised units")
+    scale: float = _option(0.1, "standard deviation of a random gain per window and sensor")
+    shift_s: float = _option(0.1, "the IMU's content moved in time, the frames' times with it, at most, seconds")
+    time_warp: float = _option(0.15, "speed changed, |log| at most; angular rate and frames' times with it")
+    trim: float = _option(0.1, "share of the valid samples lost at each end, at most")
 
 
 @dataclass
@@ -91,6 +92,7 @@ class PretrainingConfig:
     batch_size: int = _option(64, "global batch: windows over all devices together")
     validation_share: float = _option(0.1, "share of the recordings held out for the label-free validation")
     normalisation: str = _option("physical", "'physical' (acceleration / g, rate / pi), 'window' (z-score), 'none'")
+    views: int = _option(2, "augmented views of a window in each step")
     same_recording_gap_s: float = _option(0.0, "closer windows of one recording are no negatives; 0 keeps all")
     augment: AugmentConfig = _option(AugmentConfig(), "augmentations of the IMU windows")
 
@@ -112,16 +114,18 @@ class VideoEncoderConfig:
         "self_supervised", "'self_supervised' (train it first, on the clips), 'pretrained', 'random', or a path"
     )
     params: dict[str, Any] = _option({}, "that encoder's own settings")
+    cache: bool = _option(True, "compute its features once; false decodes and encodes the clips in every step")
+    views: int = _option(1, "views of each clip in the cache, the plain one and randomly zoomed and shifted ones")
 
 
 @dataclass
 class VideoPretrainingConfig:
     """How the video tower is trained where no weights are to be had: masked patches of unlabelled frames."""
 
-    minutes: float = _option(4.0, "it stops after this time at the latest")
-    steps: int = _option(1500, "optimiser steps")
-    batch_size: int = _option(64, "frames a step")
-    lr: float = _option(1e-3, "peak learning rate")
+    steps: int = _option(600, "optimiser steps")
+    batch_size: int = _option(128, "pairs of neighbouring frames a step")
+    windows: int = _option(1000, "clips held in memory, drawn from all")
+    precision: str = _option("auto", "'auto' (bf16 where the processor computes in it), '32-true', 'bf16-mixed'")
     params: dict[str, Any] = _option({}, "settings of lightning_modules.masked_video")
 
 
@@ -141,6 +145,8 @@ class LossConfig:
     alignment_weight: float = _option(0.5, "weight of the temporal alignment loss; 0 switches it off")
     alignment_width_s: float = _option(0.25, "standard deviation of its Gaussian target, seconds")
     alignment_temperature: float = _option(0.1, "its temperature at the start; it is learnt")
+    consistency_weight: float = _option(0.5, "weight of the consistency of a window's views; 0 switches it off")
+    consistency_temperature: float = _option(0.2, "its temperature")
     alignment_dim: int = _option(128, "width of the space in which tokens and frames are compared")
 
 
@@ -151,7 +157,7 @@ class OptimConfig:
     lr: float = _option(1e-3, "peak learning rate")
     min_lr: float = _option(1e-7, "learning rate at the end")
     weight_decay: float = _option(0.05, "decoupled; not on biases, norms and temperatures")
-    warmup_share: float = _option(0.1, "share of all steps in which the rate rises")
+    warmup_share: float = _option(0.05, "share of all steps in which the rate rises")
     gradient_clip: float = _option(1.0, "largest gradient norm; 0 switches clipping off")
 
 

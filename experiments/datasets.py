@@ -1,0 +1,83 @@
+"""Shards of a configured data set: where they are, and how to get them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from datamodules.build import BuildReport, build
+from datamodules.shards.reader import ShardSet
+from experiments.command_line import UserError
+from experiments.config import plain
+from experiments.schema import Config
+
+console = Console(stderr=True)
+
+
+def progress_bar() -> Progress:
+    """The bar that all long work shows."""
+    return Progress(
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def dataset_directory(config: Config, key: str) -> Path:
+    """Folder of a data set's shards; it ends in a digest of the settings, so that other settings go elsewhere.
+
+    Raises:
+        UserError: no such data set is configured.
+    """
+    if key not in config.datasets:
+        known = ", ".join(config.datasets) or "none"
+        raise UserError(f"there is no data set '{key}' among 'datasets' of experiment '{config.experiment}': {known}")
+    settings = plain(config)
+    parts = {"dataset": settings["datasets"][key], "window": settings["window"]}
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
+    return Path(config.paths.data) / "shards" / config.experiment / f"{key}-{digest}"
+
+
+def build_dataset(config: Config, key: str) -> BuildReport:
+    """Build a data set's shards, or what is missing of them, with a progress bar.
+
+    Raises:
+        UserError: it came out empty; the message says what was left out and why.
+    """
+    directory = dataset_directory(config, key)
+    dataset = config.datasets[key]
+    with progress_bar() as bar:
+        task = bar.add_task(f"shards of {key}", total=None)
+        report = build(
+            dataset.source.name,
+            dataset.source.params,
+            directory,
+            config.window,
+            dataset.placement,
+            dataset.camera or None,
+            subjects=dataset.subjects,
+            workers=config.build.workers,
+            recordings_per_shard=config.build.recordings_per_shard,
+            on_bad=config.build.on_bad,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if report.index.n_windows == 0:
+        raise UserError(f"data set '{key}' has no windows:\n{report}")
+    if report.built:
+        console.print(str(report), highlight=False, markup=False)
+    return report
+
+
+def open_dataset(config: Config, key: str) -> ShardSet:
+    """Open a data set's shards; builds them first where they are missing or unfinished."""
+    directory = dataset_directory(config, key)
+    if not (directory / "index.json").is_file():
+        build_dataset(config, key)
+    return ShardSet.open(directory)

@@ -1,0 +1,31 @@
+"""What this machine computes on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from experiments.schema import Config
+
+
+def accelerator(config: Config) -> str:
+    """"gpu" or "cpu"."""
+    if config.trainer.accelerator != "auto":
+        return config.trainer.accelerator
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def supports_bf16(config: Config) -> bool:
+    """Whether the device computes in bfloat16 natively, rather than imitating it."""
+    if accelerator(config) == "gpu":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    cpu = Path("/proc/cpuinfo")
+    return cpu.is_file() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
+
+
+def set_threads(config: Config, processes: int = 1) -> None:
+    """Share the cores between the processes of this machine, or do as the settings say."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(config.trainer.threads or max(1, cores // processes))

@@ -1,0 +1,166 @@
+"""The frozen video tower: its weights, and the features that it gives for a set of shards."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import RichProgressBar
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from datamodules.order import WindowOrder
+from datamodules.shards.feature_cache import FeatureCache, ViewSettings, build_features
+from datamodules.shards.reader import ShardSet
+from encoders.contract import VideoEncoder
+from encoders.registry import build_video_encoder, video_encoders
+from experiments.command_line import UserError
+from experiments.datasets import console, progress_bar
+from experiments.devices import accelerator, supports_bf16
+from experiments.schema import Config
+from lightning_modules.masked_video import MaskedVideoPretraining
+
+
+def open_tower(config: Config, shards: ShardSet) -> VideoEncoder:
+    """Build the video encoder with the weights that the settings ask for, and say which.
+
+    ``self_supervised`` weights are trained on ``shards``' clips where they are not there yet, and kept.
+
+    Raises:
+        UserError: frames and encoder differ in size, or the shards have no frames.
+    """
+    params = tower_params(config)
+    if shards.settings.frames == 0:
+        raise UserError(f"{shards.directory}: these shards have no video; name a 'camera' in the data set's settings")
+    weights = config.video_encoder.weights
+    if weights == "self_supervised":
+        path = _self_supervised(config, shards, params)
+        said = f"trained here by masked patches on unlabelled clips ({path})"
+        params["weights"] = str(path)
+    else:
+        said = {"pretrained": "pretrained, by timm", "random": "RANDOM, as asked for"}.get(weights, weights)
+        params["weights"] = weights
+    console.print(f"video tower: {config.video_encoder.name}, weights {said}", highlight=False)
+    torch.manual_seed(config.run.seed)  # only weights='random' draws anything
+    return build_video_encoder(config.video_encoder.name, params)
+
+
+def tower_params(config: Config) -> dict[str, Any]:
+    """The encoder's settings, with the shards' frame size.
+
+    Raises:
+        UserError: the settings name another size.
+    """
+    params = dict(config.video_encoder.params)
+    fields = {field.name for field in dataclasses.fields(video_encoders()[config.video_encoder.name].params)}
+    if "frame_size" in fields:
+        size = params.setdefault("frame_size", config.window.frame_size)
+        if size != config.window.frame_size:
+            raise UserError(
+                f"video_encoder.params.frame_size is {size}, but window.frame_size is {config.window.frame_size};"
+                " set the latter only"
+            )
+    return params
+
+
+def open_features(config: Config, shards: ShardSet, key: str) -> FeatureCache:
+    """The video features of a data set, computed where they are missing."""
+    return features_of(config, shards, key, open_tower(config, shards))
+
+
+def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder) -> FeatureCache:
+    """The features that ``tower`` gives for all windows, from the cache or computed now."""
+    fingerprint = tower.fingerprint()
+    views = ViewSettings(count=config.video_encoder.views)
+    identity = json.dumps([fingerprint, shards.fingerprint, dataclasses.asdict(views)])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    directory = Path(config.paths.data) / "features" / config.experiment / f"{key}-{digest}"
+    device = torch.device("cuda" if accelerator(config) == "gpu" else "cpu")
+    tower = tower.to(device).eval()
+
+    @torch.inference_mode()
+    def encode(frames: Tensor, mask: Tensor) -> Tensor:
+        return tower(frames.to(device), mask.to(device)).frame_tokens
+
+    with progress_bar() as bar:
+        task = bar.add_task(f"features of {key}", total=shards.n_windows)
+        cache = build_features(
+            directory, shards, encode, fingerprint, views, lambda done, _: bar.update(task, completed=done)
+        )
+        bar.update(task, completed=shards.n_windows)
+    return cache
+
+
+def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -> Path:
+    """Train a backbone on the shards' frames, or take the one that was trained so before."""
+    settings = config.video_pretraining
+    identity = json.dumps(
+        [shards.fingerprint, {k: v for k, v in params.items() if k in _BACKBONE_KEYS}, vars(settings), config.run.seed],
+        sort_keys=True,
+    )
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    path = Path(config.paths.data) / "weights" / config.experiment / f"vit-{digest}.safetensors"
+    if path.is_file():
+        return path
+    if settings.batch_size > shards.n_windows * (shards.settings.frames - 1):
+        raise UserError(f"video_pretraining.batch_size is {settings.batch_size}: more than {shards.directory} has pairs")
+    console.print(f"video tower: no weights yet; {settings.steps} steps on masked patches of unlabelled clips")
+    L.seed_everything(config.run.seed, verbose=False)
+    module = MaskedVideoPretraining(params, {"steps": settings.steps, **settings.params})
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if supports_bf16(config) else "32-true"
+    run = Path(config.paths.runs) / config.experiment / config.run.name
+    trainer = L.Trainer(
+        max_steps=settings.steps,
+        accelerator=accelerator(config),
+        devices=1,
+        precision=precision,  # type: ignore[arg-type]
+        logger=TensorBoardLogger(run, name="", version="tensorboard_video"),
+        log_every_n_steps=20,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        gradient_clip_val=1.0,
+        callbacks=[RichProgressBar(leave=True)],
+    )
+    trainer.fit(module, FramePairs(shards, settings.batch_size, settings.steps, settings.windows, config.run.seed))
+    module.save_backbone(path)
+    return path
+
+
+_BACKBONE_KEYS = ("model", "kwargs", "frame_size", "mean", "std")
+
+
+class FramePairs:
+    """Batches of neighbouring frames, (B, 2, 3, H, W) uint8, of up to ``windows`` clips held in memory.
+
+    An iterable for Lightning's Trainer; the order is a pure function of the seed.
+    """
+
+    def __init__(self, shards: ShardSet, batch_size: int, steps: int, windows: int, seed: int) -> None:
+        order = WindowOrder(shards.n_windows, seed)
+        chosen = np.sort(order.at(0, np.arange(min(windows, shards.n_windows))))
+        self._frames = torch.from_numpy(shards.frames(chosen)).permute(0, 1, 4, 2, 3)
+        _, mask = shards.frame_times(chosen)
+        self._pairs = np.argwhere(mask[:, 1:] & mask[:, :-1])
+        if not len(self._pairs):
+            raise UserError(f"{shards.directory}: no window has two neighbouring frames")
+        self._order = WindowOrder(len(self._pairs), seed)
+        self._batch_size, self._steps = batch_size, steps
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Any:
+        for step in range(self._steps):
+            positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+            epochs = positions // len(self._pairs)
+            rows = [self._order.at(int(e), positions[epochs == e] % len(self._pairs)) for e in np.unique(epochs)]
+            window, frame = self._pairs[np.concatenate(rows)].T
+            yield torch.stack([self._frames[window, frame], self._frames[window, frame + 1]], dim=1)
