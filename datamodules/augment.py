@@ -92,10 +92,10 @@ class ImuAugmentation:
         speed = torch.exp(uniform[0] * self.time_warp)
         shift_s = uniform[1] * self.shift_s
         centre_s = T / rate_hz / 2
-        times = (torch.arange(T, device=device) + 0.5) / rate_hz
+        times = torch.arange(T, device=device) / rate_hz  # sample i lies at i / rate_hz
         seen = centre_s + (times - centre_s)[None] * speed[:, None] + shift_s[:, None]
-        positions = seen * rate_hz - 0.5
-        inside = (positions > -0.5) & (positions < T - 0.5)
+        positions = seen * rate_hz
+        inside = (positions >= -0.5) & (positions <= T - 0.5)
         low = positions.floor().clamp(0, T - 1).long()
         high = (low + 1).clamp(max=T - 1)
         share = (positions - low).clamp(0, 1)

@@ -147,6 +147,8 @@ class LossConfig:
     alignment_temperature: float = _option(0.1, "its temperature at the start; it is learnt")
     consistency_weight: float = _option(0.5, "weight of the consistency of a window's views; 0 switches it off")
     consistency_temperature: float = _option(0.2, "its temperature")
+    projection_width: int = _option(512, "width of the space shared by IMU and video")
+    projection_dropout: float = _option(0.1, "in both projection heads")
     alignment_dim: int = _option(128, "width of the space in which tokens and frames are compared")
 
 
@@ -157,6 +159,7 @@ class OptimConfig:
     lr: float = _option(1e-3, "peak learning rate")
     min_lr: float = _option(1e-7, "learning rate at the end")
     weight_decay: float = _option(0.05, "decoupled; not on biases, norms and temperatures")
+    scalar_lr_factor: float = _option(10.0, "temperatures and the sigmoid's bias learn at this times the rate")
     warmup_share: float = _option(0.05, "share of all steps in which the rate rises")
     gradient_clip: float = _option(1.0, "largest gradient norm; 0 switches clipping off")
 

@@ -11,7 +11,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
@@ -24,6 +23,7 @@ from experiments.command_line import UserError
 from experiments.datasets import console, progress_bar
 from experiments.devices import accelerator, supports_bf16
 from experiments.schema import Config
+from experiments.trainers import TrainingBar, quiet
 from lightning_modules.masked_video import MaskedVideoPretraining
 
 
@@ -111,6 +111,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
     if settings.batch_size > shards.n_windows * (shards.settings.frames - 1):
         raise UserError(f"video_pretraining.batch_size is {settings.batch_size}: more than {shards.directory} has pairs")
     console.print(f"video tower: no weights yet; {settings.steps} steps on masked patches of unlabelled clips")
+    quiet()
     L.seed_everything(config.run.seed, verbose=False)
     module = MaskedVideoPretraining(params, {"steps": settings.steps, **settings.params})
     precision = settings.precision
@@ -127,7 +128,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
         enable_checkpointing=False,
         enable_model_summary=False,
         gradient_clip_val=1.0,
-        callbacks=[RichProgressBar(leave=True)],
+        callbacks=[TrainingBar()],
     )
     trainer.fit(module, FramePairs(shards, settings.batch_size, settings.steps, settings.windows, config.run.seed))
     module.save_backbone(path)

@@ -56,10 +56,12 @@ class PretrainingSettings:
         consistency_weight: of the view consistency loss; 0 leaves it out.
         consistency_temperature: its temperature.
         projection_width: E.
+        projection_dropout: in both projection heads.
         same_recording_gap_s: windows of one recording closer than this are no negatives.
         lr: peak learning rate.
         min_lr: at the last step.
         weight_decay: decoupled.
+        scalar_lr_factor: temperatures and the sigmoid's bias learn at this times the rate.
         warmup_share: share of the steps in which the rate rises.
         total_steps: optimiser steps of the whole run.
         seed: of dropout; with the step and rank it fixes every draw.
@@ -83,10 +85,12 @@ class PretrainingSettings:
     consistency_weight: float = 0.0
     consistency_temperature: float = 0.2
     projection_width: int = 512
+    projection_dropout: float = 0.1
     same_recording_gap_s: float = 0.0
     lr: float = 1e-3
     min_lr: float = 1e-7
     weight_decay: float = 0.05
+    scalar_lr_factor: float = 10.0
     warmup_share: float = 0.05
     total_steps: int = 1
     seed: int = 0
@@ -110,8 +114,8 @@ class ContrastivePretraining(L.LightningModule):
             s.imu_encoder["name"], s.imu_encoder["params"], ImuInput(**s.imu_input)
         )
         self.video_head = build_video_head(s.video_head["name"], s.video_head["params"], s.frame_width)
-        self.imu_projection = ProjectionHead(self.imu_encoder.pooled_width, s.projection_width)
-        self.video_projection = ProjectionHead(self.video_head.pooled_width, s.projection_width)
+        self.imu_projection = ProjectionHead(self.imu_encoder.pooled_width, s.projection_width, s.projection_dropout)
+        self.video_projection = ProjectionHead(self.video_head.pooled_width, s.projection_width, s.projection_dropout)
         self.contrastive_loss: nn.Module = SigmoidLoss() if s.contrastive == "sigmoid" else SoftmaxLoss()
         if s.alignment_weight:
             self.imu_token_projection = nn.Linear(self.imu_encoder.token_width, s.alignment_dim)
@@ -297,7 +301,7 @@ class ContrastivePretraining(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, warm-up and cosine over ``total_steps``."""
         s = self.settings
-        optimizer = adamw(self.named_parameters(), s.lr, s.weight_decay)
+        optimizer = adamw(self.named_parameters(), s.lr, s.weight_decay, s.scalar_lr_factor)
         scheduler = warmup_cosine(optimizer, s.total_steps, round(s.warmup_share * s.total_steps), s.min_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

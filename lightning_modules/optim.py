@@ -10,18 +10,28 @@ import torch
 from torch import nn
 
 
-def adamw(parameters: Iterable[tuple[str, nn.Parameter]], lr: float, weight_decay: float) -> torch.optim.AdamW:
+def adamw(
+    parameters: Iterable[tuple[str, nn.Parameter]], lr: float, weight_decay: float, scalar_lr_factor: float = 1.0
+) -> torch.optim.AdamW:
     """AdamW that decays matrices only: not biases, norms, temperatures.
 
     Args:
         parameters: names and parameters; frozen ones are left out.
         lr: peak learning rate.
         weight_decay: decoupled.
+        scalar_lr_factor: the rate of single numbers (temperatures, the sigmoid's bias) is this times ``lr``: they
+            have far to go, from -10 for the bias, and Adam moves each weight by about ``lr`` a step.
     """
     trained = [p for _, p in parameters if p.requires_grad]
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay, "name": "matrices"},
+        {"params": [p for p in trained if p.ndim == 1], "weight_decay": 0.0, "name": "vectors"},
+        {
+            "params": [p for p in trained if p.ndim == 0],
+            "weight_decay": 0.0,
+            "lr": lr * scalar_lr_factor,
+            "name": "scalars",
+        },
     ]
     fused = bool(trained) and all(p.is_cuda for p in trained)
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.98), fused=fused)

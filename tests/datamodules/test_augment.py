@@ -11,7 +11,7 @@ RATE_HZ = 50.0
 
 
 def _window(batch: int = 4, samples: int = 250) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    times = (torch.arange(samples) + 0.5) / RATE_HZ
+    times = torch.arange(samples) / RATE_HZ
     phase = torch.arange(batch)[:, None, None] * 0.3
     imu = torch.sin(times[None, :, None] * torch.arange(1, 7) + phase)
     frame_times = (torch.arange(10) + 0.5).expand(batch, -1) * 0.5
@@ -53,14 +53,14 @@ def test_frames_stay_with_what_the_imu_measured() -> None:
     """Channel 0 holds its own sample's time; at a frame's new time it must read the frame's old time."""
     imu, mask, frame_times = _window()
     imu = imu.clone()
-    imu[..., 0] = (torch.arange(250) + 0.5) / RATE_HZ
+    imu[..., 0] = torch.arange(250) / RATE_HZ
     augment = ImuAugmentation(shift_s=0.3, time_warp=0.15)
     seen, seen_mask, seen_times = augment(imu, mask, frame_times, RATE_HZ, _generator())
     assert not torch.allclose(seen_times, frame_times, atol=1e-2)
     checked = 0
     for window in range(len(imu)):
         for old, new in zip(frame_times[window], seen_times[window], strict=True):
-            position = float(new) * RATE_HZ - 0.5
+            position = float(new) * RATE_HZ
             low = math.floor(position)
             if low < 0 or low + 1 >= 250 or not bool(seen_mask[window, low] & seen_mask[window, low + 1]):
                 continue

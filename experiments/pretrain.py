@@ -1,0 +1,229 @@
+"""Pretrain an IMU encoder against video: ``python -m experiments.pretrain CONFIG [key=value]``.
+
+Builds what is missing (shards, the video tower's weights, its features), then trains; the same command continues
+a run that was interrupted. With ``trainer.devices`` above 1, or under torchrun, it trains with DDP.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from filelock import FileLock
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
+
+from datamodules.augment import ImuAugmentation
+from datamodules.pretraining import PretrainingDataModule
+from datamodules.shards.feature_cache import FeatureCache
+from datamodules.shards.reader import ShardSet
+from encoders.contract import VideoEncoder
+from encoders.video_head import TemporalHead
+from experiments.checkpoints import DurableCheckpointIO
+from experiments.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.datasets import console, open_dataset
+from experiments.devices import accelerator, set_threads, supports_bf16
+from experiments.run_folder import LAST, prepare, run_folder
+from experiments.schema import Config
+from experiments.trainers import TrainingBar, quiet
+from experiments.video_tower import features_of, open_tower
+from lightning_modules.contrastive import ContrastivePretraining, PretrainingSettings
+from lightning_modules.throughput import Throughput
+
+_COMMAND = "experiments.pretrain"
+
+
+def run(config: Config) -> Path:
+    """Pretrain, or continue; returns the last checkpoint.
+
+    Raises:
+        UserError: the settings don't fit together; the message says which.
+    """
+    quiet()
+    processes = config.trainer.devices * config.trainer.num_nodes
+    set_threads(config, config.trainer.devices)
+    main_process = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+    if config.pretraining.batch_size % processes:
+        raise UserError(
+            f"pretraining.batch_size is {config.pretraining.batch_size}, which {processes} processes can't share evenly"
+        )
+    shards, tower, features = _prepare_data(config)
+    data = _data_module(config, shards, features)
+    L.seed_everything(config.run.seed, verbose=False)
+    module = ContrastivePretraining(**dataclasses.asdict(_settings(config, shards, tower, data)))
+    if features is None:
+        module.use_video_encoder(tower)
+    elif isinstance(module.video_head, TemporalHead) and module.video_head.params.input_norm == "standard":
+        mean, deviation = features.statistics(data.training_windows)
+        module.video_head.set_input_statistics(torch.from_numpy(mean), torch.from_numpy(deviation))
+    checkpoint = prepare(config, main_process)
+    folder = run_folder(config)
+    last = folder / "checkpoints" / LAST
+    if checkpoint is not None and _steps_done(checkpoint) >= module.settings.total_steps:
+        console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
+        return last
+    if main_process:
+        _introduce(config, shards, data, checkpoint)
+    trainer = _trainer(config, folder, processes)
+    trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if trainer.is_global_zero:
+        console.print(f"checkpoint: {last}\nlook at it: make tensorboard", highlight=False)
+    return last
+
+
+def _prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder, FeatureCache | None]:
+    """Shards, video tower and features; one process makes what is missing, the others wait for it."""
+    root = Path(config.paths.data)
+    root.mkdir(parents=True, exist_ok=True)
+    with FileLock(root / f".{config.experiment}.lock"):
+        shards = open_dataset(config, config.pretraining.dataset)
+        tower = open_tower(config, shards)
+        features = features_of(config, shards, config.pretraining.dataset, tower) if config.video_encoder.cache else None
+    return shards, tower, features
+
+
+def _data_module(config: Config, shards: ShardSet, features: FeatureCache | None) -> PretrainingDataModule:
+    p = config.pretraining
+    try:
+        return PretrainingDataModule(
+            shards,
+            features,
+            batch_size=p.batch_size,
+            normalisation=p.normalisation,
+            validation_share=p.validation_share,
+            augmentation=ImuAugmentation(**vars(p.augment)),
+            views=p.views,
+            seed=config.run.seed,
+        )
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _settings(
+    config: Config, shards: ShardSet, tower: VideoEncoder, data: PretrainingDataModule
+) -> PretrainingSettings:
+    source = config.datasets[config.pretraining.dataset].source.name
+    encoder, loss, optim = config.imu_encoder, config.loss, config.optim
+    return PretrainingSettings(
+        imu_encoder={"name": encoder.name, "params": encoder.params},
+        imu_input={"samples": shards.settings.samples, "rate_hz": shards.settings.imu_rate_hz},
+        video_head={"name": config.video_head.name, "params": config.video_head.params},
+        frame_width=tower.token_width,
+        total_steps=config.trainer.max_epochs * data.steps_per_epoch,
+        seed=config.run.seed,
+        normalisation=config.pretraining.normalisation,
+        same_recording_gap_s=config.pretraining.same_recording_gap_s,
+        window=dataclasses.asdict(shards.settings),
+        pretraining_subjects=[f"{source}/{subject}" for subject in sorted(set(shards.table["subject"]))],
+        video_encoder={
+            "name": config.video_encoder.name,
+            "weights": config.video_encoder.weights,
+            "fingerprint": tower.fingerprint(),
+        },
+        simulated=shards.simulated,
+        contrastive=loss.contrastive,
+        projection_width=loss.projection_width,
+        projection_dropout=loss.projection_dropout,
+        alignment_weight=loss.alignment_weight,
+        alignment_width_s=loss.alignment_width_s,
+        alignment_temperature=loss.alignment_temperature,
+        alignment_dim=loss.alignment_dim,
+        consistency_weight=loss.consistency_weight,
+        consistency_temperature=loss.consistency_temperature,
+        lr=optim.lr,
+        min_lr=optim.min_lr,
+        weight_decay=optim.weight_decay,
+        scalar_lr_factor=optim.scalar_lr_factor,
+        warmup_share=optim.warmup_share,
+    )
+
+
+def _trainer(config: Config, folder: Path, processes: int) -> L.Trainer:
+    t = config.trainer
+    kind = accelerator(config)
+    precision = t.precision
+    if precision == "auto":
+        # bf16 pays on a GPU; a small IMU encoder on a CPU is faster, and exact to resume, in 32 bits.
+        precision = "bf16-mixed" if kind == "gpu" and supports_bf16(config) else "32-true"
+    every_step = t.checkpoint_every_steps
+    callbacks: list[Any] = [
+        ModelCheckpoint(
+            folder / "checkpoints",
+            filename=Path(LAST).stem,
+            save_top_k=1,
+            enable_version_counter=False,
+            every_n_train_steps=every_step or None,
+            every_n_epochs=None if every_step else 1,
+            save_on_train_epoch_end=None if every_step else True,
+        ),
+        ModelCheckpoint(
+            folder / "checkpoints",
+            filename="best",
+            monitor="validation/mrr",
+            mode="max",
+            save_top_k=1,
+            enable_version_counter=False,
+        ),
+        LearningRateMonitor("step"),
+        Throughput(config.pretraining.batch_size),
+        TrainingBar(),
+    ]
+    return L.Trainer(
+        max_epochs=t.max_epochs,
+        accelerator=kind,
+        devices=t.devices,
+        num_nodes=t.num_nodes,
+        strategy=DDPStrategy(gradient_as_bucket_view=True) if processes > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        callbacks=callbacks,
+        plugins=[DurableCheckpointIO()],
+        gradient_clip_val=config.optim.gradient_clip or None,
+        check_val_every_n_epoch=t.validate_every,
+        log_every_n_steps=t.log_every,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+    )
+
+
+def _introduce(config: Config, shards: ShardSet, data: PretrainingDataModule, checkpoint: Path | None) -> None:
+    recordings, subjects = shards.table["recording"], shards.table["subject"]
+    training = data.training_windows
+    lines = [
+        f"run: {run_folder(config)}" + (f", continued from {checkpoint}" if checkpoint else ""),
+        f"pretraining on {len(training)} windows of {len(np.unique(recordings[training]))} recordings,"
+        f" {len(np.unique(subjects[training]))} subjects{' (SIMULATED)' if shards.simulated else ''};"
+        f" {len(data.validation_windows)} windows held out for validation, without labels",
+    ]
+    console.print("\n".join(lines), highlight=False, markup=False)
+
+
+def _steps_done(checkpoint: Path) -> int:
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    return int(content["global_step"])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    config = parse(argv, _COMMAND, "Pretrain an IMU encoder against a frozen video tower, with temporal alignment.")
+
+    def work() -> int:
+        run(config)
+        return EXIT_OK
+
+    return guarded(work, _COMMAND)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

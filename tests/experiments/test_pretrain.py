@@ -1,0 +1,188 @@
+"""Pretraining as its users run it: fresh, interrupted, killed, on two processes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from experiments.command_line import UserError
+from experiments.pretrain import run
+from experiments.schema import Config
+from lightning_modules.contrastive import CheckpointError, ContrastivePretraining
+
+Make = Callable[..., Config]
+
+
+def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    content = torch.load(checkpoint, weights_only=True)
+    return {k: v for k, v in content["state_dict"].items() if isinstance(v, torch.Tensor)}
+
+
+def _assert_same(first: Path, second: Path) -> None:
+    a, b = _weights(first), _weights(second)
+    assert a.keys() == b.keys()
+    for name in a:
+        assert torch.equal(a[name], b[name]), name
+
+
+def _command(config: Config, yaml_path: Path, *overrides: str) -> list[str]:
+    paths = [f"paths.data={config.paths.data}", f"paths.runs={config.paths.runs}"]
+    return [sys.executable, "-m", "experiments.pretrain", str(yaml_path), *paths, *overrides]
+
+
+def test_a_run_leaves_what_the_readme_promises(tiny: Make) -> None:
+    config = tiny()
+    last = run(config)
+    folder = Path(config.paths.runs) / "tiny" / "default"
+    assert last == folder / "checkpoints" / "last.ckpt"
+    assert (folder / "checkpoints" / "best.ckpt").is_file()
+    assert (folder / "config.yaml").is_file()
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    expected = {
+        "training/loss",
+        "training/contrastive_loss",
+        "training/alignment_loss",
+        "training/consistency_loss",
+        "training/gradient_norm",
+        "training/windows_per_s",
+        "parameters/temperature",
+        "parameters/bias",
+        "validation/imu_to_video/recall@1",
+        "validation/imu_to_video/recall@5",
+        "validation/video_to_imu/recall@1",
+        "validation/video_to_imu/recall@5",
+        "validation/pool_size",
+        "validation/alignment_error_ms",
+    }
+    assert expected <= set(events.Tags()["scalars"])
+    assert any(tag.startswith("lr-") for tag in events.Tags()["scalars"])
+    assert {"validation/similarity", "validation/alignment"} <= set(events.Tags()["images"])
+
+
+def test_a_checkpoint_can_be_used_without_the_experiment(tiny: Make) -> None:
+    module = ContrastivePretraining.load_pretrained(run(tiny("trainer.max_epochs=1")))
+    assert not module.training
+    subjects = module.hparams["pretraining_subjects"]
+    assert len(subjects) == 2
+    assert all(s.startswith("simulator/sim_h_") for s in subjects)
+    assert module.hparams["simulated"] is True
+    embedding = module.embed_imu(torch.randn(3, 200, 6), torch.ones(3, 6).bool(), torch.ones(3, 200).bool())
+    torch.testing.assert_close(embedding.norm(dim=1), torch.ones(3), atol=1e-5, rtol=0)  # float32 norms
+    # Frozen: nothing of the video tower is in the checkpoint.
+    assert not any("backbone" in name for name in module.state_dict())
+
+
+def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {}}, tmp_path / "x.ckpt")
+    with pytest.raises(CheckpointError, match=r"x\.ckpt.*hyper_parameters"):
+        ContrastivePretraining.load_pretrained(tmp_path / "x.ckpt")
+
+
+def test_killed_in_mid_epoch_it_ends_with_the_same_weights(tiny: Make, tiny_yaml: Path) -> None:
+    whole = run(tiny("run.name=whole"))
+    config = tiny("run.name=killed", "trainer.checkpoint_every_steps=1")
+    last = Path(config.paths.runs) / "tiny" / "killed" / "checkpoints" / "last.ckpt"
+    overrides = ("run.name=killed", "trainer.checkpoint_every_steps=1")
+    process = subprocess.Popen(_command(config, tiny_yaml, *overrides), stderr=subprocess.DEVNULL)
+    steps_per_epoch = _steps_per_epoch(whole, epochs=4)
+    assert steps_per_epoch >= 2
+    deadline = time.monotonic() + 120
+    done = 0
+    while done < steps_per_epoch + 1 and process.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint within two minutes"
+        if last.is_file():
+            done = torch.load(last, weights_only=True)["global_step"]
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = torch.load(last, weights_only=True)["global_step"]
+    assert 0 < done < 4 * steps_per_epoch, "it was not killed in time to show anything"
+    _assert_same(run(config), whole)
+
+
+def _steps_per_epoch(checkpoint: Path, epochs: int) -> int:
+    return int(torch.load(checkpoint, weights_only=True)["global_step"]) // epochs
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 3, 5])
+def test_resumed_at_any_step_it_ends_with_the_same_weights(tiny: Make, stop_after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(tiny("run.name=whole"))
+    config = tiny("run.name=stopped", "trainer.checkpoint_every_steps=1")
+
+    def stop(self: ContrastivePretraining, *_: object) -> None:
+        if self.global_step == stop_after:
+            raise RuntimeError("stopped by the test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ContrastivePretraining, "on_train_batch_end", stop)
+        # Raised after the callbacks of the batch's end have written the checkpoint.
+        with pytest.raises(RuntimeError, match="stopped by the test"):
+            run(config)
+    last = Path(config.paths.runs) / "tiny" / "stopped" / "checkpoints" / "last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == stop_after
+    _assert_same(run(config), whole)
+
+
+def test_a_complete_run_is_left_alone(tiny: Make) -> None:
+    last = run(tiny())
+    before = last.stat().st_mtime_ns
+    assert run(tiny()) == last
+    assert last.stat().st_mtime_ns == before
+
+
+def test_other_settings_need_another_run(tiny: Make) -> None:
+    run(tiny("trainer.max_epochs=1"))
+    with pytest.raises(UserError, match=r"optim\.lr was 0\.001, is 0\.01.*run\.name"):
+        run(tiny("trainer.max_epochs=1", "optim.lr=0.01"))
+    # Set aside, not deleted.
+    last = run(tiny("trainer.max_epochs=1", "optim.lr=0.01", "run.resume=never"))
+    assert (last.parents[2] / "default-replaced-1" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_clips_can_be_encoded_in_every_step(tiny: Make) -> None:
+    live = run(tiny("video_encoder.cache=false", "run.name=live", "video_head.params.input_norm=layer"))
+    cached = run(tiny("run.name=cached", "video_head.params.input_norm=layer"))
+    a, b = _weights(live), _weights(cached)
+    for name in b:
+        # Cached features are halves: 4 epochs of steps apart by their rounding.
+        torch.testing.assert_close(a[name], b[name], atol=2e-2, rtol=2e-2)
+
+
+def test_two_processes_train_as_one(tiny: Make, tiny_yaml: Path) -> None:
+    overrides = ("imu_encoder.params.dropout=0.0", "video_head.params.dropout=0.0")
+    quiet_views = ("video_head.params.input_dropout=0.0", "trainer.max_epochs=2")
+    still = [f"pretraining.augment.{name}=0" for name in ("rotation_deg", "noise", "scale", "shift_s", "time_warp", "trim")]
+    changes = [*overrides, *quiet_views, *still]
+    one = run(tiny("run.name=one", *changes))
+    config = tiny("run.name=two", "trainer.devices=2", *changes)
+    finished = subprocess.run(
+        _command(config, tiny_yaml, "run.name=two", "trainer.devices=2", *changes),
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+    assert finished.returncode == 0, finished.stderr[-3000:]
+    a = _weights(one)
+    b = _weights(Path(config.paths.runs) / "tiny" / "two" / "checkpoints" / "last.ckpt")
+    for name in a:
+        if not name.endswith("hidden.weight") and "projection" not in name:
+            # The projection heads' dropout differs; the encoder must still have moved the same way, roughly.
+            torch.testing.assert_close(a[name], b[name], atol=0.05, rtol=0.2)
+
+
+def test_a_batch_that_can_not_be_shared_is_refused(tiny: Make) -> None:
+    with pytest.raises(UserError, match="which 3 processes can't share evenly"):
+        run(tiny("trainer.devices=3"))
+    with pytest.raises(UserError, match=r"batch_size is 500, but there are only \d+ windows"):
+        run(tiny("pretraining.batch_size=500"))
