@@ -251,8 +251,10 @@ def _build_groups(plan: BuildPlan, todo: list[int], workers: int, progress: Prog
             if progress:
                 progress(done, total)
         return
-    # Not forked: torch's and decord's threads do not survive that.
-    context = multiprocessing.get_context("spawn")
+    # Forked from a server that has imported everything and run nothing: the threads that this process may
+    # have started would not survive a fork, and importing torch in every worker takes seconds.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["datamodules.build_group"])
     with ProcessPoolExecutor(min(workers, len(todo)), context, start_worker) as pool:
         pending = {pool.submit(build_group, plan, group) for group in todo}
         try:

@@ -346,6 +346,7 @@ def _frames(
     half = _frame_interval(frame_times) / 2
     # Before and after the video there is no frame; nor is there one where the nearest shows another part.
     mask = (requested >= frame_times[0] - half - 1e-6) & (requested <= frame_times[-1] + half + 1e-6)
-    mask &= np.abs(true - requested) <= max(half, part / 2) + 1e-6
+    distance = np.abs(true - requested)
+    mask &= (distance <= half + 1e-6) | (distance < part / 2 - 1e-6)
     relative = np.where(mask, true, requested) - start
     return np.where(mask, nearest, -1).astype(np.int64), relative.astype(np.float32), mask

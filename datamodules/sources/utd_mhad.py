@@ -55,6 +55,7 @@ ACTIONS = (
     "squat",
 )
 _FIRST_THIGH_ACTION = 22
+_HEADER_BYTES = 128  # of a MATLAB 5 file
 _NAME = re.compile(r"a(\d+)_s(\d+)_t(\d+)")
 
 
@@ -150,6 +151,8 @@ class UtdMhad(Source):
     def _read_inertial(path: Path) -> FloatArray:
         if not path.is_file():
             raise RecordingError(f"{path}: not there, but its video is")
+        if path.stat().st_size < _HEADER_BYTES:
+            raise RecordingError(f"{path}: truncated: {path.stat().st_size} bytes are less than a header")
         try:
             content = loadmat(path)
         # What scipy raises on damaged files, by where the damage is.
