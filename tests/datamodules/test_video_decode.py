@@ -3,6 +3,7 @@ import struct
 import subprocess
 import sys
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from made_data import make_video
@@ -149,3 +150,12 @@ def test_memory_stays_bounded_over_a_long_video(tmp_path):
     run = subprocess.run([sys.executable, "-c", code, str(long)], capture_output=True, text=True, check=True)
     # 1,500 frames of 720p are 4 GB; MiB of growth.
     assert float(run.stdout) < 300
+
+
+def test_a_phones_rotation_is_applied(clips, tmp_path):
+    turned = tmp_path / "turned.mp4"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-display_rotation", "90"]
+    subprocess.run([*command, "-i", str(clips["last"]), "-c", "copy", str(turned)], check=True)
+    (plain,) = VideoFile(clips["last"], "c").read(np.array([30]), 120, 160)
+    (upright,) = VideoFile(turned, "c").read(np.array([30]), 160, 120)
+    np.testing.assert_array_equal(upright, np.rot90(plain))
