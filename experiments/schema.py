@@ -214,6 +214,8 @@ class EvaluationConfig:
     finetune_encoder_lr: float = _option(1e-4, "learning rate of the encoder")
     finetune_head_lr: float = _option(1e-3, "learning rate of the classifier")
     supervised_epochs: int = _option(40, "epochs of training from scratch")
+    supervised_lr: float = _option(1e-3, "learning rate of training from scratch")
+    min_steps: int = _option(40, "optimiser steps of both, at least: few labels make short epochs")
     bootstrap: int = _option(10_000, "resamples over subjects for the 95 % intervals")
     allow_seen_subjects: bool = _option(False, "evaluate on pretraining subjects too; every table says so")
 

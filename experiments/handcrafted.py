@@ -1,0 +1,168 @@
+"""Handcrafted features of IMU windows, and a random forest on them: the baseline without any learnt encoder.
+
+Of eight signals (six channels, the norms of acceleration and of angular velocity), over the samples from the
+first to the last valid one:
+
+- mean, standard deviation, minimum, maximum, quartiles, root mean square, skewness, excess kurtosis, mean absolute
+  difference of neighbouring samples, zero crossings of the centred signal a second;
+- of the power spectrum of the centred signal: dominant frequency (Hz), spectral entropy (0 to 1), log energy in the
+  bands of ``BANDS_HZ``;
+- mean and standard deviation of each quarter.
+
+Then the correlation of each pair of the six channels, and the seconds that are valid. What a device does not
+measure, and what a window is too short for, is 0. Only the window itself is looked at.
+
+Shape legend: N windows, T samples, S = 8 signals, V valid samples.
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
+
+from datamodules.recording import CHANNELS
+
+SIGNALS = (*CHANNELS, "a_norm", "g_norm")
+BANDS_HZ = ((0.0, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 3.0), (3.0, 4.0), (4.0, 6.0), (6.0, 10.0), (10.0, 25.0))
+TREES = 300
+_PAIRS = tuple((i, j) for i in range(6) for j in range(i))
+_STATISTICS = (
+    "mean", "std", "min", "max", "q25", "median", "q75", "rms", "skewness", "kurtosis", "mean_abs_diff",
+    "zero_crossings_hz",
+)  # fmt: skip
+_SPECTRAL = (
+    "dominant_hz",
+    "spectral_entropy",
+    *(f"log_energy_{low:g}_{high:g}_hz" for low, high in BANDS_HZ),
+)
+_QUARTERS = tuple(f"{what}_quarter_{i}" for what in ("mean", "std") for i in range(1, 5))
+
+FEATURE_NAMES = (
+    *(f"{signal}_{name}" for name in (*_STATISTICS, *_SPECTRAL, *_QUARTERS) for signal in SIGNALS),
+    *(f"correlation_{CHANNELS[i]}_{CHANNELS[j]}" for i, j in _PAIRS),
+    "valid_s",
+)
+
+_TINY = 1e-12
+
+
+def handcrafted_features(
+    imu: NDArray[np.floating],
+    sample_mask: NDArray[np.bool_],
+    channel_mask: NDArray[np.bool_],
+    rate_hz: float,
+) -> NDArray[np.float32]:
+    """Features in the order of ``FEATURE_NAMES``, (N, len(FEATURE_NAMES)), finite.
+
+    Args:
+        imu: (N, T, 6) m/s^2 and rad/s.
+        sample_mask: (N, T) False where nothing was measured.
+        channel_mask: (N, 6) False for channels that the device lacks.
+        rate_hz: samples a second.
+    """
+    features = np.zeros((len(imu), len(FEATURE_NAMES)))
+    for row, (values, samples, channels) in enumerate(zip(imu, sample_mask, channel_mask, strict=True)):
+        valid = np.flatnonzero(samples)
+        if valid.size:
+            part = slice(valid[0], valid[-1] + 1)
+            features[row] = _one_window(values[part].astype(np.float64), samples[part], channels, rate_hz)
+    return features.astype(np.float32)
+
+
+def forest_probabilities(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    test: NDArray[np.float32],
+    n_classes: int,
+    seed: int,
+) -> NDArray[np.float64]:
+    """Fit a forest of ``TREES`` trees and give class probabilities of the test windows, (N', C)."""
+    forest = RandomForestClassifier(TREES, n_jobs=2, random_state=seed)
+    with warnings.catch_warnings():
+        # One window an activity is what is meant here; scikit-learn wonders, once a tree.
+        warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
+        forest.fit(features, labels)
+    probabilities = np.zeros((len(test), n_classes))
+    probabilities[:, forest.classes_] = forest.predict_proba(test)
+    return probabilities
+
+
+def _one_window(
+    values: NDArray[np.float64], valid: NDArray[np.bool_], channels: NDArray[np.bool_], rate_hz: float
+) -> NDArray[np.float64]:
+    values = np.where(valid[:, None] & channels, values, 0.0)
+    norms = [np.linalg.norm(values[:, :3], axis=1), np.linalg.norm(values[:, 3:], axis=1)]
+    signals = np.column_stack([values, *norms])  # (T, S)
+    measured = signals[valid]
+    mean = measured.mean(axis=0)
+    centred = np.where(valid[:, None], signals - mean, 0.0)
+    parts = [
+        *_statistics(measured, centred[valid], rate_hz),
+        *_spectrum(centred, rate_hz),
+        *_quarters(measured),
+    ]
+    # Of a channel that the device lacks there is nothing to say, not even that it stands still.
+    known = np.array([*channels, channels[:3].any(), channels[3:].any()])
+    per_signal = np.concatenate([np.where(known, part, 0.0) for part in parts])
+    return np.concatenate([per_signal, _correlations(centred[valid, :6]), [valid.sum() / rate_hz]])
+
+
+def _statistics(
+    measured: NDArray[np.float64], centred: NDArray[np.float64], rate_hz: float
+) -> list[NDArray[np.float64]]:
+    deviation = centred.std(axis=0)
+    scale = np.where(deviation > 1e-6, deviation, 1.0)
+    z = np.where(deviation > 1e-6, centred / scale, 0.0)
+    steps = np.diff(measured, axis=0) if len(measured) > 1 else np.zeros((1, measured.shape[1]))
+    crossings = ((z[1:] >= 0) != (z[:-1] >= 0)).sum(axis=0) * rate_hz / len(z)
+    kurtosis = np.where(deviation > 1e-6, (z**4).mean(axis=0) - 3, 0.0)
+    return [
+        measured.mean(axis=0),
+        deviation,
+        measured.min(axis=0),
+        measured.max(axis=0),
+        *np.quantile(measured, [0.25, 0.5, 0.75], axis=0),
+        np.sqrt((measured**2).mean(axis=0)),
+        (z**3).mean(axis=0),
+        kurtosis,
+        np.abs(steps).mean(axis=0),
+        crossings,
+    ]
+
+
+def _spectrum(centred: NDArray[np.float64], rate_hz: float) -> list[NDArray[np.float64]]:
+    """Dominant frequency, entropy, log energies; gaps are at the mean, where they add no power."""
+    n = len(centred)
+    if n < 4:
+        return [np.zeros(centred.shape[1])] * len(_SPECTRAL)
+    power = np.abs(np.fft.rfft(centred * np.hanning(n)[:, None], axis=0)) ** 2 / n
+    frequencies = np.fft.rfftfreq(n, 1 / rate_hz)
+    share = power / np.maximum(power.sum(axis=0), _TINY)
+    moving = power.sum(axis=0) > _TINY
+    dominant = np.where(moving, frequencies[power.argmax(axis=0)], 0.0)
+    entropy = -(share * np.log(share + _TINY)).sum(axis=0) / np.log(len(frequencies))
+    bands = [
+        np.log(power[(frequencies >= low) & (frequencies < high)].sum(axis=0) + 1e-6)
+        for low, high in BANDS_HZ
+    ]
+    return [dominant, np.where(moving, entropy, 0.0), *bands]
+
+
+def _quarters(measured: NDArray[np.float64]) -> list[NDArray[np.float64]]:
+    quarters = np.array_split(measured, 4)
+    zero = np.zeros(measured.shape[1])
+    return [
+        *(q.mean(axis=0) if len(q) else zero for q in quarters),
+        *(q.std(axis=0) if len(q) else zero for q in quarters),
+    ]
+
+
+def _correlations(centred: NDArray[np.float64]) -> NDArray[np.float64]:
+    covariance = centred.T @ centred
+    norms = np.sqrt(covariance.diagonal())
+    products = np.outer(norms, norms)
+    correlation = np.where(products > 1e-9, covariance / np.maximum(products, 1e-9), 0.0)
+    return np.array([correlation[i, j] for i, j in _PAIRS])

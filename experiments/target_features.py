@@ -1,0 +1,159 @@
+"""Features of a target's windows, each kind computed once, when the first cell asks for it.
+
+Shape legend: N windows of the target, P pooled width of the encoder, E width of the shared space.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from datamodules.ood import Batch, ImuBatches
+from datamodules.shards.reader import ShardSet
+from datamodules.splits import UNLABELLED
+from encoders.contract import ImuEncoder, ImuInput
+from encoders.registry import IMU_ENCODERS, build_imu_encoder
+from experiments.handcrafted import FEATURE_NAMES, handcrafted_features
+from experiments.schema import Config
+from lightning_modules.contrastive import ContrastivePretraining
+
+Features = NDArray[np.float32]
+
+
+class EvaluationError(ValueError):
+    """An evaluation that can't be done as asked; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What an IMU encoder is made from, with or without a checkpoint.
+
+    Attributes:
+        name: in the registry.
+        params: all of its settings, defaults included.
+        imu_input: of the windows that it takes.
+        normalisation: of these windows.
+    """
+
+    name: str
+    params: dict[str, Any]
+    imu_input: ImuInput
+    normalisation: str
+
+    @classmethod
+    def of(cls, config: Config, shards: ShardSet, model: ContrastivePretraining | None) -> EncoderSpec:
+        """The checkpoint's encoder, or without one the configured encoder for these windows.
+
+        Raises:
+            EvaluationError: the target's windows are not cut as the checkpoint's were.
+        """
+        found = ImuInput(shards.settings.samples, shards.settings.imu_rate_hz)
+        if model is None:
+            name, params = config.imu_encoder.name, config.imu_encoder.params
+            normalisation = config.pretraining.normalisation
+        else:
+            s = model.settings
+            name, params, normalisation = s.imu_encoder["name"], s.imu_encoder["params"], s.normalisation
+            expected = ImuInput(**s.imu_input)
+            if found != expected:
+                raise EvaluationError(
+                    f"{shards.directory}: windows of {found.samples} samples at {found.rate_hz} Hz; the checkpoint"
+                    f" was trained on {expected.samples} at {expected.rate_hz} Hz: set 'window' as it was there"
+                )
+        return cls(name, asdict(IMU_ENCODERS.params(name, params)), found, normalisation)
+
+    def build(self, seed: int) -> ImuEncoder:
+        """The encoder with random weights; torch's random state stays as it was."""
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return build_imu_encoder(self.name, self.params, self.imu_input)
+
+
+class TargetFeatures:
+    """All features of the labelled windows of one target; rows of unlabelled windows are zero.
+
+    Args:
+        shards: the target's.
+        spec: of the encoder.
+        model: the checkpoint; None where no method needs one.
+        seed: of the random encoder's weights.
+        device: where encoders run.
+    """
+
+    def __init__(
+        self,
+        shards: ShardSet,
+        spec: EncoderSpec,
+        model: ContrastivePretraining | None,
+        seed: int,
+        device: str,
+    ) -> None:
+        self.shards = shards
+        self.spec = spec
+        self.model = model
+        self.seed = seed
+        self.device = torch.device(device)
+        self.windows = np.flatnonzero(shards.table["activity"] != UNLABELLED)
+
+    @cached_property
+    def pretrained(self) -> Features:
+        """Pooled features by the checkpoint's encoder, (N, P)."""
+        if self.model is None:
+            raise EvaluationError("features of a checkpoint were asked for, but there is none")
+        return self._pooled(self.model.imu_encoder)
+
+    @cached_property
+    def random(self) -> Features:
+        """Pooled features by the same encoder with random weights, (N, P)."""
+        return self._pooled(self.spec.build(self.seed))
+
+    @cached_property
+    def embeddings(self) -> Features:
+        """Unit vectors in the space shared with video, (N, E)."""
+        model = self.model
+        if model is None:
+            raise EvaluationError("embeddings of a checkpoint were asked for, but there is none")
+        projection = model.imu_projection.to(self.device).eval()
+        with torch.inference_mode():
+            pooled = torch.from_numpy(self.pretrained).to(self.device)
+            return np.asarray(F.normalize(projection(pooled), dim=1).cpu().numpy())
+
+    @cached_property
+    def handcrafted(self) -> Features:
+        """Handcrafted features, (N, K)."""
+        result = np.zeros((self.shards.n_windows, len(FEATURE_NAMES)), np.float32)
+        rate_hz = self.shards.settings.imu_rate_hz
+        for start in range(0, len(self.windows), 1024):
+            windows = self.windows[start : start + 1024]
+            result[windows] = handcrafted_features(*self.shards.imu(windows), rate_hz)
+        return result
+
+    def _pooled(self, encoder: ImuEncoder) -> Features:
+        encoder = encoder.to(self.device).eval()
+
+        def encode(batch: Batch) -> Tensor:
+            pooled: Tensor = encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"]).pooled
+            return pooled
+
+        return self._compute(encode, encoder.pooled_width)
+
+    @torch.inference_mode()
+    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> Features:
+        result = np.zeros((self.shards.n_windows, width), np.float32)
+        batches = ImuBatches(self.shards, self.windows, self.spec.normalisation)
+        done = 0
+        for batch in batches:
+            encoded = (
+                encode({name: tensor.to(self.device) for name, tensor in batch.items()}).float().cpu().numpy()
+            )
+            result[self.windows[done : done + len(encoded)]] = encoded
+            done += len(encoded)
+        return result
