@@ -129,13 +129,10 @@ class PretrainingDataModule(L.LightningDataModule):
         plan = BatchPlan(order, self.batch_size, trainer.global_rank, trainer.world_size)
         return BatchLoader(plan, self._read_training, lambda: trainer.global_step)
 
-    def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
+    def val_dataloader(self) -> BatchLoader:
         """All validation windows, on every process: they form one retrieval pool."""
         n = len(self.validation_windows)
-        if n < 2:
-            return []
-        chunk = min(n, 256)
-        plan = _WholePlan(WindowOrder(n, 0, shuffle=False), chunk)
+        plan = _WholePlan(WindowOrder(n, 0, shuffle=False), 256)
         return BatchLoader(
             plan, lambda positions, _: self.read(self.validation_windows[positions]), lambda: 0
         )
@@ -186,6 +183,9 @@ class PretrainingDataModule(L.LightningDataModule):
 
 class _WholePlan(BatchPlan):
     """As a plan, but with the last, smaller batch."""
+
+    def __post_init__(self) -> None:
+        pass
 
     def __len__(self) -> int:
         return -(-self.order.n // self.batch_size)

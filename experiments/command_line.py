@@ -8,8 +8,13 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from datamodules.recording import RecordingError
+from datamodules.shards.feature_cache import FeatureCacheError
+from datamodules.shards.layout import ShardError
+from encoders.registry import UnknownNameError
+from encoders.vit_backbone import WeightsError
 from experiments.config import ConfigError, available, describe, load, to_yaml
 from experiments.schema import Config
+from lightning_modules.contrastive import CheckpointError
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -18,6 +23,19 @@ EXIT_USAGE = 2
 
 class UserError(RuntimeError):
     """Something that the person at the keyboard can mend; shown without a traceback."""
+
+
+_MENDABLE = (
+    CheckpointError,
+    ConfigError,
+    FeatureCacheError,
+    FileNotFoundError,
+    RecordingError,
+    ShardError,
+    UnknownNameError,
+    UserError,
+    WeightsError,
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -64,7 +82,7 @@ def guarded(run: Callable[[], int], command: str) -> int:
     """Run a command; an error that its user can mend becomes one message and exit code 1."""
     try:
         return run()
-    except (ConfigError, RecordingError, UserError, FileNotFoundError) as error:
+    except _MENDABLE as error:
         print(f"python -m {command}: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from datamodules.build import BuildReport, build
+from datamodules.recording import RecordingError
 from datamodules.shards.reader import ShardSet
 from experiments.command_line import UserError
 from experiments.config import plain
@@ -49,25 +50,31 @@ def build_dataset(config: Config, key: str) -> BuildReport:
     """Build a data set's shards, or what is missing of them, with a progress bar.
 
     Raises:
-        UserError: it came out empty; the message says what was left out and why.
+        UserError: it came out empty (the message says what was left out and why), or the source's settings are wrong.
+        RecordingError: a recording can't be used, with ``build.on_bad=raise``.
     """
     directory = dataset_directory(config, key)
     dataset = config.datasets[key]
-    with progress_bar() as bar:
-        task = bar.add_task(f"shards of {key}", total=None)
-        report = build(
-            dataset.source.name,
-            dataset.source.params,
-            directory,
-            config.window,
-            dataset.placement,
-            dataset.camera or None,
-            subjects=dataset.subjects,
-            workers=config.build.workers,
-            recordings_per_shard=config.build.recordings_per_shard,
-            on_bad=config.build.on_bad,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task(f"shards of {key}", total=None)
+            report = build(
+                dataset.source.name,
+                dataset.source.params,
+                directory,
+                config.window,
+                dataset.placement,
+                dataset.camera or None,
+                subjects=dataset.subjects,
+                workers=config.build.workers,
+                recordings_per_shard=config.build.recordings_per_shard,
+                on_bad=config.build.on_bad,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except RecordingError:
+        raise
+    except ValueError as error:  # a source's settings, or a folder that holds something else
+        raise UserError(f"data set '{key}': {error}") from error
     if report.index.n_windows == 0:
         raise UserError(f"data set '{key}' has no windows:\n{report}")
     if report.built:

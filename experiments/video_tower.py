@@ -119,7 +119,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
         precision = "bf16-mixed" if supports_bf16(config) else "32-true"
     run = Path(config.paths.runs) / config.experiment / config.run.name
     trainer = L.Trainer(
-        max_steps=settings.steps,
+        max_epochs=1,
         accelerator=accelerator(config),
         devices=1,
         precision=precision,  # type: ignore[arg-type]

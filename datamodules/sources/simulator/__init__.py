@@ -109,6 +109,10 @@ class Simulator(Source):
         """``sim_{h,p}_{subject}_{session}``."""
         return list(self._index)
 
+    def subject_of(self, name: str) -> str:
+        """The name without its session."""
+        return name.rsplit("_", 1)[0]
+
     def load(self, name: str) -> Recording:
         """Act the session out and let the sensors record it; frames are rendered when they are read.
 
