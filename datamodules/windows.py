@@ -5,9 +5,11 @@ Shape legend: T IMU samples, F frames a window, N raw samples or frames.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +17,8 @@ from numpy.typing import NDArray
 from datamodules import signal
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import BoolArray
+
+T = TypeVar("T")
 
 ANY_PLACEMENT = "any"
 LAYOUTS = ("grid", "centred")
@@ -41,6 +45,11 @@ class Reason(str, Enum):
 FAULTS = (Reason.GAP, Reason.NAN, Reason.SATURATED, Reason.FLAT_LINE, Reason.GRAVITY)
 
 
+def _setting(default: T, text: str) -> T:
+    """A field with the line of help that the commands print."""
+    return dataclasses.field(default=default, metadata={"help": text})  # type: ignore[return-value]
+
+
 @dataclass(frozen=True)
 class WindowSettings:
     """How windows are cut; a build is bound to these by their hash.
@@ -49,18 +58,18 @@ class WindowSettings:
     listed in ``exclude``, separated by commas, keep it out.
     """
 
-    duration_s: float = 5.0
-    stride_s: float = 5.0
-    layout: str = "grid"  # "grid": every stride_s; "centred": one per recording, padded where it is shorter
-    imu_rate_hz: float = 50.0
-    frames: int = 10  # 0 builds IMU-only shards
-    frame_size: int = 112
-    jpeg_quality: int = 90
-    max_gap_s: float = 0.1
-    min_label_share: float = 0.6
-    keep_unlabelled: bool = True
-    median_kernel: int = 1  # samples, odd; the paper's is 5, 1 is off
-    exclude: str = "gap,nan,saturated,flat_line,gravity"
+    duration_s: float = _setting(5.0, "length of a window, seconds")
+    stride_s: float = _setting(5.0, "from one window's start to the next one's, seconds")
+    layout: str = _setting("grid", "'grid' (every stride_s) or 'centred' (one a recording, padded where it is short)")
+    imu_rate_hz: float = _setting(50.0, "the rate that the IMU is resampled to")
+    frames: int = _setting(10, "frames a window, at the centres of as many equal parts; 0 builds IMU-only shards")
+    frame_size: int = _setting(112, "height and width of the frames, pixels")
+    jpeg_quality: int = _setting(90, "of the stored frames")
+    max_gap_s: float = _setting(0.1, "longer stretches without samples are never interpolated over, seconds")
+    min_label_share: float = _setting(0.6, "an activity labels a window if it covers at least this share of it")
+    keep_unlabelled: bool = _setting(True, "keep windows that no activity labels; pretraining needs none")
+    median_kernel: int = _setting(1, "median filter of the IMU, samples, odd; the paper's is 5, 1 is off")
+    exclude: str = _setting("gap,nan,saturated,flat_line,gravity", "faults that keep a window out; others mark it")
 
     @property
     def samples(self) -> int:

@@ -42,7 +42,7 @@ def warmup_cosine(
 ) -> torch.optim.lr_scheduler.LambdaLR:
     """From lr / warmup_steps up to lr, then down a cosine to ``min_lr`` at the last step."""
     peak = optimizer.param_groups[0]["lr"]
-    floor = min(min_lr / peak, 1.0)
+    floor = min(min_lr / peak, 1.0) if peak > 0 else 0.0
 
     def factor(step: int) -> float:
         if step < warmup_steps:

@@ -1,0 +1,120 @@
+"""Settings: defaults, files and command line; and that a slip of the pen is caught with its full path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from experiments.command_line import parse
+from experiments.config import ConfigError, available, describe, load, plain, to_yaml
+
+
+@pytest.mark.parametrize("name", available())
+def test_every_experiment_loads(name: str) -> None:
+    config = load(name)
+    assert config.experiment == name
+    assert config.pretraining.dataset in config.datasets
+
+
+def test_the_command_line_beats_the_file_and_the_file_beats_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("trainer: {max_epochs: 7}\noptim: {lr: 0.5}\n")
+    config = load(str(path), ["trainer.max_epochs=9"])
+    assert config.experiment == "mine"
+    assert config.trainer.max_epochs == 9
+    assert config.optim.lr == 0.5
+    assert config.optim.weight_decay == 0.05
+
+
+def test_a_file_builds_on_another(tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("trainer: {max_epochs: 7, devices: 2}\n")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\ntrainer: {max_epochs: 8}\n")
+    config = load(str(tmp_path / "second.yaml"))
+    assert (config.trainer.max_epochs, config.trainer.devices) == (8, 2)
+    (tmp_path / "first.yaml").write_text("base: second.yaml\n")
+    with pytest.raises(ConfigError, match="circle"):
+        load(str(tmp_path / "second.yaml"))
+    (tmp_path / "third.yaml").write_text("base: utd_mhad\n")
+    assert load(str(tmp_path / "third.yaml")).window.layout == "centred"
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("trainer.max_epoch=3", r"unknown key 'trainer\.max_epoch'; did you mean 'trainer\.max_epochs'\?"),
+        ("trainr.max_epochs=3", r"unknown key 'trainr'; did you mean 'trainer'\?"),
+        ("max_epochs=3", r"unknown key 'max_epochs'; did you mean 'trainer\.max_epochs'\?"),
+        ("imu_encoder.name=patchtsd", r"imu_encoder\.name: no 'patchtsd'; did you mean 'patchtst'\?"),
+        ("imu_encoder.params.widht=3", r"'imu_encoder\.params\.widht'; did you mean 'imu_encoder\.params\.width'\?"),
+        ("datasets.pretraining.source.params.subject=3", r"params\.subject'; did you mean .*params\.subjects'"),
+        ("datasets.pretraining.camra=head", r"'datasets\.pretraining\.camra'; did you mean .*camera"),
+        ("trainer.max_epochs=many", r"trainer\.max_epochs: .*many"),
+        ("trainer.max_epochs=0", r"trainer\.max_epochs: expected a number above 0, found 0"),
+        ("trainer=3", "'trainer' is a group of settings, found 3"),
+        ("loss.contrastive=sigmiod", r"loss\.contrastive: expected one of sigmoid, softmax; found 'sigmiod'"),
+        ("evaluation.folds=1", r"evaluation\.folds: expected at least 2"),
+        ("nonsense", "expected key=value, found 'nonsense'"),
+    ],
+)
+def test_a_wrong_setting_says_where_and_what_was_meant(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load("simulator", [override])
+
+
+def test_a_wrong_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no experiment 'utd_mhat'; did you mean 'utd_mhad'"):
+        load("utd_mhat")
+    with pytest.raises(ConfigError, match=r"no configuration file 'nowhere\.yaml'"):
+        load("nowhere.yaml")
+    path = tmp_path / "broken.yaml"
+    path.write_text("a: [1\n")
+    with pytest.raises(ConfigError, match=r"broken\.yaml: not valid YAML"):
+        load(str(path))
+    path.write_text("- a\n")
+    with pytest.raises(ConfigError, match="found a list"):
+        load(str(path))
+    path.write_text("evaluation: {targets: [{name: x, dataset: y}]}\n")
+    with pytest.raises(ConfigError, match=r"evaluation\.targets\.0\.dataset: no data set 'y'"):
+        load(str(path))
+
+
+def test_a_file_can_not_run_code(tmp_path: Path) -> None:
+    path = tmp_path / "evil.yaml"
+    path.write_text("experiment: !!python/object/apply:os.system ['touch " + str(tmp_path / "ran") + "']\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        load(str(path))
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_is_printed_can_be_read_back(tmp_path: Path) -> None:
+    config = load("utd_mhad", ["run.seed=5"])
+    path = tmp_path / "utd_mhad.yaml"
+    path.write_text(to_yaml(config))
+    assert plain(load(str(path))) == plain(config)
+
+
+def test_help_lists_every_key_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(["--help"], "experiments.pretrain", "x")
+    assert stopped.value.code == 0
+    text = capsys.readouterr().out
+    rows = list(describe())
+    assert len(rows) > 60
+    for path, kind, default, line in rows:
+        assert path in text
+        assert kind
+        assert default is not None
+        assert line, f"{path} has no help"
+
+
+def test_print_config_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(["utd_mhad", "run.seed=3", "--print-config"], "experiments.pretrain", "x")
+    assert stopped.value.code == 0
+    assert "seed: 3" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as stopped:
+        parse(["utd_mhad", "run.sed=3"], "experiments.pretrain", "x")
+    assert stopped.value.code == 2
+    assert "did you mean 'run.seed'" in capsys.readouterr().err
+    assert parse(["run.seed=4"], "experiments.pretrain", "x").run.seed == 4
