@@ -1,8 +1,8 @@
 """Labelled windows for fine-tuning and training from scratch, and the windows to be predicted.
 
-A training batch is a dict of tensors (B windows, T samples): ``imu`` (B, T, 6) float32, normalised and augmented
-anew in each step, ``sample_mask`` (B, T) and ``channel_mask`` (B, 6) bool, ``label`` (B,) int64. A batch to predict
-is the same without ``label``: what is tested never meets its labels here.
+A training batch is a dict of tensors (B windows, T samples): ``imu`` (B, T, 6) float32, normalised and
+augmented anew in each step, ``sample_mask`` (B, T) and ``channel_mask`` (B, 6) bool, ``label`` (B,) int64. A
+batch to predict is the same without ``label``: what is tested never meets its labels here.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class OodDataModule(L.LightningDataModule):
         training: windows to train on, (N,).
         labels: of ``training``, (N,) int64.
         prediction: windows to predict, in this order.
-        max_batch_size: the training windows are cut into as few equal batches as this allows; the fewer than one
-            batch that may be left over are others in each epoch.
+        max_batch_size: the training windows are cut into as few equal batches as this allows; the few left
+            over are others in each epoch.
         normalisation: "physical", "window" or "none"; see :func:`datamodules.signal.normalise`.
         augmentation: of the training windows; None leaves them as they are.
         seed: of order and augmentations.

@@ -92,8 +92,8 @@ def make_folds(
         only: these activities; empty takes all.
 
     Raises:
-        SplitError: too few subjects, an activity in ``only`` that is not there, or a fold whose two sides share
-            fewer than two activities.
+        SplitError: too few subjects, an activity in ``only`` that is not there, or a fold whose two sides
+            share fewer than two activities.
     """
     there = sorted({str(a) for a in activities} - {UNLABELLED})
     missing = sorted(set(only) - set(there))
@@ -114,8 +114,8 @@ def make_folds(
         classes = sorted(seen & asked, key=natural_key)
         if len(classes) < 2:
             raise SplitError(
-                f"fold {number} tests {', '.join(tested)}, who share {len(classes)} activities with the other subjects"
-                f" ({', '.join(classes) or 'none'}); expected at least 2: try another number of evaluation.folds"
+                f"fold {number} tests {', '.join(tested)}, who share {len(classes)} activities with others"
+                f" ({', '.join(classes) or 'none'}); expected at least 2: try other evaluation.folds"
             )
         of_class = np.isin(activities, classes)
         supporting = [subject for subject in everyone if subject not in tested]
@@ -139,8 +139,8 @@ def draw_support(
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Draw ``shots`` windows of each activity, without replacement.
 
-    The same key gives the same order of an activity's windows whatever the number of shots, so that the windows
-    of fewer shots are among those of more.
+    The same key gives the same order of an activity's windows whatever the number of shots, so that the
+    windows of fewer shots are among those of more.
 
     Args:
         labels: activity of every window, (N,).

@@ -3,10 +3,10 @@
 Of eight signals (six channels, the norms of acceleration and of angular velocity), over the samples from the
 first to the last valid one:
 
-- mean, standard deviation, minimum, maximum, quartiles, root mean square, skewness, excess kurtosis, mean absolute
-  difference of neighbouring samples, zero crossings of the centred signal a second;
-- of the power spectrum of the centred signal: dominant frequency (Hz), spectral entropy (0 to 1), log energy in the
-  bands of ``BANDS_HZ``;
+- mean, standard deviation, minimum, maximum, quartiles, root mean square, skewness, excess kurtosis, mean
+  absolute difference of neighbouring samples, zero crossings of the centred signal a second;
+- of the power spectrum of the centred signal: dominant frequency (Hz), spectral entropy (0 to 1), log energy
+  in the bands of ``BANDS_HZ``;
 - mean and standard deviation of each quarter.
 
 Then the correlation of each pair of the six channels, and the seconds that are valid. What a device does not

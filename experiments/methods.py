@@ -222,8 +222,9 @@ def zero_shot(data: CellData) -> Scores:
 
 
 def _probe(data: CellData, features: Features) -> LinearProbe:
-    # A window an activity says little about the features' spread, so that comes from all windows that the support
-    # could have been drawn from, without their labels, for every number of shots; never from the tested subjects.
+    # A window an activity says little about the features' spread, so that comes from all windows that the
+    # support could have been drawn from, without their labels, for every number of shots; never from the
+    # tested subjects.
     standardisation = Standardisation.of(features[data.pool])
     c = data.config.evaluation.probe_c
     return fit_probe(features[data.support], data.support_labels, len(data.classes), standardisation, c)

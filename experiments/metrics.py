@@ -1,7 +1,7 @@
 """What a cell's predictions are measured by.
 
-Averages over activities run over those that the tested windows show: an activity that a subject never performed
-neither helps nor harms that subject's figure.
+Averages over activities run over those that the tested windows show: an activity that a subject never
+performed neither helps nor harms that subject's figure.
 
 Shape legend: N windows, C classes.
 """
@@ -46,7 +46,7 @@ def balanced_accuracy(confusion: Labels) -> float:
 
 
 def macro_f1(confusion: Labels) -> float:
-    """Mean F1 over the classes that occur; what is taken for a class that does not occur lowers recall only."""
+    """Mean F1 over the classes that occur; what is taken for one that does not occur lowers recall only."""
     present = confusion.sum(axis=1) > 0
     total = confusion.sum(axis=1) + confusion.sum(axis=0)
     return float((2 * confusion.diagonal()[present] / total[present]).mean())

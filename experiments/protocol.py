@@ -1,10 +1,11 @@
 """The out-of-distribution protocol: which cells there are, and how one is computed.
 
-Cells are target x method x fold x shots x draw. Folds are groups of subjects: each is tested once, labels come from
-the others. The draws of a fold are the same windows for every method, so that methods are compared in pairs, and
-more shots contain the fewer. Nothing is tuned on what is tested.
+Cells are target x method x fold x shots x draw. Folds are groups of subjects: each is tested once, labels
+come from the others. The draws of a fold are the same windows for every method, so that methods are compared
+in pairs, and more shots contain the fewer. Nothing is tuned on what is tested.
 
-A cell names, by a digest, everything that its result depends on; finished cells are kept and not computed again.
+A cell names, by a digest, everything that its result depends on; finished cells are kept and not computed
+again.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ def run_protocol(
     """Compute all cells that ``load`` does not know.
 
     Args:
-        config: ``evaluation``, ``run.seed``, ``pretraining.augment`` and ``trainer.accelerator`` are used; encoder
-            and normalisation too, where there is no checkpoint.
+        config: ``evaluation``, ``run.seed``, ``pretraining.augment`` and ``trainer.accelerator`` are used;
+            encoder and normalisation too, where there is no checkpoint.
         load: a finished cell's result, or None.
         save: called with each result as soon as it is there.
         progress: called with cells done, all cells, and what comes next.
@@ -269,8 +270,8 @@ def _measure(truth: NDArray[np.int64], scores: Scores, method: Method) -> dict[s
 def _check_scores(scores: Scores, shape: tuple[int, int], method: str) -> None:
     if scores.shape != shape or not np.isfinite(scores).all():
         raise EvaluationError(
-            f"method {method} gave scores of shape {scores.shape}, {int((~np.isfinite(scores)).sum())} not finite;"
-            f" expected finite ones of shape {shape}"
+            f"method {method} gave scores of shape {scores.shape}, {int((~np.isfinite(scores)).sum())}"
+            f" of them not finite; expected finite ones of shape {shape}"
         )
 
 

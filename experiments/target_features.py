@@ -65,8 +65,9 @@ class EncoderSpec:
             expected = ImuInput(**s.imu_input)
             if found != expected:
                 raise EvaluationError(
-                    f"{shards.directory}: windows of {found.samples} samples at {found.rate_hz} Hz; the checkpoint"
-                    f" was trained on {expected.samples} at {expected.rate_hz} Hz: set 'window' as it was there"
+                    f"{shards.directory}: windows of {found.samples} samples at {found.rate_hz} Hz; the"
+                    f" checkpoint was trained on {expected.samples} at {expected.rate_hz} Hz: set 'window' as"
+                    " it was there"
                 )
         return cls(name, asdict(IMU_ENCODERS.params(name, params)), found, normalisation)
 

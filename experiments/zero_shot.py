@@ -1,7 +1,7 @@
 """Activities without a label of the target: each has the mean of the source's videos of it as its prototype.
 
-An IMU window is embedded in the space that pretraining shared with video, and takes the activity of the nearest
-prototype. The source's labels name the videos; the target's name nothing but the score.
+An IMU window is embedded in the space that pretraining shared with video, and takes the activity of the
+nearest prototype. The source's labels name the videos; the target's name nothing but the score.
 
 Shape legend: N windows, E width of the shared space, A activities.
 """

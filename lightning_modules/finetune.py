@@ -1,7 +1,7 @@
 """An IMU encoder with a linear classifier, trained end to end: fine-tuning, and training from scratch.
 
-Fine-tuning starts from a fitted linear probe: from a random classifier, the first large gradients distort what the
-encoder has learnt (Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform
+Fine-tuning starts from a fitted linear probe: from a random classifier, the first large gradients distort
+what the encoder has learnt (Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform
 out-of-distribution").
 
 Shape legend: B windows, T samples, P pooled width, C classes.
@@ -29,7 +29,7 @@ class FineTuneSettings:
     """How it is trained.
 
     Attributes:
-        encoder_lr: peak learning rate of the encoder.
+        encoder_lr: peak learning rate of the encoder; 0 leaves it as it is.
         head_lr: of the classifier.
         weight_decay: decoupled, on matrices only.
         warmup_share: share of the steps in which the rates rise; a cosine brings them to 0 after.
@@ -108,7 +108,7 @@ class FineTune(L.LightningModule):
         s = self.settings
         groups: list[dict[str, Any]] = []
         for part, lr in ((self.encoder, s.encoder_lr), (self.head, s.head_lr)):
-            trained = [p for p in part.parameters() if p.requires_grad]
+            trained = [p for p in part.parameters() if p.requires_grad and lr > 0]
             for is_matrix, decay in ((True, s.weight_decay), (False, 0.0)):
                 chosen = [p for p in trained if (p.ndim >= 2) == is_matrix]
                 if chosen:

@@ -1,0 +1,56 @@
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from lightning_modules.linear_probe import Standardisation, fit_probe
+
+
+def _data(n_classes: int, per_class: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(n_classes, 12))
+    labels = np.repeat(np.arange(n_classes), per_class)
+    return centres[labels] + rng.normal(scale=0.8, size=(len(labels), 12)), labels
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_the_gradient_is_zero_at_the_solution(n_classes: int) -> None:
+    features, labels = _data(n_classes, 8)
+    probe = fit_probe(features, labels, n_classes, Standardisation.of(features), c=0.7)
+    x = probe.standardisation(features)
+    residual = probe.probabilities(features) - np.eye(n_classes)[labels]
+    # For two classes the penalty is on the difference of the rows, which halves what each row sees.
+    penalty = probe.weight / 0.7 * (2 if n_classes == 2 else 1)
+    # The solver stops at a gradient of 1e-6 per window.
+    assert residual.T @ x + penalty == pytest.approx(np.zeros((n_classes, 12)), abs=1e-3)
+    assert residual.sum(axis=0) == pytest.approx(np.zeros(n_classes), abs=1e-3)
+
+
+@pytest.mark.parametrize("n_classes", [2, 5])
+def test_probabilities_are_those_of_scikit_learn(n_classes: int) -> None:
+    features, labels = _data(n_classes, 8)
+    test, _ = _data(n_classes, 30, seed=1)
+    standardisation = Standardisation.of(features)
+    probe = fit_probe(features, labels, n_classes, standardisation, c=1.0)
+    reference = LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000)
+    reference.fit(standardisation(features), labels)
+    expected = reference.predict_proba(standardisation(test))
+    assert probe.probabilities(test) == pytest.approx(expected, abs=1e-4)  # two tolerances of the same solver
+
+
+def test_one_window_a_class() -> None:
+    features, labels = _data(5, 1)
+    pool, _ = _data(5, 40, seed=2)
+    probe = fit_probe(features, labels, 5, Standardisation.of(pool), c=1.0)
+    assert (probe.probabilities(features).argmax(1) == labels).all()
+
+
+def test_a_class_without_a_window_is_refused() -> None:
+    with pytest.raises(ValueError, match="class 1"):
+        fit_probe(np.zeros((2, 3)), np.array([0, 2]), 3, Standardisation.of(np.zeros((2, 3))), 1.0)
+
+
+def test_constant_features_are_centred_only() -> None:
+    features = np.column_stack([np.full(4, 5.0), np.arange(4.0)])
+    standardised = Standardisation.of(features)(features)
+    assert (standardised[:, 0] == 0).all()
+    assert standardised[:, 1].std() == pytest.approx(1)
