@@ -102,6 +102,11 @@ class FeatureCache:
         return n, v, f, d
 
     @property
+    def encoder_fingerprint(self) -> str:
+        """Digest of the encoder that the features came from."""
+        return str(self._meta["encoder"])
+
+    @property
     def views(self) -> int:
         """V."""
         return self.shape[1]
