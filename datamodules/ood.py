@@ -68,7 +68,7 @@ class OodDataModule(L.LightningDataModule):
         labels: NDArray[np.int64],
         prediction: NDArray[np.int64],
         *,
-        max_batch_size: int = 64,
+        max_batch_size: int = 32,
         normalisation: str = "physical",
         augmentation: ImuAugmentation | None = None,
         seed: int = 0,

@@ -175,9 +175,9 @@ def linear_probe(data: CellData) -> Scores:
     settings=(
         "evaluation.probe_c",
         "evaluation.finetune_epochs",
+        "evaluation.finetune_min_steps",
         "evaluation.finetune_encoder_lr",
         "evaluation.finetune_head_lr",
-        "evaluation.min_steps",
         "pretraining.augment",
     ),
 )
@@ -188,7 +188,7 @@ def finetune(data: CellData) -> Scores:
     probe = _probe(data, data.features.pretrained)
     encoder = copy.deepcopy(model.imu_encoder)
     rates = (evaluation.finetune_encoder_lr, evaluation.finetune_head_lr)
-    return _train(data, encoder, probe, rates, evaluation.finetune_epochs)
+    return _train(data, encoder, probe, rates, evaluation.finetune_epochs, evaluation.finetune_min_steps)
 
 
 @method(
@@ -198,8 +198,8 @@ def finetune(data: CellData) -> Scores:
     encoder=True,
     settings=(
         "evaluation.supervised_epochs",
+        "evaluation.supervised_min_steps",
         "evaluation.supervised_lr",
-        "evaluation.min_steps",
         "pretraining.augment",
     ),
 )
@@ -207,7 +207,8 @@ def supervised(data: CellData) -> Scores:
     """The same encoder trained from random weights on the labelled windows alone."""
     evaluation = data.config.evaluation
     rates = (evaluation.supervised_lr, evaluation.supervised_lr)
-    return _train(data, data.features.spec.build(data.seed), None, rates, evaluation.supervised_epochs)
+    encoder = data.features.spec.build(data.seed)
+    return _train(data, encoder, None, rates, evaluation.supervised_epochs, evaluation.supervised_min_steps)
 
 
 @method("zero_shot", needs_labels=False, encoder=True, checkpoint=True, prototypes=True)
@@ -231,7 +232,12 @@ def _probe(data: CellData, features: Features) -> LinearProbe:
 
 
 def _train(
-    data: CellData, encoder: ImuEncoder, probe: LinearProbe | None, rates: tuple[float, float], epochs: int
+    data: CellData,
+    encoder: ImuEncoder,
+    probe: LinearProbe | None,
+    rates: tuple[float, float],
+    epochs: int,
+    min_steps: int,
 ) -> Scores:
     windows = OodDataModule(
         data.features.shards,
@@ -242,8 +248,7 @@ def _train(
         augmentation=ImuAugmentation(**vars(data.config.pretraining.augment)),
         seed=data.seed,
     )
-    steps = max(epochs * windows.steps_per_epoch, data.config.evaluation.min_steps)
-    settings = FineTuneSettings(*rates, total_steps=steps)
+    settings = FineTuneSettings(*rates, total_steps=max(epochs * windows.steps_per_epoch, min_steps))
     device = data.features.device
     with _quiet(), torch.random.fork_rng():
         torch.manual_seed(stream_seed(data.seed, 1))

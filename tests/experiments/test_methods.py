@@ -20,7 +20,8 @@ def make_config(**evaluation: object) -> Config:
     config.trainer.accelerator = "cpu"
     config.imu_encoder.params = TINY
     for name, value in {
-        "min_steps": 40,
+        "finetune_min_steps": 40,
+        "supervised_min_steps": 60,
         "finetune_epochs": 5,
         "supervised_epochs": 5,
         "supervised_lr": 3e-3,

@@ -99,7 +99,7 @@ def test_all_cells_and_their_results() -> None:
 @pytest.mark.parametrize("name", ["finetune", "supervised", "handcrafted_rf"])
 def test_the_other_methods_end_to_end(name: str) -> None:
     shards = FakeShards(per_class=4)
-    config = make_config(methods=[name], shots=[3], draws=2, draws_trained=1, min_steps=120)
+    config = make_config(methods=[name], shots=[3], draws=2, draws_trained=1, supervised_min_steps=120)
     results = run(config, shards, make_model(shards))
     assert len(results) == (4 if name == "handcrafted_rf" else 2)
     assert all(r.metrics["accuracy"] > 0.6 for r in results)
