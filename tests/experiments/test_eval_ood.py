@@ -1,0 +1,127 @@
+"""The evaluation as its users run it, on the tiny experiment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments import methods, protocol
+from experiments.command_line import UserError
+from experiments.eval_ood import main, run
+from experiments.pretrain import run as pretrain
+from experiments.schema import Config
+
+Make = Callable[..., Config]
+TARGET = (
+    "datasets.target.source.name=simulator",
+    "datasets.target.source.params={population: parkinson, subjects: 4, first_subject: 50, sessions_per_subject: 2,"
+    " session_s: 60, placements: [chest], cameras: []}",
+    "datasets.target.placement=chest",
+    "evaluation.targets=[{name: chest and Parkinson's, dataset: target}]",
+    "evaluation.shots=[1,3]",
+    "evaluation.draws=2",
+    "evaluation.draws_trained=1",
+    "evaluation.finetune_epochs=2",
+    "evaluation.supervised_epochs=2",
+    "evaluation.bootstrap=200",
+)
+
+
+@pytest.fixture
+def evaluated(tiny: Make) -> Config:
+    pretrain(tiny("trainer.max_epochs=1"))
+    return tiny("trainer.max_epochs=1", *TARGET)
+
+
+def test_all_methods_from_a_checkpoint_to_the_tables(evaluated: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    csv = run(evaluated)
+    folder = csv.parent
+    assert folder == Path(evaluated.paths.runs) / "tiny" / "default"
+    frame = pd.read_csv(csv, keep_default_na=False)
+    assert set(frame.method) == set(evaluated.evaluation.methods)
+    assert set(frame.population) == {"parkinson"}
+    assert frame.simulated.all()
+    assert frame.value.between(0, 10).all()
+    assert set(frame[frame.method == "linear_probe"].shots) == {1, 3}
+    text = (folder / "results.md").read_text()
+    assert "SIMULATED" in text
+    assert (folder / "results.parquet").is_file()
+    assert list((folder / "tensorboard_eval").glob("events*"))
+    assert any(path.name.startswith("few_shot") for path in (folder / "figures").iterdir())
+    assert "linear probe" in capsys.readouterr().out
+
+
+def test_a_second_run_computes_nothing_and_says_the_same(evaluated: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    csv = run(evaluated)
+    first = csv.read_bytes()
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a finished cell was computed again")
+
+    monkeypatch.setattr(protocol, "_compute", never)
+    assert run(evaluated).read_bytes() == first
+
+
+def test_an_interrupted_evaluation_goes_on(evaluated: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = run(evaluated).read_bytes()
+    (Path(evaluated.paths.runs) / "tiny" / "default" / "cells.jsonl").unlink()
+    compute, calls = protocol._compute, []
+
+    def dies(*arguments: object) -> object:
+        calls.append(1)
+        if len(calls) == 6:
+            raise KeyboardInterrupt
+        return compute(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(protocol, "_compute", dies)
+    with pytest.raises(KeyboardInterrupt):
+        run(evaluated)
+    before = len(calls)
+    assert run(evaluated).read_bytes() == whole
+    frame = pd.read_csv(Path(evaluated.paths.runs) / "tiny" / "default" / "results.csv")
+    cells = frame.groupby(["method", "shots", "fold", "draw"]).ngroups
+    assert len(calls) - before == cells - 5  # five were done
+
+
+def test_without_a_checkpoint_it_says_what_to_do(tiny: Make) -> None:
+    with pytest.raises(UserError, match="run `make pretrain EXPERIMENT=tiny` first"):
+        run(tiny(*TARGET))
+    with pytest.raises(UserError, match=r"no file 'nowhere\.ckpt'"):
+        run(tiny("checkpoint=nowhere.ckpt", *TARGET))
+    with pytest.raises(UserError, match=r"evaluation\.targets is empty"):
+        run(tiny())
+
+
+def test_people_seen_in_pretraining_are_refused(evaluated: Config) -> None:
+    evaluated.evaluation.targets[0].dataset = "pretraining"
+    evaluated.evaluation.methods = ["majority", "linear_probe"]
+    with pytest.raises(UserError, match=r"sim_h_000.*allow_seen_subjects"):
+        run(evaluated)
+    evaluated.evaluation.allow_seen_subjects = True
+    text = (run(evaluated).parent / "results.md").read_text()
+    assert "NOT OUT OF DISTRIBUTION" in text
+    assert "sim_h_000" in text
+
+
+def test_methods_that_need_no_checkpoint_run_without_one(tiny: Make) -> None:
+    config = tiny(*TARGET, "evaluation.methods=[majority,handcrafted_rf]", "evaluation.shots=[1]")
+    frame = pd.read_csv(run(config), keep_default_na=False)
+    assert set(frame.method) == {"majority", "handcrafted_rf"}
+    assert set(frame.checkpoint) == {""}
+
+
+def test_exit_codes_and_messages(tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([str(tiny_yaml), f"paths.runs={tmp_path}", *TARGET]) == 1
+    assert "make pretrain" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stopped:
+        main([str(tiny_yaml), "evaluation.shot=[1]"])
+    assert stopped.value.code == 2
+    assert main([str(tiny_yaml), f"paths.runs={tmp_path}", *TARGET, "evaluation.methods=[linear_prob]"]) == 1
+    assert "linear_probe" in capsys.readouterr().err
+
+
+def test_every_listed_method_exists() -> None:
+    assert set(Config().evaluation.methods) <= set(methods.methods())
