@@ -1,0 +1,120 @@
+"""Batches for pretraining: who is on which side, in which order, and that nothing is torn apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datamodules.augment import ImuAugmentation
+from datamodules.build import build
+from datamodules.pretraining import PretrainingDataModule, split_recordings
+from datamodules.shards.reader import ShardSet
+from datamodules.windows import WindowSettings
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
+    directory = tmp_path_factory.mktemp("shards")
+    params = {"subjects": 2, "sessions_per_subject": 2, "session_s": 40, "placements": ["head"], "cameras": ["head"]}
+    settings = WindowSettings(duration_s=4.0, stride_s=2.0, frames=4, frame_size=32)
+    build("simulator", params, directory, settings, "head", "head", workers=1)
+    return ShardSet.open(directory)
+
+
+def make(shards: ShardSet, **changes: object) -> PretrainingDataModule:
+    arguments: dict[str, object] = {"batch_size": 8, "validation_share": 0.25, "views": 2, "seed": 3} | changes
+    module = PretrainingDataModule(shards, None, **arguments)  # type: ignore[arg-type]
+    module.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, training=True)  # type: ignore[assignment]
+    return module
+
+
+def test_a_batch_is_what_it_says(shards: ShardSet) -> None:
+    module = make(shards)
+    batch = next(iter(module.train_dataloader()))
+    assert batch["imu"].shape == (8, 200, 6)
+    assert batch["imu"].dtype == torch.float32
+    assert batch["frames"].shape == (8, 4, 3, 32, 32)
+    assert batch["frames"].dtype == torch.uint8
+    assert batch["sample_mask"].shape == (8, 200)
+    assert batch["channel_mask"].shape == (8, 6)
+    # Acceleration in units of g: at rest its norm is 1.
+    assert 0.5 < batch["imu"][..., :3].norm(dim=-1).median() < 1.5
+    assert not batch["imu"].isnan().any()
+    assert not batch["frame_times"].isnan().any()
+
+
+def test_recordings_are_on_one_side_only(shards: ShardSet) -> None:
+    module = make(shards)
+    recordings = shards.table["recording"]
+    training, validation = set(recordings[module.training_windows]), set(recordings[module.validation_windows])
+    assert training
+    assert validation
+    assert not training & validation
+
+
+@given(
+    n=st.integers(1, 30), share=st.floats(0, 0.9), seed=st.integers(0, 99), most=st.integers(1, 50), data=st.data()
+)
+def test_a_split_never_shares_a_recording(n: int, share: float, seed: int, most: int, data: st.DataObject) -> None:
+    counts = data.draw(st.lists(st.integers(1, 6), min_size=n, max_size=n))
+    recordings = np.repeat([f"r{i}" for i in range(n)], counts)
+    training, validation = split_recordings(recordings, np.arange(len(recordings)), share, seed, most)
+    assert not set(recordings[training]) & set(recordings[validation])
+    assert len(validation) <= most
+    assert len(np.unique(np.concatenate([training, validation]))) == len(training) + len(validation)
+    if share > 0 and n > 1:
+        assert len(validation) > 0
+
+
+def test_the_loader_starts_where_the_run_stands(shards: ShardSet) -> None:
+    module = make(shards)
+    whole = [batch["start_s"] for batch in module.train_dataloader()]
+    module.trainer.global_step = len(whole) + 1  # the second step of the second epoch
+    module_epoch_2 = [batch["start_s"] for batch in module.train_dataloader()]
+    assert len(module_epoch_2) == len(whole) - 1
+    module.trainer.global_step = len(whole)
+    again = [batch["start_s"] for batch in module.train_dataloader()]
+    assert all(torch.equal(a, b) for a, b in zip(again[1:], module_epoch_2, strict=True))
+
+
+def test_two_ranks_share_the_batch_of_one(shards: ShardSet) -> None:
+    module = make(shards)
+    alone = next(iter(module.train_dataloader()))
+    parts = []
+    for rank in range(2):
+        module.trainer.global_rank, module.trainer.world_size = rank, 2
+        parts.append(next(iter(module.train_dataloader())))
+    assert torch.equal(torch.cat([part["imu"] for part in parts]), alone["imu"])
+
+
+def test_views_differ_and_repeat_with_the_step(shards: ShardSet) -> None:
+    module = make(shards, augmentation=ImuAugmentation(rotation_deg=20, noise=0.1))
+    batch = next(iter(module.train_dataloader()))
+    first = module.on_after_batch_transfer(dict(batch), 0)["views"]
+    again = module.on_after_batch_transfer(dict(batch), 0)["views"]
+    assert len(first) == 2
+    assert not torch.equal(first[0]["imu"], first[1]["imu"])
+    assert torch.equal(first[0]["imu"], again[0]["imu"])
+    module.trainer.global_step = 1
+    later = module.on_after_batch_transfer(dict(batch), 0)["views"]
+    assert not torch.equal(first[0]["imu"], later[0]["imu"])
+    module.trainer.training = False
+    assert "views" not in module.on_after_batch_transfer(dict(batch), 0)
+
+
+def test_validation_takes_every_window_once(shards: ShardSet) -> None:
+    module = make(shards)
+    loader = module.val_dataloader()
+    starts = torch.cat([batch["start_s"] for batch in loader])
+    assert len(starts) == len(module.validation_windows)
+
+
+def test_too_few_windows_are_refused(shards: ShardSet, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"batch_size is 4000, but there are only \d+ windows"):
+        make(shards, batch_size=4000)
