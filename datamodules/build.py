@@ -289,9 +289,7 @@ def _write_index(plan: BuildPlan) -> Index:
             raise BuildError(f"{plan.directory}: the shards of group {group} vanished while building")
         for file in files:
             shard = open_shard(file)
-            entries.append(
-                ShardEntry(file.name, shard.n_windows, file.stat().st_size, layout.file_digest(file))
-            )
+            entries.append(ShardEntry(file.name, shard.n_windows, file.stat().st_size, layout.file_digest(file)))
             for code in layout.CODES:
                 columns[code].update(str(value) for value in shard.strings(code))
             bits = shard.array("faults")

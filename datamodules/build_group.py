@@ -65,9 +65,7 @@ class BuildPlan:
 
     def at_work(self) -> list[str]:
         """Recordings that were being read when their worker died."""
-        return [
-            p.read_text(encoding="utf-8") for p in sorted(self.directory.glob(self.note(0).name[:-5] + "*"))
-        ]
+        return [p.read_text(encoding="utf-8") for p in sorted(self.directory.glob(self.note(0).name[:-5] + "*"))]
 
 
 def make_source(name: str, params: Mapping[str, Any]) -> Source:
@@ -165,9 +163,7 @@ def build_group(plan: BuildPlan, group: int) -> None:
         note.unlink(missing_ok=True)
 
 
-def _encode_recording(
-    plan: BuildPlan, source: Source, name: str
-) -> tuple[list[EncodedWindow], list[Exclusion], bool]:
+def _encode_recording(plan: BuildPlan, source: Source, name: str) -> tuple[list[EncodedWindow], list[Exclusion], bool]:
     """All windows of one recording with their frames; one that can't be used gives one exclusion."""
     try:
         recording = source.load(name)
@@ -176,9 +172,7 @@ def _encode_recording(
             return [], [], False
         check_recording(recording)
         camera = str(plan.description["camera"])
-        windows, exclusions = cut_windows(
-            recording, str(plan.description["placement"]), camera, plan.settings
-        )
+        windows, exclusions = cut_windows(recording, str(plan.description["placement"]), camera, plan.settings)
         encoded = _encode_windows(recording, windows, camera, plan.settings)
     except RecordingError as error:
         if plan.raise_bad:
@@ -209,8 +203,7 @@ def _jpegs(
     for index, frame in zip(indices.tolist(), video.read(indices, size, size), strict=False):
         if frame.shape != (size, size, 3) or frame.dtype != np.uint8:
             raise RecordingError(
-                f"{video.origin}: frame {index} is {frame.dtype} {frame.shape}; "
-                f"expected uint8 {(size, size, 3)}"
+                f"{video.origin}: frame {index} is {frame.dtype} {frame.shape}; expected uint8 {(size, size, 3)}"
             )
         pixels = np.ascontiguousarray(frame)
         yield index, simplejpeg.encode_jpeg(pixels, settings.jpeg_quality, "RGB", "420")

@@ -27,9 +27,7 @@ Batch = dict[str, Any]
 class ImuBatches:
     """Windows in the order given, in batches of up to ``size``."""
 
-    def __init__(
-        self, shards: ShardSet, windows: NDArray[np.int64], normalisation: str, size: int = 256
-    ) -> None:
+    def __init__(self, shards: ShardSet, windows: NDArray[np.int64], normalisation: str, size: int = 256) -> None:
         self.shards = shards
         self.windows = windows
         self.normalisation = normalisation
@@ -75,9 +73,7 @@ class OodDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         if len(training) == 0 or len(training) != len(labels):
-            raise ValueError(
-                f"{len(training)} windows to train on with {len(labels)} labels; expected as many, not 0"
-            )
+            raise ValueError(f"{len(training)} windows to train on with {len(labels)} labels; expected as many, not 0")
         self.shards = shards
         self.training = training
         self.labels = labels

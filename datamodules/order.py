@@ -39,9 +39,7 @@ class WindowOrder:
         """
         positions = np.asarray(positions, dtype=np.int64)
         if positions.size and (positions.min() < 0 or positions.max() >= self.n):
-            raise IndexError(
-                f"positions must be in [0, {self.n}), found {positions.min()} to {positions.max()}"
-            )
+            raise IndexError(f"positions must be in [0, {self.n}), found {positions.min()} to {positions.max()}")
         if not self.shuffle or self.n < 2:
             return positions
         half = max(1, ((self.n - 1).bit_length() + 1) // 2)
@@ -54,7 +52,8 @@ class WindowOrder:
         return values.astype(np.int64)
 
     def _keys(self, epoch: int) -> NDArray[np.uint64]:
-        return np.random.SeedSequence([self.seed, epoch]).generate_state(_ROUNDS, np.uint64)
+        state = np.random.SeedSequence([self.seed, epoch]).generate_state(_ROUNDS, np.uint64)
+        return state.astype(np.uint64)
 
 
 def _feistel(values: NDArray[np.uint64], half: int, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
@@ -91,9 +90,7 @@ class BatchPlan:
                 f" take a multiple of {self.world_size}"
             )
         if self.batch_size > self.order.n:
-            raise ValueError(
-                f"the global batch has {self.batch_size} windows, but there are only {self.order.n}"
-            )
+            raise ValueError(f"the global batch has {self.batch_size} windows, but there are only {self.order.n}")
 
     def __len__(self) -> int:
         """Batches an epoch."""

@@ -133,9 +133,7 @@ class PretrainingDataModule(L.LightningDataModule):
         """All validation windows, on every process: they form one retrieval pool."""
         n = len(self.validation_windows)
         plan = _WholePlan(WindowOrder(n, 0, shuffle=False), 256)
-        return BatchLoader(
-            plan, lambda positions, _: self.read(self.validation_windows[positions]), lambda: 0
-        )
+        return BatchLoader(plan, lambda positions, _: self.read(self.validation_windows[positions]), lambda: 0)
 
     def read(self, windows: NDArray[np.int64], feature_views: NDArray[np.int64] | None = None) -> Batch:
         """One batch of these windows, without augmentation of the IMU."""
@@ -203,10 +201,7 @@ def stream_seed(*key: int) -> int:
 def usable_windows(shards: ShardSet) -> NDArray[np.int64]:
     """Windows with at least two frames: the others have nothing to be paired with."""
     windows = np.arange(shards.n_windows)
-    frames = [
-        shards.frame_times(part)[1].sum(axis=1)
-        for part in np.array_split(windows, max(1, len(windows) // 4096))
-    ]
+    frames = [shards.frame_times(part)[1].sum(axis=1) for part in np.array_split(windows, max(1, len(windows) // 4096))]
     return windows[np.concatenate(frames) >= 2] if frames else windows
 
 

@@ -69,14 +69,10 @@ def subject_folds(subjects: Iterable[str], folds: int) -> list[list[str]]:
     """
     names = sorted(set(subjects), key=natural_key)
     if folds < 2:
-        raise SplitError(
-            f"evaluation.folds is {folds}; expected at least 2: labels come from the subjects not tested"
-        )
+        raise SplitError(f"evaluation.folds is {folds}; expected at least 2: labels come from the subjects not tested")
     if len(names) < folds:
         found = ", ".join(names) or "none"
-        raise SplitError(
-            f"evaluation.folds is {folds}, but there are only {len(names)} labelled subjects: {found}"
-        )
+        raise SplitError(f"evaluation.folds is {folds}, but there are only {len(names)} labelled subjects: {found}")
     return [[str(name) for name in group] for group in np.array_split(np.array(names, dtype=object), folds)]
 
 
@@ -98,9 +94,7 @@ def make_folds(
     there = sorted({str(a) for a in activities} - {UNLABELLED})
     missing = sorted(set(only) - set(there))
     if missing:
-        raise SplitError(
-            f"evaluation.activities names '{missing[0]}'; there are: {', '.join(there) or 'none'}"
-        )
+        raise SplitError(f"evaluation.activities names '{missing[0]}'; there are: {', '.join(there) or 'none'}")
     usable = np.isin(activities, list(only) if only else there)
     if not usable.any():
         raise SplitError("no window has a label: there is nothing to evaluate")

@@ -47,7 +47,7 @@ FAULTS = (Reason.GAP, Reason.NAN, Reason.SATURATED, Reason.FLAT_LINE, Reason.GRA
 
 def _setting(default: T, text: str) -> T:
     """A field with the line of help that the commands print."""
-    return dataclasses.field(default=default, metadata={"help": text})  # type: ignore[return-value]
+    return dataclasses.field(default=default, metadata={"help": text})
 
 
 @dataclass(frozen=True)
@@ -212,9 +212,7 @@ def select_imu(recording: Recording, placement: str) -> ImuStream:
         return recording.imu(placement)
     if len(recording.imus) != 1:
         found = ", ".join(sorted(s.placement for s in recording.imus)) or "none"
-        raise RecordingError(
-            f"recording {recording.name}: placement 'any' needs exactly one IMU; it has: {found}"
-        )
+        raise RecordingError(f"recording {recording.name}: placement 'any' needs exactly one IMU; it has: {found}")
     return recording.imus[0]
 
 
@@ -280,18 +278,16 @@ def _cut(
     return window, faults
 
 
-def _faults(
-    stream: ImuStream, times: FloatArray, values: FloatArray, channel_mask: BoolArray
-) -> dict[Reason, str]:
+def _faults(stream: ImuStream, times: FloatArray, values: FloatArray, channel_mask: BoolArray) -> dict[Reason, str]:
     """What is wrong with the raw samples of one window, with a description for people."""
     faults: dict[Reason, str] = {}
     lost = np.isnan(values[:, channel_mask]).any(axis=1)
     if lost.any():
         first = times[np.argmax(lost)]
         faults[Reason.NAN] = f"{lost.sum()} samples with NaN, the first at {first:.3f} s"
-    limits = np.repeat(
-        [stream.acceleration_range or np.nan, stream.angular_velocity_range or np.nan], 3
-    ).astype(np.float64)
+    limits = np.repeat([stream.acceleration_range or np.nan, stream.angular_velocity_range or np.nan], 3).astype(
+        np.float64
+    )
     saturated = signal.count_saturated(values, limits)
     if (saturated >= SATURATED_SAMPLES).any():
         worst = int(np.argmax(saturated))
@@ -348,9 +344,7 @@ def _frames(
     after = np.clip(np.searchsorted(frame_times, requested), 1, max(1, frame_times.size - 1))
     before = after - 1
     after = np.minimum(after, frame_times.size - 1)
-    nearest = np.where(
-        np.abs(frame_times[before] - requested) <= np.abs(frame_times[after] - requested), before, after
-    )
+    nearest = np.where(np.abs(frame_times[before] - requested) <= np.abs(frame_times[after] - requested), before, after)
     true = frame_times[nearest]
     half = _frame_interval(frame_times) / 2
     # Before and after the video there is no frame; nor is there one where the nearest shows another part.

@@ -143,9 +143,7 @@ class PatchTST(ImuEncoder):
     def __init__(self, params: PatchTSTParams, imu_input: ImuInput) -> None:
         super().__init__()
         if imu_input.samples <= params.patch:
-            raise ValueError(
-                f"a window of {imu_input.samples} samples is too short for patches of {params.patch}"
-            )
+            raise ValueError(f"a window of {imu_input.samples} samples is too short for patches of {params.patch}")
         if params.width % params.heads:
             raise ValueError(f"width {params.width} is not a multiple of the {params.heads} heads")
         if params.scaling not in ("none", "standard"):
@@ -197,9 +195,7 @@ class PatchTST(ImuEncoder):
 
         token_mask = sample_mask[:, self.first :].unfold(1, self.params.patch, self.params.stride).any(2)
         heard = token_mask.any(1, keepdim=True)
-        valid = torch.cat([heard, token_mask], dim=1).unsqueeze(1) & channel_mask.unsqueeze(
-            2
-        )  # (B, C, 1 + L)
+        valid = torch.cat([heard, token_mask], dim=1).unsqueeze(1) & channel_mask.unsqueeze(2)  # (B, C, 1 + L)
         flat = valid.reshape(B * C, -1)
         keys = attention_mask(flat)
         for block in self.blocks:

@@ -42,9 +42,7 @@ class Block(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.attention = RotaryAttention(width, heads, dropout)
         self.ffn_norm = nn.LayerNorm(width)
-        self.ffn = nn.Sequential(
-            nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width)
-        )
+        self.ffn = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], keys: Tensor) -> Tensor:

@@ -88,9 +88,7 @@ class VideoVit(VideoEncoder):
         if params.precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; found '{params.precision}'")
         if params.chunk < 1 or params.grid_size < 1:
-            raise ValueError(
-                f"chunk and grid_size must be positive, found {params.chunk}, {params.grid_size}"
-            )
+            raise ValueError(f"chunk and grid_size must be positive, found {params.chunk}, {params.grid_size}")
         self.params = params
         self.frame_size = params.frame_size
         self.backbone = create_backbone(params, pretrained=params.weights == "pretrained")
@@ -216,8 +214,7 @@ def _keep_weights(module: nn.Module, state: dict[str, Any], prefix: str, *argume
     assert isinstance(module, VideoVit)
     if any(key.startswith(f"{prefix}backbone.") for key in state):
         raise FingerprintError(
-            "the checkpoint holds a trained video backbone, but this encoder is frozen: "
-            "set frozen=false to load it"
+            "the checkpoint holds a trained video backbone, but this encoder is frozen: set frozen=false to load it"
         )
     # Strict loading looks for every weight; a frozen encoder offers those it has.
     for key, value in module.backbone.state_dict().items():

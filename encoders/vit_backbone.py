@@ -191,9 +191,7 @@ def _resampled(old: Tensor, new: Tensor, backbone: nn.Module) -> Tensor:
     return resampled
 
 
-def _check_settings(
-    path: Path, metadata: dict[str, str], backbone: nn.Module, params: BackboneParams
-) -> None:
+def _check_settings(path: Path, metadata: dict[str, str], backbone: nn.Module, params: BackboneParams) -> None:
     mean, std = normalisation(params, backbone)
     found = {
         "model": metadata["model"],

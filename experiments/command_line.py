@@ -86,7 +86,10 @@ def guarded(run: Callable[[], int], command: str) -> int:
         print(f"python -m {command}: {error}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
-        print(f"\npython -m {command}: interrupted; the same command continues where it stopped", file=sys.stderr)
+        print(
+            f"\npython -m {command}: interrupted; the same command continues where it stopped",
+            file=sys.stderr,
+        )
         return 130
 
 

@@ -92,7 +92,7 @@ def plain(config: Config) -> dict[str, Any]:
 
 def to_yaml(config: Config) -> str:
     """The settings as a YAML document."""
-    return yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True)
+    return str(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
 
 
 def describe(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
@@ -159,7 +159,9 @@ def _check_keys(layer: Mapping[Any, Any], cls: type, prefix: str, origin: str) -
         path = f"{prefix}{key}"
         if key not in names:
             everywhere = [p for p, *_ in describe() if p.split(".")[-1] == str(key)]
-            hint = _did_you_mean(str(key), names, prefix) or (f"; did you mean '{everywhere[0]}'?" if everywhere else "")
+            hint = _did_you_mean(str(key), names, prefix) or (
+                f"; did you mean '{everywhere[0]}'?" if everywhere else ""
+            )
             raise ConfigError(f"{origin}: unknown key '{path}'{hint} (keys there: {', '.join(names)})")
         hint_type = hints[str(key)]
         if dataclasses.is_dataclass(hint_type) and isinstance(hint_type, type):
@@ -192,9 +194,7 @@ def _check_components(config: Config) -> None:
 
 def _check_component(path: str, name: str, params: Mapping[str, Any], known: Mapping[str, type]) -> None:
     if name not in known:
-        raise ConfigError(
-            f"{path}.name: no '{name}'{_did_you_mean(name, list(known))} (there are: {', '.join(known)})"
-        )
+        raise ConfigError(f"{path}.name: no '{name}'{_did_you_mean(name, list(known))} (there are: {', '.join(known)})")
     valid = [field.name for field in dataclasses.fields(known[name])]
     for key in params:
         if key not in valid:

@@ -11,7 +11,7 @@ from experiments.schema import Config
 
 
 def accelerator(config: Config) -> str:
-    """"gpu" or "cpu"."""
+    """Either gpu or cpu, as Lightning names them."""
     if config.trainer.accelerator != "auto":
         return config.trainer.accelerator
     return "gpu" if torch.cuda.is_available() else "cpu"
@@ -20,7 +20,7 @@ def accelerator(config: Config) -> str:
 def supports_bf16(config: Config) -> bool:
     """Whether the device computes in bfloat16 natively, rather than imitating it."""
     if accelerator(config) == "gpu":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cpu = Path("/proc/cpuinfo")
     return cpu.is_file() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
 

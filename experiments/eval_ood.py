@@ -20,7 +20,7 @@ from experiments import figures, results
 from experiments.cell_store import CellStore
 from experiments.command_line import EXIT_OK, UserError, guarded, parse
 from experiments.config import to_yaml
-from experiments.datasets import console, open_dataset, progress_bar
+from experiments.datasets import open_dataset, progress_bar
 from experiments.devices import accelerator, set_threads
 from experiments.methods import find_method
 from experiments.protocol import Target, run_protocol

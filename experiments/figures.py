@@ -31,9 +31,7 @@ _OTHERS = (("#000000", "P"), ("#8C510A", "X"), ("#5E3C99", "<"), ("#01665E", ">"
 _ANNOTATED = 12  # more activities than this, and numbers in a matrix can't be read
 
 
-def few_shot_figure(
-    report: Report, dataset: str, metrics: tuple[str, ...] = ("accuracy", "macro_f1")
-) -> Figure:
+def few_shot_figure(report: Report, dataset: str, metrics: tuple[str, ...] = ("accuracy", "macro_f1")) -> Figure:
     """Metric over shots per class, one line a method; methods without shots are level lines."""
     figure = Figure(figsize=(4.6 * len(metrics) + 2.4, 4.4), layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]

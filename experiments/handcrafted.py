@@ -144,10 +144,7 @@ def _spectrum(centred: NDArray[np.float64], rate_hz: float) -> list[NDArray[np.f
     moving = power.sum(axis=0) > _TINY
     dominant = np.where(moving, frequencies[power.argmax(axis=0)], 0.0)
     entropy = -(share * np.log(share + _TINY)).sum(axis=0) / np.log(len(frequencies))
-    bands = [
-        np.log(power[(frequencies >= low) & (frequencies < high)].sum(axis=0) + 1e-6)
-        for low, high in BANDS_HZ
-    ]
+    bands = [np.log(power[(frequencies >= low) & (frequencies < high)].sum(axis=0) + 1e-6) for low, high in BANDS_HZ]
     return [dominant, np.where(moving, entropy, 0.0), *bands]
 
 

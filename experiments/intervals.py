@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
+FEWEST = 3  # participants; two have but three different resampled means, and their interval is their range
 
 
 def bootstrap_interval(values: Values, resamples: int, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean over participants.
 
-    With few participants it is wide and still too narrow: two give three different means, four give 35.
+    With few participants it is wide and still too narrow: three give ten different means, four give 35.
 
     Args:
         values: (P,) one value a participant.
@@ -23,9 +24,9 @@ def bootstrap_interval(values: Values, resamples: int, seed: int = 0, level: flo
         level: share of the resampled means inside.
 
     Returns:
-        Lower and upper end; NaN for fewer than two participants, who show no spread.
+        Lower and upper end; NaN for fewer than ``FEWEST`` participants.
     """
-    if len(values) < 2 or resamples < 1:
+    if len(values) < FEWEST or resamples < 1:
         return math.nan, math.nan
     generator = np.random.default_rng(seed)
     drawn = generator.integers(0, len(values), size=(resamples, len(values)))
@@ -42,6 +43,9 @@ def paired_difference(
         first: participant -> value.
         second: participant -> value.
         resamples: of the bootstrap.
+
+    Returns:
+        The difference, lower and upper end as :func:`bootstrap_interval` gives them.
 
     Raises:
         ValueError: they have no participant in common.

@@ -217,9 +217,7 @@ def zero_shot(data: CellData) -> Scores:
     assert data.prototypes is not None
     assert data.features.model is not None
     vectors = data.prototypes.of(data.classes)
-    return zero_shot_probabilities(
-        data.features.embeddings[data.test], vectors, learnt_scale(data.features.model)
-    )
+    return zero_shot_probabilities(data.features.embeddings[data.test], vectors, learnt_scale(data.features.model))
 
 
 def _probe(data: CellData, features: Features) -> LinearProbe:

@@ -88,7 +88,9 @@ def _prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder, FeatureCache 
     with FileLock(root / f".{config.experiment}.lock"):
         shards = open_dataset(config, config.pretraining.dataset)
         tower = open_tower(config, shards)
-        features = features_of(config, shards, config.pretraining.dataset, tower) if config.video_encoder.cache else None
+        features = (
+            features_of(config, shards, config.pretraining.dataset, tower) if config.video_encoder.cache else None
+        )
     return shards, tower, features
 
 

@@ -127,9 +127,7 @@ def plan_cells(
         features = TargetFeatures(target.shards, spec, model, config.run.seed, device)
         for method in chosen:
             for fold in folds:
-                plan += _cells_of(
-                    config, method, target, features, fold, checkpoint_digest, prototypes, notes
-                )
+                plan += _cells_of(config, method, target, features, fold, checkpoint_digest, prototypes, notes)
     return plan
 
 
@@ -168,9 +166,7 @@ def _cells_of(
         }
     )
     draws = evaluation.draws_trained if method.trained else evaluation.draws
-    pairs = (
-        [(k, draw) for k in evaluation.shots for draw in range(draws)] if method.needs_labels else [(0, 0)]
-    )
+    pairs = [(k, draw) for k in evaluation.shots for draw in range(draws)] if method.needs_labels else [(0, 0)]
     return [
         _Planned(
             Cell(
@@ -222,9 +218,7 @@ def _compute(config: Config, planned: _Planned, prototypes: Prototypes | None) -
     counts: dict[str, int] = {}
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     if len(classes) < 2:
-        notes.append(
-            f"not done: {len(classes)} of the fold's activities can be told apart, at least 2 are needed"
-        )
+        notes.append(f"not done: {len(classes)} of the fold's activities can be told apart, at least 2 are needed")
     else:
         data = CellData(
             config=config,

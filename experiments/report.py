@@ -105,9 +105,7 @@ class Report:
             + (" So few participants make it wide, and still too narrow to be trusted." if few < 10 else ""),
         ]
         if "majority" in draws:
-            notes.append(
-                "majority: the activity that is most frequent among the support participants' windows."
-            )
+            notes.append("majority: the activity that is most frequent among the support participants' windows.")
         notes += dict.fromkeys(note for r in results for note in r.notes)
         return notes
 
@@ -195,9 +193,7 @@ def terminal_tables(report: Report, metrics: Sequence[str] = ("accuracy", "macro
             shots = _shots(estimates)
             warnings = "\n".join(report.warnings(dataset))
             title = f"{dataset}: {METRICS[metric]}" + (f"\n[bold red]{warnings}[/]" if warnings else "")
-            table = Table(
-                title=title, caption=f"{report.caption(dataset)}; mean and 95 % interval over participants"
-            )
+            table = Table(title=title, caption=f"{report.caption(dataset)}; mean and 95 % interval over participants")
             table.add_column("method", no_wrap=True)
             for k in shots:
                 table.add_column(_column(k), justify="right")

@@ -100,7 +100,7 @@ class Estimate:
 
     Attributes:
         mean: over participants of the mean over draws.
-        low, high: ends of the 95 % interval, a bootstrap over participants; NaN for a single one.
+        low, high: ends of the 95 % interval, a bootstrap over participants; NaN for fewer than 3.
         participants: how many were tested.
         draws: how many draws a fold.
     """

@@ -7,8 +7,9 @@ from the file. Everything is a plain value, so that a checkpoint's hyper-paramet
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from datamodules.windows import WindowSettings
 
@@ -17,15 +18,12 @@ T = TypeVar("T")
 
 def _option(default: T, text: str) -> T:
     """A field with its line of help; a mutable default is copied for each instance."""
+    made: Any
     if isinstance(default, list | dict) or hasattr(default, "__dataclass_fields__"):
-        return field(default_factory=lambda: _copy(default), metadata={"help": text})  # type: ignore[return-value]
-    return field(default=default, metadata={"help": text})
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, list | dict):
-        return value.copy()
-    return type(value)()
+        made = field(default_factory=lambda: copy.deepcopy(default), metadata={"help": text})
+    else:
+        made = field(default=default, metadata={"help": text})
+    return cast("T", made)
 
 
 @dataclass
@@ -111,7 +109,8 @@ class VideoEncoderConfig:
 
     name: str = _option("vit", "an encoder of encoders/video_*.py")
     weights: str = _option(
-        "self_supervised", "'self_supervised' (train it first, on the clips), 'pretrained', 'random', or a path"
+        "self_supervised",
+        "'self_supervised' (train it first, on the clips), 'pretrained', 'random', or a path",
     )
     params: dict[str, Any] = _option({}, "that encoder's own settings")
     cache: bool = _option(True, "compute its features once; false decodes and encodes the clips in every step")

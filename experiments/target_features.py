@@ -152,9 +152,7 @@ class TargetFeatures:
         batches = ImuBatches(self.shards, self.windows, self.spec.normalisation)
         done = 0
         for batch in batches:
-            encoded = (
-                encode({name: tensor.to(self.device) for name, tensor in batch.items()}).float().cpu().numpy()
-            )
+            encoded = encode({name: tensor.to(self.device) for name, tensor in batch.items()}).float().cpu().numpy()
             result[self.windows[done : done + len(encoded)]] = encoded
             done += len(encoded)
         return result

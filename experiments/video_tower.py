@@ -86,7 +86,8 @@ def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder)
 
     @torch.inference_mode()
     def encode(frames: Tensor, mask: Tensor) -> Tensor:
-        return tower(frames.to(device), mask.to(device)).frame_tokens
+        tokens: Tensor = tower(frames.to(device), mask.to(device)).frame_tokens
+        return tokens
 
     with progress_bar() as bar:
         task = bar.add_task(f"features of {key}", total=shards.n_windows)
@@ -101,7 +102,12 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
     """Train a backbone on the shards' frames, or take the one that was trained so before."""
     settings = config.video_pretraining
     identity = json.dumps(
-        [shards.fingerprint, {k: v for k, v in params.items() if k in _BACKBONE_KEYS}, vars(settings), config.run.seed],
+        [
+            shards.fingerprint,
+            {k: v for k, v in params.items() if k in _BACKBONE_KEYS},
+            vars(settings),
+            config.run.seed,
+        ],
         sort_keys=True,
     )
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
@@ -109,7 +115,9 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
     if path.is_file():
         return path
     if settings.batch_size > shards.n_windows * (shards.settings.frames - 1):
-        raise UserError(f"video_pretraining.batch_size is {settings.batch_size}: more than {shards.directory} has pairs")
+        raise UserError(
+            f"video_pretraining.batch_size is {settings.batch_size}: more than {shards.directory} has pairs"
+        )
     console.print(f"video tower: no weights yet; {settings.steps} steps on masked patches of unlabelled clips")
     quiet()
     L.seed_everything(config.run.seed, verbose=False)

@@ -87,9 +87,7 @@ def build_prototypes(
         for activity in np.unique(labels[windows]):
             chosen = torch.from_numpy(labels[windows] == activity)
             name = str(activity)
-            sums[name] = sums.get(name, torch.zeros(embedded.shape[1], dtype=torch.float64)) + embedded[
-                chosen
-            ].sum(0)
+            sums[name] = sums.get(name, torch.zeros(embedded.shape[1], dtype=torch.float64)) + embedded[chosen].sum(0)
             counts[name] = counts.get(name, 0) + int(chosen.sum())
     if not sums:
         raise ValueError(f"{shards.directory}: no window has a label and a frame; prototypes need both")

@@ -110,9 +110,7 @@ class ContrastivePretraining(L.LightningModule):
         self.settings = PretrainingSettings(**settings)
         self.save_hyperparameters(asdict(self.settings))
         s = self.settings
-        self.imu_encoder = build_imu_encoder(
-            s.imu_encoder["name"], s.imu_encoder["params"], ImuInput(**s.imu_input)
-        )
+        self.imu_encoder = build_imu_encoder(s.imu_encoder["name"], s.imu_encoder["params"], ImuInput(**s.imu_input))
         self.video_head = build_video_head(s.video_head["name"], s.video_head["params"], s.frame_width)
         self.imu_projection = ProjectionHead(self.imu_encoder.pooled_width, s.projection_width, s.projection_dropout)
         self.video_projection = ProjectionHead(self.video_head.pooled_width, s.projection_width, s.projection_dropout)
@@ -187,9 +185,7 @@ class ContrastivePretraining(L.LightningModule):
         imu = self._encode_views(batch, views)
         imu_embeddings = self.imu_projection(imu.pooled).chunk(n_views)
         negatives = self._negative_mask(batch)
-        contrastive = torch.stack(
-            [self.contrastive_loss(e, video_embedding, negatives) for e in imu_embeddings]
-        ).mean()
+        contrastive = torch.stack([self.contrastive_loss(e, video_embedding, negatives) for e in imu_embeddings]).mean()
         loss = contrastive
         parts = {"contrastive": contrastive}
         if s.alignment_weight:
@@ -238,9 +234,8 @@ class ContrastivePretraining(L.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the gradient's norm, before it is clipped."""
-        if self.trainer.global_step % max(1, self.trainer.log_every_n_steps) == 0:
-            gradients = [p.grad for p in self.parameters() if p.grad is not None]
-            self.log("training/gradient_norm", torch.nn.utils.get_total_norm(gradients))
+        gradients = [p.grad for p in self.parameters() if p.grad is not None]
+        self.log("training/gradient_norm", torch.nn.utils.get_total_norm(gradients))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect embeddings, and errors of finding a shift put between the clocks; no labels are used."""
@@ -293,7 +288,7 @@ class ContrastivePretraining(L.LightningModule):
             similarity = self._validation[0]["alignment"]
             figures["alignment"] = alignment_figure(similarity, self.settings.imu_input)
         self._validation.clear()
-        writer = getattr(self.logger, "experiment", None)
+        writer: Any = getattr(self.logger, "experiment", None)
         if self.trainer.is_global_zero and hasattr(writer, "add_figure"):
             for name, figure in figures.items():
                 writer.add_figure(f"validation/{name}", figure, self.global_step)
@@ -308,9 +303,7 @@ class ContrastivePretraining(L.LightningModule):
 
 def _one_similarity(imu: ImuFeatures, imu_tokens: Tensor, frame_tokens: Tensor, batch: Batch) -> Tensor:
     """Cosine similarity of frames and the IMU at the frames' times in the batch's first window, (F, F)."""
-    at_frames, valid = interpolate_tokens(
-        imu_tokens[:1], imu.token_times, imu.token_mask[:1], batch["frame_times"][:1]
-    )
+    at_frames, valid = interpolate_tokens(imu_tokens[:1], imu.token_times, imu.token_mask[:1], batch["frame_times"][:1])
     valid = (valid & batch["frame_mask"][:1])[0]
     first, second = F.normalize(at_frames[0][valid], dim=1), F.normalize(frame_tokens[0][valid], dim=1)
     return first @ second.T

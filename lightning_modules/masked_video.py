@@ -126,9 +126,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
             weight is out of range.
     """
 
-    def __init__(
-        self, vit: BackboneParams | Mapping[str, Any], params: MaskedVideoParams | Mapping[str, Any]
-    ) -> None:
+    def __init__(self, vit: BackboneParams | Mapping[str, Any], params: MaskedVideoParams | Mapping[str, Any]) -> None:
         super().__init__()
         if not isinstance(vit, BackboneParams):
             vit = merge_params("video encoder 'vit'", VitParams, vit)
@@ -147,9 +145,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
         self.backbone: Any = backbone
         self.patch: tuple[int, int] = tuple(backbone.patch_embed.patch_size)
         if any(self.vit_params.frame_size % side for side in self.patch):
-            raise ValueError(
-                f"frames of {self.vit_params.frame_size} px can't be cut into patches of {self.patch}"
-            )
+            raise ValueError(f"frames of {self.vit_params.frame_size} px can't be cut into patches of {self.patch}")
         self.patches = int(backbone.patch_embed.num_patches)
         self.visible = max(1, round(self.patches * (1 - self.params.mask_share)))
         if self.visible == self.patches:
@@ -219,9 +215,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
                 f"found {frames.dtype} {tuple(frames.shape)}"
             )
         if self.paints_difference and not pair:
-            raise ValueError(
-                "difference_weight > 0 needs pairs of frames (N, 2, 3, H, W): pass them, or set it to 0"
-            )
+            raise ValueError("difference_weight > 0 needs pairs of frames (N, 2, 3, H, W): pass them, or set it to 0")
         flat = normalise_frames(frames.reshape(-1, 3, size, size), self.pixel_mean, self.pixel_std)  # type: ignore[arg-type]
         if self.training:
             flat = self._moved(flat)
@@ -279,9 +273,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
 
         def share(step: int) -> float:
             done = min(1.0, step / max(1, params.steps))
-            return min(1.0, (step + 1) / max(1, params.warmup)) * max(
-                0.01, 0.5 * (1 + math.cos(math.pi * done))
-            )
+            return min(1.0, (step + 1) / max(1, params.warmup)) * max(0.01, 0.5 * (1 + math.cos(math.pi * done)))
 
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, share)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

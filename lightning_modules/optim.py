@@ -11,7 +11,10 @@ from torch import nn
 
 
 def adamw(
-    parameters: Iterable[tuple[str, nn.Parameter]], lr: float, weight_decay: float, scalar_lr_factor: float = 1.0
+    parameters: Iterable[tuple[str, nn.Parameter]],
+    lr: float,
+    weight_decay: float,
+    scalar_lr_factor: float = 1.0,
 ) -> torch.optim.AdamW:
     """AdamW that decays matrices only: not biases, norms, temperatures.
 

@@ -129,9 +129,7 @@ class FeatureCache:
         chosen = np.zeros(len(indices), dtype=np.int64) if views is None else views
         return np.asarray(self.array[indices, chosen])
 
-    def read(
-        self, indices: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Plain features as float32 (B, F, D), frames' times (B, F) in seconds, and their mask (B, F)."""
         times, mask = self._shards.frame_times(indices)
         return self.take(indices).astype(np.float32), times, mask
@@ -160,9 +158,7 @@ class FeatureCache:
             first = start * _BLOCK
             if _digest(self.array[first : first + _BLOCK]) != expected:
                 last = min(first + _BLOCK, self.shape[0]) - 1
-                problems.append(
-                    f"{self.directory / 'features.f16'}: windows {first} to {last}: checksum differs"
-                )
+                problems.append(f"{self.directory / 'features.f16'}: windows {first} to {last}: checksum differs")
         return problems
 
 
@@ -199,7 +195,7 @@ def build_features(
     }
     part, log = directory / "features.part", directory / "progress.jsonl"
     shape, digests = _resume(part, log, job)
-    array: NDArray[np.float16] | None = None
+    array: np.memmap[Any, np.dtype[np.float16]] | None = None
     if shape is not None:
         array = np.memmap(part, dtype=np.float16, mode="r+", shape=shape)
     with log.open("a", encoding="utf-8") as journal:
@@ -207,9 +203,7 @@ def build_features(
             indices = np.arange(first, min(first + _BLOCK, shards.n_windows))
             block = _encode_block(shards, indices, encode, views)
             if not np.isfinite(block).all():
-                raise FeatureCacheError(
-                    f"{directory}: windows {first} to {indices[-1]}: a feature is not finite"
-                )
+                raise FeatureCacheError(f"{directory}: windows {first} to {indices[-1]}: a feature is not finite")
             if array is None:
                 shape = (shards.n_windows, *block.shape[1:])
                 array = np.memmap(part, dtype=np.float16, mode="w+", shape=shape)

@@ -88,9 +88,7 @@ def read_index(directory: Path) -> Index:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ShardError(
-            f"{path}: not there; a finished build writes it last, so build the shards (again)"
-        ) from error
+        raise ShardError(f"{path}: not there; a finished build writes it last, so build the shards (again)") from error
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ShardError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -98,8 +96,7 @@ def read_index(directory: Path) -> Index:
     found = (value.get("format"), value.get("version"))
     if found != (layout.FORMAT, layout.VERSION):
         raise ShardError(
-            f"{path}: format {found[0]!r}, version {found[1]!r}; "
-            f"expected {layout.FORMAT!r}, version {layout.VERSION}"
+            f"{path}: format {found[0]!r}, version {found[1]!r}; expected {layout.FORMAT!r}, version {layout.VERSION}"
         )
     try:
         index = Index(

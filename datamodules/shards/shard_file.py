@@ -91,8 +91,7 @@ def _inspect(path: Path, file: h5py.File) -> ShardFile:
     found = (attributes.get("format"), attributes.get("version"))
     if found != (layout.FORMAT, layout.VERSION):
         raise ShardError(
-            f"{path}: format {found[0]!r}, version {found[1]!r}; "
-            f"expected {layout.FORMAT!r}, version {layout.VERSION}"
+            f"{path}: format {found[0]!r}, version {found[1]!r}; expected {layout.FORMAT!r}, version {layout.VERSION}"
         )
     if layout.COMPLETE not in attributes:
         raise ShardError(f"{path}: it has no attribute '{layout.COMPLETE}': its writer did not finish")
@@ -113,9 +112,7 @@ def _inspect(path: Path, file: h5py.File) -> ShardFile:
         places[name] = place
     counted = int(attributes[layout.COMPLETE][1])
     if places["frames"].shape[0] != counted:
-        raise ShardError(
-            f"{path}: {places['frames'].shape[0]} bytes of frames; '{layout.COMPLETE}' says {counted}"
-        )
+        raise ShardError(f"{path}: {places['frames'].shape[0]} bytes of frames; '{layout.COMPLETE}' says {counted}")
     tables = {}
     for code in layout.CODES:
         _place(path, file, f"tables/{code}")

@@ -71,9 +71,7 @@ def _verify_shard(path: Path, entry: ShardEntry, index: Index) -> Iterator[Probl
     for code in layout.CODES:
         codes, table = shard.array(code), shard.tables[code]
         for window in np.flatnonzero((codes < (-1 if code == "activity" else 0)) | (codes >= len(table))):
-            yield Problem(
-                file, int(window), f"code {codes[window]} of '{code}' outside its {len(table)} names"
-            )
+            yield Problem(file, int(window), f"code {codes[window]} of '{code}' outside its {len(table)} names")
         unknown = sorted(set(table) - set(index.tables[code]))
         if unknown:
             yield Problem(file, None, f"'{unknown[0]}' of '{code}' is not in {layout.INDEX}")
@@ -85,9 +83,7 @@ def _verify_windows(shard: ShardFile, index: Index) -> Iterator[Problem]:
     arrays = [shard.array(name) for name in layout.CHECKED]
     frames, offsets, checksums = (shard.array(n) for n in ("frames", "frame_offsets", "checksum"))
     if offsets[0] != 0 or offsets[-1] != frames.size or (np.diff(offsets) < 0).any():
-        yield Problem(
-            file, None, f"frame offsets must ascend from 0 to {frames.size}: {offsets[0]} to {offsets[-1]}"
-        )
+        yield Problem(file, None, f"frame offsets must ascend from 0 to {frames.size}: {offsets[0]} to {offsets[-1]}")
         return
     image = np.empty((frame_size, frame_size, 3), np.uint8)
     for n in range(shard.n_windows):

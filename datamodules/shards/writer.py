@@ -64,9 +64,7 @@ def write_shard(
 
     def write(temporary: Path) -> None:
         # A file that only one process writes, on whatever file system, needs no lock.
-        with h5py.File(
-            temporary, "w", locking=False, alignment_threshold=_PAGE, alignment_interval=_PAGE
-        ) as file:
+        with h5py.File(temporary, "w", locking=False, alignment_threshold=_PAGE, alignment_interval=_PAGE) as file:
             _write(file, header, windows, exclusions)
 
     layout.write_atomically(path, write)

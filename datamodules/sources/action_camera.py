@@ -82,9 +82,7 @@ class ActionCamera(Source):
                 raise ValueError(f"source action_camera: no file matches '{pattern}' (its setting 'paths')")
             for match in matches:
                 if files.get(match.stem, match) != match:
-                    raise ValueError(
-                        f"source action_camera: {files[match.stem]} and {match} have the same name"
-                    )
+                    raise ValueError(f"source action_camera: {files[match.stem]} and {match} have the same name")
                 files[match.stem] = match
         return dict(sorted(files.items()))
 

@@ -142,9 +142,7 @@ class UtdMhad(Source):
     def _parse(name: str) -> tuple[int, str]:
         match = _NAME.fullmatch(name)
         if not match or not 1 <= int(match[1]) <= len(ACTIONS):
-            raise RecordingError(
-                f"'{name}' is no trial of UTD-MHAD; expected a1_s1_t1, actions up to {len(ACTIONS)}"
-            )
+            raise RecordingError(f"'{name}' is no trial of UTD-MHAD; expected a1_s1_t1, actions up to {len(ACTIONS)}")
         return int(match[1]), match[2]
 
     @staticmethod

@@ -54,9 +54,7 @@ def sigmoid_loss(
         log_likelihood = F.logsigmoid(torch.where(together, logits, -logits))
         if negative_mask is not None:
             if negative_mask.shape != logits.shape:
-                raise ValueError(
-                    f"negative_mask must be {tuple(logits.shape)}, found {tuple(negative_mask.shape)}"
-                )
+                raise ValueError(f"negative_mask must be {tuple(logits.shape)}, found {tuple(negative_mask.shape)}")
             log_likelihood = log_likelihood.masked_fill(negative_mask & ~together, 0)
         return -log_likelihood.sum() / n
 

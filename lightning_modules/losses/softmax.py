@@ -14,9 +14,7 @@ from torch.nn import functional as F
 from lightning_modules.losses.all_gather import all_gather_rows, rank
 
 
-def softmax_loss(
-    imu: Tensor, video: Tensor, log_scale: Tensor, negative_mask: Tensor | None = None
-) -> Tensor:
+def softmax_loss(imu: Tensor, video: Tensor, log_scale: Tensor, negative_mask: Tensor | None = None) -> Tensor:
     """Mean of the cross-entropies of picking each window's video by its IMU, and its IMU by its video.
 
     Several processes: this one's rows of either kind against all processes' rows of the other; values and
@@ -48,9 +46,7 @@ def softmax_loss(
         target = own + rank() * n
         if negative_mask is not None:
             if negative_mask.shape != by_imu.shape:
-                raise ValueError(
-                    f"negative_mask must be {tuple(by_imu.shape)}, found {tuple(negative_mask.shape)}"
-                )
+                raise ValueError(f"negative_mask must be {tuple(by_imu.shape)}, found {tuple(negative_mask.shape)}")
             left_out = negative_mask.clone()
             left_out[own, target] = False
             by_imu, by_video = (

@@ -18,9 +18,7 @@ from torch.nn import functional as F
 from lightning_modules.losses.all_gather import global_mean
 
 
-def interpolate_tokens(
-    tokens: Tensor, token_times: Tensor, token_mask: Tensor, times: Tensor
-) -> tuple[Tensor, Tensor]:
+def interpolate_tokens(tokens: Tensor, token_times: Tensor, token_mask: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
     """Tokens at other times: linear between the two neighbours, or the valid one of them.
 
     A time is valid if the token nearest to it is valid and, beyond the first or last token, at most half a
@@ -86,9 +84,7 @@ def alignment_target(times: Tensor, valid: Tensor, width_s: float, shape: str = 
     else:
         raise ValueError(f"the target's shape must be 'gaussian' or 'band', found '{shape}'")
     weight = weight * (valid.unsqueeze(2) & valid.unsqueeze(1))
-    return weight / weight.sum(2, keepdim=True).clamp(
-        min=1
-    )  # a valid row has its own 1, so only 0 is clamped
+    return weight / weight.sum(2, keepdim=True).clamp(min=1)  # a valid row has its own 1, so only 0 is clamped
 
 
 @dataclass
@@ -161,8 +157,7 @@ class TemporalAlignmentLoss(nn.Module):
             # The target is the same for both directions: distance in time has none.
             target = alignment_target(frame_times, valid, self.params.width_s, self.params.shape)
             total = (
-                _cross_entropy(similarity, target, valid)
-                + _cross_entropy(similarity.transpose(1, 2), target, valid)
+                _cross_entropy(similarity, target, valid) + _cross_entropy(similarity.transpose(1, 2), target, valid)
             ) / 2
             return global_mean(total, valid.sum())
 

@@ -37,11 +37,7 @@ def run(root, directory, **kwargs):
 
 
 def contents(directory):
-    return {
-        p.name: hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in directory.iterdir()
-        if p.name != "build.lock"
-    }
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in directory.iterdir() if p.name != "build.lock"}
 
 
 @pytest.fixture(scope="module")
@@ -227,9 +223,7 @@ def test_settings_and_sources_that_do_not_exist_are_named(root, tmp_path):
 @pytest.mark.slow
 def test_the_whole_of_utd_mhad(tmp_path):
     root = real_data("utd-mhad")
-    report = run(
-        root, tmp_path, settings=WindowSettings(layout="centred"), workers=2, recordings_per_shard=64
-    )
+    report = run(root, tmp_path, settings=WindowSettings(layout="centred"), workers=2, recordings_per_shard=64)
     # Ten tennis serves and throws reach the end of the sensor's range.
     assert report.index.n_windows == 851
     assert {row["reason"] for row in report.index.exclusions} == {"saturated"}

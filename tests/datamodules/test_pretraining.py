@@ -21,14 +21,25 @@ from datamodules.windows import WindowSettings
 @pytest.fixture(scope="module")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
     directory = tmp_path_factory.mktemp("shards")
-    params = {"subjects": 2, "sessions_per_subject": 2, "session_s": 40, "placements": ["head"], "cameras": ["head"]}
+    params = {
+        "subjects": 2,
+        "sessions_per_subject": 2,
+        "session_s": 40,
+        "placements": ["head"],
+        "cameras": ["head"],
+    }
     settings = WindowSettings(duration_s=4.0, stride_s=2.0, frames=4, frame_size=32)
     build("simulator", params, directory, settings, "head", "head", workers=1)
     return ShardSet.open(directory)
 
 
 def make(shards: ShardSet, **changes: object) -> PretrainingDataModule:
-    arguments: dict[str, object] = {"batch_size": 8, "validation_share": 0.25, "views": 2, "seed": 3} | changes
+    arguments: dict[str, object] = {
+        "batch_size": 8,
+        "validation_share": 0.25,
+        "views": 2,
+        "seed": 3,
+    } | changes
     module = PretrainingDataModule(shards, None, **arguments)  # type: ignore[arg-type]
     module.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, training=True)  # type: ignore[assignment]
     return module
@@ -52,14 +63,21 @@ def test_a_batch_is_what_it_says(shards: ShardSet) -> None:
 def test_recordings_are_on_one_side_only(shards: ShardSet) -> None:
     module = make(shards)
     recordings = shards.table["recording"]
-    training, validation = set(recordings[module.training_windows]), set(recordings[module.validation_windows])
+    training, validation = (
+        set(recordings[module.training_windows]),
+        set(recordings[module.validation_windows]),
+    )
     assert training
     assert validation
     assert not training & validation
 
 
 @given(
-    n=st.integers(1, 30), share=st.floats(0, 0.9), seed=st.integers(0, 99), most=st.integers(1, 50), data=st.data()
+    n=st.integers(1, 30),
+    share=st.floats(0, 0.9),
+    seed=st.integers(0, 99),
+    most=st.integers(1, 50),
+    data=st.data(),
 )
 def test_a_split_never_shares_a_recording(n: int, share: float, seed: int, most: int, data: st.DataObject) -> None:
     counts = data.draw(st.lists(st.integers(1, 6), min_size=n, max_size=n))

@@ -47,9 +47,7 @@ def test_a_flipped_byte_anywhere_is_found(directory):
     assert verify(directory) == []
 
 
-@pytest.mark.parametrize(
-    "name", ["imu", "sample_mask", "channel_mask", "frame_times", "frame_mask", "frames"]
-)
+@pytest.mark.parametrize("name", ["imu", "sample_mask", "channel_mask", "frame_times", "frame_mask", "frames"])
 def test_a_windows_own_checksum_names_the_window(directory, name):
     path = directory / layout.shard_name(0, 0)
     shard = open_shard(path)

@@ -43,9 +43,7 @@ def test_natural_key_sorts_mixed_names() -> None:
 
 def _table() -> tuple[np.ndarray, np.ndarray]:
     subjects = np.array(["1"] * 6 + ["2"] * 6)
-    activities = np.array(
-        ["walk", "walk", "sit", "sit", "fall", "", "walk", "sit", "sit", "turn", "", "walk"]
-    )
+    activities = np.array(["walk", "walk", "sit", "sit", "fall", "", "walk", "sit", "sit", "turn", "", "walk"])
     return subjects, activities
 
 

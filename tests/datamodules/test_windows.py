@@ -94,9 +94,7 @@ def test_the_nearest_frames_and_their_true_times():
     windows, _ = cut(recording(frames=frames), camera="head")
     for w in windows:
         requested = w.start_s + np.array([0.25, 0.75, 1.25, 1.75])
-        np.testing.assert_array_equal(
-            w.frame_indices, np.abs(frames[None] - requested[:, None]).argmin(axis=1)
-        )
+        np.testing.assert_array_equal(w.frame_indices, np.abs(frames[None] - requested[:, None]).argmin(axis=1))
         np.testing.assert_allclose(w.frame_times, frames[w.frame_indices] - w.start_s, atol=1e-6)
         assert w.frame_mask.all()
 

@@ -81,12 +81,8 @@ class TestImuEncoder:
         encoder = imu_encoder_of(name)
         imu, channels, samples = batch()
         together = encoder(imu, channels, samples).pooled
-        alone = torch.cat(
-            [encoder(*(x[i : i + 1] for x in (imu, channels, samples))).pooled for i in range(4)]
-        )
-        torch.testing.assert_close(
-            alone, together, rtol=1e-4, atol=1e-5
-        )  # batched products sum in another order
+        alone = torch.cat([encoder(*(x[i : i + 1] for x in (imu, channels, samples))).pooled for i in range(4)])
+        torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)  # batched products sum in another order
 
     def test_gradients_are_finite_and_reach_every_weight(self, name: str) -> None:
         encoder = imu_encoder_of(name).train()
@@ -146,9 +142,7 @@ class TestVideoHead:
         assert pooled.shape == (3, head.pooled_width)
         assert torch.isfinite(tokens).all()
         assert torch.isfinite(pooled).all()
-        spoilt = head(
-            torch.where(mask.unsqueeze(2), features, torch.nan), torch.where(mask, times, torch.nan), mask
-        )
+        spoilt = head(torch.where(mask.unsqueeze(2), features, torch.nan), torch.where(mask, times, torch.nan), mask)
         assert torch.equal(spoilt.pooled, pooled)
         assert torch.equal(spoilt.frame_tokens, tokens)
         # Padding a clip changes nothing: other shapes sum in another order, hence the tolerance.

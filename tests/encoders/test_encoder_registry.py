@@ -22,9 +22,7 @@ def test_unknown_encoder_says_what_was_meant_and_what_there_is() -> None:
 
 
 def test_unknown_setting_says_what_was_meant_and_what_there_is() -> None:
-    with pytest.raises(
-        UnknownNameError, match=r"IMU encoder 'patchtst'.*'widht'.*Did you mean 'width'\?.*heads"
-    ):
+    with pytest.raises(UnknownNameError, match=r"IMU encoder 'patchtst'.*'widht'.*Did you mean 'width'\?.*heads"):
         build_imu_encoder("patchtst", {"widht": 64}, IMU)
 
 

@@ -37,9 +37,7 @@ def test_padding_the_end_changes_no_valid_token(norm: str, samples: int, padding
     ("kernels", "strides"), [([8, 6], [2, 2]), ([9, 5], [2, 2]), ([4, 3, 2], [4, 1, 2]), ([1], [1])]
 )
 def test_token_times_are_the_centres_of_what_tokens_see(kernels: list[int], strides: list[int]) -> None:
-    encoder = make(
-        stem_kernels=kernels, stem_strides=strides, stem_channels=[8] * len(kernels), stem_norm="none"
-    )
+    encoder = make(stem_kernels=kernels, stem_strides=strides, stem_channels=[8] * len(kernels), stem_norm="none")
     imu = torch.zeros(1, 100, 6, requires_grad=True)
     x = torch.cat([imu.transpose(1, 2), torch.ones(1, 6, 100)], dim=1)
     mask = torch.ones(1, 100, dtype=torch.bool)

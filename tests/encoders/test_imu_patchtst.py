@@ -31,9 +31,7 @@ def reference(params: PatchTSTParams, ours: PatchTST) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(1)
     for name, value in theirs.state_dict().items():
         if value.is_floating_point() and "position" not in name:
-            value.copy_(
-                torch.rand(value.shape, generator=generator) * 0.2 + (0.9 if "norm" in name else -0.1)
-            )
+            value.copy_(torch.rand(value.shape, generator=generator) * 0.2 + (0.9 if "norm" in name else -0.1))
     weights = theirs.encoder.state_dict()
     ours.embed.weight.data = weights["embedder.input_embedding.weight"]
     ours.embed.bias.data = weights["embedder.input_embedding.bias"]

@@ -26,9 +26,7 @@ def test_the_order_of_frames_matters() -> None:
     head = TemporalHead(TemporalHeadParams(width=32), 8).eval()
     features, mask = torch.randn(2, 6, 8), torch.ones(2, 6, dtype=torch.bool)
     times = torch.arange(6.0).expand(2, 6) * 0.5
-    assert not torch.allclose(
-        head(features, times, mask).pooled, head(features.flip(1), times, mask).pooled, atol=1e-3
-    )
+    assert not torch.allclose(head(features, times, mask).pooled, head(features.flip(1), times, mask).pooled, atol=1e-3)
 
 
 def test_standard_input_uses_the_given_statistics_and_keeps_them() -> None:

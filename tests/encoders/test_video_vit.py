@@ -133,11 +133,7 @@ def test_positions_are_resampled_to_another_frame_size_and_classifiers_left_out(
     weights = {key: value.contiguous() for key, value in make().backbone.state_dict().items()}
     save_file({**weights, "head.weight": torch.zeros(10, 32)}, tmp_path / "w.safetensors")
     encoder = make(weights=str(tmp_path / "w.safetensors"), frame_size=64)
-    assert (
-        encoder(torch.zeros(1, 1, 3, 64, 64, dtype=torch.uint8), torch.ones(1, 1).bool())
-        .pooled.isfinite()
-        .all()
-    )
+    assert encoder(torch.zeros(1, 1, 3, 64, 64, dtype=torch.uint8), torch.ones(1, 1).bool()).pooled.isfinite().all()
 
 
 def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:

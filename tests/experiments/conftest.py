@@ -13,7 +13,9 @@ from experiments.schema import Config
 TINY = """
 datasets:
   pretraining:
-    source: {name: simulator, params: {subjects: 2, sessions_per_subject: 1, session_s: 45, placements: [head], cameras: [head]}}
+    source:
+      name: simulator
+      params: {subjects: 2, sessions_per_subject: 1, session_s: 45, placements: [head], cameras: [head]}
     placement: head
     camera: head
 window: {duration_s: 4.0, stride_s: 1.5, frames: 4, frame_size: 32}

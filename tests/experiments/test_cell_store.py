@@ -38,7 +38,14 @@ def test_what_is_added_is_there_for_the_next_process(tmp_path: Path) -> None:
 def test_anything_that_a_result_depends_on_makes_another_cell(tmp_path: Path) -> None:
     store = CellStore(tmp_path / "cells.jsonl")
     store.add(make_result())
-    for change in ({"binding": "x"}, {"checkpoint": "x"}, {"shots": 1}, {"fold": 1}, {"draw": 0}, {"seed": 3}):
+    for change in (
+        {"binding": "x"},
+        {"checkpoint": "x"},
+        {"shots": 1},
+        {"fold": 1},
+        {"draw": 0},
+        {"seed": 3},
+    ):
         assert store.get(make_result(**change).cell) is None, change
 
 

@@ -45,7 +45,9 @@ def test_other_settings_go_to_another_folder(tiny: Make) -> None:
         dataset_directory(tiny(), "x")
 
 
-def test_a_source_that_is_not_there_is_explained(tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_source_that_is_not_there_is_explained(
+    tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     missing = [f"paths.data={tmp_path}", "datasets.pretraining.source.name=utd_mhad"]
     missing.append("datasets.pretraining.source.params={root: " + str(tmp_path / "nowhere") + "}")
     path = tmp_path / "other.yaml"

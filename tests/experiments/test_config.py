@@ -46,8 +46,14 @@ def test_a_file_builds_on_another(tmp_path: Path) -> None:
         ("trainr.max_epochs=3", r"unknown key 'trainr'; did you mean 'trainer'\?"),
         ("max_epochs=3", r"unknown key 'max_epochs'; did you mean 'trainer\.max_epochs'\?"),
         ("imu_encoder.name=patchtsd", r"imu_encoder\.name: no 'patchtsd'; did you mean 'patchtst'\?"),
-        ("imu_encoder.params.widht=3", r"'imu_encoder\.params\.widht'; did you mean 'imu_encoder\.params\.width'\?"),
-        ("datasets.pretraining.source.params.subject=3", r"params\.subject'; did you mean .*params\.subjects'"),
+        (
+            "imu_encoder.params.widht=3",
+            r"'imu_encoder\.params\.widht'; did you mean 'imu_encoder\.params\.width'\?",
+        ),
+        (
+            "datasets.pretraining.source.params.subject=3",
+            r"params\.subject'; did you mean .*params\.subjects'",
+        ),
         ("datasets.pretraining.camra=head", r"'datasets\.pretraining\.camra'; did you mean .*camera"),
         ("trainer.max_epochs=many", r"trainer\.max_epochs: .*many"),
         ("trainer.max_epochs=0", r"trainer\.max_epochs: expected a number above 0, found 0"),

@@ -6,9 +6,7 @@ from experiments.handcrafted import FEATURE_NAMES, forest_probabilities, handcra
 RATE = 50.0
 
 
-def _features(
-    imu: np.ndarray, valid: np.ndarray | None = None, channels: np.ndarray | None = None
-) -> dict[str, float]:
+def _features(imu: np.ndarray, valid: np.ndarray | None = None, channels: np.ndarray | None = None) -> dict[str, float]:
     samples = np.ones(len(imu), bool) if valid is None else valid
     present = np.ones(6, bool) if channels is None else channels
     values = handcrafted_features(imu[None], samples[None], present[None], RATE)

@@ -115,7 +115,9 @@ def _steps_per_epoch(checkpoint: Path, epochs: int) -> int:
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 5])
-def test_resumed_at_any_step_it_ends_with_the_same_weights(tiny: Make, stop_after: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_at_any_step_it_ends_with_the_same_weights(
+    tiny: Make, stop_after: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = run(tiny("run.name=whole"))
     config = tiny("run.name=stopped", "trainer.checkpoint_every_steps=1")
 
@@ -161,7 +163,9 @@ def test_clips_can_be_encoded_in_every_step(tiny: Make) -> None:
 def test_two_processes_train_as_one(tiny: Make, tiny_yaml: Path) -> None:
     overrides = ("imu_encoder.params.dropout=0.0", "video_head.params.dropout=0.0")
     quiet_views = ("video_head.params.input_dropout=0.0", "trainer.max_epochs=2")
-    still = [f"pretraining.augment.{name}=0" for name in ("rotation_deg", "noise", "scale", "shift_s", "time_warp", "trim")]
+    still = [
+        f"pretraining.augment.{name}=0" for name in ("rotation_deg", "noise", "scale", "shift_s", "time_warp", "trim")
+    ]
     changes = [*overrides, *quiet_views, *still]
     one = run(tiny("run.name=one", *changes))
     config = tiny("run.name=two", "trainer.devices=2", *changes)

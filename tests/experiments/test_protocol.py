@@ -81,9 +81,7 @@ def test_all_cells_and_their_results() -> None:
         assert result.cell.population == "healthy"
         assert result.notes == []
         assert not result.simulated
-        weighted = (
-            sum(result.by_subject[s]["accuracy"] * n for s, n in result.windows_by_subject.items()) / 48
-        )
+        weighted = sum(result.by_subject[s]["accuracy"] * n for s, n in result.windows_by_subject.items()) / 48
         assert result.metrics["accuracy"] == pytest.approx(weighted)
     by_method = {r.cell.method: r for r in results}
     assert by_method["majority"].metrics["balanced_accuracy"] == 0.25

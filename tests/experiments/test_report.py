@@ -23,7 +23,15 @@ def make(method: str, shots: int, draw: int, accuracy: dict[str, float], simulat
         metrics |= {"chance_recall@1": 0.5, "chance_recall@3": 1.0, "chance_mrr": 0.75}
     by_subject = {s: {**metrics, "accuracy": a, "balanced_accuracy": a} for s, a in accuracy.items()}
     return CellResult(
-        cell, ["fall", "walk"], metrics, by_subject, dict.fromkeys(accuracy, 4), [[3, 3], [2, 4]], 2 * shots, 0.1, simulated
+        cell,
+        ["fall", "walk"],
+        metrics,
+        by_subject,
+        dict.fromkeys(accuracy, 4),
+        [[3, 3], [2, 4]],
+        2 * shots,
+        0.1,
+        simulated,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -13,7 +14,11 @@ from experiments.schema import Config
 from experiments.video_tower import FramePairs, open_features, open_tower
 
 Make = Callable[..., Config]
-SELF_SUPERVISED = ("video_encoder.weights=self_supervised", "video_pretraining.steps=6", "video_pretraining.batch_size=16")
+SELF_SUPERVISED = (
+    "video_encoder.weights=self_supervised",
+    "video_pretraining.steps=6",
+    "video_pretraining.batch_size=16",
+)
 
 
 def test_self_supervised_weights_are_trained_once_and_kept(tiny: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,7 +60,7 @@ def test_frame_pairs_are_neighbours_and_cover_all(tiny: Make) -> None:
     assert len(batches) == 30
     assert batches[0].shape == (10, 2, 3, 32, 32)
     everything = torch.from_numpy(shards.frames(torch.arange(len(shards)).numpy())).permute(0, 1, 4, 2, 3)
-    known = {(a.numpy().tobytes(), b.numpy().tobytes()) for w in everything for a, b in zip(w[:-1], w[1:], strict=True)}
+    known = {(a.numpy().tobytes(), b.numpy().tobytes()) for w in everything for a, b in itertools.pairwise(w)}
     seen = {(p[0].numpy().tobytes(), p[1].numpy().tobytes()) for batch in batches for p in batch}
     assert seen <= known
     assert len(seen) == len(known)  # 300 pairs drawn without repeating before all were seen

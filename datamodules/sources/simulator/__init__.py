@@ -132,9 +132,7 @@ class Simulator(Source):
             videos.append(HeadCamera(session, room, p.frame_rate_hz, phase, exposure, f"{origin}:head"))
         if "third_person" in p.cameras:
             videos.append(
-                ThirdPersonCamera(
-                    session, room, p.frame_rate_hz, phase, exposure, f"{origin}:third_person", place
-                )
+                ThirdPersonCamera(session, room, p.frame_rate_hz, phase, exposure, f"{origin}:third_person", place)
             )
         device = DEVICES[p.devices[self._index[name][0] % len(p.devices)]]
         offset = self.true_clock_offset(name)

@@ -28,11 +28,7 @@ SEGMENTS = (
     "thorax",
     "neck",
     "head",
-    *(
-        f"{side}_{part}"
-        for side in SIDES
-        for part in ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")
-    ),
+    *(f"{side}_{part}" for side in SIDES for part in ("upper_arm", "forearm", "hand", "thigh", "shank", "foot")),
 )
 
 CHANNEL_NAMES = (
@@ -85,9 +81,7 @@ class BodyDimensions:
     girth: float = 1.0
 
     @classmethod
-    def from_height(
-        cls, height: float, legs: float = 1.0, arms: float = 1.0, girth: float = 1.0
-    ) -> BodyDimensions:
+    def from_height(cls, height: float, legs: float = 1.0, arms: float = 1.0, girth: float = 1.0) -> BodyDimensions:
         """Proportions of an adult of ``height`` metres; the others scale the average's."""
         hip = 0.53 * height * legs
         trunk = 0.818 * height - hip  # what the legs gain, the trunk gives
@@ -184,9 +178,7 @@ def _ancestors(segment: str) -> set[str]:
 
 
 def _trunk(d: BodyDimensions, q: dict[str, FloatArray], wanted: set[str], pose: Pose) -> None:
-    rotation = (
-        rot_z(q["pelvis_yaw"]) @ rot_y(q["pelvis_pitch"]) @ rot_x(q["pelvis_roll"]) @ rot_z(q["pelvis_twist"])
-    )
+    rotation = rot_z(q["pelvis_yaw"]) @ rot_y(q["pelvis_pitch"]) @ rot_x(q["pelvis_roll"]) @ rot_z(q["pelvis_twist"])
     pose.rotations["pelvis"] = rotation
     pose.origins["pelvis"] = np.stack((q["pelvis_x"], q["pelvis_y"], q["pelvis_z"]), axis=-1)
     # Half of the trunk's bend is at each of two joints, half of the head's at each end of the neck.
@@ -222,9 +214,7 @@ def _arm(d: BodyDimensions, q: dict[str, FloatArray], wanted: set[str], pose: Po
     )
     if fore in wanted:
         pose.origins[fore] = pose.origins[upper] - d.upper_arm * pose.rotations[upper][..., 2]
-        pose.rotations[fore] = (
-            pose.rotations[upper] @ rot_y(-q[f"{side}_elbow"]) @ rot_z(sign * q[f"{side}_pronation"])
-        )
+        pose.rotations[fore] = pose.rotations[upper] @ rot_y(-q[f"{side}_elbow"]) @ rot_z(sign * q[f"{side}_pronation"])
     if hand in wanted:
         pose.origins[hand] = pose.origins[fore] - d.forearm * pose.rotations[fore][..., 2]
         pose.rotations[hand] = pose.rotations[fore] @ rot_y(-q[f"{side}_wrist"])

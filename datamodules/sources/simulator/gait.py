@@ -117,9 +117,7 @@ class Walker:
 
     # Steps
 
-    def step(
-        self, side: str, x: float, y: float, heading: float, duration: float, floor: float | None = None
-    ) -> None:
+    def step(self, side: str, x: float, y: float, heading: float, duration: float, floor: float | None = None) -> None:
         """Put one foot where it belongs for a body at (x, y, heading), and let the body follow."""
         line, gait, body = self.timeline, self.person.gait, self.person.body
         floor = self.floor if floor is None else floor
@@ -173,9 +171,7 @@ class Walker:
         line.bump("pelvis_z", begin - 0.12 * duration, begin + 0.88 * duration, gait.bob * stretch)
         # Weight goes over the standing foot.
         aside = -sign * (0.6 * gait.sway + 0.4 * gait.sway * stretch)
-        line.bump(
-            "pelvis_x", begin - 0.2 * duration, land_end := begin + duration, -aside * math.sin(middle[2])
-        )
+        line.bump("pelvis_x", begin - 0.2 * duration, land_end := begin + duration, -aside * math.sin(middle[2]))
         line.bump("pelvis_y", begin - 0.2 * duration, land_end, aside * math.cos(middle[2]))
         line.bump("pelvis_roll", begin - 0.2 * duration, land_end, sign * math.radians(-2.5) * stretch)
         line.move("trunk_rotation", begin, begin + duration, -1.5 * turn)
@@ -185,9 +181,7 @@ class Walker:
             forward = 1.0 if arm != side else -0.75
             swing = gait.arm_swing[arm] * stretch * forward
             late = 0.06 * duration
-            line.move(
-                f"{arm}_shoulder_flexion", begin - late, begin + duration, rest["shoulder_flexion"] + swing
-            )
+            line.move(f"{arm}_shoulder_flexion", begin - late, begin + duration, rest["shoulder_flexion"] + swing)
             bend = rest["elbow"] + 0.7 * max(swing, 0.0)
             line.move(f"{arm}_elbow", begin, begin + 1.05 * duration, bend)
 

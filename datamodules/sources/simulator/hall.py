@@ -117,9 +117,7 @@ def _span(wall: float, near: float, far: float) -> tuple[float, float]:
     return (near, far) if wall > 0 else (-far, -near)
 
 
-def _chair(
-    boxes: list[Box], seats: list[Seat], x: float, floor: float, wall: float, rng: np.random.Generator
-) -> None:
+def _chair(boxes: list[Box], seats: list[Seat], x: float, floor: float, wall: float, rng: np.random.Generator) -> None:
     height, tint = float(rng.uniform(0.43, 0.48)), _tint(rng)
     y0, y1 = _span(wall, 2.05, 2.55)
     boxes.append(Box((x - 0.27, y0, floor), (x + 0.27, y1, floor + height), "fabric", tint))

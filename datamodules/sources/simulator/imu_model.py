@@ -74,15 +74,11 @@ def _device(
 DEVICES = {
     # TDK InvenSense DS-000189 rev 1.3, tables 1 and 2; 1125 Hz / 11, accelerometer at +-16 g. The zero-rate
     # output of +-5 deg/s is the untrimmed part's; recorders null it at power-up, which leaves about a tenth.
-    "icm20948": _device(
-        "TDK InvenSense ICM-20948", 1125.0 / 11.0, 0.01, (16, 2048, 230, 25), (2000, 16.4, 15, 0.5)
-    ),
+    "icm20948": _device("TDK InvenSense ICM-20948", 1125.0 / 11.0, 0.01, (16, 2048, 230, 25), (2000, 16.4, 15, 0.5)),
     # Bosch Sensortec BST-BMI270-DS000, section 1; 100 Hz, accelerometer at +-8 g.
     "bmi270": _device("Bosch Sensortec BMI270", 100.0, 0.006, (8, 4096, 160, 20), (2000, 16.4, 7, 0.5)),
     # STMicroelectronics DS12140, table 2; 104 Hz, +-8 g (0.244 mg/LSB) and +-1000 deg/s (35 mdps/LSB).
-    "lsm6dso": _device(
-        "STMicroelectronics LSM6DSO", 104.0, 0.01, (8, 1e3 / 0.244, 80, 20), (1000, 1e3 / 35, 3.8, 1.0)
-    ),
+    "lsm6dso": _device("STMicroelectronics LSM6DSO", 104.0, 0.01, (8, 1e3 / 0.244, 80, 20), (1000, 1e3 / 35, 3.8, 1.0)),
 }
 
 # No datasheet gives these: measured orders of magnitude for consumer parts (El-Sheimy et al. 2008).

@@ -114,9 +114,7 @@ class Actor(Walker):
         line.shock("pelvis_z", end - 0.12 * length, -0.002, 6.0, 0.06)
         for side in SIDES:
             for joint, angle in (("shoulder_flexion", 0.5), ("elbow", 0.95), ("shoulder_rotation", 0.25)):
-                line.move(
-                    f"{side}_{joint}", start + 0.3 * length, end + 0.2 * length, angle + self.person.stoop / 2
-                )
+                line.move(f"{side}_{joint}", start + 0.3 * length, end + 0.2 * length, angle + self.person.stoop / 2)
         self.time = end + 0.1 * length
         self.label("sit_stand", start, self.time)
 
@@ -192,9 +190,7 @@ class Actor(Walker):
         for k, foot in enumerate(SIDES):
             first = start + (0.15 + 0.1 * k) * length
             height = bed.floor + bed.height + 0.07
-            goal = self._lying_foot(
-                foot, hips, heading, LEGS_DOWN * self.person.body.leg, math.radians(-65.0), height
-            )
+            goal = self._lying_foot(foot, hips, heading, LEGS_DOWN * self.person.body.leg, math.radians(-65.0), height)
             for channel, value in goal.items():
                 line.move(f"{foot}_foot_{channel}", first, first + 0.75 * length, value)
             line.bump(f"{foot}_foot_z", first, first + 0.6 * length, 0.25)
@@ -272,9 +268,7 @@ class Actor(Walker):
                 goal["yaw"] = self.heading
             elif kind == "forward":
                 mirrored = {"left": "right", "right": "left"}[side]
-                goal = self._lying_foot(
-                    mirrored, hips, direction + math.pi, 0.9 * leg, 0.0, self.floor + 0.09
-                )
+                goal = self._lying_foot(mirrored, hips, direction + math.pi, 0.9 * leg, 0.0, self.floor + 0.09)
                 goal |= {"yaw": self.heading, "pitch": pitch, "z": self.floor + 0.02}
             else:
                 goal["yaw"] = self.heading
@@ -296,9 +290,7 @@ class Actor(Walker):
         }.get(kind, {"shoulder_flexion": 0.7, "elbow": 0.9, "shoulder_abduction": 0.8})
         for side in SIDES:
             for joint, angle in arms.items():
-                line.move(
-                    f"{side}_{joint}", early, start + 0.95 * length, angle * float(rng.uniform(0.8, 1.1))
-                )
+                line.move(f"{side}_{joint}", early, start + 0.95 * length, angle * float(rng.uniform(0.8, 1.1)))
         line.move("head_pitch", early, hit, {"forward": -0.6, "backward": 0.5}.get(kind, 0.1))
         line.move("trunk_flexion", start, hit, {"forward": 0.1, "backward": 0.45}.get(kind, 0.25))
         line.bump("trunk_flexion", start, hit + 0.3, 0.25)

@@ -113,16 +113,13 @@ def make_person(seed: int, population: str, number: int, mounting_sd_deg: float 
         parkinson, gait, tempo = _parkinsons_signs(gait, tempo, rng)
         stoop += math.radians(8.0 + 16.0 * parkinson.severity)
         head_drop += math.radians(6.0)
-    hues = {
-        part: tuple(float(c) for c in rng.uniform(0.15, 0.9, 3)) for part in ("shirt", "trousers", "shoes")
-    }
+    hues = {part: tuple(float(c) for c in rng.uniform(0.15, 0.9, 3)) for part in ("shirt", "trousers", "shoes")}
     shade = rng.uniform(0.45, 1.0)
     skin = (0.92 * shade, 0.72 * shade, 0.58 * shade)
     hair = tuple(float(c) for c in rng.uniform(0.05, 0.5) * np.array([1.0, 0.8, 0.6]))
     colours = {name: (c[0], c[1], c[2]) for name, c in {**hues, "skin": skin, "hair": hair}.items()}
     mounting = {
-        placement: from_rotation_vector(rng.normal(0.0, math.radians(mounting_sd_deg), 3))
-        for placement in PLACEMENTS
+        placement: from_rotation_vector(rng.normal(0.0, math.radians(mounting_sd_deg), 3)) for placement in PLACEMENTS
     }
     return Person(
         subject=f"sim_{POPULATIONS[population]}_{number:03d}",
@@ -158,8 +155,7 @@ def _parkinsons_signs(gait: Gait, tempo: float, rng: np.random.Generator) -> tup
         swing_share=gait.swing_share - 0.10 * severity,
         asymmetry=gait.asymmetry + float(rng.normal(0.0, 0.05)) * severity,
         arm_swing={
-            side: swing * (1.0 - (0.85 if side == worse else 0.6) * severity)
-            for side, swing in gait.arm_swing.items()
+            side: swing * (1.0 - (0.85 if side == worse else 0.6) * severity) for side, swing in gait.arm_swing.items()
         },
         lift=gait.lift * (1.0 - 0.6 * severity),
         bob=gait.bob * small,

@@ -75,12 +75,8 @@ class View:
             return slice(0, self.height), slice(0, self.width)
         bounds = []
         for axis, size in ((1, self.height), (0, self.width)):
-            low = np.minimum(
-                (inside[:, axis] - radius) / near, (inside[:, axis] - radius) / (near + 2 * radius)
-            )
-            high = np.maximum(
-                (inside[:, axis] + radius) / near, (inside[:, axis] + radius) / (near + 2 * radius)
-            )
+            low = np.minimum((inside[:, axis] - radius) / near, (inside[:, axis] - radius) / (near + 2 * radius))
+            high = np.maximum((inside[:, axis] + radius) / near, (inside[:, axis] + radius) / (near + 2 * radius))
             first = max(0, math.floor(self.focal * float(low.min()) + 0.5 * (size - 1)))
             last = min(size, math.ceil(self.focal * float(high.max()) + 0.5 * (size - 1)) + 1)
             if first >= last:
@@ -122,9 +118,7 @@ class Room:
             if box.material == "floor":  # the gallery's sides are walls
                 materials[3 * k : 3 * k + 2] = [wall, wall]
         self._material = np.array(materials, dtype=np.int32)
-        light = np.concatenate(
-            (np.tile(FACE_LIGHT, len(boxes)), FACE_LIGHT, np.array([0.95], dtype=np.float32))
-        )
+        light = np.concatenate((np.tile(FACE_LIGHT, len(boxes)), FACE_LIGHT, np.array([0.95], dtype=np.float32)))
         self._tint = np.array(tints, dtype=np.float32) * light[:, None]
 
     def render(self, view: View) -> tuple[FloatImage, FloatImage, FloatImage]:

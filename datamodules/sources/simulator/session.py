@@ -76,9 +76,7 @@ def plan_session(person: Person, hall: Hall, duration_s: float, rng: np.random.G
     area = hall.upper if upstairs else hall.lower
     place = (*area.point(rng), float(rng.uniform(-math.pi, math.pi)), area.floor)
     actor = Actor(person, duration_s, place, rng)
-    planner = _Planner(
-        actor, hall, upstairs, duration_s, falls=bool(rng.random() < 0.85) and duration_s > 3 * FALL_S
-    )
+    planner = _Planner(actor, hall, upstairs, duration_s, falls=bool(rng.random() < 0.85) and duration_s > 3 * FALL_S)
     planner.run()
     _sway(actor, rng)
     channels = actor.timeline.channels()
@@ -130,10 +128,7 @@ class _Planner:
         left = self.end - self.actor.time - (FALL_S if self.falls else 0.0)
         if self.upstairs:
             # The bed is downstairs, and nobody falls on the gallery.
-            if (
-                left < LEAVE_GALLERY_S * self.actor.person.tempo
-                or min(spent, key=lambda a: spent[a]) == "lying"
-            ):
+            if left < LEAVE_GALLERY_S * self.actor.person.tempo or min(spent, key=lambda a: spent[a]) == "lying":
                 return "stairs_down"
             del spent["lying"]
         else:

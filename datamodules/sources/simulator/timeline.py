@@ -69,9 +69,7 @@ class Timeline:
         if change == 0.0:
             return
         first, last, u = self._slice(start, end)
-        self._values[index, first:last] += change * (
-            minimum_jerk(u) if profile == "minimum_jerk" else swing(u)
-        )
+        self._values[index, first:last] += change * (minimum_jerk(u) if profile == "minimum_jerk" else swing(u))
         self._steps[index, last] += change
         self._final[index] = to
 
@@ -123,9 +121,7 @@ class Timeline:
         """(N,) seconds."""
         return np.arange(self._values.shape[1]) / RATE_HZ - MARGIN_S
 
-    def wander(
-        self, channel: str, size: float, rng: np.random.Generator, low_hz: float, high_hz: float
-    ) -> None:
+    def wander(self, channel: str, size: float, rng: np.random.Generator, low_hz: float, high_hz: float) -> None:
         """Add slow irregular motion of standard deviation ``size``: eight sines of random pace."""
         times = self.times()
         pace = np.exp(rng.uniform(math.log(low_hz), math.log(high_hz), 8))

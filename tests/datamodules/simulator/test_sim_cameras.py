@@ -84,10 +84,7 @@ def test_the_head_camera_is_rigid_on_the_head(recording: Recording) -> None:
     session = Simulator(SimulatorParams(sessions_per_subject=1)).session("sim_h_003_00")
     pose = solve(session.person.body, session.at(times), ("head",))
     relative = [r.T @ v.rotation for r, v in zip(pose.rotations["head"], views, strict=True)]
-    place = [
-        r.T @ (v.origin - o)
-        for r, o, v in zip(pose.rotations["head"], pose.origins["head"], views, strict=True)
-    ]
+    place = [r.T @ (v.origin - o) for r, o, v in zip(pose.rotations["head"], pose.origins["head"], views, strict=True)]
     np.testing.assert_allclose(relative, np.broadcast_to(relative[0], (40, 3, 3)), atol=1e-12)
     np.testing.assert_allclose(place, np.broadcast_to(place[0], (40, 3)), atol=1e-9)
 

@@ -91,9 +91,7 @@ def test_sample_times_jitter_and_some_samples_are_lost(device: Device) -> None:
     steps = np.diff(times)
     assert np.all(steps > 0)
     period = np.median(steps)
-    assert period == pytest.approx(
-        1.0 / device.rate_hz, rel=0.04
-    )  # four standard deviations of the part's rate
+    assert period == pytest.approx(1.0 / device.rate_hz, rel=0.04)  # four standard deviations of the part's rate
     single = steps[steps < 1.5 * period]
     assert 0.02 * period < single.std() < 0.08 * period  # 3 % a sample is 4.2 % a step
     lost = np.round(steps / period) - 1
@@ -103,9 +101,7 @@ def test_sample_times_jitter_and_some_samples_are_lost(device: Device) -> None:
 
 def test_specific_force_is_in_the_sensors_frame() -> None:
     """Six worn sensors, upright: each nominal mount sees gravity on the axis that it should."""
-    simulator = Simulator(
-        SimulatorParams(subjects=1, sessions_per_subject=1, mounting_sd_deg=0, slip_sd_deg=0)
-    )
+    simulator = Simulator(SimulatorParams(subjects=1, sessions_per_subject=1, mounting_sd_deg=0, slip_sd_deg=0))
     name = simulator.names()[0]
     session = simulator.session(name)
     still = session.channels[:, :1].repeat(30, axis=1)
@@ -113,9 +109,7 @@ def test_specific_force_is_in_the_sensors_frame() -> None:
     expected |= {"right_thigh": [-1, 0, 0], "right_ankle": [-1, 0, 0]}
     for placement, up in expected.items():
         values = ideal(*sensor_pose(simulator.mount(name, placement), session.person.body, still))
-        assert (
-            values[0, :3] @ np.array(up) > 0.85 * STANDARD_GRAVITY
-        )  # posture tilts segments by up to 30 degrees
+        assert values[0, :3] @ np.array(up) > 0.85 * STANDARD_GRAVITY  # posture tilts segments by up to 30 degrees
         assert np.linalg.norm(values[0, :3]) == pytest.approx(STANDARD_GRAVITY, abs=1e-6)
 
 
@@ -138,9 +132,7 @@ def test_an_unknown_placement_is_named() -> None:
 
 @pytest.mark.parametrize("placement", ["head", "right_ankle"])
 def test_hidden_clock_offset_can_be_recovered_from_the_truth(placement: str) -> None:
-    simulator = Simulator(
-        SimulatorParams(subjects=4, sessions_per_subject=1, max_clock_offset_s=0.5, cameras=[])
-    )
+    simulator = Simulator(SimulatorParams(subjects=4, sessions_per_subject=1, max_clock_offset_s=0.5, cameras=[]))
     offsets = []
     for name in simulator.names():
         recording = simulator.load(name)
@@ -154,17 +146,13 @@ def test_hidden_clock_offset_can_be_recovered_from_the_truth(placement: str) -> 
 def _best_shift(simulator: Simulator, name: str, stream: ImuStream) -> float:
     """The shift of the stream's times at which its angular rate agrees best with the true one."""
     session = simulator.session(name)
-    truth = ideal(
-        *sensor_pose(simulator.mount(name, stream.placement), session.person.body, session.channels)
-    )
+    truth = ideal(*sensor_pose(simulator.mount(name, stream.placement), session.person.body, session.channels))
     rate = np.linalg.norm(truth[:, 3:], axis=1)
     grid = np.arange(len(rate)) / RATE_HZ - MARGIN_S + 2.0 / RATE_HZ
     measured = np.linalg.norm(stream.values[:, 3:], axis=1)
     inside = slice(100, -100)
     shifts = np.arange(-0.6, 0.6, 0.002)
-    errors = [
-        np.square(np.interp(stream.times[inside] + s, grid, rate) - measured[inside]).mean() for s in shifts
-    ]
+    errors = [np.square(np.interp(stream.times[inside] + s, grid, rate) - measured[inside]).mean() for s in shifts]
     return float(shifts[int(np.argmin(errors))])
 
 

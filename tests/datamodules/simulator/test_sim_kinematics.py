@@ -39,9 +39,7 @@ def test_a_sensor_at_rest_reads_g_along_up(vector: tuple[float, float, float]) -
     rotation = from_rotation_vector(np.array(vector))
     values = _still(rotation, np.tile([1.0, -2.0, 1.5], (20, 1)))
     # 1e-8: rounding of positions of order 1 m, times the rate squared.
-    np.testing.assert_allclose(
-        values[:, :3], np.tile(rotation.T @ [0, 0, STANDARD_GRAVITY], (16, 1)), atol=1e-8
-    )
+    np.testing.assert_allclose(values[:, :3], np.tile(rotation.T @ [0, 0, STANDARD_GRAVITY], (16, 1)), atol=1e-8)
     np.testing.assert_allclose(values[:, 3:], 0.0, atol=1e-10)
 
 
@@ -49,9 +47,7 @@ def test_free_fall_reads_nothing() -> None:
     position = np.zeros((len(TIMES), 3))
     position[:, 2] = 20.0 - 0.5 * STANDARD_GRAVITY * TIMES**2
     values = _still(from_rotation_vector(np.array([0.3, 0.2, 0.1])), position)
-    np.testing.assert_allclose(
-        values, 0.0, atol=1e-7
-    )  # the difference is exact for a parabola: rounding only
+    np.testing.assert_allclose(values, 0.0, atol=1e-7)  # the difference is exact for a parabola: rounding only
 
 
 @pytest.mark.parametrize("rate", [-6.0, 0.5, 3.0])
@@ -66,9 +62,7 @@ def test_constant_rotation_reads_rate_and_centripetal_acceleration(rate: float) 
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
-def test_specific_force_integrates_to_the_path(
-    simulator: Simulator, session: Session, placement: str
-) -> None:
+def test_specific_force_integrates_to_the_path(simulator: Simulator, session: Session, placement: str) -> None:
     seat = simulator.mount(simulator.names()[0], placement)
     position, rotation = sensor_pose(seat, session.person.body, session.channels)
     values = ideal(position, rotation)
@@ -89,9 +83,7 @@ def test_specific_force_integrates_to_the_path(
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
-def test_angular_velocity_integrates_to_the_orientation(
-    simulator: Simulator, session: Session, placement: str
-) -> None:
+def test_angular_velocity_integrates_to_the_orientation(simulator: Simulator, session: Session, placement: str) -> None:
     seat = simulator.mount(simulator.names()[0], placement)
     position, rotation = sensor_pose(seat, session.person.body, session.channels)
     rates = ideal(position, rotation)[:, 3:]
@@ -105,9 +97,7 @@ def test_angular_velocity_integrates_to_the_orientation(
 
 
 @pytest.mark.parametrize("placement", PLACEMENTS)
-def test_acceleration_is_band_limited_and_bounded(
-    simulator: Simulator, session: Session, placement: str
-) -> None:
+def test_acceleration_is_band_limited_and_bounded(simulator: Simulator, session: Session, placement: str) -> None:
     seat = simulator.mount(simulator.names()[0], placement)
     position, rotation = sensor_pose(seat, session.person.body, session.channels)
     fine = ideal(position, rotation)

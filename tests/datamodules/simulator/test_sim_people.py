@@ -42,9 +42,7 @@ def _measure(session: Session) -> Measured | None:
         path = np.hypot(np.diff(x[::25]), np.diff(y[::25])).sum()
         lifts = []
         for side in ("left", "right"):
-            peaks, _ = find_peaks(
-                _channel(session, f"{side}_foot_z")[first:last], prominence=0.01, distance=100
-            )
+            peaks, _ = find_peaks(_channel(session, f"{side}_foot_z")[first:last], prominence=0.01, distance=100)
             lifts.append(len(peaks))
         count = sum(lifts)
         if count < 3:
@@ -94,13 +92,9 @@ def test_parkinsons_gait_is_short_slow_and_stiff(populations: dict[str, list[Ses
 def test_parkinsons_people_stoop_and_are_slow() -> None:
     people = {p: [make_person(0, p, n) for n in range(30)] for p in ("healthy", "parkinson")}
     for sign, factor in (("stoop", 3.0), ("tempo", 1.3)):
-        healthy, parkinson = (
-            np.mean([getattr(x, sign) for x in people[p]]) for p in ("healthy", "parkinson")
-        )
+        healthy, parkinson = (np.mean([getattr(x, sign) for x in people[p]]) for p in ("healthy", "parkinson"))
         assert parkinson > factor * healthy
-    assert np.mean([x.gait.cadence for x in people["parkinson"]]) < np.mean(
-        [x.gait.cadence for x in people["healthy"]]
-    )
+    assert np.mean([x.gait.cadence for x in people["parkinson"]]) < np.mean([x.gait.cadence for x in people["healthy"]])
 
 
 def _rest_spectrum(session: Session, simulator: Simulator, name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -160,12 +154,8 @@ def test_walking_is_periodic_at_the_chest(populations: dict[str, list[Session]])
         z = np.gradient(np.gradient(_channel(session, "pelvis_z"))) * RATE_HZ**2
         for interval in session.activities:
             if interval.activity == "walking" and interval.end - interval.start > 4.5:
-                first, last = (
-                    round((t + MARGIN_S) * RATE_HZ) for t in (interval.start + 0.6, interval.end - 0.8)
-                )
+                first, last = (round((t + MARGIN_S) * RATE_HZ) for t in (interval.start + 0.6, interval.end - 0.8))
                 frequencies, power = welch(z[first:last], RATE_HZ, nperseg=last - first, nfft=4096)
-                assert frequencies[power.argmax()] == pytest.approx(
-                    session.person.gait.cadence / 60, rel=0.15
-                )
+                assert frequencies[power.argmax()] == pytest.approx(session.person.gait.cadence / 60, rel=0.15)
                 found += 1
     assert found >= 5

@@ -40,9 +40,7 @@ def test_it_is_registered() -> None:
 
 
 def test_params_are_a_structured_config() -> None:
-    merged = OmegaConf.merge(
-        OmegaConf.structured(SimulatorParams), {"population": "parkinson", "subjects": 3}
-    )
+    merged = OmegaConf.merge(OmegaConf.structured(SimulatorParams), {"population": "parkinson", "subjects": 3})
     assert len(Simulator(OmegaConf.to_object(merged)).names()) == 6
 
 
@@ -125,9 +123,7 @@ def test_only_parkinsons_sessions_freeze(sessions: list[Session]) -> None:
 
 
 def test_freezing_is_in_the_metadata() -> None:
-    simulator = Simulator(
-        SimulatorParams(population="parkinson", subjects=6, sessions_per_subject=1, cameras=[])
-    )
+    simulator = Simulator(SimulatorParams(population="parkinson", subjects=6, sessions_per_subject=1, cameras=[]))
     found = 0
     for name in simulator.names():
         text = str(simulator.load(name).metadata["freezing"])

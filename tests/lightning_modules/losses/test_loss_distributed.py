@@ -46,9 +46,7 @@ class Model(nn.Module):
             )
             return loss
         negatives = neighbour_mask(batch["recordings"], batch["times"], 2.0)
-        pair: Tensor = self.loss(
-            self.imu(batch["tokens"][:, 0]), self.video(batch["frames"][:, 0]), negatives
-        )
+        pair: Tensor = self.loss(self.imu(batch["tokens"][:, 0]), self.video(batch["frames"][:, 0]), negatives)
         return pair
 
 
@@ -71,9 +69,7 @@ def global_batch() -> dict[str, Tensor]:
 def run(model: nn.Module, batch: dict[str, Tensor]) -> dict[str, Tensor]:
     loss = model(batch)
     loss.backward()
-    found = {
-        name.removeprefix("module."): p.grad for name, p in model.named_parameters() if p.grad is not None
-    }
+    found = {name.removeprefix("module."): p.grad for name, p in model.named_parameters() if p.grad is not None}
     return {**found, "value": loss.detach()}
 
 

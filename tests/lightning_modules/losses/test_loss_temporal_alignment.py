@@ -96,9 +96,7 @@ def naive_loss(imu: Tensor, frames: Tensor, times: Tensor, width: float, tempera
     for i in range(len(times)):
         w = torch.exp(-((times[i] - times) ** 2) / (2 * width**2))
         w = w / w.sum()
-        total += (
-            float(-(w * (s[i] - s[i].logsumexp(0))).sum() - (w * (s[:, i] - s[:, i].logsumexp(0))).sum()) / 2
-        )
+        total += float(-(w * (s[i] - s[i].logsumexp(0))).sum() - (w * (s[:, i] - s[:, i].logsumexp(0))).sum()) / 2
     return total / len(times)
 
 
@@ -128,9 +126,7 @@ def test_gradients_in_float64() -> None:
 
     def value(a: Tensor, b: Tensor, t: Tensor) -> Tensor:
         loss.log_scale.data = t.detach()
-        return torch.func.functional_call(
-            loss, {"log_scale": t}, (a, token_times, mask, b, times, frame_mask)
-        )
+        return torch.func.functional_call(loss, {"log_scale": t}, (a, token_times, mask, b, times, frame_mask))
 
     inputs = (tokens.requires_grad_(), frames.requires_grad_(), torch.tensor(1.0).double().requires_grad_())
     assert torch.autograd.gradcheck(value, inputs)
@@ -146,9 +142,7 @@ def test_masked_frames_and_tokens_do_not_matter() -> None:
     dirty_tokens = torch.where(mask.unsqueeze(2), tokens, 1e3)
     assert torch.equal(loss(dirty_tokens, token_times, mask, dirty_frames, dirty_times, frame_mask), clean)
     order = torch.tensor([2, 0, 1])
-    permuted = loss(
-        *(x[order] if x.ndim > 1 else x for x in (tokens, token_times, mask, frames, times, frame_mask))
-    )
+    permuted = loss(*(x[order] if x.ndim > 1 else x for x in (tokens, token_times, mask, frames, times, frame_mask)))
     torch.testing.assert_close(permuted, clean)
 
 
@@ -194,9 +188,7 @@ def test_find_shift_recovers_a_planted_shift(shift: float, seed: int, masked: bo
     if masked:
         frame_mask[:, 14:], token_mask[:, :5] = False, False
     candidates = torch.arange(-1.0, 1.01, 0.1, dtype=torch.float64)
-    found = find_shift(
-        tokens, token_times, token_mask, smooth(frame_times), frame_times, frame_mask, candidates
-    )
+    found = find_shift(tokens, token_times, token_mask, smooth(frame_times), frame_times, frame_mask, candidates)
     # Candidates are 100 ms apart; parabolas and straight lines between tokens leave some ms.
     torch.testing.assert_close(found, torch.full((2,), shift, dtype=torch.float64), rtol=0, atol=0.01)
 
@@ -209,9 +201,7 @@ def test_alignment_error_is_small_for_a_perfect_model_and_large_for_none() -> No
     shifts = torch.rand(64, generator=generator) - 0.5
     candidates = torch.arange(-10, 11) * 0.1
     tokens, frames = smooth(token_times).expand(64, -1, -1), smooth(frame_times)
-    good = alignment_error_ms(
-        tokens, token_times, masks[0], frames, frame_times, masks[1], shifts, candidates
-    )
+    good = alignment_error_ms(tokens, token_times, masks[0], frames, frame_times, masks[1], shifts, candidates)
     assert good.abs().max() < 10
     noise = torch.randn(64, 62, 8, generator=generator)
     bad = alignment_error_ms(noise, token_times, masks[0], frames, frame_times, masks[1], shifts, candidates)
@@ -230,7 +220,5 @@ def test_find_shift_at_the_last_candidate_is_that_candidate() -> None:
     tokens = smooth(token_times - 0.5).unsqueeze(0)
     masks = torch.ones(1, 62, dtype=torch.bool), torch.ones(1, 20, dtype=torch.bool)
     for candidates in (torch.arange(-3, 5) * 0.1, torch.tensor([0.4]), torch.tensor([0.0, 0.4])):
-        found = find_shift(
-            tokens, token_times, masks[0], smooth(frame_times), frame_times, masks[1], candidates
-        )
+        found = find_shift(tokens, token_times, masks[0], smooth(frame_times), frame_times, masks[1], candidates)
         torch.testing.assert_close(found, torch.tensor([0.4]))
