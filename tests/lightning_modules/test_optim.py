@@ -35,4 +35,4 @@ def test_the_rate_rises_and_falls_to_its_end() -> None:
     assert rates.index(max(rates)) in (9, 10)
     assert rates[-1] == pytest.approx(0.01)
     assert rates[55] == pytest.approx((1 + 0.01) / 2, abs=0.02)  # half-way down the cosine
-    assert all(a >= b for a, b in itertools.pairwise(rates))
+    assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
