@@ -1,11 +1,13 @@
 """Evaluate out of distribution: ``python -m experiments.eval_ood CONFIG [checkpoint=...] [key=value]``.
 
-Writes ``results.csv``, ``results.parquet``, ``results.md``, ``figures/`` and ``tensorboard_eval/`` into the run's
-folder. Finished cells are kept in ``cells.jsonl``: the same command continues an evaluation that was interrupted.
+Writes ``results.csv``, ``results.parquet``, ``results.md``, ``eval_config.yaml``, ``figures/`` and
+``tensorboard_eval/`` into the run's folder. Finished cells are kept in ``cells.jsonl``: the same command continues an
+evaluation that was interrupted. The protocol is in ``docs/evaluation.md``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +22,7 @@ from experiments import figures, results
 from experiments.cell_store import CellStore
 from experiments.command_line import EXIT_OK, UserError, guarded, parse
 from experiments.config import to_yaml
-from experiments.datasets import open_dataset, progress_bar
+from experiments.datasets import console, open_dataset, progress_bar
 from experiments.devices import accelerator, set_threads
 from experiments.methods import find_method
 from experiments.protocol import Target, run_protocol
@@ -30,7 +32,7 @@ from experiments.schema import Config
 from experiments.target_features import EvaluationError
 from experiments.trainers import quiet
 from experiments.video_tower import open_features
-from experiments.zero_shot import Prototypes, build_prototypes
+from experiments.zero_shot import NoPrototypesError, Prototypes, build_prototypes
 from lightning_modules.contrastive import ContrastivePretraining
 
 _COMMAND = "experiments.eval_ood"
@@ -45,8 +47,8 @@ def run(config: Config) -> Path:
     e = config.evaluation
     if not e.targets:
         raise UserError(
-            f"evaluation.targets is empty: experiment '{config.experiment}' names no data set to evaluate on; add"
-            " - {name: ..., dataset: ...}, the latter a key of 'datasets'"
+            f"evaluation.targets is empty: experiment '{config.experiment}' names no data set to evaluate on; add to"
+            " its configuration 'evaluation: {targets: [{name: HOW TABLES CALL IT, dataset: A KEY OF datasets}]}'"
         )
     quiet()
     set_threads(config)
@@ -57,10 +59,22 @@ def run(config: Config) -> Path:
         if any(method.checkpoint for method in chosen):
             path = _checkpoint(config)
             model, digest = ContrastivePretraining.load_pretrained(path), file_digest(path)[:16]
+            _refuse_other_windows(config, model, path)
             checkpoint = f"{path} (SHA-256 {digest}...)"
-        prototypes = _prototypes(config, model) if any(m.prototypes for m in chosen) and model is not None else None
+        prototypes, remarks = None, []
+        if model is not None and any(method.prototypes for method in chosen):
+            try:
+                prototypes = _prototypes(config, model)
+            except NoPrototypesError as error:
+                skipped = [method.name for method in chosen if method.prototypes]
+                remarks.append(f"left out: {', '.join(skipped)} ({error})")
+                console.print(remarks[-1], highlight=False, markup=False)
+                kept = [name for name in e.methods if name not in skipped]
+                config = dataclasses.replace(config, evaluation=dataclasses.replace(e, methods=kept))
         targets = [Target(t.name or t.dataset, open_dataset(config, t.dataset)) for t in e.targets]
         store = CellStore(folder / "cells.jsonl")
+        for message in store.ignored:
+            console.print(message, highlight=False, markup=False)
         with progress_bar() as bar:
             task = bar.add_task("evaluation", total=None)
 
@@ -75,11 +89,12 @@ def run(config: Config) -> Path:
         results=cells,
         resamples=e.bootstrap,
         checkpoint=checkpoint,
+        simulated_targets=frozenset(target.name for target in targets if target.shards.simulated),
         pretraining_simulated=model is not None and model.settings.simulated,
         seen_allowed=e.allow_seen_subjects,
+        remarks=remarks,
     )
-    results.write_text(to_yaml(config), folder / "eval_config.yaml")
-    return _write(report, folder)
+    return _write(config, report, folder)
 
 
 def _checkpoint(config: Config) -> Path:
@@ -94,6 +109,17 @@ def _checkpoint(config: Config) -> Path:
     )
 
 
+def _refuse_other_windows(config: Config, model: ContrastivePretraining, path: Path) -> None:
+    """Before any shard is built: the checkpoint's encoder can't take windows of another length or rate."""
+    trained, window = model.settings.imu_input, config.window
+    if (trained["samples"], trained["rate_hz"]) != (window.samples, window.imu_rate_hz):
+        raise UserError(
+            f"window: the settings give {window.samples} samples at {window.imu_rate_hz:g} Hz, checkpoint '{path}' was"
+            f" trained on {trained['samples']} samples at {trained['rate_hz']:g} Hz; set window.duration_s and"
+            " window.imu_rate_hz as they were there"
+        )
+
+
 def _prototypes(config: Config, model: ContrastivePretraining) -> Prototypes:
     """Prototypes from the source's labelled videos, by the very video tower that the checkpoint was trained with."""
     shards = open_dataset(config, config.pretraining.dataset)
@@ -105,13 +131,17 @@ def _prototypes(config: Config, model: ContrastivePretraining) -> Prototypes:
             f" {features.encoder_fingerprint[:12]}...: use the settings of its pretraining, or leave zero_shot out of"
             " evaluation.methods"
         )
-    return build_prototypes(model, shards, features, "cuda" if accelerator(config) == "gpu" else "cpu")
+    try:
+        return build_prototypes(model, shards, features, "cuda" if accelerator(config) == "gpu" else "cpu")
+    except ValueError as error:
+        raise UserError(f"zero_shot: {error}; leave it out of evaluation.methods") from error
 
 
-def _write(report: Report, folder: Path) -> Path:
+def _write(config: Config, report: Report, folder: Path) -> Path:
     csv, parquet = results.write(results.rows(report.results), folder)
     text = markdown(report)
     results.write_text(text, folder / "results.md")
+    results.write_text(to_yaml(config), folder / "eval_config.yaml")
     made = figures.figures(report)
     paths = figures.save(made, folder / "figures")
     _tensorboard(report, text, made, folder / "tensorboard_eval")
@@ -120,7 +150,7 @@ def _write(report: Report, folder: Path) -> Path:
         out = Console(width=110)
     for table in terminal_tables(report):
         out.print(table)
-    written = [csv, parquet, folder / "results.md", *paths]
+    written = [csv, parquet, folder / "results.md", folder / "eval_config.yaml", *paths, folder / "tensorboard_eval"]
     out.print("\n".join(map(str, written)), highlight=False, soft_wrap=True)
     out.print("look at it: make tensorboard", highlight=False)
     return csv

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from datamodules.splits import natural_key
+from experiments.intervals import FEWEST
 from experiments.report import METRICS, Report, method_title
 from experiments.results import Estimate
 
@@ -28,55 +31,78 @@ _STYLES = {
     "majority": ("#7F7F7F", "x"),
 }
 _OTHERS = (("#000000", "P"), ("#8C510A", "X"), ("#5E3C99", "<"), ("#01665E", ">"))
-_ANNOTATED = 12  # more activities than this, and numbers in a matrix can't be read
+_LARGE = 12  # more activities than this get smaller cells, and numbers in the fuller ones only
 
 
-def few_shot_figure(report: Report, dataset: str, metrics: tuple[str, ...] = ("accuracy", "macro_f1")) -> Figure:
-    """Metric over shots per class, one line a method; methods without shots are level lines."""
-    figure = Figure(figsize=(4.6 * len(metrics) + 2.4, 4.4), layout="constrained")
+def few_shot_figure(
+    report: Report, dataset: str, metrics: tuple[str, ...] = ("balanced_accuracy", "macro_f1")
+) -> Figure:
+    """Metric over shots per class, one line a method; methods without labels are level lines.
+
+    The legend lists methods from best to worst at the most shots of the first metric.
+    """
+    figure = Figure(figsize=(4.6 * len(metrics) + 2.6, 4.4), layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     handles: dict[str, Any] = {}
     for axis, metric in zip(axes, metrics, strict=True):
         table = report.estimates(dataset, metric)
-        shots = sorted({k for values in table.values() for k in values if k > 0})
-        curves = [method for method, values in table.items() if any(k > 0 for k in values)]
-        for method, values in table.items():
-            colour, marker = _style(method, list(table))
-            if method not in curves:
-                level = axis.axhline(values[0].mean, color=colour, linestyle="--", linewidth=1.6)
-                handles.setdefault(method_title(method), level)
-                continue
-            ks = [k for k in shots if k in values]
-            # Side by side, so that intervals can be told apart.
-            x = np.log([*map(float, ks)]) + 0.035 * (curves.index(method) - (len(curves) - 1) / 2)
-            line = axis.errorbar(
-                np.exp(x),
-                [values[k].mean for k in ks],
-                yerr=_bars([values[k] for k in ks]),
-                color=colour,
-                marker=marker,
-                markersize=5.5,
-                linewidth=1.8,
-                elinewidth=1.0,
-                capsize=2.5,
-            )
-            handles.setdefault(method_title(method), line)
-        if shots:
-            axis.set_xscale("log")
-            axis.set_xticks(shots, [str(k) for k in shots])
-            axis.set_xticks([], minor=True)
-            axis.set_xlim(shots[0] / 1.25, shots[-1] * 1.25)
-        axis.set_ylim(0, 1)
-        axis.set(xlabel="labelled windows per class, k", ylabel=METRICS[metric])
+        handles = {**_curves(axis, table), **handles}
+        axis.set_ylim(0, 100)
+        axis.set(ylabel=f"{METRICS[metric]}, %")
         axis.grid(axis="y", color="0.9")
         axis.set_axisbelow(True)
         axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(list(handles.values()), list(handles), loc="outside right center", frameon=False)
-    people = len({subject for r in report.of(dataset) for subject in r.by_subject})
-    figure.suptitle(
-        f"{dataset}{_flag(report, dataset)}\nmean and 95 % interval over {people} participants", fontsize=11
+    first = report.estimates(dataset, metrics[0])
+    ranked = sorted(first, key=lambda method: first[method][max(first[method])].mean, reverse=True)
+    figure.legend(
+        [handles[method] for method in ranked],
+        [method_title(method) for method in ranked],
+        loc="outside right center",
+        frameon=False,
     )
+    people = len({subject for r in report.of(dataset) for subject in r.by_subject})
+    spread = "mean" if people < FEWEST else "mean and 95 % interval"
+    figure.suptitle(f"{dataset}{report.flags(dataset)}\n{spread} over {people} participants", fontsize=11)
     return figure
+
+
+def _curves(axis: Axes, table: dict[str, dict[int, Estimate]]) -> dict[str, Any]:
+    """Draw all methods of one metric; what stands for each in a legend."""
+    handles: dict[str, Any] = {}
+    shots = sorted({k for values in table.values() for k in values if k > 0})
+    curves = [method for method, values in table.items() if any(k > 0 for k in values)]
+    for method, values in table.items():
+        colour, marker = _style(method, list(table))
+        if method not in curves:
+            value = values[0]
+            handles[method] = axis.axhline(100 * value.mean, color=colour, linestyle="--", linewidth=1.6)
+            if not math.isnan(value.low):
+                axis.axhspan(100 * value.low, 100 * value.high, color=colour, alpha=0.12, linewidth=0)
+            continue
+        ks = [k for k in shots if k in values]
+        # Side by side, so that intervals can be told apart.
+        aside = 0.04 * (curves.index(method) - (len(curves) - 1) / 2)
+        handles[method] = axis.errorbar(
+            [k * math.exp(aside) for k in ks],
+            [100 * values[k].mean for k in ks],
+            yerr=_bars([values[k] for k in ks]),
+            color=colour,
+            marker=marker,
+            markersize=5.5,
+            linewidth=1.8,
+            elinewidth=1.0,
+            capsize=2.5,
+        )
+    if shots:
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(shots, [str(k) for k in shots])
+        axis.set_xticks([], minor=True)
+        axis.set_xlim(shots[0] / 1.3, shots[-1] * 1.3)
+        axis.set_xlabel("labelled windows per class, k")
+    else:
+        axis.set_xticks([])
+        axis.set_xlabel("no method here uses labels")
+    return handles
 
 
 def confusion_figure(report: Report, dataset: str, method: str, shots: int) -> Figure | None:
@@ -84,7 +110,7 @@ def confusion_figure(report: Report, dataset: str, method: str, shots: int) -> F
     results = report.of(dataset, method, shots)
     if not results:
         return None
-    classes = sorted({name for r in results for name in r.classes})
+    classes = sorted({name for r in results for name in r.classes}, key=natural_key)
     counts = np.zeros((len(classes), len(classes)))
     for result in results:
         at = [classes.index(name) for name in result.classes]
@@ -94,37 +120,34 @@ def confusion_figure(report: Report, dataset: str, method: str, shots: int) -> F
 
 def _matrix(counts: NDArray[np.float64], classes: list[str], title: str) -> Figure:
     n = len(classes)
-    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.6 + max(0.42 * n if n <= _ANNOTATED else 0.26 * n, 2.4)
+    share = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    large = n > _LARGE
+    side = 2.6 + max((0.28 if large else 0.44) * n, 2.4)
     figure = Figure(figsize=(side + 0.9, side + 0.3), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(share, vmin=0, vmax=1, cmap="cividis")
+    image = axes.imshow(share, vmin=0, vmax=100, cmap="Blues")
     names = [name.replace("_", " ") for name in classes]
-    size = 9 if n <= _ANNOTATED else 7.5
+    size = 7.5 if large else 9
     axes.set_xticks(range(n), names, rotation=90 if n > 4 else 0, fontsize=size)
     axes.set_yticks(range(n), names, fontsize=size)
     axes.set_xlabel("recognised as")
     axes.set_ylabel("true activity")
     axes.set_title(title, fontsize=11)
-    if n <= _ANNOTATED:
-        for i, j in np.argwhere(share >= 0.005):
-            colour = "black" if share[i, j] > 0.55 else "white"
-            axes.text(j, i, f"{100 * share[i, j]:.0f}", ha="center", va="center", fontsize=8, color=colour)
-    else:
-        axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
-        axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
-        axes.grid(which="minor", color="0.35", linewidth=0.3)
-        axes.tick_params(which="minor", length=0)
+    for i, j in np.argwhere(share >= (2 if large else 0.5)):
+        colour = "white" if share[i, j] > 55 else "black"
+        axes.text(j, i, f"{share[i, j]:.0f}", ha="center", va="center", fontsize=6.5 if large else 8.5, color=colour)
+    axes.set_xticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(n + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="0.88", linewidth=0.5)
+    axes.tick_params(which="minor", length=0)
     bar = figure.colorbar(image, shrink=0.8)
-    bar.set_label("share of the true activity's windows" + (", %" if n <= _ANNOTATED else ""))
-    if n <= _ANNOTATED:
-        bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "25", "50", "75", "100"])
+    bar.set_label("share of the true activity's windows, %")
     return figure
 
 
 def _confusion_title(report: Report, dataset: str, method: str, shots: int) -> str:
     at = f", k = {shots}" if shots else ""
-    return f"{dataset}{_flag(report, dataset)}\n{method_title(method)}{at}"
+    return f"{dataset}{report.flags(dataset)}\n{method_title(method)}{at}"
 
 
 def figures(report: Report) -> dict[str, Figure]:
@@ -168,10 +191,4 @@ def _bars(values: list[Estimate]) -> NDArray[np.float64] | None:
     """Lengths below and above the mean, (2, K); None where no interval is known."""
     if any(math.isnan(v.low) for v in values):
         return None
-    return np.array([[max(v.mean - v.low, 0) for v in values], [max(v.high - v.mean, 0) for v in values]])
-
-
-def _flag(report: Report, dataset: str) -> str:
-    flags = ["simulated"] if any(r.simulated for r in report.of(dataset)) else []
-    flags += ["seen subjects allowed"] if report.seen_allowed else []
-    return f" ({', '.join(flags)})" if flags else ""
+    return 100 * np.array([[max(v.mean - v.low, 0) for v in values], [max(v.high - v.mean, 0) for v in values]])

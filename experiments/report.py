@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rich.markup import escape
 from rich.table import Table
@@ -42,6 +42,7 @@ class Report:
         checkpoint: path and digest, for the header; empty without one.
         simulated_targets: names of the targets whose windows come from the simulator.
         pretraining_simulated: the checkpoint was trained on simulated recordings.
+        remarks: what concerns the whole evaluation, e.g. a method that was left out.
         seen_allowed: subjects that pretraining saw too were let in; the cells' notes name them.
     """
 
@@ -52,6 +53,7 @@ class Report:
     simulated_targets: frozenset[str] = frozenset()
     pretraining_simulated: bool = False
     seen_allowed: bool = False
+    remarks: list[str] = field(default_factory=list)
 
     def datasets(self) -> list[str]:
         """Names of the targets, in order."""
@@ -129,8 +131,8 @@ class Report:
         """Remarks on a target's cells, each once, with the method that it is about where that is one alone."""
         results = self.of(dataset)
         methods = in_order({r.cell.method for r in results})
-        counts = [f"{method_title(m)} {len({r.cell.draw for r in results if r.cell.method == m})}" for m in methods]
-        notes = [f"draws a fold: {', '.join(counts)}"]
+        counts = [f"{method_title(m)}: {len({r.cell.draw for r in results if r.cell.method == m})}" for m in methods]
+        notes = [f"draws a fold -- {'; '.join(counts)}"]
         if "majority" in methods:
             notes.append("majority: the activity that is most frequent among the support participants' windows")
         about: dict[str, set[str]] = {}
@@ -148,6 +150,7 @@ def markdown(report: Report) -> str:
     parts = [f"# Out-of-distribution evaluation: {report.title}", ""]
     if report.checkpoint:
         parts += [f"Checkpoint: {report.checkpoint}", ""]
+    parts += [line for remark in report.remarks for line in (f"**{remark}**", "")]
     for dataset in report.datasets():
         parts += [f"## {dataset}", ""]
         parts += [line for warning in report.warnings(dataset) for line in (f"**{warning}**", "")]

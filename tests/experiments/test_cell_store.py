@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+import pytest
+
 from experiments.cell_store import CellStore
 from experiments.cells import Cell, CellResult
 
@@ -60,8 +62,32 @@ def test_a_torn_line_costs_that_cell_only(tmp_path: Path) -> None:
     store = CellStore(path)
     assert store.get(first.cell) == first
     assert store.get(second.cell) is None
+    assert len(store.ignored) == 1
+    assert "line 2: not whole" in store.ignored[0]
     store.add(third)
     assert CellStore(path).get(third.cell) == third
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"[1, 2]", "not a finished cell"),
+        (b"3", "not a finished cell"),
+        (b'{"key": "x"}', "another version"),
+        (b'{"key": "x", "cell": 5}', "another version"),
+        (b"\xff\xfe\x00", "not whole"),
+    ],
+)
+def test_what_something_else_wrote_is_ignored_and_named(tmp_path: Path, line: bytes, why: str) -> None:
+    path = tmp_path / "cells.jsonl"
+    result = make_result()
+    CellStore(path).add(result)
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    store = CellStore(path)
+    assert store.get(result.cell) == result
+    assert len(store.ignored) == 1
+    assert f"{path}, line 1" in store.ignored[0]
+    assert why in store.ignored[0]
 
 
 def test_a_line_that_was_changed_by_hand_is_not_believed(tmp_path: Path) -> None:

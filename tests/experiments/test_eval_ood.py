@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from experiments import methods, protocol
+from experiments import eval_ood, methods, protocol
 from experiments.command_line import UserError
+from experiments.config import load
 from experiments.eval_ood import main, run
 from experiments.pretrain import run as pretrain
 from experiments.schema import Config
+from experiments.zero_shot import NoPrototypesError
 
 Make = Callable[..., Config]
 TARGET = (
@@ -47,11 +50,15 @@ def test_all_methods_from_a_checkpoint_to_the_tables(evaluated: Config, capsys: 
     assert frame.value.between(0, 10).all()
     assert set(frame[frame.method == "linear_probe"].shots) == {1, 3}
     text = (folder / "results.md").read_text()
-    assert "SIMULATED" in text
+    assert "SIMULATED DATA" in text
+    assert load(str(folder / "eval_config.yaml")).evaluation == evaluated.evaluation
     assert (folder / "results.parquet").is_file()
     assert list((folder / "tensorboard_eval").glob("events*"))
     assert any(path.name.startswith("few_shot") for path in (folder / "figures").iterdir())
-    assert "linear probe" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert out.index("SIMULATED DATA") < out.index("linear probe")
+    for name in ("results.csv", "results.parquet", "results.md", "eval_config.yaml", "figures", "tensorboard_eval"):
+        assert str(folder / name) in out
 
 
 def test_a_second_run_computes_nothing_and_says_the_same(evaluated: Config, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,6 +73,7 @@ def test_a_second_run_computes_nothing_and_says_the_same(evaluated: Config, monk
 
 
 def test_an_interrupted_evaluation_goes_on(evaluated: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated.evaluation.methods = ["majority", "random_frozen", "linear_probe"]
     whole = run(evaluated).read_bytes()
     (Path(evaluated.paths.runs) / "tiny" / "default" / "cells.jsonl").unlink()
     compute, calls = protocol._compute, []
@@ -106,6 +114,23 @@ def test_people_seen_in_pretraining_are_refused(evaluated: Config) -> None:
     assert "sim_h_000" in text
 
 
+def test_windows_of_another_length_or_rate_are_refused_before_anything_is_built(evaluated: Config) -> None:
+    evaluated.window = dataclasses.replace(evaluated.window, duration_s=5.0)
+    with pytest.raises(UserError, match=r"250 samples at 50 Hz.*trained on 200 samples at 50 Hz"):
+        run(evaluated)
+
+
+def test_a_file_of_cells_that_was_torn_is_mended_and_said(
+    evaluated: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluated.evaluation.methods = ["majority", "handcrafted_rf"]
+    csv = run(evaluated)
+    whole, cells = csv.read_bytes(), csv.parent / "cells.jsonl"
+    cells.write_bytes(cells.read_bytes()[:-30])
+    assert run(evaluated).read_bytes() == whole
+    assert "its cell is computed again" in " ".join(capsys.readouterr().err.split())
+
+
 def test_methods_that_need_no_checkpoint_run_without_one(tiny: Make) -> None:
     config = tiny(*TARGET, "evaluation.methods=[majority,handcrafted_rf]", "evaluation.shots=[1]")
     frame = pd.read_csv(run(config), keep_default_na=False)
@@ -125,3 +150,14 @@ def test_exit_codes_and_messages(tiny_yaml: Path, tmp_path: Path, capsys: pytest
 
 def test_every_listed_method_exists() -> None:
     assert set(Config().evaluation.methods) <= set(methods.methods())
+
+
+def test_a_source_without_labels_costs_zero_shot_only(evaluated: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(*_: object) -> None:
+        raise NoPrototypesError("data/x: no window has a label and a frame; prototypes need both")
+
+    monkeypatch.setattr(eval_ood, "build_prototypes", none)
+    evaluated.evaluation.methods = ["majority", "zero_shot"]
+    csv = run(evaluated)
+    assert set(pd.read_csv(csv).method) == {"majority"}
+    assert "left out: zero_shot (data/x" in (csv.parent / "results.md").read_text()

@@ -14,15 +14,22 @@ def test_identical_participants_have_no_spread() -> None:
     assert bootstrap_interval(np.full(5, 0.7), 1000) == pytest.approx((0.7, 0.7))
 
 
-def test_one_participant_has_no_interval() -> None:
-    low, high = bootstrap_interval(np.array([0.7]), 1000)
+@pytest.mark.parametrize("values", [[], [0.7], [0.0, 1.0]])
+def test_fewer_than_three_participants_have_no_interval(values: list[float]) -> None:
+    low, high = bootstrap_interval(np.array(values), 1000)
     assert math.isnan(low)
     assert math.isnan(high)
 
 
-def test_two_participants_span_their_values() -> None:
-    # A quarter of the resamples are (0, 0), a quarter (1, 1).
-    assert bootstrap_interval(np.array([0.0, 1.0]), 10_000) == (0.0, 1.0)
+def test_three_participants_span_their_values() -> None:
+    # 1 of 27 resamples is the smallest three times, 3.7 % and so beyond the 2.5 % quantile; the largest likewise.
+    assert bootstrap_interval(np.array([0.0, 0.5, 1.0]), 10_000) == (0.0, 1.0)
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values = np.random.default_rng(3).random(9)
+    assert bootstrap_interval(values, 500, seed=1) == bootstrap_interval(values, 500, seed=1)
+    assert bootstrap_interval(values, 500, seed=1) != bootstrap_interval(values, 500, seed=2)
 
 
 def test_many_participants_give_the_normal_interval() -> None:
@@ -45,8 +52,8 @@ def test_coverage() -> None:
 
 
 def test_paired_differences_take_the_participants_that_both_have() -> None:
-    first = {"a": 0.8, "b": 0.6, "c": 1.0}
-    second = {"a": 0.5, "b": 0.3, "d": 0.0}
+    first = {"a": 0.8, "b": 0.6, "c": 1.0, "e": 0.4}
+    second = {"a": 0.5, "b": 0.3, "d": 0.0, "e": 0.1}
     assert paired_difference(first, second, 1000) == pytest.approx((0.3, 0.3, 0.3))
     with pytest.raises(ValueError, match="no participant"):
         paired_difference({"a": 1.0}, {"b": 1.0}, 10)

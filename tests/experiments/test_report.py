@@ -1,4 +1,4 @@
-"""Rows, tables and figures of a small evaluation whose numbers can be worked out by hand."""
+"""Rows and tables of a small evaluation whose numbers can be worked out by hand."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments import figures, results
+from experiments import results
 from experiments.cells import Cell, CellResult
 from experiments.report import Report, markdown, terminal_tables
 
@@ -87,44 +87,82 @@ def test_estimates_average_draws_before_people() -> None:
 
 def test_markdown_says_what_a_reader_must_know() -> None:
     text = markdown(Report("x/default", cells(), 1000, "last.ckpt"))
-    assert "| pretrained, linear probe |  | 0.733 [0.700, 0.800] | 0.733 [0.700, 0.800] |" in text
-    assert "3 test participants, 12 test windows, 2 activities" in text
-    assert "| chance | 0.500 | 1.000 | 0.750 |" in text
-    assert "| handcrafted + random forest | +0.100 [+0.100, +0.100] | +0.100 [+0.100, +0.100] |" in text
-    assert "1000 bootstrap resamples of these 3 participants" in text
+    assert "| accuracy, % | k = 0 | k = 1 | k = 10 |" in text
+    assert "| pretrained, linear probe |  | 73.3 [70.0, 80.0] | 73.3 [70.0, 80.0] |" in text
+    assert "population parkinson; 3 test participants, 12 test windows, 2 activities, 1 folds" in text
+    assert "| zero-shot, source videos | 2 | 50.0 [50.0, 50.0] | 100.0 [100.0, 100.0] | 0.750 [0.750, 0.750] |" in text
+    assert "| a random order | 2 | 50.0 | 100.0 | 0.750 |" in text
+    assert "| handcrafted + random forest | +10.0 [+10.0, +10.0] | +10.0 [+10.0, +10.0] |" in text
+    assert "1000 bootstrap resamples of these 3" in text
+    assert "still too narrow to be trusted" in text
     assert "SIMULATED" not in text
-    simulated = markdown(Report("x/default", cells(simulated=True), 1000, "last.ckpt"))
-    assert simulated.count("SIMULATED") == 1
-    assert "| accuracy (simulated) |" in simulated
-    mixed = markdown(Report("x/default", cells(), 1000, "last.ckpt", pretraining_simulated=True))
-    assert "pretrained on SIMULATED" in mixed
-    assert "NOT OUT OF DISTRIBUTION" in markdown(Report("x", cells(), 1000, seen_allowed=True))
+
+
+def test_rows_come_in_one_order_whatever_the_order_of_the_cells() -> None:
+    forward, backward = (markdown(Report("x", found, 100)) for found in (cells(), cells()[::-1]))
+    assert forward == backward
+    order = ["| zero-shot", "| handcrafted", "| pretrained, linear probe"]
+    assert [forward.index(row) for row in order] == sorted(forward.index(row) for row in order)
+
+
+def test_simulated_data_are_said_first_and_in_each_table() -> None:
+    target = frozenset({"people at home"})
+    simulated = markdown(Report("x", cells(True), 100, "last.ckpt", target, pretraining_simulated=True))
+    assert simulated.count("SIMULATED DATA") == 1
+    assert simulated.index("SIMULATED DATA") < simulated.index("| accuracy (simulated), % |")
+    tables = [line for line in simulated.splitlines() if line.startswith("| ") and "k = 1" in line]
+    assert len(tables) == 4
+    assert all("(simulated)" in line for line in tables)
+    real = markdown(Report("x", cells(), 100, "last.ckpt", pretraining_simulated=True))
+    assert "pretrained on SIMULATED DATA" in real
+    assert "(pretraining simulated)" in real
+    assert "NOT OUT OF DISTRIBUTION" in markdown(Report("x", cells(), 100, seen_allowed=True))
+
+
+def test_two_participants_get_no_interval_and_the_table_says_so() -> None:
+    found = [make("linear_probe", 1, 0, {"a": 0.5, "b": 0.75})]
+    text = markdown(Report("x", found, 100))
+    assert "| pretrained, linear probe | 62.5 |" in text
+    assert "2 participants are too few for intervals" in text
+
+
+def test_differences_are_taken_on_the_draws_that_both_did() -> None:
+    found = [make("linear_probe", 1, draw, dict.fromkeys(PEOPLE, 0.9 - 0.4 * draw)) for draw in range(2)]
+    found.append(make("supervised", 1, 0, dict.fromkeys(PEOPLE, 0.6)))
+    assert "| supervised from scratch | +30.0 [+30.0, +30.0] |" in markdown(Report("x", found, 100))
+
+
+def test_a_cell_that_could_not_be_done_leaves_its_note_and_no_number() -> None:
+    def undone(result: CellResult) -> CellResult:
+        return dataclasses.replace(
+            result, classes=["walk"], metrics={}, by_subject={}, windows_by_subject={}, notes=["not done: one activity"]
+        )
+
+    first, *others = cells()
+    text = markdown(Report("x", [undone(first), *others], 100))
+    assert "- zero-shot, source videos: not done: one activity" in text
+    assert "a random order" not in text
+    nothing = Report("x", [undone(result) for result in cells()], 100)
+    assert "- not done: one activity" in markdown(nothing)
+    assert [table.row_count for table in terminal_tables(nothing)] == [0, 0]
+
+
+def test_windows_are_counted_by_the_methods_that_are_tested_on_all() -> None:
+    fewer = dataclasses.replace(cells()[0], windows_by_subject=dict.fromkeys(PEOPLE, 1))
+    assert "12 test windows" in Report("x", [*cells()[1:], fewer], 100).caption("people at home")
+
+
+def test_notes_are_said_once_and_name_a_method_that_is_alone() -> None:
+    first, *others = (dataclasses.replace(r, notes=["few windows"]) for r in cells())
+    alone = dataclasses.replace(first, notes=["left out: jump"])
+    notes = Report("x", [alone, *others], 100).notes("people at home")
+    assert notes[1:] == ["zero-shot, source videos: left out: jump", "few windows"]
+    assert "pretrained, linear probe: 2" in notes[0]
 
 
 def test_terminal_tables_have_a_row_a_method() -> None:
     tables = terminal_tables(Report("x", cells(), 100))
     assert [table.row_count for table in tables] == [3, 3]
-
-
-def test_figures_show_every_method_and_shot(tmp_path: Path) -> None:
-    report = Report("x", cells(simulated=True), 100)
-    made = figures.figures(report)
-    assert set(made) == {
-        "few_shot_people_at_home",
-        "confusion_people_at_home_linear_probe",
-        "confusion_people_at_home_zero_shot",
-    }
-    curves = made["few_shot_people_at_home"]
-    assert [t.get_text() for t in curves.axes[0].get_xticklabels()] == ["1", "10"]
-    assert len(curves.legends[0].get_texts()) == 3
-    assert "simulated" in curves.get_suptitle()
-    matrix = made["confusion_people_at_home_linear_probe"].axes[0]
-    assert [t.get_text() for t in matrix.get_yticklabels()] == ["fall", "walk"]
-    shares = matrix.images[0].get_array()
-    assert shares is not None
-    assert shares[1].tolist() == pytest.approx([2 / 6, 4 / 6])
-    for path in figures.save(made, tmp_path):
-        assert path.stat().st_size > 5000
 
 
 def test_two_draws_of_a_fold_are_one_participant_each() -> None:
