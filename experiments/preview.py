@@ -23,7 +23,7 @@ from experiments.schema import Config
 
 _COMMAND = "experiments.preview"
 _COLOURS = ("#0072B2", "#E69F00", "#009E73")  # Okabe and Ito's, told apart by all eyes
-_FRAME_SHARE = 0.12  # of the axis' width: what makes a frame of its height square
+_FRAME_SHARE = 0.113  # of the axis' width: what makes a frame of its height square
 
 
 def draw_window(shards: ShardSet, window: int) -> Figure:
@@ -40,7 +40,7 @@ def draw_window(shards: ShardSet, window: int) -> Figure:
     times = np.arange(settings.samples) / settings.imu_rate_hz
     figure = Figure(figsize=(12, 5.6), layout="constrained")
     film, acceleration, rate = figure.subplots(
-        3, 1, sharex=True, gridspec_kw={"height_ratios": [0.95, 1, 1], "hspace": 0.03}
+        3, 1, sharex=True, gridspec_kw={"height_ratios": [0.9, 1, 1], "hspace": 0.03}
     )
     _draw_frames(film, shards, indices, settings.duration_s)
     valid = np.where(sample_mask[0][:, None] & channel_mask[0], imu[0], np.nan)

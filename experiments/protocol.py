@@ -147,9 +147,8 @@ def _cells_of(
         notes.append(f"left out, only on one side of the fold: {', '.join(fold.left_out)}")
     if method.prototypes and prototypes is not None:
         unknown = [name for name in classes if name not in prototypes.activities]
-        classes = [name for name in classes if name in prototypes.activities]
         if unknown:
-            notes.append(f"left out, without a video in the source: {', '.join(unknown)}")
+            notes.append(f"zero-shot: without a video in the source, so always missed: {', '.join(unknown)}")
     used = np.unique(target.shards.table["population"][np.concatenate([fold.pool, fold.test])])
     binding = digest_of(
         {
@@ -200,7 +199,8 @@ def _compute(config: Config, planned: _Planned, prototypes: Prototypes | None) -
     notes = list(planned.notes)
     support = np.empty(0, np.int64)
     if planned.method.needs_labels:
-        key = (cell.seed, cell.dataset, cell.fold, cell.draw)
+        # Not the run's seed: checkpoints of several seeds are compared on the same draws.
+        key = (config.evaluation.draw_seed, cell.dataset, cell.fold, cell.draw)
         support, few = draw_support(activities, fold.pool, cell.shots, key)
         notes += few
     test = fold.test[np.isin(activities[fold.test], classes)]

@@ -205,6 +205,7 @@ class EvaluationConfig:
     )
     shots: list[int] = _option([1, 5, 10, 20], "labelled windows per class")
     draws: int = _option(10, "few-shot draws a fold")
+    draw_seed: int = _option(0, "seed of the draws; not run.seed, so that runs are compared on the same draws")
     draws_trained: int = _option(3, "draws a fold for the methods that train an encoder per cell")
     folds: int = _option(2, "groups of subjects; each is tested once, labels are drawn from the others")
     activities: list[str] = _option([], "only these; empty takes all that the support and test subjects share")

@@ -28,6 +28,10 @@ from lightning_modules.losses.softmax import SoftmaxLoss
 _CHUNK = 256
 
 
+class NoPrototypesError(ValueError):
+    """The source has no labelled videos, so nothing can be recognised without labels of the target."""
+
+
 @dataclass(frozen=True)
 class Prototypes:
     """A point in the shared space for each activity of the source.
@@ -67,7 +71,7 @@ def build_prototypes(
         device: where to compute.
 
     Raises:
-        ValueError: no window has both a label and a frame.
+        NoPrototypesError: no window has both a label and a frame.
     """
     model = model.to(device).eval()
     labels = shards.table["activity"]
@@ -90,7 +94,7 @@ def build_prototypes(
             sums[name] = sums.get(name, torch.zeros(embedded.shape[1], dtype=torch.float64)) + embedded[chosen].sum(0)
             counts[name] = counts.get(name, 0) + int(chosen.sum())
     if not sums:
-        raise ValueError(f"{shards.directory}: no window has a label and a frame; prototypes need both")
+        raise NoPrototypesError(f"{shards.directory}: no window has a label and a frame; prototypes need both")
     activities = sorted(sums, key=natural_key)
     vectors = torch.nn.functional.normalize(torch.stack([sums[a] for a in activities]), dim=1)
     return Prototypes(

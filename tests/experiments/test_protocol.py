@@ -191,19 +191,20 @@ def test_few_windows_and_left_out_activities_are_noted() -> None:
     assert results[0].notes[1] == "'bend' has 6 windows, fewer than the 10 shots"
 
 
-def test_zero_shot_is_asked_about_activities_of_both_source_and_target() -> None:
+def test_zero_shot_misses_what_the_source_has_no_video_of() -> None:
     shards = FakeShards()
     model, whole = made(shards)
     some = Prototypes(["bend", "walk"], whole.of(["bend", "walk"]), [1, 1], "two", True)
     result = run(make_config(methods=["zero_shot"]), shards, model, some)[0]
-    assert result.classes == ["bend", "walk"]
-    assert sum(result.windows_by_subject.values()) == 24
-    assert result.notes == ["left out, without a video in the source: sit, turn"]
+    assert result.classes == ["bend", "sit", "turn", "walk"]
+    assert sum(result.windows_by_subject.values()) == 48
+    assert result.notes == ["zero-shot: without a video in the source, so always missed: sit, turn"]
+    assert [row[1] + row[2] for row in result.confusion] == [0, 0, 0, 0]  # never answered
+    assert result.metrics["balanced_accuracy"] <= 0.5
     assert result.simulated
     none = Prototypes(["fall"], whole.vectors[:1], [1], "none", False)
     result = run(make_config(methods=["zero_shot"]), shards, model, none)[0]
-    assert (result.metrics, result.classes) == ({}, [])
-    assert "not done" in result.notes[1]
+    assert result.metrics["mrr"] == pytest.approx(1 / 4)  # ties count against it
 
 
 def test_pretraining_subjects_are_refused_unless_allowed() -> None:
