@@ -53,7 +53,7 @@ def draw_window(shards: ShardSet, window: int) -> Figure:
     acceleration.set_ylabel("acceleration\n(m/s$^2$)")
     rate.set_ylabel("angular rate\n(rad/s)")
     rate.set(xlabel="seconds since the window's start", xlim=(0, settings.duration_s))
-    acceleration.legend(loc="upper right", ncols=4, fontsize=8, frameon=False)
+    acceleration.legend(loc="center right", ncols=4, fontsize=8, frameon=False)
     start, activity = f"{table['start_s']:.2f}", table["activity"] or "unlabelled"
     note = ", simulated" if shards.simulated else ""
     figure.suptitle(f"{table['recording']}, {table['placement']}, from {start} s: {activity}{note}", fontsize=11)
