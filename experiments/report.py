@@ -140,8 +140,9 @@ class Report:
             for note in result.notes:
                 about.setdefault(note, set()).add(result.cell.method)
         for note, concerned in about.items():
-            alone = len(concerned) == 1 and len(methods) > 1
-            notes.append(f"{method_title(next(iter(concerned)))}: {note}" if alone else note)
+            title = method_title(next(iter(concerned)))
+            unsaid = len(concerned) == 1 < len(methods) and not title.startswith(note.partition(":")[0])
+            notes.append(f"{title}: {note}" if unsaid else note)
         return notes
 
 

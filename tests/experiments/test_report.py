@@ -154,9 +154,13 @@ def test_windows_are_counted_by_the_methods_that_are_tested_on_all() -> None:
 
 def test_notes_are_said_once_and_name_a_method_that_is_alone() -> None:
     first, *others = (dataclasses.replace(r, notes=["few windows"]) for r in cells())
-    alone = dataclasses.replace(first, notes=["left out: jump"])
+    alone = dataclasses.replace(first, notes=["left out: jump", "zero-shot: always missed: run"])
     notes = Report("x", [alone, *others], 100).notes("people at home")
-    assert notes[1:] == ["zero-shot, source videos: left out: jump", "few windows"]
+    assert notes[1:] == [
+        "zero-shot, source videos: left out: jump",
+        "zero-shot: always missed: run",
+        "few windows",
+    ]
     assert "pretrained, linear probe: 2" in notes[0]
 
 
