@@ -131,10 +131,7 @@ def _prototypes(config: Config, model: ContrastivePretraining) -> Prototypes:
             f" {features.encoder_fingerprint[:12]}...: use the settings of its pretraining, or leave zero_shot out of"
             " evaluation.methods"
         )
-    try:
-        return build_prototypes(model, shards, features, "cuda" if accelerator(config) == "gpu" else "cpu")
-    except ValueError as error:
-        raise UserError(f"zero_shot: {error}; leave it out of evaluation.methods") from error
+    return build_prototypes(model, shards, features, "cuda" if accelerator(config) == "gpu" else "cpu")
 
 
 def _write(config: Config, report: Report, folder: Path) -> Path:
