@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +16,7 @@ import pytest
 
 from experiments import eval_ood, methods, protocol
 from experiments.command_line import UserError
-from experiments.config import load
+from experiments.config import load, to_yaml
 from experiments.eval_ood import main, run
 from experiments.pretrain import run as pretrain
 from experiments.schema import Config
@@ -92,6 +97,29 @@ def test_an_interrupted_evaluation_goes_on(evaluated: Config, monkeypatch: pytes
     frame = pd.read_csv(Path(evaluated.paths.runs) / "tiny" / "default" / "results.csv")
     cells = frame.groupby(["method", "shots", "fold", "draw"]).ngroups
     assert len(calls) - before == cells - 5  # five were done
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_it_ends_with_the_same_results(evaluated: Config, tmp_path: Path) -> None:
+    """A real process under SIGKILL, which no handler of ours can see."""
+    whole = run(evaluated)
+    expected, cells = whole.read_bytes(), whole.parent / "cells.jsonl"
+    finished = cells.read_bytes().count(b"\n")
+    for path in (cells, whole):
+        path.unlink()
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(to_yaml(evaluated), encoding="utf-8")
+    command = [sys.executable, "-m", "experiments.eval_ood", str(settings)]
+    for kept in (3, 9, 17):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and (not cells.is_file() or cells.read_bytes().count(b"\n") < kept):
+            time.sleep(0.01)
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL
+        assert not whole.exists()
+    subprocess.run(command, check=True, capture_output=True)
+    assert whole.read_bytes() == expected
+    assert len(set(cells.read_bytes().splitlines())) == finished  # none of the cells was computed twice
 
 
 def test_without_a_checkpoint_it_says_what_to_do(tiny: Make) -> None:
