@@ -31,7 +31,7 @@ from experiments.target_features import EncoderSpec, EvaluationError, TargetFeat
 from experiments.zero_shot import Prototypes
 from lightning_modules.contrastive import ContrastivePretraining
 
-PROTOCOL = 1  # goes up when results of before can't be compared with those of now
+PROTOCOL = 2  # goes up when results of before can't be compared with those of now
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,7 @@ def _cells_of(
             "classes": classes,
             "notes": notes,
             "settings": {key: _setting(config, key) for key in method.settings},
+            "draw_seed": evaluation.draw_seed if method.needs_labels else None,
             "encoder": asdict(features.spec) if method.encoder else None,
             "checkpoint": checkpoint_digest if method.checkpoint else None,
             "prototypes": prototypes.origin if method.prototypes and prototypes is not None else None,

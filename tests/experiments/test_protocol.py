@@ -11,7 +11,7 @@ import experiments.protocol as protocol
 from datamodules.splits import Fold, LeakError
 from experiments.cells import Cell, CellResult
 from experiments.methods import CellData, Method
-from experiments.protocol import Target, run_protocol
+from experiments.protocol import Target, plan_cells, run_protocol
 from experiments.schema import Config
 from experiments.target_features import EncoderSpec, EvaluationError, TargetFeatures
 from experiments.zero_shot import Prototypes
@@ -249,3 +249,16 @@ def test_scores_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(protocol, "find_method", find)
     with pytest.raises(EvaluationError, match="192 of them not finite"):
         run(make_config(methods=["broken"]), FakeShards())
+
+
+def test_the_seed_of_the_draws_is_part_of_a_cell() -> None:
+    shards = FakeShards()
+    planned = []
+    for seed in (0, 1):
+        config = make_config(methods=["majority", "random_frozen"], shots=[1], draws=1)
+        config.evaluation.draw_seed = seed
+        planned.append(
+            {p.cell.method: p.cell.key for p in plan_cells(config, [Target("fake", shards)], None, "", None)}
+        )  # type: ignore[arg-type]
+    assert planned[0]["majority"] == planned[1]["majority"]  # it draws nothing
+    assert planned[0]["random_frozen"] != planned[1]["random_frozen"]
