@@ -123,6 +123,7 @@ class VideoPretrainingConfig:
 
     steps: int = _option(600, "optimiser steps")
     batch_size: int = _option(128, "pairs of neighbouring frames a step")
+    seed: int = _option(0, "of this training; not run.seed, so that runs of several seeds share one tower")
     windows: int = _option(1000, "clips held in memory, drawn from all")
     precision: str = _option("auto", "'auto' (bf16 where the processor computes in it), '32-true', 'bf16-mixed'")
     params: dict[str, Any] = _option({}, "settings of lightning_modules.masked_video")

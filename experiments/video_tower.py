@@ -47,7 +47,7 @@ def open_tower(config: Config, shards: ShardSet) -> VideoEncoder:
         said = {"pretrained": "pretrained, by timm", "random": "RANDOM, as asked for"}.get(weights, weights)
         params["weights"] = weights
     console.print(f"video tower: {config.video_encoder.name}, weights {said}", highlight=False)
-    torch.manual_seed(config.run.seed)  # only weights='random' draws anything
+    torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws anything
     return build_video_encoder(config.video_encoder.name, params)
 
 
@@ -106,7 +106,6 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
             shards.fingerprint,
             {k: v for k, v in params.items() if k in _BACKBONE_KEYS},
             vars(settings),
-            config.run.seed,
         ],
         sort_keys=True,
     )
@@ -120,7 +119,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
         )
     console.print(f"video tower: no weights yet; {settings.steps} steps on masked patches of unlabelled clips")
     quiet()
-    L.seed_everything(config.run.seed, verbose=False)
+    L.seed_everything(settings.seed, verbose=False)
     module = MaskedVideoPretraining(params, {"steps": settings.steps, **settings.params})
     precision = settings.precision
     if precision == "auto":
@@ -138,7 +137,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
         gradient_clip_val=1.0,
         callbacks=[TrainingBar()],
     )
-    trainer.fit(module, FramePairs(shards, settings.batch_size, settings.steps, settings.windows, config.run.seed))
+    trainer.fit(module, FramePairs(shards, settings.batch_size, settings.steps, settings.windows, settings.seed))
     module.save_backbone(path)
     return path
 
