@@ -187,7 +187,7 @@ def _trainer(config: Config, folder: Path, processes: int) -> L.Trainer:
         num_nodes=t.num_nodes,
         strategy=DDPStrategy(gradient_as_bucket_view=True) if processes > 1 else "auto",
         precision=precision,  # type: ignore[arg-type]
-        logger=TensorBoardLogger(folder, name="", version="tensorboard"),
+        logger=TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False),
         callbacks=callbacks,
         plugins=[DurableCheckpointIO()],
         gradient_clip_val=config.optim.gradient_clip or None,

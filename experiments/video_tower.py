@@ -130,7 +130,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
         accelerator=accelerator(config),
         devices=1,
         precision=precision,  # type: ignore[arg-type]
-        logger=TensorBoardLogger(run, name="", version="tensorboard_video"),
+        logger=TensorBoardLogger(run, name="", version="tensorboard_video", default_hp_metric=False),
         log_every_n_steps=20,
         enable_checkpointing=False,
         enable_model_summary=False,
