@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from encoders.registry import imu_encoders
 from experiments.command_line import UserError
+from experiments.config import load
 from experiments.pretrain import run
 from experiments.schema import Config
 from lightning_modules.contrastive import CheckpointError, ContrastivePretraining
@@ -190,3 +193,15 @@ def test_a_batch_that_can_not_be_shared_is_refused(tiny: Make) -> None:
         run(tiny("trainer.devices=3"))
     with pytest.raises(UserError, match=r"batch_size is 500, but there are only \d+ windows"):
         run(tiny("pretraining.batch_size=500"))
+
+
+@pytest.mark.parametrize("name", sorted(imu_encoders()))
+def test_every_encoder_can_be_pretrained(tiny_yaml: Path, shared_data: Path, tmp_path: Path, name: str) -> None:
+    path = tmp_path / "own.yaml"  # the tiny experiment without the settings of its own encoder
+    content = yaml.safe_load(tiny_yaml.read_text())
+    content["imu_encoder"] = {"name": name}
+    path.write_text(yaml.safe_dump(content))
+    config = load(str(path), [f"paths.data={shared_data}", f"paths.runs={tmp_path}", "trainer.max_epochs=1"])
+    config.experiment = "tiny"
+    module = ContrastivePretraining.load_pretrained(run(config))
+    assert module.hparams["imu_encoder"]["name"] == name
