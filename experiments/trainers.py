@@ -27,6 +27,7 @@ def quiet() -> None:
     """Keep Lightning's hints off the terminal that are no news to a user of ours."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
+        r".*Total length of .* across ranks is zero.*",  # one recording: nothing to validate on
         r".*no `val_dataloader`.*",  # the video tower is validated by what is learnt from it
         r".*smaller than the logging interval.*",  # small data sets
         r".*LeafSpec.*is deprecated.*",
