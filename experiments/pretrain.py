@@ -1,7 +1,7 @@
 """Pretrain an IMU encoder against video: ``python -m experiments.pretrain CONFIG [key=value]``.
 
 Builds what is missing (shards, the video tower's weights, its features), then trains; the same command continues
-a run that was interrupted. With ``trainer.devices`` above 1, or under torchrun, it trains with DDP.
+a run that was interrupted. With ``trainer.devices`` above 1 it trains with DDP.
 """
 
 from __future__ import annotations
