@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 CALIBRATION_BINS = 15
+RECALLS = (1, 3, 5)  # at which ranks
 
 Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 def classification_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
@@ -39,10 +42,17 @@ def confusion_matrix(truth: Labels, predicted: Labels, n_classes: int) -> Labels
     return flat.reshape(n_classes, n_classes).astype(np.int64)
 
 
+def per_class_recall(confusion: Labels) -> Scores:
+    """Share of each class's windows that are recognised, (C,); NaN for a class that does not occur."""
+    occurring = confusion.sum(axis=1)
+    recall = np.full(len(confusion), np.nan)
+    np.divide(confusion.diagonal(), occurring, out=recall, where=occurring > 0)
+    return recall
+
+
 def balanced_accuracy(confusion: Labels) -> float:
     """Mean recall over the classes that occur."""
-    present = confusion.sum(axis=1) > 0
-    return float((confusion.diagonal()[present] / confusion.sum(axis=1)[present]).mean())
+    return float(np.nanmean(per_class_recall(confusion)))
 
 
 def macro_f1(confusion: Labels) -> float:
@@ -75,18 +85,63 @@ def true_class_ranks(truth: Labels, scores: Scores) -> Labels:
 
 
 def ranking_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
-    """Recall@1, recall@3 and mean reciprocal rank of the true class, with the pool's size and chance levels.
+    """Recall@1, @3 and @5 and mean reciprocal rank of the true class, with the pool's size and chance levels.
 
     Chance is a random order of the C classes: recall@k = k / C, MRR = (1 + 1/2 + ... + 1/C) / C.
+
+    Args:
+        truth: (N,) positions in the classes, N at least 1.
+        scores: (N, C), more is likelier.
     """
     ranks = true_class_ranks(truth, scores)
     n_classes = scores.shape[1]
     return {
-        "recall@1": float((ranks <= 1).mean()),
-        "recall@3": float((ranks <= 3).mean()),
+        **{f"recall@{k}": float((ranks <= k).mean()) for k in RECALLS},
         "mrr": float((1 / ranks).mean()),
         "pool_size": float(n_classes),
-        "chance_recall@1": 1 / n_classes,
-        "chance_recall@3": min(3, n_classes) / n_classes,
+        **{f"chance_recall@{k}": min(k, n_classes) / n_classes for k in RECALLS},
         "chance_mrr": float((1 / np.arange(1, n_classes + 1)).mean()),
     }
+
+
+def event_metrics(truth: Flags, score: Scores, predicted: Flags, hours: float) -> dict[str, float]:
+    """How well a rare event is found, such as a fall or freezing of gait.
+
+    Every window that is taken for the event counts as one detection: an event over several windows may be detected
+    several times. Hours are all that was watched, with and without events.
+
+    Args:
+        truth: (N,) whether the window is of the event.
+        score: (N,) how likely the event is.
+        predicted: (N,) whether the window is taken for the event.
+        hours: that the windows cover.
+
+    Returns:
+        ``auroc`` and ``auprc`` (average precision, not interpolated; a silent or random score has ``chance_auprc``,
+        the share of windows of the event), ``event_sensitivity``, ``event_precision``, ``detections_per_hour`` and
+        ``false_alarms_per_hour``. What isn't defined is not there: the curves where all windows are of the event or
+        none is, sensitivity and precision where none is, precision where none is detected, rates in no time.
+        (Precision where there is nothing to find would be 0 for whoever says anything at all.)
+
+    Raises:
+        ValueError: shapes differ, there is no window, or ``hours`` is negative or not finite.
+    """
+    if not truth.shape == score.shape == predicted.shape or truth.ndim != 1 or len(truth) == 0:
+        shapes = f"{truth.shape}, {score.shape}, {predicted.shape}"
+        raise ValueError(f"truth, score and predicted have shapes {shapes}: expected the same (N,), N at least 1")
+    if not 0 <= hours < np.inf:
+        raise ValueError(f"hours is {hours}: expected the time that the windows cover, 0 or more")
+    events, detections, found = int(truth.sum()), int(predicted.sum()), int((truth & predicted).sum())
+    metrics = {}
+    if 0 < events < len(truth):
+        metrics["auroc"] = float(roc_auc_score(truth, score))
+        metrics["auprc"] = float(average_precision_score(truth, score))
+        metrics["chance_auprc"] = events / len(truth)
+    if events:
+        metrics["event_sensitivity"] = found / events
+    if events and detections:
+        metrics["event_precision"] = found / detections
+    if hours > 0:
+        metrics["detections_per_hour"] = detections / hours
+        metrics["false_alarms_per_hour"] = (detections - found) / hours
+    return metrics
