@@ -8,7 +8,7 @@ batch to predict is the same without ``label``: what is tested never meets its l
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import lightning as L
 import numpy as np
@@ -18,16 +18,27 @@ from numpy.typing import NDArray
 from datamodules.augment import ImuAugmentation
 from datamodules.order import BatchPlan, WindowOrder
 from datamodules.pretraining import BatchLoader, stream_seed
-from datamodules.shards.reader import ShardSet
 from datamodules.signal import normalise
+from datamodules.windows import WindowSettings
 
 Batch = dict[str, Any]
+
+
+class ImuWindows(Protocol):
+    """Shards, or a view of shards, as far as motion goes."""
+
+    @property
+    def settings(self) -> WindowSettings:
+        """How windows were cut."""
+
+    def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Values (B, T, 6), sample mask (B, T), channel mask (B, 6)."""
 
 
 class ImuBatches:
     """Windows in the order given, in batches of up to ``size``."""
 
-    def __init__(self, shards: ShardSet, windows: NDArray[np.int64], normalisation: str, size: int = 256) -> None:
+    def __init__(self, shards: ImuWindows, windows: NDArray[np.int64], normalisation: str, size: int = 256) -> None:
         self.shards = shards
         self.windows = windows
         self.normalisation = normalisation
@@ -61,7 +72,7 @@ class OodDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        shards: ShardSet,
+        shards: ImuWindows,
         training: NDArray[np.int64],
         labels: NDArray[np.int64],
         prediction: NDArray[np.int64],
@@ -117,7 +128,7 @@ class OodDataModule(L.LightningDataModule):
         return {**batch, "label": torch.from_numpy(self.labels[positions])}
 
 
-def read_imu(shards: ShardSet, windows: NDArray[np.int64], normalisation: str) -> Batch:
+def read_imu(shards: ImuWindows, windows: NDArray[np.int64], normalisation: str) -> Batch:
     """Normalised windows and their masks, as tensors."""
     imu, sample_mask, channel_mask = shards.imu(windows)
     return {

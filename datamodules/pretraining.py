@@ -15,7 +15,7 @@ Arrays are new for each batch, so whoever holds a batch may keep it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -78,11 +78,12 @@ class PretrainingDataModule(L.LightningDataModule):
         validation_share: share of the recordings that is held out.
         augmentation: of the IMU in training.
         views: augmented views a window.
+        exclude_activities: windows with one of these labels are neither trained on nor validated with.
         seed: of order and augmentations.
         max_validation_windows: the pool that retrieval is measured in.
 
     Raises:
-        ValueError: too few windows for one batch.
+        ValueError: too few windows for one batch, or an excluded activity that there is none of.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class PretrainingDataModule(L.LightningDataModule):
         validation_share: float = 0.1,
         augmentation: ImuAugmentation | None = None,
         views: int = 1,
+        exclude_activities: Sequence[str] = (),
         seed: int = 0,
         max_validation_windows: int = 2048,
     ) -> None:
@@ -106,8 +108,14 @@ class PretrainingDataModule(L.LightningDataModule):
         self.augmentation = augmentation or ImuAugmentation()
         self.n_views = views
         self.seed = seed
+        for activity in exclude_activities:
+            if activity not in shards.table["activity"]:
+                there = ", ".join(sorted({str(a) for a in shards.table["activity"]} - {""})) or "none"
+                raise ValueError(f"pretraining.exclude_activities names '{activity}'; there are: {there}")
+        usable = usable_windows(shards)
+        usable = usable[~np.isin(shards.table["activity"][usable], list(exclude_activities))]
         self.training_windows, self.validation_windows = split_recordings(
-            shards.table["recording"], usable_windows(shards), validation_share, seed, max_validation_windows
+            shards.table["recording"], usable, validation_share, seed, max_validation_windows
         )
         _, self._recording_codes = np.unique(shards.table["recording"], return_inverse=True)
         if len(self.training_windows) < batch_size:

@@ -1,7 +1,8 @@
 """Who is tested, and which labelled windows a method gets: by subject, always.
 
-Folds depend on the subjects' names alone. Draws depend on names and a key, never on the order of windows in a
-batch or on the method, so that every method gets the same windows and more shots contain the fewer.
+Folds depend on the subjects' names and on which side a window may be on. Draws depend on names and a key, never on
+the order of windows in a batch or on the method, so that every method gets the same windows and more shots contain
+the fewer.
 
 Shape legend: N windows of a data set.
 """
@@ -11,13 +12,20 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+BoolArray = NDArray[np.bool_]
+Table = Mapping[str, NDArray[Any]]
+
 UNLABELLED = ""
+LARGEST_LOSO = 25  # subjects; more are cut into groups
+GROUPED_FOLDS = 10
+CONDITIONS = ("dataset", "subject", "population", "placement", "device")
 
 
 class SplitError(ValueError):
@@ -35,11 +43,11 @@ class Fold:
     Attributes:
         number: of the fold, from 0.
         test_subjects: in natural order.
-        support_subjects: all others, in natural order.
-        classes: activities that both sides show, sorted; labels are positions in it.
+        support_subjects: all others that labels may come from, in natural order.
+        classes: activities that labels can be drawn of, sorted; labels are positions in it.
         pool: windows of the support subjects that show one of ``classes``, ascending.
         test: windows of the test subjects that do, ascending.
-        left_out: activities that only one side shows, sorted.
+        left_out: activities of the test subjects that no support subject shows, sorted.
     """
 
     number: int
@@ -62,14 +70,20 @@ def subject_folds(subjects: Iterable[str], folds: int) -> list[list[str]]:
 
     Args:
         subjects: names; repeats are one subject.
-        folds: number of groups, at least 2.
+        folds: number of groups, at least 2; 0 leaves one subject out at a time up to ``LARGEST_LOSO`` subjects,
+            and makes ``GROUPED_FOLDS`` groups of more.
 
     Raises:
-        SplitError: fewer than 2 groups, or fewer subjects than groups.
+        SplitError: one group, or fewer subjects than groups.
     """
     names = sorted(set(subjects), key=natural_key)
+    if folds == 0:
+        folds = max(2, len(names) if len(names) <= LARGEST_LOSO else GROUPED_FOLDS)
     if folds < 2:
-        raise SplitError(f"evaluation.folds is {folds}; expected at least 2: labels come from the subjects not tested")
+        raise SplitError(
+            f"evaluation.folds is {folds}; expected at least 2, or 0 for one subject at a time: labels come from the"
+            " subjects not tested"
+        )
     if len(names) < folds:
         found = ", ".join(names) or "none"
         raise SplitError(f"evaluation.folds is {folds}, but there are only {len(names)} labelled subjects: {found}")
@@ -77,20 +91,29 @@ def subject_folds(subjects: Iterable[str], folds: int) -> list[list[str]]:
 
 
 def make_folds(
-    subjects: NDArray[np.str_], activities: NDArray[np.str_], folds: int, only: Sequence[str] = ()
+    table: Table,
+    folds: int,
+    only: Sequence[str] = (),
+    test_side: BoolArray | None = None,
+    support_side: BoolArray | None = None,
 ) -> list[Fold]:
-    """All folds of a data set.
+    """All folds of a target.
+
+    Where nobody is on both sides, as with labels from another data set or another population, all of the test
+    side is tested in one fold.
 
     Args:
-        subjects: of each window, (N,).
-        activities: of each window, (N,); "" is unlabelled and not used.
-        folds: number of groups of subjects.
+        table: ``subject`` and ``activity`` of each window, (N,) each; "" is unlabelled and not used.
+        folds: number of groups of subjects, see :func:`subject_folds`.
         only: these activities; empty takes all.
+        test_side: windows that may be tested, (N,); None for all.
+        support_side: windows that labels may come from, (N,); None for all.
 
     Raises:
-        SplitError: too few subjects, an activity in ``only`` that is not there, or a fold whose two sides
-            share fewer than two activities.
+        SplitError: too few subjects, an activity in ``only`` that is not there, or a fold with labels of fewer
+            than two activities or nothing to test.
     """
+    subjects, activities = table["subject"], table["activity"]
     there = sorted({str(a) for a in activities} - {UNLABELLED})
     missing = sorted(set(only) - set(there))
     if missing:
@@ -98,38 +121,89 @@ def make_folds(
     usable = np.isin(activities, list(only) if only else there)
     if not usable.any():
         raise SplitError("no window has a label: there is nothing to evaluate")
-    groups = subject_folds((str(s) for s in subjects[usable]), folds)
-    everyone = [subject for group in groups for subject in group]
-    result = []
-    for number, tested in enumerate(groups):
-        is_test = usable & np.isin(subjects, tested)
-        is_support = usable & ~is_test
-        seen, asked = {str(a) for a in activities[is_support]}, {str(a) for a in activities[is_test]}
-        classes = sorted(seen & asked, key=natural_key)
-        if len(classes) < 2:
-            raise SplitError(
-                f"fold {number} tests {', '.join(tested)}, who share {len(classes)} activities with others"
-                f" ({', '.join(classes) or 'none'}); expected at least 2: try other evaluation.folds"
-            )
-        of_class = np.isin(activities, classes)
-        supporting = [subject for subject in everyone if subject not in tested]
-        assert_disjoint(supporting, tested)
-        result.append(
-            Fold(
-                number,
-                tested,
-                supporting,
-                classes,
-                np.flatnonzero(is_support & of_class),
-                np.flatnonzero(is_test & of_class),
-                sorted(seen ^ asked, key=natural_key),
-            )
+    tested = usable if test_side is None else usable & test_side
+    supporting = usable if support_side is None else usable & support_side
+    for side, what in ((tested, "test"), (supporting, "give labels")):
+        if not side.any():
+            raise SplitError(f"no labelled window to {what}: nothing fits the target's conditions")
+    people = {str(s) for s in subjects[tested]}
+    apart = people.isdisjoint(str(s) for s in subjects[supporting])
+    groups = [sorted(people, key=natural_key)] if apart else subject_folds(people, folds)
+    return [_fold(number, group, subjects, activities, tested, supporting) for number, group in enumerate(groups)]
+
+
+def _fold(
+    number: int,
+    group: list[str],
+    subjects: NDArray[np.str_],
+    activities: NDArray[np.str_],
+    tested: BoolArray,
+    supporting: BoolArray,
+) -> Fold:
+    in_group = np.isin(subjects, group)
+    is_test, is_support = tested & in_group, supporting & ~in_group
+    # What the tested people did must not narrow down the answers: only labels can.
+    classes = sorted({str(a) for a in activities[is_support]}, key=natural_key)
+    known = np.isin(activities, classes)
+    if len(classes) < 2 or not (is_test & known).any():
+        raise SplitError(
+            f"fold {number} tests {', '.join(group)} with labels of {len(classes)} activities"
+            f" ({', '.join(classes) or 'none'}); expected at least 2, and some of them tested: try other"
+            " evaluation.folds"
         )
-    return result
+    others = sorted({str(s) for s in subjects[is_support]}, key=natural_key)
+    assert_disjoint(others, group)
+    left_out = sorted({str(a) for a in activities[is_test]} - set(classes), key=natural_key)
+    return Fold(number, group, others, classes, np.flatnonzero(is_support), np.flatnonzero(is_test & known), left_out)
+
+
+def where(table: Table, conditions: Mapping[str, Sequence[str]]) -> BoolArray:
+    """Windows whose columns have one of the values given, (N,); no condition is all windows.
+
+    Args:
+        table: columns of (N,).
+        conditions: column -> values, e.g. ``{"population": ["young"]}``.
+
+    Raises:
+        SplitError: no such column, or a value that no window has.
+    """
+    chosen: BoolArray = np.ones(len(table["subject"]), bool)
+    for column, values in conditions.items():
+        if column not in CONDITIONS:
+            raise SplitError(f"windows can't be chosen by '{column}'; expected one of {', '.join(CONDITIONS)}")
+        there = sorted({str(value) for value in table[column]}, key=natural_key)
+        for value in values:
+            if value not in there:
+                raise SplitError(f"no window has {column} '{value}'; there are: {', '.join(there)}")
+        chosen &= np.isin(table[column], list(values))
+    return chosen
+
+
+def non_overlapping(table: Table, duration_s: float) -> BoolArray:
+    """Windows such that no two of one sensor share a moment, (N,): the first, the first after its end, ...
+
+    Args:
+        table: ``recording``, ``placement`` and ``start_s``, (N,) each.
+        duration_s: of a window.
+    """
+    kept = np.zeros(len(table["start_s"]), bool)
+    stream = np.char.add(np.char.add(table["recording"].astype(str), "\n"), table["placement"].astype(str))
+    last_stream, free_from = None, -np.inf
+    for window in np.lexsort((table["start_s"], stream)):
+        if stream[window] != last_stream:
+            last_stream, free_from = stream[window], -np.inf
+        if table["start_s"][window] >= free_from - 1e-6:
+            kept[window] = True
+            free_from = table["start_s"][window] + duration_s
+    return kept
 
 
 def draw_support(
-    labels: NDArray[np.str_], candidates: NDArray[np.int64], shots: int, key: Sequence[int | str]
+    table: Table,
+    candidates: NDArray[np.int64],
+    shots: int,
+    key: Sequence[int | str],
+    people: int = 0,
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Draw ``shots`` windows of each activity, without replacement.
 
@@ -137,29 +211,52 @@ def draw_support(
     windows of fewer shots are among those of more.
 
     Args:
-        labels: activity of every window, (N,).
+        table: ``activity`` and ``subject`` of every window, (N,) each.
         candidates: windows to draw from.
         shots: windows an activity; one with fewer gives all it has.
         key: what the draw is for, e.g. seed, data set, fold and number of the draw.
+        people: from so many subjects, drawn first; 0 for all.
 
     Returns:
-        The windows, ascending, and a note for each activity with too few.
+        The windows, ascending, and a note if activities have too few.
 
     Raises:
-        SplitError: ``shots`` is below 1.
+        SplitError: ``shots`` is below 1, or there are fewer subjects than asked for.
     """
     if shots < 1:
         raise SplitError(f"evaluation.shots has {shots}; expected at least 1 window an activity")
-    drawn, notes = [], []
+    labels = table["activity"]
     candidates = np.unique(candidates)
+    if people:
+        candidates = draw_subjects(table, candidates, people, key)
+    drawn, short = [], []
     for activity in sorted({str(label) for label in labels[candidates]}, key=natural_key):
         windows = candidates[labels[candidates] == activity]
-        digest = hashlib.sha256(json.dumps([*key, activity]).encode()).digest()
-        order = np.random.default_rng(int.from_bytes(digest, "big")).permutation(len(windows))
-        drawn.append(windows[order[:shots]])
+        drawn.append(windows[_order([*key, activity], len(windows))[:shots]])
         if len(windows) < shots:
-            notes.append(f"'{activity}' has {len(windows)} windows, fewer than the {shots} shots")
-    return np.sort(np.concatenate(drawn)), notes
+            short.append(activity)
+    few = f"k = {shots}: fewer windows, so all of them, of {', '.join(short)}"
+    return np.sort(np.concatenate(drawn)), [few] if short else []
+
+
+def draw_subjects(
+    table: Table, candidates: NDArray[np.int64], people: int, key: Sequence[int | str]
+) -> NDArray[np.int64]:
+    """All candidate windows of ``people`` subjects; those of fewer subjects are among those of more.
+
+    Raises:
+        SplitError: fewer than 1 subject was asked for, or more than there are.
+    """
+    names = sorted({str(s) for s in table["subject"][candidates]}, key=natural_key)
+    if not 1 <= people <= len(names):
+        raise SplitError(f"{people} labelled subjects were asked for; expected 1 to {len(names)}: {', '.join(names)}")
+    drawn = [names[i] for i in _order([*key, "subjects"], len(names))[:people]]
+    return np.sort(candidates[np.isin(table["subject"][candidates], drawn)])
+
+
+def _order(key: Sequence[int | str], n: int) -> NDArray[np.int64]:
+    digest = hashlib.sha256(json.dumps([*key]).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big")).permutation(n)
 
 
 def assert_disjoint(support_subjects: Iterable[str], test_subjects: Iterable[str]) -> None:
@@ -173,13 +270,6 @@ def assert_disjoint(support_subjects: Iterable[str], test_subjects: Iterable[str
         raise LeakError(f"subjects give labels and are tested: {', '.join(both)}")
 
 
-def seen_subjects(source: str, subjects: Iterable[str], pretraining_subjects: Iterable[str]) -> list[str]:
-    """Subjects of a target that were in pretraining.
-
-    Args:
-        source: name of the target's source.
-        subjects: the target's.
-        pretraining_subjects: as "source/subject".
-    """
-    known = set(pretraining_subjects)
-    return sorted({s for s in subjects if f"{source}/{s}" in known}, key=natural_key)
+def seen_subjects(people: Iterable[str], pretraining_subjects: Iterable[str]) -> list[str]:
+    """People of a target who were in pretraining; both as "source/subject"."""
+    return sorted(set(people) & set(pretraining_subjects), key=natural_key)

@@ -1,6 +1,8 @@
 """Finished cells, kept so that an interrupted evaluation continues.
 
-One JSON line a cell in ``cells.jsonl``, each flushed to the disk. A line that a killed process left torn, or that
+One JSON line a cell in ``cells.jsonl``, handed to the system as soon as it is there, so that a killed process loses
+none, and synced to the disk every ``SYNC_S`` seconds, so that a power cut costs no more than these.
+A line that a killed process left torn, or that
 something else wrote, is ignored and listed in :attr:`CellStore.ignored`, and its cell computed again. A cell whose
 data, checkpoint or settings have changed has another key and is simply not found.
 """
@@ -9,9 +11,12 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 from experiments.cells import Cell, CellResult
+
+SYNC_S = 1.0
 
 
 class CellStore:
@@ -28,6 +33,7 @@ class CellStore:
         self.path = path
         self.ignored: list[str] = []
         self._results: dict[str, CellResult] = {}
+        self._synced = time.monotonic()
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_file():
             self._read()
@@ -39,13 +45,26 @@ class CellStore:
         """The cell's result, if it is finished."""
         return self._results.get(cell.key)
 
+    def __enter__(self) -> CellStore:
+        """Nothing to do; leaving syncs what was added."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._sync()
+
     def add(self, result: CellResult) -> None:
-        """Keep a result; when this returns it is on the disk."""
+        """Keep a result; when this returns, killing the process does not lose it."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": result.cell.key, **result.to_json()}) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
         self._results[result.cell.key] = result
+        if time.monotonic() - self._synced > SYNC_S:
+            self._sync()
+
+    def _sync(self) -> None:
+        if self.path.is_file():
+            with self.path.open("rb") as file:
+                os.fsync(file.fileno())
+        self._synced = time.monotonic()
 
     def _read(self) -> None:
         # Broken bytes become a broken line, not an error about the whole file.

@@ -25,7 +25,11 @@ def supports_bf16(config: Config) -> bool:
     return cpu.is_file() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
 
 
+def cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def set_threads(config: Config, processes: int = 1) -> None:
     """Share the cores between the processes of this machine, or do as the settings say."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(config.trainer.threads or max(1, cores // processes))
+    torch.set_num_threads(config.trainer.threads or max(1, cores() // processes))

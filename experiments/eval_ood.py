@@ -1,13 +1,12 @@
 """Evaluate out of distribution: ``python -m experiments.eval_ood CONFIG [checkpoint=...] [key=value]``.
 
-Writes ``results.csv``, ``results.parquet``, ``results.md``, ``eval_config.yaml``, ``figures/`` and
+Writes ``report.html``, ``results.csv``, ``results.parquet``, ``results.md``, ``eval_config.yaml``, ``figures/`` and
 ``tensorboard_eval/`` into the run's folder. Finished cells are kept in ``cells.jsonl``: the same command continues an
 evaluation that was interrupted. The protocol is in ``docs/evaluation.md``.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,24 +15,27 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from datamodules.shards.layout import file_digest
-from datamodules.splits import LeakError, SplitError
+from datamodules.splits import SplitError
 from experiments import figures, results
+from experiments.audit import audit_target
 from experiments.cell_store import CellStore
 from experiments.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.conditions import ConditionError
 from experiments.config import to_yaml
-from experiments.datasets import console, open_dataset, progress_bar
-from experiments.devices import accelerator, set_threads
+from experiments.datasets import console, progress_bar
+from experiments.devices import set_threads
+from experiments.embedding_map import EmbeddingMap, make_embedding_map
+from experiments.html_report import write_html
 from experiments.methods import find_method
-from experiments.protocol import Target, run_protocol
+from experiments.plan import Unit, plan_units
+from experiments.protocol import run_units
 from experiments.report import METRICS, Report, markdown, terminal_tables
-from experiments.run_folder import LAST, run_folder
+from experiments.run_folder import run_folder
 from experiments.schema import Config
+from experiments.systems import open_systems, open_targets, own_checkpoint
 from experiments.target_features import EvaluationError
+from experiments.targets import Target
 from experiments.trainers import quiet
-from experiments.video_tower import open_features
-from experiments.zero_shot import NoPrototypesError, Prototypes, build_prototypes
-from lightning_modules.contrastive import ContrastivePretraining
 
 _COMMAND = "experiments.eval_ood"
 
@@ -42,7 +44,7 @@ def run(config: Config) -> Path:
     """Evaluate; returns the path of ``results.csv``.
 
     Raises:
-        UserError: the checkpoint is missing, a target can't be used, or pretraining saw its subjects.
+        UserError: the checkpoint is missing, a target can't be used, pretraining saw its people, or labels leak.
     """
     e = config.evaluation
     if not e.targets:
@@ -55,83 +57,57 @@ def run(config: Config) -> Path:
     folder = run_folder(config)
     try:
         chosen = [find_method(name) for name in e.methods]
-        model, checkpoint, digest = None, "", ""
         if any(method.checkpoint for method in chosen):
-            path = _checkpoint(config)
-            model, digest = ContrastivePretraining.load_pretrained(path), file_digest(path)[:16]
-            _refuse_other_windows(config, model, path)
-            checkpoint = f"{path} (SHA-256 {digest}...)"
-        prototypes, remarks = None, []
-        if model is not None and any(method.prototypes for method in chosen):
-            try:
-                prototypes = _prototypes(config, model)
-            except NoPrototypesError as error:
-                skipped = [method.name for method in chosen if method.prototypes]
-                remarks.append(f"left out: {', '.join(skipped)} ({error})")
-                console.print(remarks[-1], highlight=False, markup=False)
-                kept = [name for name in e.methods if name not in skipped]
-                config = dataclasses.replace(config, evaluation=dataclasses.replace(e, methods=kept))
-        targets = [Target(t.name or t.dataset, open_dataset(config, t.dataset)) for t in e.targets]
+            own_checkpoint(config)  # said before shards are built
+        targets = open_targets(config)
+        systems, remarks = open_systems(config, chosen, targets)
+        units = plan_units(config, targets, systems)
+        audit = {target.name: _audit(config, target) for target in targets}
         store = CellStore(folder / "cells.jsonl")
-        for message in store.ignored:
+        for message in [*store.ignored, *remarks]:
             console.print(message, highlight=False, markup=False)
-        with progress_bar() as bar:
-            task = bar.add_task("evaluation", total=None)
+        with store, progress_bar() as bar:
+            task = bar.add_task("evaluating", total=None)
 
             def progress(done: int, total: int, what: str) -> None:
                 bar.update(task, completed=done, total=total, description=what)
 
-            cells = run_protocol(config, store.get, store.add, progress, targets, model, digest, prototypes)
-    except (EvaluationError, LeakError, SplitError) as error:
+            cells = run_units(config, units, store.get, store.add, progress)
+    except (EvaluationError, SplitError, ConditionError) as error:
         raise UserError(str(error)) from error
     report = Report(
         title=f"{config.experiment}/{config.run.name}",
         results=cells,
         resamples=e.bootstrap,
-        checkpoint=checkpoint,
+        checkpoint="; ".join(f"{s.name or 'own'}: SHA-256 {s.checkpoint}..." for s in systems if s.model is not None),
         simulated_targets=frozenset(target.name for target in targets if target.shards.simulated),
-        pretraining_simulated=model is not None and model.settings.simulated,
+        pretraining_simulated=any(s.model is not None and s.model.settings.simulated for s in systems),
         seen_allowed=e.allow_seen_subjects,
         remarks=remarks,
+        maps=_maps(config, units),
+        audit=audit,
     )
     return _write(config, report, folder)
 
 
-def _checkpoint(config: Config) -> Path:
-    path = Path(config.checkpoint) if config.checkpoint else run_folder(config) / "checkpoints" / LAST
-    if path.is_file():
-        return path
-    if config.checkpoint:
-        raise UserError(f"checkpoint: no file '{path}'")
-    raise UserError(
-        f"no checkpoint '{path}' yet: run `make pretrain EXPERIMENT={config.experiment}` first, or name one with"
-        " checkpoint=..."
-    )
+def _maps(config: Config, units: Sequence[Unit]) -> dict[str, EmbeddingMap]:
+    """Where each target's windows lie in the feature space of the run's own encoder."""
+    maps: dict[str, EmbeddingMap] = {}
+    for unit in units:
+        features, name = unit.features, unit.target.name
+        if name in maps or features.model is None or not config.evaluation.map_windows:
+            continue
+        windows, table = features.windows, unit.target.shards.table
+        columns = {key: table[key][windows] for key in ("activity", "subject", "device", "placement")}
+        maps[name] = make_embedding_map(features.pretrained[windows], **columns, most=config.evaluation.map_windows)
+    return maps
 
 
-def _refuse_other_windows(config: Config, model: ContrastivePretraining, path: Path) -> None:
-    """Before any shard is built: the checkpoint's encoder can't take windows of another length or rate."""
-    trained, window = model.settings.imu_input, config.window
-    if (trained["samples"], trained["rate_hz"]) != (window.samples, window.imu_rate_hz):
-        raise UserError(
-            f"window: the settings give {window.samples} samples at {window.imu_rate_hz:g} Hz, checkpoint '{path}' was"
-            f" trained on {trained['samples']} samples at {trained['rate_hz']:g} Hz; set window.duration_s and"
-            " window.imu_rate_hz as they were there"
-        )
-
-
-def _prototypes(config: Config, model: ContrastivePretraining) -> Prototypes:
-    """Prototypes from the source's labelled videos, by the very video tower that the checkpoint was trained with."""
-    shards = open_dataset(config, config.pretraining.dataset)
-    features = open_features(config, shards, config.pretraining.dataset)
-    trained_with = (model.settings.video_encoder or {}).get("fingerprint")
-    if trained_with != features.encoder_fingerprint:
-        raise UserError(
-            f"the checkpoint was trained with video tower {str(trained_with)[:12]}..., the settings give"
-            f" {features.encoder_fingerprint[:12]}...: use the settings of its pretraining, or leave zero_shot out of"
-            " evaluation.methods"
-        )
-    return build_prototypes(model, shards, features, "cuda" if accelerator(config) == "gpu" else "cpu")
+def _audit(config: Config, target: Target) -> list[str]:
+    """Findings in plain words; an error where labels leak and that is not allowed."""
+    if not config.evaluation.audit:
+        return ["not audited: evaluation.audit is off"]
+    return audit_target(target, config.evaluation)
 
 
 def _write(config: Config, report: Report, folder: Path) -> Path:
@@ -141,15 +117,17 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     results.write_text(to_yaml(config), folder / "eval_config.yaml")
     made = figures.figures(report)
     paths = figures.save(made, folder / "figures")
+    page = folder / "report.html"
+    write_html(report, made, page)
     _tensorboard(report, text, made, folder / "tensorboard_eval")
     out = Console()
     if not out.is_terminal:
         out = Console(width=110)
     for table in terminal_tables(report):
         out.print(table)
-    written = [csv, parquet, folder / "results.md", folder / "eval_config.yaml", *paths, folder / "tensorboard_eval"]
+    written = [page, csv, parquet, folder / "results.md", folder / "eval_config.yaml", *paths]
     out.print("\n".join(map(str, written)), highlight=False, soft_wrap=True)
-    out.print("look at it: make tensorboard", highlight=False)
+    out.print(f"look at it: open {page} in a browser, or make tensorboard", highlight=False, soft_wrap=True)
     return csv
 
 

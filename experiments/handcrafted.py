@@ -18,6 +18,7 @@ Shape legend: N windows, T samples, S = 8 signals, V valid samples.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,6 @@ from datamodules.recording import CHANNELS
 
 SIGNALS = (*CHANNELS, "a_norm", "g_norm")
 BANDS_HZ = ((0.0, 0.5), (0.5, 1.0), (1.0, 2.0), (2.0, 3.0), (3.0, 4.0), (4.0, 6.0), (6.0, 10.0), (10.0, 25.0))
-TREES = 300
 _PAIRS = tuple((i, j) for i in range(6) for j in range(i))
 _STATISTICS = (
     "mean", "std", "min", "max", "q25", "median", "q75", "rms", "skewness", "kurtosis", "mean_abs_diff",
@@ -72,22 +72,22 @@ def handcrafted_features(
     return features.astype(np.float32)
 
 
-def forest_probabilities(
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    test: NDArray[np.float32],
-    n_classes: int,
-    seed: int,
-) -> NDArray[np.float64]:
-    """Fit a forest of ``TREES`` trees and give class probabilities of the test windows, (N', C)."""
-    forest = RandomForestClassifier(TREES, n_jobs=2, random_state=seed)
+def fit_forest(
+    features: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int, seed: int, trees: int = 300
+) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
+    """Fit a random forest; what comes back gives class probabilities (N', C) of windows' features (N', K)."""
+    forest = RandomForestClassifier(trees, random_state=seed)
     with warnings.catch_warnings():
         # One window an activity is what is meant here; scikit-learn wonders, once a tree.
         warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
         forest.fit(features, labels)
-    probabilities = np.zeros((len(test), n_classes))
-    probabilities[:, forest.classes_] = forest.predict_proba(test)
-    return probabilities
+
+    def predict(windows: NDArray[np.float32]) -> NDArray[np.float64]:
+        probabilities = np.zeros((len(windows), n_classes))
+        probabilities[:, forest.classes_] = forest.predict_proba(windows)
+        return probabilities
+
+    return predict
 
 
 def _one_window(

@@ -105,6 +105,7 @@ def _data_module(config: Config, shards: ShardSet, features: FeatureCache | None
             validation_share=p.validation_share,
             augmentation=ImuAugmentation(**vars(p.augment)),
             views=p.views,
+            exclude_activities=p.exclude_activities,
             seed=config.run.seed,
         )
     except ValueError as error:
@@ -127,6 +128,7 @@ def _settings(
         same_recording_gap_s=config.pretraining.same_recording_gap_s,
         window=dataclasses.asdict(shards.settings),
         pretraining_subjects=[f"{source}/{subject}" for subject in sorted(set(shards.table["subject"]))],
+        excluded_activities=list(config.pretraining.exclude_activities),
         video_encoder={
             "name": config.video_encoder.name,
             "weights": config.video_encoder.weights,

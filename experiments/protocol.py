@@ -1,306 +1,249 @@
-"""The out-of-distribution protocol: which cells there are, and how one is computed.
+"""How the cells of an evaluation are computed, and kept. Nothing is tuned on what is tested.
 
-Cells are target x method x fold x shots x draw. Folds are groups of subjects: each is tested once, labels
-come from the others. The draws of a fold are the same windows for every method, so that methods are compared
-in pairs, and more shots contain the fewer. Nothing is tuned on what is tested.
-
-A cell names, by a digest, everything that its result depends on; finished cells are kept and not computed
-again.
+Methods that train no encoder run side by side in threads; the others one after the other, since they share torch's
+random state.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, is_dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from datamodules.pretraining import stream_seed
-from datamodules.shards.layout import digest_of
-from datamodules.shards.reader import ShardSet
-from datamodules.splits import Fold, LeakError, assert_disjoint, draw_support, make_folds, seen_subjects
+from datamodules.splits import assert_disjoint, draw_subjects, draw_support
 from experiments.cells import Cell, CellResult
-from experiments.devices import accelerator
-from experiments.methods import CellData, Method, Scores, find_method
-from experiments.metrics import classification_metrics, confusion_matrix, ranking_metrics
+from experiments.devices import cores
+from experiments.methods import CellData, Scores
+from experiments.plan import Unit, clips_of, plan_units
 from experiments.schema import Config
-from experiments.target_features import EncoderSpec, EvaluationError, TargetFeatures
-from experiments.zero_shot import Prototypes
-from lightning_modules.contrastive import ContrastivePretraining
+from experiments.sealed import ScoresError, SealedTest
+from experiments.target_features import EvaluationError
+from experiments.targets import System, Target
+from experiments.zero_shot import NoPrototypesError, Prototypes, build_prototypes
 
-PROTOCOL = 2  # goes up when results of before can't be compared with those of now
-
-
-@dataclass(frozen=True)
-class Target:
-    """A data set to evaluate on: how tables call it, and its shards."""
-
-    name: str
-    shards: ShardSet
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """A cell and what it takes to compute it."""
-
-    cell: Cell
-    method: Method
-    target: Target
-    features: TargetFeatures
-    fold: Fold
-    classes: list[str]
-    notes: list[str]
+Load = Callable[[Cell], CellResult | None]
+Save = Callable[[CellResult], None]
+Progress = Callable[[int, int, str], None]
 
 
 def run_protocol(
     config: Config,
-    load: Callable[[Cell], CellResult | None],
-    save: Callable[[CellResult], None],
-    progress: Callable[[int, int, str], None],
     targets: Sequence[Target],
-    model: ContrastivePretraining | None,
-    checkpoint_digest: str,
-    prototypes: Prototypes | None,
+    systems: Sequence[System],
+    load: Load,
+    save: Save,
+    progress: Progress,
 ) -> list[CellResult]:
+    """Plan an evaluation and run it; see :func:`experiments.plan.plan_units` and :func:`run_units`."""
+    return run_units(config, plan_units(config, targets, systems), load, save, progress)
+
+
+def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, progress: Progress) -> list[CellResult]:
     """Compute all cells that ``load`` does not know.
 
     Args:
-        config: ``evaluation``, ``run.seed``, ``pretraining.augment`` and ``trainer.accelerator`` are used;
-            encoder and normalisation too, where there is no checkpoint.
+        config: ``evaluation`` is used.
+        units: from :func:`experiments.plan.plan_units`.
         load: a finished cell's result, or None.
-        save: called with each result as soon as it is there.
+        save: called with each result as soon as it is there, from one thread.
         progress: called with cells done, all cells, and what comes next.
-        targets: what to evaluate on.
-        model: the checkpoint; None if no method needs one.
-        checkpoint_digest: of its file.
-        prototypes: of the source; None if ``zero_shot`` is not among the methods.
 
     Returns:
-        One result per cell, by target, method, fold, shots and draw.
+        One result per cell, in the plan's order.
 
     Raises:
-        EvaluationError: a method is unknown or lacks what it needs, or windows don't fit the checkpoint.
-        LeakError: a target's subject was in pretraining.
-        SplitError: subjects or activities of a target can't be split.
+        EvaluationError: a method gave no valid scores.
+        LeakError: a method looked at tested windows' labels, or scored them twice.
     """
-    plan = plan_cells(config, targets, model, checkpoint_digest, prototypes)
+    results: dict[str, CellResult] = {}
+    missing = []
+    for unit in units:
+        kept = {cell.key: load(cell) for cell in unit.cells}
+        results |= {key: result for key, result in kept.items() if result is not None}
+        if None in kept.values():
+            missing.append(unit)
+    total = sum(len(unit.cells) for unit in units)
+    # Those that answer soon come first, so that an interrupted evaluation has kept the most.
+    missing.sort(key=lambda unit: unit.method.trained)
+    for unit, done in _computed(config, missing, lambda unit: progress(len(results), total, _title(unit))):
+        for result in done:
+            if result.cell.key not in results:
+                results[result.cell.key] = result
+                save(result)
+        progress(len(results), total, _title(unit))
+    progress(total, total, "done")
+    return [results[cell.key] for unit in units for cell in unit.cells]
+
+
+def _computed(
+    config: Config, units: Sequence[Unit], starts: Callable[[Unit], None]
+) -> Iterator[tuple[Unit, list[CellResult]]]:
+    light = [unit for unit in units if not unit.method.trained]
+    # Many small solvers side by side: each with threads of its own would only wait for the others.
+    with threadpool_limits(1), ThreadPoolExecutor(config.evaluation.workers or cores()) as pool:
+        waiting: dict[Future[list[CellResult]], Unit] = {pool.submit(_compute, config, u): u for u in light}
+        try:
+            for future in as_completed(waiting):
+                yield waiting[future], future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    for unit in units:
+        if unit.method.trained:
+            starts(unit)
+            yield unit, _compute(config, unit)
+
+
+def _title(unit: Unit) -> str:
+    cell = unit.cells[0]
+    return f"{cell.dataset}: {cell.entrant}, {cell.shots} {'shots' if cell.shots_unit == 'windows' else 'subjects'}"
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Windows of a cell: labelled, that labels could have come from, and tested; notes on the draw."""
+
+    support: NDArray[np.int64]
+    pool: NDArray[np.int64]
+    test: NDArray[np.int64]
+    notes: list[str]
+
+
+def _compute(config: Config, unit: Unit) -> list[CellResult]:
+    """Fit once, and predict the tested windows under each of the unit's conditions."""
+    cell, fold = unit.cells[0], unit.fold
+    started = time.perf_counter()
+    table = unit.target.shards.table
+    sides = _draw(config, unit)
+    notes = [*unit.notes, *sides.notes]
+    labels = table["activity"]
+    # Whole people may lack an activity: it can't be answered, and its windows count as missed.
+    shown = {str(name) for name in labels[sides.support]} if unit.method.needs_labels else set(fold.classes)
+    classes = [name for name in fold.classes if name in shown]
+    pool = sides.pool[np.isin(labels[sides.pool], classes)]
+    prototypes = _prototypes(unit, notes)
+    if len(classes) < 2 or (unit.method.prototypes and prototypes is None):
+        if len(classes) < 2:
+            notes.append(f"not done: labels of {len(classes)} activity; at least 2 are needed")
+        return [_result(unit, cell, sides, time.perf_counter() - started, notes, prototypes) for cell in unit.cells]
+    data = CellData(
+        config=config,
+        features=unit.features,
+        prototypes=prototypes,
+        classes=classes,
+        support=sides.support,
+        support_labels=_codes(labels[sides.support], classes),
+        support_people=table["subject"][sides.support],
+        pool=pool,
+        pool_labels=_codes(labels[pool], classes),
+        seed=stream_seed(cell.seed, cell.fold, cell.shots, cell.draw),
+        notes=notes,
+    )
+    predict = unit.method.fit(data)
     results = []
-    for done, planned in enumerate(plan):
-        cell = planned.cell
-        result = load(cell)
-        if result is None:
-            progress(done, len(plan), f"{cell.dataset}: {cell.method}, {cell.shots} shots")
-            result = _compute(config, planned, prototypes)
-            save(result)
-        results.append(result)
-    progress(len(plan), len(plan), "done")
+    for cell, condition in zip(unit.cells, unit.conditions, strict=True):
+        features = unit.features.under(condition) if condition else unit.features
+        scores = _among_all(np.asarray(predict(features, sides.test), np.float64), classes, fold.classes)
+        seconds = time.perf_counter() - started
+        results.append(_result(unit, cell, sides, seconds, notes, prototypes, scores))
+        started = time.perf_counter()
     return results
 
 
-def plan_cells(
-    config: Config,
-    targets: Sequence[Target],
-    model: ContrastivePretraining | None,
-    checkpoint_digest: str,
-    prototypes: Prototypes | None,
-) -> list[_Planned]:
-    """All cells, in order; computes nothing. Arguments and errors as for :func:`run_protocol`."""
-    chosen = [find_method(name) for name in config.evaluation.methods]
-    for method in chosen:
-        if method.checkpoint and model is None:
-            raise EvaluationError(f"evaluation.methods: {method.name} needs a checkpoint")
-        if method.prototypes and prototypes is None:
-            raise EvaluationError(f"evaluation.methods: {method.name} needs labelled videos of the source")
-    names = [target.name for target in targets]
-    if len(set(names)) < len(names):
-        raise EvaluationError(f"evaluation.targets: two have the same name: {', '.join(names)}")
-    device = "cuda" if accelerator(config) == "gpu" else "cpu"
-    plan: list[_Planned] = []
-    for target in targets:
-        table, evaluation = target.shards.table, config.evaluation
-        folds = make_folds(table["subject"], table["activity"], evaluation.folds, evaluation.activities)
-        notes = _seen_in_pretraining(config, target, folds, model)
-        spec = EncoderSpec.of(config, target.shards, model)
-        features = TargetFeatures(target.shards, spec, model, config.run.seed, device)
-        for method in chosen:
-            for fold in folds:
-                plan += _cells_of(config, method, target, features, fold, checkpoint_digest, prototypes, notes)
-    return plan
-
-
-def _cells_of(
-    config: Config,
-    method: Method,
-    target: Target,
-    features: TargetFeatures,
-    fold: Fold,
-    checkpoint_digest: str,
-    prototypes: Prototypes | None,
-    notes: list[str],
-) -> list[_Planned]:
-    evaluation = config.evaluation
-    classes, notes = fold.classes, list(notes)
-    if fold.left_out:
-        notes.append(f"left out, only on one side of the fold: {', '.join(fold.left_out)}")
-    if method.prototypes and prototypes is not None:
-        unknown = [name for name in classes if name not in prototypes.activities]
-        if unknown:
-            notes.append(f"zero-shot: without a video in the source, so always missed: {', '.join(unknown)}")
-    used = np.unique(target.shards.table["population"][np.concatenate([fold.pool, fold.test])])
-    binding = digest_of(
-        {
-            "protocol": PROTOCOL,
-            "shards": target.shards.fingerprint,
-            "test_subjects": fold.test_subjects,
-            "support_subjects": fold.support_subjects,
-            "classes": classes,
-            "notes": notes,
-            "settings": {key: _setting(config, key) for key in method.settings},
-            "draw_seed": evaluation.draw_seed if method.needs_labels else None,
-            "encoder": asdict(features.spec) if method.encoder else None,
-            "checkpoint": checkpoint_digest if method.checkpoint else None,
-            "prototypes": prototypes.origin if method.prototypes and prototypes is not None else None,
-        }
-    )
-    draws = evaluation.draws_trained if method.trained else evaluation.draws
-    pairs = [(k, draw) for k in evaluation.shots for draw in range(draws)] if method.needs_labels else [(0, 0)]
-    return [
-        _Planned(
-            Cell(
-                dataset=target.name,
-                population="+".join(str(name) for name in used),
-                method=method.name,
-                encoder=features.spec.name if method.encoder else "",
-                checkpoint=checkpoint_digest if method.checkpoint else "",
-                shots=shots,
-                fold=fold.number,
-                draw=draw,
-                seed=config.run.seed,
-                binding=binding,
-            ),
-            method,
-            target,
-            features,
-            fold,
-            classes,
-            notes,
-        )
-        for shots, draw in pairs
-    ]
-
-
-def _compute(config: Config, planned: _Planned, prototypes: Prototypes | None) -> CellResult:
-    cell, fold, classes = planned.cell, planned.fold, planned.classes
-    started = time.perf_counter()
-    table = planned.target.shards.table
-    activities, subjects = table["activity"], table["subject"]
-    notes = list(planned.notes)
-    support = np.empty(0, np.int64)
-    if planned.method.needs_labels:
+def _draw(config: Config, unit: Unit) -> _Sides:
+    cell, fold, table = unit.cells[0], unit.fold, unit.target.shards.table
+    support, notes = np.empty(0, np.int64), []
+    if unit.method.needs_labels:
         # Not the run's seed: checkpoints of several seeds are compared on the same draws.
         key = (config.evaluation.draw_seed, cell.dataset, cell.fold, cell.draw)
-        support, few = draw_support(activities, fold.pool, cell.shots, key)
-        notes += few
-    test = fold.test[np.isin(activities[fold.test], classes)]
-    pool = fold.pool[np.isin(activities[fold.pool], classes)]
+        if cell.shots_unit == "subjects":
+            support = draw_subjects(table, fold.pool, cell.shots, key)
+        else:
+            people = config.evaluation.support_subjects
+            support, notes = draw_support(table, fold.pool, cell.shots, key, people)
     # What was really drawn, not what the fold says.
-    assert_disjoint((str(s) for s in subjects[np.union1d(support, pool)]), (str(s) for s in subjects[test]))
-    model = planned.features.model
-    simulated = planned.target.shards.simulated
-    if planned.method.checkpoint and model is not None:
-        simulated = simulated or model.settings.simulated
-    if planned.method.prototypes and prototypes is not None:
-        simulated = simulated or prototypes.simulated
-    metrics: dict[str, float] = {}
-    by_subject: dict[str, dict[str, float]] = {}
-    counts: dict[str, int] = {}
-    confusion = np.zeros((len(classes), len(classes)), np.int64)
-    if len(classes) < 2:
-        notes.append(f"not done: {len(classes)} of the fold's activities can be told apart, at least 2 are needed")
-    else:
-        data = CellData(
-            config=config,
-            features=planned.features,
-            prototypes=prototypes if planned.method.prototypes else None,
-            classes=classes,
-            support=support,
-            support_labels=_codes(activities[support], classes),
-            pool=pool,
-            pool_labels=_codes(activities[pool], classes),
-            test=test,
-            seed=stream_seed(cell.seed, cell.fold, cell.shots, cell.draw),
-        )
-        scores = np.asarray(planned.method.run(data), dtype=np.float64)
-        _check_scores(scores, (len(test), len(classes)), cell.method)
-        truth = _codes(activities[test], classes)
-        confusion = confusion_matrix(truth, scores.argmax(axis=1), len(classes))
-        metrics = _measure(truth, scores, planned.method)
-        for subject in fold.test_subjects:
-            own = subjects[test] == subject
-            if own.any():
-                by_subject[subject] = _measure(truth[own], scores[own], planned.method)
-                counts[subject] = int(own.sum())
+    given, tested = np.union1d(support, fold.pool), fold.test
+    assert_disjoint((str(s) for s in table["person"][given]), (str(s) for s in table["person"][tested]))
+    return _Sides(support, fold.pool, tested, notes)
+
+
+def _prototypes(unit: Unit, notes: list[str]) -> Prototypes | None:
+    kind, system, target = unit.method.prototypes, unit.system, unit.target
+    if kind != "target":
+        return system.prototypes.get(kind)
+    key = clips_of(target, system)
+    assert key is not None
+    assert system.model is not None
+    part = next(i for i, (name, _) in enumerate(target.shards.parts) if name == key)
+    first = sum(shards.n_windows for _, shards in target.shards.parts[:part])
+    shards = target.shards.parts[part][1]
+    windows = unit.fold.pool - first
+    windows = windows[(windows >= 0) & (windows < shards.n_windows)]
+    try:
+        return build_prototypes(system.model, shards, system.clips[key], unit.features.device, windows)
+    except NoPrototypesError as error:
+        notes.append(f"not done: {error}")
+        return None
+
+
+def _result(
+    unit: Unit,
+    cell: Cell,
+    sides: _Sides,
+    seconds: float,
+    notes: list[str],
+    prototypes: Prototypes | None,
+    scores: Scores | None = None,
+) -> CellResult:
+    """Score a cell's predictions, once; without predictions it has no metrics."""
+    target, classes, table = unit.target, unit.fold.classes, unit.target.shards.table
+    model = unit.system.model if unit.method.checkpoint else None
+    event = target.settings.event if target.settings.event in classes else ""
+    sealed = SealedTest(
+        _codes(table["activity"][sides.test], classes),
+        table["subject"][sides.test],
+        len(classes),
+        classes.index(event) if event else None,
+        target.shards.settings.duration_s / 3600,
+        bool(unit.method.prototypes),
+    )
+    try:
+        scored = sealed.score(scores) if scores is not None else None
+    except ScoresError as error:
+        raise EvaluationError(f"method {cell.method} on '{cell.dataset}': {error}") from error
     return CellResult(
         cell=cell,
         classes=classes,
-        metrics=metrics,
-        by_subject=by_subject,
-        windows_by_subject=counts,
-        confusion=confusion.tolist(),
-        support_windows=len(support),
-        seconds=time.perf_counter() - started,
-        simulated=simulated,
-        notes=notes,
+        event=event,
+        metrics=scored.metrics if scored else {},
+        by_subject=scored.by_subject if scored else {},
+        windows_by_subject=scored.windows_by_subject if scored else {},
+        hours_by_subject=scored.hours_by_subject if scored else {},
+        confusion_by_subject=scored.confusion_by_subject if scored else {},
+        support_windows=len(sides.support),
+        support_subjects=len(np.unique(table["person"][sides.support])),
+        seconds=seconds,
+        simulated=target.shards.simulated
+        or (model is not None and model.settings.simulated)
+        or (prototypes is not None and prototypes.simulated),
+        notes=list(dict.fromkeys(notes)),
     )
 
 
-def _measure(truth: NDArray[np.int64], scores: Scores, method: Method) -> dict[str, float]:
-    metrics = classification_metrics(truth, scores)
-    return {**metrics, **ranking_metrics(truth, scores)} if method.prototypes else metrics
-
-
-def _check_scores(scores: Scores, shape: tuple[int, int], method: str) -> None:
-    if scores.shape != shape or not np.isfinite(scores).all():
-        raise EvaluationError(
-            f"method {method} gave scores of shape {scores.shape}, {int((~np.isfinite(scores)).sum())}"
-            f" of them not finite; expected finite ones of shape {shape}"
-        )
+def _among_all(scores: Scores, classes: list[str], everything: list[str]) -> Scores:
+    """Probabilities of some classes as probabilities of all: the others get 0."""
+    if classes == everything:
+        return scores
+    wide = np.zeros((len(scores), len(everything)))
+    wide[:, [everything.index(name) for name in classes]] = scores
+    return wide
 
 
 def _codes(labels: NDArray[np.str_], classes: list[str]) -> NDArray[np.int64]:
     position = {name: i for i, name in enumerate(classes)}
     return np.array([position[str(label)] for label in labels], dtype=np.int64)
-
-
-def _setting(config: Config, key: str) -> Any:
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
-
-
-def _seen_in_pretraining(
-    config: Config, target: Target, folds: Sequence[Fold], model: ContrastivePretraining | None
-) -> list[str]:
-    """A note if subjects of the target were in pretraining and that is allowed; else nothing or an error."""
-    if model is None:
-        return []
-    pretraining = model.settings.pretraining_subjects
-    if pretraining is None:
-        found = "the checkpoint does not say which subjects it was pretrained on"
-    else:
-        source = str(target.shards.index.build["source"])
-        everyone = [*folds[0].test_subjects, *folds[0].support_subjects]
-        seen = seen_subjects(source, everyone, pretraining)
-        if not seen:
-            return []
-        found = f"subjects of {source} who were in pretraining too: {', '.join(seen)}"
-    if not config.evaluation.allow_seen_subjects:
-        raise LeakError(
-            f"target '{target.name}': {found}; leave them out of its 'subjects', or set"
-            " evaluation.allow_seen_subjects=true, and every table says so"
-        )
-    return [found]

@@ -88,6 +88,7 @@ class PretrainingConfig:
 
     dataset: str = _option("pretraining", "a key of 'datasets'")
     batch_size: int = _option(64, "global batch: windows over all devices together")
+    exclude_activities: list[str] = _option([], "activities held out: windows with these labels are not trained on")
     validation_share: float = _option(0.1, "share of the recordings held out for the label-free validation")
     normalisation: str = _option("physical", "'physical' (acceleration / g, rate / pi), 'window' (z-score), 'none'")
     views: int = _option(2, "augmented views of a window in each step")
@@ -184,7 +185,12 @@ class TargetConfig:
     """One out-of-distribution data set to evaluate on."""
 
     name: str = _option("", "how tables call it")
-    dataset: str = _option("", "a key of 'datasets'")
+    dataset: str = _option("", "a key of 'datasets': who is tested")
+    support: list[str] = _option([], "keys of 'datasets' that labels come from; empty takes 'dataset' itself")
+    test_where: dict[str, list[str]] = _option({}, "only such windows are tested, e.g. {population: [older]}")
+    support_where: dict[str, list[str]] = _option({}, "labels of such windows only, e.g. {population: [young]}")
+    activities: list[str] = _option([], "only these; empty takes evaluation.activities")
+    event: str = _option("", "the activity that is a rare event, e.g. fall: detection is measured too")
 
 
 @dataclass
@@ -199,27 +205,42 @@ class EvaluationConfig:
             "handcrafted_rf",
             "random_frozen",
             "supervised",
+            "knn",
             "linear_probe",
             "finetune",
         ],
         "what is compared",
     )
-    shots: list[int] = _option([1, 5, 10, 20], "labelled windows per class")
+    shots: list[int] = _option([1, 5, 10, 20, 50, 100], "labelled windows per class")
+    support_subjects: int = _option(0, "people whom these windows come from, drawn anew each time; 0 takes all")
+    subject_shots: list[int] = _option([], "whole people labelled, instead of windows per class; empty: not done")
     draws: int = _option(10, "few-shot draws a fold")
     draw_seed: int = _option(0, "seed of the draws; not run.seed, so that runs are compared on the same draws")
     draws_trained: int = _option(3, "draws a fold for the methods that train an encoder per cell")
-    folds: int = _option(2, "groups of subjects; each is tested once, labels are drawn from the others")
-    activities: list[str] = _option([], "only these; empty takes all that the support and test subjects share")
+    shots_trained: list[int] = _option([], "labelled windows per class for these methods; empty takes 'shots'")
+    folds: int = _option(0, "groups of subjects, tested in turn; 0: one subject at a time, 10 groups above 25")
+    activities: list[str] = _option([], "only these; empty takes all")
+    checkpoints: dict[str, list[str]] = _option({}, "other systems to compare: name -> checkpoints (one a seed)")
+    conditions: list[str] = _option([], "what is done to tested windows: 'rotation', 'noise=1', ...; see the docs")
+    conditions_shots: int = _option(0, "labelled windows per class for that; 0 takes the most")
+    conditions_draws: int = _option(2, "draws a fold for that")
     probe_c: float = _option(1.0, "inverse regularisation of the logistic probe")
+    knn_neighbours: int = _option(10, "nearest labelled windows that vote, at most")
+    forest_trees: int = _option(300, "trees of the random forest")
     finetune_epochs: int = _option(10, "epochs of fine-tuning")
     finetune_min_steps: int = _option(40, "its optimiser steps, at least: few labels make short epochs")
     finetune_encoder_lr: float = _option(1e-4, "learning rate of the encoder")
     finetune_head_lr: float = _option(1e-3, "learning rate of the classifier")
+    finetune_rates: list[float] = _option([1e-6, 1e-5, 1e-4, 5e-4], "finetune_tuned: rates of the encoder to try")
     supervised_epochs: int = _option(20, "epochs of training from scratch")
     supervised_min_steps: int = _option(100, "its optimiser steps, at least")
     supervised_lr: float = _option(1e-3, "learning rate of training from scratch")
     bootstrap: int = _option(10_000, "resamples over subjects for the 95 % intervals")
+    map_windows: int = _option(1500, "windows in the embedding map; 0 draws none")
+    audit: bool = _option(True, "look for duplicated windows and for labels that need no movement to be told")
     allow_seen_subjects: bool = _option(False, "evaluate on pretraining subjects too; every table says so")
+    allow_leaks: bool = _option(False, "go on where the audit finds a leak; every table says so")
+    workers: int = _option(0, "threads for methods that need no training of an encoder; 0 takes one a core")
 
 
 @dataclass

@@ -5,9 +5,9 @@ Shape legend: N windows of the target, P pooled width of the encoder, E width of
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from datamodules.ood import Batch, ImuBatches
-from datamodules.shards.reader import ShardSet
-from datamodules.splits import UNLABELLED
+from datamodules.shards.joined import JoinedShards
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import IMU_ENCODERS, build_imu_encoder
+from experiments.conditions import Condition
 from experiments.handcrafted import FEATURE_NAMES, handcrafted_features
 from experiments.schema import Config
+from experiments.sealed import UnlabelledShards
 from lightning_modules.contrastive import ContrastivePretraining
 
 Features = NDArray[np.float32]
@@ -49,7 +50,7 @@ class EncoderSpec:
     normalisation: str
 
     @classmethod
-    def of(cls, config: Config, shards: ShardSet, model: ContrastivePretraining | None) -> EncoderSpec:
+    def of(cls, config: Config, shards: JoinedShards, model: ContrastivePretraining | None) -> EncoderSpec:
         """The checkpoint's encoder, or without one the configured encoder for these windows.
 
         Raises:
@@ -79,10 +80,13 @@ class EncoderSpec:
 
 
 class TargetFeatures:
-    """All features of the labelled windows of one target; rows of unlabelled windows are zero.
+    """Features of windows of one target, each kind computed once; rows of other windows are zero.
+
+    Safe to use from several threads.
 
     Args:
-        shards: the target's.
+        shards: the target's, without labels.
+        windows: that features are computed of, ascending.
         spec: of the encoder.
         model: the checkpoint; None where no method needs one.
         seed: of the random encoder's weights.
@@ -91,45 +95,70 @@ class TargetFeatures:
 
     def __init__(
         self,
-        shards: ShardSet,
+        shards: UnlabelledShards,
+        windows: NDArray[np.int64],
         spec: EncoderSpec,
         model: ContrastivePretraining | None,
         seed: int,
         device: str,
     ) -> None:
         self.shards = shards
+        self.windows = windows
         self.spec = spec
         self.model = model
         self.seed = seed
         self.device = torch.device(device)
-        self.windows = np.flatnonzero(shards.table["activity"] != UNLABELLED)
+        self._lock = threading.RLock()
+        self._kept: dict[str, Features] = {}
+        self._changed: dict[Condition, TargetFeatures] = {}
 
-    @cached_property
+    def under(self, condition: Condition) -> TargetFeatures:
+        """Features of the same windows under a condition."""
+        with self._lock:
+            if condition not in self._changed:
+                self._changed[condition] = TargetFeatures(
+                    self.shards.under(condition), self.windows, self.spec, self.model, self.seed, str(self.device)
+                )
+            return self._changed[condition]
+
+    @property
     def pretrained(self) -> Features:
         """Pooled features by the checkpoint's encoder, (N, P)."""
-        if self.model is None:
-            raise EvaluationError("features of a checkpoint were asked for, but there is none")
-        return self._pooled(self.model.imu_encoder)
+        return self._once("pretrained", lambda: self._pooled(self._checkpoint().imu_encoder))
 
-    @cached_property
+    @property
     def random(self) -> Features:
         """Pooled features by the same encoder with random weights, (N, P)."""
-        return self._pooled(self.spec.build(self.seed))
+        return self._once("random", lambda: self._pooled(self.spec.build(self.seed)))
 
-    @cached_property
+    @property
     def embeddings(self) -> Features:
         """Unit vectors in the space shared with video, (N, E)."""
-        model = self.model
-        if model is None:
-            raise EvaluationError("embeddings of a checkpoint were asked for, but there is none")
-        projection = model.imu_projection.to(self.device).eval()
-        with torch.inference_mode():
-            pooled = torch.from_numpy(self.pretrained).to(self.device)
-            return np.asarray(F.normalize(projection(pooled), dim=1).cpu().numpy())
+        return self._once("embeddings", self._embed)
 
-    @cached_property
+    @property
     def handcrafted(self) -> Features:
         """Handcrafted features, (N, K)."""
+        return self._once("handcrafted", self._by_hand)
+
+    def _once(self, name: str, compute: Callable[[], Features]) -> Features:
+        with self._lock:
+            if name not in self._kept:
+                self._kept[name] = compute()
+            return self._kept[name]
+
+    def _checkpoint(self) -> ContrastivePretraining:
+        if self.model is None:
+            raise EvaluationError("features of a checkpoint were asked for, but there is none")
+        return self.model
+
+    def _embed(self) -> Features:
+        pooled = self.pretrained
+        projection = self._checkpoint().imu_projection.to(self.device).eval()
+        with torch.inference_mode():
+            return np.asarray(F.normalize(projection(torch.from_numpy(pooled).to(self.device)), dim=1).cpu().numpy())
+
+    def _by_hand(self) -> Features:
         result = np.zeros((self.shards.n_windows, len(FEATURE_NAMES)), np.float32)
         rate_hz = self.shards.settings.imu_rate_hz
         for start in range(0, len(self.windows), 1024):

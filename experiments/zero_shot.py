@@ -61,14 +61,16 @@ def build_prototypes(
     shards: ShardSet,
     features: FeatureCache,
     device: torch.device | str = "cpu",
+    windows: NDArray[np.int64] | None = None,
 ) -> Prototypes:
-    """Prototypes from all labelled windows of the source that have a frame.
+    """Prototypes from all labelled windows that have a frame.
 
     Args:
         model: the checkpoint; its video head and projection are used.
-        shards: the source's, with labels.
-        features: of the source's clips, by the video encoder that the model was trained with.
+        shards: the source's, or the target's, with labels.
+        features: of their clips, by the video encoder that the model was trained with.
         device: where to compute.
+        windows: only these; None takes all.
 
     Raises:
         NoPrototypesError: no window has both a label and a frame.
@@ -78,18 +80,20 @@ def build_prototypes(
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
     labelled = np.flatnonzero(labels != UNLABELLED)
+    if windows is not None:
+        labelled = np.intersect1d(labelled, windows)
     for start in range(0, len(labelled), _CHUNK):
-        windows = labelled[start : start + _CHUNK]
-        values, times, mask = features.read(windows)
+        chunk = labelled[start : start + _CHUNK]
+        values, times, mask = features.read(chunk)
         there = mask.any(axis=1)
-        values, mask, windows = values[there], mask[there], windows[there]
+        values, mask, chunk = values[there], mask[there], chunk[there]
         times = np.where(mask, times[there], 0).astype(np.float32)
-        if not len(windows):
+        if not len(chunk):
             continue
         inputs = [torch.from_numpy(array).to(device) for array in (values, times, mask)]
         embedded = model.embed_video(*inputs).double().cpu()
-        for activity in np.unique(labels[windows]):
-            chosen = torch.from_numpy(labels[windows] == activity)
+        for activity in np.unique(labels[chunk]):
+            chosen = torch.from_numpy(labels[chunk] == activity)
             name = str(activity)
             sums[name] = sums.get(name, torch.zeros(embedded.shape[1], dtype=torch.float64)) + embedded[chosen].sum(0)
             counts[name] = counts.get(name, 0) + int(chosen.sum())
@@ -101,7 +105,7 @@ def build_prototypes(
         activities,
         vectors.float().numpy(),
         [counts[a] for a in activities],
-        digest_of([shards.fingerprint, model.settings.video_encoder]),
+        digest_of([shards.fingerprint, model.settings.video_encoder, labelled.tolist()]),
         shards.simulated,
     )
 

@@ -69,6 +69,7 @@ class PretrainingSettings:
         normalisation: of the IMU, for whoever uses the encoder later.
         window: the settings that the windows were cut with, likewise.
         pretraining_subjects: "source/subject" of every person seen, for the guard of the evaluation.
+        excluded_activities: windows with these labels were left out.
         video_encoder: what the frame features came from: name, weights, fingerprint.
         simulated: trained on simulated data.
     """
@@ -98,6 +99,7 @@ class PretrainingSettings:
     normalisation: str = "physical"
     window: dict[str, Any] | None = None
     pretraining_subjects: list[str] | None = None
+    excluded_activities: list[str] | None = None
     video_encoder: dict[str, Any] | None = None
     simulated: bool = False
 

@@ -118,30 +118,35 @@ class FineTune(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
-def train_and_predict(
-    module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu", gradient_clip: float = 1.0
-) -> Tensor:
-    """Train for ``module.settings.total_steps`` and give the probabilities of the windows to predict, (N, C).
+def train(module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu", gradient_clip: float = 1.0) -> None:
+    """Train for ``module.settings.total_steps``.
 
     Whoever calls this fixes torch's random state, which dropout draws from.
     """
-    trainer = L.Trainer(
-        max_steps=module.settings.total_steps,
+    trainer = _trainer(accelerator, max_steps=module.settings.total_steps, gradient_clip_val=gradient_clip)
+    trainer.fit(module, datamodule=data)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+
+
+def predict_windows(module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu") -> Tensor:
+    """Probabilities of the windows that ``data`` has to predict, (N, C), in their order."""
+    predictions = _trainer(accelerator).predict(module, datamodule=data)
+    assert predictions is not None
+    return torch.cat([p for p in predictions if isinstance(p, Tensor)]).cpu()
+
+
+def _trainer(accelerator: str, **options: Any) -> L.Trainer:
+    return L.Trainer(
         max_epochs=-1,
         accelerator=accelerator,
         devices=1,
         precision="32-true",
-        gradient_clip_val=gradient_clip,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        **options,
     )
-    trainer.fit(module, datamodule=data)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
-    predictions = trainer.predict(module, datamodule=data)
-    assert predictions is not None
-    return torch.cat([p for p in predictions if isinstance(p, Tensor)]).cpu()

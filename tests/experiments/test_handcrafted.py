@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.handcrafted import FEATURE_NAMES, forest_probabilities, handcrafted_features
+from experiments.handcrafted import FEATURE_NAMES, fit_forest, handcrafted_features
 
 RATE = 50.0
 
@@ -80,8 +80,8 @@ def test_the_forest_learns_and_repeats() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 2], 10)
     features = (labels[:, None] + rng.normal(scale=0.1, size=(20, 5))).astype(np.float32)
-    one = forest_probabilities(features, labels, features, 3, seed=1)
+    one = fit_forest(features, labels, 3, seed=1)(features)
     assert (one.argmax(1) == labels).all()
     assert (one[:, 1] == 0).all()
     assert one.sum(1) == pytest.approx(1)
-    assert (one == forest_probabilities(features, labels, features, 3, seed=1)).all()
+    assert (one == fit_forest(features, labels, 3, seed=1)(features)).all()

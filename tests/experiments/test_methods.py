@@ -1,16 +1,24 @@
 import dataclasses
+import importlib
 import logging
 
 import numpy as np
 import pytest
 import torch
 from fake_shards import ACTIVITIES, FakeShards
+from hypothesis import given
+from hypothesis import strategies as st
 
-from experiments.methods import CellData, find_method, method, methods
+from datamodules.shards.joined import JoinedShards
+from datamodules.splits import LeakError
+from experiments.methods import CellData, Scores, find_method, method, methods
+from experiments.methods.probes import vote
 from experiments.schema import Config
+from experiments.sealed import UnlabelledShards
 from experiments.target_features import EncoderSpec, EvaluationError, TargetFeatures
 from experiments.zero_shot import Prototypes, build_prototypes, zero_shot_probabilities
 from lightning_modules.contrastive import ContrastivePretraining
+from lightning_modules.finetune import FineTune
 
 TINY = {"width": 16, "depth": 1, "heads": 2, "stem_channels": [8, 16]}
 
@@ -20,6 +28,7 @@ def make_config(**evaluation: object) -> Config:
     config.trainer.accelerator = "cpu"
     config.imu_encoder.params = TINY
     for name, value in {
+        "folds": 2,
         "finetune_min_steps": 40,
         "supervised_min_steps": 60,
         "finetune_epochs": 5,
@@ -55,18 +64,33 @@ def prototypes_of(shards: FakeShards, features: TargetFeatures) -> Prototypes:
     return Prototypes(list(ACTIVITIES), vectors, [1] * len(ACTIVITIES), "made", False)
 
 
-def make_cell(shards: FakeShards, shots: int = 5) -> tuple[CellData, np.ndarray]:
+def joined(shards: FakeShards) -> JoinedShards:
+    return JoinedShards([("fake", shards)])  # type: ignore[list-item]
+
+
+def make_features(shards: FakeShards, model: ContrastivePretraining | None) -> TargetFeatures:
+    spec = EncoderSpec.of(make_config(), joined(shards), model)
+    windows = np.flatnonzero(shards.table["activity"] != "")
+    return TargetFeatures(UnlabelledShards(joined(shards)), windows, spec, model, 0, "cpu")
+
+
+def make_cell(shards: FakeShards, shots: int = 5) -> tuple[CellData, np.ndarray, np.ndarray]:
     config, model = make_config(), make_model(shards)
-    features = TargetFeatures(shards, EncoderSpec.of(config, shards, model), model, 0, "cpu")  # type: ignore[arg-type]
+    features = make_features(shards, model)
     codes = np.array([ACTIVITIES.index(str(a)) for a in shards.table["activity"]])
     pool = np.flatnonzero(np.isin(shards.table["subject"], ["3", "4"]))
     test = np.flatnonzero(np.isin(shards.table["subject"], ["1", "2"]))
-    support = np.concatenate([pool[codes[pool] == i][:shots] for i in range(len(ACTIVITIES))])
+    support = np.concatenate([pool[codes[pool] == i][1::2][:shots] for i in range(len(ACTIVITIES))])
+    people = shards.table["subject"][support]
     data = CellData(
         config, features, prototypes_of(shards, features), list(ACTIVITIES),
-        support, codes[support], pool, codes[pool], test, 7,
+        support, codes[support], people, pool, codes[pool], 7,
     )  # fmt: skip
-    return data, codes[test]
+    return data, test, codes[test]
+
+
+def run(name: str, data: CellData, windows: np.ndarray) -> Scores:
+    return find_method(name).fit(data)(data.features, windows)
 
 
 # With 48 windows and 4 classes, chance is 0.25; all the others tell activities apart that differ in tilt.
@@ -76,38 +100,40 @@ def make_cell(shards: FakeShards, shots: int = 5) -> tuple[CellData, np.ndarray]
         ("handcrafted_rf", 0.95),
         ("random_frozen", 0.9),
         ("linear_probe", 0.9),
+        ("knn", 0.9),
         ("finetune", 0.9),
+        ("finetune_tuned", 0.9),
         ("supervised", 0.7),
         ("zero_shot", 0.9),
+        ("zero_shot_target", 0.9),
     ],
 )
 def test_each_method_tells_separable_activities_apart(name: str, least: float) -> None:
-    data, truth = make_cell(FakeShards())
-    scores = find_method(name).run(data)
+    data, test, truth = make_cell(FakeShards())
+    scores = run(name, data, test)
     assert scores.shape == (len(truth), 4)
     assert scores.sum(axis=1) == pytest.approx(1, abs=1e-5)
     assert (scores.argmax(axis=1) == truth).mean() >= least
-    again = find_method(name).run(data)
-    assert (scores == again).all()
+    assert (scores == run(name, data, test)).all()
 
 
 def test_majority_gives_the_shares_of_the_pool() -> None:
-    data, _ = make_cell(FakeShards())
+    data, test, _ = make_cell(FakeShards())
     data = dataclasses.replace(data, pool=data.pool[:10], pool_labels=np.array([0] * 2 + [1] * 5 + [3] * 3))
-    scores = find_method("majority").run(data)
+    scores = run("majority", data, test)
     assert (scores == [0.2, 0.5, 0, 0.3]).all()
-    assert len(scores) == len(data.test)
+    assert len(scores) == len(test)
 
 
 def test_fine_tuning_leaves_the_checkpoint_and_the_random_state_alone(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    data, _ = make_cell(FakeShards())
+    data, test, _ = make_cell(FakeShards())
     assert data.features.model is not None
     before = {name: value.clone() for name, value in data.features.model.state_dict().items()}
     state = torch.get_rng_state()
     with caplog.at_level(logging.INFO):
-        find_method("finetune").run(data)
+        run("finetune", data, test)
     assert all(torch.equal(before[name], value) for name, value in data.features.model.state_dict().items())
     assert torch.equal(state, torch.get_rng_state())
     assert not caplog.records
@@ -115,34 +141,104 @@ def test_fine_tuning_leaves_the_checkpoint_and_the_random_state_alone(
 
 def test_features_are_computed_once() -> None:
     shards = FakeShards()
-    data, _ = make_cell(shards)
+    data, test, _ = make_cell(shards)
     for name in ("random_frozen", "linear_probe", "handcrafted_rf"):
-        find_method(name).run(data)
+        run(name, data, test)
     read = len(shards.read)
-    for name in ("random_frozen", "linear_probe", "handcrafted_rf", "zero_shot"):
-        find_method(name).run(data)
+    for name in ("random_frozen", "linear_probe", "handcrafted_rf", "zero_shot", "knn"):
+        run(name, data, test)
     assert len(shards.read) == read
 
 
 def test_probes_do_not_look_at_how_the_tested_windows_are_spread() -> None:
-    data, _ = make_cell(FakeShards())
-    alone = dataclasses.replace(data, test=data.test[:1])
-    run = find_method("linear_probe").run
-    assert run(alone)[0] == pytest.approx(run(data)[0], abs=1e-12)
+    data, test, _ = make_cell(FakeShards())
+    for name in ("linear_probe", "knn"):
+        assert run(name, data, test[:1])[0] == pytest.approx(run(name, data, test)[0], abs=1e-12)
+
+
+def test_labels_of_tested_windows_are_not_to_be_had() -> None:
+    data, _, _ = make_cell(FakeShards())
+    assert set(data.features.shards.table) == set(FakeShards().table) - {"activity"} | {"dataset", "source", "person"}
+    with pytest.raises(LeakError, match="labels of its support only"):
+        data.features.shards.table["activity"]
+
+
+@given(st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_the_nearest_vote_the_most(neighbours: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    similarity, labels = rng.uniform(-1, 1, size=(5, 6)), rng.integers(0, 3, 6)
+    votes = vote(similarity, labels, 3, neighbours)
+    assert votes.sum(axis=1) == pytest.approx(1)
+    if neighbours == 1:
+        assert (votes.argmax(axis=1) == labels[similarity.argmax(axis=1)]).all()
+        assert votes.max() == 1
+    # Closed form of one window's votes.
+    nearest = np.argsort(-similarity[0])[:neighbours]
+    weight = np.exp(similarity[0][nearest] / 0.07)
+    expected = [weight[labels[nearest] == c].sum() / weight.sum() for c in range(3)]
+    assert votes[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_rates_are_chosen_by_other_people_of_the_support(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, test, truth = make_cell(FakeShards())
+    trained = importlib.import_module("experiments.methods.trained")
+    honest, seen = trained._train, []
+
+    def spy(inner: CellData, *rest: object) -> object:
+        seen.append(({str(name) for name in inner.support_people}, rest[2].rates[0]))
+        return honest(inner, *rest)
+
+    monkeypatch.setattr(trained, "_train", spy)
+    data.config.evaluation.finetune_rates = [1e-3, 1e-4]
+    run("finetune_tuned", data, test)
+    assert [rate for _, rate in seen[:4]] == [1e-3, 1e-3, 1e-4, 1e-4]
+    assert [people for people, _ in seen[:4]] == [{"3"}, {"4"}] * 2
+    assert seen[4][0] == {"3", "4"}
+    assert seen[4][1] in (1e-3, 1e-4)
+    assert data.notes == []
+
+
+def test_the_paper_moves_the_encoder_a_thousandth_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, test, _ = make_cell(FakeShards())
+    trained = importlib.import_module("experiments.methods.trained")
+    made: list[FineTune] = []
+    monkeypatch.setattr(trained, "FineTune", lambda *rest: made.append(FineTune(*rest)) or made[-1])
+    scores = run("finetune_paper", data, test)
+    assert scores.sum(axis=1) == pytest.approx(1, abs=1e-5)
+    settings = made[0].settings
+    assert (settings.encoder_lr, settings.head_lr) == (1e-6, 1e-3)
+    assert settings.total_steps == 25  # 20 windows are one batch
+    assert data.features.model is not None
+    before = dict(data.features.model.imu_encoder.named_parameters())
+    moved = max(float((p - before[name]).detach().abs().max()) for name, p in made[0].encoder.named_parameters())
+    assert 0 < moved < 1e-4  # AdamW moves a weight by its rate at most, in each of 25 steps
+
+
+def test_rates_that_can_not_be_chosen_are_the_configured_ones_and_that_is_said() -> None:
+    data, test, _ = make_cell(FakeShards())
+    alone = data.support_people == "3"
+    one = dataclasses.replace(
+        data,
+        support=data.support[alone],
+        support_labels=data.support_labels[alone],
+        support_people=data.support_people[alone],
+    )
+    assert (run("finetune_tuned", one, test) == run("finetune", one, test)).all()
+    assert "the configured rate" in one.notes[0]
 
 
 def test_windows_that_the_checkpoint_does_not_fit_are_refused() -> None:
     shards = FakeShards()
     model = make_model(shards, imu_input={"samples": 250, "rate_hz": 50.0})
     with pytest.raises(EvaluationError, match=r"50 samples at 25\.0 Hz; the checkpoint was trained on 250"):
-        EncoderSpec.of(make_config(), shards, model)  # type: ignore[arg-type]
+        EncoderSpec.of(make_config(), joined(shards), model)
 
 
 def test_unknown_and_doubly_registered_methods() -> None:
     with pytest.raises(EvaluationError, match="Did you mean 'linear_probe'"):
         find_method("linear_prob")
     with pytest.raises(ValueError, match="two methods"):
-        method("majority", needs_labels=False)(lambda data: np.zeros((1, 1)))
+        method("majority", needs_labels=False)(lambda data: lambda features, windows: np.zeros((1, 1)))
     assert set(Config().evaluation.methods) <= set(methods())
 
 

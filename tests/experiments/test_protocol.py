@@ -1,19 +1,23 @@
 from collections import Counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from fake_shards import ACTIVITIES, FakeShards
 from scipy.stats import binom
-from test_methods import make_config, make_model, prototypes_of
+from test_methods import joined, make_config, make_features, make_model, prototypes_of
 
-import experiments.protocol as protocol
+import experiments.plan as plan
+import experiments.targets as targets
+from datamodules.pretraining import stream_seed
 from datamodules.splits import Fold, LeakError
 from experiments.cells import Cell, CellResult
 from experiments.methods import CellData, Method
-from experiments.protocol import Target, plan_cells, run_protocol
-from experiments.schema import Config
-from experiments.target_features import EncoderSpec, EvaluationError, TargetFeatures
+from experiments.protocol import run_protocol
+from experiments.schema import Config, TargetConfig
+from experiments.sealed import SealedTest
+from experiments.target_features import EvaluationError, TargetFeatures
+from experiments.targets import System, Target
 from experiments.zero_shot import Prototypes
 from lightning_modules.contrastive import ContrastivePretraining
 
@@ -27,6 +31,7 @@ def run(
     prototypes: Prototypes | None = None,
     store: dict[str, CellResult] | None = None,
     digest: str = "abc",
+    **target: Any,
 ) -> list[CellResult]:
     kept = {} if store is None else store
 
@@ -37,29 +42,42 @@ def run(
         assert result.cell.key not in kept
         kept[result.cell.key] = CellResult.from_json(result.to_json())
 
-    target = Target("fake", shards)  # type: ignore[arg-type]
-    return run_protocol(config, load, save, lambda *_: None, [target], model, digest, prototypes)
+    system = System("", model, digest if model else "", {"source": prototypes} if prototypes else {})
+    return run_protocol(config, [make_target(shards, **target)], [system], load, save, lambda *_: None)
+
+
+def make_target(shards: FakeShards, **settings: Any) -> Target:
+    return Target(TargetConfig("fake", "fake", **settings), joined(shards))
 
 
 def made(shards: FakeShards) -> tuple[ContrastivePretraining, Prototypes]:
     model = make_model(shards)
-    spec = EncoderSpec.of(make_config(), shards, model)  # type: ignore[arg-type]
-    return model, prototypes_of(shards, TargetFeatures(shards, spec, model, 0, "cpu"))  # type: ignore[arg-type]
+    return model, prototypes_of(shards, make_features(shards, model))
 
 
-def spy(monkeypatch: pytest.MonkeyPatch, *names: str) -> dict[str, list[CellData]]:
+class Seen(NamedTuple):
+    """What a method was given, and what it was asked to predict."""
+
+    data: CellData
+    test: Any
+
+
+def spy(monkeypatch: pytest.MonkeyPatch, *names: str) -> dict[str, list[Seen]]:
     """Put in place of methods what records their data and answers at random."""
-    seen: dict[str, list[CellData]] = {name: [] for name in names}
+    seen: dict[str, list[Seen]] = {name: [] for name in names}
 
     def find(name: str) -> Method:
-        def answer(data: CellData) -> Any:
-            seen[name].append(data)
-            rng = np.random.default_rng(data.seed)
-            return rng.dirichlet(np.ones(len(data.classes)), len(data.test))
+        def fit(data: CellData) -> Any:
+            def predict(features: TargetFeatures, windows: Any) -> Any:
+                seen[name].append(Seen(data, windows))
+                rng = np.random.default_rng(data.seed)
+                return rng.dirichlet(np.ones(len(data.classes)), len(windows))
 
-        return Method(name, answer, needs_labels=True)
+            return predict
 
-    monkeypatch.setattr(protocol, "find_method", find)
+        return Method(name, fit, needs_labels=True)
+
+    monkeypatch.setattr(plan, "find_method", find)
     return seen
 
 
@@ -75,7 +93,7 @@ def test_all_cells_and_their_results() -> None:
     assert len({r.cell.key for r in results}) == len(results)
     for result in results:
         assert result.classes == list(ACTIVITIES)
-        assert sum(map(sum, result.confusion)) == sum(result.windows_by_subject.values()) == 48
+        assert result.confusion.sum() == sum(result.windows_by_subject.values()) == 48
         assert set(result.windows_by_subject) == ({"1", "2"} if result.cell.fold == 0 else {"3", "4"})
         assert result.support_windows == 4 * result.cell.shots
         assert result.cell.population == "healthy"
@@ -143,10 +161,21 @@ def test_a_cell_is_bound_to_what_its_result_depends_on() -> None:
 
 def test_draws_are_the_same_for_every_method_and_nested(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = spy(monkeypatch, "one", "two")
-    run(make_config(methods=["one", "two"], shots=[1, 2, 4], draws=3), FakeShards())
-    for a, b in zip(seen["one"], seen["two"], strict=True):
-        assert a.support.tolist() == b.support.tolist()
-    supports = [set(d.support.tolist()) for d in seen["one"]]
+    shards, config = FakeShards(), make_config(methods=["one", "two"], shots=[1, 2, 4], draws=3)
+    run(config, shards)
+
+    def by_cell(name: str) -> list[list[int]]:
+        return sorted((d.test.tolist(), d.data.support.tolist()) for d in seen[name])
+
+    assert by_cell("one") == by_cell("two")
+    order = {d.data.seed: d for d in seen["one"]}
+    planned = plan.plan_units(config, [make_target(shards)], [System()])
+    supports = [
+        set(order[stream_seed(0, c.fold, c.shots, c.draw)].data.support.tolist())
+        for u in planned
+        for c in u.cells
+        if c.method == "one"
+    ]
     for fold in range(2):
         one, two, four = (supports[fold * 9 + i * 3 : fold * 9 + i * 3 + 3] for i in range(3))
         assert all(a < b < c for a, b, c in zip(one, two, four, strict=True))
@@ -158,13 +187,13 @@ def test_every_labelled_window_is_tested_once_per_shots_and_draw(monkeypatch: py
     shards.table["activity"][::7] = ""
     seen = spy(monkeypatch, "one")
     run(make_config(methods=["one"], shots=[1, 2], draws=3), shards)
-    tested = Counter(int(w) for data in seen["one"] for w in data.test)
+    tested = Counter(int(w) for _, test in seen["one"] for w in test)
     labelled = np.flatnonzero(shards.table["activity"] != "")
     assert set(tested) == set(labelled.tolist())
     assert set(tested.values()) == {6}
-    for data in seen["one"]:
+    for data, test in seen["one"]:
         subjects = shards.table["subject"]
-        assert not set(subjects[data.pool]) & set(subjects[data.test])
+        assert not set(subjects[data.pool]) & set(subjects[test])
         assert set(data.support) <= set(data.pool)
 
 
@@ -185,10 +214,14 @@ def test_few_windows_and_left_out_activities_are_noted() -> None:
     table = shards.table
     table["activity"][(table["activity"] == "turn") & (table["subject"] < "3")] = ""
     results = run(make_config(methods=["random_frozen"], shots=[10], draws=1), shards)
+    # Tested on 1 and 2, who never turn: it stays a possible answer, or the test would narrow the answers down.
+    assert results[0].classes == ["bend", "sit", "turn", "walk"]
+    assert results[0].notes == ["k = 10: fewer windows, so all of them, of bend, sit, turn, walk"]
+    results = results[1:]
     assert results[0].classes == ["bend", "sit", "walk"]
     assert results[0].support_windows == 18
-    assert results[0].notes[0] == "left out, only on one side of the fold: turn"
-    assert results[0].notes[1] == "'bend' has 6 windows, fewer than the 10 shots"
+    assert results[0].notes[0] == "left out, without a label to learn from: turn"
+    assert results[0].notes[1] == "k = 10: fewer windows, so all of them, of bend, sit, walk"
 
 
 def test_zero_shot_misses_what_the_source_has_no_video_of() -> None:
@@ -198,7 +231,7 @@ def test_zero_shot_misses_what_the_source_has_no_video_of() -> None:
     result = run(make_config(methods=["zero_shot"]), shards, model, some)[0]
     assert result.classes == ["bend", "sit", "turn", "walk"]
     assert sum(result.windows_by_subject.values()) == 48
-    assert result.notes == ["zero-shot: without a video in the source, so always missed: sit, turn"]
+    assert result.notes == ["zero-shot: without a prototype, so always missed: sit, turn"]
     assert [row[1] + row[2] for row in result.confusion] == [0, 0, 0, 0]  # never answered
     assert result.metrics["balanced_accuracy"] <= 0.5
     assert result.simulated
@@ -211,17 +244,17 @@ def test_pretraining_subjects_are_refused_unless_allowed() -> None:
     shards = FakeShards()
     model = make_model(shards, pretraining_subjects=["fake/2", "other/1", "fake/4"])
     config = make_config(methods=["majority", "linear_probe"], shots=[1], draws=1)
-    with pytest.raises(LeakError, match=r"'fake': subjects of fake who were in pretraining too: 2, 4"):
+    with pytest.raises(LeakError, match=r"'fake': tested subjects who were in pretraining too: fake/2, fake/4"):
         run(config, shards, model)
     config.evaluation.allow_seen_subjects = True
     results = run(config, shards, model)
-    assert all("in pretraining too: 2, 4" in r.notes[0] for r in results)
+    assert all("in pretraining too: fake/2, fake/4" in r.notes[0] for r in results)
     with pytest.raises(LeakError, match="does not say"):
         run(make_config(methods=["linear_probe"]), shards, make_model(shards, pretraining_subjects=None))
 
 
 def test_a_planted_leak_between_support_and_test_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = protocol.make_folds
+    honest = targets.make_folds
 
     def leaking(*args: Any) -> list[Fold]:
         folds = honest(*args)
@@ -229,8 +262,8 @@ def test_a_planted_leak_between_support_and_test_is_caught(monkeypatch: pytest.M
             fold.pool[0] = fold.test[0]
         return folds
 
-    monkeypatch.setattr(protocol, "make_folds", leaking)
-    with pytest.raises(LeakError, match="subjects give labels and are tested: 1"):
+    monkeypatch.setattr(targets, "make_folds", leaking)
+    with pytest.raises(LeakError, match="subjects give labels and are tested: fake/1"):
         run(make_config(methods=["majority"]), FakeShards())
 
 
@@ -238,15 +271,15 @@ def test_what_a_method_lacks_is_said_before_anything_is_computed() -> None:
     shards = FakeShards()
     with pytest.raises(EvaluationError, match="linear_probe needs a checkpoint"):
         run(make_config(methods=["majority", "linear_probe"]), shards)
-    with pytest.raises(EvaluationError, match="zero_shot needs labelled videos"):
-        run(make_config(methods=["zero_shot"]), shards, make_model(shards))
 
 
 def test_scores_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     def find(name: str) -> Method:
-        return Method(name, lambda data: np.full((len(data.test), 4), np.nan), needs_labels=True)
+        return Method(
+            name, lambda data: lambda features, windows: np.full((len(windows), 4), np.nan), needs_labels=True
+        )
 
-    monkeypatch.setattr(protocol, "find_method", find)
+    monkeypatch.setattr(plan, "find_method", find)
     with pytest.raises(EvaluationError, match="192 of them not finite"):
         run(make_config(methods=["broken"]), FakeShards())
 
@@ -257,8 +290,7 @@ def test_the_seed_of_the_draws_is_part_of_a_cell() -> None:
     for seed in (0, 1):
         config = make_config(methods=["majority", "random_frozen"], shots=[1], draws=1)
         config.evaluation.draw_seed = seed
-        planned.append(
-            {p.cell.method: p.cell.key for p in plan_cells(config, [Target("fake", shards)], None, "", None)}
-        )  # type: ignore[arg-type]
+        units = plan.plan_units(config, [make_target(shards)], [System()])
+        planned.append({unit.method.name: unit.cells[0].key for unit in units})
     assert planned[0]["majority"] == planned[1]["majority"]  # it draws nothing
     assert planned[0]["random_frozen"] != planned[1]["random_frozen"]

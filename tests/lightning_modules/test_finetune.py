@@ -8,7 +8,7 @@ from fake_shards import RATE_HZ, SAMPLES, FakeShards
 from datamodules.ood import OodDataModule, read_imu
 from encoders.contract import ImuInput
 from encoders.registry import build_imu_encoder
-from lightning_modules.finetune import FineTune, FineTuneSettings, StandardisedLinear, train_and_predict
+from lightning_modules.finetune import FineTune, FineTuneSettings, StandardisedLinear, predict_windows, train
 from lightning_modules.linear_probe import Standardisation, fit_probe
 
 TINY = {"width": 16, "depth": 1, "heads": 2, "stem_channels": [8, 16]}
@@ -44,7 +44,8 @@ def test_training_from_scratch_learns_separable_activities_and_repeats() -> None
         encoder = _encoder()
         torch.manual_seed(1)
         module = FineTune(encoder, 4, FineTuneSettings(3e-3, 3e-3, total_steps=150))  # type: ignore[arg-type]
-        predictions.append(train_and_predict(module, data))
+        train(module, data)
+        predictions.append(predict_windows(module, data))
     assert (predictions[0].argmax(1).numpy() == truth).mean() > 0.9
     assert predictions[0].sum(1).numpy() == pytest.approx(1)
     assert torch.equal(predictions[0], predictions[1])
@@ -56,7 +57,7 @@ def test_rates_of_zero_leave_a_part_as_it_was() -> None:
     before = copy.deepcopy(encoder.state_dict())
     module = FineTune(encoder, 4, FineTuneSettings(0.0, 1e-2, total_steps=3))  # type: ignore[arg-type]
     head = module.head.linear.weight.detach().clone()
-    train_and_predict(module, data)
+    train(module, data)
     assert all(torch.equal(before[name], value) for name, value in encoder.state_dict().items())
     assert not torch.equal(head, module.head.linear.weight)
 
@@ -64,7 +65,8 @@ def test_rates_of_zero_leave_a_part_as_it_was() -> None:
 def test_predictions_do_not_depend_on_dropout_or_batches() -> None:
     data, _ = _data(FakeShards())
     module = FineTune(_encoder(), 4, FineTuneSettings(1e-3, 1e-3, total_steps=1))  # type: ignore[arg-type]
-    predicted = train_and_predict(module, data)
+    train(module, data)
+    predicted = predict_windows(module, data)
     with torch.no_grad():
         batch = read_imu(data.shards, data.prediction[:5], data.normalisation)
         alone = module.eval().predict_step(batch, 0)

@@ -1,0 +1,229 @@
+"""Which cells an evaluation has: target x system x method x fold x shots x draw, and conditions of tested windows.
+
+Folds are groups of people: each is tested once, labels come from others. The draws of a fold are the same windows
+for every method, so that methods are compared in pairs, and more shots contain the fewer.
+
+A cell names, by a digest, everything that its result depends on; finished cells are kept and not computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.shards.layout import digest_of
+from datamodules.splits import Fold
+from experiments.cells import Cell
+from experiments.conditions import KINDS, Condition, parse_condition
+from experiments.devices import accelerator
+from experiments.methods import Method, find_method
+from experiments.schema import Config
+from experiments.sealed import UnlabelledShards
+from experiments.target_features import EncoderSpec, EvaluationError, TargetFeatures
+from experiments.targets import System, Target, held_out_note, seen_in_pretraining
+from experiments.zero_shot import Prototypes
+
+PROTOCOL = 3  # goes up when results of before can't be compared with those of now
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Cells that share one fitting: the tested windows as they are, and under each condition.
+
+    Attributes:
+        cells: at least one; the conditions differ.
+        conditions: of each cell; None for windows as they are.
+        method, target, system, features, fold: what they are made of.
+        notes: what is known about them before.
+    """
+
+    cells: tuple[Cell, ...]
+    conditions: tuple[Condition | None, ...]
+    method: Method
+    target: Target
+    system: System
+    features: TargetFeatures
+    fold: Fold
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What all units of a target and a system share."""
+
+    config: Config
+    target: Target
+    system: System
+    folds: list[Fold]
+    features: TargetFeatures
+    conditions: tuple[Condition, ...]
+    notes: tuple[str, ...]
+
+
+def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[System]) -> list[Unit]:
+    """All units, in order; computes nothing.
+
+    Args:
+        config: ``evaluation``, ``run.seed``, ``pretraining.augment`` and ``trainer.accelerator`` are used; encoder
+            and normalisation too, where there is no checkpoint.
+        targets: what to evaluate on.
+        systems: what to evaluate; the first one's encoder is the one that methods without a checkpoint use.
+
+    Raises:
+        EvaluationError: a method is unknown or lacks what it needs, or windows don't fit the checkpoint.
+        LeakError: a tested subject was in pretraining.
+        SplitError: subjects or activities of a target can't be split.
+        ConditionError: an unknown condition.
+    """
+    e = config.evaluation
+    chosen = [find_method(name) for name in e.methods]
+    _refuse_what_lacks(chosen, systems)
+    names = [target.name for target in targets]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"evaluation.targets: two have the same name: {', '.join(names)}")
+    asked = expand_conditions(e.conditions)
+    device = "cuda" if accelerator(config) == "gpu" else "cpu"
+    units: list[Unit] = []
+    for target in targets:
+        folds = target.folds(e)
+        used = np.unique(np.concatenate([np.concatenate([fold.pool, fold.test]) for fold in folds]))
+        shards = UnlabelledShards(target.shards)
+        conditions = tuple(condition for condition in asked if _changes(condition, target, used))
+        for position, system in enumerate(systems):
+            seen = seen_in_pretraining(target, folds, system, e.allow_seen_subjects)
+            spec = EncoderSpec.of(config, target.shards, system.model)
+            features = TargetFeatures(shards, used, spec, system.model, config.run.seed, device)
+            group = _Group(config, target, system, folds, features, conditions, tuple(seen))
+            for method in chosen:
+                if method.checkpoint or position == 0:
+                    units += _units_of(group, method)
+    return units
+
+
+def expand_conditions(texts: Sequence[str]) -> list[Condition]:
+    """Conditions as the settings name them: "noise=1", or "noise" for all of its levels.
+
+    Raises:
+        ConditionError: one can't be understood.
+    """
+    asked: list[Condition] = []
+    for text in texts:
+        named = text in KINDS
+        asked += [Condition(text, level) for level in KINDS[text].levels] if named else [parse_condition(text)]
+    return list(dict.fromkeys(asked))
+
+
+def _changes(condition: Condition, target: Target, windows: NDArray[np.int64]) -> bool:
+    """Whether there is something to change: a gyroscope to lose, a rate to lower."""
+    if condition.kind == "gyroscope" and not target.shards.imu(windows[:256])[2][:, 3:].any():
+        return False
+    if condition.kind == "rate" and condition.level >= target.shards.settings.imu_rate_hz:
+        return False
+    return condition.level != KINDS[condition.kind].clean
+
+
+def _refuse_what_lacks(chosen: Sequence[Method], systems: Sequence[System]) -> None:
+    if not systems:
+        raise EvaluationError("there is no system to evaluate")
+    for method in chosen:
+        for system in systems:
+            if method.checkpoint and system.model is None:
+                raise EvaluationError(f"evaluation.methods: {method.name} needs a checkpoint")
+
+
+def _units_of(group: _Group, method: Method) -> list[Unit]:
+    e = group.config.evaluation
+    shots = (e.shots_trained or e.shots) if method.trained else e.shots
+    draws = e.draws_trained if method.trained else e.draws
+    if method.needs_labels:
+        sizes = [("windows", k) for k in shots] + [("subjects", k) for k in e.subject_shots]
+    else:
+        sizes, draws = [("windows", 0)], 1
+    changed = e.conditions_shots or max(e.shots, default=0)
+    units: list[Unit] = []
+    for fold in group.folds:
+        prototypes = group.system.prototypes.get(method.prototypes)
+        if method.prototypes == "target" and clips_of(group.target, group.system) is None:
+            continue
+        if method.prototypes in ("source", "text") and prototypes is None:
+            continue
+        notes = [*group.notes, *(held_out_note(group.system, fold.classes) if method.checkpoint else [])]
+        if fold.left_out:
+            notes.append(f"left out, without a label to learn from: {', '.join(fold.left_out)}")
+        if prototypes is not None:
+            unknown = [name for name in fold.classes if name not in prototypes.activities]
+            if unknown:
+                notes.append(f"zero-shot: without a prototype, so always missed: {', '.join(unknown)}")
+        binding = _binding(group, method, fold, prototypes, notes)
+        for unit, k in sizes:
+            for draw in range(draws):
+                conditions: list[Condition | None] = [None]
+                if ((k == changed and unit == "windows") or not method.needs_labels) and draw < e.conditions_draws:
+                    conditions += group.conditions
+                cells = tuple(_cell(group, method, fold, unit, k, draw, c, binding) for c in conditions)
+                units.append(
+                    Unit(
+                        cells, tuple(conditions), method, group.target, group.system, group.features, fold, tuple(notes)
+                    )
+                )
+    return units
+
+
+def clips_of(target: Target, system: System) -> str | None:
+    """A data set that labels come from, with video features by the system's tower; None if there is none."""
+    settings = target.settings
+    return next((key for key in settings.support or [settings.dataset] if key in system.clips), None)
+
+
+def _cell(
+    group: _Group, method: Method, fold: Fold, unit: str, k: int, draw: int, condition: Condition | None, binding: str
+) -> Cell:
+    system = group.system if method.checkpoint else System()
+    populations = np.unique(group.target.shards.table["population"][fold.test])
+    return Cell(
+        dataset=group.target.name,
+        population="+".join(str(name) for name in populations),
+        method=method.name,
+        system=system.name,
+        encoder=group.features.spec.name if method.encoder else "",
+        checkpoint=system.checkpoint,
+        shots=k,
+        shots_unit=unit,
+        fold=fold.number,
+        draw=draw,
+        seed=group.config.run.seed,
+        condition=str(condition) if condition else "",
+        binding=binding,
+    )
+
+
+def _binding(group: _Group, method: Method, fold: Fold, prototypes: Prototypes | None, notes: list[str]) -> str:
+    evaluation = group.config.evaluation
+    clips = clips_of(group.target, group.system) if method.prototypes == "target" else None
+    return digest_of(
+        {
+            "protocol": PROTOCOL,
+            "shards": group.target.shards.fingerprint,
+            "test": fold.test.tolist(),
+            "pool": fold.pool.tolist(),
+            "classes": fold.classes,
+            "event": group.target.settings.event,
+            "notes": notes,
+            "settings": {key: _setting(group.config, key) for key in method.settings},
+            "draws": [evaluation.draw_seed, evaluation.support_subjects] if method.needs_labels else None,
+            "encoder": asdict(group.features.spec) if method.encoder else None,
+            "checkpoint": group.system.checkpoint if method.checkpoint else None,
+            "prototypes": prototypes.origin if prototypes else group.system.clips[clips].fingerprint if clips else None,
+        }
+    )
+
+
+def _setting(config: Config, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

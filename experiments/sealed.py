@@ -1,0 +1,155 @@
+"""The tested windows' labels, sealed: they are compared with a cell's predictions once.
+
+Nothing else holds these labels: methods get shards without them (:class:`UnlabelledShards`), so that neither an
+epoch nor a setting can be chosen by them.
+
+Shape legend: N tested windows, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.shards.joined import JoinedShards
+from datamodules.splits import LeakError
+from datamodules.windows import WindowSettings
+from experiments.conditions import Condition, apply
+from experiments.metrics import classification_metrics, confusion_matrix, event_metrics, ranking_metrics
+
+
+class ScoresError(ValueError):
+    """Predictions of another shape than the tested windows', or not finite."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a cell's predictions came to; see :class:`experiments.cells.CellResult` for each."""
+
+    metrics: dict[str, float]
+    by_subject: dict[str, dict[str, float]]
+    windows_by_subject: dict[str, int]
+    hours_by_subject: dict[str, float]
+    confusion_by_subject: dict[str, list[list[int]]]
+
+
+class SealedTest:
+    """True labels of a cell's tested windows.
+
+    Args:
+        truth: (N,) positions in the classes.
+        subjects: of each window, (N,).
+        n_classes: C.
+        event: position of the rare event's class; None if there is none.
+        window_hours: that a window lasts.
+        ranking: measure recall@k and the reciprocal rank too.
+    """
+
+    def __init__(
+        self,
+        truth: NDArray[np.int64],
+        subjects: NDArray[np.str_],
+        n_classes: int,
+        event: int | None,
+        window_hours: float,
+        ranking: bool,
+    ) -> None:
+        self._truth = truth
+        self._subjects = subjects
+        self._n_classes = n_classes
+        self._event = event
+        self._window_hours = window_hours
+        self._ranking = ranking
+        self._opened = False
+
+    def score(self, scores: NDArray[np.float64]) -> Scored:
+        """Compare with probabilities (N, C); once.
+
+        Raises:
+            LeakError: this was called before: something was chosen by looking at tested windows.
+            ScoresError: the scores have another shape, or are not finite.
+        """
+        if self._opened:
+            raise LeakError(
+                "the tested windows of a cell were scored a second time; what is chosen by scores (an epoch, a"
+                " setting) must be chosen on training subjects"
+            )
+        self._opened = True
+        expected = (len(self._truth), self._n_classes)
+        if scores.shape != expected or not np.isfinite(scores).all():
+            raise ScoresError(
+                f"scores of shape {scores.shape}, {int((~np.isfinite(scores)).sum())} of them not finite; expected"
+                f" finite ones of shape {expected}"
+            )
+        by_subject, windows, hours, confusion = {}, {}, {}, {}
+        predicted = scores.argmax(axis=1)
+        for name in dict.fromkeys(str(s) for s in self._subjects):
+            own = np.flatnonzero(self._subjects == name)
+            by_subject[name] = self._measure(own, scores)
+            windows[name] = len(own)
+            hours[name] = len(own) * self._window_hours
+            confusion[name] = confusion_matrix(self._truth[own], predicted[own], self._n_classes).tolist()
+        # One subject alone is all of it.
+        alone = len(by_subject) == 1
+        metrics = dict(next(iter(by_subject.values()))) if alone else self._measure(np.arange(len(scores)), scores)
+        return Scored(metrics, by_subject, windows, hours, confusion)
+
+    def _measure(self, windows: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, float]:
+        truth, own = self._truth[windows], scores[windows]
+        metrics = classification_metrics(truth, own)
+        if self._ranking:
+            metrics |= ranking_metrics(truth, own)
+        if self._event is not None:
+            detected = own.argmax(axis=1) == self._event
+            hours = len(windows) * self._window_hours
+            metrics |= event_metrics(truth == self._event, own[:, self._event], detected, hours)
+        return metrics
+
+
+class _NoLabels(Mapping[str, NDArray[Any]]):
+    """A table of windows without the column that methods must not see."""
+
+    def __init__(self, table: Mapping[str, NDArray[Any]]) -> None:
+        self._table = {name: column for name, column in table.items() if name != "activity"}
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        if name == "activity":
+            _refuse()
+        return self._table[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+class UnlabelledShards:
+    """A target's windows as methods see them: without labels, under a condition or as they are."""
+
+    def __init__(self, shards: JoinedShards, condition: Condition | None = None) -> None:
+        self._shards = shards
+        self.condition = condition
+        self.settings: WindowSettings = shards.settings
+        self.n_windows = shards.n_windows
+        self.directory = shards.directory
+        self.table: Mapping[str, NDArray[Any]] = _NoLabels(shards.table)
+
+    def under(self, condition: Condition) -> UnlabelledShards:
+        """The same windows under a condition."""
+        return UnlabelledShards(self._shards, condition)
+
+    def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """As :meth:`JoinedShards.imu`, changed as the condition says."""
+        windows = self._shards.imu(indices)
+        if self.condition is None:
+            return windows
+        return apply(self.condition, np.asarray(indices, np.int64), *windows, self.settings.imu_rate_hz)
+
+
+def _refuse() -> NoReturn:
+    raise LeakError("a method asked for the activity of windows; it gets the labels of its support only")

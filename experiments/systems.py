@@ -1,0 +1,155 @@
+"""What an evaluation compares: checkpoints, with all that their zero-shot methods need, and the targets' shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from datamodules.shards.feature_cache import FeatureCache
+from datamodules.shards.joined import JoinedShards
+from datamodules.shards.layout import file_digest
+from experiments.command_line import UserError
+from experiments.datasets import open_dataset
+from experiments.devices import accelerator
+from experiments.methods import Method
+from experiments.run_folder import LAST, run_folder
+from experiments.schema import Config
+from experiments.targets import System, Target
+from experiments.video_tower import open_features
+from experiments.zero_shot import NoPrototypesError, Prototypes, build_prototypes
+from lightning_modules.contrastive import ContrastivePretraining
+
+OWN = ""  # name of the system that is the run's own
+
+
+def open_targets(config: Config) -> list[Target]:
+    """Targets with their shards, built where they are missing.
+
+    Raises:
+        UserError: a data set is not configured or can't be built.
+    """
+    targets = []
+    for settings in config.evaluation.targets:
+        keys = list(dict.fromkeys([settings.dataset, *settings.support]))
+        targets.append(Target(settings, JoinedShards([(key, open_dataset(config, key)) for key in keys])))
+    return targets
+
+
+def open_systems(
+    config: Config, methods: Sequence[Method], targets: Sequence[Target]
+) -> tuple[list[System], list[str]]:
+    """The run's own checkpoint first, then ``evaluation.checkpoints``; one without a checkpoint if none is needed.
+
+    Returns:
+        The systems, and for each method that can't be done with one of them a remark that says why.
+
+    Raises:
+        UserError: a checkpoint is missing, or takes other windows than the settings say.
+    """
+    if not any(method.checkpoint for method in methods):
+        return [System()], []
+    paths = [(OWN, own_checkpoint(config))]
+    for name, files in config.evaluation.checkpoints.items():
+        for file in files:
+            if not Path(file).is_file():
+                raise UserError(f"evaluation.checkpoints.{name}: no file '{file}'")
+            paths.append((name, Path(file)))
+    kinds = {method.prototypes for method in methods} - {""}
+    systems, remarks = [], []
+    for name, path in paths:
+        model = ContrastivePretraining.load_pretrained(path)
+        _refuse_other_windows(config, model, path)
+        prototypes: dict[str, Prototypes] = {}
+        clips: dict[str, FeatureCache] = {}
+        if "source" in kinds:
+            found = _source_prototypes(config, model)
+            if isinstance(found, Prototypes):
+                prototypes["source"] = found
+            else:
+                remarks.append(_left_out(name, "source", methods, found))
+        if "target" in kinds:
+            clips, why = _clips(config, model, targets)
+            if why:
+                remarks.append(_left_out(name, "target", methods, why))
+        systems.append(System(name, model, file_digest(path)[:16], prototypes, clips))
+    return systems, remarks
+
+
+def own_checkpoint(config: Config) -> Path:
+    """The run's last checkpoint, or the one that the settings name.
+
+    Raises:
+        UserError: it isn't there.
+    """
+    path = Path(config.checkpoint) if config.checkpoint else run_folder(config) / "checkpoints" / LAST
+    if path.is_file():
+        return path
+    if config.checkpoint:
+        raise UserError(f"checkpoint: no file '{path}'")
+    raise UserError(
+        f"no checkpoint '{path}' yet: run `make pretrain EXPERIMENT={config.experiment}` first, or name one with"
+        " checkpoint=..."
+    )
+
+
+def _refuse_other_windows(config: Config, model: ContrastivePretraining, path: Path) -> None:
+    """Before any features are computed: the checkpoint's encoder can't take windows of another length or rate."""
+    trained, window = model.settings.imu_input, config.window
+    if (trained["samples"], trained["rate_hz"]) != (window.samples, window.imu_rate_hz):
+        raise UserError(
+            f"window: the settings give {window.samples} samples at {window.imu_rate_hz:g} Hz, checkpoint '{path}' was"
+            f" trained on {trained['samples']} samples at {trained['rate_hz']:g} Hz; set window.duration_s and"
+            " window.imu_rate_hz as they were there"
+        )
+
+
+def _left_out(system: str, kind: str, methods: Sequence[Method], why: str) -> str:
+    names = ", ".join(method.name for method in methods if method.prototypes == kind)
+    return f"left out: {names}{f' of {system}' if system else ''} ({why})"
+
+
+def _source_prototypes(config: Config, model: ContrastivePretraining) -> Prototypes | str:
+    """Prototypes from the source's labelled videos by the checkpoint's own video tower, or why there are none."""
+    key = config.pretraining.dataset
+    if key not in config.datasets:
+        return f"the settings name no pretraining data set; '{key}' is not among 'datasets'"
+    shards = open_dataset(config, key)
+    features = open_features(config, shards, key)
+    why = _other_tower(model, features)
+    if why:
+        return why
+    try:
+        return build_prototypes(model, shards, features, _device(config))
+    except NoPrototypesError as error:
+        return str(error)
+
+
+def _clips(
+    config: Config, model: ContrastivePretraining, targets: Sequence[Target]
+) -> tuple[dict[str, FeatureCache], str]:
+    """Video features of every data set with a camera that labels come from; why there are none."""
+    keys = {key for target in targets for key in target.settings.support or [target.settings.dataset]}
+    clips = {}
+    for key in sorted(keys):
+        if not config.datasets[key].camera:
+            continue
+        features = open_features(config, open_dataset(config, key), key)
+        why = _other_tower(model, features)
+        if why:
+            return {}, why
+        clips[key] = features
+    return clips, "" if clips else "no data set that labels come from has a camera"
+
+
+def _other_tower(model: ContrastivePretraining, features: FeatureCache) -> str:
+    trained_with = str((model.settings.video_encoder or {}).get("fingerprint"))
+    if trained_with == features.encoder_fingerprint:
+        return ""
+    return (
+        f"the checkpoint was trained with video tower {trained_with[:12]}..., the settings give"
+        f" {features.encoder_fingerprint[:12]}...: use the settings of its pretraining"
+    )
+
+
+def _device(config: Config) -> str:
+    return "cuda" if accelerator(config) == "gpu" else "cpu"
