@@ -157,7 +157,8 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
 
 def _draw(config: Config, unit: Unit) -> _Sides:
     cell, fold, table = unit.cells[0], unit.fold, unit.target.shards.table
-    support, notes = np.empty(0, np.int64), []
+    support: NDArray[np.int64] = np.empty(0, np.int64)
+    notes: list[str] = []
     if unit.method.needs_labels:
         # Not the run's seed: checkpoints of several seeds are compared on the same draws.
         key = (config.evaluation.draw_seed, cell.dataset, cell.fold, cell.draw)

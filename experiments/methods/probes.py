@@ -54,7 +54,7 @@ def vote(similarity: Scores, labels: Indices, n_classes: int, neighbours: int) -
     weight = np.exp((near - near[:, :1]) / _TEMPERATURE)
     votes = np.zeros((len(similarity), n_classes))
     np.add.at(votes, (np.arange(len(similarity))[:, None], labels[nearest]), weight)
-    return votes / votes.sum(axis=1, keepdims=True)
+    return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 
 def fit_on(data: CellData, features: Features) -> LinearProbe:
@@ -68,4 +68,4 @@ def fit_on(data: CellData, features: Features) -> LinearProbe:
 
 
 def _directions(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12))
