@@ -8,6 +8,7 @@ from pathlib import Path
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.joined import JoinedShards
 from datamodules.shards.layout import file_digest
+from encoders.contract import VideoEncoder
 from experiments.command_line import UserError
 from experiments.datasets import open_dataset
 from experiments.devices import accelerator
@@ -15,7 +16,7 @@ from experiments.methods import Method
 from experiments.run_folder import LAST, run_folder
 from experiments.schema import Config
 from experiments.targets import System, Target
-from experiments.video_tower import open_features
+from experiments.video_tower import features_of, open_tower
 from experiments.zero_shot import NoPrototypesError, Prototypes, build_prototypes
 from lightning_modules.contrastive import ContrastivePretraining
 
@@ -55,6 +56,10 @@ def open_systems(
                 raise UserError(f"evaluation.checkpoints.{name}: no file '{file}'")
             paths.append((name, Path(file)))
     kinds = {method.prototypes for method in methods} - {""}
+    key = config.pretraining.dataset
+    tower = None
+    if kinds & {"source", "target"} and key in config.datasets and config.datasets[key].camera:
+        tower = open_tower(config, open_dataset(config, key))
     systems, remarks = [], []
     for name, path in paths:
         model = ContrastivePretraining.load_pretrained(path)
@@ -62,13 +67,13 @@ def open_systems(
         prototypes: dict[str, Prototypes] = {}
         clips: dict[str, FeatureCache] = {}
         if "source" in kinds:
-            found = _source_prototypes(config, model)
+            found = _source_prototypes(config, model, tower)
             if isinstance(found, Prototypes):
                 prototypes["source"] = found
             else:
                 remarks.append(_left_out(name, "source", methods, found))
         if "target" in kinds:
-            clips, why = _clips(config, model, targets)
+            clips, why = _clips(config, model, targets, tower)
             if why:
                 remarks.append(_left_out(name, "target", methods, why))
         systems.append(System(name, model, file_digest(path)[:16], prototypes, clips))
@@ -108,16 +113,14 @@ def _left_out(system: str, kind: str, methods: Sequence[Method], why: str) -> st
     return f"left out: {names}{f' of {system}' if system else ''} ({why})"
 
 
-def _source_prototypes(config: Config, model: ContrastivePretraining) -> Prototypes | str:
+def _source_prototypes(config: Config, model: ContrastivePretraining, tower: VideoEncoder | None) -> Prototypes | str:
     """Prototypes from the source's labelled videos by the checkpoint's own video tower, or why there are none."""
-    key = config.pretraining.dataset
-    if key not in config.datasets:
-        return f"the settings name no pretraining data set; '{key}' is not among 'datasets'"
-    shards = open_dataset(config, key)
-    features = open_features(config, shards, key)
-    why = _other_tower(model, features)
-    if why:
+    why = _other_tower(model, tower)
+    if tower is None or why:
         return why
+    key = config.pretraining.dataset
+    shards = open_dataset(config, key)
+    features = features_of(config, shards, key, tower)
     try:
         return build_prototypes(model, shards, features, _device(config))
     except NoPrototypesError as error:
@@ -125,29 +128,29 @@ def _source_prototypes(config: Config, model: ContrastivePretraining) -> Prototy
 
 
 def _clips(
-    config: Config, model: ContrastivePretraining, targets: Sequence[Target]
+    config: Config, model: ContrastivePretraining, targets: Sequence[Target], tower: VideoEncoder | None
 ) -> tuple[dict[str, FeatureCache], str]:
     """Video features of every data set with a camera that labels come from; why there are none."""
+    why = _other_tower(model, tower)
+    if tower is None or why:
+        return {}, why
     keys = {key for target in targets for key in target.settings.support or [target.settings.dataset]}
     clips = {}
     for key in sorted(keys):
-        if not config.datasets[key].camera:
-            continue
-        features = open_features(config, open_dataset(config, key), key)
-        why = _other_tower(model, features)
-        if why:
-            return {}, why
-        clips[key] = features
+        if config.datasets[key].camera:
+            clips[key] = features_of(config, open_dataset(config, key), key, tower)
     return clips, "" if clips else "no data set that labels come from has a camera"
 
 
-def _other_tower(model: ContrastivePretraining, features: FeatureCache) -> str:
+def _other_tower(model: ContrastivePretraining, tower: VideoEncoder | None) -> str:
+    if tower is None:
+        return "the settings name no data set with a camera as pretraining.dataset, and so no video tower"
     trained_with = str((model.settings.video_encoder or {}).get("fingerprint"))
-    if trained_with == features.encoder_fingerprint:
+    if trained_with == tower.fingerprint():
         return ""
     return (
         f"the checkpoint was trained with video tower {trained_with[:12]}..., the settings give"
-        f" {features.encoder_fingerprint[:12]}...: use the settings of its pretraining"
+        f" {tower.fingerprint()[:12]}...: use the settings of its pretraining"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -69,11 +70,6 @@ def tower_params(config: Config) -> dict[str, Any]:
     return params
 
 
-def open_features(config: Config, shards: ShardSet, key: str) -> FeatureCache:
-    """The video features of a data set, computed where they are missing."""
-    return features_of(config, shards, key, open_tower(config, shards))
-
-
 def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder) -> FeatureCache:
     """The features that ``tower`` gives for all windows, from the cache or computed now."""
     fingerprint = tower.fingerprint()
@@ -101,14 +97,10 @@ def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder)
 def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -> Path:
     """Train a backbone on the shards' frames, or take the one that was trained so before."""
     settings = config.video_pretraining
-    identity = json.dumps(
-        [
-            shards.fingerprint,
-            {k: v for k, v in params.items() if k in _BACKBONE_KEYS},
-            vars(settings),
-        ],
-        sort_keys=True,
-    )
+    backbone = {k: v for k, v in params.items() if k in _BACKBONE_KEYS}
+    held_out = config.pretraining.exclude_activities
+    parts = [shards.fingerprint, backbone, vars(settings), *([held_out] if held_out else [])]
+    identity = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     path = Path(config.paths.data) / "weights" / config.experiment / f"vit-{digest}.safetensors"
     if path.is_file():
@@ -137,7 +129,8 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
         gradient_clip_val=1.0,
         callbacks=[TrainingBar()],
     )
-    trainer.fit(module, FramePairs(shards, settings.batch_size, settings.steps, settings.windows, settings.seed))
+    pairs = FramePairs(shards, settings.batch_size, settings.steps, settings.windows, settings.seed, held_out)
+    trainer.fit(module, pairs)
     module.save_backbone(path)
     return path
 
@@ -148,12 +141,22 @@ _BACKBONE_KEYS = ("model", "kwargs", "frame_size", "mean", "std")
 class FramePairs:
     """Batches of neighbouring frames, (B, 2, 3, H, W) uint8, of up to ``windows`` clips held in memory.
 
-    An iterable for Lightning's Trainer; the order is a pure function of the seed.
+    An iterable for Lightning's Trainer; the order is a pure function of the seed. Clips with a label in
+    ``exclude_activities`` are left out.
     """
 
-    def __init__(self, shards: ShardSet, batch_size: int, steps: int, windows: int, seed: int) -> None:
-        order = WindowOrder(shards.n_windows, seed)
-        chosen = np.sort(order.at(0, np.arange(min(windows, shards.n_windows))))
+    def __init__(
+        self,
+        shards: ShardSet,
+        batch_size: int,
+        steps: int,
+        windows: int,
+        seed: int,
+        exclude_activities: Sequence[str] = (),
+    ) -> None:
+        allowed = np.flatnonzero(~np.isin(shards.table["activity"], list(exclude_activities)))
+        order = WindowOrder(len(allowed), seed)
+        chosen = np.sort(allowed[order.at(0, np.arange(min(windows, len(allowed))))])
         self._frames = torch.from_numpy(shards.frames(chosen)).permute(0, 1, 4, 2, 3)
         _, mask = shards.frame_times(chosen)
         self._pairs = np.argwhere(mask[:, 1:] & mask[:, :-1])

@@ -11,7 +11,7 @@ import torch
 from experiments.command_line import UserError
 from experiments.datasets import open_dataset
 from experiments.schema import Config
-from experiments.video_tower import FramePairs, open_features, open_tower
+from experiments.video_tower import FramePairs, features_of, open_tower
 
 Make = Callable[..., Config]
 SELF_SUPERVISED = (
@@ -44,7 +44,7 @@ def test_random_weights_are_said_first(tiny: Make, capsys: pytest.CaptureFixture
 def test_features_are_those_of_the_tower(tiny: Make) -> None:
     config = tiny()
     shards = open_dataset(config, "pretraining")
-    features = open_features(config, shards, "pretraining")
+    features = features_of(config, shards, "pretraining", open_tower(config, shards))
     tower = open_tower(config, shards)
     indices = torch.arange(5).numpy()
     frames = torch.from_numpy(shards.frames(indices)).permute(0, 1, 4, 2, 3)
