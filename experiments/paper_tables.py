@@ -94,8 +94,8 @@ def _summed_up(people: pd.DataFrame, rows: list[str], columns: list[str], resamp
         cells.setdefault(column, {})[row] = _shown(part["value"].to_numpy(float), resamples, share)
     table = pd.DataFrame(cells)
     if not table.empty:
-        table.index = pd.MultiIndex.from_tuples(list(table.index), names=rows)
-        table.columns = pd.MultiIndex.from_tuples(list(table.columns), names=columns)
+        table.index = pd.MultiIndex.from_tuples([tuple(key) for key in table.index], names=rows)
+        table.columns = pd.MultiIndex.from_tuples([tuple(key) for key in table.columns], names=columns)
         if rows == ["shots"]:
             table = table.sort_index()
     return table
@@ -104,8 +104,8 @@ def _summed_up(people: pd.DataFrame, rows: list[str], columns: list[str], resamp
 def _shown(values: np.ndarray, resamples: int, share: bool) -> str:
     low, high = bootstrap_interval(values, resamples)
     factor, digits = (100, 1) if share else (1, 3)
-    mean, low, high = (f"{factor * x:.{digits}f}" for x in (float(values.mean()), low, high))
-    return mean if low == "nan" else f"{mean} [{low}, {high}]"
+    mean, *ends = (f"{factor * x:.{digits}f}" for x in (float(values.mean()), low, high))
+    return mean if math.isnan(low) else f"{mean} [{', '.join(ends)}]"
 
 
 def markdown(people: pd.DataFrame, resamples: int = 10_000) -> str:
