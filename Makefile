@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 EXPERIMENT ?= simulator
+RUNS ?= runs/$(EXPERIMENT)/default
 OVERRIDES ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shards pretrain eval-ood tensorboard test test-all lint format lock clean
+.PHONY: help setup shards pretrain eval-ood paper-tables tensorboard test test-all lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -34,6 +35,9 @@ pretrain: setup ## shards, video tower, features, then contrastive pretraining
 
 eval-ood: setup ## evaluate the pretrained encoder out of distribution
 	$(BIN)/python -m experiments.eval_ood $(EXPERIMENT) $(OVERRIDES)
+
+paper-tables: setup ## the paper's tables from finished evaluations: RUNS="runs/a/default ..."
+	$(BIN)/python -m experiments.paper_tables $(RUNS)
 
 tensorboard: setup ## look at all runs in a browser
 	$(BIN)/tensorboard --logdir runs
