@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ import pandas as pd
 
 from experiments.cells import CellResult
 from experiments.intervals import bootstrap_interval
+from experiments.metrics import per_class_recall
 
-COLUMNS = (
+_OF_THE_CELL = (
     "dataset",
     "population",
     "method",
@@ -23,6 +25,13 @@ COLUMNS = (
     "shots",
     "seed",
     "fold",
+    "draw",
+    "system",
+    "shots_unit",
+    "condition",
+)
+COLUMNS = (
+    *_OF_THE_CELL[:8],
     "metric",
     "value",
     "n_test_windows",
@@ -31,42 +40,86 @@ COLUMNS = (
     "subject",
     "support_windows",
     "simulated",
+    "system",
+    "shots_unit",
+    "condition",
+    "support_subjects",
+    "seconds",
 )
 BY_PARTICIPANT = "_by_participant"
+
+
+def recall_of(activity: str) -> str:
+    """Name of the metric that is one activity's recall."""
+    return f"recall[{activity}]"
 
 
 def rows(results: Sequence[CellResult]) -> pd.DataFrame:
     """One row per cell and metric.
 
     ``subject`` is empty where all test windows of the fold were scored together; a metric that ends in
-    ``_by_participant`` is the mean over the fold's test participants; rows with a ``subject`` are that
-    participant's own.
+    ``_by_participant`` is the mean over those of the fold's test participants for whom it is defined, whose number is
+    in ``n_test_subjects``; rows with a ``subject`` are that participant's own, among them the recall of each activity
+    that the participant did, ``recall[NAME]``.
     """
-    return pd.DataFrame(list(_rows(results)), columns=list(COLUMNS))
-
-
-def _rows(results: Sequence[CellResult]) -> Iterator[dict[str, Any]]:
+    long = _Long([], [], [], [], [])
+    lengths = []
     for result in results:
-        cell = result.cell
-        common = {
-            **{name: getattr(cell, name) for name in COLUMNS if hasattr(cell, name)},
-            "support_windows": result.support_windows,
-            "simulated": result.simulated,
-        }
-        n_windows, n_subjects = sum(result.windows_by_subject.values()), len(result.by_subject)
-        pooled = {"subject": "", "n_test_windows": n_windows, "n_test_subjects": n_subjects}
-        for metric, value in result.metrics.items():
-            yield {**common, **pooled, "metric": metric, "value": value}
-            mean = float(np.mean([values[metric] for values in result.by_subject.values()]))
-            yield {**common, **pooled, "metric": metric + BY_PARTICIPANT, "value": mean}
-        for subject, values in result.by_subject.items():
-            own = {
-                "subject": subject,
-                "n_test_windows": result.windows_by_subject[subject],
-                "n_test_subjects": 1,
-            }
-            for metric, value in values.items():
-                yield {**common, **own, "metric": metric, "value": value}
+        before = len(long.metric)
+        _add(long, result)
+        lengths.append(len(long.metric) - before)
+    cell = np.repeat(np.arange(len(results)), lengths)
+
+    def repeated(values: list[Any]) -> Any:
+        return pd.Series(values).take(cell).array
+
+    columns = {name: repeated([getattr(r.cell, name) for r in results]) for name in _OF_THE_CELL}
+    for name in ("support_windows", "simulated", "support_subjects", "seconds"):
+        columns[name] = repeated([getattr(r, name) for r in results])
+    columns |= vars(long)
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+@dataclass(frozen=True)
+class _Long:
+    """Columns that differ within a cell."""
+
+    metric: list[str]
+    value: list[float]
+    subject: list[str]
+    n_test_windows: list[int]
+    n_test_subjects: list[int]
+
+    def add(self, metric: str, value: float, subject: str, windows: int, subjects: int) -> None:
+        self.metric.append(metric)
+        self.value.append(value)
+        self.subject.append(subject)
+        self.n_test_windows.append(windows)
+        self.n_test_subjects.append(subjects)
+
+
+def _add(long: _Long, result: CellResult) -> None:
+    windows = result.windows_by_subject
+    everyone = sum(windows.values())
+    for metric, value in result.metrics.items():
+        long.add(metric, value, "", everyone, len(result.by_subject))
+        own = {subject: values[metric] for subject, values in result.by_subject.items() if metric in values}
+        if own:
+            mean = float(np.mean(list(own.values())))
+            long.add(metric + BY_PARTICIPANT, mean, "", sum(windows[subject] for subject in own), len(own))
+    for subject, values in result.by_subject.items():
+        for metric, value in values.items():
+            long.add(metric, value, subject, windows[subject], 1)
+        for activity, recall in recalls(result, subject).items():
+            long.add(recall_of(activity), recall, subject, windows[subject], 1)
+
+
+def recalls(result: CellResult, subject: str) -> dict[str, float]:
+    """Recall of each activity that the subject did."""
+    if subject not in result.confusion_by_subject:
+        return {}
+    found = per_class_recall(np.asarray(result.confusion_by_subject[subject], np.int64)).tolist()
+    return {name: value for name, value in zip(result.classes, found, strict=True) if not math.isnan(value)}
 
 
 def write(frame: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
@@ -96,12 +149,13 @@ def _into_place(temporary: Path, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric of one method at one number of shots on one target.
+    """A metric of one entrant at one number of shots on one target.
 
     Attributes:
-        mean: over participants of the mean over draws.
-        low, high: ends of the 95 % interval, a bootstrap over participants; NaN for fewer than 3.
-        participants: how many were tested.
+        mean: over participants of the mean over draws (and seeds, where there are several).
+        low: lower end of the 95 % interval over participants; NaN for fewer than 3.
+        high: upper end.
+        participants: how many have a value: a metric may be undefined for some.
         draws: how many draws a fold.
     """
 
@@ -113,7 +167,7 @@ class Estimate:
 
 
 def estimate(results: Sequence[CellResult], metric: str, resamples: int) -> Estimate:
-    """Sum up the cells of one method, target and number of shots.
+    """Sum up the cells of one entrant, target and number of shots.
 
     Args:
         results: all folds and draws.
@@ -121,20 +175,42 @@ def estimate(results: Sequence[CellResult], metric: str, resamples: int) -> Esti
         resamples: of the bootstrap.
 
     Raises:
-        ValueError: there is no result.
+        ValueError: no participant has the metric.
     """
-    means = participant_means(results, metric)
+    return summed_up(participant_means(results, metric), len({r.cell.draw for r in results}), resamples)
+
+
+def summed_up(means: dict[str, float], draws: int, resamples: int) -> Estimate:
+    """The same from each participant's mean.
+
+    Raises:
+        ValueError: there is no participant.
+    """
     if not means:
         raise ValueError("no results to sum up")
     values = np.array(list(means.values()))
     low, high = bootstrap_interval(values, resamples)
-    return Estimate(float(values.mean()), low, high, len(values), len({r.cell.draw for r in results}))
+    return Estimate(float(values.mean()), low, high, len(values), draws)
 
 
 def participant_means(results: Sequence[CellResult], metric: str) -> dict[str, float]:
-    """Each test participant's mean over draws, by name in order."""
+    """Each test participant's mean over draws and seeds, by name in order; without those who lack the metric."""
     by_subject: dict[str, list[float]] = {}
     for result in results:
         for subject, values in result.by_subject.items():
-            by_subject.setdefault(subject, []).append(values[metric])
+            if metric in values:
+                by_subject.setdefault(subject, []).append(values[metric])
     return {subject: float(np.mean(by_subject[subject])) for subject in sorted(by_subject)}
+
+
+def participant_recalls(results: Sequence[CellResult]) -> dict[str, dict[str, float]]:
+    """Activity -> participant -> mean recall over draws and seeds; without activities that nobody did."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for result in results:
+        for subject in result.by_subject:
+            for activity, recall in recalls(result, subject).items():
+                found.setdefault(activity, {}).setdefault(subject, []).append(recall)
+    return {
+        activity: {subject: float(np.mean(by_subject[subject])) for subject in sorted(by_subject)}
+        for activity, by_subject in found.items()
+    }
