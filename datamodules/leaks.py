@@ -1,0 +1,243 @@
+"""The same movement under two names: windows that were copied, whole or shifted in time.
+
+A split by subject is worth nothing where one person's recording stands in the data under a second name. Two searches
+find such windows by their content alone:
+
+- Digests of the rounded samples (:func:`window_digests`) find whole copies, however short.
+- Landmarks find copies whose grid of windows lies elsewhere, by any shift, as long as ``MIN_SHARED_S`` are shared: the
+  peaks of a window's motion are the same moments in both. What all channels did around a peak is described by a few
+  numbers; where another person's description is next to equal, the two windows are laid over each other and compared
+  sample by sample. (The idea is that of audio fingerprints: A. Wang, An industrial-strength audio search algorithm,
+  ISMIR 2003.)
+
+Sensors that hang or lie still are equal without being copies, and are passed over. Copies that were turned, scaled or
+stretched in time are not found.
+
+Shape legend: N windows, T samples, L landmarks, P points around each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+from scipy.spatial import cKDTree
+
+from datamodules.signal import PHYSICAL_SCALE
+
+Read = Callable[[NDArray[np.int64]], tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]]
+
+MIN_SHARED_S = 1.5  # of movement that two windows must share, at least; shorter ones are found as whole copies
+_STEP = np.array([0.01] * 3 + [0.002] * 3)  # of the digests' rounding, m/s^2 and rad/s: float32 noise is 1e-6
+_MIN_ROWS = 8  # different rounded samples, below which a window says nothing about where it comes from
+_SMOOTHING_S = (
+    0.03  # standard deviation of the Gaussian: half power at 4.4 Hz, where shifts by half a sample do no harm
+)
+_REACH_S = 0.5  # of a landmark's description to either side
+_POINT_S = 0.08  # between its points
+_WIDTH = 10  # numbers that describe a landmark
+_NEAR = 0.10  # distance of descriptions that are compared sample by sample, in standard deviations of the movement
+_EQUAL = 0.05  # RMS difference of copies, in the same unit
+_STILL = 1e-3  # standard deviation of a sensor that lies still, in g and half turns a second
+_CHUNK = 512
+_MOST_COMPARED = 2000
+
+
+@dataclass(frozen=True)
+class Landmarks:
+    """Moments by which windows can be recognised.
+
+    Attributes:
+        window: number of each one's window, (L,).
+        position: its time since the window's start in samples, (L,), not whole.
+        description: of the movement around it, (L, ``_WIDTH``).
+    """
+
+    window: NDArray[np.int64]
+    position: NDArray[np.float64]
+    description: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Two windows that show the same movement.
+
+    Attributes:
+        first: number of a window.
+        second: number of the other, of another group.
+        shift: sample t of ``first`` is sample t + shift of ``second``.
+    """
+
+    first: int
+    second: int
+    shift: float
+
+
+def window_digests(read: Read, windows: NDArray[np.int64]) -> NDArray[np.uint64]:
+    """A number for each window that equal content shares, (N,); 0 for a window that says nothing.
+
+    The xxh3 of the valid samples, rounded to 0.01 m/s^2 and 0.002 rad/s so that a unit converted in another order
+    rarely hides a copy; where a value lies on the edge of a step it can, and the landmarks remain. A sensor that hangs,
+    or fewer than ``_MIN_ROWS`` different samples, say nothing.
+
+    Args:
+        read: gives samples (N, T, 6), sample mask (N, T) and channel mask (N, 6) of windows.
+        windows: numbers, (N,).
+    """
+    digests = np.zeros(len(windows), np.uint64)
+    # Of a row's six numbers one, which other rows hardly share: counting different rows is slow.
+    weights = np.random.default_rng(0).integers(1, 1 << 31, 6)
+    for start in range(0, len(windows), _CHUNK):
+        imu, samples, _ = read(windows[start : start + _CHUNK])
+        rounded = np.rint(imu / _STEP).astype(np.int64)
+        for row, (values, valid) in enumerate(zip(rounded, samples, strict=True)):
+            content = values[valid]
+            if len(np.unique(content @ weights)) >= _MIN_ROWS:
+                digests[start + row] = xxhash.xxh3_64_intdigest(content.tobytes())
+    return digests
+
+
+def find_landmarks(read: Read, windows: NDArray[np.int64], rate_hz: float) -> Landmarks:
+    """Peaks of the smoothed norm over all channels, and what the channels did around them.
+
+    Args:
+        read: as for :func:`window_digests`.
+        windows: numbers, (N,).
+        rate_hz: samples a second.
+    """
+    parts = [_landmarks(read, windows[start : start + _CHUNK], rate_hz) for start in range(0, len(windows), _CHUNK)]
+    return Landmarks(
+        np.concatenate([np.empty(0, np.int64), *(part.window for part in parts)]),
+        np.concatenate([np.empty(0), *(part.position for part in parts)]),
+        np.concatenate([np.empty((0, _WIDTH), np.float32), *(part.description for part in parts)]),
+    )
+
+
+def find_copies(read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float) -> list[Copy]:
+    """Windows of different groups that show the same movement.
+
+    Args:
+        read: as for :func:`window_digests`.
+        windows: numbers, (N,).
+        groups: of each window, (N,), e.g. its subject; within a group the same movement may occur again.
+        rate_hz: samples a second.
+
+    Returns:
+        By first and second window. Of each window, and of each of its landmarks, only the nearest copy is among them,
+        and of a great many only the likeliest ``_MOST_COMPARED`` are compared.
+    """
+    found = {(copy.first, copy.second): copy for copy in _shifted_copies(read, windows, groups, rate_hz)}
+    digests = window_digests(read, windows)
+    for digest in np.unique(digests[digests > 0]):
+        same = np.flatnonzero(digests == digest)
+        for other in same[groups[same] != groups[same[0]]]:
+            first, second = int(windows[same[0]]), int(windows[other])
+            found[(first, second)] = Copy(first, second, 0.0)
+    return [found[key] for key in sorted(found)]
+
+
+def _smooth(
+    read: Read, windows: NDArray[np.int64], rate_hz: float
+) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """Smoothed channels in g and half turns a second (N, T, 6), and where they can be trusted: start and end (N,)."""
+    imu, samples, channels = read(windows)
+    values = (np.where(channels[:, None, :], imu, 0) / PHYSICAL_SCALE).astype(np.float32)
+    sigma = _SMOOTHING_S * rate_hz
+    smooth = gaussian_filter1d(values, sigma, axis=1, mode="nearest", truncate=4.0)
+    starts, ends = _longest_runs(samples)
+    margin = math.ceil(4.0 * sigma) + 1
+    return smooth, starts + margin, ends - margin
+
+
+def _longest_runs(samples: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The longest run of valid samples of each window: start and end, (N,) each."""
+    length = np.zeros(samples.shape, np.int64)
+    run = np.zeros(len(samples), np.int64)
+    for t in range(samples.shape[1]):
+        run = np.where(samples[:, t], run + 1, 0)
+        length[:, t] = run
+    last = length.argmax(axis=1)
+    longest = length[np.arange(len(samples)), last]
+    return last + 1 - longest, np.where(longest > 0, last + 1, 0)
+
+
+def _landmarks(read: Read, windows: NDArray[np.int64], rate_hz: float) -> Landmarks:
+    smooth, starts, ends = _smooth(read, windows, rate_hz)
+    norm = np.sqrt((smooth.astype(np.float64) ** 2).sum(axis=2))
+    reach = math.ceil(_REACH_S * rate_hz) + 2
+    t = np.arange(1, norm.shape[1] - 1)
+    peak = (norm[:, 1:-1] > norm[:, :-2]) & (norm[:, 1:-1] >= norm[:, 2:])
+    peak &= (t >= starts[:, None] + reach) & (t < ends[:, None] - reach)
+    row, before = np.nonzero(peak)
+    left, middle, right = norm[row, before], norm[row, before + 1], norm[row, before + 2]
+    # The top of the parabola through three samples, between -0.5 and 0.5 of one.
+    top = before + 1 + 0.5 * (left - right) / np.minimum(left - 2 * middle + right, -1e-300)
+    steps = round(_REACH_S / _POINT_S)
+    points = np.arange(-steps, steps + 1) * _POINT_S * rate_hz
+    around = _interpolate(smooth, row, top[:, None] + points)  # (L, P, 6)
+    spread = np.sqrt(around.var(axis=1).mean(axis=1))
+    moving = spread > _STILL
+    flat = around[moving].reshape(int(moving.sum()), -1) / spread[moving, None]
+    # Random directions keep distances, on average, and a tree in few dimensions is fast.
+    directions = np.random.default_rng(0).normal(size=(flat.shape[1], _WIDTH)) / math.sqrt(flat.shape[1] * _WIDTH)
+    description = (flat @ directions).astype(np.float32)
+    return Landmarks(windows[row[moving]], top[moving], description)
+
+
+def _interpolate(
+    smooth: NDArray[np.float32], rows: NDArray[np.intp], positions: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Cubic through the four nearest samples; ``positions`` (L, P) -> (L, P, 6)."""
+    whole = np.floor(positions).astype(np.int64)
+    u = (positions - whole)[..., None]
+    weights = (
+        -u * (u - 1) * (u - 2) / 6,
+        (u + 1) * (u - 1) * (u - 2) / 2,
+        -(u + 1) * u * (u - 2) / 2,
+        (u + 1) * u * (u - 1) / 6,
+    )
+    last = smooth.shape[1] - 1
+    result = np.zeros((*positions.shape, smooth.shape[2]))
+    for offset, weight in enumerate(weights, start=-1):
+        result += weight * smooth[rows[:, None], np.clip(whole + offset, 0, last)]
+    return result
+
+
+def _shifted_copies(read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float) -> list[Copy]:
+    marks = find_landmarks(read, windows, rate_hz)
+    row_of = {int(window): row for row, window in enumerate(windows)}
+    group = groups[[row_of[int(window)] for window in marks.window]]
+    candidates = []  # distance, first landmark, second landmark
+    for one in np.unique(group)[:-1]:
+        own, later = np.flatnonzero(group == one), np.flatnonzero(group > one)
+        tree = cKDTree(marks.description[later], compact_nodes=False, balanced_tree=False)
+        distance, nearest = (np.asarray(a) for a in tree.query(marks.description[own], distance_upper_bound=_NEAR))
+        near = np.isfinite(distance)
+        candidates.append(np.stack([distance[near], own[near], later[nearest[near]]], axis=1))
+    pairs: dict[tuple[int, int], float] = {}
+    for _, a, b in sorted(map(tuple, np.concatenate([np.empty((0, 3)), *candidates]))):
+        first, second = int(a), int(b)
+        shift = float(marks.position[second] - marks.position[first])
+        pairs.setdefault((int(marks.window[first]), int(marks.window[second])), shift)
+    likeliest = [Copy(first, second, shift) for (first, second), shift in pairs.items()][:_MOST_COMPARED]
+    return [copy for copy in likeliest if _is_copy(read, copy, rate_hz)]
+
+
+def _is_copy(read: Read, copy: Copy, rate_hz: float) -> bool:
+    """Lays the windows over each other."""
+    smooth, starts, ends = _smooth(read, np.array([copy.first, copy.second]), rate_hz)
+    begin = math.ceil(max(starts[0], starts[1] - copy.shift))
+    end = math.floor(min(ends[0], ends[1] - copy.shift))
+    margin = 2 * (math.ceil(4.0 * _SMOOTHING_S * rate_hz) + 1)  # of what they share, lost to the smoothing
+    if end - begin + margin < MIN_SHARED_S * rate_hz:
+        return False
+    at = np.arange(begin, end)
+    one = smooth[0, at].astype(np.float64)
+    other = _interpolate(smooth, np.array([1]), (at + copy.shift)[None])[0]
+    spread = math.sqrt(one.var(axis=0).mean())
+    return spread > _STILL and math.sqrt(((one - other) ** 2).mean()) < _EQUAL * spread
