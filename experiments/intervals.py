@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -104,26 +103,3 @@ def worst_third(values: Values) -> float:
     if len(values) == 0:
         raise ValueError("the worst third of no participants: expected at least one value")
     return float(np.sort(values)[: math.ceil(len(values) / 3)].mean())
-
-
-def paired_difference(
-    first: Mapping[str, float], second: Mapping[str, float], resamples: int
-) -> tuple[float, float, float]:
-    """Mean of first minus second over the participants that both have, with its interval.
-
-    Args:
-        first: participant -> value.
-        second: participant -> value.
-        resamples: of the bootstrap.
-
-    Returns:
-        The difference, lower and upper end as :func:`bootstrap_interval` gives them.
-
-    Raises:
-        ValueError: they have no participant in common.
-    """
-    shared = sorted(first.keys() & second.keys())
-    if not shared:
-        raise ValueError("no participant was tested with both methods")
-    differences = np.array([first[name] - second[name] for name in shared])
-    return float(differences.mean()), *bootstrap_interval(differences, resamples)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.intervals import FEWEST, bootstrap_interval, interval_method, paired_difference, worst_third
+from experiments.intervals import FEWEST, bootstrap_interval, interval_method, worst_third
 
 Draw = Callable[[np.random.Generator, int], np.ndarray]
 NORMAL: tuple[Draw, float] = (lambda rng, n: rng.normal(0.7, 0.1, n), 0.7)
@@ -152,11 +152,3 @@ def test_worst_third_is_between_the_worst_and_the_mean(values: list[float]) -> N
 def test_worst_third_of_nobody() -> None:
     with pytest.raises(ValueError, match="no participants"):
         worst_third(np.array([]))
-
-
-def test_paired_differences_take_the_participants_that_both_have() -> None:
-    first = {"a": 0.8, "b": 0.6, "c": 1.0, "e": 0.4}
-    second = {"a": 0.5, "b": 0.3, "d": 0.0, "e": 0.1}
-    assert paired_difference(first, second, 1000) == pytest.approx((0.3, 0.3, 0.3))
-    with pytest.raises(ValueError, match="no participant"):
-        paired_difference({"a": 1.0}, {"b": 1.0}, 10)
