@@ -47,13 +47,15 @@ class Page:
     """One tab.
 
     Attributes:
-        requests: addresses that were asked for.
+        requests: addresses that were asked for, by number.
+        refused: addresses that the page's own policy kept from being asked for.
         complaints: what the console, the page's security policy and exceptions said.
     """
 
     _write: int
     _read: int
-    requests: list[str] = field(default_factory=list)
+    requests: dict[str, str] = field(default_factory=dict)
+    refused: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
     _session: str = ""
     _number: int = 0
@@ -118,7 +120,9 @@ class Page:
         message: dict[str, Any] = json.loads(line)
         event, params = message.get("method", ""), message.get("params", {})
         if event == "Network.requestWillBeSent":
-            self.requests.append(params["request"]["url"])
+            self.requests[params["requestId"]] = params["request"]["url"]
+        elif event == "Network.loadingFailed" and params.get("blockedReason") == "csp":
+            self.refused.append(self.requests.pop(params["requestId"]))
         elif event == "Page.loadEventFired":
             self._loaded = True
         elif event == "Runtime.exceptionThrown":

@@ -113,4 +113,4 @@ def headline_shots(shots: Sequence[int]) -> list[int]:
     labelled = sorted(k for k in shots if k > 0)
     if not labelled:
         return []
-    return sorted({min(labelled, key=lambda k: abs(math.log(k / 10))), labelled[-1]})
+    return sorted({min(labelled, key=lambda k: (round(abs(math.log(k / 10)), 9), k)), labelled[-1]})
