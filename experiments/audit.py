@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from datamodules.leaks import Copy, Read, find_copies
 from datamodules.splits import LeakError, Table
-from experiments.giveaways import LEAK, Finding, label_giveaways
+from experiments.giveaways import LEAK, Finding, label_giveaways, recording_codes
 from experiments.schema import EvaluationConfig
 from experiments.targets import Target
 
@@ -78,7 +78,7 @@ def assert_not_touching(table: Table, sides: Sides, duration_s: float) -> None:
     Raises:
         LeakError: there are some; the message names recordings, people and how near in time the sides come.
     """
-    recording = _recording_codes(table)
+    recording = recording_codes(table)
     start = np.asarray(table["start_s"], np.float64)
     for fold, (support, test) in enumerate(sides):
         both = np.intersect1d(recording[support], recording[test])
@@ -128,7 +128,7 @@ def assert_no_copies(table: Table, read: Read, sides: Sides, rate_hz: float) -> 
 
 def _describe(table: Table, copies: Sequence[Copy]) -> str:
     """One example for each pair of recordings."""
-    recording = _recording_codes(table)
+    recording = recording_codes(table)
     pairs: dict[tuple[int, int], Copy] = {}
     for copy in copies:
         pairs.setdefault((int(recording[copy.first]), int(recording[copy.second])), copy)
@@ -142,13 +142,6 @@ def _name(table: Table, window: int) -> str:
         f"recording {table['recording'][window]} (subject {table['subject'][window]})"
         f" at {table['start_s'][window]:.1f} s"
     )
-
-
-def _recording_codes(table: Table) -> NDArray[np.int64]:
-    """A number for each recording of each person, (N,)."""
-    subject = np.unique(table["subject"], return_inverse=True)[1]
-    names, recording = np.unique(table["recording"], return_inverse=True)
-    return np.asarray(subject * len(names) + recording, np.int64)
 
 
 def _all_windows(sides: Sides) -> NDArray[np.int64]:
