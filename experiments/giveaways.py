@@ -37,7 +37,7 @@ _MARGIN = 0.02  # above what shuffled labels give
 # Balanced accuracy from which a single number tells the activities apart. From 6 activities on no movement comes near:
 # the best number reaches 0.18 on the 27 of UTD-MHAD, 0.12 on the 32 of SisFall, 0.47 on 9 simulated ones.
 _TELLS_FEW, _TELLS_MANY, _MANY = 0.98, 0.90, 6
-_NEARLY_CONSTANT = 0.05  # range within an activity, over the distance between activities
+_NEARLY_CONSTANT = 0.02  # range within an activity, over the distance between activities
 _TRIED = 8  # of the numbers that differ most between activities
 
 
@@ -82,7 +82,7 @@ def label_giveaways(table: Table, read: Read, windows: NDArray[np.int64], durati
     A single number is a leak if a small tree on it reaches a balanced accuracy of 0.90 among 6 or more activities, on
     people that it was not fitted on. Among fewer, gravity alone may tell lying, sitting and standing apart: there it
     takes 0.98, and a number that is nearly the same in all windows of an activity: its range (5 % to 95 %) is at
-    most 5 % of the smallest distance of two activities' medians.
+    most 2 % of the smallest distance of two activities' medians.
 
     Args:
         table: columns with one row a window of the data set: ``subject``, ``recording``, ``activity``, ``start_s``,

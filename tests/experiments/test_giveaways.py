@@ -54,7 +54,7 @@ def test_a_label_in_the_last_valid_sample_is_a_leak(motion: Motion) -> None:
 @either
 def test_an_offset_of_a_channel_is_a_leak(motion: Motion) -> None:
     imu, code = _imu(motion)
-    imu[:, :, 1] += 100 * code[:, None]
+    imu[:, :, 1] += 300 * code[:, None]
     assert len(_leaks(motion.but(imu=imu))) == 1
 
 
