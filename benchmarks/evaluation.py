@@ -1,0 +1,79 @@
+"""How long the out-of-distribution protocol takes, method by method.
+
+    python -m benchmarks.evaluation CONFIG [key=value]
+
+Takes the targets and shots of an experiment, e.g. ``sisfall``, and its checkpoint if there is one; without one the
+encoder has random weights, which costs the same. Each method runs with one thread and with one a core, side by side,
+and again with its features known, which is what every further checkpoint of the same targets would not save.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from experiments.command_line import EXIT_OK, UserError, parse
+from experiments.datasets import console
+from experiments.devices import cores, set_threads
+from experiments.methods import find_method
+from experiments.plan import Unit, plan_units
+from experiments.protocol import run_units
+from experiments.schema import Config
+from experiments.systems import open_systems, open_targets
+from experiments.targets import System
+from experiments.trainers import quiet
+from lightning_modules.contrastive import ContrastivePretraining
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; prints a Markdown table."""
+    config = parse(argv, "benchmarks.evaluation", "Time the out-of-distribution protocol, method by method.")
+    quiet()
+    set_threads(config)
+    targets = open_targets(config)
+    try:
+        systems = open_systems(config, [find_method(name) for name in config.evaluation.methods], targets)[0]
+    except UserError as error:
+        console.print(f"{error}\nan encoder with random weights is used instead", highlight=False, markup=False)
+        systems = [System("", _random_model(config))]
+    print(f"| method | cells | 1 thread, s | {cores()} threads, s | ratio | ms a cell |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    total = 0.0
+    for name in config.evaluation.methods:
+        config.evaluation.methods = [name]
+        units = plan_units(config, targets, systems)
+        if not units:
+            continue
+        started = time.perf_counter()
+        _run(config, units[:1], 1)  # features, which all cells share
+        features = time.perf_counter() - started
+        alone, together = _run(config, units, 1), _run(config, units, cores())
+        cells = sum(len(unit.cells) for unit in units)
+        total += features + together
+        ratio, each = alone / together, 1000 * together / cells
+        print(f"| {name} | {cells} | {alone:.1f} | {together:.1f} | {ratio:.2f} | {each:.1f} |", flush=True)
+    print(f"\nfeatures and all methods with {cores()} threads: {total:.0f} s")
+    return EXIT_OK
+
+
+def _run(config: Config, units: Sequence[Unit], workers: int) -> float:
+    config.evaluation.workers = workers
+    started = time.perf_counter()
+    run_units(config, units, lambda _: None, lambda _: None, lambda *_: None)
+    return time.perf_counter() - started
+
+
+def _random_model(config: Config) -> ContrastivePretraining:
+    encoder, window = config.imu_encoder, config.window
+    return ContrastivePretraining(
+        imu_encoder={"name": encoder.name, "params": encoder.params},
+        imu_input={"samples": window.samples, "rate_hz": window.imu_rate_hz},
+        video_head={"name": config.video_head.name, "params": config.video_head.params},
+        frame_width=128,
+        pretraining_subjects=[],
+    ).eval()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
