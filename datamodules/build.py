@@ -213,7 +213,7 @@ def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
         if differences:
             raise BuildError(
                 f"{path} holds shards that were built with other settings: {'; '.join(differences)}. "
-                "Take another directory, or build with overwrite"
+                "Take another directory, delete this one, or build with overwrite"
             )
         return
     foreign = sorted(p.name for p in path.glob("windows-*.h5"))

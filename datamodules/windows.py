@@ -115,7 +115,7 @@ class Window:
     """One window, without its pixels.
 
     Attributes:
-        recording, subject, population, placement: where it comes from.
+        recording, subject, population, placement, device: where it comes from.
         activity: its label; empty if it has none.
         start_s: on the video's clock.
         imu: (T, 6) float32 m/s^2 and rad/s, zero where invalid.
@@ -131,6 +131,7 @@ class Window:
     subject: str
     population: str
     placement: str
+    device: str
     activity: str
     start_s: float
     imu: NDArray[np.float32]
@@ -265,6 +266,7 @@ def _cut(
         subject=recording.subject,
         population=recording.population,
         placement=stream.placement,
+        device=stream.device,
         activity=label_of(recording.activities, *measured, settings.min_label_share),
         start_s=start,
         imu=np.where(valid[:, None] & channel_mask, resampled, 0.0).astype(np.float32),

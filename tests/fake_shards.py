@@ -35,7 +35,7 @@ class FakeShards:
         self.table: dict[str, Any] = {
             "activity": labels, "subject": owners, "population": np.full(n, "healthy"),
             "recording": np.array([f"r{i}" for i in range(n)]), "placement": np.full(n, "wrist"),
-            "start_s": np.zeros(n),
+            "device": np.full(n, "fake"), "start_s": np.zeros(n),
         }  # fmt: skip
         self.settings = WindowSettings(duration_s=SAMPLES / RATE_HZ, imu_rate_hz=RATE_HZ, frames=0)
         self.simulated = simulated

@@ -31,6 +31,7 @@ def make_window(i: int, settings: WindowSettings = DIRECTORY_SETTINGS) -> Encode
         subject=f"s{i // 4}",
         population="general",
         placement="wrist",
+        device="one" if i % 2 else "two",
         activity="" if i % 3 == 2 else ("walk", "sit")[i % 3],
         start_s=i * 1.5,
         imu=np.where(sample_mask[:, None] & channel_mask, imu, 0).astype(np.float32),

@@ -35,7 +35,8 @@ class Index:
         settings: how the windows were cut.
         simulated: whether any recording is.
         shards: in the order of their windows.
-        tables: sorted names of the recordings, subjects, populations, placements and activities.
+        tables: sorted names of the recordings, subjects, populations, placements, devices
+            and activities.
         counts: windows by subject and by activity ("" is unlabelled), and kept windows by fault.
         exclusions: what was left out: recording, start_s, reason, detail.
     """
@@ -93,11 +94,7 @@ def read_index(directory: Path) -> Index:
         raise ShardError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ShardError(f"{path}: a JSON {type(value).__name__}; expected an object")
-    found = (value.get("format"), value.get("version"))
-    if found != (layout.FORMAT, layout.VERSION):
-        raise ShardError(
-            f"{path}: format {found[0]!r}, version {found[1]!r}; expected {layout.FORMAT!r}, version {layout.VERSION}"
-        )
+    layout.check_version(path, value.get("format"), value.get("version"))
     try:
         index = Index(
             build=value["build"],

@@ -37,9 +37,9 @@ import xxhash
 from numpy.typing import NDArray
 
 FORMAT = "imu-video-har windows"
-VERSION = 1
+VERSION = 2  # 1 had no device
 INDEX = "index.json"
-CODES = ("recording", "subject", "population", "placement", "activity")
+CODES = ("recording", "subject", "population", "placement", "device", "activity")
 CHECKED = ("imu", "sample_mask", "channel_mask", "frame_times", "frame_mask")
 COMPLETE = "complete"
 TEMPORARY = ".part-"
@@ -63,6 +63,21 @@ DATASETS: dict[str, tuple[str, Callable[[int, int, int], tuple[int | None, ...]]
 
 class ShardError(ValueError):
     """A shard or an index that can't be used; the message names the file, what was found and expected."""
+
+
+def check_version(where: Path, found_format: object, found_version: object) -> None:
+    """Refuse what another version of this project wrote, or something else altogether.
+
+    Raises:
+        ShardError: the message names ``where``, both versions and what to do.
+    """
+    if found_format != FORMAT:
+        raise ShardError(f"{where}: format {found_format!r}, version {found_version!r}; expected {FORMAT!r}")
+    if found_version != VERSION:
+        raise ShardError(
+            f"{where}: shards of version {found_version!r}; this code reads version {VERSION}: "
+            f"delete {where.parent} and build the shards again"
+        )
 
 
 def shard_name(group: int, part: int) -> str:

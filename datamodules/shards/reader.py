@@ -96,15 +96,15 @@ class ShardSet:
 
     @property
     def label_tables(self) -> dict[str, list[str]]:
-        """Sorted names of recordings, subjects, populations, placements and activities."""
+        """Sorted names of recordings, subjects, populations, placements, devices and activities."""
         return self.index.tables
 
     @cached_property
     def table(self) -> dict[str, NDArray[Any]]:
         """One row a window.
 
-        ``recording``, ``subject``, ``population``, ``placement`` and ``activity`` as strings ("" is
-        unlabelled), ``start_s`` float64 on the video's clock, ``faults`` uint8 (bit i is
+        ``recording``, ``subject``, ``population``, ``placement``, ``device`` and ``activity`` as strings
+        ("" is unlabelled), ``start_s`` float64 on the video's clock, ``faults`` uint8 (bit i is
         ``windows.FAULTS[i]``).
         """
         shards = [self._shard(i) for i in range(len(self.index.shards))]

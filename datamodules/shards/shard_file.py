@@ -88,11 +88,7 @@ def open_shard(path: Path) -> ShardFile:
 
 def _inspect(path: Path, file: h5py.File) -> ShardFile:
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
-    found = (attributes.get("format"), attributes.get("version"))
-    if found != (layout.FORMAT, layout.VERSION):
-        raise ShardError(
-            f"{path}: format {found[0]!r}, version {found[1]!r}; expected {layout.FORMAT!r}, version {layout.VERSION}"
-        )
+    layout.check_version(path, attributes.get("format"), attributes.get("version"))
     if layout.COMPLETE not in attributes:
         raise ShardError(f"{path}: it has no attribute '{layout.COMPLETE}': its writer did not finish")
     n = int(attributes[layout.COMPLETE][0])

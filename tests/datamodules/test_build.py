@@ -55,6 +55,7 @@ def test_a_build_holds_every_window_of_every_recording(built):
     assert shards.n_windows == 4 * 2 + 4 * 2 + 4 * 3
     assert set(shards.table["recording"]) == set(NAMES)
     assert set(shards.table["placement"]) == {"right_wrist", "right_thigh"}
+    assert set(shards.table["device"]) == {"UTD wearable inertial sensor"}
     assert shards.label_tables["subject"] == ["1", "2", "3", "4"]
     assert {row["reason"] for row in report.index.exclusions} == {"remainder"}
     assert not shards.simulated

@@ -40,8 +40,9 @@ def test_what_was_written_comes_back(directory):
             pixels = simplejpeg.decode_jpeg(jpeg) if jpeg else 0
             np.testing.assert_array_equal(frames[i, f], pixels)
     table = shards.table
-    assert table["recording"].tolist() == [make_window(i).window.recording for i in range(9)]
-    assert table["activity"].tolist() == [make_window(i).window.activity for i in range(9)]
+    for code in ("recording", "subject", "population", "placement", "device", "activity"):
+        assert table[code].tolist() == [getattr(make_window(i).window, code) for i in range(9)]
+    assert shards.label_tables["device"] == ["one", "two"]
     assert "" in table["activity"]
     assert "" not in shards.label_tables["activity"]
     np.testing.assert_array_equal(table["start_s"], np.arange(9) * 1.5)
@@ -121,6 +122,20 @@ def test_unfinished_and_incomplete_sets_are_refused(tmp_path):
         ShardSet.open(directory)
     (directory / layout.INDEX).unlink()
     with pytest.raises(ShardError, match="writes it last"):
+        ShardSet.open(directory)
+
+
+def test_shards_of_an_older_version_ask_for_a_new_build(tmp_path):
+    directory = make_shards(tmp_path / "old", [2])
+    path, index = directory / layout.shard_name(0, 0), directory / layout.INDEX
+    with h5py.File(path, "r+") as file:
+        file.attrs["version"] = 1
+        del file["device"]
+    says = rf"version 1; this code reads version {layout.VERSION}: delete {directory} and build the shards again"
+    with pytest.raises(ShardError, match=f"{path}: .*{says}"):
+        open_shard(path)
+    index.write_text(index.read_text().replace(f'"version": {layout.VERSION}', '"version": 1'))
+    with pytest.raises(ShardError, match=f"{index}: .*{says}"):
         ShardSet.open(directory)
 
 
