@@ -229,6 +229,9 @@ _POSITIVE = (
     "evaluation.draws",
     "evaluation.draws_trained",
     "evaluation.probe_c",
+    "evaluation.knn_neighbours",
+    "evaluation.forest_trees",
+    "evaluation.conditions_draws",
 )
 
 
@@ -241,17 +244,19 @@ def _check_values(config: Config) -> None:
     for path in _POSITIVE:
         if not _at(config, path) > 0:
             raise ConfigError(f"{path}: expected a number above 0, found {_at(config, path)!r}")
-    if config.evaluation.folds < 2:
-        raise ConfigError(f"evaluation.folds: expected at least 2, found {config.evaluation.folds}")
+    e = config.evaluation
+    if e.folds < 0 or e.folds == 1:
+        raise ConfigError(f"evaluation.folds: expected at least 2, or 0 for one subject at a time, found {e.folds}")
     if not 0 <= config.pretraining.validation_share < 1:
         found = config.pretraining.validation_share
         raise ConfigError(f"pretraining.validation_share: expected 0 <= share < 1, found {found}")
-    for index, target in enumerate(config.evaluation.targets):
-        if target.dataset not in config.datasets:
-            raise ConfigError(
-                f"evaluation.targets.{index}.dataset: no data set '{target.dataset}'"
-                f"{_did_you_mean(target.dataset, list(config.datasets))}"
-            )
+    for index, target in enumerate(e.targets):
+        for field, key in (("dataset", target.dataset), *(("support", key) for key in target.support)):
+            if key not in config.datasets:
+                raise ConfigError(
+                    f"evaluation.targets.{index}.{field}: no data set '{key}'"
+                    f"{_did_you_mean(key, list(config.datasets))}"
+                )
 
 
 def _at(config: Config, path: str) -> Any:

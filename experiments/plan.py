@@ -121,9 +121,7 @@ def _changes(condition: Condition, target: Target, windows: NDArray[np.int64]) -
     """Whether there is something to change: a gyroscope to lose, a rate to lower."""
     if condition.kind == "gyroscope" and not target.shards.imu(windows[:256])[2][:, 3:].any():
         return False
-    if condition.kind == "rate" and condition.level >= target.shards.settings.imu_rate_hz:
-        return False
-    return condition.level != KINDS[condition.kind].clean
+    return condition.changes(target.shards.settings.imu_rate_hz)
 
 
 def _refuse_what_lacks(chosen: Sequence[Method], systems: Sequence[System]) -> None:
