@@ -24,7 +24,7 @@ def map_figure(report: Report, dataset: str) -> Figure | None:
     if found is None:
         return None
     groups = {name: sorted(set(g.labels), key=natural_key) for name, g in found.groupings.items()}
-    lines = -(-max(map(len, groups.values())) // _PER_ROW)
+    lines = max(_PER_ROW, -(-max(map(len, groups.values())) // _PER_ROW))
     figure = Figure(figsize=(4.7 * len(groups), 5.0 + 0.19 * lines), layout="constrained")
     axes = figure.subplots(1, len(groups), squeeze=False)[0]
     for axis, (name, labels) in zip(axes, groups.items(), strict=True):
@@ -51,6 +51,7 @@ def _panel(
 ) -> None:
     named = np.array(grouping.labels)
     size = 9 if len(points) > 600 else 16
+    columns = _PER_ROW if len(labels) > _PER_ROW else 1
     for i, label in enumerate(labels):
         own = points[named == label]
         axis.scatter(
@@ -61,12 +62,10 @@ def _panel(
             marker=_MARKERS[i // len(_COLOURS) % len(_MARKERS)],
             alpha=0.75,
             linewidths=0,
-            label=short(label, 20),
+            label=short(label, 20 if columns > 1 else 50),
         )
-    axis.set_title(
-        f"{title}\n{100 * grouping.agreement:.0f} % of nearest windows alike (chance {100 * grouping.chance:.0f} %)",
-        fontsize=10,
-    )
+    alike = f"{100 * grouping.agreement:.0f} % of nearest windows alike (chance {100 * grouping.chance:.0f} %)"
+    axis.set_title(f"{title}\n{alike if len(labels) > 1 else 'there is only one'}", fontsize=10)
     axis.set_xticks([])
     axis.set_yticks([])
     axis.set_aspect("equal", adjustable="datalim")
@@ -74,7 +73,7 @@ def _panel(
     axis.legend(
         loc="upper center",
         bbox_to_anchor=(0.5, -0.02),
-        ncols=_PER_ROW,
+        ncols=columns,
         fontsize=7.5,
         frameon=False,
         markerscale=2 if size < 10 else 1.4,

@@ -146,7 +146,7 @@ def event_tables(report: Report, dataset: str, event: str) -> list[Table]:
         for metric, how in EVENT.items()
         if metric in ("auroc", "auprc")
     ]
-    rows = []
+    found: dict[Key, list[Estimate | None]] = {}
     for entrant in report.entrants(dataset):
         shots = report.shots(dataset, "windows", entrant)
         if not shots:
@@ -154,12 +154,15 @@ def event_tables(report: Report, dataset: str, event: str) -> list[Table]:
         key = Key(entrant, "windows", shots[-1], "")
         values = [report.estimate(dataset, metric, key) for metric in EVENT]
         if any(value is not None for value in values):
-            rows.append((_at(report, key), *(_text(v, how) for v, how in zip(values, EVENT.values(), strict=True))))
+            found[key] = values
+    told = [i for i in range(len(EVENT)) if any(values[i] is not None for values in found.values())]
+    shown = list(EVENT.values())
+    rows = [(_at(report, key), *(_text(values[i], shown[i]) for i in told)) for key, values in found.items()]
     note = (
         "At the most labels. Every window that is taken for the event counts as a detection. Each number is the mean"
         " over the participants for whom it is defined: sensitivity and areas need somebody to whom the event happened."
     )
-    columns = tuple(how.title for how in EVENT.values())
+    columns = tuple(shown[i].title for i in told)
     tables.append(Table(f"{event}: detection{report.flags(dataset)}", "method", columns, tuple(rows), note))
     return [table for table in tables if table.rows]
 

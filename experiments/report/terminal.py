@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.report.content import Report
-from experiments.report.titles import METRICS, method_title, size_title
+from experiments.report.titles import METRICS, method_title, size_title, within
 from experiments.results import Estimate
 
 
@@ -47,5 +47,6 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
 
 def _two_lines(value: Estimate) -> str:
     """Narrow enough for a terminal of 90 columns."""
-    interval = "" if math.isnan(value.low) else f"\n{100 * value.low:.0f} to {100 * value.high:.0f}"
+    low, high = within(value)
+    interval = "" if math.isnan(low) else f"\n{100 * low:.0f} to {100 * high:.0f}"
     return f"{100 * value.mean:.1f}{interval}"

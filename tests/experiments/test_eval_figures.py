@@ -212,8 +212,9 @@ def test_a_map_shows_the_same_points_by_activity_subject_and_device() -> None:
     counts = []
     for axis in figure.axes:
         counts.append(sum(len(np.asarray(c.get_offsets())) for c in axis.collections))
-        assert "chance" in axis.get_title()
     assert counts == [81, 81, 81]
+    assert ["chance" in axis.get_title() for axis in figure.axes] == [True, True, False]
+    assert figure.axes[2].get_title().endswith("there is only one")
     looks = {(tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in figure.axes[0].collections}
     assert len(looks) == 27  # colour and marker together tell all activities apart
     assert [len(a.get_legend().get_texts()) for a in figure.axes if a.get_legend()] == [27, 22, 1]
