@@ -1,0 +1,98 @@
+"""The paper's tables, from made results with known means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from experiments.command_line import UserError
+from experiments.paper_tables import figure_3, load_runs, main, markdown, table_3, table_4, table_5
+from experiments.results import COLUMNS
+
+
+def make_run(folder: Path, better: float = 0.0, system: str = "", simulated: bool = False) -> Path:
+    """Four people, two draws: person p has 0.5 + p / 20, draws are 0.02 apart around it."""
+    rows = []
+    for dataset in ("MMEA", "PD"):
+        for method, shots in (("linear_probe", 10), ("linear_probe", 100), ("finetune", 10), ("zero_shot", 0)):
+            for person in range(4):
+                for draw in (0, 1):
+                    share = 0.5 + person / 20 + better + 0.02 * (draw - 0.5) + shots / 1000
+                    row = dict.fromkeys(COLUMNS, "") | {
+                        "dataset": dataset, "method": method, "system": system, "shots": shots,
+                        "shots_unit": "windows", "draw": draw, "fold": 0, "subject": f"p{person}",
+                        "simulated": simulated, "condition": "",
+                    }  # fmt: skip
+                    rows.append(row | {"metric": "balanced_accuracy", "value": share})
+                    if method == "zero_shot":
+                        rows += [row | {"metric": name, "value": share} for name in ("mrr", "macro_f1", "recall@1")]
+                    rows.append(row | {"metric": "balanced_accuracy", "value": 0.0, "condition": "rotation=90"})
+                    rows.append(row | {"metric": "balanced_accuracy", "value": 0.0, "shots_unit": "subjects"})
+                    rows.append(row | {"metric": "balanced_accuracy", "value": 0.0, "subject": ""})
+    folder.mkdir(parents=True)
+    pd.DataFrame(rows).to_parquet(folder / "results.parquet")
+    return folder
+
+
+def test_means_over_people_of_their_means_over_draws(tmp_path: Path) -> None:
+    people = load_runs([make_run(tmp_path / "ours" / "default")])
+    table = table_3(people, resamples=0)  # without intervals
+    assert list(table.index.get_level_values(0)) == [10, 100]
+    assert list(table.columns) == [
+        ("ours", "probe", "MMEA"), ("ours", "fine-tuned", "MMEA"),
+        ("ours", "probe", "PD"), ("ours", "fine-tuned", "PD"),
+    ]  # fmt: skip
+    # 0.5 + (0 + 1 + 2 + 3) / 4 / 20 + k / 1000; windows under a condition, whole people and folds are not in it.
+    assert table[("ours", "probe", "MMEA")].tolist() == ["58.5", "67.5"]
+    assert table[("ours", "fine-tuned", "PD")].tolist()[0] == "58.5"
+    assert "[" in table_3(people, resamples=200)[("ours", "probe", "MMEA")].iloc[0]
+
+
+def test_systems_stand_side_by_side(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / "ours" / "default", 0.1), make_run(tmp_path / "imu_only" / "default")]
+    people = load_runs(runs)
+    five = table_5(people, resamples=0)
+    assert five.index.get_level_values(0).tolist() == ["ours/default", "imu_only/default"]
+    assert five[("MMEA",)].tolist() == ["77.5", "67.5"]
+    four = table_4(people, resamples=0)
+    assert four.loc[("PD", "source videos", "MRR")].tolist() == ["0.675", "0.575"]
+    assert four.loc[("PD", "source videos", "balanced accuracy, %")].tolist() == ["67.5", "57.5"]
+    figure = figure_3(people, resamples=200)
+    assert [axis.get_title() for axis in figure.axes] == ["MMEA", "PD"]
+    assert len(figure.legends[0].get_texts()) == 4
+
+
+def test_named_systems_of_one_run(tmp_path: Path) -> None:
+    people = load_runs([make_run(tmp_path / "ours" / "default", system="imu_only")])
+    assert set(people["name"]) == {"imu_only"}
+
+
+def test_files_and_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = make_run(tmp_path / "sim" / "default", simulated=True)
+    assert main([str(run), "--out", str(tmp_path / "out"), "--bootstrap", "100"]) == 0
+    text = (tmp_path / "out" / "paper_tables.md").read_text()
+    assert "SIMULATED DATA has a part in: MMEA, PD" in text
+    assert text.index("SIMULATED") < text.index("Table 3") < text.index("Table 4") < text.index("Table 5")
+    assert (tmp_path / "out" / "paper_figure_3.png").stat().st_size > 10_000
+    assert len(pd.read_csv(tmp_path / "out" / "paper_tables.csv")) > 0
+    assert "paper_tables.md" in capsys.readouterr().out
+
+
+def test_runs_that_can_not_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=r"results\.parquet: not there"):
+        load_runs([tmp_path])
+    pd.DataFrame({"dataset": ["x"]}).to_parquet(tmp_path / "results.parquet")
+    with pytest.raises(UserError, match="no column 'method': evaluate again"):
+        load_runs([tmp_path])
+    assert main([str(tmp_path / "nowhere")]) != 0
+    assert "results.parquet" in capsys.readouterr().err
+
+
+def test_without_such_methods_it_says_so(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "ours" / "default")
+    frame = pd.read_parquet(run / "results.parquet")
+    frame[frame["method"] == "finetune"].to_parquet(run / "results.parquet")
+    text = markdown(load_runs([run]), resamples=0)
+    assert text.count("no such results") == 2
