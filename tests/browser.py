@@ -102,7 +102,7 @@ class Page:
 
     def screenshot(self, path: Path, top: float = 0, height: float = 2000) -> None:
         """A strip of the page as PNG."""
-        width = self.run("document.documentElement.clientWidth")
+        width = self.run("window.innerWidth")
         clip = {"x": 0, "y": top, "width": width, "height": height, "scale": 1}
         shot = self.ask("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
         path.write_bytes(base64.b64decode(shot["data"]))

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from browser import browser
 from made_results import METHODS, make_results
+from matplotlib.image import imread
 
 from experiments.embedding_map import make_embedding_map
 from experiments.figures import figures
@@ -204,6 +205,11 @@ def test_in_a_browser(path: Path, report: Report, tmp_path: Path) -> None:
         fetched = [address for address in tab.requests.values() if not address.startswith("data:")]
         assert fetched == [path.resolve().as_uri()] * 3
 
+        tab.screenshot(tmp_path / "top.png", height=900)
+        shown = imread(tmp_path / "top.png")
+        assert shown.shape[:2] == (900, 1300)
+        assert shown[..., :3].std() > 0.02  # letters, not a blank page
+
         column = "[...document.querySelector('table').tBodies[0].rows].map(row => row.cells[2].textContent)"
         before = tab.run(column)
         tab.run("document.querySelectorAll('table thead th button')[2].click()")
@@ -213,6 +219,19 @@ def test_in_a_browser(path: Path, report: Report, tmp_path: Path) -> None:
         assert numbers == sorted(numbers, reverse=True)
         assert after[-1].strip() == ""  # empty cells stay below
         assert tab.complaints == []
+
+
+def test_on_paper_tables_fit_and_nothing_is_dark(path: Path, tmp_path: Path) -> None:
+    with browser(tmp_path) as tab:
+        tab.open(path, 700, dark=True)  # A4 less its margins
+        tab.ask("Emulation.setEmulatedMedia", media="print")
+        assert tab.run("document.documentElement.scrollWidth") <= 700
+        assert tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+        assert tab.run("getComputedStyle(document.querySelector('nav')).display") == "none"
+        tab.run("window.dispatchEvent(new Event('beforeprint'))")
+        assert tab.run("document.querySelectorAll('details:not([open])').length") == 0
+        tab.run("window.dispatchEvent(new Event('afterprint'))")
+        assert tab.run("document.querySelectorAll('details:not([open])').length") > 0
 
 
 def test_without_script_everything_is_there(path: Path, tmp_path: Path) -> None:

@@ -176,6 +176,16 @@ def test_too_few_people_decide_nothing_and_are_told_so() -> None:
     )
 
 
+def test_the_correction_is_the_one_asked_for_and_named() -> None:
+    holm = report(people=8)
+    other = dataclasses.replace(holm, correction="westfall_young")
+    # Of 26 comparisons of 8 people, whose smallest p is 1/128, Holm's can show nothing.
+    assert not any(v.decided for v in verdicts_of(holm))
+    assert any(v.decided for v in verdicts_of(other))
+    for made, name in ((holm, "Holm's correction"), (other, "Westfall and Young's correction")):
+        assert name in difference_tables(made, HOME, "windows")[0].note
+
+
 def test_no_pretrained_entrant_no_claims() -> None:
     made = report(methods=("majority", "handcrafted_rf"))
     assert verdicts_of(made) == []
