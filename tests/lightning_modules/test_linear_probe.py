@@ -34,7 +34,7 @@ def test_probabilities_are_those_of_scikit_learn(n_classes: int) -> None:
     reference = LogisticRegression(C=1.0, tol=1e-8, max_iter=10_000)
     reference.fit(standardisation(features), labels)
     expected = reference.predict_proba(standardisation(test))
-    assert probe.probabilities(test) == pytest.approx(expected, abs=1e-4)  # two tolerances of the same solver
+    assert probe.probabilities(test) == pytest.approx(expected, abs=1e-3)  # where two solvers stop
 
 
 def test_one_window_a_class() -> None:
