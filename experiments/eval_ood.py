@@ -126,6 +126,7 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     for table in terminal_tables(report):
         out.print(table)
     written = [page, csv, parquet, folder / "results.md", folder / "eval_config.yaml", *paths]
+    written.append(folder / "tensorboard_eval")
     out.print("\n".join(map(str, written)), highlight=False, soft_wrap=True)
     out.print(f"look at it: open {page} in a browser, or make tensorboard", highlight=False, soft_wrap=True)
     return csv

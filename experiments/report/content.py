@@ -55,7 +55,7 @@ class Report:
     remarks: list[str] = field(default_factory=list)
     maps: dict[str, EmbeddingMap] = field(default_factory=dict)
     audit: dict[str, list[str]] = field(default_factory=dict)
-    correction: Correction = "holm"
+    correction: Correction = "westfall_young"
 
     @cached_property
     def groups(self) -> dict[str, dict[Key, list[CellResult]]]:
