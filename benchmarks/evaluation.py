@@ -20,7 +20,7 @@ from experiments.methods import find_method
 from experiments.plan import Unit, plan_units
 from experiments.protocol import run_units
 from experiments.schema import Config
-from experiments.systems import open_systems, open_targets
+from experiments.systems import load_checkpoints, open_systems, open_targets
 from experiments.targets import System
 from experiments.trainers import quiet
 from lightning_modules.contrastive import ContrastivePretraining
@@ -32,8 +32,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet()
     set_threads(config)
     targets = open_targets(config)
+    methods = [find_method(name) for name in config.evaluation.methods]
     try:
-        systems = open_systems(config, [find_method(name) for name in config.evaluation.methods], targets)[0]
+        systems = open_systems(config, methods, targets, load_checkpoints(config, methods))[0]
     except UserError as error:
         console.print(f"{error}\nan encoder with random weights is used instead", highlight=False, markup=False)
         systems = [System("", _random_model(config))]

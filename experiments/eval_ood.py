@@ -32,7 +32,7 @@ from experiments.protocol import run_units
 from experiments.report import METRICS, Report, markdown, terminal_tables
 from experiments.run_folder import run_folder
 from experiments.schema import Config
-from experiments.systems import open_systems, open_targets, own_checkpoint
+from experiments.systems import load_checkpoints, open_systems, open_targets
 from experiments.target_features import EvaluationError
 from experiments.targets import Target
 from experiments.trainers import quiet
@@ -57,10 +57,9 @@ def run(config: Config) -> Path:
     folder = run_folder(config)
     try:
         chosen = [find_method(name) for name in e.methods]
-        if any(method.checkpoint for method in chosen):
-            own_checkpoint(config)  # said before shards are built
+        checkpoints = load_checkpoints(config, chosen)  # what is wrong with one is said before shards are built
         targets = open_targets(config)
-        systems, remarks = open_systems(config, chosen, targets)
+        systems, remarks = open_systems(config, chosen, targets, checkpoints)
         units = plan_units(config, targets, systems)
         audit = {target.name: _audit(config, target) for target in targets}
         store = CellStore(folder / "cells.jsonl")
@@ -98,8 +97,11 @@ def _maps(config: Config, units: Sequence[Unit]) -> dict[str, EmbeddingMap]:
         if name in maps or features.model is None or not config.evaluation.map_windows:
             continue
         windows, table = features.windows, unit.target.shards.table
-        columns = {key: table[key][windows] for key in ("activity", "subject", "device", "placement")}
-        maps[name] = make_embedding_map(features.pretrained[windows], **columns, most=config.evaluation.map_windows)
+        activity, subject, device, placement = (
+            table[column][windows] for column in ("activity", "subject", "device", "placement")
+        )
+        most = config.evaluation.map_windows
+        maps[name] = make_embedding_map(features.pretrained[windows], activity, subject, device, placement, most)
     return maps
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.shards.feature_cache import FeatureCache
@@ -36,34 +37,55 @@ def open_targets(config: Config) -> list[Target]:
     return targets
 
 
-def open_systems(
-    config: Config, methods: Sequence[Method], targets: Sequence[Target]
-) -> tuple[list[System], list[str]]:
-    """The run's own checkpoint first, then ``evaluation.checkpoints``; one without a checkpoint if none is needed.
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint: which system's, its model, and the digest of its file."""
 
-    Returns:
-        The systems, and for each method that can't be done with one of them a remark that says why.
+    system: str
+    model: ContrastivePretraining
+    digest: str
+
+
+def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoint]:
+    """The run's own checkpoint first, then ``evaluation.checkpoints``; none if no method needs one.
 
     Raises:
         UserError: a checkpoint is missing, or takes other windows than the settings say.
     """
     if not any(method.checkpoint for method in methods):
-        return [System()], []
+        return []
     paths = [(OWN, own_checkpoint(config))]
     for name, files in config.evaluation.checkpoints.items():
         for file in files:
             if not Path(file).is_file():
                 raise UserError(f"evaluation.checkpoints.{name}: no file '{file}'")
             paths.append((name, Path(file)))
+    found = []
+    for name, path in paths:
+        model = ContrastivePretraining.load_pretrained(path)
+        _refuse_other_windows(config, model, path)
+        found.append(Checkpoint(name, model, file_digest(path)[:16]))
+    return found
+
+
+def open_systems(
+    config: Config, methods: Sequence[Method], targets: Sequence[Target], checkpoints: Sequence[Checkpoint]
+) -> tuple[list[System], list[str]]:
+    """Each checkpoint with what its zero-shot methods need; one system without a checkpoint if there is none.
+
+    Returns:
+        The systems, and for each method that can't be done with one of them a remark that says why.
+    """
+    if not checkpoints:
+        return [System()], []
     kinds = {method.prototypes for method in methods} - {""}
     key = config.pretraining.dataset
     tower = None
     if kinds & {"source", "target"} and key in config.datasets and config.datasets[key].camera:
         tower = open_tower(config, open_dataset(config, key))
     systems, remarks = [], []
-    for name, path in paths:
-        model = ContrastivePretraining.load_pretrained(path)
-        _refuse_other_windows(config, model, path)
+    for checkpoint in checkpoints:
+        name, model = checkpoint.system, checkpoint.model
         prototypes: dict[str, Prototypes] = {}
         clips: dict[str, FeatureCache] = {}
         if "source" in kinds:
@@ -76,7 +98,7 @@ def open_systems(
             clips, why = _clips(config, model, targets, tower)
             if why:
                 remarks.append(_left_out(name, "target", methods, why))
-        systems.append(System(name, model, file_digest(path)[:16], prototypes, clips))
+        systems.append(System(name, model, checkpoint.digest, prototypes, clips))
     return systems, remarks
 
 
