@@ -27,7 +27,7 @@ class Claim:
         difference: first minus second in that metric, corrected for its family of comparisons.
         share: the metric is a share from 0 to 1, told in percentage points.
         more_is_better: false e.g. for calibration error and false alarms.
-        simulated: the windows, or what the methods were pretrained on, come from the simulator.
+        simulated: what comes from the simulator: "simulated data", "pretrained on simulated data", or nothing.
     """
 
     first_title: str
@@ -39,7 +39,7 @@ class Claim:
     difference: Difference
     share: bool = True
     more_is_better: bool = True
-    simulated: bool = False
+    simulated: str = ""
 
 
 def outcome(claim: Claim) -> Outcome:
@@ -69,7 +69,7 @@ def verdict(claim: Claim) -> str:
     4.1 points of balanced accuracy [1.2, 7.3] (11 participants, p = 0.004 after correction for 24 comparisons)".
     """
     sentence = _sentence(claim)
-    return f"simulated data: {sentence}" if claim.simulated else sentence
+    return f"{claim.simulated}: {sentence}" if claim.simulated else sentence
 
 
 def _sentence(claim: Claim) -> str:

@@ -57,7 +57,7 @@ def compare_entrants(report: Report) -> list[Comparison]:
     A pair is compared on the folds and draws that both did. A method without labels is compared with every number of
     shots. Of two entrants of ``FIRST``, the earlier one is compared with the later one only.
     """
-    planned: list[tuple[str, str, str, int, str, bool]] = []
+    planned: list[tuple[str, str, str, int, str, str]] = []
     pairs: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
     for dataset, groups in report.groups.items():
         by_size: dict[tuple[str, int], dict[str, list[CellResult]]] = {}
@@ -73,7 +73,11 @@ def compare_entrants(report: Report) -> list[Comparison]:
                 for second in in_order(entrants.keys() - {*FIRST[: position + 1]}):
                     pair = _paired(labelled[first], entrants[second], not_drawn=second in without_labels)
                     if pair[0].keys() & pair[1].keys():
-                        simulated = any(r.simulated for r in [*labelled[first], *entrants[second]])
+                        simulated = ""
+                        if dataset in report.simulated_targets:
+                            simulated = "simulated data"
+                        elif any(r.simulated for r in [*labelled[first], *entrants[second]]):
+                            simulated = "pretrained on simulated data"
                         planned.append((dataset, first, second, shots, unit, simulated))
                         pairs.append(pair)
     found = compare_all(pairs, report.resamples, report.correction)
@@ -159,7 +163,7 @@ def _summary(chosen: Sequence[Comparison]) -> str:
     """Comparisons of one entrant at one number of shots, counted by outcome."""
     claim = chosen[0].claim
     counts = {kind: sum(c.outcome == kind for c in chosen) for kind in OUTCOMES}
-    who = f"{'SIMULATED DATA: ' if claim.simulated else ''}{claim.first_title} {_size(claim)}"
+    who = f"{claim.simulated.upper()}{': ' if claim.simulated else ''}{claim.first_title} {_size(claim)}"
     if counts["too_few"] == len(chosen):
         return f"{who}: the participants are too few to decide about any of {len(chosen)} others."
     words = [f"{title} than {counts[kind]}" for kind, title in OUTCOMES.items() if kind in ("better", "worse")]

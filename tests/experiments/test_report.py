@@ -149,7 +149,7 @@ def test_verdicts_speak_of_ten_labels_and_of_the_most_and_come_first() -> None:
     text = markdown(made)
     assert text.index("## Verdicts") < text.index(f"## {HOME}")
     for comparison in verdicts.headline:
-        assert f"- {comparison.sentence}" in text
+        assert f"- {comparison.sentence.replace('<', '&lt;')}" in text
     assert f"beats majority at k = 10 windows per class on {HOME}" in text
 
 
@@ -177,8 +177,8 @@ def test_too_few_people_decide_nothing_and_are_told_so() -> None:
 
 
 def test_the_correction_is_the_one_asked_for_and_named() -> None:
-    holm = report(people=8)
-    other = dataclasses.replace(holm, correction="westfall_young")
+    other = report(people=8)
+    holm = dataclasses.replace(other, correction="holm")
     # Of 26 comparisons of 8 people, whose smallest p is 1/128, Holm's can show nothing.
     assert not any(v.decided for v in verdicts_of(holm))
     assert any(v.decided for v in verdicts_of(other))
@@ -272,10 +272,12 @@ def test_warnings_and_flags_are_impossible_to_miss() -> None:
 
 
 def test_simulated_claims_say_so() -> None:
-    made = report(people=10, simulated=True)
-    (verdicts,) = verdicts_of(made)
-    assert all(line.startswith("SIMULATED DATA: ") for line in verdicts.summaries)
-    assert all(c.sentence.startswith("Simulated data: ") for c in verdicts.headline)
+    pretraining = report(people=10, simulated=True)
+    target = dataclasses.replace(pretraining, simulated_targets=frozenset({HOME}))
+    for made, said in ((pretraining, "pretrained on simulated data"), (target, "simulated data")):
+        (verdicts,) = verdicts_of(made)
+        assert all(line.startswith(f"{said.upper()}: ") for line in verdicts.summaries)
+        assert all(c.sentence.startswith(f"{said.capitalize()}: ") for c in verdicts.headline)
 
 
 def test_names_from_data_cannot_break_the_tables() -> None:
