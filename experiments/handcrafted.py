@@ -48,6 +48,10 @@ FEATURE_NAMES = (
 
 _TINY = 1e-12
 
+# One window an activity is what few shots are; scikit-learn wonders, once a tree. For the whole process, because
+# forests are fitted in several threads, and filters that each sets and takes back get in each other's way.
+warnings.filterwarnings("ignore", message="The number of unique classes is greater", category=UserWarning)
+
 
 def handcrafted_features(
     imu: NDArray[np.floating],
@@ -76,11 +80,7 @@ def fit_forest(
     features: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int, seed: int, trees: int = 300
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
     """Fit a random forest; what comes back gives class probabilities (N', C) of windows' features (N', K)."""
-    forest = RandomForestClassifier(trees, random_state=seed)
-    with warnings.catch_warnings():
-        # One window an activity is what is meant here; scikit-learn wonders, once a tree.
-        warnings.filterwarnings("ignore", message="The number of unique classes", category=UserWarning)
-        forest.fit(features, labels)
+    forest = RandomForestClassifier(trees, random_state=seed).fit(features, labels)
 
     def predict(windows: NDArray[np.float32]) -> NDArray[np.float64]:
         probabilities = np.zeros((len(windows), n_classes))
