@@ -80,9 +80,12 @@ def open_systems(
         return [System()], []
     kinds = {method.prototypes for method in methods} - {""}
     key = config.pretraining.dataset
-    tower = None
+    tower: VideoEncoder | str = "the settings name no data set with a camera as pretraining.dataset"
     if kinds & {"source", "target"} and key in config.datasets and config.datasets[key].camera:
-        tower = open_tower(config, open_dataset(config, key))
+        try:
+            tower = open_tower(config, open_dataset(config, key), train=False)
+        except UserError as error:
+            tower = str(error)
     systems, remarks = [], []
     for checkpoint in checkpoints:
         name, model = checkpoint.system, checkpoint.model
@@ -135,10 +138,10 @@ def _left_out(system: str, kind: str, methods: Sequence[Method], why: str) -> st
     return f"left out: {names}{f' of {system}' if system else ''} ({why})"
 
 
-def _source_prototypes(config: Config, model: ContrastivePretraining, tower: VideoEncoder | None) -> Prototypes | str:
+def _source_prototypes(config: Config, model: ContrastivePretraining, tower: VideoEncoder | str) -> Prototypes | str:
     """Prototypes from the source's labelled videos by the checkpoint's own video tower, or why there are none."""
     why = _other_tower(model, tower)
-    if tower is None or why:
+    if why or isinstance(tower, str):
         return why
     key = config.pretraining.dataset
     shards = open_dataset(config, key)
@@ -150,11 +153,11 @@ def _source_prototypes(config: Config, model: ContrastivePretraining, tower: Vid
 
 
 def _clips(
-    config: Config, model: ContrastivePretraining, targets: Sequence[Target], tower: VideoEncoder | None
+    config: Config, model: ContrastivePretraining, targets: Sequence[Target], tower: VideoEncoder | str
 ) -> tuple[dict[str, FeatureCache], str]:
     """Video features of every data set with a camera that labels come from; why there are none."""
     why = _other_tower(model, tower)
-    if tower is None or why:
+    if why or isinstance(tower, str):
         return {}, why
     keys = {key for target in targets for key in target.settings.support or [target.settings.dataset]}
     clips = {}
@@ -164,9 +167,9 @@ def _clips(
     return clips, "" if clips else "no data set that labels come from has a camera"
 
 
-def _other_tower(model: ContrastivePretraining, tower: VideoEncoder | None) -> str:
-    if tower is None:
-        return "the settings name no data set with a camera as pretraining.dataset, and so no video tower"
+def _other_tower(model: ContrastivePretraining, tower: VideoEncoder | str) -> str:
+    if isinstance(tower, str):
+        return tower
     trained_with = str((model.settings.video_encoder or {}).get("fingerprint"))
     if trained_with == tower.fingerprint():
         return ""

@@ -28,20 +28,25 @@ from experiments.trainers import TrainingBar, quiet
 from lightning_modules.masked_video import MaskedVideoPretraining
 
 
-def open_tower(config: Config, shards: ShardSet) -> VideoEncoder:
+def open_tower(config: Config, shards: ShardSet, train: bool = True) -> VideoEncoder:
     """Build the video encoder with the weights that the settings ask for, and say which.
 
     ``self_supervised`` weights are trained on ``shards``' clips where they are not there yet, and kept.
 
+    Args:
+        config: all settings.
+        shards: with the clips.
+        train: train where there are no weights yet; otherwise that is an error.
+
     Raises:
-        UserError: frames and encoder differ in size, or the shards have no frames.
+        UserError: frames and encoder differ in size, the shards have no frames, or there are no weights.
     """
     params = tower_params(config)
     if shards.settings.frames == 0:
         raise UserError(f"{shards.directory}: these shards have no video; name a 'camera' in the data set's settings")
     weights = config.video_encoder.weights
     if weights == "self_supervised":
-        path = _self_supervised(config, shards, params)
+        path = _self_supervised(config, shards, params, train)
         said = f"trained here by masked patches on unlabelled clips ({path})"
         params["weights"] = str(path)
     else:
@@ -94,7 +99,7 @@ def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder)
     return cache
 
 
-def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -> Path:
+def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], train: bool) -> Path:
     """Train a backbone on the shards' frames, or take the one that was trained so before."""
     settings = config.video_pretraining
     backbone = {k: v for k, v in params.items() if k in _BACKBONE_KEYS}
@@ -105,6 +110,8 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any]) -
     path = Path(config.paths.data) / "weights" / config.experiment / f"vit-{digest}.safetensors"
     if path.is_file():
         return path
+    if not train:
+        raise UserError(f"there is no video tower of these settings yet ({path}), so no checkpoint was trained with it")
     if settings.batch_size > shards.n_windows * (shards.settings.frames - 1):
         raise UserError(
             f"video_pretraining.batch_size is {settings.batch_size}: more than {shards.directory} has pairs"
