@@ -215,7 +215,8 @@ def _binding(group: _Group, method: Method, fold: Fold, prototypes: Prototypes |
             "draws": [evaluation.draw_seed, evaluation.support_subjects] if method.needs_labels else None,
             "encoder": asdict(group.features.spec) if method.encoder else None,
             "checkpoint": group.system.checkpoint if method.checkpoint else None,
-            "prototypes": prototypes.origin if prototypes else group.system.clips[clips].encoder_fingerprint if clips else None,
+            "prototypes": prototypes.origin if prototypes else None,
+            "clips": group.system.clips[clips].encoder_fingerprint if clips else None,
         }
     )
 
