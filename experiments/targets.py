@@ -63,7 +63,11 @@ class Target:
             EvaluationError: the event is no activity of the target.
         """
         s, table = self.settings, self.shards.table
-        apart = non_overlapping(table, self.shards.settings.duration_s)
+        apart = np.zeros(self.shards.n_windows, bool)
+        for key in np.unique(table["dataset"]):
+            own = np.flatnonzero(table["dataset"] == key)
+            columns = {name: table[name][own] for name in ("recording", "placement", "start_s")}
+            apart[own] = non_overlapping(columns, self.shards.settings.duration_s)
         tested = apart & where(table, s.test_where) & (table["dataset"] == s.dataset)
         supporting = apart & where(table, s.support_where)
         if s.support:

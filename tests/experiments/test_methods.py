@@ -180,7 +180,7 @@ def test_the_nearest_vote_the_most(neighbours: int, seed: int) -> None:
 
 
 def test_rates_are_chosen_by_other_people_of_the_support(monkeypatch: pytest.MonkeyPatch) -> None:
-    data, test, truth = make_cell(FakeShards())
+    data, test, _ = make_cell(FakeShards())
     trained = importlib.import_module("experiments.methods.trained")
     honest, seen = trained._train, []
 

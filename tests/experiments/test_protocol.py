@@ -15,7 +15,6 @@ from experiments.cells import Cell, CellResult
 from experiments.methods import CellData, Method
 from experiments.protocol import run_protocol
 from experiments.schema import Config, TargetConfig
-from experiments.sealed import SealedTest
 from experiments.target_features import EvaluationError, TargetFeatures
 from experiments.targets import System, Target
 from experiments.zero_shot import Prototypes
@@ -263,7 +262,7 @@ def test_a_planted_leak_between_support_and_test_is_caught(monkeypatch: pytest.M
         return folds
 
     monkeypatch.setattr(targets, "make_folds", leaking)
-    with pytest.raises(LeakError, match="subjects give labels and are tested: fake/[123]"):
+    with pytest.raises(LeakError, match=r"subjects give labels and are tested: fake/[123]"):
         run(make_config(methods=["majority"]), FakeShards())
 
 

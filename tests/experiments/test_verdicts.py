@@ -116,7 +116,8 @@ def test_equal_for_everybody_is_the_same(n: int) -> None:
 
 def test_simulated_data_is_said_first() -> None:
     for difference in (BETTER, replace(BETTER, participants=4, p=0.125), replace(BETTER, mean=0.0, low=0.0, high=0.0)):
-        assert verdict(replace(CLAIM, difference=difference, simulated="simulated data")).startswith("simulated data: pretrained")
+        said = verdict(replace(CLAIM, difference=difference, simulated="simulated data"))
+        assert said.startswith("simulated data: pretrained")
 
 
 @pytest.mark.parametrize(
