@@ -31,7 +31,7 @@ from encoders.vit_backbone import (
     normalise_frames,
 )
 
-POOLINGS = ("cls", "mean", "grid")
+POOLINGS = ("cls", "mean", "grid", "joint")
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -44,11 +44,12 @@ class VitParams(BackboneParams):
     """Settings of ``vit``, beside those of its backbone.
 
     Attributes:
-        weights: ``pretrained`` (timm's), a path to a safetensors file, or ``random``, which must be asked
-            for.
+        weights: ``pretrained`` (timm's), a path to a safetensors file (timm's naming, or a whole CLIP model's),
+            or ``random``, which must be asked for.
         pooling: what becomes of a frame's patch tokens: ``cls`` (the class token), ``mean`` (over patches),
-            or ``grid`` (class token, if there is one, and the means over a G x G grid side by side: where
-            things are in the picture survives).
+            ``grid`` (class token, if there is one, and the means over a G x G grid side by side: where
+            things are in the picture survives), or ``joint`` (a CLIP model's image embedding: unit vectors in
+            the space that it shares with text).
         grid_size: G.
         frozen: never trained, see the module's docstring.
         chunk: frames that go through the model at once; bounds its memory.
@@ -91,7 +92,8 @@ class VideoVit(VideoEncoder):
             raise ValueError(f"chunk and grid_size must be positive, found {params.chunk}, {params.grid_size}")
         self.params = params
         self.frame_size = params.frame_size
-        self.backbone = create_backbone(params, pretrained=params.weights == "pretrained")
+        joint = params.pooling == "joint"
+        self.backbone = create_backbone(params, pretrained=params.weights == "pretrained", head=joint)
         self.weights_description = self._load()
         mean, std = normalisation(params, self.backbone)
         self.register_buffer("pixel_mean", torch.tensor(mean), persistent=False)
@@ -102,7 +104,8 @@ class VideoVit(VideoEncoder):
             raise ValueError(f"timm model '{params.model}' has no class token: pooling can't be 'cls'")
         width = int(self.backbone.num_features)  # type: ignore[arg-type]
         pieces = {"cls": 1, "mean": 1, "grid": params.grid_size**2 + int(self.has_cls)}
-        self.token_width = self.pooled_width = width * pieces[params.pooling]
+        widths = {name: width * count for name, count in pieces.items()}
+        self.token_width = self.pooled_width = self._joint_width() if joint else widths[params.pooling]
         if params.frozen:
             self.backbone.requires_grad_(False)
             self.backbone.eval()
@@ -118,6 +121,17 @@ class VideoVit(VideoEncoder):
             return f"RANDOM weights for {params.model}, as weights=random asks for"
         load_weights(params.weights, self.backbone, params)
         return f"weights for {params.model} from {Path(params.weights)}"
+
+    def _joint_width(self) -> int:
+        """Width of the image projection; a classifier, which has a bias that is not zero, is refused."""
+        head = self.backbone.head
+        if isinstance(head, nn.Linear) and self.has_cls and (head.bias is None or not head.bias.any()):
+            return head.out_features
+        raise ValueError(
+            f"pooling 'joint' needs a CLIP model with its image projection, and '{self.params.model}' with these"
+            " weights has none (weights that were fine-tuned end in a classifier): take e.g."
+            " vit_base_patch32_clip_quickgelu_224.openai or vit_base_patch32_clip_224.laion2b"
+        )
 
     def train(self, mode: bool = True) -> Self:
         """As every module's, but a frozen backbone stays in eval mode."""
@@ -160,6 +174,8 @@ class VideoVit(VideoEncoder):
         tokens: Tensor = self.backbone.forward_features(pixels)  # type: ignore[operator]
         if self.params.pooling == "cls":
             return tokens[:, 0]
+        if self.params.pooling == "joint":
+            return F.normalize(self.backbone.forward_head(tokens).float(), dim=1)  # type: ignore[operator]
         patches = tokens[:, self.prefix :]
         if self.params.pooling == "mean":
             return patches.mean(1)

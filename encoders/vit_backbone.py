@@ -18,6 +18,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from timm.layers.pos_embed import resample_abs_pos_embed
+from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 
 FORMAT = "imu-video-har vit 1"
@@ -46,8 +47,13 @@ class BackboneParams:
     std: list[float] = field(default_factory=list)
 
 
-def create_backbone(params: BackboneParams, pretrained: bool = False) -> nn.Module:
+def create_backbone(params: BackboneParams, pretrained: bool = False, head: bool = False) -> nn.Module:
     """Make the timm model of ``params``, without a classifier.
+
+    Args:
+        params: what to make.
+        pretrained: with timm's weights.
+        head: keep the model's own head, which in a CLIP model is the image projection.
 
     Raises:
         ValueError: timm doesn't know the name or an override, or the model is no vision transformer.
@@ -59,7 +65,10 @@ def create_backbone(params: BackboneParams, pretrained: bool = False) -> nn.Modu
         raise ValueError(f"timm {timm.__version__} has no model '{params.model}'{hint}")
     if pretrained and not timm.is_model_pretrained(params.model):
         raise WeightsError(f"timm has no pretrained weights for '{params.model}'; {_WHAT_TO_DO}")
-    settings = {"img_size": params.frame_size, **params.kwargs, "num_classes": 0}
+    if head and pretrained and "num_classes" in params.kwargs:
+        raise ValueError(f"leave kwargs.num_classes out: the head of '{params.model}' comes with its weights")
+    no_head: dict[str, Any] = {} if head else {"num_classes": 0}
+    settings = {"img_size": params.frame_size, **params.kwargs, **no_head}
     try:
         backbone: nn.Module = timm.create_model(params.model, pretrained=pretrained, **settings)
     except TypeError as error:
@@ -74,14 +83,14 @@ def create_backbone(params: BackboneParams, pretrained: bool = False) -> nn.Modu
     if not hasattr(backbone, "patch_embed") or not hasattr(backbone, "num_prefix_tokens"):
         raise ValueError(f"timm model '{params.model}' is no vision transformer: it has no patch tokens")
     if pretrained and params.kwargs:
-        _check_overrides(backbone, params)
+        _check_overrides(backbone, params, no_head)
     return backbone
 
 
-def _check_overrides(backbone: nn.Module, params: BackboneParams) -> None:
+def _check_overrides(backbone: nn.Module, params: BackboneParams, no_head: dict[str, Any]) -> None:
     # timm loads leniently once the classifier is gone: what an override adds would stay random, unsaid.
     with torch.device("meta"):
-        plain = timm.create_model(params.model, num_classes=0)
+        plain = timm.create_model(params.model, **no_head)
     added = sorted(backbone.state_dict().keys() - plain.state_dict().keys())
     if added:
         raise WeightsError(
@@ -137,9 +146,10 @@ def save_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) 
 
 
 def load_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) -> None:
-    """Load a safetensors file in timm's naming into ``backbone``, every weight or none.
+    """Load a safetensors file into ``backbone``, every weight or none.
 
-    A classifier in the file is left out, and absolute position embeddings are resampled to the frames' size.
+    The names in it are timm's, or those of a whole CLIP model by OpenAI or open_clip, of which the image tower is
+    taken. A classifier in the file is left out, and absolute position embeddings are resampled to the frames' size.
     A file that ``save_weights`` wrote must have been made with the same model and normalisation.
 
     Raises:
@@ -157,6 +167,8 @@ def load_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) 
     if metadata.get("format") == FORMAT:
         _check_settings(path, metadata, backbone, params)
     wanted = backbone.state_dict()
+    if "visual.class_embedding" in tensors:
+        tensors = checkpoint_filter_fn(tensors, backbone)  # type: ignore[arg-type]
     tensors = {name: value for name, value in tensors.items() if name in wanted or not _is_classifier(name)}
     old, new = tensors.get("pos_embed"), wanted.get("pos_embed")
     if old is not None and new is not None and old.shape != new.shape and old.shape[-1] == new.shape[-1]:

@@ -119,6 +119,14 @@ class VideoEncoderConfig:
 
 
 @dataclass
+class TextEncoderConfig:
+    """The text half of the video tower's CLIP model, for zero_shot_text."""
+
+    name: str = _option("", "open_clip's name of that model, e.g. ViT-B-32-quickgelu; empty: there is none")
+    weights: str = _option("", "a tag of open_clip, e.g. openai, or a path to a file of the whole model")
+
+
+@dataclass
 class VideoPretrainingConfig:
     """How the video tower is trained where no weights are to be had: masked patches of unlabelled frames."""
 
@@ -257,6 +265,7 @@ class Config:
     pretraining: PretrainingConfig = _option(PretrainingConfig(), "what is pretrained on")
     imu_encoder: ImuEncoderConfig = _option(ImuEncoderConfig(), "the encoder that is learnt")
     video_encoder: VideoEncoderConfig = _option(VideoEncoderConfig(), "the video tower, frozen")
+    text_encoder: TextEncoderConfig = _option(TextEncoderConfig(), "the text half of the video tower's CLIP model")
     video_pretraining: VideoPretrainingConfig = _option(
         VideoPretrainingConfig(), "how the video tower gets weights where there are none"
     )

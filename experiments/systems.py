@@ -17,6 +17,7 @@ from experiments.methods import Method
 from experiments.run_folder import LAST, run_folder
 from experiments.schema import Config
 from experiments.targets import System, Target
+from experiments.text_prototypes import NamedActivities, activities_of, embed_names, text_prototypes
 from experiments.video_tower import features_of, open_tower
 from experiments.zero_shot import NoPrototypesError, Prototypes, build_prototypes
 from lightning_modules.contrastive import ContrastivePretraining
@@ -86,6 +87,7 @@ def open_systems(
             tower = open_tower(config, open_dataset(config, key), train=False)
         except UserError as error:
             tower = str(error)
+    named = _named(config, targets) if "text" in kinds else ""
     systems, remarks = [], []
     for checkpoint in checkpoints:
         name, model = checkpoint.system, checkpoint.model
@@ -101,8 +103,23 @@ def open_systems(
             clips, why = _clips(config, model, targets, tower)
             if why:
                 remarks.append(_left_out(name, "target", methods, why))
+        if "text" in kinds:
+            try:
+                if isinstance(named, str):
+                    raise NoPrototypesError(named)
+                prototypes["text"] = text_prototypes(model, named, config.window, _device(config))
+            except NoPrototypesError as error:
+                remarks.append(_left_out(name, "text", methods, str(error)))
         systems.append(System(name, model, checkpoint.digest, prototypes, clips))
     return systems, remarks
+
+
+def _named(config: Config, targets: Sequence[Target]) -> NamedActivities | str:
+    """The targets' activities in the space of the video tower's text twin, or why there is none."""
+    try:
+        return embed_names(config, activities_of(targets))
+    except NoPrototypesError as error:
+        return str(error)
 
 
 def own_checkpoint(config: Config) -> Path:

@@ -25,6 +25,12 @@ def zero_shot_target(data: CellData) -> Predict:
     return _nearest_prototype(data)
 
 
+@method("zero_shot_text", needs_labels=False, encoder=True, checkpoint=True, prototypes="text")
+def zero_shot_text(data: CellData) -> Predict:
+    """The nearest of the activities' names, put through the video head as still clips; no video, no label."""
+    return _nearest_prototype(data)
+
+
 def _nearest_prototype(data: CellData) -> Predict:
     """An activity without a prototype is never answered: its windows count as missed, as with other methods."""
     assert data.prototypes is not None
