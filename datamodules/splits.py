@@ -60,9 +60,10 @@ class Fold:
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sorts "s2" before "s10"."""
-    parts = re.split(r"(\d+)", name)
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts if part]
+    """Sorts "s2" before "s10"; no two names are equal, not "01" and "1" either."""
+    parts = re.split(r"([0-9]+)", name)
+    key = [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts if part]
+    return [*key, (-1, 0, name)]
 
 
 def subject_folds(subjects: Iterable[str], folds: int) -> list[list[str]]:
@@ -100,7 +101,7 @@ def make_folds(
     """All folds of a target.
 
     Where nobody is on both sides, as with labels from another data set or another population, all of the test
-    side is tested in one fold.
+    side is tested in one fold. So is a single person, where others give labels.
 
     Args:
         table: ``subject`` and ``activity`` of each window, (N,) each; "" is unlabelled and not used.
@@ -127,8 +128,9 @@ def make_folds(
         if not side.any():
             raise SplitError(f"no labelled window to {what}: nothing fits the target's conditions")
     people = {str(s) for s in subjects[tested]}
-    apart = people.isdisjoint(str(s) for s in subjects[supporting])
-    groups = [sorted(people, key=natural_key)] if apart else subject_folds(people, folds)
+    labelled = {str(s) for s in subjects[supporting]}
+    whole = people.isdisjoint(labelled) or (folds == 0 and len(people) == 1 and labelled > people)
+    groups = [sorted(people, key=natural_key)] if whole else subject_folds(people, folds)
     return [_fold(number, group, subjects, activities, tested, supporting) for number, group in enumerate(groups)]
 
 

@@ -81,6 +81,11 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
     """
     e = config.evaluation
     chosen = [find_method(name) for name in e.methods]
+    if e.conditions and e.conditions_shots and e.conditions_shots not in e.shots:
+        raise EvaluationError(
+            f"evaluation.conditions_shots is {e.conditions_shots}; expected one of evaluation.shots:"
+            f" {', '.join(map(str, e.shots)) or 'none'}"
+        )
     _refuse_what_lacks(chosen, systems)
     names = [target.name for target in targets]
     if len(set(names)) < len(names):
@@ -90,9 +95,12 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
     units: list[Unit] = []
     for target in targets:
         folds = target.folds(e)
+        if any(method.needs_labels for method in chosen):
+            _refuse_too_few_people(config, target, folds)
         used = np.unique(np.concatenate([np.concatenate([fold.pool, fold.test]) for fold in folds]))
         shards = UnlabelledShards(target.shards)
-        conditions = tuple(condition for condition in asked if _changes(condition, target, used))
+        tested = np.unique(np.concatenate([fold.test for fold in folds]))
+        conditions = tuple(condition for condition in asked if _changes(condition, target, tested))
         for position, system in enumerate(systems):
             seen = seen_in_pretraining(target, folds, system, e.allow_seen_subjects)
             spec = EncoderSpec.of(config, target.shards, system.model)
@@ -101,7 +109,8 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
             for method in chosen:
                 if method.checkpoint or position == 0:
                     units += _units_of(group, method)
-    return units
+    # What is named twice, a method or a checkpoint's file, is done once.
+    return list({unit.cells[0].key: unit for unit in units}.values())
 
 
 def expand_conditions(texts: Sequence[str]) -> list[Condition]:
@@ -117,11 +126,33 @@ def expand_conditions(texts: Sequence[str]) -> list[Condition]:
     return list(dict.fromkeys(asked))
 
 
-def _changes(condition: Condition, target: Target, windows: NDArray[np.int64]) -> bool:
+def _changes(condition: Condition, target: Target, tested: NDArray[np.int64]) -> bool:
     """Whether there is something to change: a gyroscope to lose, a rate to lower."""
-    if condition.kind == "gyroscope" and not target.shards.imu(windows[:256])[2][:, 3:].any():
-        return False
+    if condition.kind == "gyroscope":
+        # Enough of them, from all over: sensors may differ from person to person.
+        some = tested[:: -(-len(tested) // 256)]
+        if not target.shards.imu(some)[2][:, 3:].any():
+            return False
     return condition.changes(target.shards.settings.imu_rate_hz)
+
+
+def _refuse_too_few_people(config: Config, target: Target, folds: Sequence[Fold]) -> None:
+    """Before anything is computed: people who give labels can't be more than there are."""
+    e = config.evaluation
+    fewest = min(folds, key=lambda fold: len(fold.support_subjects))
+    there = len(fewest.support_subjects)
+    for key, asked in (
+        ("subject_shots", max(e.subject_shots, default=0)),
+        ("support_subjects", e.support_subjects),
+    ):
+        if asked > there:
+            raise EvaluationError(
+                f"evaluation.{key} asks for labels of {asked} people, but fold {fewest.number} of target"
+                f" '{target.name}' has {there} who are not tested: {', '.join(fewest.support_subjects)}"
+            )
+    for key, sizes in (("shots", e.shots), ("shots_trained", e.shots_trained), ("subject_shots", e.subject_shots)):
+        if min(sizes, default=1) < 1:
+            raise EvaluationError(f"evaluation.{key} has {min(sizes)}; expected at least 1")
 
 
 def _refuse_what_lacks(chosen: Sequence[Method], systems: Sequence[System]) -> None:
@@ -153,9 +184,7 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
         if fold.left_out:
             notes.append(f"left out, without a label to learn from: {', '.join(fold.left_out)}")
         if prototypes is not None:
-            unknown = [name for name in fold.classes if name not in prototypes.activities]
-            if unknown:
-                notes.append(f"zero-shot: without a prototype, so always missed: {', '.join(unknown)}")
+            notes += without_prototype(prototypes, fold.classes)
         binding = _binding(group, method, fold, prototypes, notes)
         for unit, k in sizes:
             for draw in range(draws):
@@ -175,6 +204,12 @@ def clips_of(target: Target, system: System) -> str | None:
     """A data set that labels come from, with video features by the system's tower; None if there is none."""
     settings = target.settings
     return next((key for key in settings.support or [settings.dataset] if key in system.clips), None)
+
+
+def without_prototype(prototypes: Prototypes, classes: Sequence[str]) -> list[str]:
+    """A note on the activities that zero-shot can't answer, if there are any."""
+    unknown = [name for name in classes if name not in prototypes.activities]
+    return [f"zero-shot: without a prototype, so always missed: {', '.join(unknown)}"] if unknown else []
 
 
 def _cell(

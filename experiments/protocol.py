@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from datamodules.splits import assert_disjoint, draw_subjects, draw_support
 from experiments.cells import Cell, CellResult
 from experiments.devices import cores
 from experiments.methods import CellData, Scores
-from experiments.plan import Unit, clips_of, plan_units
+from experiments.plan import Unit, clips_of, plan_units, without_prototype
 from experiments.schema import Config
 from experiments.sealed import ScoresError, SealedTest
 from experiments.target_features import EvaluationError
@@ -66,16 +66,17 @@ def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, pro
     for unit in units:
         kept = {cell.key: load(cell) for cell in unit.cells}
         results |= {key: result for key, result in kept.items() if result is not None}
-        if None in kept.values():
-            missing.append(unit)
+        # Nothing is scored again, so of a unit only the conditions that are not there yet.
+        new = [(c, condition) for c, condition in zip(unit.cells, unit.conditions, strict=True) if kept[c.key] is None]
+        if new:
+            missing.append(replace(unit, cells=tuple(c for c, _ in new), conditions=tuple(c for _, c in new)))
     total = sum(len(unit.cells) for unit in units)
     # Those that answer soon come first, so that an interrupted evaluation has kept the most.
     missing.sort(key=lambda unit: unit.method.trained)
     for unit, done in _computed(config, missing, lambda unit: progress(len(results), total, _title(unit))):
         for result in done:
-            if result.cell.key not in results:
-                results[result.cell.key] = result
-                save(result)
+            results[result.cell.key] = result
+            save(result)
         progress(len(results), total, _title(unit))
     progress(total, total, "done")
     return [results[cell.key] for unit in units for cell in unit.cells]
@@ -186,10 +187,12 @@ def _prototypes(unit: Unit, notes: list[str]) -> Prototypes | None:
     windows = unit.fold.pool - first
     windows = windows[(windows >= 0) & (windows < shards.n_windows)]
     try:
-        return build_prototypes(system.model, shards, system.clips[key], unit.features.device, windows)
+        found = build_prototypes(system.model, shards, system.clips[key], unit.features.device, windows)
     except NoPrototypesError as error:
         notes.append(f"not done: {error}")
         return None
+    notes += without_prototype(found, unit.fold.classes)
+    return found
 
 
 def _result(

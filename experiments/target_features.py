@@ -27,6 +27,8 @@ from experiments.sealed import UnlabelledShards
 from lightning_modules.contrastive import ContrastivePretraining
 
 Features = NDArray[np.float32]
+# Weights are drawn from torch's one random state, which cells in other threads must not draw from meanwhile.
+_DRAWING = threading.Lock()
 
 
 class EvaluationError(ValueError):
@@ -73,8 +75,8 @@ class EncoderSpec:
         return cls(name, asdict(IMU_ENCODERS.params(name, params)), found, normalisation)
 
     def build(self, seed: int) -> ImuEncoder:
-        """The encoder with random weights; torch's random state stays as it was."""
-        with torch.random.fork_rng():
+        """The encoder with random weights, the same in any thread; torch's random state stays as it was."""
+        with _DRAWING, torch.random.fork_rng():
             torch.manual_seed(seed)
             return build_imu_encoder(self.name, self.params, self.imu_input)
 

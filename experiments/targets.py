@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.joined import JoinedShards
-from datamodules.splits import Fold, LeakError, make_folds, non_overlapping, seen_subjects, where
+from datamodules.splits import UNLABELLED, Fold, LeakError, make_folds, non_overlapping, seen_subjects, where
 from experiments.schema import EvaluationConfig, TargetConfig
 from experiments.target_features import EvaluationError
 from experiments.zero_shot import Prototypes
@@ -63,16 +63,21 @@ class Target:
             EvaluationError: the event is no activity of the target.
         """
         s, table = self.settings, self.shards.table
-        apart = np.zeros(self.shards.n_windows, bool)
-        for key in np.unique(table["dataset"]):
-            own = np.flatnonzero(table["dataset"] == key)
-            columns = {name: table[name][own] for name in ("recording", "placement", "start_s")}
-            apart[own] = non_overlapping(columns, self.shards.settings.duration_s)
-        tested = apart & where(table, s.test_where) & (table["dataset"] == s.dataset)
-        supporting = apart & where(table, s.support_where)
+        activities = s.activities or evaluation.activities
+        tested = where(table, s.test_where) & (table["dataset"] == s.dataset)
+        supporting = where(table, s.support_where)
         if s.support:
             supporting &= np.isin(table["dataset"], s.support)
-        folds = make_folds(table, evaluation.folds, s.activities or evaluation.activities, tested, supporting)
+        # A window that is not used must not cost one that is.
+        used = (tested | supporting) & (table["activity"] != UNLABELLED)
+        if activities:
+            used &= np.isin(table["activity"], activities)
+        apart = np.zeros(self.shards.n_windows, bool)
+        for key in np.unique(table["dataset"]):
+            own = np.flatnonzero(used & (table["dataset"] == key))
+            columns = {name: table[name][own] for name in ("recording", "placement", "start_s")}
+            apart[own] = non_overlapping(columns, self.shards.settings.duration_s)
+        folds = make_folds(table, evaluation.folds, activities, tested & apart, supporting & apart)
         if s.event and not any(s.event in fold.classes for fold in folds):
             there = ", ".join(folds[0].classes)
             raise EvaluationError(f"target '{self.name}': event '{s.event}' is none of its activities: {there}")
