@@ -15,7 +15,7 @@ Arrays are new for each batch, so whoever holds a batch may keep it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -78,7 +78,8 @@ class PretrainingDataModule(L.LightningDataModule):
         validation_share: share of the recordings that is held out.
         augmentation: of the IMU in training.
         views: augmented views a window.
-        exclude_activities: windows with one of these labels are neither trained on nor validated with.
+        exclude_activities: windows with one of these labels, and those beside them, are neither trained on nor
+            validated with; see :func:`held_out_windows`.
         seed: of order and augmentations.
         max_validation_windows: the pool that retrieval is measured in.
 
@@ -113,7 +114,7 @@ class PretrainingDataModule(L.LightningDataModule):
                 there = ", ".join(sorted({str(a) for a in shards.table["activity"]} - {""})) or "none"
                 raise ValueError(f"pretraining.exclude_activities names '{activity}'; there are: {there}")
         usable = usable_windows(shards)
-        usable = usable[~np.isin(shards.table["activity"][usable], list(exclude_activities))]
+        usable = usable[~held_out_windows(shards.table, exclude_activities, shards.settings.duration_s)[usable]]
         self.training_windows, self.validation_windows = split_recordings(
             shards.table["recording"], usable, validation_share, seed, max_validation_windows
         )
@@ -204,6 +205,33 @@ class _WholePlan(BatchPlan):
 def stream_seed(*key: int) -> int:
     """A seed of 63 bits from a tuple of integers, well mixed."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def held_out_windows(
+    table: Mapping[str, NDArray[Any]], activities: Sequence[str], duration_s: float
+) -> NDArray[np.bool_]:
+    """Windows that show, or may show, an activity that pretraining is kept from, (N,).
+
+    A window next to one with the label often shows a part of the activity too, under another label or none. So all
+    windows of the recording that overlap or touch one with the label are held out with it.
+
+    Args:
+        table: ``activity``, ``recording`` and ``start_s`` of each window, (N,) each.
+        activities: labels that are held out.
+        duration_s: of a window.
+    """
+    labelled: NDArray[np.bool_] = np.isin(table["activity"], list(activities))
+    if not labelled.any():
+        return labelled
+    start = np.asarray(table["start_s"], np.float64)
+    recording = np.unique(table["recording"], return_inverse=True)[1]
+    # All recordings on one axis, too far from each other to touch.
+    at = start - start.min() + recording * (np.ptp(start) + 3 * duration_s)
+    known = np.sort(at[labelled])
+    after = np.searchsorted(known, at)
+    before, behind = np.maximum(after - 1, 0), np.minimum(after, len(known) - 1)
+    distance = np.minimum(np.abs(at - known[before]), np.abs(at - known[behind]))
+    return np.asarray(distance <= duration_s + 1e-6)
 
 
 def usable_windows(shards: ShardSet) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from datamodules.order import WindowOrder
+from datamodules.pretraining import held_out_windows
 from datamodules.shards.feature_cache import FeatureCache, ViewSettings, build_features
 from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder
@@ -148,8 +149,8 @@ _BACKBONE_KEYS = ("model", "kwargs", "frame_size", "mean", "std")
 class FramePairs:
     """Batches of neighbouring frames, (B, 2, 3, H, W) uint8, of up to ``windows`` clips held in memory.
 
-    An iterable for Lightning's Trainer; the order is a pure function of the seed. Clips with a label in
-    ``exclude_activities`` are left out.
+    An iterable for Lightning's Trainer; the order is a pure function of the seed. Clips that may show one of
+    ``exclude_activities`` are left out, see :func:`datamodules.pretraining.held_out_windows`.
     """
 
     def __init__(
@@ -161,7 +162,7 @@ class FramePairs:
         seed: int,
         exclude_activities: Sequence[str] = (),
     ) -> None:
-        allowed = np.flatnonzero(~np.isin(shards.table["activity"], list(exclude_activities)))
+        allowed = np.flatnonzero(~held_out_windows(shards.table, exclude_activities, shards.settings.duration_s))
         order = WindowOrder(len(allowed), seed)
         chosen = np.sort(allowed[order.at(0, np.arange(min(windows, len(allowed))))])
         self._frames = torch.from_numpy(shards.frames(chosen)).permute(0, 1, 4, 2, 3)

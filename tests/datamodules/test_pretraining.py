@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from datamodules.augment import ImuAugmentation
 from datamodules.build import build
-from datamodules.pretraining import PretrainingDataModule, split_recordings
+from datamodules.pretraining import PretrainingDataModule, held_out_windows, split_recordings
 from datamodules.shards.reader import ShardSet
 from datamodules.windows import WindowSettings
 
@@ -136,3 +136,36 @@ def test_validation_takes_every_window_once(shards: ShardSet) -> None:
 def test_too_few_windows_are_refused(shards: ShardSet, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"batch_size is 4000, but there are only \d+ windows"):
         make(shards, batch_size=4000)
+
+
+def test_activities_that_are_held_out_are_on_neither_side(shards: ShardSet) -> None:
+    table, duration = shards.table, shards.settings.duration_s
+    names, counts = np.unique(table["activity"][table["activity"] != ""], return_counts=True)
+    rarest = str(names[counts.argmin()])
+    module, whole = make(shards, exclude_activities=[rarest]), make(shards)
+    used = np.concatenate([module.training_windows, module.validation_windows])
+    assert len(used) < len(whole.training_windows) + len(whole.validation_windows)
+    for window in used:
+        same = table["recording"] == table["recording"][window]
+        shown = table["start_s"][same & (table["activity"] == rarest)]
+        # Windows overlap by half here: a neighbour shows a part of it under another name.
+        assert not (np.abs(shown - table["start_s"][window]) <= duration).any()
+    with pytest.raises(ValueError, match=f"names 'flying'; there are: .*{rarest}"):
+        make(shards, exclude_activities=["flying"])
+
+
+@given(st.data())
+def test_what_touches_a_held_out_window_is_held_out(data: st.DataObject) -> None:
+    n = data.draw(st.integers(0, 30))
+    rows = lambda values: np.array(data.draw(st.lists(st.sampled_from(values), min_size=n, max_size=n)))  # noqa: E731
+    table = {
+        "activity": rows(["", "fall", "walk"]),
+        "recording": rows(["a", "b"]),
+        "start_s": rows([i / 2 for i in range(40)]),
+    }
+    found = held_out_windows(table, ["fall"], 2.0)
+    for window in range(n):
+        same = (table["recording"] == table["recording"][window]) & (table["activity"] == "fall")
+        near = np.abs(table["start_s"][same] - table["start_s"][window]) <= 2.0
+        assert found[window] == near.any()
+    assert not held_out_windows(table, [], 2.0).any()

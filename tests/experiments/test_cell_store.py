@@ -12,16 +12,22 @@ from experiments.cells import Cell, CellResult
 
 
 def make_result(**changes: object) -> CellResult:
-    cell = Cell("target", "healthy", "linear_probe", "cnn_transformer", "abc", 5, 0, 1, 0, "binding")
+    cell = Cell(
+        "target", "healthy", "linear_probe", "imu_only", "cnn_transformer", "abc", 5, "windows", 0, 1, 0, "noise=1",
+        "binding",
+    )  # fmt: skip
     cell = dataclasses.replace(cell, **{k: v for k, v in changes.items() if hasattr(cell, k)})  # type: ignore[arg-type]
     return CellResult(
         cell=cell,
         classes=["sitting", "walking"],
+        event="",
         metrics={"accuracy": 0.75},
         by_subject={"a": {"accuracy": 0.5}, "b": {"accuracy": 1.0}},
         windows_by_subject={"a": 2, "b": 2},
-        confusion=[[2, 0], [1, 1]],
+        hours_by_subject={"a": 0.1, "b": 0.1},
+        confusion_by_subject={"a": [[1, 0], [1, 0]], "b": [[1, 0], [0, 1]]},
         support_windows=10,
+        support_subjects=3,
         seconds=0.1,
         simulated=False,
     )
@@ -47,6 +53,9 @@ def test_anything_that_a_result_depends_on_makes_another_cell(tmp_path: Path) ->
         {"fold": 1},
         {"draw": 0},
         {"seed": 3},
+        {"shots_unit": "subjects"},
+        {"condition": ""},
+        {"system": ""},
     ):
         assert store.get(make_result(**change).cell) is None, change
 
