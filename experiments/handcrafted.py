@@ -18,7 +18,7 @@ Shape legend: N windows, T samples, S = 8 signals, V valid samples.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,18 +76,30 @@ def handcrafted_features(
     return features.astype(np.float32)
 
 
+@dataclass(frozen=True)
+class Forest:
+    """A fitted random forest.
+
+    Attributes:
+        trees: scikit-learn's.
+        n_classes: C; activities without a labelled window get 0.
+    """
+
+    trees: RandomForestClassifier
+    n_classes: int
+
+    def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """(N, K) -> (N, C)."""
+        found = np.zeros((len(features), self.n_classes))
+        found[:, self.trees.classes_] = self.trees.predict_proba(features)
+        return found
+
+
 def fit_forest(
     features: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int, seed: int, trees: int = 300
-) -> Callable[[NDArray[np.float32]], NDArray[np.float64]]:
-    """Fit a random forest; what comes back gives class probabilities (N', C) of windows' features (N', K)."""
-    forest = RandomForestClassifier(trees, random_state=seed).fit(features, labels)
-
-    def predict(windows: NDArray[np.float32]) -> NDArray[np.float64]:
-        probabilities = np.zeros((len(windows), n_classes))
-        probabilities[:, forest.classes_] = forest.predict_proba(windows)
-        return probabilities
-
-    return predict
+) -> Forest:
+    """Fit a random forest on features (N, K) and labels (N,)."""
+    return Forest(RandomForestClassifier(trees, random_state=seed).fit(features, labels), n_classes)
 
 
 def _one_window(

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from datamodules.pretraining import stream_seed
 from datamodules.splits import assert_disjoint, draw_subjects, draw_support
+from experiments.apart import WORTH_IT, processes
 from experiments.cells import Cell, CellResult
 from experiments.devices import cores
 from experiments.methods import CellData, Scores
@@ -86,8 +87,10 @@ def _computed(
     config: Config, units: Sequence[Unit], starts: Callable[[Unit], None]
 ) -> Iterator[tuple[Unit, list[CellResult]]]:
     light = [unit for unit in units if not unit.method.trained]
+    workers = config.evaluation.workers or cores()
+    models = sum(unit.method.needs_labels for unit in light)
     # Many small solvers side by side: each with threads of its own would only wait for the others.
-    with threadpool_limits(1), ThreadPoolExecutor(config.evaluation.workers or cores()) as pool:
+    with threadpool_limits(1), processes(workers if models >= WORTH_IT else 1), ThreadPoolExecutor(workers) as pool:
         waiting: dict[Future[list[CellResult]], Unit] = {pool.submit(_compute, config, u): u for u in light}
         try:
             for future in as_completed(waiting):

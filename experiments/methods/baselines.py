@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from experiments.apart import apart
 from experiments.handcrafted import fit_forest
 from experiments.methods.probes import fit_on
 from experiments.methods.registry import CellData, Indices, Predict, Scores, method
@@ -24,7 +25,8 @@ def majority(data: CellData) -> Predict:
 @method("handcrafted_rf", needs_labels=True, settings=("evaluation.forest_trees",))
 def handcrafted_rf(data: CellData) -> Predict:
     """A random forest on handcrafted features."""
-    forest = fit_forest(
+    forest = apart(
+        fit_forest,
         data.features.handcrafted[data.support],
         data.support_labels,
         len(data.classes),
@@ -33,7 +35,7 @@ def handcrafted_rf(data: CellData) -> Predict:
     )
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        return forest(features.handcrafted[windows])
+        return forest.probabilities(features.handcrafted[windows])
 
     return predict
 

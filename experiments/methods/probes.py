@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.apart import apart
 from experiments.methods.registry import CellData, Indices, Predict, Scores, method
 from experiments.target_features import Features, TargetFeatures
 from lightning_modules.linear_probe import LinearProbe, Standardisation, fit_probe
@@ -64,7 +65,7 @@ def fit_on(data: CellData, features: Features) -> LinearProbe:
     # tested subjects.
     standardisation = Standardisation.of(features[data.pool])
     c = data.config.evaluation.probe_c
-    return fit_probe(features[data.support], data.support_labels, len(data.classes), standardisation, c)
+    return apart(fit_probe, features[data.support], data.support_labels, len(data.classes), standardisation, c)
 
 
 def _directions(features: NDArray[np.float64]) -> NDArray[np.float64]:

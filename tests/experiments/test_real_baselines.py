@@ -112,6 +112,6 @@ def _all_sensors(sets: list[ShardSet]) -> dict[str, float]:
     for patient in _DAPHNET:
         test = labelled & (table["subject"] == patient)
         train = labelled & (table["subject"] != patient)
-        predicted = fit_forest(features[train], labels[train], 2, 0)(features[test])[:, 1]
+        predicted = fit_forest(features[train], labels[train], 2, 0).probabilities(features[test])[:, 1]
         scores[patient] = float(roc_auc_score(labels[test], predicted))
     return scores
