@@ -25,6 +25,7 @@ from encoders.masking import masked_mean
 from encoders.registry import video_encoder
 from encoders.vit_backbone import (
     BackboneParams,
+    WeightsError,
     create_backbone,
     load_weights,
     normalisation,
@@ -127,7 +128,7 @@ class VideoVit(VideoEncoder):
         head = self.backbone.head
         if isinstance(head, nn.Linear) and self.has_cls and (head.bias is None or not head.bias.any()):
             return head.out_features
-        raise ValueError(
+        raise WeightsError(
             f"pooling 'joint' needs a CLIP model with its image projection, and '{self.params.model}' with these"
             " weights has none (weights that were fine-tuned end in a classifier): take e.g."
             " vit_base_patch32_clip_quickgelu_224.openai or vit_base_patch32_clip_224.laion2b"

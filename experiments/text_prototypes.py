@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -78,7 +79,7 @@ def embed_names(config: Config, names: Sequence[str]) -> NamedActivities:
     tower = _tower(config)
     try:
         text = ClipText(settings.name, settings.weights, tower.frame_size)
-        text.refuse_other_than_twin(tower)
+        text.refuse_other_than_twin(_tower(config, precision="float32") if _is_low(config) else tower)
     except TextEncoderError as error:
         raise NoPrototypesError(f"text_encoder: {error}") from error
     console.print(f"text encoder: {text.description}", highlight=False)
@@ -134,11 +135,16 @@ def _refuse_without_joint_space(config: Config) -> None:
         )
 
 
-def _tower(config: Config) -> VideoEncoder:
-    """The settings' video tower, built without looking at any video."""
+def _is_low(config: Config) -> bool:
+    return config.video_encoder.params.get("precision") == "bfloat16"
+
+
+def _tower(config: Config, **others: Any) -> VideoEncoder:
+    """The settings' video tower, or one with other settings, built without looking at any video."""
     encoder = config.video_encoder
     try:
         torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws anything, as in pretraining
-        return build_video_encoder(encoder.name, {**tower_params(config), "weights": encoder.weights}).eval()
+        params = {**tower_params(config), "weights": encoder.weights, **others}
+        return build_video_encoder(encoder.name, params).eval()
     except (WeightsError, ValueError, UserError) as error:
         raise NoPrototypesError(f"video_encoder: {error}") from error

@@ -47,6 +47,11 @@ def open_tower(config: Config, shards: ShardSet, train: bool = True) -> VideoEnc
         raise UserError(f"{shards.directory}: these shards have no video; name a 'camera' in the data set's settings")
     weights = config.video_encoder.weights
     if weights == "self_supervised":
+        if params.get("pooling") == "joint":
+            raise UserError(
+                "video_encoder: pooling 'joint' is the image embedding of a CLIP model, which self_supervised weights"
+                " don't have: set video_encoder.weights to 'pretrained' or to a CLIP model's file"
+            )
         path = _self_supervised(config, shards, params, train)
         said = f"trained here by masked patches on unlabelled clips ({path})"
         params["weights"] = str(path)

@@ -179,3 +179,39 @@ def test_says_which_weights_it_has(tmp_path: Path) -> None:
     assert "RANDOM" in encoder.weights_description
     path = save_weights(tmp_path / "vit.safetensors", encoder.backbone, encoder.params)
     assert str(path) in make(weights=str(path)).weights_description
+
+
+def test_joint_pooling_is_the_heads_output_at_unit_length(clip: tuple[torch.Tensor, torch.Tensor]) -> None:
+    encoder = make(pooling="joint", kwargs={**SMALL, "num_classes": 12})
+    assert encoder.token_width == encoder.pooled_width == 12
+    frames, mask = clip
+    tokens = encoder(frames, mask).frame_tokens
+    assert tokens.shape == (2, 5, 12)
+    assert tokens[mask].norm(dim=1).tolist() == pytest.approx([1] * 8, abs=1e-5)
+    pixels = (frames[0] / 255 - encoder.pixel_mean.view(3, 1, 1)) / encoder.pixel_std.view(3, 1, 1)
+    expected = torch.nn.functional.normalize(encoder.backbone(pixels), dim=1)
+    # The same operations, in float32, on another number of frames at once.
+    torch.testing.assert_close(tokens[0], expected, atol=1e-5, rtol=0)
+
+
+def test_joint_pooling_refuses_a_classifier(tmp_path: Path) -> None:
+    encoder = make(pooling="joint", kwargs={**SMALL, "num_classes": 12})
+    state = encoder.backbone.state_dict()
+    save_file(state, tmp_path / "projection.safetensors")
+    settings = {"pooling": "joint", "kwargs": {**SMALL, "num_classes": 12}}
+    same = make(weights=str(tmp_path / "projection.safetensors"), **settings)
+    assert same.fingerprint() == encoder.fingerprint()
+    save_file({**state, "head.bias": torch.ones(12)}, tmp_path / "classifier.safetensors")
+    with pytest.raises(WeightsError, match=r"needs a CLIP model with its image projection.*clip_quickgelu_224\.openai"):
+        make(weights=str(tmp_path / "classifier.safetensors"), **settings)
+    with pytest.raises(WeightsError, match="needs a CLIP model"):
+        make(pooling="joint", kwargs={**SMALL, "num_classes": 0})
+    headless = {name: value for name, value in state.items() if not name.startswith("head.")}
+    save_file(headless, tmp_path / "headless.safetensors")
+    with pytest.raises(WeightsError, match=r"missing \['head\.bias', 'head\.weight'\]"):
+        make(weights=str(tmp_path / "headless.safetensors"), **settings)
+
+
+def test_pretrained_joint_weights_bring_their_own_width() -> None:
+    with pytest.raises(ValueError, match=r"leave kwargs\.num_classes out"):
+        make(pooling="joint", model="vit_base_patch32_clip_224.openai", weights="pretrained", kwargs={"num_classes": 9})
