@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.joined import JoinedShards
 from datamodules.shards.layout import file_digest
@@ -111,7 +113,7 @@ def open_systems(
             except NoPrototypesError as error:
                 remarks.append(_left_out(name, "text", methods, str(error)))
         systems.append(System(name, model, checkpoint.digest, prototypes, clips))
-    return systems, remarks
+    return systems, list(dict.fromkeys(remarks))  # checkpoints of several seeds lack the same
 
 
 def _named(config: Config, targets: Sequence[Target]) -> NamedActivities | str:
@@ -156,15 +158,26 @@ def _left_out(system: str, kind: str, methods: Sequence[Method], why: str) -> st
 
 
 def _source_prototypes(config: Config, model: ContrastivePretraining, tower: VideoEncoder | str) -> Prototypes | str:
-    """Prototypes from the source's labelled videos by the checkpoint's own video tower, or why there are none."""
+    """Prototypes by the checkpoint's own video tower, from labelled videos of the people that it was pretrained on.
+
+    Returns:
+        The prototypes, or why there are none.
+    """
     why = _other_tower(model, tower)
     if why or isinstance(tower, str):
         return why
     key = config.pretraining.dataset
     shards = open_dataset(config, key)
+    windows = None
+    if model.settings.pretraining_subjects is not None:
+        # The settings may name other people than the checkpoint was pretrained on, those who are tested among them.
+        people = [f"{shards.index.build['source']}/{subject}" for subject in shards.table["subject"]]
+        windows = np.flatnonzero(np.isin(people, model.settings.pretraining_subjects))
+        if not len(windows):
+            return f"the checkpoint was pretrained on nobody of data set '{key}'"
     features = features_of(config, shards, key, tower)
     try:
-        return build_prototypes(model, shards, features, _device(config))
+        return build_prototypes(model, shards, features, _device(config), windows)
     except NoPrototypesError as error:
         return str(error)
 
@@ -187,7 +200,9 @@ def _clips(
 def _other_tower(model: ContrastivePretraining, tower: VideoEncoder | str) -> str:
     if isinstance(tower, str):
         return tower
-    trained_with = str((model.settings.video_encoder or {}).get("fingerprint"))
+    if not model.settings.video_encoder:
+        return "the checkpoint was trained without a video tower"
+    trained_with = str(model.settings.video_encoder["fingerprint"])
     if trained_with == tower.fingerprint():
         return ""
     return (

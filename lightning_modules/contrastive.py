@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import lightning as L
@@ -140,7 +141,10 @@ class ContrastivePretraining(L.LightningModule):
         Raises:
             CheckpointError: the file is no checkpoint of this module.
         """
-        content = torch.load(path, map_location=map_location, weights_only=True)
+        try:
+            content = torch.load(path, map_location=map_location, weights_only=True)
+        except (UnpicklingError, RuntimeError, EOFError) as error:
+            raise CheckpointError(f"{path}: not a checkpoint, or a torn one: torch can't read the file") from error
         if not isinstance(content, dict) or not {"hyper_parameters", "state_dict"} <= content.keys():
             raise CheckpointError(f"{path}: not a checkpoint: 'hyper_parameters' or 'state_dict' is missing")
         try:
@@ -148,7 +152,10 @@ class ContrastivePretraining(L.LightningModule):
         except TypeError as error:
             raise CheckpointError(f"{path}: not a checkpoint of {cls.__name__}: {error}") from error
         weights = {k: v for k, v in content["state_dict"].items() if not k.startswith("video_encoder.")}
-        module.load_state_dict(weights)
+        try:
+            module.load_state_dict(weights)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path}: weights that do not fit its settings: {error}") from error
         return module.eval()
 
     def encode_video(self, batch: Batch) -> VideoFeatures:
