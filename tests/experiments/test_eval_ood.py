@@ -36,6 +36,8 @@ TARGET = (
     "evaluation.finetune_epochs=2",
     "evaluation.supervised_epochs=2",
     "evaluation.bootstrap=200",
+    "evaluation.map_windows=60",
+    "evaluation.forest_trees=20",
 )
 
 
