@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from fake_shards import FakeShards
-from test_methods import make_config, make_features, make_model, prototypes_of
+from test_methods import joined, make_config, make_features, make_model, prototypes_of
 from test_protocol import make_target, run
 
+from datamodules.shards.joined import JoinedShards
 from experiments import protocol
 from experiments.cells import CellResult
 from experiments.conditions import ConditionError
 from experiments.plan import expand_conditions, plan_units
 from experiments.protocol import run_protocol
-from experiments.targets import System
+from experiments.schema import TargetConfig
+from experiments.sealed import SealedTest
+from experiments.target_features import EncoderSpec, EvaluationError
+from experiments.targets import System, Target
+from experiments.zero_shot import Prototypes
 
 
 def test_conditions_by_kind_and_one_by_one() -> None:
@@ -56,14 +64,19 @@ def test_a_gyroscope_that_is_not_there_can_not_be_lost() -> None:
     assert {r.cell.condition for r in results} == {"", "noise=1"}
 
 
-def test_conditions_added_later_leave_what_is_done() -> None:
+def test_conditions_added_later_leave_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     store: dict[str, CellResult] = {}
     shards = FakeShards()
     first = run(make_config(methods=["random_frozen"], shots=[2], draws=1), shards, store=store)
     kept = dict(store)
+    honest, calls = SealedTest.score, []
+    monkeypatch.setattr(SealedTest, "score", lambda self, scores: calls.append(1) or honest(self, scores))
     again = run(make_config(methods=["random_frozen"], shots=[2], draws=1, conditions=["noise=1"]), shards, store=store)
     assert len(again) == 2 * len(first)
     assert all(store[key] is result for key, result in kept.items())
+    assert len(calls) == len(first)  # what was scored is not scored again
+    afresh = run(make_config(methods=["random_frozen"], shots=[2], draws=1, conditions=["noise=1"]), shards)
+    assert [(r.cell, r.by_subject) for r in again] == [(r.cell, r.by_subject) for r in afresh]
 
 
 def test_several_systems_stand_beside_each_other_and_what_needs_none_is_done_once() -> None:
@@ -116,8 +129,138 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
     assert found[0] == found[1]
 
 
+def test_random_weights_do_not_depend_on_what_other_threads_draw() -> None:
+    """torch has one random state for all threads."""
+    spec = EncoderSpec.of(make_config(), joined(FakeShards()), None)
+    expected = spec.build(3).state_dict()
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: spec.build(3).state_dict(), range(40)))
+    assert all(torch.equal(value, made[name]) for made in found for name, value in expected.items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [False, True])
+def test_several_targets_and_conditions_do_not_depend_on_the_number_of_threads(
+    monkeypatch: pytest.MonkeyPatch, processes: bool
+) -> None:
+    if processes:
+        monkeypatch.setattr(protocol, "WORTH_IT", 1)
+    targets = [Target(TargetConfig(f"t{seed}", "fake"), joined(FakeShards(seed=seed))) for seed in range(3)]
+    found = []
+    for workers in (1, 3):
+        config = make_config(
+            methods=["random_frozen", "handcrafted_rf"], shots=[2], draws=2, workers=workers, forest_trees=20,
+            conditions=["noise", "rotation"],
+        )  # fmt: skip
+        results = run_protocol(config, targets, [System()], lambda _: None, lambda _: None, lambda *_: None)
+        found.append([{**r.to_json(), "seconds": 0} for r in results])
+    assert found[0] == found[1]
+
+
 def test_planning_computes_nothing() -> None:
     shards = FakeShards()
     units = plan_units(make_config(methods=["linear_probe"]), [make_target(shards)], [System("", make_model(shards))])
     assert units
     assert len(shards.read) <= 256  # a look at the channels only
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"subject_shots": [1, 3]}, r"subject_shots asks for labels of 3 people, but fold 0 of target 'fake' has 2"),
+        ({"support_subjects": 5}, r"support_subjects asks for labels of 5 people.* who are not tested: 3, 4"),
+        ({"shots": [5, 0]}, r"evaluation\.shots has 0; expected at least 1"),
+        ({"subject_shots": [-1]}, r"evaluation\.subject_shots has -1"),
+        ({"shots": [1, 5], "conditions": ["noise"], "conditions_shots": 2}, r"is 2; expected one of .*shots: 1, 5"),
+    ],
+)
+def test_what_can_not_be_drawn_is_said_before_anything_is_computed(asked: dict[str, Any], found: str) -> None:
+    shards = FakeShards()
+    with pytest.raises(EvaluationError, match=found):
+        plan_units(
+            make_config(**{"methods": ["majority", "random_frozen"], **asked}), [make_target(shards)], [System()]
+        )
+    assert not shards.read
+
+
+def test_methods_without_labels_do_not_care_how_many_there_could_be() -> None:
+    assert run(make_config(methods=["majority"], subject_shots=[50]), FakeShards())
+
+
+def test_what_is_named_twice_is_done_once() -> None:
+    shards = FakeShards()
+    system = System("", make_model(shards), "own")
+    config = make_config(methods=["majority", "linear_probe", "majority"], shots=[1, 3, 1], draws=1)
+    results = run_protocol(config, [make_target(shards)], [system, system], lambda _: None, lambda _: None,
+                           lambda *_: None)  # fmt: skip
+    assert Counter((r.cell.method, r.cell.shots) for r in results) == {
+        ("majority", 0): 2, ("linear_probe", 1): 2, ("linear_probe", 3): 2,
+    }  # fmt: skip
+
+
+def test_methods_that_train_have_draws_and_shots_of_their_own() -> None:
+    shards = FakeShards()
+    config = make_config(
+        methods=["random_frozen", "supervised"], shots=[1, 2, 4], draws=3, shots_trained=[2], draws_trained=1,
+        subject_shots=[1], conditions=["noise=1"], conditions_shots=2, conditions_draws=1,
+    )  # fmt: skip
+    units = plan_units(config, [make_target(shards)], [System()])
+    found = Counter((c.method, c.shots_unit, c.shots, c.condition) for u in units for c in u.cells)
+    assert found == {
+        **{("random_frozen", "windows", k, ""): 6 for k in (1, 2, 4)},
+        ("random_frozen", "subjects", 1, ""): 6,
+        ("random_frozen", "windows", 2, "noise=1"): 2,
+        ("supervised", "windows", 2, ""): 2,
+        ("supervised", "subjects", 1, ""): 2,
+        ("supervised", "windows", 2, "noise=1"): 2,
+    }
+
+
+@pytest.mark.parametrize("has_it", ["tested", "support"])
+def test_the_gyroscope_that_can_be_lost_is_that_of_tested_windows(has_it: str) -> None:
+    tested, support = FakeShards(), FakeShards(seed=1, source="other")
+    (support if has_it == "tested" else tested).channel_mask[:, 3:] = False
+    shards = JoinedShards([("a", tested), ("b", support)])  # type: ignore[list-item]
+    target = Target(TargetConfig("made", "a", support=["b"]), shards)
+    units = plan_units(make_config(methods=["majority"], conditions=["gyroscope"]), [target], [System()])
+    assert {c.condition for u in units for c in u.cells} == ({"", "gyroscope=0"} if has_it == "tested" else {""})
+
+
+def test_a_gyroscope_that_only_the_last_person_has_can_be_lost() -> None:
+    shards = FakeShards(tuple(f"{i:02}" for i in range(20)), per_class=8)
+    shards.channel_mask[shards.table["subject"] != "19", 3:] = False
+    units = plan_units(make_config(methods=["majority"], conditions=["gyroscope"]), [make_target(shards)], [System()])
+    assert {c.condition for u in units for c in u.cells} == {"", "gyroscope=0"}
+
+
+@pytest.mark.parametrize("support", [[], ["b"], ["c", "b"]])
+def test_prototypes_of_the_target_show_nobody_who_is_tested(
+    monkeypatch: pytest.MonkeyPatch, support: list[str]
+) -> None:
+    """Windows are numbered through all sets; each set's clips are numbered by itself."""
+    sets = {"a": FakeShards(), "c": FakeShards(("3", "4"), seed=2), "b": FakeShards(("1", "2", "5"), seed=1)}
+    keys = list(dict.fromkeys(["a", *support]))
+    target = Target(TargetConfig("made", "a", support=support), JoinedShards([(k, sets[k]) for k in keys]))  # type: ignore[misc]
+    with_clips = "b" if support else "a"
+    clips = {with_clips: SimpleNamespace(encoder_fingerprint="tower")}
+    model, given = make_model(sets["a"]), []
+    vectors = prototypes_of(sets["a"], make_features(sets["a"], model)).vectors
+
+    def build(model: Any, shards: Any, features: Any, device: Any, windows: Any) -> Prototypes:
+        assert shards is sets[with_clips]
+        assert features is clips[with_clips]
+        given.append({str(name) for name in shards.table["subject"][windows]})
+        return Prototypes(["bend", "walk"], vectors[[0, 3]], [1, 1], "made", True)
+
+    monkeypatch.setattr(protocol, "build_prototypes", build)
+    system = System("", model, "own", clips=clips)  # type: ignore[arg-type]
+    config = make_config(methods=["zero_shot_target"], workers=1)
+    results = run_protocol(config, [target], [system], lambda _: None, lambda _: None, lambda *_: None)
+    people = set(sets[with_clips].table["subject"])
+    assert len(given) == len(results) == 2
+    assert given == [people - set(r.windows_by_subject) for r in results]
+    for result in results:
+        assert result.notes == ["zero-shot: without a prototype, so always missed: sit, turn"]
+        assert result.simulated
+        assert result.confusion[:, [1, 2]].sum() == 0
+        assert result.cell.shots == result.support_windows == 0

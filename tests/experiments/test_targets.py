@@ -11,10 +11,10 @@ from test_methods import make_model
 
 from datamodules.shards.joined import JoinedShards
 from datamodules.shards.layout import ShardError
-from datamodules.splits import SplitError
+from datamodules.splits import LeakError, SplitError
 from experiments.schema import EvaluationConfig, TargetConfig
 from experiments.target_features import EvaluationError
-from experiments.targets import System, Target, held_out_note
+from experiments.targets import System, Target, held_out_note, seen_in_pretraining
 
 
 def target(parts: dict[str, FakeShards], **settings: Any) -> Target:
@@ -111,3 +111,83 @@ def test_what_pretraining_was_kept_from_is_said() -> None:
     assert held_out_note(kept, ["walk"]) == ["held out of pretraining: walk"]
     assert held_out_note(kept, ["sit", "walk"]) == ["held out of pretraining: walk; not held out: sit"]
     assert held_out_note(kept, ["sit"]) == ["held out of pretraining: none of these activities"]
+
+
+def overlapping(shards: FakeShards, step_s: float = 0.5) -> FakeShards:
+    """One recording a person, windows of 2 s every ``step_s``."""
+    table = shards.table
+    table["recording"] = table["subject"].copy()
+    for name in np.unique(table["subject"]):
+        own = np.flatnonzero(table["subject"] == name)
+        table["start_s"][own] = step_s * np.arange(len(own))
+    return shards
+
+
+def test_windows_that_share_a_moment_are_thinned_in_each_set() -> None:
+    made = target({"a": overlapping(FakeShards()), "b": overlapping(FakeShards(seed=1), 2.0)})
+    folds = made.folds(EvaluationConfig(folds=2))
+    table = made.shards.table
+    used = np.unique(np.concatenate([np.concatenate([fold.pool, fold.test]) for fold in folds]))
+    for name in "1234":
+        starts = np.sort(table["start_s"][used[(table["person"][used] == f"fake/{name}")
+                                                & (table["dataset"][used] == "a")]])  # fmt: skip
+        assert np.diff(starts).min() >= 2.0
+        assert len(starts) == 6  # 24 windows, every fourth
+    assert (table["dataset"][used] == "b").sum() == 96  # the same recordings, but not the same data set
+
+
+def test_windows_that_are_not_used_cost_none() -> None:
+    """A window between two activities has no label, or one that isn't asked for."""
+    shards = overlapping(FakeShards(per_class=4), 1.0)  # each window overlaps the next
+    table = shards.table
+    every_second = np.arange(shards.n_windows) % 2 == 0
+    whole = table["activity"].copy()
+    table["activity"] = np.where(every_second, "", whole)
+    labelled = target({"a": shards})
+    tested = np.concatenate([fold.test for fold in labelled.folds(EvaluationConfig(folds=2))])
+    assert sorted(tested) == np.flatnonzero(~every_second).tolist()
+    table["activity"] = np.where(every_second, "other", whole)
+    asked = target({"a": shards}, activities=["bend", "sit", "turn", "walk"])
+    tested = np.concatenate([fold.test for fold in asked.folds(EvaluationConfig(folds=2))])
+    assert sorted(tested) == np.flatnonzero(~every_second).tolist()
+
+
+def test_one_person_may_be_tested_with_labels_of_all_others() -> None:
+    (fold,) = target({"a": FakeShards()}, test_where={"subject": ["3"]}).folds(EvaluationConfig())
+    assert (fold.test_subjects, fold.support_subjects) == (["3"], ["1", "2", "4"])
+
+
+def test_activities_of_a_target_come_before_those_of_the_evaluation() -> None:
+    made = target({"a": FakeShards()}, activities=["sit", "walk"])
+    assert made.folds(EvaluationConfig(folds=2, activities=["bend", "turn"]))[0].classes == ["sit", "walk"]
+    plain = target({"a": FakeShards()})
+    assert plain.folds(EvaluationConfig(folds=2, activities=["bend", "turn"]))[0].classes == ["bend", "turn"]
+    with pytest.raises(SplitError, match="names 'walking'; there are: bend, sit, turn, walk"):
+        target({"a": FakeShards()}, activities=["walking"]).folds(EvaluationConfig(folds=2))
+
+
+def test_only_tested_people_must_not_have_been_in_pretraining() -> None:
+    made = target({"a": FakeShards(source="one"), "b": FakeShards(seed=1, source="two")}, support=["b"])
+    folds = made.folds(EvaluationConfig())
+    support_only = System("", make_model(FakeShards(), pretraining_subjects=["two/1", "two/2"]))
+    assert seen_in_pretraining(made, folds, support_only, allowed=False) == []
+    tested = System("", make_model(FakeShards(), pretraining_subjects=["two/1", "one/3", "one/1"]))
+    with pytest.raises(LeakError, match=r"target 'made': tested subjects .*: one/1, one/3; leave them out"):
+        seen_in_pretraining(made, folds, tested, allowed=False)
+    expected = ["tested subjects who were in pretraining too: one/1, one/3"]
+    assert seen_in_pretraining(made, folds, tested, allowed=True) == expected
+    unknown = System("", make_model(FakeShards(), pretraining_subjects=None))
+    with pytest.raises(LeakError, match="does not say which subjects"):
+        seen_in_pretraining(made, folds, unknown, allowed=False)
+    assert "does not say" in seen_in_pretraining(made, folds, unknown, allowed=True)[0]
+    assert seen_in_pretraining(made, folds, System(), allowed=False) == []
+
+
+def test_someone_whose_windows_are_not_tested_may_have_been_in_pretraining() -> None:
+    """Person 4 has no label, so nothing of them is tested."""
+    shards = FakeShards()
+    shards.table["activity"] = np.where(shards.table["subject"] == "4", "", shards.table["activity"])
+    made = target({"a": shards})
+    folds = made.folds(EvaluationConfig(folds=3))
+    system = System("", make_model(FakeShards(), pretraining_subjects=["fake/4"]))
+    assert seen_in_pretraining(made, folds, system, allowed=False) == []

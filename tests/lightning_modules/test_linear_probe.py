@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from lightning_modules.linear_probe import Standardisation, fit_probe
 
@@ -54,3 +56,17 @@ def test_constant_features_are_centred_only() -> None:
     standardised = Standardisation.of(features)(features)
     assert (standardised[:, 0] == 0).all()
     assert standardised[:, 1].std() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize(("n_classes", "per_class"), [(2, 1), (2, 50), (5, 5), (12, 20)])
+@pytest.mark.parametrize("c", [0.05, 1.0, 100.0])
+def test_accuracy_is_that_of_plain_scikit_learn(n_classes: int, per_class: int, seed: int, c: float) -> None:
+    """StandardScaler and LogisticRegression, as anyone would write it; accuracy to 1 window in 1000."""
+    features, labels = _data(n_classes, per_class, seed)
+    test, truth = _data(n_classes, -(-2000 // n_classes), seed=seed + 100)
+    probe = fit_probe(features.astype(np.float32), labels, n_classes, Standardisation.of(features), c=c)
+    plain = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=10_000, tol=1e-8)).fit(features, labels)
+    accuracy = (probe.probabilities(test).argmax(axis=1) == truth).mean()
+    assert accuracy == pytest.approx(plain.score(test, truth), abs=1e-3)
+    assert 1.5 / n_classes < accuracy < 1 or n_classes == 2  # neither chance nor trivial
