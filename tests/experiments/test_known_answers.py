@@ -120,3 +120,60 @@ def test_the_length_of_windows_in_hours() -> None:
                     support_where={"subject": ["2"]})  # fmt: skip
     assert result.event == "walk"
     assert result.hours_by_subject == {"1": pytest.approx(20 * SAMPLES / RATE_HZ / 3600)}
+
+
+def test_a_rare_event_is_found_as_well_as_it_can_be() -> None:
+    """From the windows to each person's curve: scores d apart have an area of Phi(d / sqrt(2)), however rare."""
+    distance = 2.0
+    best = norm.cdf(distance / np.sqrt(2))  # 0.921
+    shards = Offset(distance, people=12, per_class=60)
+    event = np.flatnonzero(shards.table["activity"] == "right")
+    shards.table["activity"][event[np.arange(len(event)) % 6 > 0]] = ""  # 10 events among 60 others
+    config = make_config(methods=["majority", "random_frozen"], shots=[1000], draws=1, folds=3)
+    results = run(config, shards, event="right")
+    assert (means(results, "majority", "auroc") == 0.5).all()
+    assert means(results, "majority", "chance_auprc") == pytest.approx(1 / 7)
+    assert (means(results, "majority", "detections_per_hour") == 0).all()
+    low, high = bootstrap_interval(means(results, "random_frozen", "auroc"), level=0.999)
+    assert low <= best
+    assert high >= best - 0.01  # what the labels of 80 events leave open
+
+
+@pytest.mark.parametrize("k", [1, 3, 10])
+def test_few_labels_cost_what_they_must(k: int) -> None:
+    """A rule in the middle between two means of k windows is right as often as the means' own distribution says."""
+    distance = 2.0
+    rng = np.random.default_rng(0)
+    left, right = (rng.normal(side * distance / 2, 1 / np.sqrt(k), 100_000) for side in (-1, 1))
+    middle = (left + right) / 2
+    ordered = (norm.cdf(middle + distance / 2) + norm.sf(middle - distance / 2)) / 2
+    expected = np.where(left < right, ordered, 1 - ordered).mean()  # 0.747, 0.818, 0.835
+    shards = Offset(distance, people=9, per_class=40, seed=5)
+    results = run(make_config(methods=["random_frozen"], shots=[k], draws=20, folds=3), shards)
+    values = np.array([r.metrics["accuracy"] for r in results])
+    # Four standard errors of the mean over 60 draws, and 0.02 that the probe's other directions may cost.
+    error = 4 * values.std(ddof=1) / np.sqrt(len(values))
+    assert expected - error - 0.02 <= values.mean() <= expected + error
+    assert error < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("distance", [0.0, 1.0, 3.0])
+def test_every_method_at_every_separability(distance: float) -> None:
+    best = norm.cdf(distance / 2)  # 0.5, 0.691, 0.933
+    shards = Offset(distance, people=12, per_class=40, seed=1)
+    # What a method may lack: a forest and neighbours look at single windows, training in few steps has noise.
+    lacks = {
+        "handcrafted_rf": 0.08, "knn": 0.12, "random_frozen": 0.02, "linear_probe": 0.02, "finetune": 0.04,
+        "finetune_paper": 0.04, "supervised": 0.08,
+    }  # fmt: skip
+    config = make_config(
+        methods=list(lacks), shots=[1000], draws=1, folds=3, forest_trees=100, draws_trained=1, finetune_epochs=2,
+        supervised_epochs=4,
+    )  # fmt: skip
+    results = run(config, shards, make_model(shards))
+    for name, lack in lacks.items():
+        values = means(results, name)
+        low, high = bootstrap_interval(values, level=0.999)
+        assert low <= best, name
+        assert high >= best - lack, name

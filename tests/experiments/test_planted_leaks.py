@@ -10,17 +10,59 @@ from fake_shards import ACTIVITIES, FakeShards
 from test_methods import make_cell, make_config, make_features, make_model
 from test_protocol import make_target, run
 
-from datamodules.splits import LeakError
-from experiments import plan
+from datamodules.shards.joined import JoinedShards
+from datamodules.splits import Fold, LeakError
+from experiments import eval_ood, plan, protocol, targets
 from experiments.audit import audit_target
 from experiments.methods import CellData, Method, Predict, find_method
-from experiments.schema import EvaluationConfig
+from experiments.protocol import run_protocol
+from experiments.schema import EvaluationConfig, TargetConfig
 from experiments.sealed import SealedTest
 from experiments.target_features import TargetFeatures
+from experiments.targets import System, Target
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, fit: Any) -> None:
     monkeypatch.setattr(plan, "find_method", lambda name: Method(name, fit, needs_labels=True))
+
+
+def test_a_person_on_both_sides_of_a_fold(monkeypatch: pytest.MonkeyPatch) -> None:
+    honest = targets.make_folds
+
+    def leaking(*args: Any) -> list[Fold]:
+        folds = honest(*args)
+        for fold in folds:
+            fold.pool[0] = fold.test[0]
+        return folds
+
+    monkeypatch.setattr(targets, "make_folds", leaking)
+    with pytest.raises(LeakError, match=r"subjects give labels and are tested: fake/[123]"):
+        run(make_config(methods=["majority"]), FakeShards())
+
+
+@pytest.mark.parametrize("shots", [{"shots": [2]}, {"shots": [], "subject_shots": [1]}])
+def test_a_tested_window_among_those_drawn(monkeypatch: pytest.MonkeyPatch, shots: dict[str, Any]) -> None:
+    """The folds are right; what is drawn from them is not."""
+    shards = FakeShards()
+
+    def leaking(table: Any, candidates: Any, *_: Any) -> Any:
+        everybody = np.arange(shards.n_windows)
+        return everybody if shots["shots"] == [] else (everybody[:8], [])
+
+    monkeypatch.setattr(protocol, "draw_subjects" if shots["shots"] == [] else "draw_support", leaking)
+    with pytest.raises(LeakError, match="subjects give labels and are tested: fake/1"):
+        run(make_config(methods=["handcrafted_rf"], draws=1, **shots), shards)
+
+
+def test_the_same_person_under_two_names_of_sets_is_one_person() -> None:
+    """Labels from the head, tests on the chest: without a look at who it is, everyone would be on both sides."""
+    chest, head = FakeShards(), FakeShards(seed=1)
+    joined = JoinedShards([("chest", chest), ("head", head)])  # type: ignore[list-item]
+    target = Target(TargetConfig("made", "chest", support=["head"]), joined)
+    config = make_config(methods=["handcrafted_rf"], shots=[], subject_shots=[2], draws=1)
+    results = run_protocol(config, [target], [System()], lambda _: None, lambda _: None, lambda *_: None)
+    assert [set(r.windows_by_subject) for r in results] == [{"1", "2"}, {"3", "4"}]
+    assert {r.support_windows for r in results} == {48}  # of the other two
 
 
 def test_a_method_that_asks_for_the_tested_labels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -70,6 +112,32 @@ def test_the_same_window_under_two_people() -> None:
         audit_target(target, evaluation)
     allowed = EvaluationConfig(folds=2, allow_leaks=True)
     assert any("a leak, allowed" in line for line in audit_target(target, allowed))
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_the_command_refuses_the_same_window_under_two_people(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Any, capsys: pytest.CaptureFixture[str], allowed: bool
+) -> None:
+    shards = FakeShards(per_class=12)
+    mine, other = (int(np.flatnonzero(shards.table["subject"] == name)[3]) for name in ("1", "4"))
+    shards._imu[other] = shards._imu[mine]
+    monkeypatch.setattr(eval_ood, "open_targets", lambda config: [make_target(shards)])
+    settings = tmp_path / "leaking.yaml"
+    settings.write_text(
+        "datasets: {fake: {}}\n"
+        "evaluation: {targets: [{name: fake, dataset: fake}], methods: [majority], bootstrap: 100, map_windows: 0}\n"
+    )
+    arguments = [str(settings), f"paths.runs={tmp_path}", f"evaluation.allow_leaks={allowed}"]
+    assert eval_ood.main(arguments) == (0 if allowed else 1)
+    folder = tmp_path / "leaking" / "default"
+    if allowed:
+        assert "a leak, allowed" in (folder / "results.md").read_text()
+    else:
+        error = capsys.readouterr().err
+        assert f"recording r{mine} (subject 1)" in error
+        assert f"recording r{other} (subject 4)" in error
+        assert not (folder / "cells.jsonl").exists()
+        assert not (folder / "results.csv").exists()
 
 
 @pytest.mark.parametrize("where", ["last sample", "length", "channel mask"])
