@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -91,10 +91,11 @@ def _computed(
     models = sum(unit.method.needs_labels for unit in light)
     # Many small solvers side by side: each with threads of its own would only wait for the others.
     with threadpool_limits(1), processes(workers if models >= WORTH_IT else 1), ThreadPoolExecutor(workers) as pool:
-        waiting: dict[Future[list[CellResult]], Unit] = {pool.submit(_compute, config, u): u for u in light}
+        waiting = [pool.submit(_compute, config, unit) for unit in light]
         try:
-            for future in as_completed(waiting):
-                yield waiting[future], future.result()
+            # In the plan's order, so that of several errors the same one is said each time.
+            for unit, future in zip(light, waiting, strict=True):
+                yield unit, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     for unit in units:
