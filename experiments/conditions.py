@@ -43,7 +43,8 @@ class Kind:
         title: how reports call it.
         axis: of its curve, with the unit.
         clean: the degree that changes nothing; None where there is no such number.
-        levels: degrees that are evaluated where a kind is named without one.
+        levels: degrees that are evaluated where a kind is named without one; none for placements, which each target
+            has its own of.
     """
 
     title: str
@@ -52,6 +53,7 @@ class Kind:
     levels: tuple[float, ...]
 
 
+PLACEMENT = "placement"
 KINDS = {
     "rotation": Kind("sensor rotated", "rotation about a random axis, degrees", 0, (15, 30, 60, 90, 135, 180)),
     "rate": Kind("lower sampling rate", "sampling rate, Hz", None, (12.5, 25, 50, 100)),
@@ -63,24 +65,29 @@ KINDS = {
     ),
     "clip": Kind("clipped range", "accelerometer range, g", None, (1.5, 2, 3, 4, 8)),
     "gyroscope": Kind("gyroscope missing", "gyroscope (0: missing)", 1, (0,)),
+    PLACEMENT: Kind("sensor worn elsewhere", "placement of the tested sensor", None, ()),
 }
 
 
 @dataclass(frozen=True)
 class Condition:
-    """One kind in one degree.
+    """One kind in one degree; the level of a change of placement is the placement's name.
 
     Raises:
         ConditionError: an unknown kind, or a level that the kind can't have.
     """
 
     kind: str
-    level: float
+    level: float | str
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ConditionError(f"condition '{self}': no kind '{self.kind}'; there are: {', '.join(KINDS)}")
-        if self.kind == "gyroscope":
+        if self.kind == PLACEMENT:
+            good, expected = isinstance(self.level, str) and bool(self.level), "a placement's name"
+        elif isinstance(self.level, str):
+            good, expected = False, "a number"
+        elif self.kind == "gyroscope":
             good, expected = self.level in (0, 1), "0 (missing) or 1"
         elif self.kind in ("rate", "clip"):
             good, expected = math.isfinite(self.level) and self.level > 0, "a number above 0"
@@ -90,12 +97,18 @@ class Condition:
             raise ConditionError(f"condition '{self}': expected {expected}")
 
     def __str__(self) -> str:
-        return f"{self.kind}={self.level:g}"
+        return f"{self.kind}={self.level if isinstance(self.level, str) else f'{self.level:g}'}"
+
+    @property
+    def degree(self) -> float:
+        """The level of a kind that is measured in numbers."""
+        assert not isinstance(self.level, str)
+        return self.level
 
     def changes(self, rate_hz: float) -> bool:
         """Whether windows at ``rate_hz`` can come out changed; a rate at or above theirs is no change."""
         if self.kind == "rate":
-            return self.level < rate_hz
+            return self.degree < rate_hz
         return self.level != KINDS[self.kind].clean
 
 
@@ -108,6 +121,8 @@ def parse_condition(text: str) -> Condition:
     kind, _, level = text.partition("=")
     if kind not in KINDS:
         raise ConditionError(f"condition '{text}': no kind '{kind}'; there are: {', '.join(KINDS)}")
+    if kind == PLACEMENT:
+        return Condition(kind, level)
     try:
         number = float(level)
     except ValueError:
@@ -137,6 +152,8 @@ def apply(
     - ``clip``: each axis of the accelerometer ends at +-level g.
     - ``gyroscope``: at 0 the gyroscope's channels are absent.
 
+    Another placement's windows are read where it measured them (:mod:`experiments.placements`), not made here.
+
     Args:
         condition: what is done.
         numbers: each window's number in its data set, (N,); random changes depend on it.
@@ -150,8 +167,10 @@ def apply(
         A condition that changes nothing (``Condition.changes``) gives the same bits.
 
     Raises:
-        ValueError: the arrays' shapes do not belong together.
+        ValueError: the arrays' shapes do not belong together, or the condition is another placement.
     """
+    if condition.kind == PLACEMENT:
+        raise ValueError(f"condition '{condition}' can't be made of windows of another placement")
     n, t = sample_mask.shape
     if imu.shape != (n, t, 6) or channel_mask.shape != (n, 6) or numbers.shape != (n,):
         raise ValueError(
@@ -163,13 +182,13 @@ def apply(
         return imu.copy(), samples, channels
     changed: NDArray[np.floating]
     if condition.kind == "rotation":
-        changed = _rotated(imu, numbers, condition.level)
+        changed = _rotated(imu, numbers, condition.degree)
     elif condition.kind == "rate":
-        changed = _at_rate(imu, sample_mask, rate_hz, condition.level)
+        changed = _at_rate(imu, sample_mask, rate_hz, condition.degree)
     elif condition.kind == "noise":
-        changed = _noisy(imu, numbers, condition.level)
+        changed = _noisy(imu, numbers, condition.degree)
     elif condition.kind == "clip":
-        limit = np.float32(condition.level * STANDARD_GRAVITY)
+        limit = np.float32(condition.degree * STANDARD_GRAVITY)
         changed = np.concatenate([np.clip(imu[..., :3], -limit, limit), imu[..., 3:]], axis=2)
     else:
         channels[:, 3:] = False

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from datamodules.shards.layout import digest_of
 from datamodules.splits import Fold
 from experiments.cells import Cell
-from experiments.conditions import KINDS, Condition, parse_condition
+from experiments.conditions import KINDS, PLACEMENT, Condition, ConditionError, parse_condition
 from experiments.devices import accelerator
 from experiments.methods import Method, find_method
 from experiments.schema import Config
@@ -27,7 +27,7 @@ from experiments.target_features import EncoderSpec, EvaluationError, TargetFeat
 from experiments.targets import System, Target, held_out_note, seen_in_pretraining
 from experiments.zero_shot import Prototypes
 
-PROTOCOL = 3  # goes up when results of before can't be compared with those of now
+PROTOCOL = 4  # goes up when results of before can't be compared with those of now
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,10 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         if any(method.needs_labels for method in chosen):
             _refuse_too_few_people(config, target, folds)
         used = np.unique(np.concatenate([np.concatenate([fold.pool, fold.test]) for fold in folds]))
-        shards = UnlabelledShards(target.shards)
+        shards = UnlabelledShards(target.shards, elsewhere=target.elsewhere)
         tested = np.unique(np.concatenate([fold.test for fold in folds]))
         conditions = tuple(condition for condition in asked if _changes(condition, target, tested))
+        conditions += tuple(Condition(PLACEMENT, name) for name in target.elsewhere)
         for position, system in enumerate(systems):
             seen = seen_in_pretraining(target, folds, system, e.allow_seen_subjects)
             spec = EncoderSpec.of(config, target.shards, system.model)
@@ -121,6 +122,11 @@ def expand_conditions(texts: Sequence[str]) -> list[Condition]:
     """
     asked: list[Condition] = []
     for text in texts:
+        if text.partition("=")[0] == PLACEMENT:
+            raise ConditionError(
+                f"condition '{text}': another placement's windows are not made but read; name the data sets of the"
+                " other sensors in a target's 'placements'"
+            )
         named = text in KINDS
         asked += [Condition(text, level) for level in KINDS[text].levels] if named else [parse_condition(text)]
     return list(dict.fromkeys(asked))
@@ -172,7 +178,7 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
         sizes = [("windows", k) for k in shots] + [("subjects", k) for k in e.subject_shots]
     else:
         sizes, draws = [("windows", 0)], 1
-    changed = e.conditions_shots or max(e.shots, default=0)
+    changed = _size_for_conditions(sizes, e.conditions_shots)
     units: list[Unit] = []
     for fold in group.folds:
         prototypes = group.system.prototypes.get(method.prototypes)
@@ -189,7 +195,7 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
         for unit, k in sizes:
             for draw in range(draws):
                 conditions: list[Condition | None] = [None]
-                if ((k == changed and unit == "windows") or not method.needs_labels) and draw < e.conditions_draws:
+                if (unit, k) == changed and draw < e.conditions_draws:
                     conditions += group.conditions
                 cells = tuple(_cell(group, method, fold, unit, k, draw, c, binding) for c in conditions)
                 units.append(
@@ -198,6 +204,13 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
                     )
                 )
     return units
+
+
+def _size_for_conditions(sizes: Sequence[tuple[str, int]], asked: int) -> tuple[str, int]:
+    """At how many labels windows are changed: as asked, or where a method is not done at so many, at its most."""
+    if ("windows", asked) in sizes:
+        return "windows", asked
+    return max(sizes, key=lambda size: (size[0] == "windows", size[1]), default=("windows", 0))
 
 
 def clips_of(target: Target, system: System) -> str | None:
@@ -216,6 +229,9 @@ def _cell(
     group: _Group, method: Method, fold: Fold, unit: str, k: int, draw: int, condition: Condition | None, binding: str
 ) -> Cell:
     system = group.system if method.checkpoint else System()
+    if condition is not None and condition.kind == PLACEMENT:
+        there = group.target.elsewhere[str(condition.level)].shards.fingerprint
+        binding = digest_of({"binding": binding, "elsewhere": there})
     populations = np.unique(group.target.shards.table["population"][fold.test])
     return Cell(
         dataset=group.target.name,

@@ -132,9 +132,13 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
     classes = [name for name in fold.classes if name in shown]
     pool = sides.pool[np.isin(labels[sides.pool], classes)]
     prototypes = _prototypes(unit, notes)
-    if len(classes) < 2 or (unit.method.prototypes and prototypes is None):
-        if len(classes) < 2:
-            notes.append(f"not done: labels of {len(classes)} activity; at least 2 are needed")
+    why = ""
+    if len(classes) < 2:
+        why = f"labels of {len(classes)} activity; at least 2 are needed"
+    elif prototypes is not None and not set(prototypes.activities) & set(classes):
+        why = "no prototype of any of these activities"
+    if why or (unit.method.prototypes and prototypes is None):
+        notes += [f"not done: {why}"] if why else []
         return [_result(unit, cell, sides, time.perf_counter() - started, notes, prototypes) for cell in unit.cells]
     data = CellData(
         config=config,
@@ -153,9 +157,15 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
     results = []
     for cell, condition in zip(unit.cells, unit.conditions, strict=True):
         features = unit.features.under(condition) if condition else unit.features
-        scores = _among_all(np.asarray(predict(features, sides.test), np.float64), classes, fold.classes)
+        tested = features.shards.measured(sides.test)
+        scores, said = None, []
+        if missing := len(sides.test) - len(tested):
+            said = [f"{condition}: {missing} of {len(sides.test)} tested windows were not measured there"]
+        if len(tested):
+            scores = _among_all(np.asarray(predict(features, tested), np.float64), classes, fold.classes)
         seconds = time.perf_counter() - started
-        results.append(_result(unit, cell, sides, seconds, notes, prototypes, scores))
+        there = replace(sides, test=tested)
+        results.append(_result(unit, cell, there, seconds, [*notes, *said], prototypes, scores))
         started = time.perf_counter()
     return results
 

@@ -199,6 +199,7 @@ class TargetConfig:
     support_where: dict[str, list[str]] = _option({}, "labels of such windows only, e.g. {population: [young]}")
     activities: list[str] = _option([], "only these; empty takes evaluation.activities")
     event: str = _option("", "the activity that is a rare event, e.g. fall: detection is measured too")
+    placements: list[str] = _option([], "keys of 'datasets': other sensors of the same recordings, tested as well")
 
 
 @dataclass

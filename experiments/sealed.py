@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from datamodules.shards.joined import JoinedShards
 from datamodules.splits import LeakError
 from datamodules.windows import WindowSettings
-from experiments.conditions import Condition, apply
+from experiments.conditions import PLACEMENT, Condition, apply
 from experiments.metrics import classification_metrics, confusion_matrix, event_metrics, ranking_metrics
+from experiments.placements import Elsewhere
 
 
 class ScoresError(ValueError):
@@ -110,15 +111,22 @@ class SealedTest:
         return metrics
 
 
+# What a method may know of a window besides its motion. Names of recordings and times tell the activity in some sets.
+_KNOWN = ("dataset", "source", "person", "subject", "population", "placement", "device")
+
+
 class _NoLabels(Mapping[str, NDArray[Any]]):
-    """A table of windows without the column that methods must not see."""
+    """A table of windows with the columns that methods may see."""
 
     def __init__(self, table: Mapping[str, NDArray[Any]]) -> None:
-        self._table = {name: column for name, column in table.items() if name != "activity"}
+        self._table = {name: table[name] for name in _KNOWN}
 
     def __getitem__(self, name: str) -> NDArray[Any]:
-        if name == "activity":
-            _refuse()
+        if name not in self._table:
+            raise LeakError(
+                f"a method asked for the {name} of windows; it gets the labels of its support only, and of other"
+                f" windows, beside their motion, {', '.join(_KNOWN)}"
+            )
         return self._table[name]
 
     def __iter__(self) -> Any:
@@ -129,10 +137,22 @@ class _NoLabels(Mapping[str, NDArray[Any]]):
 
 
 class UnlabelledShards:
-    """A target's windows as methods see them: without labels, under a condition or as they are."""
+    """A target's windows as methods see them: without labels, under a condition or as they are.
 
-    def __init__(self, shards: JoinedShards, condition: Condition | None = None) -> None:
+    Args:
+        shards: the target's.
+        condition: that its windows are under; None for windows as they are.
+        elsewhere: placement -> the same windows there, for conditions that are a placement.
+    """
+
+    def __init__(
+        self,
+        shards: JoinedShards,
+        condition: Condition | None = None,
+        elsewhere: Mapping[str, Elsewhere] | None = None,
+    ) -> None:
         self._shards = shards
+        self._elsewhere = elsewhere or {}
         self.condition = condition
         self.settings: WindowSettings = shards.settings
         self.n_windows = shards.n_windows
@@ -141,15 +161,32 @@ class UnlabelledShards:
 
     def under(self, condition: Condition) -> UnlabelledShards:
         """The same windows under a condition."""
-        return UnlabelledShards(self._shards, condition)
+        return UnlabelledShards(self._shards, condition, self._elsewhere)
+
+    def measured(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of these windows that there are under the condition: not every sensor measured all the time."""
+        other = self._other()
+        return windows if other is None else windows[other.windows[windows] >= 0]
 
     def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """As :meth:`JoinedShards.imu`, changed as the condition says."""
+        """As :meth:`JoinedShards.imu`, changed as the condition says.
+
+        Raises:
+            ValueError: a window was not measured under the condition.
+        """
+        other = self._other()
+        if other is not None:
+            found = other.windows[indices]
+            if (found < 0).any():
+                missing = int(np.asarray(indices)[found < 0][0])
+                raise ValueError(f"window {missing} was not measured under condition '{self.condition}'")
+            return other.shards.imu(found)
         windows = self._shards.imu(indices)
         if self.condition is None:
             return windows
         return apply(self.condition, np.asarray(indices, np.int64), *windows, self.settings.imu_rate_hz)
 
-
-def _refuse() -> NoReturn:
-    raise LeakError("a method asked for the activity of windows; it gets the labels of its support only")
+    def _other(self) -> Elsewhere | None:
+        if self.condition is None or self.condition.kind != PLACEMENT:
+            return None
+        return self._elsewhere[str(self.condition.level)]

@@ -16,8 +16,9 @@ from experiments.command_line import UserError
 from experiments.datasets import open_dataset
 from experiments.devices import accelerator
 from experiments.methods import Method
+from experiments.placements import Elsewhere, PlacementError, find_elsewhere
 from experiments.run_folder import LAST, run_folder
-from experiments.schema import Config
+from experiments.schema import Config, TargetConfig
 from experiments.targets import System, Target
 from experiments.text_prototypes import NamedActivities, activities_of, embed_names, text_prototypes
 from experiments.video_tower import features_of, open_tower
@@ -31,13 +32,27 @@ def open_targets(config: Config) -> list[Target]:
     """Targets with their shards, built where they are missing.
 
     Raises:
-        UserError: a data set is not configured or can't be built.
+        UserError: a data set is not configured or can't be built, or is not another placement of the tested one.
     """
     targets = []
     for settings in config.evaluation.targets:
         keys = list(dict.fromkeys([settings.dataset, *settings.support]))
-        targets.append(Target(settings, JoinedShards([(key, open_dataset(config, key)) for key in keys])))
+        shards = JoinedShards([(key, open_dataset(config, key)) for key in keys])
+        targets.append(Target(settings, shards, _elsewhere(config, settings, shards)))
     return targets
+
+
+def _elsewhere(config: Config, settings: TargetConfig, shards: JoinedShards) -> dict[str, Elsewhere]:
+    found: dict[str, Elsewhere] = {}
+    for key in settings.placements:
+        try:
+            placement, there = find_elsewhere(shards, open_dataset(config, key))
+        except PlacementError as error:
+            raise UserError(f"target '{settings.name or settings.dataset}', placements, '{key}': {error}") from error
+        if placement in found:
+            raise UserError(f"target '{settings.name or settings.dataset}': 'placements' names '{placement}' twice")
+        found[placement] = there
+    return found
 
 
 @dataclass(frozen=True)

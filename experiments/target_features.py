@@ -115,11 +115,13 @@ class TargetFeatures:
         self._changed: dict[Condition, TargetFeatures] = {}
 
     def under(self, condition: Condition) -> TargetFeatures:
-        """Features of the same windows under a condition."""
+        """Features of the same windows under a condition, as far as it was measured in them."""
         with self._lock:
             if condition not in self._changed:
+                shards = self.shards.under(condition)
+                windows = shards.measured(self.windows)
                 self._changed[condition] = TargetFeatures(
-                    self.shards.under(condition), self.windows, self.spec, self.model, self.seed, str(self.device)
+                    shards, windows, self.spec, self.model, self.seed, str(self.device)
                 )
             return self._changed[condition]
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.joined import JoinedShards
 from datamodules.splits import UNLABELLED, Fold, LeakError, make_folds, non_overlapping, seen_subjects, where
+from experiments.placements import Elsewhere
 from experiments.schema import EvaluationConfig, TargetConfig
 from experiments.target_features import EvaluationError
 from experiments.zero_shot import Prototypes
@@ -45,10 +46,12 @@ class Target:
     Attributes:
         settings: name, sides, activities and event.
         shards: of the tested data set first, then of those that only give labels.
+        elsewhere: placement -> the tested data set's windows there.
     """
 
     settings: TargetConfig
     shards: JoinedShards
+    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -7,10 +7,10 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.conditions import KINDS
+from experiments.conditions import KINDS, PLACEMENT
 from experiments.figures.style import bars, legend, percent_limits, short, style_of, tidy
 from experiments.report.content import Report
-from experiments.report.robustness import Curve, clean_title, level_title, robustness_curves
+from experiments.report.robustness import Curve, Level, clean_title, level_title, robustness_curves
 from experiments.report.titles import size_title
 from experiments.results import Estimate
 
@@ -50,12 +50,13 @@ def robustness_figure(report: Report, dataset: str) -> Figure | None:
 
 
 def _draw(axis: Axes, kind: str, curves: list[Curve], listed: list[str]) -> dict[str, Any]:
-    levels = sorted({level for curve in curves for level in curve.levels})
-    # Degrees are a scale; other levels grow by factors and stand side by side, the clean one at its end.
-    last = KINDS[kind].clean is None
+    levels: list[Level] = sorted({level for curve in curves for level in curve.levels})
+    # Degrees are a scale; other levels grow by factors, or are names, and stand side by side, the clean one at an end.
+    last = KINDS[kind].clean is None and kind != PLACEMENT
     titles = [level_title(kind, level) for level in levels]
+    places: dict[Level, float]
     if kind == "rotation":
-        places = dict(zip(levels, levels, strict=True))
+        places = {level: float(level) for level in levels}
         clean_at = 0.0
     else:
         places = {level: float(i + (not last)) for i, level in enumerate(levels)}
@@ -79,6 +80,8 @@ def _draw(axis: Axes, kind: str, curves: list[Curve], listed: list[str]) -> dict
             elinewidth=0.9,
             capsize=2,
         )
+        if kind == PLACEMENT:
+            handles[curve.entrant].lines[0].set_linestyle("none")  # nothing lies between two places on the body
     axis.axvspan(clean_at - 4 * step, clean_at + 4 * step, color="0.92", zorder=0)
     shown = [(clean_at, clean_title(kind)), *zip(places.values(), titles, strict=True)]
     axis.set_xticks([x for x, _ in shown], [text for _, text in shown], fontsize=8.5)

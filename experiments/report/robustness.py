@@ -1,16 +1,17 @@
-"""How entrants fare on windows that were changed: turned, noisy, clipped, slower, without a gyroscope."""
+"""How entrants fare on windows that were changed: turned, noisy, slower, without a gyroscope, from elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from experiments.cells import CellResult
-from experiments.conditions import KINDS, parse_condition
+from experiments.conditions import KINDS, PLACEMENT, parse_condition
 from experiments.report.content import Key, Report
 from experiments.report.titles import in_order
 from experiments.results import Estimate, estimate
 
 METRIC = "balanced_accuracy"
+Level = float | str
 
 
 @dataclass(frozen=True)
@@ -22,20 +23,20 @@ class Curve:
         unit: of its shots.
         shots: at the most for which conditions were evaluated.
         clean: on windows as they are, by the same fitted models.
-        levels: level -> estimate, ascending.
+        levels: level -> estimate, ascending; placements by name.
     """
 
     entrant: str
     unit: str
     shots: int
     clean: Estimate
-    levels: dict[float, Estimate]
+    levels: dict[Level, Estimate]
 
 
 def robustness_curves(report: Report, dataset: str, metric: str = METRIC) -> dict[str, list[Curve]]:
     """Kind of condition -> curves, kinds in the order of ``KINDS``, entrants in the tables' order."""
     groups = report.groups[dataset]
-    found: dict[str, dict[str, dict[tuple[str, int], dict[float, list[CellResult]]]]] = {}
+    found: dict[str, dict[str, dict[tuple[str, int], dict[Level, list[CellResult]]]]] = {}
     for key, cells in groups.items():
         if key.condition:
             condition = parse_condition(key.condition)
@@ -61,11 +62,15 @@ def clean_title(kind: str) -> str:
     clean = KINDS[kind].clean
     if kind == "gyroscope":
         return "there"
+    if kind == PLACEMENT:
+        return "as fitted"
     return "as recorded" if clean is None else f"{clean:g}"
 
 
-def level_title(kind: str, level: float) -> str:
+def level_title(kind: str, level: Level) -> str:
     """How a level is called on an axis or above a column."""
+    if isinstance(level, str):
+        return level.replace("_", " ")
     return "missing" if kind == "gyroscope" else f"{level:g}"
 
 
