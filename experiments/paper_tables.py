@@ -6,7 +6,7 @@ into ``--out``.
 
 Tables have the shape of Cheshmi et al. 2025: Table 3 is few-shot balanced accuracy of each system, probed and
 fine-tuned, on each target; Table 4 zero-shot; Table 5 the probe with the most labels, one row a system, for ablations;
-Figure 3 the curves of Table 3. What differs: every figure is a mean over people with its 95 % interval.
+Figure 3 the curves of Table 3, beside supervised training from scratch. What differs: every figure is a mean over people with its 95 % interval.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from experiments.results import write_text
 
 _COMMAND = "experiments.paper_tables"
 _FEW_SHOT = {"linear_probe": "probe", "finetune": "fine-tuned", "finetune_paper": "fine-tuned, paper's rates"}
+_CURVES = {**_FEW_SHOT, "supervised": "supervised from scratch"}
+_LINES = {"linear_probe": ("-", "o"), "finetune": ("--", "s"), "finetune_paper": ("-.", "D"), "supervised": (":", "^")}
 _ZERO_SHOT = {"zero_shot": "source videos", "zero_shot_target": "target videos", "zero_shot_text": "text"}
 _NEEDED = ("dataset", "method", "system", "shots", "shots_unit", "condition", "metric", "value", "subject", "draw")
 _METRIC = "balanced_accuracy"
@@ -138,7 +140,7 @@ def _rows(table: pd.DataFrame) -> list[str]:
 
 def figure_3(people: pd.DataFrame, resamples: int = 10_000) -> Figure:
     """Few-shot curves with intervals: one panel a target, one line a system and way of adapting it."""
-    chosen = people[(people["metric"] == _METRIC) & people["method"].isin(_FEW_SHOT)]
+    chosen = people[(people["metric"] == _METRIC) & people["method"].isin(_CURVES)]
     targets = list(dict.fromkeys(chosen["dataset"]))
     figure = Figure(figsize=(4.4 * max(len(targets), 1) + 2.4, 4.0), layout="constrained")
     axes = figure.subplots(1, max(len(targets), 1), squeeze=False, sharey=True)[0]
@@ -151,13 +153,14 @@ def figure_3(people: pd.DataFrame, resamples: int = 10_000) -> Figure:
             mean = np.array([100 * values.mean() for _, values in by_shots])
             ends = np.array([bootstrap_interval(values, resamples) for _, values in by_shots]) * 100
             bars = None if np.isnan(ends).any() else np.clip([mean - ends[:, 0], ends[:, 1] - mean], 0, None)
-            handles[f"{name}, {_FEW_SHOT[method]}"] = axis.errorbar(
+            line, marker = _LINES[method]
+            handles[f"{name}, {_CURVES[method]}"] = axis.errorbar(
                 [k for k, _ in by_shots],
                 mean,
                 yerr=bars,
                 color=colours.get(name, "#000000"),
-                linestyle="-" if method == "linear_probe" else "--",
-                marker="o" if method == "linear_probe" else "s",
+                linestyle=line,
+                marker=marker,
                 capsize=2.5,
             )
         shots = sorted(here["shots"].unique())

@@ -216,6 +216,21 @@ def test_methods_that_train_have_draws_and_shots_of_their_own() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("asked", "found"),
+    [
+        ({"shots": [1, 4], "shots_trained": [1, 2]}, {("random_frozen", "windows", 4), ("supervised", "windows", 2)}),
+        ({"shots": [], "subject_shots": [1, 2]}, {("random_frozen", "subjects", 2), ("supervised", "subjects", 2)}),
+    ],
+)
+def test_conditions_are_done_where_each_method_has_the_most_labels(asked: dict[str, Any], found: set[Any]) -> None:
+    config = make_config(
+        methods=["random_frozen", "supervised"], draws=1, draws_trained=1, conditions=["noise=1"], **asked
+    )
+    units = plan_units(config, [make_target(FakeShards())], [System()])
+    assert {(c.method, c.shots_unit, c.shots) for u in units for c in u.cells if c.condition} == found
+
+
 @pytest.mark.parametrize("has_it", ["tested", "support"])
 def test_the_gyroscope_that_can_be_lost_is_that_of_tested_windows(has_it: str) -> None:
     tested, support = FakeShards(), FakeShards(seed=1, source="other")

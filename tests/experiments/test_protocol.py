@@ -222,6 +222,15 @@ def test_few_windows_and_left_out_activities_are_noted() -> None:
     assert results[0].notes[1] == "k = 10: fewer windows, so all of them, of bend, sit, walk"
 
 
+def test_zero_shot_is_not_done_where_the_source_has_no_video_of_anything_tested() -> None:
+    shards = FakeShards()
+    model, whole = made(shards)
+    some = Prototypes(["juggle"], whole.of(["bend"]), [1], "one", True)
+    for result in run(make_config(methods=["zero_shot"]), shards, model, some):
+        assert not result.metrics
+        assert "not done: no prototype of any of these activities" in result.notes
+
+
 def test_zero_shot_misses_what_the_source_has_no_video_of() -> None:
     shards = FakeShards()
     model, whole = made(shards)
