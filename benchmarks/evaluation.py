@@ -23,7 +23,7 @@ from experiments.schema import Config
 from experiments.systems import load_checkpoints, open_systems, open_targets
 from experiments.targets import System
 from experiments.trainers import quiet
-from lightning_modules.contrastive import ContrastivePretraining
+from lightning_modules.pretraining import ImuPretraining
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -65,9 +65,9 @@ def _run(config: Config, units: Sequence[Unit], workers: int) -> float:
     return time.perf_counter() - started
 
 
-def _random_model(config: Config) -> ContrastivePretraining:
+def _random_model(config: Config) -> ImuPretraining:
     encoder, window = config.imu_encoder, config.window
-    return ContrastivePretraining(
+    return ImuPretraining(
         imu_encoder={"name": encoder.name, "params": encoder.params},
         imu_input={"samples": window.samples, "rate_hz": window.imu_rate_hz},
         video_head={"name": config.video_head.name, "params": config.video_head.params},

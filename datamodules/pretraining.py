@@ -7,8 +7,8 @@ A batch is a dict of tensors (B windows, T samples, F frames, D feature width, V
 - ``features`` (B, F, D) float16 from the feature cache, or ``frames`` (B, F, 3, H, W) uint8;
 - ``frame_times`` (B, F) float32, seconds since the window's start, and ``frame_mask`` (B, F) bool;
 - ``recording`` (B,) int64 and ``start_s`` (B,) float64, for masking neighbours out of the negatives;
-- in training, ``views``: V dicts with ``imu``, ``sample_mask`` and ``frame_times``, each augmented anew on the
-  device.
+- in training, ``views``: V dicts with ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented
+  anew on the device.
 
 Arrays are new for each batch, so whoever holds a batch may keep it.
 """
@@ -177,7 +177,14 @@ class PretrainingDataModule(L.LightningDataModule):
             imu, sample_mask, frame_times = self.augmentation(
                 batch["imu"], batch["sample_mask"], batch["frame_times"], rate_hz, generator
             )
-            batch["views"].append({"imu": imu, "sample_mask": sample_mask, "frame_times": frame_times})
+            batch["views"].append(
+                {
+                    "imu": imu,
+                    "sample_mask": sample_mask,
+                    "channel_mask": batch["channel_mask"],
+                    "frame_times": frame_times,
+                }
+            )
         return batch
 
     def _read_training(self, positions: NDArray[np.int64], epoch: int) -> Batch:

@@ -14,7 +14,7 @@ from encoders.registry import UnknownNameError
 from encoders.vit_backbone import WeightsError
 from experiments.config import ConfigError, available, describe, load, to_yaml
 from experiments.schema import Config
-from lightning_modules.contrastive import CheckpointError
+from lightning_modules.pretraining import CheckpointError
 
 EXIT_OK = 0
 EXIT_FAILED = 1

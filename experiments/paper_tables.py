@@ -6,7 +6,8 @@ into ``--out``.
 
 Tables have the shape of Cheshmi et al. 2025: Table 3 is few-shot balanced accuracy of each system, probed and
 fine-tuned, on each target; Table 4 zero-shot; Table 5 the probe with the most labels, one row a system, for ablations;
-Figure 3 the curves of Table 3, beside supervised training from scratch. What differs: every figure is a mean over people with its 95 % interval.
+Figure 3 the curves of Table 3, beside supervised training from scratch. What differs: every figure is a mean over
+people with its 95 % interval.
 """
 
 from __future__ import annotations

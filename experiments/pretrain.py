@@ -35,7 +35,7 @@ from experiments.run_folder import LAST, prepare, run_folder
 from experiments.schema import Config
 from experiments.trainers import TrainingBar, quiet
 from experiments.video_tower import features_of, open_tower
-from lightning_modules.contrastive import ContrastivePretraining, PretrainingSettings
+from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
 from lightning_modules.throughput import Throughput
 
 _COMMAND = "experiments.pretrain"
@@ -58,7 +58,7 @@ def run(config: Config) -> Path:
     shards, tower, features = _prepare_data(config)
     data = _data_module(config, shards, features)
     L.seed_everything(config.run.seed, verbose=False)
-    module = ContrastivePretraining(**dataclasses.asdict(_settings(config, shards, tower, data)))
+    module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, tower, data)))
     if features is None:
         module.use_video_encoder(tower)
     elif isinstance(module.video_head, TemporalHead) and module.video_head.params.input_norm == "standard":

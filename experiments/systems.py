@@ -23,7 +23,7 @@ from experiments.targets import System, Target
 from experiments.text_prototypes import NamedActivities, activities_of, embed_names, text_prototypes
 from experiments.video_tower import features_of, open_tower
 from experiments.zero_shot import NoPrototypesError, Prototypes, build_prototypes
-from lightning_modules.contrastive import ContrastivePretraining
+from lightning_modules.pretraining import ImuPretraining
 
 OWN = ""  # name of the system that is the run's own
 
@@ -60,7 +60,7 @@ class Checkpoint:
     """A loaded checkpoint: which system's, its model, and the digest of its file."""
 
     system: str
-    model: ContrastivePretraining
+    model: ImuPretraining
     digest: str
 
 
@@ -80,7 +80,7 @@ def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoi
             paths.append((name, Path(file)))
     found = []
     for name, path in paths:
-        model = ContrastivePretraining.load_pretrained(path)
+        model = ImuPretraining.load_pretrained(path)
         _refuse_other_windows(config, model, path)
         found.append(Checkpoint(name, model, file_digest(path)[:16]))
     return found
@@ -156,7 +156,7 @@ def own_checkpoint(config: Config) -> Path:
     )
 
 
-def _refuse_other_windows(config: Config, model: ContrastivePretraining, path: Path) -> None:
+def _refuse_other_windows(config: Config, model: ImuPretraining, path: Path) -> None:
     """Before any features are computed: the checkpoint's encoder can't take windows of another length or rate."""
     trained, window = model.settings.imu_input, config.window
     if (trained["samples"], trained["rate_hz"]) != (window.samples, window.imu_rate_hz):
@@ -172,7 +172,7 @@ def _left_out(system: str, kind: str, methods: Sequence[Method], why: str) -> st
     return f"left out: {names}{f' of {system}' if system else ''} ({why})"
 
 
-def _source_prototypes(config: Config, model: ContrastivePretraining, tower: VideoEncoder | str) -> Prototypes | str:
+def _source_prototypes(config: Config, model: ImuPretraining, tower: VideoEncoder | str) -> Prototypes | str:
     """Prototypes by the checkpoint's own video tower, from labelled videos of the people that it was pretrained on.
 
     Returns:
@@ -198,7 +198,7 @@ def _source_prototypes(config: Config, model: ContrastivePretraining, tower: Vid
 
 
 def _clips(
-    config: Config, model: ContrastivePretraining, targets: Sequence[Target], tower: VideoEncoder | str
+    config: Config, model: ImuPretraining, targets: Sequence[Target], tower: VideoEncoder | str
 ) -> tuple[dict[str, FeatureCache], str]:
     """Video features of every data set with a camera that labels come from; why there are none."""
     why = _other_tower(model, tower)
@@ -212,7 +212,7 @@ def _clips(
     return clips, "" if clips else "no data set that labels come from has a camera"
 
 
-def _other_tower(model: ContrastivePretraining, tower: VideoEncoder | str) -> str:
+def _other_tower(model: ImuPretraining, tower: VideoEncoder | str) -> str:
     if isinstance(tower, str):
         return tower
     if not model.settings.video_encoder:

@@ -24,7 +24,7 @@ from experiments.conditions import Condition
 from experiments.handcrafted import FEATURE_NAMES, handcrafted_features
 from experiments.schema import Config
 from experiments.sealed import UnlabelledShards
-from lightning_modules.contrastive import ContrastivePretraining
+from lightning_modules.pretraining import ImuPretraining
 
 Features = NDArray[np.float32]
 # Weights are drawn from torch's one random state, which cells in other threads must not draw from meanwhile.
@@ -52,7 +52,7 @@ class EncoderSpec:
     normalisation: str
 
     @classmethod
-    def of(cls, config: Config, shards: JoinedShards, model: ContrastivePretraining | None) -> EncoderSpec:
+    def of(cls, config: Config, shards: JoinedShards, model: ImuPretraining | None) -> EncoderSpec:
         """The checkpoint's encoder, or without one the configured encoder for these windows.
 
         Raises:
@@ -100,7 +100,7 @@ class TargetFeatures:
         shards: UnlabelledShards,
         windows: NDArray[np.int64],
         spec: EncoderSpec,
-        model: ContrastivePretraining | None,
+        model: ImuPretraining | None,
         seed: int,
         device: str,
     ) -> None:
@@ -151,7 +151,7 @@ class TargetFeatures:
                 self._kept[name] = compute()
             return self._kept[name]
 
-    def _checkpoint(self) -> ContrastivePretraining:
+    def _checkpoint(self) -> ImuPretraining:
         if self.model is None:
             raise EvaluationError("features of a checkpoint were asked for, but there is none")
         return self.model

@@ -15,7 +15,7 @@ from experiments.placements import Elsewhere
 from experiments.schema import EvaluationConfig, TargetConfig
 from experiments.target_features import EvaluationError
 from experiments.zero_shot import Prototypes
-from lightning_modules.contrastive import ContrastivePretraining
+from lightning_modules.pretraining import ImuPretraining
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class System:
     """
 
     name: str = ""
-    model: ContrastivePretraining | None = None
+    model: ImuPretraining | None = None
     checkpoint: str = ""
     prototypes: Mapping[str, Prototypes] = field(default_factory=dict)
     clips: Mapping[str, FeatureCache] = field(default_factory=dict)

@@ -32,7 +32,7 @@ from experiments.schema import Config
 from experiments.targets import Target
 from experiments.video_tower import tower_params
 from experiments.zero_shot import NoPrototypesError, Prototypes
-from lightning_modules.contrastive import ContrastivePretraining
+from lightning_modules.pretraining import ImuPretraining
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def embed_names(config: Config, names: Sequence[str]) -> NamedActivities:
 
 @torch.inference_mode()
 def text_prototypes(
-    model: ContrastivePretraining, named: NamedActivities, window: WindowSettings, device: torch.device | str = "cpu"
+    model: ImuPretraining, named: NamedActivities, window: WindowSettings, device: torch.device | str = "cpu"
 ) -> Prototypes:
     """Prototypes of named activities: each name is embedded as if it were every frame of a clip.
 

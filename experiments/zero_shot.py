@@ -8,7 +8,6 @@ Shape legend: N windows, E width of the shared space, A activities.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,9 +20,7 @@ from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.layout import digest_of
 from datamodules.shards.reader import ShardSet
 from datamodules.splits import UNLABELLED, natural_key
-from lightning_modules.contrastive import ContrastivePretraining
-from lightning_modules.losses.sigmoid import SigmoidLoss
-from lightning_modules.losses.softmax import SoftmaxLoss
+from lightning_modules.pretraining import ImuPretraining
 
 _CHUNK = 256
 
@@ -57,7 +54,7 @@ class Prototypes:
 
 @torch.inference_mode()
 def build_prototypes(
-    model: ContrastivePretraining,
+    model: ImuPretraining,
     shards: ShardSet,
     features: FeatureCache,
     device: torch.device | str = "cpu",
@@ -125,11 +122,6 @@ def zero_shot_probabilities(
     return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
 
 
-def learnt_scale(model: ContrastivePretraining) -> float:
-    """The inverse temperature that pretraining ended with."""
-    loss = model.contrastive_loss
-    if isinstance(loss, SigmoidLoss):
-        return math.exp(loss.log_temperature.item())
-    if isinstance(loss, SoftmaxLoss):
-        return math.exp(loss.log_scale.item())
-    raise TypeError(f"a contrastive loss without a temperature: {type(loss).__name__}")
+def learnt_scale(model: ImuPretraining) -> float:
+    """The inverse temperature that pretraining ended with; it moves the confidence of zero-shot, not the order."""
+    return float(model.objectives["contrastive"].scale)  # type: ignore[arg-type]

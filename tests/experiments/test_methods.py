@@ -17,8 +17,8 @@ from experiments.schema import Config
 from experiments.sealed import UnlabelledShards
 from experiments.target_features import EncoderSpec, EvaluationError, TargetFeatures
 from experiments.zero_shot import Prototypes, build_prototypes, zero_shot_probabilities
-from lightning_modules.contrastive import ContrastivePretraining
 from lightning_modules.finetune import FineTune
+from lightning_modules.pretraining import ImuPretraining
 
 TINY = {"width": 16, "depth": 1, "heads": 2, "stem_channels": [8, 16]}
 
@@ -41,9 +41,9 @@ def make_config(**evaluation: object) -> Config:
     return config
 
 
-def make_model(shards: FakeShards, **settings: object) -> ContrastivePretraining:
+def make_model(shards: FakeShards, **settings: object) -> ImuPretraining:
     torch.manual_seed(0)
-    return ContrastivePretraining(
+    return ImuPretraining(
         **{
             "imu_encoder": {"name": "cnn_transformer", "params": TINY},
             "imu_input": {"samples": shards.settings.samples, "rate_hz": shards.settings.imu_rate_hz},
@@ -68,7 +68,7 @@ def joined(shards: FakeShards) -> JoinedShards:
     return JoinedShards([("fake", shards)])  # type: ignore[list-item]
 
 
-def make_features(shards: FakeShards, model: ContrastivePretraining | None) -> TargetFeatures:
+def make_features(shards: FakeShards, model: ImuPretraining | None) -> TargetFeatures:
     spec = EncoderSpec.of(make_config(), joined(shards), model)
     windows = np.flatnonzero(shards.table["activity"] != "")
     return TargetFeatures(UnlabelledShards(joined(shards)), windows, spec, model, 0, "cpu")

@@ -20,7 +20,7 @@ from experiments.command_line import UserError
 from experiments.config import load
 from experiments.pretrain import run
 from experiments.schema import Config
-from lightning_modules.contrastive import CheckpointError, ContrastivePretraining
+from lightning_modules.pretraining import CheckpointError, ImuPretraining
 
 Make = Callable[..., Config]
 
@@ -73,7 +73,7 @@ def test_a_run_leaves_what_the_readme_promises(tiny: Make) -> None:
 
 
 def test_a_checkpoint_can_be_used_without_the_experiment(tiny: Make) -> None:
-    module = ContrastivePretraining.load_pretrained(run(tiny("trainer.max_epochs=1")))
+    module = ImuPretraining.load_pretrained(run(tiny("trainer.max_epochs=1")))
     assert not module.training
     subjects = module.hparams["pretraining_subjects"]
     assert len(subjects) == 2
@@ -88,7 +88,7 @@ def test_a_checkpoint_can_be_used_without_the_experiment(tiny: Make) -> None:
 def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, tmp_path / "x.ckpt")
     with pytest.raises(CheckpointError, match=r"x\.ckpt.*hyper_parameters"):
-        ContrastivePretraining.load_pretrained(tmp_path / "x.ckpt")
+        ImuPretraining.load_pretrained(tmp_path / "x.ckpt")
 
 
 def test_killed_in_mid_epoch_it_ends_with_the_same_weights(tiny: Make, tiny_yaml: Path) -> None:
@@ -124,12 +124,12 @@ def test_resumed_at_any_step_it_ends_with_the_same_weights(
     whole = run(tiny("run.name=whole"))
     config = tiny("run.name=stopped", "trainer.checkpoint_every_steps=1")
 
-    def stop(self: ContrastivePretraining, *_: object) -> None:
+    def stop(self: ImuPretraining, *_: object) -> None:
         if self.global_step == stop_after:
             raise RuntimeError("stopped by the test")
 
     with monkeypatch.context() as patch:
-        patch.setattr(ContrastivePretraining, "on_train_batch_end", stop)
+        patch.setattr(ImuPretraining, "on_train_batch_end", stop)
         # Raised after the callbacks of the batch's end have written the checkpoint.
         with pytest.raises(RuntimeError, match="stopped by the test"):
             run(config)
@@ -203,5 +203,5 @@ def test_every_encoder_can_be_pretrained(tiny_yaml: Path, shared_data: Path, tmp
     path.write_text(yaml.safe_dump(content))
     config = load(str(path), [f"paths.data={shared_data}", f"paths.runs={tmp_path}", "trainer.max_epochs=1"])
     config.experiment = "tiny"
-    module = ContrastivePretraining.load_pretrained(run(config))
+    module = ImuPretraining.load_pretrained(run(config))
     assert module.hparams["imu_encoder"]["name"] == name

@@ -17,7 +17,7 @@ from experiments.schema import Config, TargetConfig
 from experiments.target_features import EvaluationError, TargetFeatures
 from experiments.targets import System, Target
 from experiments.zero_shot import Prototypes
-from lightning_modules.contrastive import ContrastivePretraining
+from lightning_modules.pretraining import ImuPretraining
 
 FAST = ["majority", "zero_shot", "random_frozen", "linear_probe"]
 
@@ -25,7 +25,7 @@ FAST = ["majority", "zero_shot", "random_frozen", "linear_probe"]
 def run(
     config: Config,
     shards: FakeShards,
-    model: ContrastivePretraining | None = None,
+    model: ImuPretraining | None = None,
     prototypes: Prototypes | None = None,
     store: dict[str, CellResult] | None = None,
     digest: str = "abc",
@@ -48,7 +48,7 @@ def make_target(shards: FakeShards, **settings: Any) -> Target:
     return Target(TargetConfig("fake", "fake", **settings), joined(shards))
 
 
-def made(shards: FakeShards) -> tuple[ContrastivePretraining, Prototypes]:
+def made(shards: FakeShards) -> tuple[ImuPretraining, Prototypes]:
     model = make_model(shards)
     return model, prototypes_of(shards, make_features(shards, model))
 

@@ -21,7 +21,7 @@ from experiments.schema import Config, DatasetConfig, SourceConfig, TargetConfig
 from experiments.systems import Checkpoint, load_checkpoints, open_systems, own_checkpoint
 from experiments.targets import Target
 from experiments.zero_shot import NoPrototypesError, Prototypes
-from lightning_modules.contrastive import CheckpointError, ContrastivePretraining
+from lightning_modules.pretraining import CheckpointError, ImuPretraining
 
 TOWER = "0123456789abcdef"
 SOURCE, TARGET, PROBE = (find_method(name) for name in ("zero_shot", "zero_shot_target", "linear_probe"))
@@ -231,6 +231,6 @@ def test_loaded_weights_are_those_that_were_saved(tmp_path: Path) -> None:
     path = save(own(tmp_path))
     (found,) = load_checkpoints(settings(tmp_path), [PROBE])
     saved = torch.load(path, weights_only=True)["state_dict"]
-    assert isinstance(found.model, ContrastivePretraining)
+    assert isinstance(found.model, ImuPretraining)
     assert not found.model.training
     assert all(torch.equal(saved[name], value) for name, value in found.model.state_dict().items())

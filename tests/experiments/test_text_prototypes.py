@@ -23,7 +23,7 @@ from experiments.schema import Config, TargetConfig
 from experiments.targets import Target
 from experiments.text_prototypes import NamedActivities, activities_of, embed_names, text_prototypes
 from experiments.zero_shot import NoPrototypesError, build_prototypes
-from lightning_modules.contrastive import ContrastivePretraining
+from lightning_modules.pretraining import ImuPretraining
 
 pytest.importorskip("open_clip")
 
@@ -109,7 +109,7 @@ def test_another_video_tower_is_refused() -> None:
         text_prototypes(model, named(["a"], unit_rows(1, 8)), WINDOW)
 
 
-def features_that_hit(model: ContrastivePretraining, goals: torch.Tensor) -> torch.Tensor:
+def features_that_hit(model: ImuPretraining, goals: torch.Tensor) -> torch.Tensor:
     """Frame features (A, D) whose still clips are embedded near ``goals`` (A, E)."""
     rows = unit_rows(len(goals), 8).requires_grad_()
     optimiser = torch.optim.Adam([rows], lr=0.05)

@@ -1,4 +1,4 @@
-"""Contrastive pretraining of an IMU encoder against a frozen video tower, with temporal alignment.
+"""Pretraining of an IMU encoder: against a video tower, with temporal alignment, or by itself.
 
 Shape legend: B windows, V views, T samples, L IMU tokens, F frames, D token width, P pooled width, E width of
 the shared space.
@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
@@ -22,14 +22,9 @@ from encoders.registry import build_imu_encoder, build_video_head
 from lightning_modules.figures import alignment_figure, similarity_figure
 from lightning_modules.losses.clock_shift import alignment_error_ms
 from lightning_modules.losses.negatives import neighbour_mask
-from lightning_modules.losses.sigmoid import SigmoidLoss
-from lightning_modules.losses.softmax import SoftmaxLoss
-from lightning_modules.losses.temporal_alignment import (
-    TemporalAlignmentLoss,
-    TemporalAlignmentParams,
-    interpolate_tokens,
-)
-from lightning_modules.losses.view_consistency import view_consistency_loss
+from lightning_modules.losses.temporal_alignment import interpolate_tokens
+from lightning_modules.objectives import Step, build_objectives
+from lightning_modules.objectives.alignment import AlignmentObjective
 from lightning_modules.optim import adamw, warmup_cosine
 from lightning_modules.retrieval import retrieval_metrics
 
@@ -49,7 +44,7 @@ class PretrainingSettings:
         imu_input: ``{"samples": T, "rate_hz": ...}``.
         video_head: as ``imu_encoder``.
         frame_width: width of the video encoder's frame tokens.
-        contrastive: "sigmoid" or "softmax".
+        contrastive: a loss of ``objectives.contrastive``, or "none".
         alignment_weight: of the temporal alignment loss; 0 leaves it out.
         alignment_width_s: of its Gaussian target.
         alignment_temperature: at the start.
@@ -105,8 +100,17 @@ class PretrainingSettings:
     simulated: bool = False
 
 
-class ContrastivePretraining(L.LightningModule):
-    """The IMU encoder, a head over frozen frame features, projections and losses."""
+class ImuPretraining(L.LightningModule):
+    """The IMU encoder, a head over frozen frame features, projections and objectives.
+
+    What no objective needs is not there: an encoder that is pretrained by itself has no video head.
+
+    Args:
+        settings: the fields of :class:`PretrainingSettings`.
+
+    Raises:
+        ValueError: settings that don't make a model.
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
@@ -114,19 +118,15 @@ class ContrastivePretraining(L.LightningModule):
         self.save_hyperparameters(asdict(self.settings))
         s = self.settings
         self.imu_encoder = build_imu_encoder(s.imu_encoder["name"], s.imu_encoder["params"], ImuInput(**s.imu_input))
-        self.video_head = build_video_head(s.video_head["name"], s.video_head["params"], s.frame_width)
-        self.imu_projection = ProjectionHead(self.imu_encoder.pooled_width, s.projection_width, s.projection_dropout)
-        self.video_projection = ProjectionHead(self.video_head.pooled_width, s.projection_width, s.projection_dropout)
-        self.contrastive_loss: nn.Module = SigmoidLoss() if s.contrastive == "sigmoid" else SoftmaxLoss()
-        if s.alignment_weight:
-            self.imu_token_projection = nn.Linear(self.imu_encoder.token_width, s.alignment_dim)
-            self.frame_token_projection = nn.Linear(self.video_head.token_width, s.alignment_dim)
-            self.alignment_loss = TemporalAlignmentLoss(
-                TemporalAlignmentParams(width_s=s.alignment_width_s, temperature=s.alignment_temperature)
-            )
-        if s.consistency_weight:
-            width = self.imu_encoder.pooled_width
-            self.consistency_projection = nn.Sequential(nn.Linear(width, 256), nn.GELU(), nn.Linear(256, 128))
+        head = build_video_head(s.video_head["name"], s.video_head["params"], s.frame_width) if s.video_head else None
+        self.objectives, self.weights = build_objectives(s, self.imu_encoder, head)
+        self.video_head = head if any(o.uses_video for o in self.objectives.values()) else None
+        self.shares_space = any(bool(o.shares_space) for o in self.objectives.values())
+        if self.shares_space:
+            assert head is not None
+            width, dropout = s.projection_width, s.projection_dropout
+            self.imu_projection = ProjectionHead(self.imu_encoder.pooled_width, width, dropout)
+            self.video_projection = ProjectionHead(head.pooled_width, width, dropout)
         self.video_encoder: VideoEncoder | None = None
         self._validation: list[dict[str, Tensor]] = []
 
@@ -135,7 +135,7 @@ class ContrastivePretraining(L.LightningModule):
         self.video_encoder = encoder
 
     @classmethod
-    def load_pretrained(cls, path: str | Path, map_location: str = "cpu") -> ContrastivePretraining:
+    def load_pretrained(cls, path: str | Path, map_location: str = "cpu") -> ImuPretraining:
         """Load a checkpoint for use, in eval mode; a live video encoder's weights are left out.
 
         Raises:
@@ -166,6 +166,7 @@ class ContrastivePretraining(L.LightningModule):
             features = self.video_encoder(batch["frames"], batch["frame_mask"]).frame_tokens.float()
         else:
             raise ValueError("the batch has clips but no features, and no video encoder was given to encode them")
+        assert self.video_head is not None
         video: VideoFeatures = self.video_head(features, batch["frame_times"], batch["frame_mask"])
         return video
 
@@ -176,70 +177,49 @@ class ContrastivePretraining(L.LightningModule):
 
     def embed_video(self, frame_features: Tensor, frame_times: Tensor, frame_mask: Tensor) -> Tensor:
         """Clips in the shared space, (B, E) unit vectors, from frame features (B, F, D)."""
+        assert self.video_head is not None
         pooled = self.video_head(frame_features, frame_times, frame_mask).pooled
         return F.normalize(self.video_projection(pooled), dim=1)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make dropout a function of (seed, step, rank), so that a resumed run draws what it would have drawn."""
-        key = (self.settings.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank
-        torch.manual_seed(key % 2**63)
+        torch.manual_seed(self._step_seed())
+
+    def _step_seed(self) -> int:
+        return int(((self.settings.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Contrastive loss, alignment inside windows, and consistency of the views; each averaged over views."""
-        s = self.settings
-        views: list[Batch] = batch["views"]
-        n_views = len(views)
-        video = self.encode_video(batch)
-        video_embedding = self.video_projection(video.pooled)
-        imu = self._encode_views(batch, views)
-        imu_embeddings = self.imu_projection(imu.pooled).chunk(n_views)
-        negatives = self._negative_mask(batch)
-        contrastive = torch.stack([self.contrastive_loss(e, video_embedding, negatives) for e in imu_embeddings]).mean()
-        loss = contrastive
-        parts = {"contrastive": contrastive}
-        if s.alignment_weight:
-            parts["alignment"] = self._alignment(imu, video, views, batch["frame_mask"])
-            loss = loss + s.alignment_weight * parts["alignment"]
-        if s.consistency_weight and n_views > 1:
-            first, second = self.consistency_projection(imu.pooled).chunk(n_views)[:2]
-            parts["consistency"] = view_consistency_loss(first, second, s.consistency_temperature)
-            loss = loss + s.consistency_weight * parts["consistency"]
+        """The weighted sum of the objectives, each averaged over views."""
+        step = self._step(batch)
+        parts = {name: objective(step) for name, objective in self.objectives.items()}
+        loss = torch.stack([self.weights[name] * value for name, value in parts.items()]).sum()
         for name, value in parts.items():
-            self.log(f"training/{name}_loss", value, batch_size=len(video_embedding))
-        self.log("training/loss", loss, prog_bar=True, batch_size=len(video_embedding))
-        self._log_loss_parameters()
+            self.log(f"training/{name}_loss", value, batch_size=len(batch["imu"]))
+        self.log("training/loss", loss, prog_bar=True, batch_size=len(batch["imu"]))
+        for objective in self.objectives.values():
+            for name, value in objective.parameters_to_log().items():  # type: ignore[operator]
+                self.log(f"parameters/{name}", value)
         return loss
 
-    def _encode_views(self, batch: Batch, views: list[Batch]) -> ImuFeatures:
-        features: ImuFeatures = self.imu_encoder(
-            torch.cat([v["imu"] for v in views]),
-            batch["channel_mask"].repeat(len(views), 1),
-            torch.cat([v["sample_mask"] for v in views]),
+    def _step(self, batch: Batch) -> Step:
+        views: list[Batch] = batch["views"]
+        imu: ImuFeatures = self.imu_encoder(
+            *(torch.cat([view[name] for view in views]) for name in ("imu", "channel_mask", "sample_mask"))
         )
-        return features
-
-    def _alignment(self, imu: ImuFeatures, video: VideoFeatures, views: list[Batch], frame_mask: Tensor) -> Tensor:
-        n_views = len(views)
-        loss: Tensor = self.alignment_loss(
-            self.imu_token_projection(imu.tokens),
-            imu.token_times,
-            imu.token_mask,
-            self.frame_token_projection(video.frame_tokens).repeat(n_views, 1, 1),
-            torch.cat([v["frame_times"] for v in views]),
-            frame_mask.repeat(n_views, 1),
+        video = self.encode_video(batch) if self.video_head is not None else None
+        imu_embeddings: tuple[Tensor, ...] = ()
+        video_embedding = negatives = None
+        if self.shares_space and video is not None:
+            imu_embeddings = self.imu_projection(imu.pooled).chunk(len(views))
+            video_embedding = self.video_projection(video.pooled)
+            negatives = self._negative_mask(batch)
+        return Step(
+            batch, views, imu, imu_embeddings, video, video_embedding, negatives, self.imu_encoder, self._step_seed()
         )
-        return loss
 
     def _negative_mask(self, batch: Batch) -> Tensor | None:
         gap_s = self.settings.same_recording_gap_s
         return neighbour_mask(batch["recording"], batch["start_s"], gap_s) if gap_s > 0 else None
-
-    def _log_loss_parameters(self) -> None:
-        if isinstance(self.contrastive_loss, SigmoidLoss):
-            self.log("parameters/temperature", self.contrastive_loss.log_temperature.detach().exp())
-            self.log("parameters/bias", self.contrastive_loss.bias.detach())
-        elif isinstance(self.contrastive_loss, SoftmaxLoss):
-            self.log("parameters/temperature", self.contrastive_loss.log_scale.detach().exp())
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the gradient's norm, before it is clipped."""
@@ -248,15 +228,17 @@ class ContrastivePretraining(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect embeddings, and errors of finding a shift put between the clocks; no labels are used."""
+        if self.video_head is None:
+            return
         imu: ImuFeatures = self.imu_encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"])
         video = self.encode_video(batch)
-        kept = {
-            "imu": F.normalize(self.imu_projection(imu.pooled).float(), dim=1),
-            "video": F.normalize(self.video_projection(video.pooled).float(), dim=1),
-        }
-        if self.settings.alignment_weight:
-            imu_tokens = self.imu_token_projection(imu.tokens).float()
-            frame_tokens = self.frame_token_projection(video.frame_tokens).float()
+        kept: dict[str, Tensor] = {}
+        if self.shares_space:
+            kept["imu"] = F.normalize(self.imu_projection(imu.pooled).float(), dim=1)
+            kept["video"] = F.normalize(self.video_projection(video.pooled).float(), dim=1)
+        if "alignment" in self.objectives:
+            alignment = cast(AlignmentObjective, self.objectives["alignment"])
+            imu_tokens, frame_tokens = (tokens.float() for tokens in alignment.tokens(imu, video))
             kept["error_ms"] = self._shift_errors(imu, imu_tokens, frame_tokens, batch, batch_idx)
             if batch_idx == 0:
                 kept["alignment"] = _one_similarity(imu, imu_tokens, frame_tokens, batch)
@@ -284,11 +266,13 @@ class ContrastivePretraining(L.LightningModule):
         """Log retrieval in the whole pool, the alignment's error, and pictures of both."""
         if not self._validation:
             return
-        imu = torch.cat([kept["imu"] for kept in self._validation])
-        video = torch.cat([kept["video"] for kept in self._validation])
-        for name, value in retrieval_metrics(imu, video).items():
-            self.log(f"validation/{name}", value, prog_bar=name == "mrr", rank_zero_only=False)
-        figures = {"similarity": similarity_figure(imu[:64], video[:64])}
+        figures = {}
+        if self.shares_space:
+            imu = torch.cat([kept["imu"] for kept in self._validation])
+            video = torch.cat([kept["video"] for kept in self._validation])
+            for name, value in retrieval_metrics(imu, video).items():
+                self.log(f"validation/{name}", value, prog_bar=name == "mrr", rank_zero_only=False)
+            figures["similarity"] = similarity_figure(imu[:64], video[:64])
         if "error_ms" in self._validation[0]:
             errors = torch.cat([kept["error_ms"] for kept in self._validation])
             found = errors[~errors.isnan()]

@@ -13,7 +13,7 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lightning_modules.contrastive import ContrastivePretraining, PretrainingSettings
+from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
 
 N, T, F, D = 8, 100, 6, 12
 
@@ -51,7 +51,14 @@ def make_batch(seed: int = 0) -> dict[str, Any]:
     views = []
     for _ in range(2):
         view = imu + 0.1 * torch.randn(N, T, 6, generator=generator)
-        views.append({"imu": view * sample_mask[..., None], "sample_mask": sample_mask, "frame_times": frame_times})
+        views.append(
+            {
+                "imu": view * sample_mask[..., None],
+                "sample_mask": sample_mask,
+                "channel_mask": torch.ones(N, 6, dtype=torch.bool),
+                "frame_times": frame_times,
+            }
+        )
     return {
         "imu": imu * sample_mask[..., None],
         "sample_mask": sample_mask,
@@ -74,7 +81,7 @@ def part_of(batch: dict[str, Any], rows: slice) -> dict[str, Any]:
 class Step(nn.Module):
     """DDP wraps ``forward``; Lightning's strategy does the same with the training step."""
 
-    def __init__(self, module: ContrastivePretraining) -> None:
+    def __init__(self, module: ImuPretraining) -> None:
         super().__init__()
         self.module = module
 
@@ -88,7 +95,7 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
 
 def make_step(**changes: Any) -> Step:
     torch.manual_seed(0)
-    module = ContrastivePretraining(**settings(**changes))
+    module = ImuPretraining(**settings(**changes))
     module.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
     return Step(module)
 

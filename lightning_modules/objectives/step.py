@@ -1,0 +1,64 @@
+"""What a training step has computed, and what an objective makes of it.
+
+Shape legend: B windows, V views, L IMU tokens, F frames, P pooled width, E width of the shared space.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from encoders.contract import ImuFeatures, VideoFeatures
+
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One batch, encoded once for all objectives.
+
+    Attributes:
+        batch: as the data module gives it.
+        views: V augmented views of its windows: ``imu``, ``sample_mask``, ``channel_mask``, ``frame_times``.
+        imu: of all views, one below the other, (V B).
+        imu_embeddings: of each view in the shared space, V times (B, E); none where nothing is shared.
+        video: the video head's output; None where no objective uses video.
+        video_embedding: (B, E) in the shared space.
+        negatives: (B, N) bool, pairs that are no negatives; see ``losses.negatives``.
+        encode_imu: encodes other windows, as an IMU encoder takes them.
+        seed: of random draws in this step, on this process.
+    """
+
+    batch: Batch
+    views: list[Batch]
+    imu: ImuFeatures
+    imu_embeddings: tuple[Tensor, ...]
+    video: VideoFeatures | None
+    video_embedding: Tensor | None
+    negatives: Tensor | None
+    encode_imu: Callable[[Tensor, Tensor, Tensor], ImuFeatures]
+    seed: int
+
+
+class Objective(nn.Module, ABC):
+    """One term of what is minimised.
+
+    Attributes:
+        uses_video: needs ``Step.video``.
+        shares_space: needs embeddings of both modalities in one space.
+    """
+
+    uses_video: bool = False
+    shares_space: bool = False
+
+    @abstractmethod
+    def forward(self, step: Step) -> Tensor:
+        """The term, a scalar; averaged over views, and over processes as ``losses.all_gather`` says."""
+
+    def parameters_to_log(self) -> dict[str, Tensor]:
+        """Learnt scalars worth a curve: name -> value."""
+        return {}
