@@ -27,6 +27,7 @@ _METHODS = {
     "majority": ("#7F7F7F", "x"),
     # There are only eight: variants take darker relatives.
     "knn": ("#000000", "P"),
+    "nearest_mean": ("#4D4D4D", "H"),
     "finetune_paper": ("#8C3B00", "<"),
     "finetune_tuned": ("#B8860B", ">"),
     "zero_shot_target": ("#6B4E00", "p"),

@@ -1,4 +1,4 @@
-"""What is read off frozen features of the checkpoint: a linear probe, and nearest neighbours.
+"""What is read off frozen features of the checkpoint: a linear probe, nearest neighbours, nearest means.
 
 Shape legend: N labelled windows, N' windows to be predicted, P pooled width, C classes.
 """
@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from experiments.apart import apart
 from experiments.methods.registry import CellData, Indices, Predict, Scores, method
 from experiments.target_features import Features, TargetFeatures
 from lightning_modules.linear_probe import LinearProbe, Standardisation, fit_probe
 
-_TEMPERATURE = 0.07  # of the votes, as in Wu et al. 2018, "Unsupervised feature learning via ... discrimination"
+_TEMPERATURE = 0.07  # of cosines, as in Wu et al. 2018, "Unsupervised feature learning via ... discrimination"
 
 
 @method("linear_probe", needs_labels=True, encoder=True, checkpoint=True, settings=("evaluation.probe_c",))
@@ -37,6 +38,22 @@ def knn(data: CellData) -> Predict:
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
         asked = _directions(standardisation(features.pretrained[windows]))
         return vote(asked @ known.T, data.support_labels, len(data.classes), neighbours)
+
+    return predict
+
+
+@method("nearest_mean", needs_labels=True, encoder=True, checkpoint=True)
+def nearest_mean(data: CellData) -> Predict:
+    """The activity whose labelled windows' mean direction is the nearest, as in Snell et al. 2017."""
+    standardisation = Standardisation.of(data.features.pretrained[data.pool])
+    known = _directions(standardisation(data.features.pretrained[data.support]))
+    sums = np.zeros((len(data.classes), known.shape[1]))
+    np.add.at(sums, data.support_labels, known)
+    means = _directions(sums)
+
+    def predict(features: TargetFeatures, windows: Indices) -> Scores:
+        asked = _directions(standardisation(features.pretrained[windows]))
+        return softmax(asked @ means.T / _TEMPERATURE, axis=1)
 
     return predict
 

@@ -17,6 +17,7 @@ TITLES = {  # in the order of the tables' rows
     "random_frozen": "random frozen encoder, probe",
     "supervised": "supervised from scratch",
     "knn": "pretrained, nearest neighbours",
+    "nearest_mean": "pretrained, nearest class mean",
     "linear_probe": "pretrained, linear probe",
     "finetune_paper": "fine-tuned, paper's rates",
     "finetune_tuned": "fine-tuned, rates chosen on training subjects",

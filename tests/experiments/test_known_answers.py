@@ -81,7 +81,7 @@ def test_wrong_labels_of_tested_windows_cost_their_share() -> None:
 @pytest.mark.parametrize(
     "methods",
     [
-        ["majority", "handcrafted_rf", "random_frozen", "knn", "linear_probe", "zero_shot"],
+        ["majority", "handcrafted_rf", "random_frozen", "knn", "nearest_mean", "linear_probe", "zero_shot"],
         ["finetune", "finetune_tuned", "finetune_paper", "supervised"],
     ],
 )
