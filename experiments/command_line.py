@@ -12,7 +12,8 @@ from datamodules.shards.feature_cache import FeatureCacheError
 from datamodules.shards.layout import ShardError
 from encoders.registry import UnknownNameError
 from encoders.vit_backbone import WeightsError
-from experiments.config import ConfigError, available, describe, load, to_yaml
+from experiments.config import describe, load, to_yaml
+from experiments.config_layers import ConfigError, available
 from experiments.schema import Config
 from lightning_modules.pretraining import CheckpointError
 

@@ -1,13 +1,13 @@
 """Default, merged with file, merged with command line; a mistyped key fails with "did you mean".
 
 ``load("utd_mhad", ["trainer.max_epochs=5"])`` reads ``experiments/configs/utd_mhad.yaml`` (or a path to any
-YAML file). A file may name another one that it builds on with ``base: NAME``.
+YAML file). A file may name another one that it builds on with ``base: NAME``; systems and towers are laid over it, see
+:mod:`experiments.config_layers`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,18 +19,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from datamodules.sources.registry import sources
 from encoders.registry import imu_encoders, video_encoders, video_heads
-from experiments.schema import Config
-
-CONFIG_FOLDER = Path(__file__).parent / "configs"
-
-
-class ConfigError(ValueError):
-    """A setting that can't be used; the message names the key's full path."""
-
-
-def available() -> list[str]:
-    """Names of the experiments that come with the project."""
-    return sorted(path.stem for path in CONFIG_FOLDER.glob("*.yaml"))
+from experiments.config_layers import NONE, ConfigError, did_you_mean, find, layers, merge
+from experiments.schema import Config, RunConfig
 
 
 def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
@@ -44,43 +34,24 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
         ConfigError: the file is missing or no YAML, or a key or value is wrong.
     """
     path = find(name_or_path)
-    layers = _layers(path)
-    from_command_line = _dotlist(overrides)
-    for origin, layer in [*layers, ("command line", from_command_line)]:
+    chain = layers(path, _dotlist(overrides))
+    for origin, layer in chain:
         _check_keys(layer, Config, "", origin)
     merged = OmegaConf.structured(Config)
     merged.experiment = path.stem
-    for origin, layer in [*layers, ("command line", from_command_line)]:
+    for origin, layer in chain:
         try:
-            merged = OmegaConf.merge(merged, layer)
+            merged = merge(merged, layer)
         except OmegaConfBaseException as error:
             key = getattr(error, "full_key", None) or "?"
             raise ConfigError(f"{origin}: {key}: {str(error).splitlines()[0]}") from error
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
+    if config.system not in ("", NONE) and config.run.name == RunConfig().name:
+        config.run.name = Path(config.system).stem  # systems are trained side by side
     _check_values(config)
     _check_components(config)
     return config
-
-
-def find(name_or_path: str) -> Path:
-    """The YAML file of an experiment.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if name_or_path.endswith((".yaml", ".yml")):
-        path = Path(name_or_path)
-        if path.is_file():
-            return path
-        raise ConfigError(f"no configuration file '{name_or_path}'")
-    path = CONFIG_FOLDER / f"{name_or_path}.yaml"
-    if path.is_file():
-        return path
-    raise ConfigError(
-        f"no experiment '{name_or_path}'{_did_you_mean(name_or_path, available())}"
-        f" (there are: {', '.join(available())}; a path ends in .yaml)"
-    )
 
 
 def plain(config: Config) -> dict[str, Any]:
@@ -112,33 +83,6 @@ def describe(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, str, s
             yield from describe(item, f"{path}.{marker}.")
 
 
-def _layers(path: Path) -> list[tuple[str, dict[str, Any]]]:
-    """The file's settings and those of the files it builds on, base first."""
-    chain: list[tuple[str, dict[str, Any]]] = []
-    seen: list[Path] = []
-    current: Path | None = path
-    while current is not None:
-        if current in seen:
-            raise ConfigError(f"{path}: 'base' goes round in a circle: {' -> '.join(map(str, [*seen, current]))}")
-        seen.append(current)
-        try:
-            content = yaml.safe_load(current.read_text(encoding="utf-8"))
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{current}: not valid YAML: {error}") from error
-        content = {} if content is None else content
-        if not isinstance(content, dict):
-            raise ConfigError(f"{current}: expected 'key: value' lines, found a {type(content).__name__}")
-        base = content.pop("base", None)
-        chain.insert(0, (str(current), content))
-        if base is None:
-            current = None
-        elif str(base).endswith((".yaml", ".yml")):
-            current = find(str(current.parent / str(base)))
-        else:
-            current = find(str(base))
-    return chain
-
-
 def _dotlist(overrides: Sequence[str]) -> dict[str, Any]:
     for entry in overrides:
         if "=" not in entry:
@@ -159,9 +103,7 @@ def _check_keys(layer: Mapping[Any, Any], cls: type, prefix: str, origin: str) -
         path = f"{prefix}{key}"
         if key not in names:
             everywhere = [p for p, *_ in describe() if p.split(".")[-1] == str(key)]
-            hint = _did_you_mean(str(key), names, prefix) or (
-                f"; did you mean '{everywhere[0]}'?" if everywhere else ""
-            )
+            hint = did_you_mean(str(key), names, prefix) or (f"; did you mean '{everywhere[0]}'?" if everywhere else "")
             raise ConfigError(f"{origin}: unknown key '{path}'{hint} (keys there: {', '.join(names)})")
         hint_type = hints[str(key)]
         if dataclasses.is_dataclass(hint_type) and isinstance(hint_type, type):
@@ -194,12 +136,12 @@ def _check_components(config: Config) -> None:
 
 def _check_component(path: str, name: str, params: Mapping[str, Any], known: Mapping[str, type]) -> None:
     if name not in known:
-        raise ConfigError(f"{path}.name: no '{name}'{_did_you_mean(name, list(known))} (there are: {', '.join(known)})")
+        raise ConfigError(f"{path}.name: no '{name}'{did_you_mean(name, list(known))} (there are: {', '.join(known)})")
     valid = [field.name for field in dataclasses.fields(known[name])]
     for key in params:
         if key not in valid:
             raise ConfigError(
-                f"unknown key '{path}.params.{key}'{_did_you_mean(key, valid, path + '.params.')}"
+                f"unknown key '{path}.params.{key}'{did_you_mean(key, valid, path + '.params.')}"
                 f" ('{name}' takes: {', '.join(valid) or 'none'})"
             )
 
@@ -254,8 +196,7 @@ def _check_values(config: Config) -> None:
         for field, key in (("dataset", target.dataset), *(("support", key) for key in target.support)):
             if key not in config.datasets:
                 raise ConfigError(
-                    f"evaluation.targets.{index}.{field}: no data set '{key}'"
-                    f"{_did_you_mean(key, list(config.datasets))}"
+                    f"evaluation.targets.{index}.{field}: no data set '{key}'{did_you_mean(key, list(config.datasets))}"
                 )
 
 
@@ -264,11 +205,6 @@ def _at(config: Config, path: str) -> Any:
     for name in path.split("."):
         value = getattr(value, name)
     return value
-
-
-def _did_you_mean(word: str, choices: Sequence[str], prefix: str = "") -> str:
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f"; did you mean '{prefix}{close[0]}'?" if close else ""
 
 
 def _item_type(hint: Any) -> type | None:

@@ -30,7 +30,7 @@ def _option(default: T, text: str) -> T:
 class RunConfig:
     """Name, seed and resuming of a run."""
 
-    name: str = _option("default", "last part of runs/<experiment>/<name>")
+    name: str = _option("default", "last part of runs/<experiment>/<name>; 'default' becomes the system's name, if any")
     seed: int = _option(0, "seed of weights, order of windows and augmentations")
     resume: str = _option("auto", "'auto' (continue last.ckpt if there), 'never', or a checkpoint's path")
 
@@ -257,6 +257,8 @@ class Config:
     """All settings of an experiment."""
 
     experiment: str = _option("simulator", "name of the experiment; the configuration file's by default")
+    system: str = _option("", "a file of configs/systems, laid over the experiment; see docs/systems.md")
+    tower: str = _option("", "a file of configs/towers; 'none' keeps the experiment's own where a system names one")
     checkpoint: str = _option("", "eval_ood: the checkpoint; empty takes this run's last.ckpt")
     run: RunConfig = _option(RunConfig(), "name, seed and resuming")
     paths: PathsConfig = _option(PathsConfig(), "where things are written")

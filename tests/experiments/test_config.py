@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from experiments.command_line import parse
-from experiments.config import ConfigError, available, describe, load, plain, to_yaml
+from experiments.config import describe, load, plain, to_yaml
+from experiments.config_layers import ConfigError, available
 
 
 @pytest.mark.parametrize("name", available())
