@@ -4,7 +4,7 @@ A batch is a dict of tensors (B windows, T samples, F frames, D feature width, V
 
 - ``imu`` (B, T, 6) float32, normalised, zero where nothing was measured; ``sample_mask`` (B, T) and
   ``channel_mask`` (B, 6) bool;
-- ``features`` (B, F, D) float16 from the feature cache, or ``frames`` (B, F, 3, H, W) uint8;
+- ``features`` (B, F, D) float16 from the feature cache, or ``frames`` (B, F, 3, H, W) uint8; neither without video;
 - ``frame_times`` (B, F) float32, seconds since the window's start, and ``frame_mask`` (B, F) bool;
 - ``recording`` (B,) int64 and ``start_s`` (B,) float64, for masking neighbours out of the negatives;
 - in training, ``views``: V dicts with ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented
@@ -73,6 +73,7 @@ class PretrainingDataModule(L.LightningDataModule):
     Args:
         shards: where IMU windows (and clips, without ``features``) come from.
         features: cached video features; None decodes the clips.
+        video: False leaves the video out: windows without frames are trained on too, and batches have no clips.
         batch_size: global batch, over all processes together.
         normalisation: "physical", "window" or "none"; see :func:`datamodules.signal.normalise`.
         validation_share: share of the recordings that is held out.
@@ -100,10 +101,12 @@ class PretrainingDataModule(L.LightningDataModule):
         exclude_activities: Sequence[str] = (),
         seed: int = 0,
         max_validation_windows: int = 2048,
+        video: bool = True,
     ) -> None:
         super().__init__()
         self.shards = shards
         self.features = features
+        self.video = video
         self.batch_size = batch_size
         self.normalisation = normalisation
         self.augmentation = augmentation or ImuAugmentation()
@@ -113,7 +116,7 @@ class PretrainingDataModule(L.LightningDataModule):
             if activity not in shards.table["activity"]:
                 there = ", ".join(sorted({str(a) for a in shards.table["activity"]} - {""})) or "none"
                 raise ValueError(f"pretraining.exclude_activities names '{activity}'; there are: {there}")
-        usable = usable_windows(shards)
+        usable = usable_windows(shards) if video else np.arange(shards.n_windows)
         usable = usable[~held_out_windows(shards.table, exclude_activities, shards.settings.duration_s)[usable]]
         self.training_windows, self.validation_windows = split_recordings(
             shards.table["recording"], usable, validation_share, seed, max_validation_windows
@@ -157,6 +160,8 @@ class PretrainingDataModule(L.LightningDataModule):
             "recording": torch.from_numpy(self._recording_codes[windows].astype(np.int64)),
             "start_s": torch.from_numpy(self.shards.table["start_s"][windows].astype(np.float64)),
         }
+        if not self.video:
+            return batch
         if self.features is None:
             batch["frames"] = torch.from_numpy(self.shards.frames(windows)).permute(0, 1, 4, 2, 3)
         else:

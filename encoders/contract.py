@@ -44,10 +44,19 @@ class ImuFeatures(NamedTuple):
 
 
 class ImuEncoder(nn.Module, ABC):
-    """Encodes IMU windows; subclasses set ``token_width`` (D) and ``pooled_width`` (P)."""
+    """Encodes IMU windows; subclasses set ``token_width`` (D) and ``pooled_width`` (P).
+
+    Attributes:
+        token_width: D.
+        pooled_width: P.
+        token_groups: G. Tokens are G equal parts side by side, part g about the g-th of G equal shares of the C
+            channels and about no other channel; 1 where channels are mixed. Masked pretraining hides and predicts
+            each part by itself.
+    """
 
     token_width: int
     pooled_width: int
+    token_groups: int = 1
 
     @abstractmethod
     def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:

@@ -152,6 +152,7 @@ class PatchTST(ImuEncoder):
         self.imu_input = imu_input
         self.patches = (imu_input.samples - params.patch) // params.stride + 1
         self.first = imu_input.samples - params.patch - params.stride * (self.patches - 1)
+        self.token_groups = imu_input.channels
         self.token_width = self.pooled_width = imu_input.channels * params.width
         self.embed = nn.Linear(params.patch, params.width)
         self.cls = nn.Parameter(0.02 * torch.randn(params.width))

@@ -50,7 +50,7 @@ def attention_mask(mask: Tensor) -> Tensor:
 
 
 class MaskedGroupNorm(nn.Module):
-    """Group normalisation whose statistics leave invalid time steps out (Wu and He 2018, with a mask).
+    """Group normalisation whose statistics leave invalid values out (Wu and He 2018, with a mask).
 
     With it, padding a window changes nothing; ``nn.GroupNorm`` would count the padding's zeros.
     """
@@ -65,11 +65,12 @@ class MaskedGroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Normalise ``x`` (B, C, T) with statistics of the steps where ``mask`` (B, T) is True."""
+        """Normalise ``x`` (B, C, T) with statistics of where ``mask``, (B, T) or (B, C, T), is True."""
         B, C, T = x.shape
         grouped = x.float().reshape(B, self.groups, C // self.groups, T)
-        valid = mask[:, None, None, :].to(grouped.dtype)
-        count = (valid.sum((2, 3), keepdim=True) * (C // self.groups)).clamp(min=1)
+        every = mask if mask.ndim == 3 else mask.unsqueeze(1).expand(B, C, T)
+        valid = every.reshape(grouped.shape).to(grouped.dtype)
+        count = valid.sum((2, 3), keepdim=True).clamp(min=1)
         mean = (grouped * valid).sum((2, 3), keepdim=True) / count
         variance = ((grouped - mean).square() * valid).sum((2, 3), keepdim=True) / count
         normal = ((grouped - mean) * torch.rsqrt(variance + self.eps)).reshape(B, C, T)

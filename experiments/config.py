@@ -54,6 +54,21 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
     return config
 
 
+def load_saved(path: Path) -> Config:
+    """The settings that a run was saved with, whole as they are.
+
+    Raises:
+        ConfigError: the file is missing, or of another version.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+    except (OmegaConfBaseException, yaml.YAMLError, OSError) as error:
+        raise ConfigError(f"{path}: not the settings of a run: {str(error).splitlines()[0]}") from error
+    config = OmegaConf.to_object(merged)
+    assert isinstance(config, Config)
+    return config
+
+
 def plain(config: Config) -> dict[str, Any]:
     """The settings as plain dicts and values, as a checkpoint keeps them."""
     container = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
@@ -148,7 +163,7 @@ def _check_component(path: str, name: str, params: Mapping[str, Any], known: Map
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "build.on_bad": ("exclude", "raise"),
-    "loss.contrastive": ("sigmoid", "softmax"),
+    "loss.contrastive": ("sigmoid", "softmax", "none"),
     "pretraining.normalisation": ("physical", "window", "none"),
     "trainer.accelerator": ("auto", "cpu", "gpu"),
     "window.layout": ("grid", "centred"),

@@ -28,7 +28,7 @@ class ConfigError(ValueError):
 
 
 def did_you_mean(word: str, choices: Sequence[str], prefix: str = "") -> str:
-    """ "; did you mean ...?" where one of the choices is close."""
+    """A hint for a message, where one of the choices is close to the word; otherwise nothing."""
     close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
     return f"; did you mean '{prefix}{close[0]}'?" if close else ""
 

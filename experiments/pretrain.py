@@ -32,7 +32,7 @@ from experiments.command_line import EXIT_OK, UserError, guarded, parse
 from experiments.datasets import console, open_dataset
 from experiments.devices import accelerator, set_threads, supports_bf16
 from experiments.run_folder import LAST, prepare, run_folder
-from experiments.schema import Config
+from experiments.schema import Config, LossConfig
 from experiments.trainers import TrainingBar, quiet
 from experiments.video_tower import features_of, open_tower
 from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
@@ -59,9 +59,13 @@ def run(config: Config) -> Path:
     data = _data_module(config, shards, features)
     L.seed_everything(config.run.seed, verbose=False)
     module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, tower, data)))
-    if features is None:
+    if tower is not None and features is None:
         module.use_video_encoder(tower)
-    elif isinstance(module.video_head, TemporalHead) and module.video_head.params.input_norm == "standard":
+    elif (
+        features is not None
+        and isinstance(module.video_head, TemporalHead)
+        and module.video_head.params.input_norm == "standard"
+    ):
         mean, deviation = features.statistics(data.training_windows)
         module.video_head.set_input_statistics(torch.from_numpy(mean), torch.from_numpy(deviation))
     checkpoint = prepare(config, main_process)
@@ -72,7 +76,7 @@ def run(config: Config) -> Path:
         return last
     if main_process:
         _introduce(config, shards, data, checkpoint)
-    trainer = _trainer(config, folder, processes)
+    trainer = _trainer(config, folder, processes, module.shares_space)
     trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -81,12 +85,17 @@ def run(config: Config) -> Path:
     return last
 
 
-def _prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder, FeatureCache | None]:
-    """Shards, video tower and features; one process makes what is missing, the others wait for it."""
+def _prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder | None, FeatureCache | None]:
+    """Shards, video tower and features; one process makes what is missing, the others wait for it.
+
+    Where nothing is learnt from video there is no tower; where clips are encoded anew in each step, no features.
+    """
     root = Path(config.paths.data)
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / f".{config.experiment}.lock"):
         shards = open_dataset(config, config.pretraining.dataset)
+        if not learns_from_video(config.loss):
+            return shards, None, None
         tower = open_tower(config, shards)
         features = (
             features_of(config, shards, config.pretraining.dataset, tower) if config.video_encoder.cache else None
@@ -107,21 +116,27 @@ def _data_module(config: Config, shards: ShardSet, features: FeatureCache | None
             views=p.views,
             exclude_activities=p.exclude_activities,
             seed=config.run.seed,
+            video=learns_from_video(config.loss),
         )
     except ValueError as error:
         raise UserError(str(error)) from error
 
 
+def learns_from_video(loss: LossConfig) -> bool:
+    """Whether any objective needs clips."""
+    return loss.contrastive != "none" or loss.alignment_weight > 0
+
+
 def _settings(
-    config: Config, shards: ShardSet, tower: VideoEncoder, data: PretrainingDataModule
+    config: Config, shards: ShardSet, tower: VideoEncoder | None, data: PretrainingDataModule
 ) -> PretrainingSettings:
     source = config.datasets[config.pretraining.dataset].source.name
     encoder, loss, optim = config.imu_encoder, config.loss, config.optim
     return PretrainingSettings(
         imu_encoder={"name": encoder.name, "params": encoder.params},
         imu_input={"samples": shards.settings.samples, "rate_hz": shards.settings.imu_rate_hz},
-        video_head={"name": config.video_head.name, "params": config.video_head.params},
-        frame_width=tower.token_width,
+        video_head=None if tower is None else {"name": config.video_head.name, "params": config.video_head.params},
+        frame_width=0 if tower is None else tower.token_width,
         total_steps=config.trainer.max_epochs * data.steps_per_epoch,
         seed=config.run.seed,
         normalisation=config.pretraining.normalisation,
@@ -129,7 +144,9 @@ def _settings(
         window=dataclasses.asdict(shards.settings),
         pretraining_subjects=[f"{source}/{subject}" for subject in sorted(set(shards.table["subject"]))],
         excluded_activities=list(config.pretraining.exclude_activities),
-        video_encoder={
+        video_encoder=None
+        if tower is None
+        else {
             "name": config.video_encoder.name,
             "weights": config.video_encoder.weights,
             "fingerprint": tower.fingerprint(),
@@ -152,7 +169,7 @@ def _settings(
     )
 
 
-def _trainer(config: Config, folder: Path, processes: int) -> L.Trainer:
+def _trainer(config: Config, folder: Path, processes: int, retrieves: bool) -> L.Trainer:
     t = config.trainer
     kind = accelerator(config)
     precision = t.precision
@@ -170,18 +187,20 @@ def _trainer(config: Config, folder: Path, processes: int) -> L.Trainer:
             every_n_epochs=None if every_step else 1,
             save_on_train_epoch_end=None if every_step else True,
         ),
-        ModelCheckpoint(
+        LearningRateMonitor("step"),
+        Throughput(config.pretraining.batch_size),
+        TrainingBar(),
+    ]
+    if retrieves:
+        best = ModelCheckpoint(
             folder / "checkpoints",
             filename="best",
             monitor="validation/mrr",
             mode="max",
             save_top_k=1,
             enable_version_counter=False,
-        ),
-        LearningRateMonitor("step"),
-        Throughput(config.pretraining.batch_size),
-        TrainingBar(),
-    ]
+        )
+        callbacks.insert(1, best)
     return L.Trainer(
         max_epochs=t.max_epochs,
         accelerator=kind,
@@ -220,7 +239,7 @@ def _steps_done(checkpoint: Path) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    config = parse(argv, _COMMAND, "Pretrain an IMU encoder against a frozen video tower, with temporal alignment.")
+    config = parse(argv, _COMMAND, "Pretrain an IMU encoder: against video, with temporal alignment, or by itself.")
 
     def work() -> int:
         run(config)

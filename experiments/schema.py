@@ -150,7 +150,7 @@ class VideoHeadConfig:
 class LossConfig:
     """What is minimised."""
 
-    contrastive: str = _option("sigmoid", "'sigmoid' (SigLIP) or 'softmax' (InfoNCE), over the global batch")
+    contrastive: str = _option("sigmoid", "'sigmoid' (SigLIP), 'softmax' (InfoNCE), over the global batch; or 'none'")
     alignment_weight: float = _option(0.5, "weight of the temporal alignment loss; 0 switches it off")
     alignment_width_s: float = _option(0.25, "standard deviation of its Gaussian target, seconds")
     alignment_temperature: float = _option(0.1, "its temperature at the start; it is learnt")

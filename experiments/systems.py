@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from datamodules.shards.joined import JoinedShards
 from datamodules.shards.layout import file_digest
 from encoders.contract import VideoEncoder
 from experiments.command_line import UserError
+from experiments.config import load_saved
 from experiments.datasets import open_dataset
 from experiments.devices import accelerator
 from experiments.methods import Method
@@ -57,11 +58,19 @@ def _elsewhere(config: Config, settings: TargetConfig, shards: JoinedShards) -> 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A loaded checkpoint: which system's, its model, and the digest of its file."""
+    """A loaded checkpoint.
+
+    Attributes:
+        system: whose; "" is the run's own.
+        model: it.
+        digest: of its file.
+        config: the settings that it was trained with, as far as its videos go: data set, windows and tower.
+    """
 
     system: str
     model: ImuPretraining
     digest: str
+    config: Config
 
 
 def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoint]:
@@ -82,8 +91,16 @@ def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoi
     for name, path in paths:
         model = ImuPretraining.load_pretrained(path)
         _refuse_other_windows(config, model, path)
-        found.append(Checkpoint(name, model, file_digest(path)[:16]))
+        found.append(Checkpoint(name, model, file_digest(path)[:16], config if name == OWN else _trained(config, path)))
     return found
+
+
+def _trained(config: Config, path: Path) -> Config:
+    """The settings that another system was trained with, if they lie beside it, with this machine's folders."""
+    saved = path.parent.parent / "config.yaml"
+    if not saved.is_file():
+        return config
+    return replace(load_saved(saved), paths=config.paths, build=config.build, trainer=config.trainer)
 
 
 def open_systems(
@@ -97,27 +114,21 @@ def open_systems(
     if not checkpoints:
         return [System()], []
     kinds = {method.prototypes for method in methods} - {""}
-    key = config.pretraining.dataset
-    tower: VideoEncoder | str = "the settings name no data set with a camera as pretraining.dataset"
-    if kinds & {"source", "target"} and key in config.datasets and config.datasets[key].camera:
-        try:
-            tower = open_tower(config, open_dataset(config, key), train=False)
-        except UserError as error:
-            tower = str(error)
     named = _named(config, targets) if "text" in kinds else ""
     systems, remarks = [], []
     for checkpoint in checkpoints:
         name, model = checkpoint.system, checkpoint.model
         prototypes: dict[str, Prototypes] = {}
         clips: dict[str, FeatureCache] = {}
+        tower = _tower(checkpoint) if kinds & {"source", "target"} else ""
         if "source" in kinds:
-            found = _source_prototypes(config, model, tower)
+            found = _source_prototypes(checkpoint, tower)
             if isinstance(found, Prototypes):
                 prototypes["source"] = found
             else:
                 remarks.append(_left_out(name, "source", methods, found))
         if "target" in kinds:
-            clips, why = _clips(config, model, targets, tower)
+            clips, why = _clips(checkpoint, targets, tower)
             if why:
                 remarks.append(_left_out(name, "target", methods, why))
         if "text" in kinds:
@@ -129,6 +140,27 @@ def open_systems(
                 remarks.append(_left_out(name, "text", methods, str(error)))
         systems.append(System(name, model, checkpoint.digest, prototypes, clips))
     return systems, list(dict.fromkeys(remarks))  # checkpoints of several seeds lack the same
+
+
+def _tower(checkpoint: Checkpoint) -> VideoEncoder | str:
+    """The video tower that a checkpoint was trained with, or why it can't be had."""
+    config, settings = checkpoint.config, checkpoint.model.settings
+    if not checkpoint.model.shares_space or not settings.video_encoder:
+        return "the checkpoint was trained without a video tower"
+    key = config.pretraining.dataset
+    if key not in config.datasets or not config.datasets[key].camera:
+        return "the settings name no data set with a camera as pretraining.dataset"
+    try:
+        tower = open_tower(config, open_dataset(config, key), train=False)
+    except UserError as error:
+        return str(error)
+    trained_with, found = str(settings.video_encoder["fingerprint"]), tower.fingerprint()
+    if trained_with == found:
+        return tower
+    return (
+        f"the checkpoint was trained with video tower {trained_with[:12]}..., the settings give"
+        f" {found[:12]}...: use the settings of its pretraining"
+    )
 
 
 def _named(config: Config, targets: Sequence[Target]) -> NamedActivities | str:
@@ -172,15 +204,15 @@ def _left_out(system: str, kind: str, methods: Sequence[Method], why: str) -> st
     return f"left out: {names}{f' of {system}' if system else ''} ({why})"
 
 
-def _source_prototypes(config: Config, model: ImuPretraining, tower: VideoEncoder | str) -> Prototypes | str:
+def _source_prototypes(checkpoint: Checkpoint, tower: VideoEncoder | str) -> Prototypes | str:
     """Prototypes by the checkpoint's own video tower, from labelled videos of the people that it was pretrained on.
 
     Returns:
         The prototypes, or why there are none.
     """
-    why = _other_tower(model, tower)
-    if why or isinstance(tower, str):
-        return why
+    if isinstance(tower, str):
+        return tower
+    config, model = checkpoint.config, checkpoint.model
     key = config.pretraining.dataset
     shards = open_dataset(config, key)
     windows = None
@@ -198,32 +230,25 @@ def _source_prototypes(config: Config, model: ImuPretraining, tower: VideoEncode
 
 
 def _clips(
-    config: Config, model: ImuPretraining, targets: Sequence[Target], tower: VideoEncoder | str
+    checkpoint: Checkpoint, targets: Sequence[Target], tower: VideoEncoder | str
 ) -> tuple[dict[str, FeatureCache], str]:
     """Video features of every data set with a camera that labels come from; why there are none."""
-    why = _other_tower(model, tower)
-    if why or isinstance(tower, str):
-        return {}, why
-    keys = {key for target in targets for key in target.settings.support or [target.settings.dataset]}
-    clips = {}
-    for key in sorted(keys):
-        if config.datasets[key].camera:
-            clips[key] = features_of(config, open_dataset(config, key), key, tower)
-    return clips, "" if clips else "no data set that labels come from has a camera"
-
-
-def _other_tower(model: ImuPretraining, tower: VideoEncoder | str) -> str:
     if isinstance(tower, str):
-        return tower
-    if not model.settings.video_encoder:
-        return "the checkpoint was trained without a video tower"
-    trained_with = str(model.settings.video_encoder["fingerprint"])
-    if trained_with == tower.fingerprint():
-        return ""
-    return (
-        f"the checkpoint was trained with video tower {trained_with[:12]}..., the settings give"
-        f" {tower.fingerprint()[:12]}...: use the settings of its pretraining"
-    )
+        return {}, tower
+    config = checkpoint.config
+    clips: dict[str, FeatureCache] = {}
+    why = "no data set that labels come from has a camera"
+    for target in targets:
+        parts = dict(target.shards.parts)
+        for key in target.settings.support or [target.settings.dataset]:
+            if key in clips or key not in config.datasets or not config.datasets[key].camera:
+                continue
+            shards = open_dataset(config, key)
+            if shards.n_windows == parts[key].n_windows:
+                clips[key] = features_of(config, shards, key, tower)
+            else:  # cut otherwise: its clips can't be told which of the target's windows they show
+                why = f"its settings cut '{key}' into {shards.n_windows} windows, not {parts[key].n_windows}"
+    return clips, "" if clips else why
 
 
 def _device(config: Config) -> str:

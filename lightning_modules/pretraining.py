@@ -42,7 +42,7 @@ class PretrainingSettings:
     Attributes:
         imu_encoder: ``{"name": ..., "params": {...}}`` for the registry.
         imu_input: ``{"samples": T, "rate_hz": ...}``.
-        video_head: as ``imu_encoder``.
+        video_head: as ``imu_encoder``; None without video.
         frame_width: width of the video encoder's frame tokens.
         contrastive: a loss of ``objectives.contrastive``, or "none".
         alignment_weight: of the temporal alignment loss; 0 leaves it out.
@@ -72,7 +72,7 @@ class PretrainingSettings:
 
     imu_encoder: dict[str, Any]
     imu_input: dict[str, Any]
-    video_head: dict[str, Any]
+    video_head: dict[str, Any] | None
     frame_width: int
     contrastive: str = "sigmoid"
     alignment_weight: float = 0.5

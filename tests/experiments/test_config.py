@@ -61,7 +61,7 @@ def test_a_file_builds_on_another(tmp_path: Path) -> None:
         ("trainer.max_epochs=many", r"trainer\.max_epochs: .*many"),
         ("trainer.max_epochs=0", r"trainer\.max_epochs: expected a number above 0, found 0"),
         ("trainer=3", "'trainer' is a group of settings, found 3"),
-        ("loss.contrastive=sigmiod", r"loss\.contrastive: expected one of sigmoid, softmax; found 'sigmiod'"),
+        ("loss.contrastive=sigmiod", r"loss\.contrastive: expected one of sigmoid, softmax, none; found 'sigmiod'"),
         ("evaluation.folds=1", r"evaluation\.folds: expected at least 2"),
         ("nonsense", "expected key=value, found 'nonsense'"),
     ],

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from fake_shards import RATE_HZ, SAMPLES, FakeShards
-from test_methods import joined, make_config, make_model
+from test_methods import make_config, make_model
 
+from datamodules.shards.joined import JoinedShards
 from datamodules.windows import WindowSettings
 from experiments import systems
 from experiments.command_line import UserError
@@ -136,8 +137,10 @@ class Opened:
 
     def run(self, methods: list[Any], config: Config, *names: str, **model: Any) -> tuple[list[Any], list[str]]:
         made = make_model(FakeShards(), **{"video_encoder": {"fingerprint": TOWER}, **model})
-        target = Target(TargetConfig("t", "target"), joined(self.shards["target"]))
-        return open_systems(config, methods, [target], [Checkpoint(n, made, n or "own") for n in names or ("",)])
+        target = Target(TargetConfig("t", "target"), JoinedShards([("target", self.shards["target"])]))  # type: ignore[list-item]
+        return open_systems(
+            config, methods, [target], [Checkpoint(n, made, n or "own", config) for n in names or ("",)]
+        )
 
 
 def with_cameras(source: str = "head", target: str = "chest") -> Config:
