@@ -41,7 +41,8 @@ class UnknownNameError(ValueError):
     """A name or key that doesn't exist; the message says what was probably meant and lists all valid ones."""
 
 
-def _unknown(what: str, found: str, valid: Iterable[str]) -> UnknownNameError:
+def unknown_name(what: str, found: str, valid: Iterable[str]) -> UnknownNameError:
+    """The error for a name that is none of ``valid``; ``what`` says what it was to name."""
     names = sorted(valid)
     close = difflib.get_close_matches(found, names, n=1)
     hint = f" Did you mean '{close[0]}'?" if close else ""
@@ -66,7 +67,7 @@ def merge_params(what: str, settings: type[T], params: Mapping[str, Any]) -> T:
     valid = {field.name for field in fields(settings)}  # type: ignore[arg-type]
     for key in params:
         if key not in valid:
-            raise _unknown(f"setting of {what} called", str(key), valid)
+            raise unknown_name(f"setting of {what} called", str(key), valid)
     try:
         merged = OmegaConf.merge(OmegaConf.structured(settings), OmegaConf.create(dict(params)))
     except OmegaConfBaseException as error:
@@ -127,7 +128,7 @@ class Registry(Generic[T]):
         """
         entries = self.entries()
         if name not in entries:
-            raise _unknown(self.kind, name, entries)
+            raise unknown_name(self.kind, name, entries)
         return entries[name]
 
     def params(self, name: str, params: Mapping[str, Any]) -> Any:

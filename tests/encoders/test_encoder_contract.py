@@ -84,6 +84,21 @@ class TestImuEncoder:
         alone = torch.cat([encoder(*(x[i : i + 1] for x in (imu, channels, samples))).pooled for i in range(4)])
         torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-5)  # batched products sum in another order
 
+    def test_each_token_group_is_about_its_channels(self, name: str) -> None:
+        encoder = imu_encoder_of(name)
+        groups = encoder.token_groups
+        assert encoder.token_width % groups == 0
+        assert IMU.channels % groups == 0
+        imu, channels, samples = batch()
+        before = encoder(imu, channels, samples).tokens.unflatten(2, (groups, -1))
+        share = IMU.channels // groups
+        for group in range(groups):
+            other = imu.clone()
+            other[:, :, group * share : (group + 1) * share] **= 3
+            after = encoder(other, channels, samples).tokens.unflatten(2, (groups, -1))
+            changed = (after - before).abs().amax((0, 1, 3)) > 1e-4  # float32 noise is far below
+            assert changed.tolist() == [g == group for g in range(groups)]
+
     def test_gradients_are_finite_and_reach_every_weight(self, name: str) -> None:
         encoder = imu_encoder_of(name).train()
         features = encoder(*batch())

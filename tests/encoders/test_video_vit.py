@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from encoders.backbone_encoder import FingerprintError
 from encoders.registry import build_video_encoder
-from encoders.video_vit import FingerprintError, VideoVit
+from encoders.video_vit import VideoVit
 from encoders.vit_backbone import WeightsError, save_weights
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2, "patch_size": 8}
