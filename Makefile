@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 EXPERIMENT ?= simulator
 RUNS ?= runs/$(EXPERIMENT)/default
 OVERRIDES ?=
+SYSTEMS ?= ours imu_only
+SEEDS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shards pretrain eval-ood paper-tables tensorboard test test-all lint format lock clean
+.PHONY: help setup shards pretrain eval-ood compare paper-tables tensorboard test test-all lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -35,6 +37,9 @@ pretrain: setup ## shards, video tower, features, then contrastive pretraining
 
 eval-ood: setup ## evaluate the pretrained encoder out of distribution
 	$(BIN)/python -m experiments.eval_ood $(EXPERIMENT) $(OVERRIDES)
+
+compare: setup ## train and evaluate several systems: SYSTEMS="ours imu2clip" SEEDS="0 1"
+	$(BIN)/python -m experiments.compare $(EXPERIMENT) $(OVERRIDES) --systems "$(SYSTEMS)" --seeds "$(SEEDS)"
 
 paper-tables: setup ## the paper's tables from finished evaluations: RUNS="runs/a/default ..."
 	$(BIN)/python -m experiments.paper_tables $(RUNS)

@@ -163,7 +163,7 @@ def _check_component(path: str, name: str, params: Mapping[str, Any], known: Map
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "build.on_bad": ("exclude", "raise"),
-    "loss.contrastive": ("sigmoid", "softmax", "none"),
+    "loss.contrastive": ("sigmoid", "softmax", "soft_targets", "distillation", "none"),
     "pretraining.normalisation": ("physical", "window", "none"),
     "trainer.accelerator": ("auto", "cpu", "gpu"),
     "window.layout": ("grid", "centred"),
@@ -201,6 +201,8 @@ def _check_values(config: Config) -> None:
     for path in _POSITIVE:
         if not _at(config, path) > 0:
             raise ConfigError(f"{path}: expected a number above 0, found {_at(config, path)!r}")
+    if config.video_encoder.cache and not config.video_encoder.params.get("frozen", True):
+        raise ConfigError("video_encoder.cache: features of an encoder that learns (frozen: false) can't be cached")
     e = config.evaluation
     if e.folds < 0 or e.folds == 1:
         raise ConfigError(f"evaluation.folds: expected at least 2, or 0 for one subject at a time, found {e.folds}")

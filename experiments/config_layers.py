@@ -1,4 +1,4 @@
-"""The layers that settings are made of: an experiment's files, a system, a video tower, the command line.
+"""The layers that settings are made of: an experiment's files, a video tower, a system, the command line.
 
 An experiment says what is trained and tested on; a system (``configs/systems/``) says how, a tower
 (``configs/towers/``) which frozen video encoder: each file names only what differs. ``system=imu2clip`` on the
@@ -17,7 +17,6 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 CONFIG_FOLDER = Path(__file__).parent / "configs"
-OVERLAYS = ("system", "tower")
 NONE = "none"
 
 Layer = tuple[str, dict[str, Any]]
@@ -66,12 +65,15 @@ def layers(path: Path, command_line: dict[str, Any]) -> list[Layer]:
     Raises:
         ConfigError: a file is missing, no YAML, or builds on itself.
     """
-    found = _with_bases(path)
-    for kind in OVERLAYS:
-        chosen = [layer[kind] for _, layer in [*found, ("", command_line)] if layer.get(kind)]
-        if chosen and str(chosen[-1]) != NONE:
-            found += _with_bases(find(str(chosen[-1]), kind))
-    return [*found, ("command line", command_line)]
+    experiment, last = _with_bases(path), ("command line", command_line)
+    system = _overlay("system", [*experiment, last])
+    # A system may name its tower, and change something of it.
+    return [*experiment, *_overlay("tower", [*experiment, *system, last]), *system, last]
+
+
+def _overlay(kind: str, known: Sequence[Layer]) -> list[Layer]:
+    chosen = [str(layer[kind]) for _, layer in known if layer.get(kind)]
+    return _with_bases(find(chosen[-1], kind)) if chosen and chosen[-1] != NONE else []
 
 
 def merge(into: DictConfig, layer: Mapping[str, Any]) -> DictConfig:

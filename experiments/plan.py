@@ -62,6 +62,7 @@ class _Group:
     features: TargetFeatures
     conditions: tuple[Condition, ...]
     notes: tuple[str, ...]
+    first: bool  # of the systems
 
 
 def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[System]) -> list[Unit]:
@@ -71,7 +72,7 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         config: ``evaluation``, ``run.seed``, ``pretraining.augment`` and ``trainer.accelerator`` are used; encoder
             and normalisation too, where there is no checkpoint.
         targets: what to evaluate on.
-        systems: what to evaluate; the first one's encoder is the one that methods without a checkpoint use.
+        systems: what to evaluate; methods that use an encoder without a checkpoint use each encoder once.
 
     Raises:
         EvaluationError: a method is unknown or lacks what it needs, or windows don't fit the checkpoint.
@@ -102,13 +103,17 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         tested = np.unique(np.concatenate([fold.test for fold in folds]))
         conditions = tuple(condition for condition in asked if _changes(condition, target, tested))
         conditions += tuple(Condition(PLACEMENT, name) for name in target.elsewhere)
+        specs: list[EncoderSpec] = []
         for position, system in enumerate(systems):
             seen = seen_in_pretraining(target, folds, system, e.allow_seen_subjects)
             spec = EncoderSpec.of(config, target.shards, system.model)
             features = TargetFeatures(shards, used, spec, system.model, config.run.seed, device)
-            group = _Group(config, target, system, folds, features, conditions, tuple(seen))
+            another = spec not in specs
+            specs.append(spec)
+            group = _Group(config, target, system, folds, features, conditions, tuple(seen), position == 0)
             for method in chosen:
-                if method.checkpoint or position == 0:
+                # Without a checkpoint it is only the encoder in which systems can differ.
+                if method.checkpoint or position == 0 or (method.encoder and another):
                     units += _units_of(group, method)
     # What is named twice, a method or a checkpoint's file, is done once.
     return list({unit.cells[0].key: unit for unit in units}.values())
@@ -228,7 +233,7 @@ def without_prototype(prototypes: Prototypes, classes: Sequence[str]) -> list[st
 def _cell(
     group: _Group, method: Method, fold: Fold, unit: str, k: int, draw: int, condition: Condition | None, binding: str
 ) -> Cell:
-    system = group.system if method.checkpoint else System()
+    system = group.system if method.checkpoint else System("" if group.first else group.system.name)
     if condition is not None and condition.kind == PLACEMENT:
         there = group.target.elsewhere[str(condition.level)].shards.fingerprint
         binding = digest_of({"binding": binding, "elsewhere": there})

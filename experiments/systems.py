@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.joined import JoinedShards
@@ -14,6 +15,7 @@ from datamodules.shards.layout import file_digest
 from encoders.contract import VideoEncoder
 from experiments.command_line import UserError
 from experiments.config import load_saved
+from experiments.config_layers import NONE
 from experiments.datasets import open_dataset
 from experiments.devices import accelerator
 from experiments.methods import Method
@@ -65,33 +67,40 @@ class Checkpoint:
         model: it.
         digest: of its file.
         config: the settings that it was trained with, as far as its videos go: data set, windows and tower.
+        path: of its file.
     """
 
     system: str
     model: ImuPretraining
     digest: str
     config: Config
+    path: Path
 
 
 def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoint]:
     """The run's own checkpoint first, then ``evaluation.checkpoints``; none if no method needs one.
+
+    With ``checkpoint: none`` there are only the named ones.
 
     Raises:
         UserError: a checkpoint is missing, or takes other windows than the settings say.
     """
     if not any(method.checkpoint for method in methods):
         return []
-    paths = [(OWN, own_checkpoint(config))]
+    paths = [] if config.checkpoint == NONE else [(OWN, own_checkpoint(config))]
     for name, files in config.evaluation.checkpoints.items():
         for file in files:
             if not Path(file).is_file():
                 raise UserError(f"evaluation.checkpoints.{name}: no file '{file}'")
             paths.append((name, Path(file)))
+    if not paths:
+        raise UserError("checkpoint is 'none', and evaluation.checkpoints names none either; name at least one")
     found = []
     for name, path in paths:
         model = ImuPretraining.load_pretrained(path)
         _refuse_other_windows(config, model, path)
-        found.append(Checkpoint(name, model, file_digest(path)[:16], config if name == OWN else _trained(config, path)))
+        trained = config if name == OWN else _trained(config, path)
+        found.append(Checkpoint(name, model, file_digest(path)[:16], trained, path))
     return found
 
 
@@ -154,6 +163,11 @@ def _tower(checkpoint: Checkpoint) -> VideoEncoder | str:
         tower = open_tower(config, open_dataset(config, key), train=False)
     except UserError as error:
         return str(error)
+    if not config.video_encoder.params.get("frozen", True):
+        content = torch.load(checkpoint.path, map_location="cpu", weights_only=True)["state_dict"]
+        prefix = "video_encoder."
+        tower.load_state_dict({k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)})
+        return tower
     trained_with, found = str(settings.video_encoder["fingerprint"]), tower.fingerprint()
     if trained_with == found:
         return tower

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from experiments.command_line import parse
-from experiments.config import describe, load, plain, to_yaml
+from experiments.config import describe, load, load_saved, plain, to_yaml
 from experiments.config_layers import ConfigError, available
 
 
@@ -61,7 +61,10 @@ def test_a_file_builds_on_another(tmp_path: Path) -> None:
         ("trainer.max_epochs=many", r"trainer\.max_epochs: .*many"),
         ("trainer.max_epochs=0", r"trainer\.max_epochs: expected a number above 0, found 0"),
         ("trainer=3", "'trainer' is a group of settings, found 3"),
-        ("loss.contrastive=sigmiod", r"loss\.contrastive: expected one of sigmoid, softmax, none; found 'sigmiod'"),
+        (
+            "loss.contrastive=sigmiod",
+            r"loss\.contrastive: expected one of sigmoid, softmax, soft_targets, distillation, none; found 'sigmiod'",
+        ),
         ("evaluation.folds=1", r"evaluation\.folds: expected at least 2"),
         ("nonsense", "expected key=value, found 'nonsense'"),
     ],
@@ -127,3 +130,49 @@ def test_print_config_and_exit_codes(capsys: pytest.CaptureFixture[str]) -> None
     assert stopped.value.code == 2
     assert "did you mean 'run.seed'" in capsys.readouterr().err
     assert parse(["run.seed=4"], "experiments.pretrain", "x").run.seed == 4
+
+
+@pytest.mark.parametrize("name", available("system"))
+def test_every_system_lies_over_an_experiment(name: str) -> None:
+    config = load("utd_mhad", [f"system={name}"])
+    assert (config.experiment, config.system, config.run.name) == ("utd_mhad", name, name)
+    assert config.evaluation.targets[0].dataset == "target"
+    assert config.datasets["pretraining"].subjects == ["1", "3", "5", "7"]
+
+
+@pytest.mark.parametrize("name", available("tower"))
+def test_every_tower_lies_over_an_experiment(name: str) -> None:
+    config, plain_one = load("utd_mhad", [f"tower={name}"]), load("utd_mhad")
+    assert config.video_encoder.weights == "pretrained"
+    assert config.imu_encoder == plain_one.imu_encoder
+    assert "grid_size" not in config.video_encoder.params  # that was another encoder's
+
+
+def test_the_order_of_layers(tmp_path: Path) -> None:
+    system, tower = tmp_path / "mine.yaml", tmp_path / "big.yaml"
+    system.write_text(f"tower: {tower}\nimu_encoder: {{name: patchtst, params: {{depth: 2}}}}\noptim: {{lr: 0.5}}\n")
+    tower.write_text("window: {frame_size: 64}\noptim: {lr: 0.25}\n")
+    config = load("simulator", [f"system={system}", "imu_encoder.params.heads=2"])
+    assert config.imu_encoder.params == {"depth": 2, "heads": 2}  # nothing of the experiment's own encoder
+    assert (config.window.frame_size, config.optim.lr) == (64, 0.5)  # the system's word counts more than its tower's
+    assert config.run.name == "mine"
+    own = load("simulator", [f"system={system}", "tower=none", "run.name=other", "optim.lr=1"])
+    assert (own.window.frame_size, own.optim.lr, own.run.name) == (96, 1.0, "other")
+    same = load("simulator", ["imu_encoder.name=cnn_transformer", "imu_encoder.params.depth=1"])
+    assert same.imu_encoder.params["stem_kernels"] == [8, 6, 6]  # the same encoder keeps its settings
+
+
+def test_a_system_or_tower_that_is_not_there() -> None:
+    with pytest.raises(ConfigError, match="no system 'imu2clipp'; did you mean 'imu2clip'"):
+        load("simulator", ["system=imu2clipp"])
+    with pytest.raises(ConfigError, match=r"no tower 'dinov9'.*there are: clip_b32"):
+        load("simulator", ["tower=dinov9"])
+
+
+def test_saved_settings_come_back_as_they_were(tmp_path: Path) -> None:
+    config = load("utd_mhad", ["system=no_video", "loss.consistency_weight=0.25"])
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    assert load_saved(tmp_path / "config.yaml") == config  # the system is not laid over once more
+    (tmp_path / "config.yaml").write_text("nonsense: 1\n")
+    with pytest.raises(ConfigError, match="not the settings of a run"):
+        load_saved(tmp_path / "config.yaml")

@@ -90,6 +90,25 @@ def test_several_systems_stand_beside_each_other_and_what_needs_none_is_done_onc
     assert {r.cell.checkpoint for r in results if r.cell.system} == {"other"}
 
 
+def test_each_encoder_is_trained_from_scratch_once() -> None:
+    shards = FakeShards()
+    patchtst = {"imu_encoder": {"name": "patchtst", "params": {"width": 8, "depth": 1, "heads": 2}}}
+    systems = [
+        System("", make_model(shards), "own"),
+        System("imu_only", make_model(shards), "other"),
+        System("paper", make_model(shards, **patchtst), "seed 0"),
+        System("paper", make_model(shards, **patchtst), "seed 1"),
+    ]
+    config = make_config(methods=["majority", "random_frozen", "supervised"], shots=[1], draws=1, draws_trained=1)
+    units = plan_units(config, [make_target(shards)], systems)
+    found = Counter((u.cells[0].entrant, u.cells[0].encoder) for u in units)
+    assert found == {
+        ("majority", ""): 2, ("random_frozen", "cnn_transformer"): 2, ("supervised", "cnn_transformer"): 2,
+        ("random_frozen@paper", "patchtst"): 2, ("supervised@paper", "patchtst"): 2,
+    }  # fmt: skip
+    assert not any(u.cells[0].checkpoint for u in units)
+
+
 def test_whole_people_are_labelled() -> None:
     shards = FakeShards(tuple("123456"), per_class=5)
     # Nobody but 6 ever turns.

@@ -139,7 +139,7 @@ class Opened:
         made = make_model(FakeShards(), **{"video_encoder": {"fingerprint": TOWER}, **model})
         target = Target(TargetConfig("t", "target"), JoinedShards([("target", self.shards["target"])]))  # type: ignore[list-item]
         return open_systems(
-            config, methods, [target], [Checkpoint(n, made, n or "own", config) for n in names or ("",)]
+            config, methods, [target], [Checkpoint(n, made, n or "own", config, Path()) for n in names or ("",)]
         )
 
 
