@@ -1,15 +1,20 @@
-"""How well a model tells when: it is shown tokens whose clock was moved, and has to find by how much.
+"""By how much two clocks disagree, as a model that was trained with temporal alignment sees it.
 
-Shape legend: B windows, L IMU tokens, F frames, D width, K candidate shifts.
+For one window (``find_shift``), for a whole recording whose windows vote together (``recording_shift``), and as a
+measure of how well a model tells when: it is shown tokens whose clock was moved, and has to find by how much.
+
+Shape legend: B windows, L IMU tokens, F frames, D width, K candidate shifts, R resamples.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.losses.temporal_alignment import interpolate_tokens
+from lightning_modules.losses.token_interpolation import interpolate_tokens
 
 
 @torch.no_grad()
@@ -85,6 +90,20 @@ def find_shift(
     scores = shift_scores(
         imu_tokens, token_times, token_mask, frame_tokens, frame_times, frame_mask, candidates_s, min_overlap
     )
+    return peak(scores, candidates_s)
+
+
+def peak(scores: Tensor, candidates_s: Tensor) -> Tensor:
+    """Where scores over candidates are highest, between candidates by a parabola.
+
+    Args:
+        scores: (B, K), minus infinity for a candidate that can't be.
+        candidates_s: (K,) seconds, ascending, K >= 1.
+
+    Returns:
+        (B,) seconds, as the candidate is where a neighbour can't be or is beyond the end; NaN for a row without any
+        finite score.
+    """
     candidates = candidates_s.to(scores)
     best = scores.argmax(1)
     found = candidates[best]
@@ -99,6 +118,57 @@ def find_shift(
         vertex = candidates[middle] - before / 2 + rise * (before + after) / 2 / (rise + fall)
         found = torch.where(peaked, vertex, found)
     return torch.where(torch.isfinite(scores).any(1), found, torch.nan)
+
+
+class RecordingShift(NamedTuple):
+    """What a recording's windows say together.
+
+    Attributes:
+        shift_s: how much later than the frames the tokens are labelled, seconds; NaN where nothing can be compared.
+            Added to the frames' times, or taken off the sensor's, it brings the two together.
+        spread_s: its standard error, seconds: the standard deviation over resamples of the windows; NaN with fewer
+            than two windows.
+        windows: how many had a vote.
+    """
+
+    shift_s: float
+    spread_s: float
+    windows: int
+
+
+@torch.no_grad()
+def recording_shift(scores: Tensor, candidates_s: Tensor, resamples: int = 200, seed: int = 0) -> RecordingShift:
+    """The shift that the windows of one recording share, and how sure that is.
+
+    Args:
+        scores: (B, K) of its windows, evidence that adds up: ``TemporalAlignmentLoss.log_likelihood`` or
+            ``shift_scores``, of which windows that can't be compared at all have none that is finite.
+        candidates_s: (K,) seconds, ascending; should reach beyond the largest shift expected.
+        resamples: R, of the windows, with replacement.
+        seed: of the resampling.
+
+    Returns:
+        The shift with the highest sum. A candidate counts if at least half of the windows have a score there; a
+        window that has none takes its own mean, and so has no say.
+    """
+    scores = scores.detach().double().cpu()
+    finite = torch.isfinite(scores)
+    scores, finite = scores[finite.any(1)], finite[finite.any(1)]
+    count = len(scores)
+    if not count:
+        return RecordingShift(float("nan"), float("nan"), 0)
+    known = torch.where(finite, scores, 0)
+    centred = torch.where(finite, known - known.sum(1, keepdim=True) / finite.sum(1, keepdim=True), 0)
+    impossible = finite.double().mean(0) < 0.5
+    # In double precision: candidates that are equal steps apart stay so, and a known shift comes out as it is.
+    candidates = candidates_s.double().cpu()
+    shift = peak(centred.sum(0, keepdim=True).masked_fill(impossible, -torch.inf), candidates)
+    if count < 2:
+        return RecordingShift(shift.item(), float("nan"), count)
+    draws = torch.randint(count, (resamples, count), generator=torch.Generator().manual_seed(seed))
+    times = torch.zeros(resamples, count, dtype=centred.dtype).scatter_add_(1, draws, torch.ones_like(draws).double())
+    found = peak((times @ centred).masked_fill(impossible, -torch.inf), candidates)
+    return RecordingShift(shift.item(), found.std().item(), count)
 
 
 @torch.no_grad()

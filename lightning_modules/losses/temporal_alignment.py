@@ -1,9 +1,10 @@
 """Alignment inside a window: the IMU at a frame's time should look like that frame, not like a later one.
 
-Shape legend: B windows, L IMU tokens, F frames, D width.
+Shape legend: B windows, L IMU tokens, F frames, D width, K candidate shifts.
 
 The IMU's tokens are interpolated to the frames' times; the F x F similarities are held against a target that
-is wide in time as a frame is unsure of its moment.
+is wide in time as a frame is unsure of its moment. Where the two clocks may disagree, that is done for each candidate
+shift, and the loss is the marginal likelihood; see ``shift_marginal``.
 """
 
 from __future__ import annotations
@@ -15,46 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.losses.all_gather import global_mean
+from lightning_modules.losses.shift_marginal import candidate_shifts, log_prior, marginal_loss
+from lightning_modules.losses.token_interpolation import interpolate_tokens, similarity_at
 
-
-def interpolate_tokens(tokens: Tensor, token_times: Tensor, token_mask: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-    """Tokens at other times: linear between the two neighbours, or the valid one of them.
-
-    A time is valid if the token nearest to it is valid and, beyond the first or last token, at most half a
-    step away.
-
-    Args:
-        tokens: (B, L, D).
-        token_times: (L,) seconds, ascending.
-        token_mask: (B, L) bool.
-        times: (B, F) seconds, anything (even NaN) where the caller masks it.
-
-    Returns:
-        (B, F, D), zero where not valid, and (B, F) bool; differentiable in ``tokens``.
-    """
-    B, L, D = tokens.shape
-    token_times = token_times.to(times.dtype)
-    times = torch.nan_to_num(times)
-    if L == 1:
-        return tokens.expand(B, times.shape[1], D) * token_mask.unsqueeze(2), token_mask.expand_as(times)
-    right = torch.searchsorted(token_times, times.contiguous()).clamp(1, L - 1)
-    left = right - 1
-    step = token_times[right] - token_times[left]
-    place = (times - token_times[left]) / step  # 0 at the left neighbour, 1 at the right one
-    share = place.clamp(0, 1)
-    left_valid, right_valid = token_mask.gather(1, left), token_mask.gather(1, right)
-    valid = torch.where(share <= 0.5, left_valid, right_valid) & ((place - share).abs() <= 0.5)
-    weight_left = (1 - share) * left_valid
-    weight_right = share * right_valid
-    total = torch.where(valid, weight_left + weight_right, 1)
-    weight_left = torch.where(valid, weight_left / total, 0).to(tokens.dtype)
-    weight_right = torch.where(valid, weight_right / total, 0).to(tokens.dtype)
-
-    def at(index: Tensor) -> Tensor:
-        return tokens.gather(1, index.unsqueeze(2).expand(-1, -1, D))
-
-    return weight_left.unsqueeze(2) * at(left) + weight_right.unsqueeze(2) * at(right), valid
+__all__ = ["TemporalAlignmentLoss", "TemporalAlignmentParams", "alignment_target", "interpolate_tokens"]
 
 
 def alignment_target(times: Tensor, valid: Tensor, width_s: float, shape: str = "gaussian") -> Tensor:
@@ -96,12 +61,21 @@ class TemporalAlignmentParams:
         shape: ``gaussian`` or ``band``.
         temperature: where the learnt temperature starts.
         min_temperature: it is held above this.
+        max_shift_s: the clocks may disagree by up to this; 0 trusts them.
+        shift_step_s: from one candidate shift to the next, at most.
+        shift_deviation_s: standard deviation of the prior over shifts; None takes half of ``max_shift_s``, infinity
+            is uniform, which leaves open what a shift of zero is; see ``shift_marginal``.
+        evidence: how much frames count when shifts are weighed against each other; see ``marginal_loss``.
     """
 
     width_s: float = 0.25
     shape: str = "gaussian"
     temperature: float = 0.1
     min_temperature: float = 0.01
+    max_shift_s: float = 0.0
+    shift_step_s: float = 0.05
+    shift_deviation_s: float | None = None
+    evidence: float = 1.0
 
 
 class TemporalAlignmentLoss(nn.Module):
@@ -110,13 +84,32 @@ class TemporalAlignmentLoss(nn.Module):
     Averaged over the valid frames of all windows, of all processes (see ``all_gather.global_mean``). A window
     with fewer than two frames that are valid in both modalities says nothing about time and contributes
     nothing.
+
+    With ``max_shift_s`` above 0, minus the cross-entropy under a shift is the log-likelihood of that shift, and the
+    loss is ``marginal_loss``.
+
+    Attributes:
+        shifts_s: (K,) candidate shifts, seconds.
+        prior: (K,) their log-probabilities.
+
+    Raises:
+        ValueError: a shift, a step or a deviation that can't be, or ``evidence`` not above 0.
     """
+
+    shifts_s: Tensor
+    prior: Tensor
 
     def __init__(self, params: TemporalAlignmentParams | None = None) -> None:
         super().__init__()
-        self.params = params or TemporalAlignmentParams()
-        self.log_scale = nn.Parameter(torch.tensor(-math.log(self.params.temperature)))
-        self.max_log_scale = -math.log(self.params.min_temperature)
+        self.params = p = params or TemporalAlignmentParams()
+        if not p.evidence > 0:
+            raise ValueError(f"evidence must be above 0, found {p.evidence}")
+        self.log_scale = nn.Parameter(torch.tensor(-math.log(p.temperature)))
+        self.max_log_scale = -math.log(p.min_temperature)
+        shifts = candidate_shifts(p.max_shift_s, p.shift_step_s)
+        deviation = p.max_shift_s / 2 if p.shift_deviation_s is None else p.shift_deviation_s
+        self.register_buffer("shifts_s", shifts.float(), persistent=False)
+        self.register_buffer("prior", log_prior(shifts, deviation or math.inf).float(), persistent=False)
 
     def forward(
         self,
@@ -126,6 +119,7 @@ class TemporalAlignmentLoss(nn.Module):
         frame_tokens: Tensor,
         frame_times: Tensor,
         frame_mask: Tensor,
+        recordings: Tensor | None = None,
     ) -> Tensor:
         """The loss, a scalar.
 
@@ -136,6 +130,45 @@ class TemporalAlignmentLoss(nn.Module):
             frame_tokens: (B, F, D).
             frame_times: (B, F) seconds since the window's start, as the tokens' are.
             frame_mask: (B, F) bool.
+            recordings: (B,) int64, a number for each recording, the same on all processes: its windows share one
+                shift. None lets every window have its own.
+
+        Raises:
+            ValueError: the widths differ.
+        """
+        log_likelihood, count = self.log_likelihood(
+            imu_tokens, token_times, token_mask, frame_tokens, frame_times, frame_mask, self.shifts_s
+        )
+        prior = self.prior.to(log_likelihood.dtype)
+        return marginal_loss(log_likelihood, prior, count, recordings, self.params.evidence)
+
+    def log_likelihood(
+        self,
+        imu_tokens: Tensor,
+        token_times: Tensor,
+        token_mask: Tensor,
+        frame_tokens: Tensor,
+        frame_times: Tensor,
+        frame_mask: Tensor,
+        shifts_s: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Minus the cross-entropy of each window, summed over its frames, if the tokens are labelled so much later.
+
+        Shifts move frames beyond the window's ends. So that it is no merit of a shift to have fewer frames left to be
+        matched, each counts with its gain over chance, ``log`` of the number of frames: one beyond the ends gains
+        nothing. What chance gives without a shift is added again, so that this changes nothing there.
+
+        Args:
+            imu_tokens: see ``forward``, as all up to ``frame_mask``.
+            token_times: (L,) seconds.
+            token_mask: (B, L) bool.
+            frame_tokens: (B, F, D).
+            frame_times: (B, F) seconds.
+            frame_mask: (B, F) bool.
+            shifts_s: (K,) seconds, one of them 0.
+
+        Returns:
+            (B, K) float32 at least, and () how many frames are compared without a shift.
 
         Raises:
             ValueError: the widths differ.
@@ -146,24 +179,32 @@ class TemporalAlignmentLoss(nn.Module):
                 "project them to one width"
             )
         dtype = torch.promote_types(imu_tokens.dtype, torch.float32)
+        B, frames = frame_mask.shape
         with torch.autocast(imu_tokens.device.type, enabled=False):
             frame_times = torch.where(frame_mask, frame_times, 0).to(dtype)
-            imu, heard = interpolate_tokens(imu_tokens.to(dtype), token_times, token_mask, frame_times)
-            valid = heard & frame_mask
+            times = (frame_times.unsqueeze(1) + shifts_s.to(dtype)[:, None]).flatten(1)
+            unit = F.normalize(frame_tokens.to(dtype), dim=2)
+            cosine, heard = similarity_at(imu_tokens.to(dtype), token_times, token_mask, unit, times)
+            valid = heard.reshape(-1, frames) & frame_mask.repeat_interleave(len(shifts_s), 0)  # (B K, F)
             valid = valid & (valid.sum(1, keepdim=True) >= 2)
-            scale = self.log_scale.to(dtype).clamp(max=self.max_log_scale).exp()
-            unit = F.normalize(imu, dim=2), F.normalize(frame_tokens.to(dtype), dim=2)
-            similarity = scale * (unit[0] @ unit[1].transpose(1, 2))
+            similarity = self.log_scale.to(dtype).clamp(max=self.max_log_scale).exp() * cosine.reshape(
+                -1, frames, frames
+            )
             # The target is the same for both directions: distance in time has none.
-            target = alignment_target(frame_times, valid, self.params.width_s, self.params.shape)
-            total = (
+            target = alignment_target(
+                frame_times.repeat_interleave(len(shifts_s), 0), valid, self.params.width_s, self.params.shape
+            )
+            entropy = (
                 _cross_entropy(similarity, target, valid) + _cross_entropy(similarity.transpose(1, 2), target, valid)
             ) / 2
-            return global_mean(total, valid.sum())
+            count = valid.sum(1).reshape(B, -1)
+            chance = torch.xlogy(count, count.to(dtype))
+            unmoved = shifts_s.abs().argmin()
+            return chance - chance[:, unmoved, None] - entropy.reshape(B, -1), count[:, unmoved].sum()
 
 
 def _cross_entropy(similarity: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Sum over valid rows; a finite fill keeps the gradient of invalid rows and columns at exactly zero."""
+    """Sum over valid rows, (B,); a finite fill keeps the gradient of invalid rows and columns at exactly zero."""
     lowest = torch.finfo(similarity.dtype).min / 2
     log_share = similarity.masked_fill(~valid.unsqueeze(1), lowest).log_softmax(2)
-    return -torch.where(target > 0, target * log_share, 0).sum()
+    return -torch.where(target > 0, target * log_share, 0).sum((1, 2))
