@@ -1,4 +1,4 @@
-"""From a frozen encoder's frame features to a clip's: a trainable temporal head, or a plain mean.
+"""From a frozen encoder's frame features to a clip's: a trainable temporal head, a plain mean, or one frame.
 
 Shape legend: B batch, F frames, D' width of the frame features, D width of the head's tokens.
 
@@ -163,3 +163,32 @@ class MeanHead(VideoHead):
         """See ``VideoHead``."""
         tokens = torch.where(frame_mask.unsqueeze(2), frame_features, 0).float()
         return VideoFeatures(tokens, masked_mean(tokens, frame_mask))
+
+
+@dataclass
+class MiddleFrameHeadParams:
+    """The ``middle_frame`` head has no settings."""
+
+
+@video_head("middle_frame", MiddleFrameHeadParams)
+class MiddleFrameHead(VideoHead):
+    """The frame features as they are; pooled: those of the frame nearest to the window's middle. Has no weights.
+
+    IMU2CLIP's (Moon et al. 2023). Frames lie at the centres of F equal parts of the window, so the middle one is told
+    by its place, whatever augmentation does to its time; of two equally near ones it is the later, as in that paper's
+    code, and where the middle one is missing the nearest that is there.
+    """
+
+    def __init__(self, params: MiddleFrameHeadParams, frame_width: int) -> None:
+        super().__init__()
+        self.token_width = self.pooled_width = frame_width
+
+    def forward(self, frame_features: Tensor, frame_times: Tensor, frame_mask: Tensor) -> VideoFeatures:
+        """See ``VideoHead``."""
+        tokens = torch.where(frame_mask.unsqueeze(2), frame_features, 0).float()
+        count = frame_mask.shape[1]
+        place = torch.arange(count, device=frame_mask.device)
+        # Twice the distance, less for later frames: whole numbers, so that a tie is one.
+        distance = 2 * (2 * place - (count - 1)).abs() - (2 * place > count - 1).long()
+        chosen = distance.expand_as(frame_mask).masked_fill(~frame_mask, 4 * count).argmin(1)
+        return VideoFeatures(tokens, tokens[torch.arange(len(tokens), device=tokens.device), chosen])

@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from encoders.video_head import MeanHead, MeanHeadParams, TemporalHead, TemporalHeadParams, differences
+from encoders.video_head import (
+    MeanHead,
+    MeanHeadParams,
+    MiddleFrameHead,
+    MiddleFrameHeadParams,
+    TemporalHead,
+    TemporalHeadParams,
+    differences,
+)
 
 
 def test_differences_of_a_steady_movement_are_its_speed() -> None:
@@ -51,6 +59,29 @@ def test_mean_head_is_the_mean_of_the_frames_that_are_there() -> None:
     tokens, pooled = MeanHead(MeanHeadParams(), 4)(features, torch.zeros(2, 3), mask)
     torch.testing.assert_close(pooled[0], features[0, :2].mean(0))
     assert torch.equal(tokens[mask], features[mask])
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ([0, 1, 2, 3, 4], 2),
+        ([0, 1, 2, 3], 2),  # four frames: the later of the two in the middle, which is n // 2
+        ([0, 1, 3, 4, 5, 6, 7, 8, 9], 5),
+        ([0, 1, 3, 4, 6, 9], 4),
+        ([0, 1, 2, 7], 7),  # 2.5 from the middle, as frame 2 is
+        ([9], 9),
+    ],
+)
+def test_middle_frame_is_the_nearest_that_is_there(there: list[int], expected: int) -> None:
+    count = 10 if max(there) > 4 else len(there)
+    features, mask = torch.randn(1, count, 4), torch.zeros(1, count, dtype=torch.bool)
+    mask[0, there] = True
+    head = MiddleFrameHead(MiddleFrameHeadParams(), 4)
+    tokens, pooled = head(features, torch.rand(1, count), mask)
+    assert torch.equal(pooled[0], features[0, expected])
+    assert torch.equal(tokens[mask], features[mask])
+    assert not list(head.parameters())
+    assert (head(features, torch.rand(1, count), torch.zeros_like(mask)).pooled == 0).all()
 
 
 def test_half_precision_features_are_taken() -> None:

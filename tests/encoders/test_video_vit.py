@@ -216,3 +216,40 @@ def test_joint_pooling_refuses_a_classifier(tmp_path: Path) -> None:
 def test_pretrained_joint_weights_bring_their_own_width() -> None:
     with pytest.raises(ValueError, match=r"leave kwargs\.num_classes out"):
         make(pooling="joint", model="vit_base_patch32_clip_224.openai", weights="pretrained", kwargs={"num_classes": 9})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", ["grid", "mean", "cls"])
+@pytest.mark.parametrize(
+    ("model", "side", "mean", "std"),
+    [
+        ("vit_base_patch32_clip_224", 64, [0.4815, 0.4578, 0.4082], [0.2686, 0.2613, 0.2758]),
+        ("vit_base_patch16_siglip_224", 32, [0.5] * 3, [0.5] * 3),
+        ("vit_small_patch14_dinov2", 28, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ("vit_small_patch14_reg4_dinov2", 28, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ("vit_small_patch16_dinov3", 32, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+    ],
+)
+def test_towers_by_timm_name(
+    model: str, side: int, mean: list[float], std: list[float], pooling: str, tmp_path: Path
+) -> None:
+    settings = {"model": model, "frame_size": side, "pooling": pooling, "kwargs": {"depth": 2}}
+    if pooling == "cls" and "siglip" in model:
+        with pytest.raises(ValueError, match="no class token"):
+            make(**settings)
+        return
+    encoder = make(**settings, frozen=False).train()
+    assert encoder.pixel_mean.tolist() == pytest.approx(mean, abs=1e-4)  # as published, to four digits
+    assert encoder.pixel_std.tolist() == pytest.approx(std, abs=1e-4)
+    frames = torch.randint(0, 256, (2, 3, 3, side, side), dtype=torch.uint8)
+    mask = torch.tensor([[True] * 3, [True, False, False]])
+    features = encoder(frames, mask)
+    features.pooled.square().sum().backward()
+    for name, weight in encoder.named_parameters():
+        assert (weight.grad is not None) == weight.requires_grad, name  # else several processes would wait for it
+    assert not torch.allclose(features.frame_tokens[0, 0], features.frame_tokens[0, 1], atol=1e-4)
+    path = save_weights(tmp_path / "tower.safetensors", encoder.backbone, encoder.params)
+    loaded = make(**settings, weights=str(path))
+    assert loaded.fingerprint() == encoder.fingerprint()
+    # One is in train mode, which these models have no use for; products of other shapes round otherwise.
+    torch.testing.assert_close(loaded(frames, mask).pooled, features.pooled, rtol=1e-4, atol=1e-5)
