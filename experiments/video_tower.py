@@ -47,6 +47,11 @@ def open_tower(config: Config, shards: ShardSet, train: bool = True) -> VideoEnc
         raise UserError(f"{shards.directory}: these shards have no video; name a 'camera' in the data set's settings")
     weights = config.video_encoder.weights
     if weights == "self_supervised":
+        if config.video_encoder.name != "vit":
+            raise UserError(
+                f"video_encoder: only 'vit' is trained here, not '{config.video_encoder.name}': set"
+                " video_encoder.weights to 'pretrained', or to a local folder or file"
+            )
         if params.get("pooling") == "joint":
             raise UserError(
                 "video_encoder: pooling 'joint' is the image embedding of a CLIP model, which self_supervised weights"
@@ -56,7 +61,7 @@ def open_tower(config: Config, shards: ShardSet, train: bool = True) -> VideoEnc
         said = f"trained here by masked patches on unlabelled clips ({path})"
         params["weights"] = str(path)
     else:
-        said = {"pretrained": "pretrained, by timm", "random": "RANDOM, as asked for"}.get(weights, weights)
+        said = {"pretrained": "pretrained", "random": "RANDOM, as asked for"}.get(weights, weights)
         params["weights"] = weights
     console.print(f"video tower: {config.video_encoder.name}, weights {said}", highlight=False)
     torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws anything

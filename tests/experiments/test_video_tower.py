@@ -55,6 +55,19 @@ def test_features_are_those_of_the_tower(tiny: Make) -> None:
     torch.testing.assert_close(found, expected * mask[..., None], atol=5e-3, rtol=2e-3)
 
 
+def test_a_video_transformer_is_a_tower_too(tiny: Make) -> None:
+    pytest.importorskip("transformers")
+    config = tiny("video_encoder.name=video_mae")
+    shards = open_dataset(config, "pretraining")
+    small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    config.video_encoder.params = {"config": {"image_size": 32, **small}}
+    features = features_of(config, shards, "pretraining", open_tower(config, shards))
+    assert features.shape == (shards.n_windows, 1, 4, 8)
+    config.video_encoder.weights = "self_supervised"
+    with pytest.raises(UserError, match="only 'vit' is trained here, not 'video_mae'"):
+        open_tower(config, shards)
+
+
 def test_frame_pairs_are_neighbours_and_cover_all(tiny: Make) -> None:
     shards = open_dataset(tiny(), "pretraining")
     pairs = FramePairs(shards, batch_size=10, steps=30, windows=1000, seed=0)
