@@ -120,8 +120,8 @@ class OodDataModule(L.LightningDataModule):
         generator.manual_seed(stream_seed(self.seed, trainer.global_step))
         no_frames = imu.new_zeros(len(imu), 0)
         rate_hz = self.shards.settings.imu_rate_hz
-        seen, sample_mask, _ = self.augmentation(imu, batch["sample_mask"], no_frames, rate_hz, generator)
-        return {**batch, "imu": seen, "sample_mask": sample_mask}
+        view = self.augmentation(imu, batch["sample_mask"], batch["channel_mask"], no_frames, rate_hz, generator)
+        return {**batch, "imu": view.imu, "sample_mask": view.sample_mask, "channel_mask": view.channel_mask}
 
     def _read_training(self, positions: NDArray[np.int64], epoch: int) -> Batch:
         batch = read_imu(self.shards, self.training[positions], self.normalisation)

@@ -179,17 +179,10 @@ class PretrainingDataModule(L.LightningDataModule):
         rate_hz = self.shards.settings.imu_rate_hz
         batch["views"] = []
         for _ in range(self.n_views):
-            imu, sample_mask, frame_times = self.augmentation(
-                batch["imu"], batch["sample_mask"], batch["frame_times"], rate_hz, generator
+            view = self.augmentation(
+                batch["imu"], batch["sample_mask"], batch["channel_mask"], batch["frame_times"], rate_hz, generator
             )
-            batch["views"].append(
-                {
-                    "imu": imu,
-                    "sample_mask": sample_mask,
-                    "channel_mask": batch["channel_mask"],
-                    "frame_times": frame_times,
-                }
-            )
+            batch["views"].append(view._asdict())
         return batch
 
     def _read_training(self, positions: NDArray[np.int64], epoch: int) -> Batch:

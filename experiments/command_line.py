@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
+from datamodules.augment import AugmentationError
 from datamodules.recording import RecordingError
 from datamodules.shards.feature_cache import FeatureCacheError
 from datamodules.shards.layout import ShardError
@@ -27,6 +28,7 @@ class UserError(RuntimeError):
 
 
 _MENDABLE = (
+    AugmentationError,
     CheckpointError,
     ConfigError,
     FeatureCacheError,

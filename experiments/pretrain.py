@@ -112,7 +112,7 @@ def _data_module(config: Config, shards: ShardSet, features: FeatureCache | None
             batch_size=p.batch_size,
             normalisation=p.normalisation,
             validation_share=p.validation_share,
-            augmentation=ImuAugmentation(**vars(p.augment)),
+            augmentation=ImuAugmentation(**vars(p.augment), normalisation=p.normalisation),
             views=p.views,
             exclude_activities=p.exclude_activities,
             seed=config.run.seed,

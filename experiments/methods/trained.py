@@ -158,7 +158,11 @@ def _restricted(data: CellData, positions: Indices) -> CellData:
 
 def _train(data: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recipe: _Recipe) -> Predict:
     features = data.features
-    augmentation = ImuAugmentation(**vars(data.config.pretraining.augment)) if recipe.augment else None
+    augmentation = None
+    if recipe.augment:
+        augmentation = ImuAugmentation(
+            **vars(data.config.pretraining.augment), normalisation=features.spec.normalisation
+        )
 
     def windows_of(where: TargetFeatures, windows: Indices) -> OodDataModule:
         return OodDataModule(
