@@ -66,6 +66,16 @@ def test_augmentation_is_for_training_only_and_a_function_of_the_step() -> None:
     assert module.on_after_batch_transfer(batch, 0)["imu"] is batch["imu"]
 
 
+def test_a_lost_gyroscope_is_said_to_the_encoder() -> None:
+    module = _module(64, 64, augmentation=ImuAugmentation(drop_gyroscope=0.5))
+    batch = next(iter(module.train_dataloader()))
+    seen = module.on_after_batch_transfer(batch, 0)
+    lost = ~seen["channel_mask"][:, 3:].any(dim=1)
+    assert 10 < int(lost.sum()) < 54  # of 64, with probability 1/2: beyond 5 standard deviations
+    assert (seen["imu"][lost][..., 3:] == 0).all()
+    assert batch["channel_mask"].all()
+
+
 def test_nothing_to_train_on_is_refused() -> None:
     with pytest.raises(ValueError, match="0 windows"):
         _module(0, 64)

@@ -126,6 +126,18 @@ def test_views_differ_and_repeat_with_the_step(shards: ShardSet) -> None:
     assert "views" not in module.on_after_batch_transfer(dict(batch), 0)
 
 
+def test_each_view_has_its_own_channels(shards: ShardSet) -> None:
+    module = make(shards, augmentation=ImuAugmentation(drop_gyroscope=0.5), batch_size=16)
+    batch = next(iter(module.train_dataloader()))
+    given = batch["channel_mask"].clone()
+    views = module.on_after_batch_transfer(dict(batch), 0)["views"]
+    assert set(views[0]) == {"imu", "sample_mask", "channel_mask", "frame_times"}
+    assert not torch.equal(views[0]["channel_mask"], views[1]["channel_mask"])
+    for view in views:
+        assert (view["imu"].transpose(1, 2)[~view["channel_mask"]] == 0).all()
+    assert torch.equal(batch["channel_mask"], given)
+
+
 def test_validation_takes_every_window_once(shards: ShardSet) -> None:
     module = make(shards)
     loader = module.val_dataloader()
