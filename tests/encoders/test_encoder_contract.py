@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from made_video_models import SMALL
 
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import (
@@ -24,30 +25,7 @@ OFFLINE: dict[str, dict[str, object]] = {
         "frame_size": 32,
         "kwargs": {"embed_dim": 32, "depth": 2, "num_heads": 2, "patch_size": 8},
     },
-    "video_mae": {
-        "weights": "random",
-        "frame_size": 32,
-        "config": {
-            "image_size": 32,
-            "hidden_size": 24,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "intermediate_size": 48,
-        },
-    },
-    "vjepa2": {
-        "weights": "random",
-        "frame_size": 32,
-        "config": {
-            "crop_size": 32,
-            "hidden_size": 48,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "pred_hidden_size": 24,
-            "pred_num_hidden_layers": 1,
-            "pred_num_attention_heads": 2,
-        },
-    },
+    **{name: {"weights": "random", "frame_size": 32, "config": config} for name, config in SMALL.items()},
 }
 IMU = ImuInput(samples=250, rate_hz=50.0)
 

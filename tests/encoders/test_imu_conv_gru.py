@@ -82,7 +82,7 @@ def test_a_token_sees_its_receptive_field_only(index: int) -> None:
     assert touched.float().mean() == pytest.approx(50 * encoder.token_times(5, x.device)[index].item(), abs=25)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(valid=st.integers(1, 180), more=st.integers(0, 120))
 def test_more_padding_changes_nothing(valid: int, more: int) -> None:
     encoder = make()
