@@ -124,7 +124,7 @@ def _data_module(config: Config, shards: ShardSet, features: FeatureCache | None
 
 def learns_from_video(loss: LossConfig) -> bool:
     """Whether any objective needs clips."""
-    return loss.contrastive != "none" or loss.alignment_weight > 0
+    return loss.contrastive != "none" or loss.alignment_weight > 0 or loss.neighbour_weight > 0
 
 
 def _settings(
@@ -159,6 +159,14 @@ def _settings(
         alignment_width_s=loss.alignment_width_s,
         alignment_temperature=loss.alignment_temperature,
         alignment_dim=loss.alignment_dim,
+        masked_weight=loss.masked_weight,
+        masked_share=loss.masked_share,
+        masked_patch=loss.masked_patch,
+        neighbour_weight=loss.neighbour_weight,
+        neighbour_temperature=loss.neighbour_temperature,
+        queue_size=loss.queue_size,
+        student_temperature=loss.student_temperature,
+        teacher_temperature=loss.teacher_temperature,
         consistency_weight=loss.consistency_weight,
         consistency_temperature=loss.consistency_temperature,
         lr=optim.lr,

@@ -159,7 +159,9 @@ class VideoHeadConfig:
 class LossConfig:
     """What is minimised."""
 
-    contrastive: str = _option("sigmoid", "'sigmoid' (SigLIP), 'softmax' (InfoNCE), over the global batch; or 'none'")
+    contrastive: str = _option(
+        "sigmoid", "'sigmoid', 'softmax', 'soft_targets', 'distillation' or 'none'; see docs/systems.md"
+    )
     alignment_weight: float = _option(0.5, "weight of the temporal alignment loss; 0 switches it off")
     alignment_width_s: float = _option(0.25, "standard deviation of its Gaussian target, seconds")
     alignment_temperature: float = _option(0.1, "its temperature at the start; it is learnt")
@@ -169,8 +171,8 @@ class LossConfig:
     neighbour_weight: float = _option(0.0, "weight of the nearest neighbours from a queue; 0 switches it off")
     neighbour_temperature: float = _option(0.1, "its temperature")
     queue_size: int = _option(4096, "embeddings in the queue of neighbours, or of the distillation")
-    student_temperature: float = _option(0.1, "of the distillation: the IMU's")
-    teacher_temperature: float = _option(0.05, "of the distillation: the video's")
+    student_temperature: float = _option(0.05, "of the distillation: the IMU's")
+    teacher_temperature: float = _option(0.1, "of the distillation: the video's")
     consistency_weight: float = _option(0.5, "weight of the consistency of a window's views; 0 switches it off")
     consistency_temperature: float = _option(0.2, "its temperature")
     projection_width: int = _option(512, "width of the space shared by IMU and video")

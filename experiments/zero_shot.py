@@ -124,4 +124,5 @@ def zero_shot_probabilities(
 
 def learnt_scale(model: ImuPretraining) -> float:
     """The inverse temperature that pretraining ended with; it moves the confidence of zero-shot, not the order."""
-    return float(model.objectives["contrastive"].scale)  # type: ignore[arg-type]
+    name = next(name for name in ("contrastive", "distillation") if name in model.objectives)
+    return float(model.objectives[name].scale)  # type: ignore[arg-type]

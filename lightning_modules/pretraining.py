@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
@@ -25,6 +25,7 @@ from lightning_modules.losses.negatives import neighbour_mask
 from lightning_modules.losses.temporal_alignment import interpolate_tokens
 from lightning_modules.objectives import Step, build_objectives
 from lightning_modules.objectives.alignment import AlignmentObjective
+from lightning_modules.objectives.masked import MaskedObjective
 from lightning_modules.optim import adamw, warmup_cosine
 from lightning_modules.retrieval import retrieval_metrics
 
@@ -44,11 +45,19 @@ class PretrainingSettings:
         imu_input: ``{"samples": T, "rate_hz": ...}``.
         video_head: as ``imu_encoder``; None without video.
         frame_width: width of the video encoder's frame tokens.
-        contrastive: a loss of ``objectives.contrastive``, or "none".
+        contrastive: a loss of ``objectives.contrastive``, "distillation" or "none".
         alignment_weight: of the temporal alignment loss; 0 leaves it out.
         alignment_width_s: of its Gaussian target.
         alignment_temperature: at the start.
         alignment_dim: width of the space in which tokens are compared with frames.
+        masked_weight: of filling in hidden patches; 0 leaves it out.
+        masked_share: of the patches that are hidden.
+        masked_patch: samples a patch.
+        neighbour_weight: of the nearest neighbours from a queue; 0 leaves it out.
+        neighbour_temperature: at the start.
+        queue_size: of the neighbours and of the distillation.
+        student_temperature: of the distillation.
+        teacher_temperature: of the distillation.
         consistency_weight: of the view consistency loss; 0 leaves it out.
         consistency_temperature: its temperature.
         projection_width: E.
@@ -79,6 +88,14 @@ class PretrainingSettings:
     alignment_width_s: float = 0.25
     alignment_temperature: float = 0.1
     alignment_dim: int = 128
+    masked_weight: float = 0.0
+    masked_share: float = 0.4
+    masked_patch: int = 16
+    neighbour_weight: float = 0.0
+    neighbour_temperature: float = 0.1
+    queue_size: int = 4096
+    student_temperature: float = 0.05
+    teacher_temperature: float = 0.1
     consistency_weight: float = 0.0
     consistency_temperature: float = 0.2
     projection_width: int = 512
@@ -124,9 +141,11 @@ class ImuPretraining(L.LightningModule):
         self.shares_space = any(bool(o.shares_space) for o in self.objectives.values())
         if self.shares_space:
             assert head is not None
-            width, dropout = s.projection_width, s.projection_dropout
+            # A student comes to its teacher's space; that must not come to the student's.
+            apart = s.contrastive == "distillation"
+            width, dropout = head.pooled_width if apart else s.projection_width, s.projection_dropout
             self.imu_projection = ProjectionHead(self.imu_encoder.pooled_width, width, dropout)
-            self.video_projection = ProjectionHead(head.pooled_width, width, dropout)
+            self.video_projection = nn.Identity() if apart else ProjectionHead(head.pooled_width, width, dropout)
         self.video_encoder: VideoEncoder | None = None
         self._validation: list[dict[str, Tensor]] = []
 
@@ -228,6 +247,10 @@ class ImuPretraining(L.LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect embeddings, and errors of finding a shift put between the clocks; no labels are used."""
+        if "masked" in self.objectives:
+            masked = cast(MaskedObjective, self.objectives["masked"])
+            loss = masked.of(self.imu_encoder, batch, batch_idx)  # the same patches in every epoch
+            self.log("validation/masked_loss", loss, batch_size=len(batch["imu"]))
         if self.video_head is None:
             return
         imu: ImuFeatures = self.imu_encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"])

@@ -9,10 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from lightning_modules.losses.sigmoid import SigmoidLoss
+from lightning_modules.losses.soft_targets import SoftTargetLoss
 from lightning_modules.losses.softmax import SoftmaxLoss
 from lightning_modules.objectives.step import Objective, Step
 
-PAIR_LOSSES: dict[str, Callable[[], nn.Module]] = {"sigmoid": SigmoidLoss, "softmax": SoftmaxLoss}
+PAIR_LOSSES: dict[str, Callable[[], nn.Module]] = {
+    "sigmoid": SigmoidLoss,
+    "softmax": SoftmaxLoss,
+    "soft_targets": SoftTargetLoss,
+}
 
 
 class ContrastiveObjective(Objective):

@@ -13,31 +13,30 @@ import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from lightning_modules.losses.queue import EmbeddingQueue
 from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
 
 N, T, F, D = 8, 100, 6, 12
 
 
 def settings(**changes: Any) -> dict[str, Any]:
-    return asdict(
-        PretrainingSettings(
-            imu_encoder={
-                "name": "cnn_transformer",
-                "params": {"width": 16, "depth": 1, "heads": 2, "stem_channels": [8, 16], "dropout": 0.0},
-            },
-            imu_input={"samples": T, "rate_hz": 50.0},
-            video_head={
-                "name": "temporal",
-                "params": {"width": 16, "depth": 1, "heads": 2, "dropout": 0.0, "input_dropout": 0.0},
-            },
-            frame_width=D,
-            projection_width=32,
-            projection_dropout=0.0,
-            consistency_weight=0.5,
-            total_steps=10,
-            **changes,
-        )
-    )
+    own: dict[str, Any] = {
+        "imu_encoder": {
+            "name": "cnn_transformer",
+            "params": {"width": 16, "depth": 1, "heads": 2, "stem_channels": [8, 16], "dropout": 0.0},
+        },
+        "imu_input": {"samples": T, "rate_hz": 50.0},
+        "video_head": {
+            "name": "temporal",
+            "params": {"width": 16, "depth": 1, "heads": 2, "dropout": 0.0, "input_dropout": 0.0},
+        },
+        "frame_width": D,
+        "projection_width": 32,
+        "projection_dropout": 0.0,
+        "consistency_weight": 0.5,
+        "total_steps": 10,
+    }
+    return asdict(PretrainingSettings(**{**own, **changes}))
 
 
 def make_batch(seed: int = 0) -> dict[str, Any]:
@@ -110,7 +109,23 @@ def _process(rank: int, folder: str, changes: dict[str, Any]) -> None:
     dist.destroy_process_group()
 
 
-@pytest.mark.parametrize("changes", [{}, {"contrastive": "softmax", "same_recording_gap_s": 6.0}])
+NO_HEAD = {"video_head": {"name": "mean", "params": {}}}
+ALONE = {"contrastive": "none", "alignment_weight": 0.0, "consistency_weight": 0.0}
+PATCHTST = {"imu_encoder": {"name": "patchtst", "params": {"width": 8, "depth": 2, "heads": 2, "norm": "layer"}}}
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "ours": {},
+    "softmax": {"contrastive": "softmax", "same_recording_gap_s": 6.0},
+    "soft targets": {"contrastive": "soft_targets"},
+    "distillation": {**ALONE, "contrastive": "distillation", "queue_size": 20, **NO_HEAD},
+    "neighbours": {"contrastive": "softmax", "neighbour_weight": 1.0, "queue_size": 20},
+    "masked": {**ALONE, "masked_weight": 1.0, "video_head": None},
+    "masked patchtst": {**ALONE, "masked_weight": 1.0, "video_head": None, **PATCHTST},
+    "views alone": {**ALONE, "consistency_weight": 1.0, "video_head": None},
+}
+
+
+# Hidden patches are drawn by each process for its own windows: their gradient can't be that of one process.
+@pytest.mark.parametrize("changes", [v for k, v in OBJECTIVES.items() if "masked" not in k], ids=str)
 def test_two_processes_have_one_process_gradient(tmp_path: Path, changes: dict[str, Any]) -> None:
     step = make_step(**changes)
     loss = step(make_batch())
@@ -126,11 +141,59 @@ def test_two_processes_have_one_process_gradient(tmp_path: Path, changes: dict[s
             torch.testing.assert_close(part["gradients"][name], gradient, rtol=1e-5, atol=1e-5, msg=name)
 
 
-def test_everything_that_is_trained_gets_a_gradient() -> None:
-    step = make_step()
-    step(make_batch()).backward()
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_everything_that_is_trained_gets_a_gradient(name: str) -> None:
+    step = make_step(**OBJECTIVES[name])
+    step(make_batch())  # fills the queues
+    step(make_batch(1)).backward()
     missing = [name for name, p in step.named_parameters() if p.grad is None or not torch.isfinite(p.grad).all()]
     assert missing == []
+
+
+@pytest.mark.parametrize("name", ["masked", "masked patchtst", "views alone"])
+def test_without_video_a_batch_needs_none(name: str) -> None:
+    batch = make_batch()
+    for key in ("features", "frame_times", "frame_mask"):
+        del batch[key]
+    step = make_step(**OBJECTIVES[name])
+    assert torch.isfinite(step(batch))
+    assert step.module.video_head is None
+    assert not hasattr(step.module, "video_projection")
+    logged: dict[str, Tensor] = {}
+    step.module.log = lambda name, value, **_: logged.update({name: value})  # type: ignore[method-assign]
+    step.module.eval()
+    step.module.validation_step(batch, 0)
+    assert set(logged) == ({"validation/masked_loss"} if "masked" in name else set())
+
+
+@pytest.mark.parametrize("name", ["distillation", "neighbours"])
+def test_queues_grow_in_training_alone(name: str) -> None:
+    step = make_step(**OBJECTIVES[name])
+    queues = [m for m in step.modules() if isinstance(m, EmbeddingQueue)]
+    assert [queue.filled for queue in queues] == [0] * len(queues) != []
+    step(make_batch())
+    assert {queue.filled for queue in queues} == {N}
+    step.eval()
+    step.module.validation_step(make_batch(), 1)
+    step(make_batch())
+    assert {queue.filled for queue in queues} == {N}
+
+
+def test_a_teacher_does_not_come_to_its_student() -> None:
+    step = make_step(**OBJECTIVES["distillation"])
+    batch = make_batch()
+    video = step.module.embed_video(batch["features"].float(), batch["frame_times"], batch["frame_mask"])
+    mean = (batch["features"].float() * batch["frame_mask"][..., None]).sum(1) / batch["frame_mask"].sum(1, True)
+    torch.testing.assert_close(video, torch.nn.functional.normalize(mean, dim=1), rtol=1e-5, atol=1e-6)  # sums' order
+    with pytest.raises(ValueError, match=r"set video_head\.name to 'mean'"):
+        make_step(**{**OBJECTIVES["distillation"], "video_head": settings()["video_head"]})
+
+
+def test_nothing_to_minimise_is_refused() -> None:
+    with pytest.raises(ValueError, match="nothing to minimise"):
+        make_step(**ALONE)
+    with pytest.raises(ValueError, match=r"loss\.contrastive is 'sofmax'; expected one of: sigmoid"):
+        make_step(contrastive="sofmax")
 
 
 def test_what_the_masks_hide_does_not_matter() -> None:
