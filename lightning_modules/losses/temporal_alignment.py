@@ -154,9 +154,9 @@ class TemporalAlignmentLoss(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Minus the cross-entropy of each window, summed over its frames, if the tokens are labelled so much later.
 
-        Shifts move frames beyond the window's ends. So that it is no merit of a shift to have fewer frames left to be
-        matched, each counts with its gain over chance, ``log`` of the number of frames: one beyond the ends gains
-        nothing. What chance gives without a shift is added again, so that this changes nothing there.
+        All shifts are judged by the same frames, those that meet a token under each: otherwise a shift would be
+        preferred for having more frames to win with, or fewer to lose with. Wide shifts so cost the frames at the
+        window's ends.
 
         Args:
             imu_tokens: see ``forward``, as all up to ``frame_mask``.
@@ -165,10 +165,10 @@ class TemporalAlignmentLoss(nn.Module):
             frame_tokens: (B, F, D).
             frame_times: (B, F) seconds.
             frame_mask: (B, F) bool.
-            shifts_s: (K,) seconds, one of them 0.
+            shifts_s: (K,) seconds.
 
         Returns:
-            (B, K) float32 at least, and () how many frames are compared without a shift.
+            (B, K) float32 at least, and () how many frames are compared.
 
         Raises:
             ValueError: the widths differ.
@@ -185,26 +185,22 @@ class TemporalAlignmentLoss(nn.Module):
             times = (frame_times.unsqueeze(1) + shifts_s.to(dtype)[:, None]).flatten(1)
             unit = F.normalize(frame_tokens.to(dtype), dim=2)
             cosine, heard = similarity_at(imu_tokens.to(dtype), token_times, token_mask, unit, times)
-            valid = heard.reshape(-1, frames) & frame_mask.repeat_interleave(len(shifts_s), 0)  # (B K, F)
+            scale = self.log_scale.to(dtype).clamp(max=self.max_log_scale).exp()
+            similarity = scale * cosine.reshape(B, -1, frames, frames)
+            valid = heard.reshape(B, -1, frames).all(1) & frame_mask
             valid = valid & (valid.sum(1, keepdim=True) >= 2)
-            similarity = self.log_scale.to(dtype).clamp(max=self.max_log_scale).exp() * cosine.reshape(
-                -1, frames, frames
-            )
             # The target is the same for both directions: distance in time has none.
-            target = alignment_target(
-                frame_times.repeat_interleave(len(shifts_s), 0), valid, self.params.width_s, self.params.shape
+            target = alignment_target(frame_times, valid, self.params.width_s, self.params.shape)
+            entropy = _cross_entropy(similarity, target, valid) + _cross_entropy(
+                similarity.transpose(2, 3), target, valid
             )
-            entropy = (
-                _cross_entropy(similarity, target, valid) + _cross_entropy(similarity.transpose(1, 2), target, valid)
-            ) / 2
-            count = valid.sum(1).reshape(B, -1)
-            chance = torch.xlogy(count, count.to(dtype))
-            unmoved = shifts_s.abs().argmin()
-            return chance - chance[:, unmoved, None] - entropy.reshape(B, -1), count[:, unmoved].sum()
+            return -entropy / 2, valid.sum()
 
 
 def _cross_entropy(similarity: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Sum over valid rows, (B,); a finite fill keeps the gradient of invalid rows and columns at exactly zero."""
+    """Of similarities (B, K, F, F), summed over valid rows, (B, K)."""
+    # A finite fill keeps the gradient of invalid rows and columns at exactly zero.
     lowest = torch.finfo(similarity.dtype).min / 2
-    log_share = similarity.masked_fill(~valid.unsqueeze(1), lowest).log_softmax(2)
-    return -torch.where(target > 0, target * log_share, 0).sum((1, 2))
+    log_share = similarity.masked_fill(~valid[:, None, None], lowest).log_softmax(3)
+    target = target.unsqueeze(1)
+    return -torch.where(target > 0, target * log_share, 0).sum((2, 3))

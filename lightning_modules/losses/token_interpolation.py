@@ -34,7 +34,7 @@ def bracket(token_times: Tensor, token_mask: Tensor, times: Tensor) -> Bracket:
         times: (B, M) seconds.
     """
     L = len(token_times)
-    token_times = token_times.to(times.dtype)
+    token_times = token_times.to(times.dtype).contiguous()
     times = torch.nan_to_num(times)
     right = torch.searchsorted(token_times, times.contiguous()).clamp(1, L - 1)
     left = right - 1

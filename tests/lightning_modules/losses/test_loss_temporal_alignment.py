@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lightning_modules.losses.clock_shift import alignment_error_ms, find_shift
+from lightning_modules.losses.clock_shift import alignment_error_ms, find_shift, recording_shift, shift_scores
 from lightning_modules.losses.temporal_alignment import (
     TemporalAlignmentLoss,
     TemporalAlignmentParams,
     alignment_target,
-    interpolate_tokens,
 )
+from lightning_modules.losses.token_interpolation import interpolate_tokens, similarity_at
 
 
 def window(B: int = 3, L: int = 26, F: int = 10, D: int = 5) -> tuple[Tensor, ...]:
@@ -63,6 +63,37 @@ def test_interpolation_is_differentiable_and_takes_one_token() -> None:
     one, valid = interpolate_tokens(tokens[:, :1], token_times[:1], mask[:, :1], times)
     assert valid.all()
     assert torch.equal(one, tokens[:, :1].expand(2, 3, 2))
+
+
+@pytest.mark.parametrize("size", [1e-20, 1.0, 1e15])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_similarity_at_other_times_is_that_of_interpolated_tokens(size: float, dtype: torch.dtype) -> None:
+    tokens, token_times, mask, frames, _, _ = window(B=2, L=9, F=4, D=5)
+    mask[0, 3], mask[1, 7:] = False, False
+    tokens, frames = size * tokens.to(dtype), torch.nn.functional.normalize(frames, dim=2).to(dtype)
+    times = torch.linspace(-0.3, 2.0, 40, dtype=dtype).expand(2, -1)
+    found, valid = similarity_at(tokens, token_times, mask, frames, times)
+    slow, expected = interpolate_tokens(tokens, token_times, mask, times)
+    assert torch.equal(valid, expected)
+    unit = slow / slow.norm(dim=2, keepdim=True).where(valid.unsqueeze(2), torch.ones((), dtype=dtype))
+    # The length comes from a sum in which neighbours may cancel, here down to about a tenth.
+    torch.testing.assert_close(
+        found, unit @ frames.transpose(1, 2), rtol=0, atol=1e-5 if dtype == torch.float32 else 1e-12
+    )
+    one, valid = similarity_at(tokens[:, :1], token_times[:1], mask[:, :1], frames, times)
+    unit = torch.nn.functional.normalize(tokens[:, :1], dim=2)
+    torch.testing.assert_close(one, (unit @ frames.transpose(1, 2)).expand(-1, 40, -1))
+    assert valid.all()
+
+
+def test_opposite_neighbours_have_no_direction_between_them_and_a_finite_gradient() -> None:
+    tokens = torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]], requires_grad=True)
+    frames, mask = torch.tensor([[[1.0, 0.0]]]), torch.ones(1, 2, dtype=torch.bool)
+    found, _ = similarity_at(tokens, torch.tensor([0.0, 1.0]), mask, frames, torch.tensor([[0.5]]))
+    found.sum().backward()
+    assert found.item() == 0
+    assert tokens.grad is not None
+    assert tokens.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("shape", ["gaussian", "band"])
@@ -222,3 +253,68 @@ def test_find_shift_at_the_last_candidate_is_that_candidate() -> None:
     for candidates in (torch.arange(-3, 5) * 0.1, torch.tensor([0.4]), torch.tensor([0.0, 0.4])):
         found = find_shift(tokens, token_times, masks[0], smooth(frame_times), frame_times, masks[1], candidates)
         torch.testing.assert_close(found, torch.tensor([0.4]))
+
+
+def noisy_windows(shift: float, noise: float, count: int = 12) -> tuple[Tensor, ...]:
+    """Windows of one recording, for the functions of ``clock_shift`` and the loss."""
+    generator = torch.Generator().manual_seed(3)
+    token_times = torch.arange(62, dtype=torch.float64) * 0.08 + 0.03
+    frame_times = ((torch.arange(20, dtype=torch.float64) + 0.5) * 0.25).expand(count, -1)
+    start = 5.0 * torch.arange(count, dtype=torch.float64)[:, None]
+    tokens = smooth(start + token_times - shift)
+    tokens = tokens + noise * torch.randn(tokens.shape, generator=generator, dtype=torch.float64)
+    masks = torch.ones(count, 62, dtype=torch.bool), torch.ones(count, 20, dtype=torch.bool)
+    return tokens, token_times, masks[0], smooth(start + frame_times), frame_times, masks[1]
+
+
+CANDIDATES = torch.arange(-10, 11, dtype=torch.float64) * 0.05
+
+
+@pytest.mark.parametrize("kind", ["cosine", "likelihood"])
+@pytest.mark.parametrize("shift", [-0.33, 0.0, 0.212])
+def test_windows_of_a_recording_find_their_shift_together(kind: str, shift: float) -> None:
+    arguments = noisy_windows(shift, 1.0)
+    if kind == "cosine":
+        scores = shift_scores(*arguments, CANDIDATES)
+    else:
+        scores = TemporalAlignmentLoss().log_likelihood(*arguments, CANDIDATES)[0]
+    found = recording_shift(scores, CANDIDATES)
+    single = torch.tensor([recording_shift(row[None], CANDIDATES).shift_s for row in scores])
+    assert found.windows == 12
+    # Noise is sqrt(8) times as long as the signal: together windows are better than alone, and know how good.
+    assert abs(found.shift_s - shift) < min(3 * found.spread_s, float((single - shift).square().mean().sqrt()))
+    assert found.spread_s < 0.06
+    clean = recording_shift(shift_scores(*noisy_windows(shift, 0.0), CANDIDATES), CANDIDATES)
+    assert clean.shift_s == pytest.approx(shift, abs=0.003)  # the parabola's error, of candidates 50 ms apart
+    assert clean.spread_s < 0.003
+
+
+def test_spread_is_that_of_many_recordings() -> None:
+    """Scores are parabolas about a shift of each window: their sum peaks at the mean, whose error is known."""
+    generator = torch.Generator().manual_seed(0)
+    own = 0.1 * torch.randn(25, 1, generator=generator, dtype=torch.float64)
+    scores = -(CANDIDATES - own).square()
+    found = recording_shift(scores, CANDIDATES, resamples=2000)
+    assert found.shift_s == pytest.approx(own.mean().item(), abs=1e-9)
+    # The standard deviation of 2000 resamples is itself known to 1 / sqrt(4000) = 1.6 %.
+    assert found.spread_s == pytest.approx(own.std(correction=0).item() / 5, rel=0.06)
+
+
+def test_windows_that_say_nothing_have_no_vote() -> None:
+    scores = -(CANDIDATES - 0.1).square().expand(3, -1).clone()
+    scores[1] = -torch.inf
+    scores[2, :4] = -torch.inf
+    found = recording_shift(scores, CANDIDATES)
+    assert found.windows == 2
+    assert found.shift_s == pytest.approx(0.1, abs=1e-9)
+    none = recording_shift(scores[1:2], CANDIDATES)
+    assert none.windows == 0
+    assert math.isnan(none.shift_s)
+    one = recording_shift(scores[:1], CANDIDATES)
+    assert one.shift_s == pytest.approx(0.1, abs=1e-9)
+    assert math.isnan(one.spread_s)
+    # A candidate that most windows can't say anything about is no answer, however good it is for the rest.
+    alone = scores[:1].repeat(3, 1)
+    alone[1:, 12] = -torch.inf
+    alone[0, 12] = 100.0
+    assert abs(recording_shift(alone, CANDIDATES, resamples=10).shift_s - 0.1) == pytest.approx(0.05)
