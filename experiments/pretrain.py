@@ -158,6 +158,8 @@ def _settings(
         alignment_weight=loss.alignment_weight,
         alignment_width_s=loss.alignment_width_s,
         alignment_temperature=loss.alignment_temperature,
+        alignment_max_shift_s=loss.alignment_max_shift_s,
+        alignment_shift_step_s=loss.alignment_shift_step_s,
         alignment_dim=loss.alignment_dim,
         masked_weight=loss.masked_weight,
         masked_share=loss.masked_share,

@@ -173,6 +173,8 @@ class LossConfig:
     queue_size: int = _option(4096, "embeddings in the queue of neighbours, or of the distillation")
     student_temperature: float = _option(0.05, "of the distillation: the IMU's")
     teacher_temperature: float = _option(0.1, "of the distillation: the video's")
+    alignment_max_shift_s: float = _option(0.0, "clocks of a recording may disagree by up to this; 0 trusts them")
+    alignment_shift_step_s: float = _option(0.05, "between the shifts that are tried, seconds")
     consistency_weight: float = _option(0.5, "weight of the consistency of a window's views; 0 switches it off")
     consistency_temperature: float = _option(0.2, "its temperature")
     projection_width: int = _option(512, "width of the space shared by IMU and video")

@@ -49,6 +49,8 @@ class PretrainingSettings:
         alignment_weight: of the temporal alignment loss; 0 leaves it out.
         alignment_width_s: of its Gaussian target.
         alignment_temperature: at the start.
+        alignment_max_shift_s: the two clocks may disagree by up to this, in each recording; 0 trusts them.
+        alignment_shift_step_s: between the shifts that are tried, at most.
         alignment_dim: width of the space in which tokens are compared with frames.
         masked_weight: of filling in hidden patches; 0 leaves it out.
         masked_share: of the patches that are hidden.
@@ -87,6 +89,8 @@ class PretrainingSettings:
     alignment_weight: float = 0.5
     alignment_width_s: float = 0.25
     alignment_temperature: float = 0.1
+    alignment_max_shift_s: float = 0.0
+    alignment_shift_step_s: float = 0.05
     alignment_dim: int = 128
     masked_weight: float = 0.0
     masked_share: float = 0.4

@@ -35,6 +35,7 @@ class AlignmentObjective(Objective):
         """Each view against the frames, at its own frame times."""
         assert step.video is not None
         n_views = len(step.views)
+        recordings = step.batch["recording"].repeat(n_views)  # whose windows share what the clocks differ by
         imu_tokens, frame_tokens = self.tokens(step.imu, step.video)
         loss: Tensor = self.loss(
             imu_tokens,
@@ -43,6 +44,7 @@ class AlignmentObjective(Objective):
             frame_tokens.repeat(n_views, 1, 1),
             torch.cat([view["frame_times"] for view in step.views]),
             step.batch["frame_mask"].repeat(n_views, 1),
+            recordings,
         )
         return loss
 

@@ -45,7 +45,12 @@ def build_objectives(
         objectives["contrastive"], weights["contrastive"] = ContrastiveObjective(s.contrastive), 1.0
     if s.alignment_weight:
         assert video_head is not None
-        params = TemporalAlignmentParams(width_s=s.alignment_width_s, temperature=s.alignment_temperature)
+        params = TemporalAlignmentParams(
+            width_s=s.alignment_width_s,
+            temperature=s.alignment_temperature,
+            max_shift_s=s.alignment_max_shift_s,
+            shift_step_s=s.alignment_shift_step_s,
+        )
         objectives["alignment"] = AlignmentObjective(
             imu_encoder.token_width, video_head.token_width, s.alignment_dim, params
         )
