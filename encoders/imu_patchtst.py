@@ -37,6 +37,8 @@ class PatchTSTParams:
         norm: ``batch`` (over width, as in the original) or ``layer``.
         pre_norm: normalise before each sublayer, else after it.
         positions: ``sincos`` (fixed) or ``learnt``.
+        pooling: ``cls`` (the paper's), or ``mean`` of each channel's tokens: what only filled in hidden patches has
+            taught its CLS token nothing.
         scaling: ``none``, or ``standard``: each channel of each window by its own mean and standard
             deviation, which takes gravity and loudness away.
     """
@@ -51,6 +53,7 @@ class PatchTSTParams:
     norm: str = "batch"
     pre_norm: bool = True
     positions: str = "sincos"
+    pooling: str = "cls"
     scaling: str = "none"
 
 
@@ -135,7 +138,7 @@ class PatchTST(ImuEncoder):
     """See the module's docstring.
 
     Tokens: at each patch position the C channels' tokens side by side, C D wide. Pooled: the C channels' CLS
-    outputs side by side, C D wide (768 in the paper).
+    outputs, or the means of their tokens, side by side, C D wide (768 in the paper).
     """
 
     positions: Tensor
@@ -148,6 +151,8 @@ class PatchTST(ImuEncoder):
             raise ValueError(f"width {params.width} is not a multiple of the {params.heads} heads")
         if params.scaling not in ("none", "standard"):
             raise ValueError(f"scaling must be 'none' or 'standard', found '{params.scaling}'")
+        if params.pooling not in ("cls", "mean"):
+            raise ValueError(f"pooling must be 'cls' or 'mean', found '{params.pooling}'")
         self.params = params
         self.imu_input = imu_input
         self.patches = (imu_input.samples - params.patch) // params.stride + 1
@@ -203,4 +208,7 @@ class PatchTST(ImuEncoder):
             x = block(x, flat, keys)
         x = torch.where(valid.unsqueeze(3), x.reshape(B, C, self.patches + 1, -1), 0)
         tokens = x[:, :, 1:].transpose(1, 2).reshape(B, self.patches, -1)
-        return ImuFeatures(tokens, self.token_times(imu.device), token_mask, x[:, :, 0].reshape(B, -1))
+        pooled = x[:, :, 0]
+        if self.params.pooling == "mean":  # what isn't valid is zero
+            pooled = x[:, :, 1:].sum(2) / token_mask.sum(1).clamp(min=1)[:, None, None]
+        return ImuFeatures(tokens, self.token_times(imu.device), token_mask, pooled.reshape(B, -1))

@@ -55,19 +55,10 @@ def run(config: Config) -> Path:
         raise UserError(
             f"pretraining.batch_size is {config.pretraining.batch_size}, which {processes} processes can't share evenly"
         )
-    shards, tower, features = _prepare_data(config)
-    data = _data_module(config, shards, features)
+    shards, tower, features = prepare_data(config)
+    data = make_data_module(config, shards, features)
     L.seed_everything(config.run.seed, verbose=False)
-    module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, tower, data)))
-    if tower is not None and features is None:
-        module.use_video_encoder(tower)
-    elif (
-        features is not None
-        and isinstance(module.video_head, TemporalHead)
-        and module.video_head.params.input_norm == "standard"
-    ):
-        mean, deviation = features.statistics(data.training_windows)
-        module.video_head.set_input_statistics(torch.from_numpy(mean), torch.from_numpy(deviation))
+    module = make_module(config, shards, tower, features, data)
     checkpoint = prepare(config, main_process)
     folder = run_folder(config)
     last = folder / "checkpoints" / LAST
@@ -85,7 +76,25 @@ def run(config: Config) -> Path:
     return last
 
 
-def _prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder | None, FeatureCache | None]:
+def make_module(
+    config: Config,
+    shards: ShardSet,
+    tower: VideoEncoder | None,
+    features: FeatureCache | None,
+    data: PretrainingDataModule,
+) -> ImuPretraining:
+    """The module that the settings ask for, with weights from torch's random state."""
+    module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, tower, data)))
+    head = module.video_head
+    if tower is not None and features is None:
+        module.use_video_encoder(tower)
+    elif features is not None and isinstance(head, TemporalHead) and head.params.input_norm == "standard":
+        mean, deviation = features.statistics(data.training_windows)
+        head.set_input_statistics(torch.from_numpy(mean), torch.from_numpy(deviation))
+    return module
+
+
+def prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder | None, FeatureCache | None]:
     """Shards, video tower and features; one process makes what is missing, the others wait for it.
 
     Where nothing is learnt from video there is no tower; where clips are encoded anew in each step, no features.
@@ -103,7 +112,8 @@ def _prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder | None, Featur
     return shards, tower, features
 
 
-def _data_module(config: Config, shards: ShardSet, features: FeatureCache | None) -> PretrainingDataModule:
+def make_data_module(config: Config, shards: ShardSet, features: FeatureCache | None) -> PretrainingDataModule:
+    """The pretraining windows in their order, with their features where there are some."""
     p = config.pretraining
     try:
         return PretrainingDataModule(

@@ -80,7 +80,7 @@ class AugmentConfig:
     shift_s: float = _option(0.1, "the IMU's content moved in time, the frames' times with it, at most, seconds")
     time_warp: float = _option(0.15, "speed changed, |log| at most; angular rate and frames' times with it")
     trim: float = _option(0.1, "share of the valid samples lost at each end, at most")
-    warp_acceleration: bool = _option(True, "a change of speed changes the linear acceleration with its square")
+    warp_acceleration: bool = _option(False, "a change of speed changes the linear acceleration with its square")
     rotation_about_gravity: float = _option(0.0, "share of windows turned by any angle about the vertical")
     rotation_any: float = _option(0.0, "share of windows turned uniformly over all rotations")
     accelerometer_noise: float = _option(0.0, "density of white noise, at most, m/s2 per root Hz (parts: 0.001-0.002)")

@@ -100,7 +100,7 @@ class ImuAugmentation:
     shift_s: float = 0.0
     time_warp: float = 0.0
     trim: float = 0.0
-    warp_acceleration: bool = True
+    warp_acceleration: bool = False
     rotation_about_gravity: float = 0.0
     rotation_any: float = 0.0
     accelerometer_noise: float = 0.0

@@ -122,3 +122,18 @@ def test_bad_settings_are_refused() -> None:
     for settings in ({"norm": "group"}, {"scaling": "robust"}, {"positions": "rotary"}):
         with pytest.raises(ValueError, match="must be"):
             PatchTST(PatchTSTParams(**settings), ImuInput(250, 50.0))  # type: ignore[arg-type]
+
+
+def test_the_mean_of_valid_tokens_can_be_pooled() -> None:
+    torch.manual_seed(0)
+    model = PatchTST(PatchTSTParams(width=8, depth=1, heads=2, pooling="mean"), ImuInput(250, 50.0)).eval()
+    channels, samples = (mask.clone() for mask in ALL)
+    samples[1, 120:] = False
+    channels[2, 4] = False
+    found = model(torch.randn(4, 250, 6) * samples[..., None] * channels[:, None], channels, samples)
+    for window in range(4):
+        expected = found.tokens[window][found.token_mask[window]].mean(0)
+        torch.testing.assert_close(found.pooled[window], expected, rtol=1e-5, atol=1e-6)  # sums in another order
+    assert (found.pooled[2].reshape(6, 8)[4] == 0).all()
+    with pytest.raises(ValueError, match="pooling must be 'cls' or 'mean', found 'max'"):
+        PatchTST(PatchTSTParams(pooling="max"), ImuInput(250, 50.0))

@@ -1,0 +1,188 @@
+"""Systems side by side: each trains from its configuration file, and the command puts them into one table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from datamodules.pretraining import PretrainingDataModule
+from experiments.command_line import UserError
+from experiments.compare import main, run
+from experiments.config_layers import available
+from experiments.methods import find_method
+from experiments.pretrain import make_data_module, make_module, prepare_data
+from experiments.pretrain import run as pretrain
+from experiments.schema import Config
+from experiments.systems import load_checkpoints, open_systems
+from lightning_modules.pretraining import ImuPretraining
+
+Make = Callable[..., Config]
+# Small enough for a test, whatever the system says: its own encoders, made tiny.
+TINY_PATCHTST = "imu_encoder.params={width: 16, depth: 1, heads: 2, ffn_width: 32}"
+SMALL = {
+    "paper": (TINY_PATCHTST,),
+    "ablation_softmax": (TINY_PATCHTST,),
+    "ablation_one_frame": (TINY_PATCHTST,),
+    "imu_only": (TINY_PATCHTST,),
+}
+# Trained with a live video tower: that is tested apart.
+SYSTEMS = [name for name in available("system") if name != "paper_joint"]
+
+
+def settings_of(name: str) -> list[str]:
+    quick = ["pretraining.batch_size=8", "optim.lr=1e-3", "loss.queue_size=24"]
+    return [f"system={name}", "tower=none", *quick, *SMALL.get(name, ())]
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_trains(tiny: Make, name: str) -> None:
+    """A few windows over and over: the loss has to fall."""
+    config = tiny(*settings_of(name), "loss.projection_dropout=0", "loss.queue_size=8")
+    module, data = ready(config)
+    batches = [batch_of(data, config, windows, seed) for seed, windows in enumerate(halves(data))]
+    losses = fit(module, batches, steps=40)
+    assert np.isfinite(losses).all()
+    # Some losses can't come near zero: the entropy of their targets is left.
+    assert np.mean(losses[-6:]) < np.mean(losses[2:6]), losses
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if not name.startswith(("imu_only", "no_video"))])
+def test_every_system_learns_32_windows_by_heart(tiny: Make, name: str) -> None:
+    config = tiny(*settings_of(name), "loss.projection_dropout=0", "video_head.params={}", "pretraining.views=2")
+    module, data = ready(config)
+    windows = np.concatenate(halves(data, 16))
+    assert len(windows) == 32
+    plain = batch_of(data, config, windows, None)
+    fit(module, [plain], steps=600)
+    module.eval()
+    with torch.inference_mode():
+        imu = module.embed_imu(plain["imu"], plain["channel_mask"], plain["sample_mask"])
+        video = module.embed_video(plain["features"].float(), plain["frame_times"], plain["frame_mask"])
+    assert ((imu @ video.T).argmax(1) == torch.arange(32)).all()
+
+
+def ready(config: Config) -> tuple[ImuPretraining, PretrainingDataModule]:
+    shards, tower, features = prepare_data(config)
+    data = make_data_module(config, shards, features)
+    torch.manual_seed(0)
+    module = make_module(config, shards, tower, features, data)
+    module.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
+    return module, data
+
+
+def halves(data: PretrainingDataModule, size: int = 8) -> list[np.ndarray]:
+    everything = np.concatenate([data.training_windows, data.validation_windows])
+    return list(everything[: 2 * size].reshape(2, size))
+
+
+def batch_of(data: PretrainingDataModule, config: Config, windows: np.ndarray, seed: int | None) -> dict[str, object]:
+    batch = data.read(windows)
+    batch["views"] = []
+    for view in range(config.pretraining.views):
+        made = {name: batch[name] for name in ("imu", "sample_mask", "channel_mask", "frame_times")}
+        if seed is not None:
+            generator = torch.Generator().manual_seed(10 * seed + view)
+            arguments = (made["imu"], made["sample_mask"], made["channel_mask"], made["frame_times"])
+            made = data.augmentation(*arguments, config.window.imu_rate_hz, generator)._asdict()
+        batch["views"].append(made)
+    return batch
+
+
+def fit(module: ImuPretraining, batches: list[dict[str, object]], steps: int) -> list[float]:
+    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=3e-3)
+    losses = []
+    for step in range(steps):
+        loss = module.training_step(batches[step % len(batches)], step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    return losses
+
+
+EVALUATION = (
+    "datasets.target.source.name=simulator",
+    "datasets.target.source.params={population: parkinson, subjects: 4, first_subject: 50, sessions_per_subject: 1,"
+    " session_s: 60, placements: [chest], cameras: []}",
+    "datasets.target.placement=chest",
+    "evaluation={targets: [{name: people, dataset: target}], methods: [majority, random_frozen, linear_probe,"
+    " zero_shot], shots: [1, 3], draws: 2, folds: 2, bootstrap: 100, map_windows: 0}",
+    "trainer.max_epochs=1",
+    "pretraining.batch_size=8",
+)
+
+
+@pytest.mark.slow
+def test_two_systems_of_two_seeds_in_one_table(
+    tiny_yaml: Path, shared_data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folders = (f"paths.data={shared_data}", f"paths.runs={tmp_path}")
+    small = "imu_encoder.params={width: 16, depth: 1, heads: 2}"
+    arguments = [str(tiny_yaml), *folders, *EVALUATION, small, "--systems", "ours imu_only", "--seeds", "0 1"]
+    assert main(arguments) == 0
+    out = capfd.readouterr().out
+    folder = tmp_path / "tiny" / "compare-ours-imu_only"
+    frame = pd.read_csv(folder / "results.csv", keep_default_na=False)
+    probes = frame[frame.method == "linear_probe"]
+    assert probes.groupby("system").checkpoint.nunique().to_dict() == {"ours": 2, "imu_only": 2}
+    # Zero-shot needs video: one of them has none, and the report says why.
+    assert set(frame[frame.method == "zero_shot"].system) == {"ours"}
+    assert "left out: zero_shot of imu_only (the checkpoint was trained without a video tower)" in (
+        folder / "results.md"
+    ).read_text().replace("\\", "")
+    assert set(frame[frame.method == "random_frozen"].encoder) == {"cnn_transformer", "patchtst"}
+    table = out[out.index("## Table 5") :]
+    assert "ours" in table
+    assert "imu_only" in table
+    first = (tmp_path / "tiny" / "ours-seed0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
+    assert main(arguments) == 0  # nothing is trained again
+    assert (tmp_path / "tiny" / "ours-seed0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns == first
+
+
+def test_what_can_not_be_compared_is_said_before_anything_is_trained(
+    tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "longer.yaml"
+    other.write_text("window: {duration_s: 6.0}\n")
+    with pytest.raises(UserError, match=r"ours: 200 samples at 50 Hz, .*longer.yaml: 300 samples at 50 Hz"):
+        run(str(tiny_yaml), ["ours", str(other)], [0], [f"paths.runs={tmp_path / 'runs'}"])
+    assert not (tmp_path / "runs").exists()
+    for arguments, found in (
+        (["--systems", "ours ours"], "expected different names"),
+        (["--systems", "ours", "--seeds", "x"], "expected whole numbers, found 'x'"),
+    ):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(tiny_yaml), *arguments])
+        assert stopped.value.code == 2
+        assert found in capsys.readouterr().err
+    assert main([str(tiny_yaml), "--systems", "our"]) == 2
+    assert "no system 'our'; did you mean 'ours'" in capsys.readouterr().err
+
+
+def test_a_training_that_fails_stops_the_comparison(tiny_yaml: Path, tmp_path: Path) -> None:
+    folders = (f"paths.data={tmp_path}", f"paths.runs={tmp_path}", "datasets.pretraining.placement=foot")
+    with pytest.raises(UserError, match=r"stopped: python -m experiments.pretrain .*system=ours.*: exit code 1"):
+        run(str(tiny_yaml), ["ours"], [0], folders)
+
+
+@pytest.mark.slow
+def test_a_video_tower_that_learns_too_is_evaluated_with_what_it_learnt(tiny: Make) -> None:
+    live = ("video_encoder.cache=false", "video_encoder.params.frozen=false", "trainer.max_epochs=1")
+    config = tiny(*live, "run.name=joint")
+    path = pretrain(config)
+    weights = torch.load(path, weights_only=True)["state_dict"]
+    assert any(name.startswith("video_encoder.backbone") for name in weights)
+    methods = [find_method("zero_shot")]
+    (system,), remarks = open_systems(config, methods, [], load_checkpoints(config, methods))
+    assert remarks == []
+    frozen = tiny("run.name=joint", "trainer.max_epochs=1", f"checkpoint={path}")
+    (other,), remarks = open_systems(frozen, methods, [], load_checkpoints(frozen, methods))
+    assert "trained with video tower" in remarks[0]  # that one has random weights of its own
+    assert not other.prototypes
+    assert len(system.prototypes["source"].activities) > 1
