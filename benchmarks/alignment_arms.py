@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
-from torch import Tensor
 
-from datamodules.augment import ImuAugmentation
 from datamodules.ood import ImuBatches
 from datamodules.pretraining import PretrainingDataModule
 from datamodules.shards.feature_cache import FeatureCache
@@ -22,15 +20,13 @@ from datamodules.shards.reader import ShardSet
 from datamodules.sources.simulator import Simulator, SimulatorParams
 from datamodules.splits import draw_support
 from encoders.contract import VideoEncoder
-from encoders.video_head import TemporalHead
 from experiments.config import load
 from experiments.datasets import open_dataset
+from experiments.pretrain import make_data_module, make_module
 from experiments.schema import Config, DatasetConfig, SourceConfig
 from experiments.video_tower import features_of, open_tower
 from lightning_modules.linear_probe import Standardisation, fit_probe
 from lightning_modules.losses.clock_shift import recording_shift
-from lightning_modules.losses.temporal_alignment import TemporalAlignmentLoss, TemporalAlignmentParams
-from lightning_modules.objectives import Step
 from lightning_modules.objectives.alignment import AlignmentObjective
 from lightning_modules.pretraining import ImuPretraining
 
@@ -47,15 +43,13 @@ class Arm:
         name: in the table.
         clocks: the data set: "agree" or "off".
         weight: of the alignment loss.
-        params: of the alignment loss, beside the configuration's.
-        share: windows of one recording share a shift.
+        max_shift_s: by how much it allows the clocks of a recording to disagree, seconds.
     """
 
     name: str
     clocks: str
     weight: float = 0.5
-    params: dict[str, Any] = field(default_factory=dict)
-    share: bool = True
+    max_shift_s: float = 0.0
 
     @property
     def key(self) -> str:
@@ -109,71 +103,39 @@ def open_data(config: Config) -> tuple[dict[str, Data], VideoEncoder]:
     return data, tower
 
 
-class RecordingAlignment(AlignmentObjective):
-    """The alignment objective, told which recording each window is from."""
-
-    def forward(self, step: Step) -> Tensor:
-        """Each view against the frames; all views of all windows of a recording share its shift."""
-        assert step.video is not None
-        views = len(step.views)
-        imu_tokens, frame_tokens = self.tokens(step.imu, step.video)
-        loss: Tensor = self.loss(
-            imu_tokens,
-            step.imu.token_times,
-            step.imu.token_mask,
-            frame_tokens.repeat(views, 1, 1),
-            torch.cat([view["frame_times"] for view in step.views]),
-            step.batch["frame_mask"].repeat(views, 1),
-            step.batch["recording"].repeat(views),
-        )
-        return loss
-
-
 def train(config: Config, arm: Arm, seed: int, epochs: int, data: Data, tower: VideoEncoder) -> ImuPretraining:
-    """Pretrain one model; the last epoch's is taken, as nothing is selected here."""
-    p, loss = config.pretraining, config.loss
-    module_data = PretrainingDataModule(
-        data.shards,
-        data.features,
-        batch_size=p.batch_size,
-        normalisation=p.normalisation,
-        validation_share=0.0,
-        augmentation=ImuAugmentation(**vars(p.augment)),
-        views=p.views,
-        seed=seed,
-    )
-    window = data.shards.settings
+    """Pretrain one model; the last epoch's is taken, as nothing is selected here.
+
+    A model that was not taught to align gets the two projections of the alignment fitted afterwards, to see what its
+    tokens and frames know of time: all else stays as it is.
+    """
+    config = copy.deepcopy(config)
+    config.pretraining.dataset = arm.clocks
+    config.pretraining.validation_share = 0.0
+    config.run.seed = seed
+    config.trainer.max_epochs = epochs
+    config.loss.alignment_weight = arm.weight
+    config.loss.alignment_max_shift_s = arm.max_shift_s
+    windows = make_data_module(config, data.shards, data.features)
     L.seed_everything(seed, verbose=False)
-    module = ImuPretraining(
-        imu_encoder={"name": config.imu_encoder.name, "params": config.imu_encoder.params},
-        imu_input={"samples": window.samples, "rate_hz": window.imu_rate_hz},
-        video_head={"name": config.video_head.name, "params": config.video_head.params},
-        frame_width=tower.token_width,
-        contrastive=loss.contrastive,
-        alignment_weight=arm.weight,
-        alignment_width_s=loss.alignment_width_s,
-        alignment_temperature=loss.alignment_temperature,
-        consistency_weight=loss.consistency_weight,
-        consistency_temperature=loss.consistency_temperature,
-        lr=config.optim.lr,
-        weight_decay=config.optim.weight_decay,
-        warmup_share=config.optim.warmup_share,
-        total_steps=epochs * module_data.steps_per_epoch,
-        seed=seed,
-    )
-    if data.features is not None and isinstance(module.video_head, TemporalHead):
-        mean, deviation = data.features.statistics(module_data.training_windows)
-        module.video_head.set_input_statistics(torch.from_numpy(mean), torch.from_numpy(deviation))
+    module = make_module(config, data.shards, tower, data.features, windows)
+    _fit(config, module, windows)
     if arm.weight:
-        alignment = module.objectives["alignment"]
-        alignment.__class__ = RecordingAlignment if arm.share else AlignmentObjective
-        alignment.loss = TemporalAlignmentLoss(
-            TemporalAlignmentParams(
-                width_s=loss.alignment_width_s, temperature=loss.alignment_temperature, **arm.params
-            )
-        )
+        return module.eval()
+    config.loss.alignment_weight = 1.0
+    aligned = make_module(config, data.shards, tower, data.features, windows)
+    missing = aligned.load_state_dict(module.state_dict(), strict=False)
+    assert not missing.unexpected_keys
+    assert all(name.startswith("objectives.alignment.") for name in missing.missing_keys)
+    for name, parameter in aligned.named_parameters():
+        parameter.requires_grad = name.startswith("objectives.alignment.")
+    _fit(config, aligned, windows)
+    return aligned.eval()
+
+
+def _fit(config: Config, module: ImuPretraining, windows: PretrainingDataModule) -> None:
     trainer = L.Trainer(
-        max_epochs=epochs,
+        max_epochs=config.trainer.max_epochs,
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -183,15 +145,12 @@ def train(config: Config, arm: Arm, seed: int, epochs: int, data: Data, tower: V
         gradient_clip_val=config.optim.gradient_clip or None,
         limit_val_batches=0,
     )
-    trainer.fit(module, module_data)
-    return module.eval()
+    trainer.fit(module, windows)
 
 
 @torch.inference_mode()
 def offset_errors_ms(config: Config, model: ImuPretraining, data: Data) -> list[float]:
-    """Found minus true clock offset of each recording, milliseconds; none for a model without alignment."""
-    if "alignment" not in model.objectives:
-        return []
+    """Found minus true clock offset of each recording, milliseconds."""
     alignment = model.objectives["alignment"]
     assert isinstance(alignment, AlignmentObjective)
     reader = PretrainingDataModule(

@@ -83,7 +83,17 @@ def make_module(
     features: FeatureCache | None,
     data: PretrainingDataModule,
 ) -> ImuPretraining:
-    """The module that the settings ask for, with weights from torch's random state."""
+    """The module that the settings ask for, with weights from torch's random state.
+
+    Raises:
+        UserError: the queue of neighbours is too long for so few windows.
+    """
+    windows = len(data.training_windows)
+    if config.loss.neighbour_weight and config.loss.queue_size >= windows:
+        raise UserError(
+            f"loss.queue_size is {config.loss.queue_size}, but an epoch has {windows} windows: "
+            "the nearest neighbour of each would be itself, an epoch ago; expected less, e.g. a third of them"
+        )
     module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, tower, data)))
     head = module.video_head
     if tower is not None and features is None:

@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from real_data import real_data
 
 from datamodules.pretraining import PretrainingDataModule
 from experiments.command_line import UserError
 from experiments.compare import main, run
+from experiments.config import load
 from experiments.config_layers import available
 from experiments.methods import find_method
 from experiments.pretrain import make_data_module, make_module, prepare_data
@@ -41,8 +43,25 @@ def settings_of(name: str) -> list[str]:
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_trains(tiny: Make, name: str) -> None:
-    """A few windows over and over: the loss has to fall."""
-    config = tiny(*settings_of(name), "loss.projection_dropout=0", "loss.queue_size=8")
+    the_loss_falls(tiny(*settings_of(name)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_every_system_trains_on_real_recordings(shared_data: Path, tmp_path: Path, name: str) -> None:
+    root = real_data("utd-mhad")
+    here = [f"datasets.pretraining.source.params.root={root}", f"paths.data={shared_data}", f"paths.runs={tmp_path}"]
+    # One person's trials; a video tower small enough to need no training to be of some use.
+    small = ["datasets.pretraining.subjects=['1']", "window.frame_size=32", "trainer.accelerator=cpu"]
+    tower = "{kwargs: {patch_size: 16, embed_dim: 16, depth: 1, num_heads: 2}, grid_size: 2}"
+    video = ["video_encoder.weights=random", "video_encoder.views=1", f"video_encoder.params={tower}"]
+    the_loss_falls(load("utd_mhad", [*here, *small, *settings_of(name), *video]))
+
+
+def the_loss_falls(config: Config) -> None:
+    """On a few windows, over and over."""
+    config.loss.projection_dropout = 0.0
+    config.loss.queue_size = 8
     module, data = ready(config)
     batches = [batch_of(data, config, windows, seed) for seed, windows in enumerate(halves(data))]
     losses = fit(module, batches, steps=40)

@@ -195,6 +195,11 @@ def test_a_batch_that_can_not_be_shared_is_refused(tiny: Make) -> None:
         run(tiny("pretraining.batch_size=500"))
 
 
+def test_a_queue_of_neighbours_longer_than_an_epoch_is_refused(tiny: Make) -> None:
+    with pytest.raises(UserError, match=r"queue_size is 4096, but an epoch has \d+ windows: the nearest neighbour"):
+        run(tiny("system=primus", "loss.queue_size=4096"))
+
+
 @pytest.mark.parametrize("name", sorted(imu_encoders()))
 def test_every_encoder_can_be_pretrained(tiny_yaml: Path, shared_data: Path, tmp_path: Path, name: str) -> None:
     path = tmp_path / "own.yaml"  # the tiny experiment without the settings of its own encoder
