@@ -3,31 +3,53 @@
 Nothing is stored and nothing is drawn in sequence, so a run resumes in mid-epoch on another number of ranks
 without repeating or losing a window: the global batches depend on the seed alone, a rank only takes its slice.
 
-The permutation is a Feistel network over the smallest power of four that holds N, with cycle walking (Black and
-Rogaway 2002): constant memory, any N.
+There are three orders, all in constant memory for any number of windows:
+
+- :class:`WindowOrder`, a shuffle of all windows;
+- :class:`BlockOrder`, for storage that is slow at single reads: neighbours are drawn close in time;
+- :class:`SpreadOrder`, for losses in which two windows of one recording should not meet in a batch.
+
+They are built from one permutation, a Feistel network over the smallest power of four that holds N, with cycle
+walking (Black and Rogaway 2002). ``datamodules.mixing`` measures how well they mix.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+Ints = NDArray[np.int64]
+
 _ROUNDS = 8
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64's multipliers (Steele et al. 2014)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_COLUMNS = 4  # of SpreadOrder
+
+
+class Order(Protocol):
+    """A permutation of ``range(n)`` for every epoch."""
+
+    @property
+    def n(self) -> int:
+        """Number of windows."""
+
+    def at(self, epoch: int, positions: Ints) -> Ints:
+        """Windows at these positions of an epoch, in [0, n)."""
 
 
 @dataclass(frozen=True)
 class WindowOrder:
-    """A permutation of ``range(n)`` for every epoch."""
+    """All windows shuffled, or in the order of storage."""
 
     n: int
     seed: int
     shuffle: bool = True
 
-    def at(self, epoch: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    def at(self, epoch: int, positions: Ints) -> Ints:
         """Windows at these positions of an epoch.
 
         Args:
@@ -37,30 +59,139 @@ class WindowOrder:
         Raises:
             IndexError: a position is outside [0, n).
         """
-        positions = np.asarray(positions, dtype=np.int64)
-        if positions.size and (positions.min() < 0 or positions.max() >= self.n):
-            raise IndexError(f"positions must be in [0, {self.n}), found {positions.min()} to {positions.max()}")
-        if not self.shuffle or self.n < 2:
-            return positions
-        half = max(1, ((self.n - 1).bit_length() + 1) // 2)
-        keys = self._keys(epoch)
-        values = _feistel(positions.astype(np.uint64), half, keys)
-        outside = values >= self.n
-        while outside.any():  # the domain is less than 4 n: on average under 3 more walks
-            values[outside] = _feistel(values[outside], half, keys)
-            outside = values >= self.n
-        return values.astype(np.int64)
-
-    def _keys(self, epoch: int) -> NDArray[np.uint64]:
-        state = np.random.SeedSequence([self.seed, epoch]).generate_state(_ROUNDS, np.uint64)
-        return state.astype(np.uint64)
+        positions = _checked(positions, self.n)
+        return _permute(positions, self.n, _keys(self.seed, epoch, 0)) if self.shuffle else positions
 
 
-def _feistel(values: NDArray[np.uint64], half: int, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+@dataclass(frozen=True)
+class BlockOrder:
+    """Blocks of neighbouring windows in random order, shuffled within pools of several blocks.
+
+    While a pool is drawn from, reads stay within its blocks, so that a disk or a network delivers them in large
+    pieces. Where blocks begin is drawn anew for each epoch.
+
+    Attributes:
+        n: number of windows.
+        seed: of the shuffle.
+        block: windows in a block.
+        pool: blocks in a pool; a batch is well mixed if a pool holds many of them.
+    """
+
+    n: int
+    seed: int
+    block: int = 64
+    pool: int = 256
+
+    def __post_init__(self) -> None:
+        if self.block < 1 or self.pool < 1:
+            raise ValueError(f"blocks of {self.block} windows in pools of {self.pool}: both must be at least 1")
+
+    def at(self, epoch: int, positions: Ints) -> Ints:
+        """As :meth:`WindowOrder.at`."""
+        positions = _checked(positions, self.n)
+        whole = self.n // self.block  # blocks; what is left over forms no block and comes last
+        size = self.block * self.pool
+        pools, keys = self.n // size, _keys(self.seed, epoch, 1)
+        drawn = positions.copy()
+        full = positions < pools * size
+        pool = positions[full] // size
+        drawn[full] = pool * size + _permute(positions[full] % size, size, keys, tweak=pool)
+        rest = positions[~full] - pools * size
+        drawn[~full] = pools * size + _permute(rest, self.n - pools * size, keys, tweak=np.full_like(rest, pools))
+        blocked = drawn < whole * self.block
+        at_block = _permute(drawn[blocked] // self.block, whole, _keys(self.seed, epoch, 2))
+        drawn[blocked] = at_block * self.block + drawn[blocked] % self.block
+        # Without the rotation the same windows would come last, and miss the last batch, in every epoch.
+        return (drawn + _offset(self.seed, epoch, self.n)) % self.n
+
+
+@dataclass(frozen=True)
+class SpreadOrder:
+    """Batches whose windows lie far apart in storage, and so are never neighbours in one recording.
+
+    The windows are cut into ``batch_size`` stripes of as many windows as there are batches, and each batch takes one
+    window of every stripe. Stripes are cut into columns, and a batch stays in one column, so that any two of its
+    windows are at least :attr:`distance` apart. A recording that is shorter than that never meets itself.
+
+    Attributes:
+        n: number of windows; those of one recording are consecutive.
+        seed: of the shuffle.
+        batch_size: windows in a global batch.
+    """
+
+    n: int
+    seed: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_size <= self.n:
+            raise ValueError(f"a batch has {self.batch_size} windows; expected 1 to {self.n}")
+
+    @property
+    def distance(self) -> int:
+        """Number of windows from one window of a batch to the next in storage, at least."""
+        batches = self.n // self.batch_size
+        return batches - -(-batches // min(_COLUMNS, batches)) + 1
+
+    def at(self, epoch: int, positions: Ints) -> Ints:
+        """As :meth:`WindowOrder.at`."""
+        positions = _checked(positions, self.n)
+        batches = self.n // self.batch_size
+        columns = min(_COLUMNS, batches)
+        drawn = positions.copy()
+        whole = positions < batches * self.batch_size  # the others form no whole batch
+        batch, stripe = np.divmod(positions[whole], self.batch_size)
+        place = _permute(batch, batches, _keys(self.seed, epoch, 3))  # the same in all stripes
+        first = (np.arange(columns + 1) * batches) // columns
+        column = np.searchsorted(first, place, side="right") - 1
+        start, length = first[column], np.diff(first)[column]
+        within = place - start
+        keys = _keys(self.seed, epoch, 4)
+        for size in np.unique(length):  # at most two, by one window different
+            same = length == size
+            within[same] = _permute(within[same], int(size), keys, tweak=stripe[same] * columns + column[same])
+        drawn[whole] = stripe * batches + start + within
+        return (drawn + _offset(self.seed, epoch, self.n)) % self.n
+
+
+def _checked(positions: Ints, n: int) -> Ints:
+    positions = np.asarray(positions, dtype=np.int64)
+    if positions.size and (positions.min() < 0 or positions.max() >= n):
+        raise IndexError(f"positions must be in [0, {n}), found {positions.min()} to {positions.max()}")
+    return positions
+
+
+def _keys(seed: int, epoch: int, purpose: int) -> NDArray[np.uint64]:
+    key = [seed, epoch, purpose] if purpose else [seed, epoch]
+    return np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64).astype(np.uint64)
+
+
+def _offset(seed: int, epoch: int, n: int) -> int:
+    return int(_keys(seed, epoch, 5)[0] % np.uint64(n))
+
+
+def _permute(values: Ints, n: int, keys: NDArray[np.uint64], tweak: Ints | None = None) -> Ints:
+    """A permutation of ``range(n)``, another for each value of ``tweak``, applied to each value."""
+    if n < 2 or not values.size:
+        return values
+    half = max(1, ((n - 1).bit_length() + 1) // 2)
+    # Multiplied by an odd constant, neighbouring tweaks give keys that are far apart.
+    shift = np.zeros(1, np.uint64) if tweak is None else tweak.astype(np.uint64) * _GOLDEN
+    found = _feistel(values.astype(np.uint64), half, keys, shift)
+    outside = np.flatnonzero(found >= n)
+    while outside.size:  # the domain is less than 4 n: on average under 3 more walks
+        found[outside] = _feistel(found[outside], half, keys, shift if shift.size == 1 else shift[outside])
+        outside = outside[found[outside] >= n]
+    return found.astype(np.int64)
+
+
+def _feistel(
+    values: NDArray[np.uint64], half: int, keys: NDArray[np.uint64], shift: NDArray[np.uint64]
+) -> NDArray[np.uint64]:
     bits, mask = np.uint64(half), np.uint64((1 << half) - 1)
     left, right = values >> bits, values & mask
     for key in keys:
-        mixed = right + key  # wraps around, as uint64 does
+        mixed = right + (key + shift)  # wraps around, as uint64 does
         mixed = (mixed ^ (mixed >> np.uint64(30))) * _MIX_1
         mixed = (mixed ^ (mixed >> np.uint64(27))) * _MIX_2
         left, right = right, left ^ ((mixed ^ (mixed >> np.uint64(31))) & mask)
@@ -78,7 +209,7 @@ class BatchPlan:
         world_size: number of processes.
     """
 
-    order: WindowOrder
+    order: Order
     batch_size: int
     rank: int = 0
     world_size: int = 1
@@ -102,9 +233,19 @@ class BatchPlan:
         share = self.batch_size // self.world_size
         return slice(self.rank * share, (self.rank + 1) * share)
 
-    def batch(self, epoch: int, step: int) -> NDArray[np.int64]:
+    def batch(self, epoch: int, step: int) -> Ints:
         """This rank's windows of one global batch, (batch_size / world_size,)."""
-        if not 0 <= step < len(self):
-            raise IndexError(f"batch {step} of an epoch of {len(self)}")
-        positions = np.arange(step * self.batch_size, (step + 1) * self.batch_size, dtype=np.int64)
-        return self.order.at(epoch, positions[self.local_slice])
+        return self.batches(epoch, step, 1)[0]
+
+    def batches(self, epoch: int, first: int, count: int) -> list[Ints]:
+        """This rank's windows of ``count`` batches; many at once cost little more than one.
+
+        Raises:
+            IndexError: one of them is not in the epoch.
+        """
+        if not 0 <= first <= first + count <= len(self):
+            raise IndexError(f"batches {first} to {first + count - 1} of an epoch of {len(self)}")
+        steps = np.arange(first, first + count, dtype=np.int64)
+        local = np.arange(self.batch_size, dtype=np.int64)[self.local_slice]
+        positions = steps[:, None] * self.batch_size + local
+        return list(self.order.at(epoch, positions.reshape(-1)).reshape(positions.shape))
