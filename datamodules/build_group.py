@@ -206,7 +206,8 @@ def _jpegs(
                 f"{video.origin}: frame {index} is {frame.dtype} {frame.shape}; expected uint8 {(size, size, 3)}"
             )
         pixels = np.ascontiguousarray(frame)
-        yield index, simplejpeg.encode_jpeg(pixels, settings.jpeg_quality, "RGB", "420")
+        quality = settings.jpeg_quality
+        yield index, simplejpeg.encode_jpeg(pixels, quality, "RGB", "420") if quality else pixels.tobytes()
         count += 1
     if count != indices.size:
         raise RecordingError(f"{video.origin}: {count} of {indices.size} frames could be read")

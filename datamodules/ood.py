@@ -8,7 +8,7 @@ batch to predict is the same without ``label``: what is tested never meets its l
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import lightning as L
 import numpy as np
@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from datamodules.augment import ImuAugmentation
+from datamodules.batch_loader import Batch, BatchLoader
 from datamodules.order import BatchPlan, WindowOrder
-from datamodules.pretraining import BatchLoader, stream_seed
+from datamodules.pretraining import stream_seed
 from datamodules.signal import normalise
 from datamodules.windows import WindowSettings
-
-Batch = dict[str, Any]
 
 
 class ImuWindows(Protocol):

@@ -200,21 +200,27 @@ def _feistel(
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Global batches of an epoch and each rank's part of them; the last, incomplete batch is left out.
+    """Global batches of an epoch and each rank's part of them.
 
     Attributes:
         order: the windows' order.
         batch_size: windows in a global batch.
         rank: this process.
         world_size: number of processes.
+        keep_last: the last, incomplete batch comes too; for one process alone, since all do the same steps.
     """
 
     order: Order
     batch_size: int
     rank: int = 0
     world_size: int = 1
+    keep_last: bool = False
 
     def __post_init__(self) -> None:
+        if self.keep_last:
+            if self.world_size != 1:
+                raise ValueError(f"an incomplete batch can't be shared by {self.world_size} processes")
+            return
         if self.batch_size % self.world_size:
             raise ValueError(
                 f"the global batch of {self.batch_size} windows can't be shared evenly by {self.world_size} processes;"
@@ -225,7 +231,7 @@ class BatchPlan:
 
     def __len__(self) -> int:
         """Batches an epoch."""
-        return self.order.n // self.batch_size
+        return -(-self.order.n // self.batch_size) if self.keep_last else self.order.n // self.batch_size
 
     @property
     def local_slice(self) -> slice:
@@ -247,5 +253,6 @@ class BatchPlan:
             raise IndexError(f"batches {first} to {first + count - 1} of an epoch of {len(self)}")
         steps = np.arange(first, first + count, dtype=np.int64)
         local = np.arange(self.batch_size, dtype=np.int64)[self.local_slice]
-        positions = steps[:, None] * self.batch_size + local
-        return list(self.order.at(epoch, positions.reshape(-1)).reshape(positions.shape))
+        positions = (steps[:, None] * self.batch_size + local).reshape(-1)
+        windows = self.order.at(epoch, positions[positions < self.order.n])
+        return [windows[start : start + len(local)] for start in range(0, len(windows), len(local))]

@@ -10,13 +10,13 @@ A batch is a dict of tensors (B windows, T samples, F frames, D feature width, V
 - in training, ``views``: V dicts with ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented
   anew on the device.
 
-Arrays are new for each batch, so whoever holds a batch may keep it.
+Whoever holds a batch may keep it: its memory is used again only when the last tensor of it is gone, see
+:mod:`datamodules.shards.buffers`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning as L
@@ -25,46 +25,12 @@ import torch
 from numpy.typing import NDArray
 
 from datamodules.augment import ImuAugmentation
-from datamodules.order import BatchPlan, WindowOrder
+from datamodules.batch_loader import Batch, BatchLoader
+from datamodules.order import BatchPlan, BlockOrder, Order, SpreadOrder, WindowOrder
+from datamodules.shards.buffers import Buffers
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.reader import ShardSet
 from datamodules.signal import normalise
-
-Batch = dict[str, Any]
-
-
-class BatchLoader:
-    """Whole batches in the order of a plan, read ahead by one thread.
-
-    Where it starts is asked at the beginning of each epoch (``position`` gives the number of steps done so far), so
-    that a resumed run goes on with the very next batch.
-    """
-
-    def __init__(
-        self,
-        plan: BatchPlan,
-        read: Callable[[NDArray[np.int64], int], Batch],
-        position: Callable[[], int],
-        read_ahead: int = 2,
-    ) -> None:
-        self.plan = plan
-        self._read = read
-        self._position = position
-        self._read_ahead = read_ahead
-
-    def __len__(self) -> int:
-        return len(self.plan)
-
-    def __iter__(self) -> Iterator[Batch]:
-        epoch, first = divmod(self._position(), len(self.plan))
-        waiting: list[Future[Batch]] = []
-        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
-            for step in range(first, len(self.plan)):
-                waiting.append(pool.submit(self._read, self.plan.batch(epoch, step), epoch))
-                if len(waiting) > self._read_ahead:
-                    yield waiting.pop(0).result()
-            while waiting:
-                yield waiting.pop(0).result()
 
 
 class PretrainingDataModule(L.LightningDataModule):
@@ -83,9 +49,11 @@ class PretrainingDataModule(L.LightningDataModule):
             validated with; see :func:`held_out_windows`.
         seed: of order and augmentations.
         max_validation_windows: the pool that retrieval is measured in.
+        order: "shuffle", "blocks" (for storage that is slow at single reads) or "spread" (no batch holds neighbours
+            of one recording); see :mod:`datamodules.order`.
 
     Raises:
-        ValueError: too few windows for one batch, or an excluded activity that there is none of.
+        ValueError: too few windows for one batch, an excluded activity that there is none of, or no such order.
     """
 
     def __init__(
@@ -102,6 +70,7 @@ class PretrainingDataModule(L.LightningDataModule):
         seed: int = 0,
         max_validation_windows: int = 2048,
         video: bool = True,
+        order: str = "shuffle",
     ) -> None:
         super().__init__()
         self.shards = shards
@@ -112,6 +81,7 @@ class PretrainingDataModule(L.LightningDataModule):
         self.augmentation = augmentation or ImuAugmentation()
         self.n_views = views
         self.seed = seed
+        self._buffers = Buffers(pinned=torch.cuda.is_available())
         for activity in exclude_activities:
             if activity not in shards.table["activity"]:
                 there = ", ".join(sorted({str(a) for a in shards.table["activity"]} - {""})) or "none"
@@ -127,6 +97,7 @@ class PretrainingDataModule(L.LightningDataModule):
                 f"pretraining.batch_size is {batch_size}, but there are only {len(self.training_windows)} windows"
                 " to train on"
             )
+        self.order = make_order(order, len(self.training_windows), seed, batch_size)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -137,22 +108,23 @@ class PretrainingDataModule(L.LightningDataModule):
         """This process's part of the global batches."""
         assert self.trainer is not None
         trainer = self.trainer
-        order = WindowOrder(len(self.training_windows), self.seed)
-        plan = BatchPlan(order, self.batch_size, trainer.global_rank, trainer.world_size)
+        plan = BatchPlan(self.order, self.batch_size, trainer.global_rank, trainer.world_size)
         return BatchLoader(plan, self._read_training, lambda: trainer.global_step)
 
     def val_dataloader(self) -> BatchLoader:
         """All validation windows, on every process: they form one retrieval pool."""
         n = len(self.validation_windows)
-        plan = _WholePlan(WindowOrder(n, 0, shuffle=False), 256)
+        plan = BatchPlan(WindowOrder(n, 0, shuffle=False), 256, keep_last=True)
         return BatchLoader(plan, lambda positions, _: self.read(self.validation_windows[positions]), lambda: 0)
 
     def read(self, windows: NDArray[np.int64], feature_views: NDArray[np.int64] | None = None) -> Batch:
         """One batch of these windows, without augmentation of the IMU."""
-        imu, sample_mask, channel_mask = self.shards.imu(windows)
+        imu = self._buffers.empty((len(windows), self.shards.settings.samples, 6), torch.float32)
+        values, sample_mask, channel_mask = self.shards.imu(windows, out=imu.numpy())
         frame_times, frame_mask = self.shards.frame_times(windows)
+        scaled = normalise(values, sample_mask, channel_mask, self.normalisation, out=values)
         batch: Batch = {
-            "imu": torch.from_numpy(normalise(imu, sample_mask, channel_mask, self.normalisation)),
+            "imu": imu if scaled is values else torch.from_numpy(scaled),
             "sample_mask": torch.from_numpy(sample_mask),
             "channel_mask": torch.from_numpy(channel_mask),
             "frame_times": torch.from_numpy(np.where(frame_mask, frame_times, 0).astype(np.float32)),
@@ -163,9 +135,14 @@ class PretrainingDataModule(L.LightningDataModule):
         if not self.video:
             return batch
         if self.features is None:
-            batch["frames"] = torch.from_numpy(self.shards.frames(windows)).permute(0, 1, 4, 2, 3)
+            size = self.shards.settings.frame_size
+            frames = self._buffers.empty((len(windows), self.shards.settings.frames, size, size, 3), torch.uint8)
+            self.shards.frames(windows, out=frames.numpy())
+            batch["frames"] = frames.permute(0, 1, 4, 2, 3)
         else:
-            batch["features"] = torch.from_numpy(self.features.take(windows, feature_views))
+            features = self._buffers.empty((len(windows), *self.features.shape[2:]), torch.float16)
+            self.features.take(windows, feature_views, out=features.numpy())
+            batch["features"] = features
         return batch
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -193,18 +170,19 @@ class PretrainingDataModule(L.LightningDataModule):
         return self.read(windows, draws % self.features.views)
 
 
-class _WholePlan(BatchPlan):
-    """As a plan, but with the last, smaller batch."""
+def make_order(name: str, n: int, seed: int, batch_size: int) -> Order:
+    """The order of this name.
 
-    def __post_init__(self) -> None:
-        pass
-
-    def __len__(self) -> int:
-        return -(-self.order.n // self.batch_size)
-
-    def batch(self, epoch: int, step: int) -> NDArray[np.int64]:
-        first = step * self.batch_size
-        return self.order.at(epoch, np.arange(first, min(first + self.batch_size, self.order.n)))
+    Raises:
+        ValueError: there is none.
+    """
+    if name == "shuffle":
+        return WindowOrder(n, seed)
+    if name == "blocks":
+        return BlockOrder(n, seed)
+    if name == "spread":
+        return SpreadOrder(n, seed, batch_size)
+    raise ValueError(f"no order '{name}' of windows; expected shuffle, blocks or spread")
 
 
 def stream_seed(*key: int) -> int:

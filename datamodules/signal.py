@@ -47,6 +47,13 @@ def find_gaps(times: FloatArray, max_gap_s: float) -> FloatArray:
     return np.stack([times[before], times[before + 1]], axis=1)
 
 
+def reach(times: FloatArray, at: FloatArray, rate_hz: float, max_gap_s: float) -> slice:
+    """Which of the samples ``resample`` looks at: about a second around; more of a long recording need not be touched."""
+    margin = 40.0 / rate_hz + max_gap_s
+    first, last = np.searchsorted(times, [at[0] - margin, at[-1] + margin]) if at.size else (0, 0)
+    return slice(int(first), int(last))
+
+
 def resample(
     times: FloatArray, values: FloatArray, at: FloatArray, rate_hz: float, max_gap_s: float
 ) -> tuple[FloatArray, BoolArray]:
@@ -69,10 +76,8 @@ def resample(
     """
     result = np.zeros((at.size, values.shape[1]))
     valid = np.zeros(at.size, dtype=bool)
-    # The filter looks about a second around; more of a long recording need not be touched.
-    margin = 40.0 / rate_hz + max_gap_s
-    first, last = np.searchsorted(times, [at[0] - margin, at[-1] + margin]) if at.size else (0, 0)
-    times, values = times[first:last], values[first:last]
+    near = reach(times, at, rate_hz, max_gap_s)
+    times, values = times[near], values[near]
     kept = ~np.isnan(values).any(axis=1)
     times, values = times[kept], values[kept]
     if times.size == 0:
@@ -157,7 +162,11 @@ def median_filter(values: FloatArray, valid: BoolArray, kernel: int = 5) -> Floa
 
 
 def normalise(
-    imu: NDArray[np.floating], sample_mask: BoolArray, channel_mask: BoolArray, mode: str = "physical"
+    imu: NDArray[np.floating],
+    sample_mask: BoolArray,
+    channel_mask: BoolArray,
+    mode: str = "physical",
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Bring windows to the scale that encoders expect, looking at nothing outside each window.
 
@@ -167,16 +176,24 @@ def normalise(
         channel_mask: (..., 6) bool, False for a channel that the device lacks.
         mode: ``physical`` divides by g and by pi rad/s and keeps gravity; ``window`` makes the mean 0 and the
             standard deviation 1 in every window and channel, over valid samples; ``none`` changes nothing.
+        out: contiguous, of imu's shape: takes the result of ``physical``; may be ``imu`` itself.
 
     Returns:
         (..., T, 6) float32, zero wherever a mask is False.
     """
     if mode not in NORMALISATIONS:
         raise ValueError(f"unknown normalisation '{mode}'; expected one of {', '.join(NORMALISATIONS)}")
+    if mode == "physical":
+        scaled = np.empty(imu.shape, np.float32) if out is None else out
+        # Over rows of T * 6 values the division is ten times as fast as over rows of 6.
+        row = (*imu.shape[:-2], -1)
+        scale = np.tile(PHYSICAL_SCALE, imu.shape[-2]).astype(np.float32)
+        np.divide(imu.reshape(row), scale, out=scaled.reshape(row), casting="same_kind")
+        if not (sample_mask.all() and channel_mask.all()):
+            np.copyto(scaled, 0, where=~(sample_mask[..., :, None] & channel_mask[..., None, :]))
+        return scaled
     valid = sample_mask[..., :, None] & channel_mask[..., None, :]
     values = np.where(valid, imu, 0).astype(np.float32)
-    if mode == "physical":
-        return np.asarray(values / PHYSICAL_SCALE, dtype=np.float32)
     if mode == "none":
         return values
     count = np.maximum(sample_mask.sum(axis=-1), 1)[..., None, None]

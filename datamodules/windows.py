@@ -64,7 +64,7 @@ class WindowSettings:
     imu_rate_hz: float = _setting(50.0, "the rate that the IMU is resampled to")
     frames: int = _setting(10, "frames a window, at the centres of as many equal parts; 0 builds IMU-only shards")
     frame_size: int = _setting(112, "height and width of the frames, pixels")
-    jpeg_quality: int = _setting(90, "of the stored frames")
+    jpeg_quality: int = _setting(90, "of the stored frames; 0 stores plain pixels: eight times the disk, no decoding")
     max_gap_s: float = _setting(0.1, "longer stretches without samples are never interpolated over, seconds")
     min_label_share: float = _setting(0.6, "an activity labels a window if it covers at least this share of it")
     keep_unlabelled: bool = _setting(True, "keep windows that no activity labels; pretraining needs none")
@@ -102,8 +102,8 @@ class WindowSettings:
             raise ValueError(f"window.duration_s {self.duration_s} at {self.imu_rate_hz} Hz is no sample")
         if self.frames < 0 or self.frame_size < 1:
             raise ValueError(f"window.frames is {self.frames}, window.frame_size {self.frame_size}")
-        if not 1 <= self.jpeg_quality <= 100:
-            raise ValueError(f"window.jpeg_quality is {self.jpeg_quality}; expected 1 to 100")
+        if not 0 <= self.jpeg_quality <= 100:
+            raise ValueError(f"window.jpeg_quality is {self.jpeg_quality}; expected 1 to 100, or 0 for plain pixels")
         if not 0 < self.min_label_share <= 1:
             raise ValueError(f"window.min_label_share is {self.min_label_share}; expected above 0, at most 1")
         if self.median_kernel < 1 or self.median_kernel % 2 == 0:
@@ -187,8 +187,11 @@ def cut_windows(
     starts, exclusions = _starts(recording.name, begin, end, float(times[0]), settings)
     windows: list[Window] = []
     excluded_faults = settings.excluded_faults()
+    channel_mask: BoolArray = np.asarray(~np.isnan(stream.values).all(axis=0))
     for start in starts:
-        window, faults = _cut(recording, stream, times, frame_times if with_video else None, start, settings)
+        window, faults = _cut(
+            recording, stream, times, channel_mask, frame_times if with_video else None, start, settings
+        )
         left_out = next((f for f in FAULTS if f in faults and f in excluded_faults), None)
         if left_out is None and with_video and not window.frame_mask.any():
             left_out, faults = Reason.NO_VIDEO, {**faults, Reason.NO_VIDEO: "no frame inside the window"}
@@ -243,21 +246,23 @@ def _cut(
     recording: Recording,
     stream: ImuStream,
     times: FloatArray,
+    channel_mask: BoolArray,
     frame_times: FloatArray | None,
     start: float,
     settings: WindowSettings,
 ) -> tuple[Window, dict[Reason, str]]:
     end = start + settings.duration_s
-    channel_mask: BoolArray = np.asarray(~np.isnan(stream.values).all(axis=0))
     at = start + np.arange(settings.samples) / settings.imu_rate_hz
     # A missing channel is a constant here, or every row would count as lost.
-    values = np.where(channel_mask, stream.values, 0.0)
-    resampled, valid = signal.resample(times, values, at, settings.imu_rate_hz, settings.max_gap_s)
+    near = signal.reach(times, at, settings.imu_rate_hz, settings.max_gap_s)
+    values = np.where(channel_mask, stream.values[near], 0.0)
+    resampled, valid = signal.resample(times[near], values, at, settings.imu_rate_hz, settings.max_gap_s)
     resampled = signal.median_filter(resampled, valid, settings.median_kernel)
     inside = slice(*np.searchsorted(times, [start, end]))
     faults = _faults(stream, times[inside], stream.values[inside], channel_mask)
     covered = (at >= times[0] - 1e-6) & (at <= times[-1] + 1e-6)
     if (covered & ~valid).any():
+        values = np.where(channel_mask, stream.values, 0.0)
         faults[Reason.GAP] = _describe_gap(times, values, start, end, settings.max_gap_s)
     measured = (max(start, float(times[0])), min(end, float(times[-1]) + 1 / settings.imu_rate_hz))
     indices, relative, frame_mask = _frames(frame_times, start, settings)

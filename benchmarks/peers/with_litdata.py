@@ -1,6 +1,6 @@
 """LitData: ``optimize`` into chunks, ``StreamingDataset`` with shuffling, ``StreamingDataLoader``.
 
-    python benchmarks/peers/with_litdata.py FOLDER write CASE | serve
+python benchmarks/peers/with_litdata.py FOLDER write CASE | serve
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ def item(i: int, case: str) -> dict[str, Any]:
 
 
 class Clips(StreamingDataset):
+    """Decodes in the worker, straight into one array a clip."""
+
     def __getitem__(self, index: Any) -> dict[str, Any]:
         row = super().__getitem__(index)
         return {"imu": row["imu"], "clip": torch.from_numpy(decode([row[f"frame{k}"] for k in range(FRAMES)]))}

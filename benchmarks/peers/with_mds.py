@@ -1,6 +1,6 @@
 """MosaicML Streaming: ``MDSWriter``, ``StreamingDataset`` with shuffling, torch's ``DataLoader``.
 
-    python benchmarks/peers/with_mds.py FOLDER write CASE | serve
+python benchmarks/peers/with_mds.py FOLDER write CASE | serve
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ COLUMNS = {
 
 
 class Clips(StreamingDataset):
+    """Decodes in the worker, straight into one array a clip."""
+
     def __getitem__(self, at: Any) -> Any:
         row = super().__getitem__(at)
         return {"imu": row["imu"], "clip": decode([row[f"frame{k}"] for k in range(FRAMES)])}

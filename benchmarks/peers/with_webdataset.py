@@ -1,6 +1,6 @@
 """WebDataset: ``ShardWriter``, shuffled shards and a shuffle buffer, batches made in the workers, ``WebLoader``.
 
-    python benchmarks/peers/with_webdataset.py FOLDER write CASE | serve
+python benchmarks/peers/with_webdataset.py FOLDER write CASE | serve
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def batches(case: str, workers: int) -> Iterable[Any]:
     dataset = (
         wds.WebDataset(urls, shardshuffle=len(urls), nodesplitter=wds.single_node_only)
         .shuffle(1000 if case in ("imu", "features") else 64)
-        .decode(wds.autodecode.basichandlers if False else "torch", only=["npy"])
+        .decode()
         .map(named)
         .batched(size, collation_fn=collate, partial=False)
     )

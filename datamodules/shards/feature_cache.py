@@ -124,10 +124,28 @@ class FeatureCache:
             self._array = np.memmap(path, dtype=np.float16, mode="r", shape=self.shape)
         return self._array
 
-    def take(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[np.float16]:
-        """Features of these windows, (B, F, D), from view 0 or the views given, (B,)."""
-        chosen = np.zeros(len(indices), dtype=np.int64) if views is None else views
-        return np.asarray(self.array[indices, chosen])
+    def take(
+        self,
+        indices: NDArray[np.int64],
+        views: NDArray[np.int64] | None = None,
+        out: NDArray[np.float16] | None = None,
+    ) -> NDArray[np.float16]:
+        """Features of these windows, (B, F, D), from view 0 or the views given, (B,), put into ``out`` if given.
+
+        Raises:
+            IndexError: there is no such window or view.
+        """
+        n, v, f, d = self.shape
+        rows = indices * v if views is None else indices * v + views
+        outside = views is not None and views.size and not 0 <= views.min() <= views.max() < v
+        if outside or (indices.size and not 0 <= indices.min() <= indices.max() < n):
+            raise IndexError(
+                f"{self.directory}: windows 0 to {n - 1} and views 0 to {v - 1} are there, others asked for"
+            )
+        if out is None:
+            out = np.empty((len(indices), f, d), np.float16)
+        # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
+        return np.take(np.asarray(self.array).reshape(n * v, f, d), rows, axis=0, out=out, mode="clip")
 
     def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Plain features as float32 (B, F, D), frames' times (B, F) in seconds, and their mask (B, F)."""

@@ -1,8 +1,8 @@
 """Reads whole batches of windows at memory speed.
 
-HDF5 is asked once per shard where its arrays lie; from then on they are memory maps, and a batch is one
-fancy index per shard that it touches. A ``ShardSet`` may be pickled and forked: maps and threads are made
-anew, when they are first needed, in every process.
+HDF5 is asked once per shard where its arrays lie; from then on a shard is one memory map, and a batch is one
+gather per shard that it touches, straight into the caller's buffer. A ``ShardSet`` may be pickled and forked:
+maps and threads are made anew, when they are first needed, in every process.
 
 Shape legend: B windows asked for, T samples, F frames, H = W frame size.
 """
@@ -12,18 +12,22 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import simplejpeg
 from numpy.typing import NDArray
 
 from datamodules.shards import layout
+from datamodules.shards.frames import read_frame
 from datamodules.shards.index import Index, read_index
 from datamodules.shards.layout import ShardError
 from datamodules.shards.shard_file import ShardFile, open_shard
 from datamodules.windows import WindowSettings
+
+# A shard, positions in the batch, windows within the shard.
+Part = tuple[int, NDArray[np.int64], NDArray[np.int64]]
 
 
 class ShardSet:
@@ -136,22 +140,17 @@ class ShardSet:
             out = np.empty((b, t, 6), np.float32)
         elif out.shape != (b, t, 6) or out.dtype != np.float32:
             raise ValueError(f"out is {out.dtype} {out.shape}; expected float32 {(b, t, 6)}")
-        samples = np.empty((b, t), bool)
-        channels = np.empty((b, 6), bool)
-        for shard, at, local in parts:
-            out[at] = self._map(shard, "imu")[local]
-            samples[at] = self._map(shard, "sample_mask")[local]
-            channels[at] = self._map(shard, "channel_mask")[local]
-        return out, samples, channels
+        samples = np.empty((b, t), np.uint8)
+        channels = np.empty((b, 6), np.uint8)
+        self._gather(parts, {"imu": out, "sample_mask": samples, "channel_mask": channels})
+        return out, samples != 0, channels != 0
 
     def frame_times(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """True times of the frames, seconds since each window's start, and which are there: (B, F) each."""
         shape = (len(indices), self.settings.frames)
-        times, mask = np.empty(shape, np.float32), np.empty(shape, bool)
-        for shard, at, local in self._locate(indices):
-            times[at] = self._map(shard, "frame_times")[local]
-            mask[at] = self._map(shard, "frame_mask")[local]
-        return times, mask
+        times, mask = np.empty(shape, np.float32), np.empty(shape, np.uint8)
+        self._gather(self._locate(indices), {"frame_times": times, "frame_mask": mask})
+        return times, mask != 0
 
     def frames(self, indices: NDArray[np.int64], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
         """Pixels (B, F, H, W, 3) uint8 RGB; a frame that is not there is black.
@@ -173,13 +172,13 @@ class ShardSet:
             data, offsets = self._map(shard, "frames"), self._map(shard, "frame_offsets")
             jobs += [(shard, data, offsets, int(n), out[i]) for i, n in zip(at, local, strict=True)]
         if self.threads > 1 and len(jobs) > 1:
-            list(self._threads().map(lambda job: self._decode(*job), jobs))
+            list(self._threads().map(lambda job: self._fill(*job), jobs))
         else:
             for job in jobs:
-                self._decode(*job)
+                self._fill(*job)
         return out
 
-    def _decode(
+    def _fill(
         self,
         shard: int,
         data: NDArray[np.uint8],
@@ -188,18 +187,31 @@ class ShardSet:
         out: NDArray[np.uint8],
     ) -> None:
         f = self.settings.frames
-        bounds = offsets[window * f : window * f + f + 1]
-        for k in range(f):
-            start, end = int(bounds[k]), int(bounds[k + 1])
+        bounds = offsets[window * f : window * f + f + 1].tolist()
+        where = f"{self.directory / self.index.shards[shard].file}: window {window}"
+        if not 0 <= bounds[0] <= bounds[-1] <= data.size:
+            raise ShardError(f"{where}: bytes {bounds[0]} to {bounds[-1]} of {data.size}")
+        raw = self.settings.jpeg_quality == 0
+        if raw and bounds[-1] - bounds[0] == out.nbytes:  # no frame is missing
+            out.reshape(-1)[:] = data[bounds[0] : bounds[-1]]
+            return
+        for k, (start, end) in enumerate(pairwise(bounds)):
             if start == end:
                 out[k] = 0
-                continue
-            where = f"{self.directory / self.index.shards[shard].file}: window {window}, frame {k}"
-            if not 0 <= start < end <= data.size:
-                raise ShardError(f"{where}: bytes {start} to {end} of {data.size}")
-            decode_frame(data[start:end].tobytes(), out[k], where)
+            else:
+                read_frame(data[start:end], out[k], raw, f"{where}, frame {k}")
 
-    def _locate(self, indices: NDArray[np.int64]) -> list[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+    def _gather(self, parts: list[Part], arrays: dict[str, NDArray[Any]]) -> None:
+        """Fill ``out`` (B, ...) of each array of the shards."""
+        for shard, at, local in parts:
+            for name, out in arrays.items():
+                if len(parts) == 1:
+                    # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
+                    np.take(self._map(shard, name), local, axis=0, out=out, mode="clip")
+                else:
+                    out[at] = self._map(shard, name)[local]
+
+    def _locate(self, indices: NDArray[np.int64]) -> list[Part]:
         """Group by shard: (shard, positions in the batch, windows within the shard)."""
         indices = np.asarray(indices, dtype=np.int64)
         if indices.ndim != 1:
@@ -245,20 +257,3 @@ class ShardSet:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="jpeg")
         return self._pool
-
-
-def decode_frame(jpeg: bytes, out: NDArray[np.uint8], where: str) -> None:
-    """Decode into ``out`` (H, W, 3).
-
-    Raises:
-        ShardError: no JPEG, or of another size; the message starts with ``where``.
-    """
-    try:
-        height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
-        if (height, width) != out.shape[:2]:
-            raise ShardError(f"{where}: {height} x {width} pixels; expected {out.shape[0]} x {out.shape[1]}")
-        simplejpeg.decode_jpeg(jpeg, "RGB", buffer=out)
-    except ShardError:
-        raise
-    except ValueError as error:
-        raise ShardError(f"{where}: not a readable JPEG: {error}") from error

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.shards import layout
+from datamodules.shards.frames import read_frame
 from datamodules.shards.index import Index, ShardEntry, read_index
 from datamodules.shards.layout import ShardError
-from datamodules.shards.reader import decode_frame
 from datamodules.shards.shard_file import ShardFile, open_shard
 
 
@@ -99,12 +99,12 @@ def _verify_windows(shard: ShardFile, index: Index) -> Iterator[Problem]:
         if not np.isfinite(times).all() or (np.diff(seen) < 0).any():
             yield Problem(file, n, f"frame times do not ascend: {times.tolist()}")
         for k in range(f):
-            jpeg = frames[bounds[k] : bounds[k + 1]].tobytes()
-            if bool(jpeg) != bool(frame_mask[k]):
-                yield Problem(file, n, f"frame {k} has {len(jpeg)} bytes, its mask is {frame_mask[k]}")
-            elif jpeg:
+            stored = frames[bounds[k] : bounds[k + 1]]
+            if bool(stored.size) != bool(frame_mask[k]):
+                yield Problem(file, n, f"frame {k} has {stored.size} bytes, its mask is {frame_mask[k]}")
+            elif stored.size:
                 try:
-                    decode_frame(jpeg, image, f"frame {k}")
+                    read_frame(stored, image, index.settings.jpeg_quality == 0, f"frame {k}")
                 except ShardError as error:
                     yield Problem(file, n, str(error))
 

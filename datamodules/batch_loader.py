@@ -1,0 +1,71 @@
+"""Batches in the order of a plan, read ahead by a thread.
+
+Threads rather than worker processes: a window of motion and features is some ten kilobytes, and passing it from one
+process to another costs more than reading it. NumPy's gather and the JPEG decoder let go of the interpreter's lock,
+so the thread reads while the main one trains.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.order import BatchPlan
+
+Batch = dict[str, Any]
+
+_PLANNED = 1 << 16  # positions that are looked up at once
+
+
+class BatchLoader:
+    """Whole batches in the order of a plan.
+
+    Where it starts is asked at the beginning of each epoch, so that a resumed run goes on with the very next batch.
+
+    Args:
+        plan: the batches of this process.
+        read: (windows, epoch) -> a batch; called in another thread.
+        position: gives the number of steps done so far, over all epochs.
+        read_ahead: batches that are read before they are asked for.
+    """
+
+    def __init__(
+        self,
+        plan: BatchPlan,
+        read: Callable[[NDArray[np.int64], int], Batch],
+        position: Callable[[], int],
+        read_ahead: int = 2,
+    ) -> None:
+        self.plan = plan
+        self._read = read
+        self._position = position
+        self._read_ahead = read_ahead
+
+    def __len__(self) -> int:
+        return len(self.plan)
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, first = divmod(self._position(), len(self.plan))
+        waiting: deque[Future[Batch]] = deque()
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as pool:
+            try:
+                for windows in self._windows(epoch, first):
+                    waiting.append(pool.submit(self._read, windows, epoch))
+                    if len(waiting) > self._read_ahead:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                # An epoch that is left early must not wait for batches that nobody wants.
+                for future in waiting:
+                    future.cancel()
+
+    def _windows(self, epoch: int, first: int) -> Iterator[NDArray[np.int64]]:
+        at_once = max(1, _PLANNED // self.plan.batch_size)
+        for step in range(first, len(self.plan), at_once):
+            yield from self.plan.batches(epoch, step, min(at_once, len(self.plan) - step))

@@ -1,0 +1,92 @@
+"""Batches come in the plan's order, ahead of time, from wherever the run stands, and belong to whoever holds them."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datamodules.batch_loader import Batch, BatchLoader
+from datamodules.order import BatchPlan, WindowOrder
+from datamodules.shards.buffers import Buffers
+
+
+def read(windows: np.ndarray, epoch: int) -> Batch:
+    return {"windows": windows, "epoch": epoch}
+
+
+@given(n=st.integers(8, 300), done=st.integers(0, 100), data=st.data())
+def test_a_run_goes_on_where_it_stopped_on_any_number_of_ranks(n: int, done: int, data: st.DataObject) -> None:
+    order = WindowOrder(n, 3)
+    steps = n // 8
+    epoch, first = divmod(done, steps)
+    expected = [BatchPlan(order, 8).batch(epoch, step) for step in range(first, steps)]
+    ranks = data.draw(st.sampled_from([1, 2, 4, 8]))
+    parts = [
+        [batch["windows"] for batch in BatchLoader(BatchPlan(order, 8, rank, ranks), read, lambda: done)]
+        for rank in range(ranks)
+    ]
+    assert {len(part) for part in parts} == {steps - first}  # as many steps on every rank
+    for step, batch in enumerate(expected):
+        np.testing.assert_array_equal(np.concatenate([part[step] for part in parts]), batch)
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_no_more_is_read_ahead_than_was_asked_for(ahead: int) -> None:
+    started: list[int] = []
+    plan = BatchPlan(WindowOrder(100, 0, shuffle=False), 10)
+    iterator = iter(BatchLoader(plan, lambda windows, _: started.append(int(windows[0])) or {}, lambda: 0, ahead))
+    next(iterator)
+    time.sleep(0.05)
+    assert len(started) <= ahead + 1
+    iterator.close()  # type: ignore[attr-defined]
+
+
+def test_an_epoch_that_is_left_early_leaves_no_thread() -> None:
+    before = threading.active_count()
+    for _ in BatchLoader(BatchPlan(WindowOrder(100, 0), 10), read, lambda: 0):
+        break
+    assert threading.active_count() == before
+
+
+def test_an_error_in_reading_reaches_the_training_loop() -> None:
+    def broken(windows: np.ndarray, epoch: int) -> Batch:
+        raise ValueError("window 3: not a readable JPEG")
+
+    with pytest.raises(ValueError, match="window 3"):
+        next(iter(BatchLoader(BatchPlan(WindowOrder(100, 0), 10), broken, lambda: 0)))
+
+
+def test_batches_that_are_kept_stay_what_they_were() -> None:
+    buffers = Buffers(keep=2)
+
+    def fill(windows: np.ndarray, epoch: int) -> Batch:
+        tensor = buffers.empty((len(windows), 50), torch.int64)
+        tensor[:] = torch.from_numpy(windows)[:, None]
+        return {"x": tensor, "windows": windows}
+
+    loader = BatchLoader(BatchPlan(WindowOrder(400, 0), 10), fill, lambda: 0)
+    kept = [(batch["x"], batch["windows"]) for batch in loader]
+    assert len({x.data_ptr() for x, _ in kept}) == 40
+    for x, windows in kept:
+        np.testing.assert_array_equal(x, np.repeat(windows[:, None], 50, axis=1))
+    del kept, x
+    addresses = set()
+    for batch in loader:
+        np.testing.assert_array_equal(batch["x"][:, 0], batch["windows"])
+        addresses.add(batch["x"].data_ptr())
+    # Two waiting, one being filled, one with the loop, and its successor while the loop variable still holds it.
+    assert len(addresses) <= 6
+
+
+def test_the_last_incomplete_batch_comes_where_it_is_asked_for() -> None:
+    plan = BatchPlan(WindowOrder(23, 0, shuffle=False), 10, keep_last=True)
+    sizes = [len(batch["windows"]) for batch in BatchLoader(plan, read, lambda: 0)]
+    assert sizes == [10, 10, 3]
+    with pytest.raises(ValueError, match="can't be shared by 2"):
+        BatchPlan(WindowOrder(23, 0), 10, 0, 2, keep_last=True)
