@@ -29,6 +29,7 @@ from datamodules.build_group import BuildPlan, build_group, group_files, make_so
 from datamodules.shards import layout
 from datamodules.shards.index import Index, ShardEntry, read_index
 from datamodules.shards.shard_file import open_shard
+from datamodules.sources.registry import Source
 from datamodules.windows import ANY_PLACEMENT, FAULTS, Reason, WindowSettings
 
 PLAN = "build.json"
@@ -135,7 +136,8 @@ def build(
         settings = dataclasses.replace(settings, frames=0)
 
     path = Path(directory)
-    groups = _groups(source_name, params, subjects, recordings_per_shard)
+    source = make_source(source_name, params)
+    groups = _groups(source_name, source, params, subjects, recordings_per_shard)
     # Through JSON, so that what is compared with a file is what a file can hold.
     described: dict[str, Any] = json.loads(
         layout.canonical(
@@ -149,6 +151,7 @@ def build(
                 "window": dataclasses.asdict(settings),
                 "recordings_per_shard": recordings_per_shard,
                 "max_shard_bytes": max_shard_bytes,
+                **({"manifest": fingerprint} if (fingerprint := source.fingerprint()) else {}),
             }
         )
     )
@@ -168,9 +171,8 @@ def build(
 
 
 def _groups(
-    source_name: str, params: Mapping[str, Any], subjects: Sequence[str], size: int
+    source_name: str, source: Source, params: Mapping[str, Any], subjects: Sequence[str], size: int
 ) -> tuple[tuple[str, ...], ...]:
-    source = make_source(source_name, params)
     names = source.names()
     if len(set(names)) != len(names):
         twice = next(name for name, count in Counter(names).items() if count > 1)

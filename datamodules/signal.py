@@ -48,7 +48,7 @@ def find_gaps(times: FloatArray, max_gap_s: float) -> FloatArray:
 
 
 def reach(times: FloatArray, at: FloatArray, rate_hz: float, max_gap_s: float) -> slice:
-    """Which of the samples ``resample`` looks at: about a second around; more of a long recording need not be touched."""
+    """Which samples ``resample`` looks at: about a second around; more of a long recording need not be touched."""
     margin = 40.0 / rate_hz + max_gap_s
     first, last = np.searchsorted(times, [at[0] - margin, at[-1] + margin]) if at.size else (0, 0)
     return slice(int(first), int(last))

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 
 from datamodules.build import BuildReport, build
+from datamodules.build_group import make_source
 from datamodules.recording import RecordingError
 from datamodules.shards.reader import ShardSet
 from experiments.command_line import UserError
@@ -42,13 +43,22 @@ def dataset_directory(config: Config, key: str) -> Path:
     """Folder of a data set's shards; it ends in a digest of the settings, so that other settings go elsewhere.
 
     Raises:
-        UserError: no such data set is configured.
+        UserError: no such data set is configured, or its source's settings are wrong.
+        RecordingError: its manifest can't be used.
     """
     if key not in config.datasets:
         known = ", ".join(config.datasets) or "none"
         raise UserError(f"there is no data set '{key}' among 'datasets' of experiment '{config.experiment}': {known}")
     settings = plain(config)
     parts = {"dataset": settings["datasets"][key], "window": settings["window"]}
+    source = config.datasets[key].source
+    try:
+        if fingerprint := make_source(source.name, source.params).fingerprint():
+            parts["manifest"] = fingerprint
+    except RecordingError:
+        raise
+    except ValueError as error:  # the source's settings
+        raise UserError(f"data set '{key}': {error}") from error
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
     return Path(config.paths.data) / "shards" / config.experiment / f"{key}-{digest}"
 

@@ -44,6 +44,13 @@ class Source(ABC):
         """Whose recording ``name`` is, if that is known without loading it; a build can then skip it."""
         return None
 
+    def fingerprint(self) -> str:
+        """Digest of files that say how recordings are read, such as a manifest; "" if settings say it all.
+
+        Shards are bound to it: when it changes, they are built anew.
+        """
+        return ""
+
     def __iter__(self) -> Iterator[Recording]:
         return (self.load(name) for name in self.names())
 

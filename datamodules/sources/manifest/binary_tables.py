@@ -1,0 +1,195 @@
+"""Parquet and NPY files as tables."""
+
+from __future__ import annotations
+
+import tokenize
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from datamodules.recording import RecordingError
+from datamodules.sources.manifest.errors import shown
+from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
+from datamodules.sources.manifest.units import TimeTextError, read_times, seconds_of_dates
+
+_ROWS = 1 << 16  # of a batch
+_ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, NotImplementedError)
+
+
+class ParquetTable(Table):
+    """A Parquet file; only flat columns are read."""
+
+    def __init__(self, path: Path, wanted: Sequence[Wanted]) -> None:
+        """Reads the schema.
+
+        Raises:
+            RecordingError: the file is missing or damaged, or lacks a column.
+        """
+        super().__init__(path, wanted)
+        _exists(path)
+        try:
+            self._file = pq.ParquetFile(path, memory_map=True)
+            self._schema = self._file.schema_arrow
+            self._rows = int(self._file.metadata.num_rows)
+        except _ARROW_ERRORS as error:
+            raise RecordingError(f"{path}: no Parquet file that can be read: {_first_line(error)}") from error
+        names = list(self._schema.names)
+        self._names = [names[p] for p in positions(self.wanted, names, len(names), str(path))]
+        for entry, name in zip(self.wanted, self._names, strict=True):
+            if names.count(name) > 1:
+                raise RecordingError(f"{path}: {names.count(name)} columns are named {shown(name)}; expected one")
+            self._check_type(entry, self._schema.field(name).type)
+
+    def most_rows(self) -> int:
+        """N, as the file states it."""
+        return self._rows
+
+    def batches(self) -> Iterator[list[NDArray[Any]]]:
+        """See :class:`Table`."""
+        row = 0
+        try:
+            columns = list(dict.fromkeys(self._names))
+            for batch in self._file.iter_batches(batch_size=_ROWS, columns=columns, use_threads=False):
+                try:
+                    yield [self._convert(i, batch.column(name)) for i, name in enumerate(self._names)]
+                except TimeTextError as error:
+                    raise RecordingError(
+                        f"{self.path}, {self.place(row + error.row)}: the time is {error.text[:60]!r}; "
+                        "expected a date and time (iso8601) or h:m:s, as declared"
+                    ) from error
+                row += batch.num_rows
+        except RecordingError:
+            raise
+        except _ARROW_ERRORS as error:
+            raise RecordingError(f"{self.path}: damaged after row {row}: {_first_line(error)}") from error
+
+    def place(self, row: int) -> str:
+        """``row 17``."""
+        return f"row {row + 1}"
+
+    def _check_type(self, entry: Wanted, found: pa.DataType) -> None:
+        number = pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_decimal(found)
+        text = pa.types.is_string(found) or pa.types.is_large_string(found) or pa.types.is_dictionary(found)
+        if entry.kind == NUMBER:
+            good, expected = number, "numbers"
+            if pa.types.is_timestamp(found):
+                expected = "numbers (declare the unit iso8601 for a column of dates and times)"
+        elif entry.kind == TEXT:
+            good, expected = text or number, "names of activities"
+        else:
+            good = pa.types.is_string(found) or pa.types.is_large_string(found)
+            good = good or (entry.kind == "iso8601" and pa.types.is_timestamp(found))
+            expected = f"dates and times, or text that is {entry.kind}"
+        if not good:
+            raise RecordingError(
+                f"{self.path}, column {shown(entry.column)} ({entry.what}): it holds {found}; expected {expected}"
+            )
+
+    def _convert(self, index: int, column: pa.Array) -> NDArray[Any]:
+        kind = self.wanted[index].kind
+        if kind == NUMBER:
+            return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
+        if kind == TEXT:
+            if pa.types.is_dictionary(column.type):
+                column = column.dictionary_decode()
+            if not pa.types.is_string(column.type):
+                column = pa.array([_name_of(v) for v in column.to_pylist()], pa.string())
+            return self.vocabularies[index].encode(column)
+        if pa.types.is_timestamp(column.type):
+            stamps = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
+            missing = stamps.is_null().to_numpy(zero_copy_only=False)
+            return seconds_of_dates(pc.fill_null(stamps, 0).to_numpy(zero_copy_only=False), missing)
+        return read_times(column.to_pylist(), kind)
+
+
+class NpyTable(Table):
+    """An array (N, columns) of numbers, or a structured one with named fields."""
+
+    def __init__(self, path: Path, wanted: Sequence[Wanted]) -> None:
+        """Maps the file.
+
+        Raises:
+            RecordingError: the file is missing, damaged, or no such array.
+        """
+        super().__init__(path, wanted)
+        _exists(path)
+        try:
+            self._array = np.load(path, mmap_mode="r", allow_pickle=False)
+        # numpy reads the header as Python text and lets some of the errors of that through.
+        except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError, tokenize.TokenError) as error:
+            raise RecordingError(f"{path}: no NPY file that can be read: {_first_line(error)}") from error
+        if not isinstance(self._array, np.ndarray):
+            raise RecordingError(f"{path}: an archive of several arrays; expected one array in an .npy file")
+        names = self._array.dtype.names
+        if names is not None:
+            if self._array.ndim != 1:
+                raise RecordingError(f"{path}: a structured array of shape {self._array.shape}; expected (N,)")
+        elif self._array.ndim != 2:
+            raise RecordingError(f"{path}: an array of shape {self._array.shape}; expected (N, columns)")
+        width = len(names) if names is not None else self._array.shape[1]
+        self._positions = positions(self.wanted, names, width, str(path))
+        for entry, position in zip(self.wanted, self._positions, strict=True):
+            dtype = self._array.dtype[position] if names is not None else self._array.dtype
+            kinds = {NUMBER: "iuf", TEXT: "iufU", "iso8601": "UM"}.get(entry.kind, "U")
+            if dtype.kind not in kinds or dtype.shape:
+                expected = "numbers" if entry.kind == NUMBER else "text"
+                raise RecordingError(
+                    f"{path}, column {shown(entry.column)} ({entry.what}): it holds {dtype}; expected {expected}"
+                )
+
+    def most_rows(self) -> int:
+        """N."""
+        return len(self._array)
+
+    def batches(self) -> Iterator[list[NDArray[Any]]]:
+        """See :class:`Table`."""
+        names = self._array.dtype.names
+        for first in range(0, len(self._array), _ROWS):
+            part = self._array[first : first + _ROWS]
+            columns = [part[names[p]] if names is not None else part[:, p] for p in self._positions]
+            try:
+                yield [self._convert(i, column) for i, column in enumerate(columns)]
+            except TimeTextError as error:
+                raise RecordingError(
+                    f"{self.path}, {self.place(first + error.row)}: the time is {error.text[:60]!r}; "
+                    "expected a date and time (iso8601) or h:m:s, as declared"
+                ) from error
+
+    def place(self, row: int) -> str:
+        """``row 17``."""
+        return f"row {row + 1}"
+
+    def _convert(self, index: int, column: NDArray[Any]) -> NDArray[Any]:
+        kind = self.wanted[index].kind
+        if kind == NUMBER:
+            return np.asarray(column, np.float64)
+        if kind == TEXT:
+            return self.vocabularies[index].encode(pa.array([_name_of(v) for v in column.tolist()], pa.string()))
+        if column.dtype.kind == "M":
+            return seconds_of_dates(column.astype("datetime64[ns]").astype(np.int64), np.isnat(column))
+        return read_times(column.tolist(), kind)
+
+
+def _exists(path: Path) -> None:
+    if not path.is_file():
+        raise RecordingError(f"{path}: not there")
+    if path.stat().st_size == 0:
+        raise RecordingError(f"{path}: there is nothing in it")
+
+
+def _name_of(value: object) -> str | None:
+    """A label as text: 2.0 is '2'; None and NaN are none."""
+    if value is None or value != value:
+        return None
+    return f"{value:.15g}" if isinstance(value, float) else (str(value) or None)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:200] if text else type(error).__name__

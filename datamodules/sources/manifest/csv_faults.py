@@ -1,0 +1,126 @@
+"""What is wrong with a text table, and in which line: asked only where Arrow refused it.
+
+Arrow reads fast and names no lines. Here Python's own csv module goes through the file until it finds the fault.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from datamodules.recording import RecordingError
+from datamodules.sources.manifest.errors import shown
+from datamodules.sources.manifest.spec import CsvSpec
+from datamodules.sources.manifest.table import NUMBER, Wanted
+
+_SHOWN = 60
+_MULTIBYTE = ("utf-16", "utf-32", "utf-7")
+
+
+def python_rows(path: Path, spec: CsvSpec, separator: str, skip: int) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields of every row that is not blank, by Python's csv module.
+
+    Args:
+        path: the file.
+        spec: how it is written.
+        separator: between columns.
+        skip: lines to leave out first.
+
+    Raises:
+        RecordingError: the file is not there, or not in its encoding.
+    """
+    encoding = "utf-8-sig" if codecs.lookup(spec.encoding).name == "utf-8" else spec.encoding
+    line = skip
+    try:
+        with path.open(encoding=encoding, newline="") as file:
+            # As Arrow does: lines are skipped as they stand, before anything is parsed.
+            for _ in range(skip):
+                if not file.readline():
+                    return
+            reader = csv.reader(file, delimiter=separator)
+            for fields in reader:
+                if fields:
+                    yield line + 1, fields
+                line = skip + reader.line_num
+    except FileNotFoundError as error:
+        raise RecordingError(f"{path}: not there") from error
+    except OSError as error:
+        raise RecordingError(f"{path}: can't be read: {error.strerror or error}") from error
+    except UnicodeError as error:
+        raise _wrong_encoding(path, spec.encoding, error) from error
+    except csv.Error as error:
+        raise RecordingError(f"{path}, line {line + 1}: no row of a table: {error}") from error
+
+
+def explain(
+    path: Path,
+    spec: CsvSpec,
+    separator: str,
+    skip: int,
+    width: int,
+    wanted: Sequence[tuple[Wanted, int]],
+    error: Exception,
+) -> RecordingError:
+    """The error of the first row that is not as it should be.
+
+    Args:
+        path: the file.
+        spec: how it should be written.
+        separator: between columns.
+        skip: lines above the data.
+        width: columns that each row should have.
+        wanted: columns that were read, and where they are, from 0.
+        error: Arrow's own, used where no fault is found here.
+    """
+    point = re.escape(spec.decimal)
+    number = re.compile(rf"[+-]?(\d+({point}\d*)?|{point}\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+    rows = 0
+    try:
+        for line, fields in python_rows(path, spec, separator, skip):
+            rows += 1
+            where = f"{path}, line {line}"
+            if len(fields) != width:
+                return RecordingError(
+                    f"{where}: {len(fields)} columns in {separator.join(fields)[:_SHOWN]!r}; the first line has {width}"
+                )
+            for column, position in wanted:
+                text = fields[position]
+                if column.kind == NUMBER and text not in spec.null and not number.fullmatch(text.strip(" \t")):
+                    return RecordingError(
+                        f"{where}, column {shown(column.column)} ({column.what}): found {text[:_SHOWN]!r}; expected a "
+                        f"number{_decimal_hint(text, spec)}, or one of {', '.join(map(repr, spec.null))} for none"
+                    )
+    except RecordingError as found:
+        return found
+    if not rows:
+        return RecordingError(f"{path}: no row of data below its header")
+    cause = str(error).strip().splitlines()
+    return RecordingError(f"{path}: not a table of {width} columns as declared: {cause[0] if cause else error!r}")
+
+
+def _decimal_hint(text: str, spec: CsvSpec) -> str:
+    other = "," if spec.decimal == "." else "."
+    if other in text and re.fullmatch(r"\s*[+-]?\d*\d*\s*", text.replace(other, "", 1)):
+        return f" with '{spec.decimal}' before its decimals (set csv.decimal: '{other}' if that is right)"
+    return ""
+
+
+def _wrong_encoding(path: Path, encoding: str, error: UnicodeError) -> RecordingError:
+    hint = "tables saved by Excel on Windows are often cp1252 or utf-16"
+    if not codecs.lookup(encoding).name.startswith(_MULTIBYTE):
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    line.decode(encoding)
+                except UnicodeDecodeError as found:
+                    byte = found.object[found.start]
+                    return RecordingError(
+                        f"{path}, line {number}: byte {byte:#04x} at its position {found.start + 1} is not {encoding}; "
+                        f"expected the encoding that csv.encoding names ({hint})"
+                    )
+                except UnicodeError:
+                    break
+    return RecordingError(f"{path}: not {encoding}: {error}; expected the encoding that csv.encoding names ({hint})")

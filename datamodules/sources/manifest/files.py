@@ -1,0 +1,157 @@
+"""Which files belong together: the files of each recording of a group, and those that belong to none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from datamodules.recording import RecordingError
+from datamodules.sources.manifest.details import Details
+from datamodules.sources.manifest.errors import ManifestError, did_you_mean
+from datamodules.sources.manifest.patterns import Pattern, check_template, fill_template
+from datamodules.sources.manifest.spec import GroupSpec
+
+_LISTED = 5
+
+
+@dataclass(frozen=True)
+class RecordingFiles:
+    """What a recording is made of, before any file is opened.
+
+    Attributes:
+        name, subject, population: of the recording.
+        group: key of its group.
+        imu: the first entry's file.
+        groups: what the pattern's groups stand for.
+        values: these, and its row of the details.
+    """
+
+    name: str
+    subject: str
+    population: str
+    group: str
+    imu: Path
+    groups: dict[str, str]
+    values: dict[str, str]
+
+
+class GroupFiles:
+    """The files of one group of a manifest.
+
+    Raises:
+        ManifestError: a pattern or template makes no sense, or nothing matches the first pattern.
+    """
+
+    def __init__(self, name: str, spec: GroupSpec, folder: Path, manifest: Path) -> None:
+        """``folder`` is what patterns are relative to; ``manifest`` is for messages."""
+        self.name, self.spec = name, spec
+        self._where = f"{manifest}: groups.{name}"
+        where = self._where
+        self.imu = [Pattern(imu.files, folder, f"{where}.imu.{i}.files") for i, imu in enumerate(spec.imu)]
+        self.videos = [Pattern(video.files, folder, f"{where}.videos.{i}.files") for i, video in enumerate(spec.videos)]
+        files = spec.labels.files if spec.labels is not None else ""
+        self.labels = Pattern(files, folder, f"{where}.labels.files") if files else None
+        self.groups = self.imu[0].groups
+        for pattern in self._others():
+            if unknown := [group for group in pattern.groups if group not in self.groups]:
+                raise ManifestError(
+                    f"{pattern.where}: '{{{unknown[0]}}}' is no group of the IMU files "
+                    f"'{self.imu[0].text}'{did_you_mean(unknown[0], self.groups)} (there: {', '.join(self.groups)})"
+                )
+        details = spec.details
+        self.details = Details(folder / details.file, details, self.groups) if details is not None else None
+        known = (*self.groups, *(self.details.columns if self.details else ()))
+        for key in ("recording", "subject", "population", "zero", "imu_clock_offset_s"):
+            check_template(str(getattr(spec, key)), known, f"{where}.{key}")
+        for i, video in enumerate(spec.videos):
+            check_template(str(video.start_s), known, f"{where}.videos.{i}.start_s")
+
+    def recordings(self) -> list[RecordingFiles]:
+        """One for each file that the first entry of ``imu`` matches.
+
+        Raises:
+            ManifestError: nothing matches, or a name can't be told.
+        """
+        found = self.imu[0].find()
+        if not found:
+            raise ManifestError(f"{self.imu[0].where}: no file matches '{self.imu[0].text}'{self._nearest()}")
+        recordings = []
+        for file in found:
+            values = dict(file.groups) | (self.details.of(file.groups) if self.details else {})
+            name = fill_template(self.spec.recording, values) if self.spec.recording else "_".join(file.groups.values())
+            subject = fill_template(self.spec.subject, values).strip()
+            population = fill_template(self.spec.population, values).strip()
+            for key, value in (("recording", name), ("subject", subject), ("population", population)):
+                if not value:
+                    raise ManifestError(f"{self._where}.{key}: it is blank for {file.path}; expected a name")
+            recordings.append(RecordingFiles(name, subject, population, self.name, file.path, file.groups, values))
+        return recordings
+
+    def others(self, recording: RecordingFiles) -> tuple[list[Path | None], list[Path | None], Path | None]:
+        """The recording's files of each entry of ``imu``, of each camera, and of the labels; None if it lacks one.
+
+        Raises:
+            RecordingError: one is missing that isn't optional, or there are several.
+        """
+        imu: list[Path | None] = [recording.imu]
+        for pattern, entry in zip(self.imu[1:], self.spec.imu[1:], strict=True):
+            imu.append(_one(pattern, recording, entry.optional, "the motion data"))
+        videos = [
+            _one(pattern, recording, entry.optional, f"the video of camera '{entry.camera}'")
+            for pattern, entry in zip(self.videos, self.spec.videos, strict=True)
+        ]
+        labels = self.spec.labels
+        table = _one(self.labels, recording, labels.optional, "the labels") if self.labels and labels else None
+        return imu, videos, table
+
+    def orphans(self, recordings: list[RecordingFiles]) -> list[Path]:
+        """Files of videos, labels and further sensors that belong to no recording."""
+        orphans = []
+        for pattern in self._others():
+            used = {file.path for recording in recordings for file in pattern.fill(recording.groups).find()}
+            orphans += [file.path for file in pattern.find() if file.path not in used]
+        return orphans
+
+    def check_orphans(self, recordings: list[RecordingFiles]) -> None:
+        """Raise a ManifestError that lists them, unless the manifest allows them."""
+        if self.spec.orphans == "allow":
+            return
+        if orphans := self.orphans(recordings):
+            more = f" and {len(orphans) - _LISTED} more" if len(orphans) > _LISTED else ""
+            raise ManifestError(
+                f"{self._where}: {len(orphans)} files belong to no IMU file '{self.imu[0].text}': "
+                f"{', '.join(map(str, orphans[:_LISTED]))}{more}; if that is right, set 'orphans: allow'"
+            )
+
+    def _others(self) -> Iterator[Pattern]:
+        yield from self.imu[1:]
+        yield from self.videos
+        if self.labels:
+            yield self.labels
+
+    def _nearest(self) -> str:
+        """How far the pattern leads, for the message."""
+        folder = self.imu[0].deepest_folder()
+        try:
+            names = sorted(entry.name for entry in folder.iterdir())
+        except OSError as error:
+            return f"; the folder {folder} can't be listed: {error.strerror}"
+        listed = ", ".join(names[:_LISTED]) + (f", ... ({len(names)} entries)" if len(names) > _LISTED else "")
+        return f"; in {folder} there is: {listed or 'nothing'}"
+
+
+def _one(pattern: Pattern, recording: RecordingFiles, optional: bool, what: str) -> Path | None:
+    filled = pattern.fill(recording.groups)
+    found = [file.path for file in filled.find()]
+    if len(found) > 1:
+        listed = ", ".join(path.name for path in found[:_LISTED])
+        raise RecordingError(
+            f"recording {recording.name} ({recording.imu}): {what} matches {len(found)} files: {listed}; expected one"
+        )
+    if not found and not optional:
+        raise RecordingError(
+            f"recording {recording.name} ({recording.imu}): {what} is missing; expected {filled.folder / filled.text} "
+            f"(if some recordings have none, set 'optional: true' beside '{pattern.text}')"
+        )
+    return found[0] if found else None

@@ -1,0 +1,161 @@
+"""Does a manifest make sense, before any file is looked for? What a field's type can't say."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+from typing import NoReturn
+
+from datamodules.sources.manifest import spec as s
+from datamodules.sources.manifest.errors import ManifestError, did_you_mean, shown
+from datamodules.video_decode import FITS
+
+_UNIT_ALIASES = {
+    "m/s2": "m/s^2", "m/s²": "m/s^2", "m/s/s": "m/s^2", "dps": "deg/s", "°/s": "deg/s", "degrees/s": "deg/s",
+    "G": "g", "mG": "mg", "LSB": "lsb", "counts": "lsb", "raw": "lsb", "µs": "us", "seconds": "s", "iso": "iso8601",
+}  # fmt: skip
+
+
+def check_manifest(manifest: s.ManifestSpec, file: str) -> None:
+    """Raise a ManifestError that names the first key that makes no sense."""
+    if not manifest.groups:
+        raise ManifestError(f"{file}: groups: expected at least one group of files")
+    for name, group in manifest.groups.items():
+        _check_group(group, f"{file}: groups.{name}")
+
+
+def _check_group(group: s.GroupSpec, where: str) -> None:
+    if not group.imu:
+        _fail(f"{where}.imu", "expected at least one entry: which files hold motion data")
+    placements: list[str] = []
+    for i, imu in enumerate(group.imu):
+        _check_imu(imu, f"{where}.imu.{i}")
+        placements += imu.sensors
+    if group.imu[0].optional:
+        _fail(f"{where}.imu.0.optional", "the first entry's files say which recordings there are; they can't lack it")
+    _check_once(placements, f"{where}.imu", "sensors are at the placement")
+    _check_once([video.camera for video in group.videos], f"{where}.videos", "cameras are named")
+    for i, video in enumerate(group.videos):
+        _check_choice(video.fit, FITS, f"{where}.videos.{i}.fit")
+        if not video.camera:
+            _fail(f"{where}.videos.{i}.camera", "expected a name")
+    if group.labels is not None:
+        _check_labels(group.labels, f"{where}.labels")
+    if group.details is not None:
+        _check_csv(group.details.csv, f"{where}.details.csv")
+        if not group.details.csv.header:
+            _fail(f"{where}.details.csv.header", "the details' columns need names")
+    _check_choice(group.orphans, ("error", "allow"), f"{where}.orphans")
+    for key in ("subject", "population"):
+        if not getattr(group, key).strip():
+            _fail(f"{where}.{key}", "expected a name")
+    time = group.imu[0].time
+    if time.column is None and group.zero != s.STAMPS:
+        _fail(f"{where}.zero", "samples that come by a rate have no stamps; expected no 'zero'")
+    if time.unit == "iso8601" and group.zero == s.STAMPS:
+        _fail(
+            f"{where}.zero",
+            f"stamps that are dates don't show 0 at the recording's time 0 (the video's start); expected "
+            f"'{s.FIRST_SAMPLE}', a date and time, or a column of the details",
+        )
+    if len({imu.time.column is None for imu in group.imu}) > 1 and group.zero != s.STAMPS:
+        _fail(f"{where}.zero", "one entry of 'imu' has stamps, another a rate: nothing says how they fit together")
+
+
+def _check_imu(imu: s.ImuSpec, where: str) -> None:
+    _check_choice(imu.format, s.FORMATS, f"{where}.format")
+    _check_csv(imu.csv, f"{where}.csv")
+    if not imu.sensors:
+        _fail(f"{where}.sensors", "expected at least one: the placement, and its columns")
+    time = imu.time
+    if (time.column is None) == (time.rate_hz == 0):
+        _fail(f"{where}.time", "expected either a column with its unit, or rate_hz")
+    if time.column is not None:
+        _check_column(time.column, f"{where}.time.column")
+        _check_choice(time.unit, s.TIME_UNITS, f"{where}.time.unit")
+        _check_choice(time.repeated, ("error", "first"), f"{where}.time.repeated")
+    elif not 5 <= time.rate_hz <= 5000:
+        _fail(f"{where}.time.rate_hz", f"expected 20 to 1000 samples a second, found {shown(time.rate_hz)}")
+    for placement, sensor in imu.sensors.items():
+        at = f"{where}.sensors.{placement}"
+        if placement == "any":
+            _fail(at, "'any' is no place on a body; expected e.g. right_wrist")
+        _check_part(sensor.acceleration, sensor.acceleration.per_g, "per_g", s.ACCELERATION_UNITS, f"{at}.acceleration")
+        if sensor.gyroscope is not None:
+            _check_part(sensor.gyroscope, sensor.gyroscope.per_deg_s, "per_deg_s", s.GYROSCOPE_UNITS, f"{at}.gyroscope")
+
+
+def _check_part(
+    part: s.AccelerationSpec | s.GyroscopeSpec, counts: float, key: str, units: Sequence[str], where: str
+) -> None:
+    if len(part.columns) != 3:
+        _fail(f"{where}.columns", f"expected three columns, for x, y, z; found {len(part.columns)}")
+    for i, column in enumerate(part.columns):
+        _check_column(column, f"{where}.columns.{i}")
+    _check_choice(part.unit, units, f"{where}.unit")
+    if part.unit == "lsb" and not 1e-6 <= counts <= 1e9:
+        _fail(f"{where}.{key}", f"raw counts need their scale; expected a number above 0, found {shown(counts)}")
+    if part.unit != "lsb" and counts:
+        _fail(f"{where}.{key}", f"only raw counts (unit: lsb) have a scale; the unit is {part.unit}")
+    if not 0 <= part.range <= 1e9:
+        _fail(f"{where}.range", f"expected the largest value in {part.unit}, or 0; found {shown(part.range)}")
+
+
+def _check_labels(labels: s.LabelsSpec, where: str) -> None:
+    if (labels.column is None) == (labels.files == ""):
+        _fail(where, "expected either 'files' (tables of intervals) or 'column' (of the IMU file)")
+    for key in ("start", "end", "activity"):
+        _check_column(getattr(labels, key), f"{where}.{key}")
+    if labels.column is not None:
+        _check_column(labels.column, f"{where}.column")
+    _check_choice(labels.unit, s.TIME_UNITS, f"{where}.unit")
+    _check_choice(labels.clock, ("video", "imu"), f"{where}.clock")
+    if labels.unit == "iso8601" and labels.clock == "video":
+        _fail(f"{where}.clock", "labels with dates are on the clock of the IMU's stamps; expected 'imu'")
+    _check_csv(labels.csv, f"{where}.csv")
+    for text, name in labels.names.items():
+        if not name.strip():
+            _fail(f"{where}.names.{text}", "expected a name (what has no label goes into 'unlabelled')")
+
+
+def _check_csv(csv: s.CsvSpec, where: str) -> None:
+    if csv.separator and (len(csv.separator) != 1 or not csv.separator.isascii() or csv.separator in '"\r\n\0'):
+        _fail(f"{where}.separator", f"expected one character, found {shown(csv.separator)}")
+    _check_choice(csv.decimal, (".", ","), f"{where}.decimal")
+    if csv.decimal == (csv.separator or ","):
+        _fail(f"{where}.separator", f"columns and decimals are both told by '{csv.decimal}'; expected another")
+    if csv.separator and (csv.separator.isalnum() or csv.separator in "+-."):
+        _fail(f"{where}.separator", f"'{csv.separator}' is a part of numbers or names; expected e.g. ',' or ';'")
+    for key in ("skip_lines", "skip_below_header"):
+        if not 0 <= getattr(csv, key) <= 10_000:
+            _fail(f"{where}.{key}", f"expected a number of lines, found {shown(getattr(csv, key))}")
+    try:
+        "".encode(csv.encoding)
+        codecs.lookup(csv.encoding)
+    except (LookupError, ValueError, TypeError):
+        _fail(f"{where}.encoding", f"no encoding {shown(csv.encoding)}; expected e.g. utf-8, cp1252, utf-16")
+
+
+def _check_column(column: s.Column, where: str) -> None:
+    if isinstance(column, int) and column < 1:
+        _fail(where, f"columns are counted from 1; found {column}")
+    if isinstance(column, str) and not column.strip():
+        _fail(where, "expected a column's name or number")
+
+
+def _check_choice(value: str, choices: Sequence[str], where: str) -> None:
+    if value in choices:
+        return
+    alias = _UNIT_ALIASES.get(value, "")
+    hint = f"; did you mean '{alias}'?" if alias in choices else did_you_mean(value, choices)
+    _fail(where, f"expected one of {', '.join(choices)}; found {shown(value)}{hint}")
+
+
+def _check_once(names: Sequence[str], where: str, what: str) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            _fail(where, f"{names.count(name)} {what} '{name}'; expected each once")
+
+
+def _fail(where: str, text: str) -> NoReturn:
+    raise ManifestError(f"{where}: {text}")

@@ -1,0 +1,145 @@
+"""Chosen columns of a table in a file, in batches: what CSV, Parquet and NPY have in common.
+
+Shape legend: N rows of the table, n rows of a batch.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from datamodules.recording import RecordingError
+from datamodules.sources.manifest.errors import did_you_mean, shown
+from datamodules.sources.manifest.spec import Column
+
+NUMBER, TEXT = "number", "text"
+_MOST_NAMES = 10_000
+_LISTED = 30  # columns that a message names
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A column to read.
+
+    Attributes:
+        column: name, or position from 1.
+        kind: ``NUMBER``, ``TEXT``, or a time written as text (``units.TEXT_TIMES``).
+        what: what it is, for messages, e.g. "acceleration x".
+    """
+
+    column: Column
+    kind: str
+    what: str
+
+
+class Vocabulary:
+    """Different texts of a column, numbered in the order in which they turn up."""
+
+    def __init__(self, where: str) -> None:
+        """``where`` names file and column, for messages."""
+        self._where = where
+        self._codes: dict[str, int] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """By their numbers."""
+        return list(self._codes)
+
+    def encode(self, texts: pa.Array) -> NDArray[np.int32]:
+        """Numbers of texts, -1 for none.
+
+        Raises:
+            RecordingError: so many differ that they can't be names of activities.
+        """
+        encoded = texts.dictionary_encode()
+        numbers = []
+        for text in encoded.dictionary.to_pylist():
+            numbers.append(self._codes.setdefault(str(text).strip(), len(self._codes)))
+        if len(self._codes) > _MOST_NAMES:
+            raise RecordingError(
+                f"{self._where}: more than {_MOST_NAMES} different texts; expected the names of some activities"
+            )
+        indices = encoded.indices.fill_null(len(numbers)).to_numpy(zero_copy_only=False)
+        return np.asarray(np.array([*numbers, -1], np.int32)[indices])
+
+
+class Table(ABC):
+    """An open table; ``batches`` yields, for each wanted column, float64 or (for texts) int32 numbers."""
+
+    def __init__(self, path: Path, wanted: Sequence[Wanted]) -> None:
+        self.path = path
+        self.wanted = tuple(wanted)
+        self.vocabularies = {
+            i: Vocabulary(f"{path}, column {shown(w.column)} ({w.what})")
+            for i, w in enumerate(self.wanted)
+            if w.kind == TEXT
+        }
+
+    @abstractmethod
+    def most_rows(self) -> int:
+        """N, or more where it can't be known."""
+
+    @abstractmethod
+    def batches(self) -> Iterator[list[NDArray[Any]]]:
+        """Arrays (n,) in the order of ``wanted``; a number that is not there is NaN, a text -1.
+
+        Raises:
+            RecordingError: the file isn't what was declared; the message says where, what was found and expected.
+        """
+
+    @abstractmethod
+    def place(self, row: int) -> str:
+        """Where a row (from 0) is, for messages, e.g. ``line 17``."""
+
+
+def read_all(table: Table) -> list[NDArray[Any]]:
+    """All batches at once, for small tables."""
+    parts = list(table.batches())
+    return [
+        np.concatenate([part[i] for part in parts]) if parts else np.empty(0, np.int32 if w.kind == TEXT else float)
+        for i, w in enumerate(table.wanted)
+    ]
+
+
+def positions(wanted: Sequence[Wanted], names: Sequence[str] | None, width: int, where: str) -> list[int]:
+    """Where the wanted columns are, from 0.
+
+    Args:
+        wanted: columns by name or number.
+        names: what the file calls its columns; None if it doesn't.
+        width: number of columns.
+        where: file (and line of its header), for messages.
+
+    Raises:
+        RecordingError: there is no such column, or several of that name.
+    """
+    found = []
+    for entry in wanted:
+        column = entry.column
+        if isinstance(column, int):
+            if not 1 <= column <= width:
+                raise RecordingError(f"{where}: {entry.what} should be column {shown(column)}; there are 1 to {width}")
+            found.append(column - 1)
+            continue
+        if names is None:
+            raise RecordingError(
+                f"{where}: {entry.what} should be column {shown(column)}, but its columns have no names; expected a"
+                f" number from 1 to {width}"
+            )
+        at = [i for i, name in enumerate(names) if name.strip() == column.strip()]
+        if len(at) > 1:
+            raise RecordingError(f"{where}: {len(at)} columns are named {shown(column)}; name it by its number instead")
+        if not at:
+            listed = ", ".join(shown(n.strip())[1:-1] for n in names[:_LISTED]) + (", ..." if width > _LISTED else "")
+            raise RecordingError(
+                f"{where}: no column {shown(column)} ({entry.what}){did_you_mean(column, names)} (there are: {listed})"
+            )
+        found.append(at[0])
+    return found

@@ -1,0 +1,46 @@
+"""A file's table by its format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from datamodules.recording import RecordingError
+from datamodules.sources.manifest.binary_tables import NpyTable, ParquetTable
+from datamodules.sources.manifest.csv_table import CsvTable
+from datamodules.sources.manifest.spec import CsvSpec
+from datamodules.sources.manifest.table import Table, Wanted
+
+_BY_ENDING = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".txt": "csv",
+    ".dat": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".npy": "npy",
+}
+
+
+def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted]) -> Table:
+    """Open a table.
+
+    Args:
+        path: the file.
+        form: one of ``spec.FORMATS``.
+        csv: how a text table is written.
+        wanted: columns to read.
+
+    Raises:
+        RecordingError: the file's ending says nothing, it is missing or damaged, or lacks a column.
+    """
+    if form == "auto":
+        form = _BY_ENDING.get(path.suffix.lower(), "")
+        if not form:
+            known = ", ".join(_BY_ENDING)
+            raise RecordingError(f"{path}: the ending says nothing about its format; expected {known}, or set 'format'")
+    if form == "parquet":
+        return ParquetTable(path, wanted)
+    if form == "npy":
+        return NpyTable(path, wanted)
+    return CsvTable(path, csv, wanted)
