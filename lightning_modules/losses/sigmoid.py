@@ -1,17 +1,24 @@
 """The sigmoid loss over pairs (Zhai et al. 2023, SigLIP), which the paper trains with.
 
-Shape legend: n rows of this process, N rows of all, E width.
+Each pair counts by itself, so the videos of all processes need not be in one place: they are passed around a ring,
+and each process compares its own windows with one process's videos at a time, as SigLIP does. The gradients are
+computed on the way. So memory is the same for any number of processes: that of n x n pairs.
+
+Shape legend: n rows of this process, W processes, N = W n rows of all, E width.
 """
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from lightning_modules.losses.all_gather import all_gather_rows, rank
+from lightning_modules.losses.all_gather import rank, world_size
+from lightning_modules.losses.ring import Passing
 
 
 def sigmoid_loss(
@@ -35,28 +42,62 @@ def sigmoid_loss(
         negative_mask: (n, N) bool, True for pairs that are left out; pairs that belong together never are.
 
     Returns:
-        ().
+        (), differentiable once.
 
     Raises:
         ValueError: shapes don't match.
     """
     if imu.shape != video.shape or imu.ndim != 2:
         raise ValueError(f"imu and video must both be (n, E), found {tuple(imu.shape)}, {tuple(video.shape)}")
-    n = len(imu)
+    pairs = (len(imu), len(imu) * world_size())
+    if negative_mask is not None and negative_mask.shape != pairs:
+        raise ValueError(f"negative_mask must be {pairs}, found {tuple(negative_mask.shape)}")
     dtype = torch.promote_types(imu.dtype, torch.float32)
     with torch.autocast(imu.device.type, enabled=False):
-        rows = F.normalize(imu.to(dtype), dim=1)
-        columns = all_gather_rows(F.normalize(video.to(dtype), dim=1))
-        logits = log_temperature.to(dtype).exp() * (rows @ columns.T) + bias.to(dtype)
-        together = torch.zeros_like(logits, dtype=torch.bool)
-        own = torch.arange(n, device=imu.device)
-        together[own, own + rank() * n] = True
-        log_likelihood = F.logsigmoid(torch.where(together, logits, -logits))
-        if negative_mask is not None:
-            if negative_mask.shape != logits.shape:
-                raise ValueError(f"negative_mask must be {tuple(logits.shape)}, found {tuple(negative_mask.shape)}")
-            log_likelihood = log_likelihood.masked_fill(negative_mask & ~together, 0)
-        return -log_likelihood.sum() / n
+        rows, columns = F.normalize(imu.to(dtype), dim=1), F.normalize(video.to(dtype), dim=1)
+        loss: Tensor = _RingSigmoid.apply(rows, columns, log_temperature.to(dtype), bias.to(dtype), negative_mask)
+        return loss
+
+
+class _RingSigmoid(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, rows: Tensor, columns: Tensor, log_temperature: Tensor, bias: Tensor, negative_mask: Tensor | None
+    ) -> Tensor:
+        n, processes, me = len(rows), world_size(), rank()
+        scale = log_temperature.exp()
+        loss, to_temperature, to_bias = (rows.new_zeros(()) for _ in range(3))
+        to_rows, to_visitors, visitors = torch.zeros_like(rows), torch.zeros_like(columns), columns
+        for hop in range(processes):
+            owner = (me - hop) % processes
+            last = hop == processes - 1
+            next_visitors = None if last else Passing(visitors)
+            products = rows @ visitors.T
+            sign = -torch.ones_like(products)
+            if owner == me:
+                sign.fill_diagonal_(1)
+            signed = sign * (scale * products + bias)
+            likelihood = F.logsigmoid(signed)
+            slope = -sign * torch.sigmoid(-signed)  # of the loss by the logits
+            if negative_mask is not None:
+                left_out = negative_mask[:, owner * n : (owner + 1) * n] & (sign < 0)
+                likelihood, slope = likelihood.masked_fill(left_out, 0), slope.masked_fill(left_out, 0)
+            loss -= likelihood.sum()
+            to_rows.addmm_(slope, visitors)
+            to_visitors = to_visitors + slope.T @ rows
+            to_temperature += (slope * products).sum()
+            to_bias += slope.sum()
+            if processes > 1:  # gradients travel with whom they belong to; the last pass brings them home
+                to_visitors = Passing(to_visitors).arrived()
+            if next_visitors is not None:
+                visitors = next_visitors.arrived()
+        ctx.save_for_backward(scale * to_rows / n, scale * to_visitors / n, scale * to_temperature / n, to_bias / n)
+        return loss / n
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        return (*(gradient * each for each in ctx.saved_tensors), None)
 
 
 class SigmoidLoss(nn.Module):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from lightning_modules.losses.distillation import DistillationLoss
 from lightning_modules.losses.masked_reconstruction import TokenDecoder, mask_patches, masked_reconstruction_loss
@@ -186,6 +189,28 @@ def train(model: Model, outer: nn.Module, rank: int, world: int) -> dict[str, Te
     return {**found, **{f"final {name}": value.clone() for name, value in model.state_dict().items()}}
 
 
+class Largest(TorchDispatchMode):
+    """Notes the largest tensor that anything makes."""
+
+    numel = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, Tensor):
+                self.numel = max(self.numel, tensor.numel())
+        return result
+
+
+def largest_of_sigmoid() -> int:
+    """Numbers in the largest tensor of a step with 16 pairs a process, 4 wide."""
+    imu, video = torch.randn(2, 16, 4).requires_grad_()
+    loss = SigmoidLoss()
+    with Largest() as noted:
+        loss(imu, video).backward()
+    return noted.numel
+
+
 def worker(rank: int, world: int, folder: str) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
@@ -193,6 +218,7 @@ def worker(rank: int, world: int, folder: str) -> None:
     for kind, make in MODELS.items():
         model = make()
         results[kind] = train(model, DistributedDataParallel(model), rank, world)
+    results["largest"] = {"numel": torch.tensor(largest_of_sigmoid())}
     torch.save(results, f"{folder}/{rank}.pt")
     dist.destroy_process_group()
 
@@ -231,3 +257,7 @@ def test_queues_have_gone_round(kind: str, size: int, processes: Results) -> Non
     pushed = {name: value for name, value in processes[0][kind].items() if name.endswith("pushed")}
     assert pushed
     assert all(value > size for value in pushed.values())
+
+
+def test_sigmoid_never_holds_more_than_its_own_pairs(processes: Results) -> None:
+    assert [results["largest"]["numel"].item() for results in processes] == [16 * 16] * len(processes)
