@@ -190,7 +190,21 @@ class Report:
         by = (
             f"{how}, {self.resamples} resamples of these {people}" if "bootstrap" in how else f"{how}, {people} of them"
         )
-        return f"{mean}; in brackets its 95 % interval over participants ({by}).{few}"
+        return f"{mean}; in brackets its 95 % interval over participants ({by}).{few}{self._one_activity(dataset)}"
+
+    def _one_activity(self, dataset: str) -> str:
+        """What balanced accuracy means for participants who did one thing only."""
+        shown: dict[str, int] = {}
+        for result in self.of(dataset):
+            for subject, counts in result.confusion_by_subject.items():
+                shown[subject] = max(shown.get(subject, 0), sum(any(row) for row in counts))
+        alone = sorted(subject for subject, activities in shown.items() if activities == 1)
+        if not alone:
+            return ""
+        return (
+            f" Only one activity was seen of {', '.join(alone)}: there, balanced accuracy is its recall,"
+            " 100 for a method that always answers it."
+        )
 
     def notes(self, dataset: str) -> list[str]:
         """Remarks on a target's cells, each once, with the entrant that it is about where that is one alone."""

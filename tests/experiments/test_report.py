@@ -386,3 +386,16 @@ def test_terminal_tables_show_both_units_and_every_warning() -> None:
     text = out.getvalue()
     assert text.index("NOT OUT OF DISTRIBUTION") < text.index("k = 10")
     assert "1 person" in text
+
+
+def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
+    made = report(people=3)
+    assert "Only one activity" not in made.reading(HOME)
+    alone = []
+    for result in made.results:  # p2 keeps windows of one activity
+        row = result.confusion_by_subject.get("p2")
+        kept = [counts if i == 1 else [0] * len(counts) for i, counts in enumerate(row)] if row else None
+        confusion = {**result.confusion_by_subject, **({"p2": kept} if kept else {})}
+        alone.append(dataclasses.replace(result, confusion_by_subject=confusion))
+    said = Report("x", alone, 100).reading(HOME)
+    assert "Only one activity was seen of p2: there, balanced accuracy is its recall" in said
