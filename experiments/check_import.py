@@ -1,0 +1,155 @@
+"""Is a study read as it should be? ``python -m experiments.check_import MANIFEST.yaml [--draw FILE.png]``.
+
+Says in plain words what the manifest means and what was found by it, and looks for what can't be right: units, axes,
+clocks, gaps, labels. Exit code 0: plausible; 1: problems, each with its likely cause. ``--draw`` puts the first window
+of up to four recordings into a picture, frames above IMU traces: one look shows what no figure does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from datamodules.checks import check_recording
+from datamodules.recording import Recording, RecordingError
+from datamodules.sources.manifest import Manifest, ManifestParams
+from datamodules.windows import Window, WindowSettings, cut_windows
+from experiments.command_line import EXIT_FAILED, EXIT_OK, guarded
+from experiments.import_check.facts import RecordingFacts, measure
+from experiments.import_check.remarks import Remark, judge
+from experiments.import_check.words import activity_table, describe_group, describe_recording
+from experiments.preview import Scene, draw_scene
+
+_COMMAND = "experiments.check_import"
+_DRAWN = 4
+_WRAP = 40  # recordings that are listed one by one
+
+
+def run(path: Path) -> tuple[list[str], list[Remark]]:
+    """Measure and judge all recordings of a manifest.
+
+    Returns:
+        What to print, and the remarks.
+
+    Raises:
+        ManifestError: the manifest makes no sense, or a pattern matches nothing.
+    """
+    source = Manifest(ManifestParams(str(path)))
+    facts = [_measure(source, name) for name in source.recordings]
+    remarks = judge(source.spec, facts)
+    lines = [f"{path}: study '{source.spec.name or path.stem}'{', simulated' if source.spec.simulated else ''}"]
+    for name, group in source.groups.items():
+        mine = [fact for fact in facts if fact.group == name]
+        lines += describe_group(name, group.spec, mine)
+        shown = mine if len(mine) <= _WRAP else mine[:_WRAP]
+        for fact in shown:
+            lines += describe_recording(fact)
+        if len(shown) < len(mine):
+            lines.append(f"  ... and {len(mine) - len(shown)} recordings more")
+        orphans = group.orphans([r for r in source.recordings.values() if r.group == name])
+        for orphan in orphans:
+            allowed = group.spec.orphans == "allow"
+            hint = "" if allowed else "; if that is right, set 'orphans: allow'"
+            remarks.append(Remark(not allowed, f"{name}: {orphan} belongs to no IMU file{hint}"))
+    lines += activity_table([fact for fact in facts if not fact.error])
+    return lines, remarks
+
+
+def _measure(source: Manifest, name: str) -> RecordingFacts:
+    files = source.recordings[name]
+    try:
+        return measure(source.load(name), files.group)
+    except RecordingError as error:
+        return RecordingFacts(name, files.subject, files.group, error=str(error))
+
+
+def draw(path: Path, picture: Path) -> int:
+    """Draw the first whole window of each sensor and camera; returns how many were drawn.
+
+    Args:
+        path: of the manifest.
+        picture: a .png file (or another that matplotlib writes).
+
+    Raises:
+        RecordingError: a video's frame can't be decoded.
+    """
+    source = Manifest(ManifestParams(str(path)))
+    scenes: list[Scene] = []
+    for name in source.recordings:
+        try:
+            recording = source.load(name)
+            check_recording(recording)
+        except RecordingError:
+            continue  # ``run`` has said why
+        scenes += _scenes(recording)
+        if len(scenes) >= _DRAWN:
+            break
+    scenes = scenes[:_DRAWN]
+    if scenes:
+        figure = Figure(figsize=(12, 5.6 * len(scenes)), layout="constrained")
+        for part, scene in zip(figure.subfigures(len(scenes), 1, squeeze=False).flat, scenes, strict=True):
+            draw_scene(scene, part)
+        figure.savefig(picture, dpi=80)
+    return len(scenes)
+
+
+def _scenes(recording: Recording) -> list[Scene]:
+    """The first window of each sensor of a recording, above the frames of its first camera."""
+    camera = recording.videos[0].camera if recording.videos else None
+    settings = WindowSettings(frames=8 if camera else 0, exclude="")
+    scenes = []
+    for stream in recording.imus[:2]:
+        windows, _ = cut_windows(recording, stream.placement, camera, settings)
+        if windows:
+            scenes.append(_scene(recording, windows[0], camera, settings))
+    return scenes
+
+
+def _scene(recording: Recording, window: Window, camera: str | None, settings: WindowSettings) -> Scene:
+    there = np.flatnonzero(window.frame_mask)
+    frames = []
+    if camera is not None and there.size:
+        indices, back = np.unique(window.frame_indices[there], return_inverse=True)
+        decoded = list(recording.video(camera).read(indices, settings.frame_size, settings.frame_size))
+        frames = [(float(window.frame_times[i]), decoded[j]) for i, j in zip(there, back, strict=True)]
+    note = ", simulated" if recording.simulated else ""
+    title = (
+        f"{recording.name}, {window.placement}, from {window.start_s:.2f} s: {window.activity or 'unlabelled'}{note}"
+    )
+    valid = window.sample_mask[:, None] & window.channel_mask
+    return Scene(title, np.where(valid, window.imu, np.nan), settings.imu_rate_hz, settings.duration_s, frames)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {_COMMAND}", description="Say what a manifest means, and check it."
+    )
+    parser.add_argument("manifest", type=Path, help="the manifest's YAML file, see docs/your-data.md")
+    parser.add_argument("--draw", type=Path, metavar="FILE.png", help="draw the first windows above their frames")
+    arguments = parser.parse_args(argv)
+
+    def work() -> int:
+        lines, remarks = run(arguments.manifest)
+        print("\n".join(lines))
+        if arguments.draw is not None:
+            drawn = draw(arguments.manifest, arguments.draw)
+            print(
+                f"{arguments.draw}: {drawn} windows" if drawn else "nothing could be drawn: no recording has a window"
+            )
+        for remark in remarks:
+            print(f"{'PROBLEM' if remark.problem else 'note'}: {remark.text}")
+        problems = sum(remark.problem for remark in remarks)
+        print(f"{problems} problem{'' if problems == 1 else 's'} found" if problems else "All plausible.")
+        return EXIT_FAILED if problems else EXIT_OK
+
+    return guarded(work, _COMMAND)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What ``experiments.check_import`` measures, judges and says."""
