@@ -1,0 +1,95 @@
+"""Pretraining on several processes: as on one, and on fewer after one of them was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments.pretrain import run
+from experiments.schema import Config
+
+Make = Callable[..., Config]
+# What is drawn at random differs between processes; without that, only the order of sums does.
+STILL = (
+    "imu_encoder.params.dropout=0.0",
+    "video_head.params.dropout=0.0",
+    "video_head.params.input_dropout=0.0",
+    "loss.projection_dropout=0.0",
+    "trainer.max_epochs=2",
+    *(f"pretraining.augment.{name}=0" for name in ("rotation_deg", "noise", "scale", "shift_s", "time_warp", "trim")),
+)
+
+
+def start(config: Config, yaml: Path, *changes: str) -> subprocess.Popen[str]:
+    paths = (f"paths.data={config.paths.data}", f"paths.runs={config.paths.runs}")
+    return subprocess.Popen(
+        [sys.executable, "-m", "experiments.pretrain", str(yaml), *paths, *STILL, *changes],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+    )
+
+
+def checkpoint_of(config: Config, name: str) -> Path:
+    return Path(config.paths.runs) / "tiny" / name / "checkpoints" / "last.ckpt"
+
+
+def assert_went_the_same_way(found: Path, expected: Path, start: Path) -> None:
+    """Sums in another order differ in the last digits, and AdamW makes whole steps of gradients that are all rounding:
+
+    so what is compared is how far apart the ends are, beside the way from the start.
+    """
+    weights = [torch.load(path, weights_only=True)["state_dict"] for path in (found, expected, start)]
+    a, b, c = (torch.cat([v.flatten() for _, v in sorted(w.items()) if v.is_floating_point()]) for w in weights)
+    assert (a - b).norm() < 0.02 * (b - c).norm()
+
+
+def test_two_processes_train_as_one(tiny: Make, tiny_yaml: Path) -> None:
+    one = run(tiny("run.name=one", *STILL))
+    first = run(tiny("run.name=first", *STILL, "optim.lr=1e-12", "optim.min_lr=0"))
+    process = start(tiny(), tiny_yaml, "run.name=two", "trainer.devices=2")
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output[-3000:]
+    assert_went_the_same_way(checkpoint_of(tiny(), "two"), one, first)
+
+
+@pytest.mark.slow
+def test_one_of_four_processes_is_killed_and_two_go_on(tiny: Make, tiny_yaml: Path) -> None:
+    config = tiny()
+    one = run(tiny("run.name=one", *STILL))
+    first = run(tiny("run.name=first", *STILL, "optim.lr=1e-12", "optim.min_lr=0"))
+    steps = torch.load(one, weights_only=True)["global_step"]
+    often = ("run.name=killed", "trainer.checkpoint_every_steps=1")
+    process = start(config, tiny_yaml, *often, "trainer.devices=4")
+    last = checkpoint_of(config, "killed")
+    deadline = time.monotonic() + 400
+    while not last.is_file() and process.poll() is None:
+        assert time.monotonic() < deadline, "no checkpoint"
+        time.sleep(0.002)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    trainers = [int(child) for child in children if "experiments.pretrain" in _command_of(int(child))]
+    assert len(trainers) == 3
+    os.kill(trainers[-1], signal.SIGKILL)
+    process.communicate(timeout=120)  # the others end, instead of waiting for it for ever
+    assert process.returncode != 0
+    done = torch.load(last, weights_only=True)["global_step"]
+    assert 0 < done < steps, "it was not killed in time to show anything"
+    process = start(config, tiny_yaml, *often, "trainer.devices=2")
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output[-3000:]
+    assert "continued from" in output
+    assert torch.load(last, weights_only=True)["global_step"] == steps
+    assert_went_the_same_way(last, one, first)
+
+
+def _command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
