@@ -147,7 +147,7 @@ def test_videos_labels_and_clocks(two: Path) -> None:
     (label,) = open_manifest(two, made).load("P1_a").activities
     assert (label.start, label.end) == (1, 2)
     (two / "labels" / "P1_a.csv").write_text("start,end,activity\n1000,2000,walk\n")
-    with pytest.raises(RecordingError, match="no label lies within the recording: they reach from 1000.00 to 2000.00"):
+    with pytest.raises(RecordingError, match=r"no label lies within the recording: they reach from 1000\.00"):
         open_manifest(two, made).load("P1_a")
 
 
@@ -176,7 +176,7 @@ def test_a_missing_or_doubled_video_is_named(two: Path) -> None:
     for name in ("P1_a.mp4", "P1_a_2.mp4"):
         (two / "video").mkdir(exist_ok=True)
         (two / "video" / name).write_bytes(b"no video")
-    with pytest.raises(RecordingError, match="matches 2 files: P1_a.mp4, P1_a_2.mp4; expected one"):
+    with pytest.raises(RecordingError, match=r"matches 2 files: P1_a\.mp4, P1_a_2\.mp4; expected one"):
         source.load("P1_a")
     (two / "video" / "P1_a_2.mp4").unlink()
     with pytest.raises(RecordingError, match=r"P1_a\.mp4"):
@@ -241,7 +241,7 @@ MISTAKES = [
     ("imu.0.sensors.wrist.acceleration.unit", "lsb", r"acceleration\.per_g: raw counts need their scale"),
     ("imu.0.sensors.wrist.gyroscope.per_deg_s", 16.4, r"per_deg_s: only raw counts \(unit: lsb\) have a scale"),
     ("imu.0.sensors.wrist.acceleration.columns", ["ax"], "columns: expected three columns, for x, y, z; found 1"),
-    ("imu.0.sensors.wrist.acceleration.columns", ["ax", "ay", False], r"columns\.2: expected text or a whole number.*quotes"),
+    ("imu.0.sensors.wrist.acceleration.columns", ["ax", "ay", False], r"columns\.2: expected text or a whole.*quotes"),
     ("imu.0.sensors.wrist.acceleration.columns", [0, 1, 2], r"columns\.0: columns are counted from 1; found 0"),
     ("imu.0.time", {"unit": "s"}, r"imu\.0\.time: expected either a column with its unit, or rate_hz"),
     ("imu.0.time", {"rate_hz": 1}, r"rate_hz: expected 20 to 1000 samples a second"),

@@ -185,7 +185,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, content: str, says: str) -> None
 
 
 def test_a_wrong_encoding_is_named(tmp_path: Path) -> None:
-    with pytest.raises(RecordingError, match="line 5: byte 0xe4 at its position 6 is not utf-8.*cp1252"):
+    with pytest.raises(RecordingError, match=r"line 5: byte 0xe4 at its position 6 is not utf-8.*cp1252"):
         read(tmp_path, GOOD.encode() + b"0.03,\xe4,1,1\n")
     with pytest.raises(RecordingError, match=r"line 1: byte 0xe4"):
         read(tmp_path, GOOD.encode().replace(b"ax", b"\xe4x"))
