@@ -44,7 +44,6 @@ def test_every_key_is_explained() -> None:
     for spec in specs(ManifestSpec):
         for field in dataclasses.fields(spec):
             assert field.name in explained, f"{spec.__name__}.{field.name}"
-    assert all(f"`{key}:" in TEXT or f"{key}:" in TEXT for key in ("column", "rate_hz", "repeated", "file"))
 
 
 @pytest.mark.slow

@@ -76,9 +76,9 @@ def gyroscope_cause(spec: GyroscopeSpec, fast_rate: float, factor: float | None)
         seen = f"rates reach {fast_rate:.4g} rad/s, nobody turns faster than {FASTEST:g}"
     else:
         assert factor is not None
-        way = "fast" if factor < 1 else "slowly"
-        size = 1 / factor if factor < 1 else factor
-        seen = f"gravity turns in the accelerometer as if the gyroscope showed {size:.3g} times too {way} a rate"
+        seen = f"in the accelerometer gravity turns {factor:.3g} times as fast as the gyroscope says"
+        if factor < 1:
+            seen = f"the gyroscope says {1 / factor:.3g} times the rate at which gravity turns in the accelerometer"
     if factor is not None:
         fitting = [unit for unit, value in (("deg/s", DEGREE), ("rad/s", 1.0)) if 0.6 < factor * scale / value < 1.7]
         if fitting and fitting[0] != spec.unit:

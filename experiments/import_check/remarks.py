@@ -13,6 +13,7 @@ from datamodules.sources.manifest.units import acceleration_scale, gyroscope_sca
 from experiments.import_check.causes import acceleration_cause, gyroscope_cause
 from experiments.import_check.facts import RecordingFacts
 from experiments.import_check.motion_facts import MotionFacts
+from experiments.import_check.words import duration
 
 _NAMED = 3
 _EPOCH = 1e8  # seconds; stamps beyond three years count from 1970
@@ -149,9 +150,10 @@ def _judge_clock(name: str, group: GroupSpec, facts: Sequence[RecordingFacts]) -
                 False, f"{name}: {fact.name}: {fact.repeated} samples left out, their stamps were there before"
             )
     if group.imu[0].time.column is None:
-        ratios = [(f.length_s / (v.last_s - v.first_s)) for f in facts for v in f.videos[:1] if v.last_s > v.first_s]
+        rate = group.imu[0].time.rate_hz
+        pairs = [(f, v) for f in facts for v in f.videos[:1] if v.last_s > v.first_s]
+        ratios = [(f.length_s + 1 / rate) / (v.last_s - v.first_s) for f, v in pairs]
         if ratios and not 0.9 <= np.median(ratios) <= 1.1 and np.ptp(ratios) < 0.04 * np.median(ratios):
-            rate = group.imu[0].time.rate_hz
             yield Remark(
                 True,
                 f"{name}: at rate_hz: {rate:g} the IMU lasts {np.median(ratios):.3g} times as long as the video; at "
@@ -206,6 +208,11 @@ def _judge_labels(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark
             )
         if fact.doubly_s > 0.5:
             yield Remark(False, f"{name}: {fact.name}: {fact.doubly_s:.1f} s have more than one activity")
+    length, covered = sum(fact.length_s for fact in facts), sum(total.values())
+    if total and covered < 0.01 * length:
+        yield Remark(
+            True, f"{name}: labels cover only {duration(covered)} of {duration(length)}: is labels.unit right?"
+        )
     if facts and not total:
         yield Remark(True, f"{name}: no recording has a label, though the manifest names labels")
     alike: Mapping[str, list[str]] = {}

@@ -120,7 +120,7 @@ def describe_recording(fact: RecordingFacts) -> Iterator[str]:
 def _motion(s: MotionFacts) -> str:
     gaps = f"{_count(s.gaps, 'gap')} ({s.gap_s:.4g} s)" if s.gaps else "no gaps"
     lost = f", {s.lost:.1%} missing values" if s.lost else ""
-    rest = "never measured" if np.isnan(s.rest_norm) else f"{s.rest_norm:.2f} m/s^2 ({s.rest_norm / G:.3g} g)"
+    rest = "never measured" if np.isnan(s.rest_norm) else f"{s.rest_norm:.3g} m/s^2 ({s.rest_norm / G:.3g} g)"
     up = f", up is {s.gravity_axis} ({max(map(abs, s.gravity)):.0%})" if max(map(abs, s.gravity)) > 0.5 else ""
     turns = "no gyroscope" if np.isnan(s.fast_rate) else f"turns at up to {s.fast_rate:.3g} rad/s"
     return f"{s.samples} samples at {s.rate_hz:.4g} Hz, {gaps}{lost}; at rest {rest}{up}; {turns}"
@@ -156,7 +156,7 @@ def duration(seconds: float) -> str:
     """In the unit that suits."""
     if seconds >= 7200:
         return f"{seconds / 3600:.1f} h"
-    return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds >= 120 else f"{seconds:.3g} s"
 
 
 def _column(column: Column) -> str:

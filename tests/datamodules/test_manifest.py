@@ -47,7 +47,7 @@ def write_imu(path: Path, seconds: float = 4.0, start: float = 0.0, rate: float 
 
 
 def open_manifest(folder: Path, made: dict[str, Any]) -> Manifest:
-    (folder / "study.yaml").write_text(yaml.safe_dump(made))
+    (folder / "study.yaml").write_text(yaml.safe_dump(made, sort_keys=False))
     return Manifest(ManifestParams(str(folder / "study.yaml")))
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.sources.manifest.errors import ManifestError
@@ -82,6 +82,7 @@ def test_a_filled_pattern_finds_the_file_of_a_recording(tmp_path: Path) -> None:
 word = st.text("abAB01", min_size=1, max_size=6)
 
 
+@settings(deadline=None)
 @given(subject=word, session=word)
 def test_what_was_put_in_comes_out(tmp_path_factory: pytest.TempPathFactory, subject: str, session: str) -> None:
     folder = tmp_path_factory.mktemp("patterns")

@@ -56,7 +56,7 @@ def assert_good(motion: Motion) -> None:
         ("made by X\nrate,100\n" + GOOD.replace("\n", "\ns,g,g,g\n", 1), {"skip_lines": 2, "skip_below_header": 1}),
         (GOOD.replace("NULL", "-9999"), {"null": ["-9999"]}),
         (GOOD.replace("NULL", "nan"), {}),
-        ('"t", "ax",ay,az,"remark, if any"\n' + GOOD.split("\n", 1)[1].replace("1\n", '1,"a, b"\n'), {}),
+        ('"t","ax",ay,az,"remark, if any"\n' + GOOD.split("\n", 1)[1].replace("1\n", '1,"a, b"\n'), {}),
     ],
 )
 def test_the_same_table_in_many_writings(tmp_path: Path, content: str | bytes, csv: dict[str, object]) -> None:

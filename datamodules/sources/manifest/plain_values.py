@@ -102,7 +102,7 @@ def _convert(value: Any, hint: Any, file: Path, where: str) -> Any:
             if isinstance(key, bool) or not isinstance(key, str | int) or not str(key):
                 raise ManifestError(f"{file}: {where}: expected a name as key, found {shown(key)}{_quotes(key)}")
         return {str(key): _convert(entry, arguments[1], file, f"{where}.{key}") for key, entry in value.items()}
-    elif _fits(value, hint):
+    elif origin is None and _fits(value, hint):
         return float(value) if hint is float else value
     raise ManifestError(f"{file}: {where}: expected {_expected(hint)}, found {shown(value)}{_quotes(value)}")
 
