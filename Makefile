@@ -9,7 +9,7 @@ SYSTEMS ?= ours imu_only
 SEEDS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shards pretrain eval-ood compare paper-tables tensorboard test test-all lint format lock clean
+.PHONY: help setup shards pretrain eval-ood compare paper-tables tensorboard bench bench-full test test-all lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,19 @@ paper-tables: setup ## the paper's tables from finished evaluations: RUNS="runs/
 
 tensorboard: setup ## look at all runs in a browser
 	$(BIN)/tensorboard --logdir runs
+
+bench: setup .venv-bench/.installed ## reading against LitData, MosaicML Streaming, WebDataset and the paper's way
+	$(BIN)/python -m benchmarks.bench
+
+bench-full: setup .venv-bench/.installed ## the same, and from 1 k to 1 M windows with peak memory
+	$(BIN)/python -m benchmarks.bench --full
+
+.venv-bench/.installed: benchmarks/requirements-peers.txt
+	$(PYTHON) -m venv .venv-bench
+	@echo "installing the peers into .venv-bench ..."
+	@UV=$$(command -v uv || echo $(BIN)/uv); \
+	  $$UV pip install --quiet --python .venv-bench/bin/python --requirement benchmarks/requirements-peers.txt
+	@touch $@
 
 test: setup ## the tests, in under 10 minutes on 2 cores
 	$(BIN)/python -m pytest -m "not slow"

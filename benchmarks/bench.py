@@ -18,10 +18,11 @@ import platform
 import statistics
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data, paper_way
+from benchmarks import data, paper_way, scale
 
 ROOT = Path(__file__).parent.parent
 PEERS = {"LitData": "with_litdata", "MosaicML Streaming": "with_mds", "WebDataset": "with_webdataset"}
@@ -50,6 +51,15 @@ GOALS = {
     ("raw", PAPER): 75,
 }
 BEGIN, END = "<!-- table made by make bench -->", "<!-- end of the table -->"
+BEGIN_GROWTH = "<!-- table made by make bench-full -->"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """Of one run: whichever is reached first, or the epoch's end."""
+
+    seconds: float
+    batches: int
 
 
 class Contestant:
@@ -69,20 +79,21 @@ class Contestant:
             env=environment,
         )
 
-    def ask(self, case: str, workers: int, seconds: float) -> dict[str, Any]:
+    def ask(self, case: str, workers: int, limit: Limit) -> dict[str, Any]:
         """Its answer to one question; what goes wrong in it ends the benchmark."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        print(json.dumps({"case": case, "workers": workers, "seconds": seconds}), file=self.process.stdin, flush=True)
+        question = {"case": case, "workers": workers, "seconds": limit.seconds, "most": limit.batches}
+        print(json.dumps(question), file=self.process.stdin, flush=True)
         line = self.process.stdout.readline()
         answer: dict[str, Any] = json.loads(line) if line else {"error": f"it ended; see {self.log.name}"}
         if "error" in answer:
             raise SystemExit(f"{self.name}, {case}, {workers} workers: {answer['error']}")
         return answer
 
-    def best_workers(self, case: str, seconds: float) -> int:
+    def best_workers(self, case: str, limit: Limit) -> int:
         """The number of workers that is fastest for it here."""
-        tried = {workers: self.ask(case, workers, seconds)["per_s"] for workers in (0, 1, os.cpu_count() or 2)}
+        tried = {workers: self.ask(case, workers, limit)["per_s"] for workers in (0, 1, os.cpu_count() or 2)}
         print(f"  {self.name}: " + ", ".join(f"{w} workers {r:,.0f}/s" for w, r in tried.items()), flush=True)
         return max(tried, key=lambda workers: tried[workers])
 
@@ -112,28 +123,38 @@ def prepare(folder: Path, peers_python: str, cases: list[str], windows: int, cli
                 done.touch()
 
 
-def compare(folder: Path, peers_python: str, case: str, runs: int, seconds: float) -> list[dict[str, Any]]:
+def start(folder: Path, peers_python: str) -> list[Contestant]:
+    """Everybody, ours first."""
+    commands = {"ours": [sys.executable, "-m", "benchmarks.ours", str(folder)]}
+    for name, script in PEERS.items():
+        commands[name] = [peers_python, f"benchmarks/peers/{script}.py", str(folder), "serve"]
+    commands[PAPER] = [sys.executable, "-m", "benchmarks.paper_way", str(folder)]
+    return [Contestant(name, command) for name, command in commands.items()]
+
+
+def compare(contestants: list[Contestant], case: str, runs: int, limit: Limit) -> list[dict[str, Any]]:
     """Rates of all contestants in one case."""
-    ours = Contestant("ours", [sys.executable, "-m", "benchmarks.ours", str(folder)])
-    peers = [
-        Contestant(name, [peers_python, f"benchmarks/peers/{script}.py", str(folder), "serve"])
-        for name, script in PEERS.items()
-    ]
-    if (case, PAPER) in GOALS:
-        peers.append(Contestant(PAPER, [sys.executable, "-m", "benchmarks.paper_way", str(folder)]))
+    ours, *others = contestants
+    peers = [peer for peer in others if (case, peer.name) in GOALS]
     print(TITLES[case], flush=True)
     threads = 2 if case in ("jpeg", "raw") else 1
-    ours.ask(case, threads, seconds)  # into the page cache
-    workers = {peer.name: peer.best_workers(case, seconds) for peer in peers}
-    rates: dict[str, list[float]] = {peer.name: [] for peer in [ours, *peers]}
+    longer = Limit(limit.seconds, 10 * limit.batches)  # so that its runs are not over at once
+    ours.ask(case, threads, longer)  # into the page cache
+    workers = {peer.name: peer.best_workers(case, limit) for peer in peers}
+    answers: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in [ours, *peers]}
     load = os.getloadavg()[0]
     for _ in range(runs):
-        rates["ours"].append(ours.ask(case, threads, seconds)["per_s"])
+        answers["ours"].append(ours.ask(case, threads, longer))
         for peer in peers:
-            rates[peer.name].append(peer.ask(case, workers[peer.name], seconds)["per_s"])
+            answers[peer.name].append(peer.ask(case, workers[peer.name], limit))
+
+    def median(name: str, what: str) -> float:
+        return statistics.median(answer[what] for answer in answers[name])
+
     rows = []
     for peer in peers:
-        mine, other = statistics.median(rates["ours"]), statistics.median(rates[peer.name])
+        mine, other = median("ours", "per_s"), median(peer.name, "per_s")
+        cpu = median("ours", "per_cpu_s"), median(peer.name, "per_cpu_s")
         rows.append(
             {
                 "case": TITLES[case],
@@ -143,13 +164,17 @@ def compare(folder: Path, peers_python: str, case: str, runs: int, seconds: floa
                 "peer_per_s": round(other, 1),
                 "ratio": round(mine / other, 2),
                 "goal": GOALS[case, peer.name],
-                "runs": {"ours": [round(r, 1) for r in rates["ours"]], "peer": [round(r, 1) for r in rates[peer.name]]},
+                "ours_per_cpu_s": round(cpu[0], 1),
+                "peer_per_cpu_s": round(cpu[1], 1),
+                "runs": {
+                    "ours": [round(answer["per_s"], 1) for answer in answers["ours"]],
+                    "peer": [round(answer["per_s"], 1) for answer in answers[peer.name]],
+                },
                 "machine": machine(load),
             }
         )
-        print(f"  {peer.name}: {mine:,.0f} against {other:,.0f} = {mine / other:.1f} x", flush=True)
-    for contestant in [ours, *peers]:
-        contestant.close()
+        print(f"  {peer.name}: {mine:,.0f} against {other:,.0f} = {mine / other:.1f} x;", end=" ")
+        print(f"per CPU second {cpu[0]:,.0f} against {cpu[1]:,.0f} = {cpu[0] / cpu[1]:.1f} x", flush=True)
     return rows
 
 
@@ -169,14 +194,15 @@ def machine(load: float) -> str:
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| windows/s | ours | against | theirs | ratio (lowest to highest run) | goal |",
-        "| --- | ---: | --- | ---: | ---: | ---: |",
+        "| windows/s | ours | against | theirs | ratio (lowest to highest run) | goal | per CPU second: ours, theirs |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         runs = [a / b for a, b in zip(row["runs"]["ours"], row["runs"]["peer"], strict=True)]
         lines.append(
             f"| {row['case']} | {row['ours_per_s']:,.0f} | {row['peer']} | {row['peer_per_s']:,.0f} |"
             f" {row['ratio']:,.1f} x ({min(runs):,.1f} to {max(runs):,.1f}) | {row['goal']:g} x |"
+            f" {row['ours_per_cpu_s']:,.0f}, {row['peer_per_cpu_s']:,.0f} |"
         )
     machines = sorted({row["machine"] for row in rows})
     return "\n".join([*lines, "", "Measured on: " + "; ".join(machines) + "."])
@@ -191,12 +217,29 @@ def publish(rows: list[dict[str, Any]]) -> None:
     order = list(TITLES.values())
     everything = sorted([*kept, *rows], key=lambda row: order.index(row["case"]) if row["case"] in order else 99)
     results.write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    replace_between(BEGIN, END, table([row for row in everything if row["case"] in order]))
+
+
+def replace_between(begin: str, end: str, what: str) -> None:
+    """Renew a part of docs/performance.md."""
     page = ROOT / "docs" / "performance.md"
-    text = page.read_text(encoding="utf-8")
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    shown = [row for row in everything if row["case"] in order]
-    page.write_text(f"{before}{BEGIN}\n{table(shown)}\n{END}{after}", encoding="utf-8")
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    after = rest.partition(end)[2]
+    page.write_text(f"{before}{begin}\n{what}\n{end}{after}", encoding="utf-8")
+
+
+def publish_growth(rows: list[dict[str, Any]]) -> None:
+    """How rates and memory grow with the number of windows, into docs/performance.md."""
+    lines = [
+        "| windows | IMU, windows/s | IMU + features, windows/s | peak resident memory, MB |",
+        "| ---: | ---: | ---: | ---: |",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row['windows']:,} | {row['imu']['per_s']:,.0f} | {row['features']['per_s']:,.0f} |"
+            f" {row['features']['peak_mb']:,.0f} |"
+        )
+    replace_between(BEGIN_GROWTH, END, "\n".join(lines))
 
 
 def main() -> None:
@@ -206,16 +249,20 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", default=list(data.CASES), choices=data.CASES)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of a run, unless an epoch is over before")
+    parser.add_argument("--batches", type=int, default=10**9, help="of a run, at most")
     parser.add_argument("--windows", type=int, default=20_000)
     parser.add_argument("--clips", type=int, default=640)
     parser.add_argument("--full", action="store_true", help="also 1 k to 1 M windows, with peak memory")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     prepare(folder, arguments.peers_python, arguments.cases, arguments.windows, arguments.clips)
-    rows = []
+    contestants = start(folder, arguments.peers_python)
     for case in arguments.cases:
-        rows += compare(folder, arguments.peers_python, case, arguments.runs, arguments.seconds)
-    publish(rows)
+        publish(compare(contestants, case, arguments.runs, Limit(arguments.seconds, arguments.batches)))
+    for contestant in contestants:
+        contestant.close()
+    if arguments.full:
+        publish_growth(scale.measure(folder / "scale", (1_000, 10_000, 100_000, 1_000_000)))
 
 
 if __name__ == "__main__":

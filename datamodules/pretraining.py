@@ -87,11 +87,12 @@ class PretrainingDataModule(L.LightningDataModule):
                 there = ", ".join(sorted({str(a) for a in shards.table["activity"]} - {""})) or "none"
                 raise ValueError(f"pretraining.exclude_activities names '{activity}'; there are: {there}")
         usable = usable_windows(shards) if video else np.arange(shards.n_windows)
-        usable = usable[~held_out_windows(shards.table, exclude_activities, shards.settings.duration_s)[usable]]
+        if exclude_activities:
+            usable = usable[~held_out_windows(shards.table, exclude_activities, shards.settings.duration_s)[usable]]
+        self._recordings = shards.codes("recording")
         self.training_windows, self.validation_windows = split_recordings(
-            shards.table["recording"], usable, validation_share, seed, max_validation_windows
+            self._recordings, usable, validation_share, seed, max_validation_windows
         )
-        _, self._recording_codes = np.unique(shards.table["recording"], return_inverse=True)
         if len(self.training_windows) < batch_size:
             raise ValueError(
                 f"pretraining.batch_size is {batch_size}, but there are only {len(self.training_windows)} windows"
@@ -129,8 +130,8 @@ class PretrainingDataModule(L.LightningDataModule):
             "channel_mask": torch.from_numpy(channel_mask),
             "frame_times": torch.from_numpy(np.where(frame_mask, frame_times, 0).astype(np.float32)),
             "frame_mask": torch.from_numpy(frame_mask),
-            "recording": torch.from_numpy(self._recording_codes[windows].astype(np.int64)),
-            "start_s": torch.from_numpy(self.shards.table["start_s"][windows].astype(np.float64)),
+            "recording": torch.from_numpy(self._recordings[windows].astype(np.int64)),
+            "start_s": torch.from_numpy(self.shards.start_s[windows]),
         }
         if not self.video:
             return batch
@@ -225,12 +226,12 @@ def usable_windows(shards: ShardSet) -> NDArray[np.int64]:
 
 
 def split_recordings(
-    recordings: NDArray[np.str_], windows: NDArray[np.int64], share: float, seed: int, most: int
+    recordings: NDArray[Any], windows: NDArray[np.int64], share: float, seed: int, most: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Training and validation windows; no recording is on both sides.
 
     Args:
-        recordings: name of each window's recording, (N,).
+        recordings: name or number of each window's recording, (N,).
         windows: the windows to split.
         share: share of the recordings for validation; at least one where it is above 0 and there are several.
         seed: of the draw.

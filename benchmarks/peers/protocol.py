@@ -1,8 +1,9 @@
 """How a contestant is asked for its rate, the same for all: one process each, one line of JSON per question.
 
 A contestant is started with the folder of the data and serves questions such as ``{"case": "imu", "workers": 2,
-"seconds": 3}`` until its standard input closes. Its answer is ``{"per_s": ..., "windows": ..., "peak_mb": ...}``, or
-``{"error": ...}``.
+"seconds": 3}`` until its standard input closes. Its answer is ``{"per_s": ..., "per_cpu_s": ..., "windows": ...,
+"peak_mb": ...}``, or ``{"error": ...}``. ``per_cpu_s`` is windows per second of processor time, of the process and
+all its workers together: what does not change when others use the machine too.
 
 This file needs nothing but numpy, so that it runs in the peers' environment too.
 """
@@ -69,18 +70,46 @@ def decode(jpegs: list[bytes]) -> np.ndarray:
     return clip
 
 
-def rate(batches: Iterable[Any], seconds: float) -> dict[str, Any]:
-    """Windows a second of one epoch, or of its first ``seconds``; the clock starts once the first batch is there."""
+def rate(batches: Iterable[Any], seconds: float, most: int) -> dict[str, Any]:
+    """Windows a second of one epoch, or of its first ``seconds`` or ``most`` batches.
+
+    The clocks start once the first batch is there, so that the start of workers counts for nobody.
+    """
     iterator = iter(batches)
     next(iterator)
-    count, started = 0, time.perf_counter()
+    count, started, used = 0, time.perf_counter(), processor_s()
     now = started
-    for batch in iterator:
+    for n, batch in enumerate(iterator, 1):
         count += len(batch["imu"])
         now = time.perf_counter()
-        if now - started > seconds:
+        if now - started > seconds or n >= most:
             break
-    return {"per_s": count / (now - started), "windows": count, "peak_mb": peak_mb()}
+    used = max(processor_s() - used, 1e-9)
+    return {"per_s": count / (now - started), "per_cpu_s": count / used, "windows": count, "peak_mb": peak_mb()}
+
+
+def processor_s() -> float:
+    """Processor time of this process and everything it started, seconds; of this process alone without ``/proc``."""
+    own = os.getpid()
+    tree, ticks = {own}, 0
+    if not Path("/proc/self/stat").is_file():
+        return time.process_time()
+    rows = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:  # it ended meanwhile
+            continue
+        used, ended_children = (sum(int(f) for f in fields[k : k + 2]) for k in (11, 13))
+        pid = int(path.parent.name)
+        # Its own time is known more finely than in ticks of a hundredth of a second.
+        rows[pid] = (int(fields[1]), ended_children if pid == own else used + ended_children)
+    for pid in sorted(rows):  # a child's number is higher than its parent's, unless they ran over
+        if rows[pid][0] in tree:
+            tree.add(pid)
+        if pid in tree:
+            ticks += rows[pid][1]
+    return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def peak_mb() -> float:
@@ -95,7 +124,7 @@ def serve(batches: Callable[[str, int], Iterable[Any]]) -> None:
     for line in sys.stdin:
         question = json.loads(line)
         try:
-            answer = rate(batches(question["case"], question["workers"]), question["seconds"])
+            answer = rate(batches(question["case"], question["workers"]), question["seconds"], question["most"])
         except Exception:  # whatever goes wrong in a peer's code belongs in the report
             answer = {"error": traceback.format_exc()}
         print(json.dumps(answer), file=answers, flush=True)

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from datamodules.shards.mapping import MappedFiles
+
 FORMAT = "imu-video-har features"
 VERSION = 1
 _BLOCK = 128  # windows; the unit of resuming and of checksums
@@ -67,7 +69,11 @@ class FeatureCache:
         self.directory = directory
         self._shards = shards
         self._meta = meta
+        self._files = MappedFiles()
         self._array: NDArray[np.float16] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_files": MappedFiles(), "_array": None}  # maps are made anew in every process
 
     @classmethod
     def open(cls, directory: Path, shards: ClipReader, encoder_fingerprint: str) -> FeatureCache:
@@ -120,8 +126,7 @@ class FeatureCache:
     def array(self) -> NDArray[np.float16]:
         """All features, (N, V, F, D), mapped into memory; opened in each process on first use."""
         if self._array is None:
-            path = self.directory / "features.f16"
-            self._array = np.memmap(path, dtype=np.float16, mode="r", shape=self.shape)
+            self._array = self._files.array(self.directory / "features.f16", "<f2", self.shape)
         return self._array
 
     def take(
@@ -145,7 +150,9 @@ class FeatureCache:
         if out is None:
             out = np.empty((len(indices), f, d), np.float16)
         # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
-        return np.take(np.asarray(self.array).reshape(n * v, f, d), rows, axis=0, out=out, mode="clip")
+        np.take(self.array.reshape(n * v, f, d), rows, axis=0, out=out, mode="clip")
+        self._files.touched(len(rows), out.nbytes)
+        return out
 
     def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Plain features as float32 (B, F, D), frames' times (B, F) in seconds, and their mask (B, F)."""

@@ -23,6 +23,7 @@ from datamodules.shards import layout
 from datamodules.shards.frames import read_frame
 from datamodules.shards.index import Index, read_index
 from datamodules.shards.layout import ShardError
+from datamodules.shards.mapping import MappedFiles
 from datamodules.shards.shard_file import ShardFile, open_shard
 from datamodules.windows import WindowSettings
 
@@ -66,6 +67,7 @@ class ShardSet:
     def _forget(self) -> None:
         self._process = os.getpid()
         self._shards: dict[int, ShardFile] = {}
+        self._files = MappedFiles()
         self._maps: dict[tuple[int, str], NDArray[Any]] = {}
         self._pool: ThreadPoolExecutor | None = None
 
@@ -118,6 +120,26 @@ class ShardSet:
         for name, dtype in (("start_s", np.float64), ("faults", np.uint8)):
             columns[name] = np.concatenate([np.empty(0, dtype), *(s.array(name) for s in shards)])
         return columns
+
+    def codes(self, column: str) -> NDArray[np.int32]:
+        """A column of :attr:`table` as positions in ``label_tables[column]``, (N,), -1 where it is empty.
+
+        A few bytes a window, where strings take a hundred.
+        """
+        names = self.label_tables[column]
+        parts = [np.empty(0, np.int32)]
+        for number in range(len(self.index.shards)):
+            shard = self._shard(number)
+            # A shard's codes point into its own table; its last entry stands for -1.
+            position = np.append(np.searchsorted(names, shard.tables[column]), -1).astype(np.int32)
+            parts.append(position[shard.codes(column)])
+        return np.concatenate(parts)
+
+    @cached_property
+    def start_s(self) -> NDArray[np.float64]:
+        """When each window starts, seconds on the video's clock, (N,)."""
+        parts = (self._shard(number).array("start_s") for number in range(len(self.index.shards)))
+        return np.concatenate([np.empty(0), *parts])
 
     def imu(
         self, indices: NDArray[np.int64], out: NDArray[np.float32] | None = None
@@ -191,6 +213,7 @@ class ShardSet:
         where = f"{self.directory / self.index.shards[shard].file}: window {window}"
         if not 0 <= bounds[0] <= bounds[-1] <= data.size:
             raise ShardError(f"{where}: bytes {bounds[0]} to {bounds[-1]} of {data.size}")
+        self._files.touched(1, bounds[-1] - bounds[0])
         raw = self.settings.jpeg_quality == 0
         if raw and bounds[-1] - bounds[0] == out.nbytes:  # no frame is missing
             out.reshape(-1)[:] = data[bounds[0] : bounds[-1]]
@@ -210,6 +233,8 @@ class ShardSet:
                     np.take(self._map(shard, name), local, axis=0, out=out, mode="clip")
                 else:
                     out[at] = self._map(shard, name)[local]
+        for out in arrays.values():
+            self._files.touched(len(out), out.nbytes)
 
     def _locate(self, indices: NDArray[np.int64]) -> list[Part]:
         """Group by shard: (shard, positions in the batch, windows within the shard)."""
@@ -249,8 +274,9 @@ class ShardSet:
             self._forget()
         key = (number, name)
         if key not in self._maps:
-            # As a plain array: np.memmap adds a Python call to every slice.
-            self._maps[key] = np.asarray(self._shard(number).array(name))
+            shard = self._shard(number)
+            place = shard.places[name]
+            self._maps[key] = self._files.array(shard.path, place.dtype, place.shape, place.offset)
         return self._maps[key]
 
     def _threads(self) -> ThreadPoolExecutor:

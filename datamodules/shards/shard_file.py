@@ -55,13 +55,20 @@ class ShardFile:
         """One array as a read-only memory map."""
         return self.places[name].map(self.path)
 
+    def codes(self, code: str) -> NDArray[np.int32]:
+        """The column ``code`` of ``layout.CODES``, (N,): positions in its table, -1 where it is empty.
+
+        Raises:
+            ShardError: a position is outside the table.
+        """
+        codes, last = self.array(code), len(self.tables[code]) - 1
+        if codes.size and (codes.min() < -1 or codes.max() > last):
+            raise ShardError(f"{self.path}: a code of '{code}' is outside -1 to {last}")
+        return codes
+
     def strings(self, code: str) -> NDArray[np.str_]:
-        """The column ``code`` of ``layout.CODES`` as strings (N,), "" where the code is -1."""
-        codes = self.array(code)
-        table = [*self.tables[code], ""]
-        if codes.size and (codes.min() < -1 or codes.max() >= len(table) - 1):
-            raise ShardError(f"{self.path}: a code of '{code}' is outside -1 to {len(table) - 2}")
-        column: NDArray[np.str_] = np.array(table, dtype=np.str_)[codes]
+        """The same as strings (N,), "" where the code is -1."""
+        column: NDArray[np.str_] = np.array([*self.tables[code], ""], dtype=np.str_)[self.codes(code)]
         return column
 
     def exclusions(self) -> list[dict[str, Any]]:

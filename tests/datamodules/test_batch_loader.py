@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.batch_loader import Batch, BatchLoader
@@ -20,6 +20,7 @@ def read(windows: np.ndarray, epoch: int) -> Batch:
     return {"windows": windows, "epoch": epoch}
 
 
+@settings(deadline=None)
 @given(n=st.integers(8, 300), done=st.integers(0, 100), data=st.data())
 def test_a_run_goes_on_where_it_stopped_on_any_number_of_ranks(n: int, done: int, data: st.DataObject) -> None:
     order = WindowOrder(n, 3)

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.shards.buffers import Buffers
@@ -47,6 +47,7 @@ def test_whoever_holds_a_part_holds_the_memory(hold) -> None:  # type: ignore[no
     del others
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=40))
 def test_no_two_tensors_share_memory(steps: list[tuple[int, bool]]) -> None:
     buffers = Buffers(keep=3)

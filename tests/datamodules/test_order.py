@@ -4,7 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -22,12 +22,14 @@ def orders(n: int, seed: int, size: int) -> list[Order]:
     ]
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 3000), seed=st.integers(0, 2**31), epoch=st.integers(0, 1000), size=st.integers(1, 64))
 def test_every_window_comes_once(n: int, seed: int, epoch: int, size: int) -> None:
     for order in orders(n, seed, size):
         np.testing.assert_array_equal(np.sort(order.at(epoch, np.arange(n))), np.arange(n))
 
 
+@settings(deadline=None)
 @given(n=st.integers(2, 2000), seed=st.integers(0, 99), data=st.data())
 def test_any_position_alone_equals_the_whole_epoch(n: int, seed: int, data: st.DataObject) -> None:
     position = data.draw(st.integers(0, n - 1))
@@ -68,6 +70,7 @@ def test_a_billion_windows_need_no_table(kind: int) -> None:
     assert peak < 20e6  # 25 arrays as long as the answer; a table of all windows would take 8 GB
 
 
+@settings(deadline=None)
 @given(n=st.integers(16, 400), world_size=st.sampled_from([1, 2, 4, 8]), step=st.integers(0, 1))
 def test_ranks_share_the_same_global_batch(n: int, world_size: int, step: int) -> None:
     for order in orders(n, 5, 8):
@@ -76,6 +79,7 @@ def test_ranks_share_the_same_global_batch(n: int, world_size: int, step: int) -
         np.testing.assert_array_equal(np.concatenate(parts), alone)
 
 
+@settings(deadline=None)
 @given(n=st.integers(8, 500), first=st.integers(0, 5), count=st.integers(0, 40))
 def test_many_batches_at_once_are_the_same(n: int, first: int, count: int) -> None:
     plan = BatchPlan(WindowOrder(n, 5), 4)
@@ -125,6 +129,7 @@ def test_blocks_are_mixed_if_the_pool_is_wide() -> None:
     assert narrow > 3 * uniform
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 600), seed=st.integers(0, 99), data=st.data())
 def test_blocks_are_read_pool_by_pool(n: int, seed: int, data: st.DataObject) -> None:
     block, pool = data.draw(st.integers(1, 8)), data.draw(st.integers(1, 8))
@@ -136,6 +141,7 @@ def test_blocks_are_read_pool_by_pool(n: int, seed: int, data: st.DataObject) ->
         assert runs <= pool
 
 
+@settings(deadline=None)
 @given(n=st.integers(1, 2000), seed=st.integers(0, 99), epoch=st.integers(0, 5), data=st.data())
 def test_windows_of_a_spread_batch_are_far_apart(n: int, seed: int, epoch: int, data: st.DataObject) -> None:
     size = data.draw(st.integers(1, n))
