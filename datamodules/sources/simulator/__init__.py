@@ -50,6 +50,7 @@ class SimulatorParams:
     frame_rate_hz: float = 30.0
     room_styles: int = 8  # how many differently furnished halls there are
     max_clock_offset_s: float = 0.05  # IMU against camera, uniform in +- this, and not in the metadata
+    max_clock_drift_ppm: float = 0.0  # likewise, by how much the IMU's clock is slow
     mounting_sd_deg: float = 8.0  # how differently people wear a sensor
     slip_sd_deg: float = 2.0  # how differently one person wears it from session to session
 
@@ -78,6 +79,7 @@ def _check(params: SimulatorParams) -> None:
         ("session_s", 2.0, 3600.0),
         ("frame_rate_hz", 1.0, 240.0),
         ("max_clock_offset_s", 0.0, 10.0),
+        ("max_clock_drift_ppm", 0.0, 1000.0),
         ("mounting_sd_deg", 0.0, 90.0),
         ("slip_sd_deg", 0.0, 90.0),
     ):
@@ -135,7 +137,7 @@ class Simulator(Source):
                 ThirdPersonCamera(session, room, p.frame_rate_hz, phase, exposure, f"{origin}:third_person", place)
             )
         device = DEVICES[p.devices[self._index[name][0] % len(p.devices)]]
-        offset = self.true_clock_offset(name)
+        offset, drift = self.true_clock_offset(name), self.true_clock_drift_ppm(name)
         imus = tuple(
             record(
                 placement,
@@ -145,6 +147,7 @@ class Simulator(Source):
                 session.duration_s,
                 device,
                 offset,
+                drift,
                 f"{origin}:{placement}",
                 self._rng(name, 100 + PLACEMENTS.index(placement)),
             )
@@ -176,9 +179,17 @@ class Simulator(Source):
         return plan_session(person, make_hall(p.seed, self._style(name)), p.session_s, self._rng(name, 1))
 
     def true_clock_offset(self, name: str) -> float:
-        """Seconds that bring a recording's IMU times onto the video's clock when added to them."""
+        """Seconds that bring a recording's IMU times onto the video's clock when added to them.
+
+        With a drift, that is so for the IMU's time 0; at its time t it is ``drift / 1e6 * t`` more.
+        """
         most = self.params.max_clock_offset_s
         return float(self._rng(name, 2).uniform(-most, most))
+
+    def true_clock_drift_ppm(self, name: str) -> float:
+        """By how much the offset grows, microseconds in each second of the IMU's clock."""
+        most = self.params.max_clock_drift_ppm
+        return float(self._rng(name, 5).uniform(-most, most))
 
     def freezing(self, name: str) -> tuple[Interval, ...]:
         """Episodes of freezing of gait; also in ``Recording.metadata["freezing"]`` as ``start-end;...``."""

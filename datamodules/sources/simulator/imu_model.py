@@ -215,17 +215,19 @@ def record(
     duration_s: float,
     device: Device,
     clock_offset_s: float,
+    clock_drift_ppm: float,
     origin: str,
     rng: np.random.Generator,
 ) -> ImuStream:
-    """Wear ``device`` through a session; its time stamps are ``clock_offset_s`` behind the true time."""
+    """Wear ``device`` through a session; its stamps are ``clock_offset_s`` and the drift since behind the true time."""
     values = ideal(*sensor_pose(seat, person.body, channels))
     times = sampling_times(device, duration_s, rng)
     # ``ideal`` starts at the third sample of the internal grid.
     truth = interpolate(values.T, times - 2.0 / RATE_HZ).T
     limits = full_scale(device)
     return ImuStream(
-        times=times - clock_offset_s,
+        # Without a drift the division changes no bit.
+        times=(times - clock_offset_s) / (1.0 + 1e-6 * clock_drift_ppm),
         values=degrade(truth, times, device, rng),
         placement=placement,
         device=device.name,

@@ -1,0 +1,323 @@
+"""``estimate_clock``: how far a recording's sensor is from its camera's clock.
+
+Sign: **sensor stamps + offset = video stamps**, as ``Recording.imu_clock_offset_s`` has it; what that already holds is
+added first, so the estimate is what is left to add.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from datamodules.clock_sync import drift, motion_signals, picture_flow
+from datamodules.clock_sync.correlation import (
+    NOTHING,
+    Moments,
+    Peak,
+    Signal,
+    add,
+    find_peak,
+    information,
+    lagged_moments,
+)
+from datamodules.clock_sync.motion_signals import RATE_HZ, SeenMotion
+from datamodules.recording import FloatArray, ImuStream, Recording
+from datamodules.windows import select_imu
+
+CERTAIN = 0.95  # confidence from which an estimate is taken at its word
+VIEWS = ("auto", "moving", "watching")
+_GUARD_S = 0.5  # lags this far beyond the range may still hold the peak's flank
+_FASTEST_HZ = 32.0  # of the frames that are looked at; faster video is thinned
+
+
+@dataclass(frozen=True)
+class ClockSettings:
+    """How the clocks are compared.
+
+    Attributes:
+        max_offset_s: the offset is looked for within plus or minus this.
+        view: ``moving`` (the camera is worn: the picture's flow against angular and linear velocity), ``watching`` (it
+            looks at the person: how much moves against how much is measured), or ``auto``, which tries both.
+        max_video_s: of a longer video, windows of ``window_s`` spread over it are looked at that last this together.
+        window_s: length of a window that gets an offset of its own.
+        context_s: how far around a window the sensor's data serve to learn what unrelated motion looks like.
+    """
+
+    max_offset_s: float = 2.0
+    view: str = "auto"
+    max_video_s: float = 180.0
+    window_s: float = 20.0
+    context_s: float = 60.0
+
+    def check(self) -> None:
+        """Raise a ValueError that names the first setting that makes no sense."""
+        if self.view not in VIEWS:
+            raise ValueError(f"view is '{self.view}'; expected one of {', '.join(VIEWS)}")
+        for name in ("max_offset_s", "max_video_s", "window_s", "context_s"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"{name} is {value}; expected a number of seconds greater than 0")
+
+
+@dataclass(frozen=True)
+class ClockEstimate:
+    """What was found for one sensor and one camera of a recording.
+
+    Attributes:
+        recording, placement, camera: whose clocks.
+        view: ``moving`` or ``watching``: which comparison told more.
+        offset_s: to be added to the sensor's times at ``reference_s``; NaN where nothing can be compared.
+        drift_ppm: by how much the offset grows, microseconds a second; 0 where it can't be told.
+        drift_error_ppm: half of its 95 % interval; NaN where it can't be told.
+        reference_s: on the video's clock, the time at which ``offset_s`` is meant.
+        spread_s: standard error of the offset by how far the recording's windows scatter; NaN with one window.
+        confidence: 0 to 1, see ``correlation.Peak``; from ``CERTAIN`` on it can be relied on.
+        correlation: strength at the best offset, 0 to 1.
+        p_value: chance that unrelated motion shows such a peak.
+        lags_s, curve: (L,) what was compared and how well it went together, for drawing.
+        line: offsets by window.
+    """
+
+    recording: str
+    placement: str
+    camera: str
+    view: str
+    offset_s: float
+    drift_ppm: float
+    drift_error_ppm: float
+    reference_s: float
+    spread_s: float
+    confidence: float
+    correlation: float
+    p_value: float
+    lags_s: FloatArray
+    curve: FloatArray
+    line: drift.Line | None
+
+    @property
+    def certain(self) -> bool:
+        """Whether the confidence reaches ``CERTAIN``."""
+        return self.confidence >= CERTAIN
+
+    def __str__(self) -> str:
+        found = f"{1000 * self.offset_s:+.0f} ms" if math.isfinite(self.offset_s) else "no offset"
+        if math.isfinite(self.drift_error_ppm):
+            found += f", {self.drift_ppm:+.0f} +- {self.drift_error_ppm:.0f} ppm"
+        return (
+            f"{self.recording}, {self.placement} against {self.camera}: {found} "
+            f"(confidence {self.confidence:.2f}, correlation {self.correlation:.2f}, {self.view})"
+        )
+
+
+def estimate_clock(
+    recording: Recording, placement: str, camera: str, settings: ClockSettings | None = None
+) -> ClockEstimate:
+    """Find the offset, and over long recordings the drift, from what camera and sensor both saw.
+
+    Args:
+        recording: already checked by ``checks.check_recording``.
+        placement: which sensor; ``any`` takes a recording's only one.
+        camera: which camera.
+        settings: see there.
+
+    Returns:
+        An estimate of low confidence where there is nothing to compare: no motion, no overlap, a black picture.
+
+    Raises:
+        RecordingError: there is no such sensor or camera, or a frame can't be decoded.
+        ValueError: a setting makes no sense.
+    """
+    settings = settings or ClockSettings()
+    settings.check()
+    stream = select_imu(recording, placement)
+    video = recording.video(camera)
+    frame_times = video.frame_times()
+    seen = motion_signals.watch(video, frame_times, choose_frames(frame_times, settings))
+    return compare(seen, shifted(stream, recording.imu_clock_offset_s), recording.name, camera, settings)
+
+
+def shifted(stream: ImuStream, offset_s: float, drift_ppm: float = 0.0, reference_s: float = 0.0) -> ImuStream:
+    """The stream with ``offset_s`` added to its times, and the drift since ``reference_s``, a time on the new clock."""
+    times = stream.times + offset_s
+    return dataclasses.replace(stream, times=times + 1e-6 * drift_ppm * (times - reference_s))
+
+
+def choose_frames(frame_times: FloatArray, settings: ClockSettings) -> NDArray[np.int64]:
+    """Which frames are looked at: all of a short video, windows spread over a long one, at 32 frames a second at most.
+
+    Args:
+        frame_times: (N,) seconds.
+        settings: see there.
+    """
+    if frame_times.size < 2:
+        return np.arange(frame_times.size)
+    rate = 1 / float(np.median(np.diff(frame_times)))
+    indices = np.arange(0, frame_times.size, max(1, round(rate / _FASTEST_HZ)))
+    times = frame_times[indices]
+    length = float(times[-1] - times[0])
+    if length <= settings.max_video_s:
+        return indices
+    count = max(1, int(settings.max_video_s / settings.window_s))
+    starts = times[0] + np.linspace(0.0, length - settings.window_s, count)
+    inside = np.zeros(times.size, bool)
+    for start in starts:
+        inside |= (times >= start) & (times < start + settings.window_s)
+    return indices[inside]
+
+
+def compare(
+    seen: SeenMotion, stream: ImuStream, name: str, camera: str, settings: ClockSettings | None = None
+) -> ClockEstimate:
+    """``estimate_clock`` for frames that were looked at before: the costly part need not be repeated.
+
+    Args:
+        seen: of the camera.
+        stream: of the sensor.
+        name: of the recording.
+        camera: name of the camera.
+        settings: see there.
+    """
+    settings = settings or ClockSettings()
+    settings.check()
+    views = [settings.view] if settings.view != "auto" else ["moving", "watching"]
+    found = [_compare_view(view, seen, stream, name, camera, settings) for view in views]
+    best = max(found, key=lambda estimate: (estimate.confidence, estimate.correlation))
+    # The better of two tries has had two chances.
+    p_value = 1 - (1 - best.p_value) ** len(found)
+    share = best.confidence / (1 - best.p_value) if best.p_value < 1 else 0.0
+    return dataclasses.replace(best, p_value=p_value, confidence=(1 - p_value) * share)
+
+
+def _compare_view(
+    view: str, seen: SeenMotion, stream: ImuStream, name: str, camera: str, settings: ClockSettings
+) -> ClockEstimate:
+    if view == "moving":
+        pictures, measured = picture_flow.principal_parts(seen.flow), motion_signals.turning_and_moving(stream)
+    else:
+        pictures, measured = seen.speed[:, None], motion_signals.energy(stream)
+    measured = np.where(motion_signals.lost_samples(stream)[:, None], np.nan, measured)
+    lags = np.arange(-round(settings.max_offset_s * RATE_HZ), round(settings.max_offset_s * RATE_HZ) + 1)
+    lags_s = lags / RATE_HZ
+    known = np.isfinite(pictures).all(axis=1)
+    windows, centres, far = [], [], []
+    if known.sum() >= 2 and stream.times.size >= 2:
+        for start, end in _windows(seen.times[known], settings.window_s):
+            both = _window_signals(seen.times, pictures, stream.times, measured, start, end, settings)
+            if both is None:
+                continue
+            near, unrelated = _moments(*both, lags, settings)
+            windows.append(near)
+            far.append(unrelated)
+            centres.append((start + end) / 2)
+    channels = (pictures.shape[1], measured.shape[1])
+    if not windows:
+        return _estimate(name, stream, camera, view, NOTHING, lags_s, np.full(lags.size, np.nan), math.nan, None)
+    reference = float(np.mean(centres))
+    times = np.array(centres) - reference
+    slope = 0.0
+    if np.ptp(times) >= drift.LEAST_SPAN_S:
+        slope = drift.steepest(windows, times, lags_s, channels[0])
+    curve = information(drift.along(windows, times, slope, 1 / RATE_HZ), channels[0])
+    peak = find_peak(lags_s, curve, information(add(far), channels[0]), channels)
+    line = drift.fit_line(windows, times, lags_s, peak.offset_s, slope, channels[0]) if peak is not NOTHING else None
+    return _estimate(name, stream, camera, view, peak, lags_s, curve, reference, line)
+
+
+def _estimate(
+    name: str,
+    stream: ImuStream,
+    camera: str,
+    view: str,
+    peak: Peak,
+    lags_s: FloatArray,
+    curve: FloatArray,
+    reference_s: float,
+    line: drift.Line | None,
+) -> ClockEstimate:
+    return ClockEstimate(
+        recording=name,
+        placement=stream.placement,
+        camera=camera,
+        view=view,
+        offset_s=peak.offset_s,
+        drift_ppm=line.drift_ppm if line else 0.0,
+        drift_error_ppm=line.drift_error_ppm if line else math.nan,
+        reference_s=reference_s,
+        spread_s=line.spread_s if line else math.nan,
+        confidence=peak.confidence,
+        correlation=peak.correlation,
+        p_value=peak.p_value,
+        lags_s=lags_s,
+        curve=curve,
+        line=line,
+    )
+
+
+def _windows(times: FloatArray, window_s: float) -> list[tuple[float, float]]:
+    """Start and end of stretches of about ``window_s`` that hold the times, cut where these leave gaps."""
+    breaks = np.flatnonzero(np.diff(times) > window_s / 4) + 1
+    result = []
+    for part in np.split(times, breaks):
+        length = float(part[-1] - part[0])
+        count = max(1, round(length / window_s))
+        edges = np.linspace(part[0], part[-1], count + 1)
+        edges[-1] += 1e-6  # the last one is inside
+        result += list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
+    return result
+
+
+def _window_signals(
+    seen_times: FloatArray,
+    pictures: FloatArray,
+    times: FloatArray,
+    measured: FloatArray,
+    start: float,
+    end: float,
+    settings: ClockSettings,
+) -> tuple[Signal, Signal] | None:
+    """Both signals on the grid of one window; None where the sensor has nothing near it."""
+    reach = settings.max_offset_s + _GUARD_S
+    length = 2 * (settings.context_s + reach) + settings.window_s * 1.5
+    first, last = min(float(times[0]), float(seen_times[0])), max(float(times[-1]), float(seen_times[-1]))
+    # The whole recording where it is short: then all windows share one grid, and far lags wrap around.
+    if last - first + 2 * reach <= length:
+        begin = first - reach
+        length = last - first + 2 * reach
+    else:
+        begin = min(max((start + end - length) / 2, first - reach), last + reach - length)
+    count = fft.next_fast_len(int(length * RATE_HZ) + 1, real=True)
+    grid = begin + np.arange(count) / RATE_HZ
+    around = slice(*np.searchsorted(times, [grid[0] - 1.0, grid[-1] + 1.0]))
+    if times[around].size < 2:
+        return None
+    inside = (seen_times >= start - 2.0) & (seen_times <= end + 2.0)
+    seen = motion_signals.on_grid(seen_times[inside], pictures[inside], grid)
+    # Filtered with what lies around the window, compared within it.
+    within = seen.valid & (grid >= start) & (grid < end)
+    seen = Signal(np.where(within[:, None], seen.values, 0.0), within)
+    return seen, motion_signals.on_grid(times[around], measured[around], grid)
+
+
+def _moments(
+    seen: Signal, measured: Signal, lags: NDArray[np.int64], settings: ClockSettings
+) -> tuple[Moments, Moments]:
+    """Moments at the lags that may be true, and at those that can't be: far ones, and all of time reversed."""
+    count = len(seen.valid)
+    everything = lagged_moments(seen, measured)
+    guard = lags[-1] + round(_GUARD_S * RATE_HZ)
+    far = everything.at(np.arange(guard + 1, max(guard + 1, count - guard)))
+    backwards = Signal(measured.values[::-1], measured.valid[::-1])
+    reversed_ = lagged_moments(seen, backwards)
+    unrelated = Moments(
+        np.concatenate([far.count, reversed_.count]),
+        np.concatenate([far.first, reversed_.first]),
+        np.concatenate([far.second, reversed_.second]),
+        everything.variance,
+        everything.weight,
+    )
+    return everything.at(lags), unrelated
