@@ -63,6 +63,7 @@ def test_two_processes_train_as_one(tiny: Make, tiny_yaml: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_one_of_four_processes_is_killed_and_two_go_on(tiny: Make, tiny_yaml: Path) -> None:
     config = tiny()
     one = run(tiny("run.name=one", *STILL))
