@@ -137,6 +137,7 @@ def make_data_module(config: Config, shards: ShardSet, features: FeatureCache | 
             exclude_activities=p.exclude_activities,
             seed=config.run.seed,
             video=learns_from_video(config.loss),
+            order=p.order,
         )
     except ValueError as error:
         raise UserError(str(error)) from error

@@ -102,6 +102,7 @@ class PretrainingConfig:
     normalisation: str = _option("physical", "'physical' (acceleration / g, rate / pi), 'window' (z-score), 'none'")
     views: int = _option(2, "augmented views of a window in each step")
     same_recording_gap_s: float = _option(0.0, "closer windows of one recording are no negatives; 0 keeps all")
+    order: str = _option("shuffle", "'shuffle', 'blocks' (for slow storage) or 'spread' (no neighbours in a batch)")
     augment: AugmentConfig = _option(AugmentConfig(), "augmentations of the IMU windows")
 
 
