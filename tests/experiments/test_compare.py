@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from experiments.pretrain import make_data_module, make_module, prepare_data
 from experiments.pretrain import run as pretrain
 from experiments.schema import Config
 from experiments.systems import load_checkpoints, open_systems
+from lightning_modules.losses.negatives import neighbour_mask
 from lightning_modules.pretraining import ImuPretraining
 
 Make = Callable[..., Config]
@@ -55,35 +57,62 @@ def test_every_system_trains_on_real_recordings(shared_data: Path, tmp_path: Pat
     small = ["datasets.pretraining.subjects=['1']", "window.frame_size=32", "trainer.accelerator=cpu"]
     tower = "{kwargs: {patch_size: 16, embed_dim: 16, depth: 1, num_heads: 2}, grid_size: 2}"
     video = ["video_encoder.weights=random", "video_encoder.views=1", f"video_encoder.params={tower}"]
-    the_loss_falls(load("utd_mhad", [*here, *small, *settings_of(name), *video]))
+    the_loss_falls(load("utd_mhad", [*here, *small, *settings_of(name), *video]), lr=1e-3)
 
 
-def the_loss_falls(config: Config) -> None:
+def the_loss_falls(config: Config, lr: float = 3e-3) -> None:
     """On a few windows, over and over."""
     config.loss.projection_dropout = 0.0
     config.loss.queue_size = 8
     module, data = ready(config)
     batches = [batch_of(data, config, windows, seed) for seed, windows in enumerate(halves(data))]
-    losses = fit(module, batches, steps=40)
+    losses = fit(module, batches, 40, lr)
     assert np.isfinite(losses).all()
     # Some losses can't come near zero: the entropy of their targets is left.
     assert np.mean(losses[-6:]) < np.mean(losses[2:6]), losses
 
 
+STEPS = {"masked_negatives": 1500}
+# Without video there is nothing to find; COMODO learns what is like what, not which clip is whose; and the targets of
+# the paper's code hardly tell pairs apart (see test_loss_soft_targets.py).
+NO_PAIRS = ("imu_only", "imu_only_ours", "no_video", "comodo", "imu2clip_code")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in SYSTEMS if not name.startswith(("imu_only", "no_video"))])
+@pytest.mark.parametrize("name", [name for name in SYSTEMS if name not in NO_PAIRS])
 def test_every_system_learns_32_windows_by_heart(tiny: Make, name: str) -> None:
+    module, batch = learnt_by_heart(tiny, name, STEPS.get(name, 600))
+    with torch.inference_mode():
+        imu = module.embed_imu(batch["imu"], batch["channel_mask"], batch["sample_mask"])
+        video = module.embed_video(batch["features"].float(), batch["frame_times"], batch["frame_mask"])
+    similarity = imu @ video.T
+    gap_s = module.settings.same_recording_gap_s
+    if gap_s:  # such neighbours need not be told apart
+        neighbours = neighbour_mask(batch["recording"], batch["start_s"], gap_s) & ~torch.eye(32, dtype=torch.bool)
+        similarity = similarity.masked_fill(neighbours, -torch.inf)
+    assert torch.equal(similarity.argmax(1), torch.arange(32))
+
+
+@pytest.mark.slow
+def test_comodo_learns_32_windows_similarities_by_heart(tiny: Make) -> None:
+    """The student's similarities follow the teacher's, clip by clip."""
+    module, batch = learnt_by_heart(tiny, "comodo", 600)
+    with torch.inference_mode():
+        imu = module.embed_imu(batch["imu"], batch["channel_mask"], batch["sample_mask"])
+        video = module.embed_video(batch["features"].float(), batch["frame_times"], batch["frame_mask"])
+    found, taught = (imu @ video.T).numpy(), (video @ video.T).numpy()
+    assert min(np.corrcoef(a, b)[0, 1] for a, b in zip(found, taught, strict=True)) > 0.9
+
+
+def learnt_by_heart(tiny: Make, name: str, steps: int) -> tuple[ImuPretraining, dict[str, Any]]:
+    """A module trained on 32 windows as they are, and these."""
     config = tiny(*settings_of(name), "loss.projection_dropout=0", "video_head.params={}", "pretraining.views=2")
     module, data = ready(config)
     windows = np.concatenate(halves(data, 16))
     assert len(windows) == 32
     plain = batch_of(data, config, windows, None)
-    fit(module, [plain], steps=600)
-    module.eval()
-    with torch.inference_mode():
-        imu = module.embed_imu(plain["imu"], plain["channel_mask"], plain["sample_mask"])
-        video = module.embed_video(plain["features"].float(), plain["frame_times"], plain["frame_mask"])
-    assert ((imu @ video.T).argmax(1) == torch.arange(32)).all()
+    fit(module, [plain], steps)
+    return module.eval(), plain
 
 
 def ready(config: Config) -> tuple[ImuPretraining, PretrainingDataModule]:
@@ -100,7 +129,7 @@ def halves(data: PretrainingDataModule, size: int = 8) -> list[np.ndarray]:
     return list(everything[: 2 * size].reshape(2, size))
 
 
-def batch_of(data: PretrainingDataModule, config: Config, windows: np.ndarray, seed: int | None) -> dict[str, object]:
+def batch_of(data: PretrainingDataModule, config: Config, windows: np.ndarray, seed: int | None) -> dict[str, Any]:
     batch = data.read(windows)
     batch["views"] = []
     for view in range(config.pretraining.views):
@@ -113,8 +142,8 @@ def batch_of(data: PretrainingDataModule, config: Config, windows: np.ndarray, s
     return batch
 
 
-def fit(module: ImuPretraining, batches: list[dict[str, object]], steps: int) -> list[float]:
-    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=3e-3)
+def fit(module: ImuPretraining, batches: list[dict[str, Any]], steps: int, lr: float = 3e-3) -> list[float]:
+    optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], lr=lr)
     losses = []
     for step in range(steps):
         loss = module.training_step(batches[step % len(batches)], step)
