@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from datamodules.ood import Batch, ImuBatches
+from datamodules.batch_loader import Batch
+from datamodules.ood import ImuBatches
 from datamodules.shards.joined import JoinedShards
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import IMU_ENCODERS, build_imu_encoder

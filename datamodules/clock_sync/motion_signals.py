@@ -113,11 +113,11 @@ def energy(stream: ImuStream) -> FloatArray:
         (M, 1)
     """
     if has_gyroscope(stream):
-        return np.linalg.norm(stream.values[:, 3:], axis=1, keepdims=True)
+        return np.asarray(np.linalg.norm(stream.values[:, 3:], axis=1, keepdims=True))
     acceleration = _filled(stream.values[:, :3])
     period = float(np.median(np.diff(stream.times))) if stream.times.size > 1 else 1.0
     change = acceleration - gaussian_filter1d(acceleration, 0.5 / period, axis=0, mode="nearest")
-    return np.linalg.norm(change, axis=1, keepdims=True)
+    return np.asarray(np.linalg.norm(change, axis=1, keepdims=True))
 
 
 def has_gyroscope(stream: ImuStream) -> bool:
@@ -154,6 +154,6 @@ def _local_mean(values: FloatArray, valid: BoolArray, deviation_s: float) -> Flo
 
 def _filled(acceleration: FloatArray) -> FloatArray:
     """Lost samples take the mean, so that sums go on; they are left out later."""
-    known = np.isfinite(acceleration).all(axis=1)
+    known = np.asarray(np.isfinite(acceleration).all(axis=1))
     mean = acceleration[known].mean(axis=0) if known.any() else np.zeros(3)
     return np.where(known[:, None], acceleration, mean)
