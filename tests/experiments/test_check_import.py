@@ -111,7 +111,7 @@ def test_a_good_study_is_described_drawn_and_passes(good: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
-        ("unit: g}", "unit: m/s^2}", "at rest the acceleration is 1 m/s^2.*look like g: set unit: g"),
+        ("unit: g}", "unit: m/s^2}", r"at rest the acceleration is 1 m/s\^2.*look like g: set unit: g"),
         ("unit: g}", "unit: mg}", "look like g: set unit: g"),
         ("unit: g}", "unit: lsb, per_g: 4096}", "look like g: set unit: g"),
         ("unit: g}", "unit: g, range: 0.5}", "beyond its declared range of 0.5 g"),
@@ -131,7 +131,7 @@ def test_a_wrong_setting_and_its_cause(
 ) -> None:
     code, text = check(changed(good, old, new), capsys)
     assert code == (1 if says else 0), text
-    assert re.search(f"PROBLEM: .*({says})", text) if says else "All plausible." in text
+    assert re.search(f"PROBLEM: .*({says})", text) if says else "All plausible." in text, text
 
 
 def test_stamps_since_1970_need_a_zero(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
