@@ -92,7 +92,7 @@ def _judge_acceleration(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterato
         norms = [norm for _, norm in found]
         yield Remark(
             "calibration" not in cause,
-            f"{where}: {_some([name for name, _ in found])}: at rest the acceleration is {np.median(norms):.4g} m/s^2, "
+            f"{where}: {_some([name for name, _ in found])}: at rest the acceleration is {np.median(norms):.3g} m/s^2, "
             f"expected 9.81: {cause}",
         )
     axes = [s.gravity_axis for _, s in pairs if max(map(abs, s.gravity)) > 0.8]
