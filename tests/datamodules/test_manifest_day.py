@@ -1,6 +1,7 @@
 """A day at 100 Hz imports in memory that holds its samples, and little else.
 
-8.64 million rows, 7 columns, 0.47 GB of text. Measured: PEAK
+8.64 million rows, 7 columns, 0.4 GB of text. Measured: 1404 MB at the peak, of which 673 MB are imports and 461 MB the
+samples; the rest are Arrow's blocks and what the checks of the stamps compute from them.
 """
 
 from __future__ import annotations
@@ -51,5 +52,5 @@ def test_a_day_at_100_hz_in_bounded_memory(tmp_path: Path) -> None:
     )
     before, after = map(float, result.stdout.split())
     print(f"\nthe day's samples: {SAMPLES_MB:.0f} MB; peak {after:.0f} MB, of which {before:.0f} MB are imports")
-    # Beside the samples: Arrow's blocks, and a mask of the checks over all samples.
-    assert after - before < 1.6 * SAMPLES_MB
+    # 1.6 times were measured; twice would mean that something holds all samples once more.
+    assert after - before < 1.9 * SAMPLES_MB
