@@ -101,7 +101,7 @@ def draw(path: Path, picture: Path) -> int:
 def _scenes(recording: Recording) -> list[Scene]:
     """The first window of each sensor of a recording, above the frames of its first camera."""
     camera = recording.videos[0].camera if recording.videos else None
-    settings = WindowSettings(frames=8 if camera else 0, exclude="")
+    settings = WindowSettings(frames=6 if camera else 0, exclude="")
     scenes = []
     for stream in recording.imus[:2]:
         windows, _ = cut_windows(recording, stream.placement, camera, settings)
