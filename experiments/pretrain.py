@@ -86,7 +86,7 @@ def make_module(
     """The module that the settings ask for, with weights from torch's random state.
 
     Raises:
-        UserError: the queue of neighbours is too long for so few windows.
+        UserError: the queue of neighbours is too long for so few windows, or the video head needs cached features.
     """
     windows = len(data.training_windows)
     if config.loss.neighbour_weight and config.loss.queue_size >= windows:
@@ -96,9 +96,15 @@ def make_module(
         )
     module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, tower, data)))
     head = module.video_head
+    standardises = isinstance(head, TemporalHead) and head.params.input_norm == "standard"
     if tower is not None and features is None:
+        if standardises:
+            raise UserError(
+                "video_head.params.input_norm is 'standard', which takes its statistics from the feature cache, but"
+                " video_encoder.cache is false; expected 'layer'"
+            )
         module.use_video_encoder(tower)
-    elif features is not None and isinstance(head, TemporalHead) and head.params.input_norm == "standard":
+    elif features is not None and isinstance(head, TemporalHead) and standardises:
         mean, deviation = features.statistics(data.training_windows)
         head.set_input_statistics(torch.from_numpy(mean), torch.from_numpy(deviation))
     return module
@@ -171,6 +177,7 @@ def _settings(
             "name": config.video_encoder.name,
             "weights": config.video_encoder.weights,
             "fingerprint": tower.fingerprint(),
+            "frozen": config.video_encoder.params.get("frozen", True),
         },
         simulated=shards.simulated,
         contrastive=loss.contrastive,

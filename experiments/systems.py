@@ -163,7 +163,13 @@ def _tower(checkpoint: Checkpoint) -> VideoEncoder | str:
         tower = open_tower(config, open_dataset(config, key), train=False)
     except UserError as error:
         return str(error)
-    if not config.video_encoder.params.get("frozen", True):
+    frozen = config.video_encoder.params.get("frozen", True)
+    if frozen and not settings.video_encoder.get("frozen", True):  # the fingerprint is that of before it learnt
+        return (
+            "the checkpoint was trained with a video tower that learnt too, the settings have"
+            " video_encoder.params.frozen=true: use the settings of its pretraining"
+        )
+    if not frozen:
         content = torch.load(checkpoint.path, map_location="cpu", weights_only=True)["state_dict"]
         prefix = "video_encoder."
         tower.load_state_dict({k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)})

@@ -77,7 +77,7 @@ class PretrainingSettings:
         window: the settings that the windows were cut with, likewise.
         pretraining_subjects: "source/subject" of every person seen, for the guard of the evaluation.
         excluded_activities: windows with these labels were left out.
-        video_encoder: what the frame features came from: name, weights, fingerprint.
+        video_encoder: what the frame features came from: name, weights, fingerprint, frozen or not.
         simulated: trained on simulated data.
     """
 

@@ -47,7 +47,8 @@ def named(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in rows[0]}
+    arrays = [name for name in rows[0] if not name.startswith("__")]  # beside them, WebDataset's own keys
+    return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in arrays}
 
 
 def batches(case: str, workers: int) -> Iterable[Any]:

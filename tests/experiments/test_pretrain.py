@@ -153,6 +153,11 @@ def test_other_settings_need_another_run(tiny: Make) -> None:
     assert (last.parents[2] / "default-replaced-1" / "checkpoints" / "last.ckpt").is_file()
 
 
+def test_statistics_of_features_need_a_cache(tiny: Make) -> None:
+    with pytest.raises(UserError, match=r"input_norm is 'standard'.*video_encoder.cache is false; expected 'layer'"):
+        run(tiny("video_encoder.cache=false"))
+
+
 def test_clips_can_be_encoded_in_every_step(tiny: Make) -> None:
     live = run(tiny("video_encoder.cache=false", "run.name=live", "video_head.params.input_norm=layer"))
     cached = run(tiny("run.name=cached", "video_head.params.input_norm=layer"))
