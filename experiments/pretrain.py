@@ -151,7 +151,8 @@ def make_data_module(config: Config, shards: ShardSet, features: FeatureCache | 
 
 def learns_from_video(loss: LossConfig) -> bool:
     """Whether any objective needs clips."""
-    return loss.contrastive != "none" or loss.alignment_weight > 0 or loss.neighbour_weight > 0
+    weights = (loss.alignment_weight, loss.order_weight, loss.neighbour_weight)
+    return loss.contrastive != "none" or max(weights) > 0
 
 
 def _settings(
@@ -189,6 +190,8 @@ def _settings(
         alignment_max_shift_s=loss.alignment_max_shift_s,
         alignment_shift_step_s=loss.alignment_shift_step_s,
         alignment_dim=loss.alignment_dim,
+        order_weight=loss.order_weight,
+        order_count=loss.order_count,
         masked_weight=loss.masked_weight,
         masked_share=loss.masked_share,
         masked_patch=loss.masked_patch,

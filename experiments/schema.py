@@ -181,6 +181,8 @@ class LossConfig:
     projection_width: int = _option(512, "width of the space shared by IMU and video")
     projection_dropout: float = _option(0.1, "in both projection heads")
     alignment_dim: int = _option(128, "width of the space in which tokens and frames are compared")
+    order_weight: float = _option(0.0, "weight of telling the frames' true order; 0 switches it off")
+    order_count: int = _option(32, "orders that the true one is told from, itself among them")
 
 
 @dataclass

@@ -24,7 +24,7 @@ from lightning_modules.losses.clock_shift import alignment_error_ms
 from lightning_modules.losses.negatives import neighbour_mask
 from lightning_modules.losses.temporal_alignment import interpolate_tokens
 from lightning_modules.objectives import Step, build_objectives
-from lightning_modules.objectives.alignment import AlignmentObjective
+from lightning_modules.objectives.alignment import TokenObjective
 from lightning_modules.objectives.masked import MaskedObjective
 from lightning_modules.optim import adamw, warmup_cosine
 from lightning_modules.retrieval import retrieval_metrics
@@ -52,6 +52,8 @@ class PretrainingSettings:
         alignment_max_shift_s: the two clocks may disagree by up to this, in each recording; 0 trusts them.
         alignment_shift_step_s: between the shifts that are tried, at most.
         alignment_dim: width of the space in which tokens are compared with frames.
+        order_weight: of telling the true order of the frames; 0 leaves it out.
+        order_count: orders that it is told from, itself among them.
         masked_weight: of filling in hidden patches; 0 leaves it out.
         masked_share: of the patches that are hidden.
         masked_patch: samples a patch.
@@ -92,6 +94,8 @@ class PretrainingSettings:
     alignment_max_shift_s: float = 0.0
     alignment_shift_step_s: float = 0.05
     alignment_dim: int = 128
+    order_weight: float = 0.0
+    order_count: int = 32
     masked_weight: float = 0.0
     masked_share: float = 0.4
     masked_patch: int = 16
@@ -206,10 +210,10 @@ class ImuPretraining(L.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make dropout a function of (seed, step, rank), so that a resumed run draws what it would have drawn."""
-        torch.manual_seed(self._step_seed())
+        torch.manual_seed(self._step_seed(self.global_rank))
 
-    def _step_seed(self) -> int:
-        return int(((self.settings.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank) % 2**63)
+    def _step_seed(self, rank: int) -> int:
+        return int(((self.settings.seed * 1_000_003 + self.global_step) * 4096 + rank) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the objectives, each averaged over views."""
@@ -237,7 +241,16 @@ class ImuPretraining(L.LightningModule):
             video_embedding = self.video_projection(video.pooled)
             negatives = self._negative_mask(batch)
         return Step(
-            batch, views, imu, imu_embeddings, video, video_embedding, negatives, self.imu_encoder, self._step_seed()
+            batch,
+            views,
+            imu,
+            imu_embeddings,
+            video,
+            video_embedding,
+            negatives,
+            self.imu_encoder,
+            seed=self._step_seed(self.global_rank),
+            common_seed=self._step_seed(0),
         )
 
     def _negative_mask(self, batch: Batch) -> Tensor | None:
@@ -263,9 +276,9 @@ class ImuPretraining(L.LightningModule):
         if self.shares_space:
             kept["imu"] = F.normalize(self.imu_projection(imu.pooled).float(), dim=1)
             kept["video"] = F.normalize(self.video_projection(video.pooled).float(), dim=1)
-        if "alignment" in self.objectives:
-            alignment = cast(AlignmentObjective, self.objectives["alignment"])
-            imu_tokens, frame_tokens = (tokens.float() for tokens in alignment.tokens(imu, video))
+        inside = [o for o in self.objectives.values() if isinstance(o, TokenObjective)]
+        if inside:
+            imu_tokens, frame_tokens = (tokens.float() for tokens in inside[0].tokens(imu, video))
             kept["error_ms"] = self._shift_errors(imu, imu_tokens, frame_tokens, batch, batch_idx)
             if batch_idx == 0:
                 kept["alignment"] = _one_similarity(imu, imu_tokens, frame_tokens, batch)

@@ -8,7 +8,7 @@ from torch import nn
 
 from encoders.contract import ImuEncoder, ImuInput, VideoHead
 from lightning_modules.losses.temporal_alignment import TemporalAlignmentParams
-from lightning_modules.objectives.alignment import AlignmentObjective
+from lightning_modules.objectives.alignment import AlignmentObjective, OrderObjective
 from lightning_modules.objectives.consistency import ConsistencyObjective
 from lightning_modules.objectives.contrastive import ContrastiveObjective
 from lightning_modules.objectives.distillation import DistillationObjective
@@ -55,6 +55,12 @@ def build_objectives(
             imu_encoder.token_width, video_head.token_width, s.alignment_dim, params
         )
         weights["alignment"] = s.alignment_weight
+    if s.order_weight:
+        assert video_head is not None
+        objectives["order"] = OrderObjective(
+            imu_encoder.token_width, video_head.token_width, s.alignment_dim, s.order_count
+        )
+        weights["order"] = s.order_weight
     if s.consistency_weight:
         objectives["consistency"] = ConsistencyObjective(imu_encoder.pooled_width, s.consistency_temperature)
         weights["consistency"] = s.consistency_weight

@@ -31,6 +31,7 @@ class Step:
         negatives: (B, N) bool, pairs that are no negatives; see ``losses.negatives``.
         encode_imu: encodes other windows, as an IMU encoder takes them.
         seed: of random draws in this step, on this process.
+        common_seed: of draws that all processes have to make alike.
     """
 
     batch: Batch
@@ -42,6 +43,7 @@ class Step:
     negatives: Tensor | None
     encode_imu: Callable[[Tensor, Tensor, Tensor], ImuFeatures]
     seed: int
+    common_seed: int
 
 
 class Objective(nn.Module, ABC):
