@@ -104,6 +104,7 @@ PATCHTST = {"imu_encoder": {"name": "patchtst", "params": {"width": 8, "depth": 
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "ours": {},
     "clocks that disagree": {"alignment_max_shift_s": 0.5},
+    "frame order": {**ALONE, "order_weight": 1.0, "order_count": 6},
     "softmax": {"contrastive": "softmax", "same_recording_gap_s": 6.0},
     "soft targets": {"contrastive": "soft_targets"},
     "distillation": {**ALONE, "contrastive": "distillation", "queue_size": 20, **NO_HEAD},

@@ -20,6 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lightning_modules.losses.distillation import DistillationLoss
+from lightning_modules.losses.frame_order import FrameOrderLoss, draw_priorities
 from lightning_modules.losses.masked_reconstruction import TokenDecoder, mask_patches, masked_reconstruction_loss
 from lightning_modules.losses.negatives import neighbour_mask
 from lightning_modules.losses.neighbours import NeighbourLoss
@@ -69,6 +70,21 @@ class Alignment(Model):
         imu, frames = self.imu(batch["tokens"]), self.video(batch["frames"])
         found: Tensor = self.loss(
             imu, token_times, batch["token_mask"], frames, batch["frame_times"], batch["frame_mask"]
+        )
+        return found
+
+
+class Order(Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.loss = FrameOrderLoss()
+
+    def forward(self, batch: dict[str, Tensor]) -> Tensor:
+        token_times = torch.arange(L) * 0.25
+        imu, frames = self.imu(batch["tokens"]), self.video(batch["frames"])
+        priorities = draw_priorities(F, 6, torch.Generator().manual_seed(0))
+        found: Tensor = self.loss(
+            imu, token_times, batch["token_mask"], frames, batch["frame_times"], batch["frame_mask"], priorities
         )
         return found
 
@@ -140,6 +156,7 @@ MODELS = {
     "soft_targets": lambda: Pairs(SoftTargetLoss(temperature=0.5)),
     "soft_targets_sharp": lambda: Pairs(SoftTargetLoss(temperature=0.5, sharp=True)),
     "alignment": Alignment,
+    "order": Order,
     "views": Views,
     "distillation": Distillation,
     "neighbours": Neighbours,
