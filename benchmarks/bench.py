@@ -1,11 +1,14 @@
 """``make bench``: reading, against LitData, MosaicML Streaming, WebDataset and the paper's way, side by side.
 
-    python -m benchmarks.bench [--folder data/bench] [--cases imu features jpeg raw] [--full]
+    python -m benchmarks.bench [--folder data/bench] [--cases imu features jpeg raw training probes] [--full]
 
 Every contestant is a process of its own, reads the same windows from a warm page cache, and is asked in turn, so that
 whatever else the machine does meets all of them. Peers run with the number of workers that was fastest for them in a
 trial of 0, 1 and as many as there are cores; ours runs in one process, with two threads for clips. The median of the
 runs goes into ``benchmarks/results.json`` and into the table in ``docs/performance.md``.
+
+Then an epoch from cached features against decoding and encoding (``benchmarks.training``), and the evaluation's probes
+against one trained for every cell (``benchmarks.probes``): both ways in one process, turn about.
 """
 
 from __future__ import annotations
@@ -22,16 +25,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data, paper_way, scale
+from benchmarks import data, paper_way, probes, scale, training
 
 ROOT = Path(__file__).parent.parent
 PEERS = {"LitData": "with_litdata", "MosaicML Streaming": "with_mds", "WebDataset": "with_webdataset"}
 PAPER = "the paper's way"
+LIVE, PER_CELL, PER_CELL_KEPT = "decoding and encoding", "AdamW a cell, encoding", "AdamW a cell, features kept"
 TITLES = {
     "imu": "IMU",
     "features": "IMU + features",
     "jpeg": "IMU + JPEG clips",
     "raw": "IMU + raw clips",
+    "training": "training, windows",
+    "probes": "probes of the protocol",
 }
 GOALS = {
     ("imu", "LitData"): 8,
@@ -49,8 +55,13 @@ GOALS = {
     ("imu", PAPER): 1000,
     ("jpeg", PAPER): 7,
     ("raw", PAPER): 75,
+    ("training", LIVE): 200,
+    ("probes", PER_CELL): 50,
 }
+OTHER_CASES = ("training", "probes")
+EVERYTHING = [*data.CASES, *OTHER_CASES]
 BEGIN, END = "<!-- table made by make bench -->", "<!-- end of the table -->"
+BEGIN_WORK = "<!-- table of training and probes made by make bench -->"
 BEGIN_GROWTH = "<!-- table made by make bench-full -->"
 
 
@@ -148,33 +159,73 @@ def compare(contestants: list[Contestant], case: str, runs: int, limit: Limit) -
         for peer in peers:
             answers[peer.name].append(peer.ask(case, workers[peer.name], limit))
 
-    def median(name: str, what: str) -> float:
-        return statistics.median(answer[what] for answer in answers[name])
-
     rows = []
     for peer in peers:
-        mine, other = median("ours", "per_s"), median(peer.name, "per_s")
-        cpu = median("ours", "per_cpu_s"), median(peer.name, "per_cpu_s")
-        rows.append(
-            {
-                "case": TITLES[case],
-                "ours": f"one process, {threads} thread{'s' if threads > 1 else ''}",
-                "peer": f"{peer.name}, {workers[peer.name]} workers",
-                "ours_per_s": round(mine, 1),
-                "peer_per_s": round(other, 1),
-                "ratio": round(mine / other, 2),
-                "goal": GOALS[case, peer.name],
-                "ours_per_cpu_s": round(cpu[0], 1),
-                "peer_per_cpu_s": round(cpu[1], 1),
-                "runs": {
-                    "ours": [round(answer["per_s"], 1) for answer in answers["ours"]],
-                    "peer": [round(answer["per_s"], 1) for answer in answers[peer.name]],
-                },
-                "machine": machine(load),
-            }
+        row = row_of(
+            case,
+            f"one process, {threads} thread{'s' if threads > 1 else ''}",
+            f"{peer.name}, {workers[peer.name]} workers",
+            [answer["per_s"] for answer in answers["ours"]],
+            [answer["per_s"] for answer in answers[peer.name]],
+            GOALS[case, peer.name],
+            machine(load),
         )
-        print(f"  {peer.name}: {mine:,.0f} against {other:,.0f} = {mine / other:.1f} x;", end=" ")
-        print(f"per CPU second {cpu[0]:,.0f} against {cpu[1]:,.0f} = {cpu[0] / cpu[1]:.1f} x", flush=True)
+        for side, name in (("ours", "ours"), ("peer", peer.name)):
+            row[f"{side}_per_cpu_s"] = round(statistics.median(answer["per_cpu_s"] for answer in answers[name]), 1)
+        print(f"  {row['peer']}: {row['ours_per_s']:,.0f} against {row['peer_per_s']:,.0f} = {row['ratio']:.1f} x")
+        rows.append(row)
+    return rows
+
+
+def row_of(
+    case: str, ours: str, peer: str, ours_per_s: list[float], peer_per_s: list[float], goal: float | None, where: str
+) -> dict[str, Any]:
+    """One line of results.json, of rates run by run."""
+    medians = statistics.median(ours_per_s), statistics.median(peer_per_s)
+    return {
+        "case": TITLES[case],
+        "ours": ours,
+        "peer": peer,
+        "ours_per_s": float(f"{medians[0]:.4g}"),
+        "peer_per_s": float(f"{medians[1]:.4g}"),
+        "ratio": float(f"{medians[0] / medians[1]:.3g}"),
+        "goal": goal,
+        "runs": {
+            "ours": [float(f"{rate:.4g}") for rate in ours_per_s],
+            "peer": [float(f"{rate:.4g}") for rate in peer_per_s],
+        },
+        "machine": where,
+    }
+
+
+def train(folder: Path) -> list[dict[str, Any]]:
+    """From cached features against decoding and encoding."""
+    where = machine(os.getloadavg()[0])
+    found = training.measure(folder, "vit_base_patch16_224", batch=16, live_batch=4, runs=5)
+    row = row_of(
+        "training",
+        "features from the cache, batches of 16",
+        f"{LIVE} with ViT-B/16, batches of 4",
+        found["cached"],
+        found["live"],
+        GOALS["training", LIVE],
+        where,
+    )
+    row["features_share_of_the_step"] = float(f"{found['share']:.2g}")
+    print(f"  {row['ratio']:.0f} x, features {100 * found['share']:.1f} % of the step", flush=True)
+    return [row]
+
+
+def probe() -> list[dict[str, Any]]:
+    """Probes solved together against one trained for every cell."""
+    where = machine(os.getloadavg()[0])
+    found = probes.measure(5)
+    cells = {name: [probes.CELLS / seconds for seconds in values] for name, values in found.items()}
+    rows = []
+    for name, way in ((PER_CELL, "encoded each time"), (PER_CELL_KEPT, "features kept")):
+        goal = GOALS.get(("probes", name))
+        rows.append(row_of("probes", "encoded once, solved", name, cells["ours"], cells[way], goal, where))
+        print(f"  {name}: {rows[-1]['ratio']:.0f} x", flush=True)
     return rows
 
 
@@ -194,18 +245,24 @@ def machine(load: float) -> str:
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as Markdown."""
     lines = [
-        "| windows/s | ours | against | theirs | ratio (lowest to highest run) | goal | per CPU second: ours, theirs |",
+        "| | ours, a second | against | theirs | ratio (lowest to highest run) | goal | per CPU second: ours, theirs |",
         "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
         runs = [a / b for a, b in zip(row["runs"]["ours"], row["runs"]["peer"], strict=True)]
+        goal = "" if row["goal"] is None else f"{row['goal']:g} x"
+        processor = f"{row['ours_per_cpu_s']:,.0f}, {row['peer_per_cpu_s']:,.0f}" if "ours_per_cpu_s" in row else ""
         lines.append(
-            f"| {row['case']} | {row['ours_per_s']:,.0f} | {row['peer']} | {row['peer_per_s']:,.0f} |"
-            f" {row['ratio']:,.1f} x ({min(runs):,.1f} to {max(runs):,.1f}) | {row['goal']:g} x |"
-            f" {row['ours_per_cpu_s']:,.0f}, {row['peer_per_cpu_s']:,.0f} |"
+            f"| {row['case']} | {row['ours_per_s']:,.{_digits(row['ours_per_s'])}f} | {row['peer']} |"
+            f" {row['peer_per_s']:,.{_digits(row['peer_per_s'])}f} |"
+            f" {row['ratio']:,.1f} x ({min(runs):,.1f} to {max(runs):,.1f}) | {goal} | {processor} |"
         )
     machines = sorted({row["machine"] for row in rows})
     return "\n".join([*lines, "", "Measured on: " + "; ".join(machines) + "."])
+
+
+def _digits(rate: float) -> int:
+    return 0 if rate >= 100 else 1 if rate >= 1 else 3
 
 
 def publish(rows: list[dict[str, Any]]) -> None:
@@ -217,7 +274,11 @@ def publish(rows: list[dict[str, Any]]) -> None:
     order = list(TITLES.values())
     everything = sorted([*kept, *rows], key=lambda row: order.index(row["case"]) if row["case"] in order else 99)
     results.write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    replace_between(BEGIN, END, table([row for row in everything if row["case"] in order]))
+    work = [TITLES[case] for case in OTHER_CASES]
+    for begin, titles in ((BEGIN, [title for title in order if title not in work]), (BEGIN_WORK, work)):
+        shown = [row for row in everything if row["case"] in titles]
+        if shown:
+            replace_between(begin, END, table(shown))
 
 
 def replace_between(begin: str, end: str, what: str) -> None:
@@ -246,7 +307,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Reading against peers; see the head of benchmarks/bench.py.")
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench")
     parser.add_argument("--peers-python", default=str(ROOT / ".venv-bench" / "bin" / "python"))
-    parser.add_argument("--cases", nargs="+", default=list(data.CASES), choices=data.CASES)
+    parser.add_argument("--cases", nargs="+", default=EVERYTHING, choices=EVERYTHING)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of a run, unless an epoch is over before")
     parser.add_argument("--batches", type=int, default=10**9, help="of a run, at most")
@@ -255,12 +316,20 @@ def main() -> None:
     parser.add_argument("--full", action="store_true", help="also 1 k to 1 M windows, with peak memory")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
-    prepare(folder, arguments.peers_python, arguments.cases, arguments.windows, arguments.clips)
-    contestants = start(folder, arguments.peers_python)
-    for case in arguments.cases:
-        publish(compare(contestants, case, arguments.runs, Limit(arguments.seconds, arguments.batches)))
-    for contestant in contestants:
-        contestant.close()
+    reading = [case for case in arguments.cases if case in data.CASES]
+    if reading:
+        prepare(folder, arguments.peers_python, reading, arguments.windows, arguments.clips)
+        contestants = start(folder, arguments.peers_python)
+        for case in reading:
+            publish(compare(contestants, case, arguments.runs, Limit(arguments.seconds, arguments.batches)))
+        for contestant in contestants:
+            contestant.close()
+    if "training" in arguments.cases:
+        print(TITLES["training"], flush=True)
+        publish(train(folder / "training"))
+    if "probes" in arguments.cases:
+        print(TITLES["probes"], flush=True)
+        publish(probe())
     if arguments.full:
         publish_growth(scale.measure(folder / "scale", (1_000, 10_000, 100_000, 1_000_000)))
 

@@ -28,7 +28,30 @@ from encoders.registry import build_imu_encoder
 from lightning_modules.linear_probe import Standardisation, fit_probe
 
 SHOTS, SEEDS, FOLDS, CLASSES = (10, 20, 50, 100), 5, 5, 5
+CELLS = len(SHOTS) * SEEDS * FOLDS
 WINDOWS, TESTED, SAMPLES, RATE_HZ = 1000, 100, 250, 50.0
+
+
+WAYS = ("features kept", "encoded each time")
+
+
+def measure(runs: int) -> dict[str, list[float]]:
+    """Seconds for all cells, run by run: ``ours``, and each of ``WAYS``."""
+    torch.manual_seed(0)
+    encoder = build_imu_encoder("cnn_transformer", {}, ImuInput(SAMPLES, RATE_HZ)).eval().requires_grad_(False)
+    labels = np.arange(WINDOWS + TESTED) % CLASSES
+    # Each activity has a direction of its own, so that the solver has something to find.
+    shape = torch.randn(CLASSES, SAMPLES, 6)
+    imu = torch.randn(WINDOWS + TESTED, SAMPLES, 6) + 0.3 * shape[labels]
+    rows: dict[str, list[float]] = {name: [] for name in ("ours", *WAYS)}
+    for _ in range(runs):
+        rows["ours"].append(seconds(partial(solve, encoder, imu, labels)))
+        features = encode(encoder, imu)
+        kept = seconds(partial(train_all, nn.Identity(), features, labels))
+        rows["features kept"].append(seconds(partial(encode, encoder, imu)) + SEEDS * FOLDS * kept)
+        each = seconds(partial(train_all, Pooled(encoder), imu, labels))
+        rows["encoded each time"].append(SEEDS * FOLDS * each)
+    return rows
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -36,25 +59,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args(argv).runs
-    torch.manual_seed(0)
-    encoder = build_imu_encoder("cnn_transformer", {}, ImuInput(SAMPLES, RATE_HZ)).eval().requires_grad_(False)
-    labels = np.arange(WINDOWS + TESTED) % CLASSES
-    # Each activity has a direction of its own, so that the solver has something to find.
-    shape = torch.randn(CLASSES, SAMPLES, 6)
-    imu = torch.randn(WINDOWS + TESTED, SAMPLES, 6) + 0.3 * shape[labels]
-    rows: dict[str, list[float]] = {"solved": [], "features kept": [], "encoded each time": []}
-    for _ in range(runs):
-        rows["solved"].append(seconds(partial(solve, encoder, imu, labels)))
-        features = encode(encoder, imu)
-        kept = seconds(partial(train_all, nn.Identity(), features, labels))
-        rows["features kept"].append(seconds(partial(encode, encoder, imu)) + SEEDS * FOLDS * kept)
-        each = seconds(partial(train_all, Pooled(encoder), imu, labels))
-        rows["encoded each time"].append(SEEDS * FOLDS * each)
-    print(f"{len(SHOTS) * SEEDS * FOLDS} cells, medians of {runs}, {torch.get_num_threads()} threads\n")
+    rows = measure(runs)
+    print(f"{CELLS} cells, medians of {runs}, {torch.get_num_threads()} threads\n")
     print("| probes | seconds | ours against it |\n| --- | ---: | ---: |")
-    ours = statistics.median(rows["solved"])
+    ours = statistics.median(rows["ours"])
     print(f"| ours: windows encoded once, probes solved | {ours:.1f} | |")
-    for name in ("features kept", "encoded each time"):
+    for name in WAYS:
         taken = statistics.median(rows[name])
         print(f"| AdamW, 25 epochs, {name} | {taken:.0f} | {taken / ours:.0f} x |")
 

@@ -1,8 +1,8 @@
 """An epoch of pretraining from cached features, against decoding and encoding the clips in every epoch.
 
-    python -m benchmarks.training [--tower vit_base_patch16_224] [--batch 16] [--runs 3] [--folder data/bench-training]
+    python -m benchmarks.training [--tower vit_base_patch16_224] [--batch 16] [--live-batch 4] [--runs 3]
 
-The same windows, IMU encoder, losses and batch size both ways, turn about: once with the video tower's features from
+The same windows, IMU encoder and losses both ways, turn about: once with the video tower's features from
 the cache, once with the clips decoded and put through the tower in every step. The tower has random weights, which
 cost what pretrained ones do. Also said: which part of a step from the cache is spent on waiting for the features.
 """
@@ -15,12 +15,16 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from datamodules.augment import Draws
+from datamodules.augment.draws import window_keys
 from datamodules.batch_loader import Batch
 from datamodules.pretraining import PretrainingDataModule
 from experiments.config import load
@@ -38,7 +42,7 @@ def settings(folder: Path, tower: str, batch: int) -> Config:
         "simulator",
         [
             f"paths.data={folder}",
-            "datasets.pretraining.source.params={subjects: 1, sessions_per_subject: 1, session_s: 240,"
+            "datasets.pretraining.source.params={subjects: 1, sessions_per_subject: 1, session_s: 120,"
             " cameras: [head], placements: [head]}",
             "window.frame_size=224",
             f"video_encoder={{weights: random, views: 1, params: {{model: {tower}}}}}",
@@ -59,39 +63,38 @@ class Way:
     def step(self, windows: NDArray[np.int64], seed: int) -> float:
         """Seconds of one step."""
         started = time.perf_counter()
-        batch = self.with_views(self.data.read(windows), seed)
+        batch = self.with_views(self.data.read(windows), window_keys(seed, 0, windows))
         loss = self.module.training_step(batch, 0)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         return time.perf_counter() - started
 
-    def with_views(self, batch: Batch, seed: int) -> Batch:
+    def with_views(self, batch: Batch, keys: Tensor) -> Batch:
         """As the data module augments in training."""
-        generator = torch.Generator().manual_seed(seed)
         rate_hz = self.config.window.imu_rate_hz
         batch["views"] = []
-        for _ in range(self.config.pretraining.views):
-            view = self.data.augmentation(
-                batch["imu"], batch["sample_mask"], batch["channel_mask"], batch["frame_times"], rate_hz, generator
-            )
+        given = [batch[name] for name in ("imu", "sample_mask", "channel_mask", "frame_times")]
+        for number in range(self.config.pretraining.views):
+            view = self.data.augmentation(*given, rate_hz, Draws(keys, number))
             batch["views"].append(view._asdict())
         return batch
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; prints Markdown."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tower", default="vit_base_patch16_224", help="a timm model")
-    parser.add_argument("--batch", type=int, default=16, help="windows a step")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--folder", type=Path, default=Path("data/bench-training"))
-    arguments = parser.parse_args(argv)
-    quiet()
-    config = settings(arguments.folder, arguments.tower, arguments.batch)
+def measure(folder: Path, tower: str, batch: int, live_batch: int, runs: int) -> dict[str, Any]:
+    """Windows/s both ways, run by run, and the features' share of a step from the cache.
+
+    Args:
+        folder: for the shards and features.
+        tower: a timm model.
+        batch: windows a step from the cache.
+        live_batch: windows a step with decoding and encoding, whose time grows with their number.
+        runs: of each.
+    """
+    config = settings(folder, tower, batch)
     shards = open_dataset(config, "pretraining")
-    tower = open_tower(config, shards)
-    cache = features_of(config, shards, "pretraining", tower)
+    video = open_tower(config, shards)
+    cache = features_of(config, shards, "pretraining", video)
     live_config = copy.deepcopy(config)
     live_config.video_encoder.cache = False
     live_config.video_head.params = {**config.video_head.params, "input_norm": "layer"}
@@ -99,24 +102,39 @@ def main(argv: Sequence[str] | None = None) -> None:
     for settings_, features in ((config, cache), (live_config, None)):
         data = make_data_module(settings_, shards, features)
         L.seed_everything(0, verbose=False)
-        ways.append(Way(make_module(settings_, shards, tower, features, data), data, settings_))
+        ways.append(Way(make_module(settings_, shards, video, features, data), data, settings_))
     cached, live = ways
     rng = np.random.default_rng(0)
     usable = cached.data.training_windows
-    draws = [rng.choice(usable, arguments.batch, replace=False) for _ in range(arguments.runs)]
+    draws = [rng.choice(usable, batch, replace=len(usable) < batch) for _ in range(runs)]
+    cached.step(draws[0], 0)  # warm
+    rates: dict[str, list[float]] = {"cached": [], "live": []}
+    shares = []
     for draw in draws:
-        cached.step(draw, 0)  # warm
-    from_cache = [statistics.median(cached.step(draw, i) for i in range(5)) for draw in draws]
-    reading = [_seconds_of_features(cached.data, draw) for draw in draws]
-    from_clips = [live.step(draw, 0) for draw in draws]
-    each = [statistics.median(values) / arguments.batch for values in (from_cache, from_clips)]
-    share = statistics.median(r / s for r, s in zip(reading, from_cache, strict=True))
-    threads = torch.get_num_threads()
-    print(f"{arguments.tower}, batches of {arguments.batch}, medians of {arguments.runs}, {threads} threads\n")
-    print("| | ms a window | windows/s | features' share of the step |\n| --- | ---: | ---: | ---: |")
-    print(f"| from cached features | {1000 * each[0]:.1f} | {1 / each[0]:.1f} | {100 * share:.2f} % |")
-    print(f"| decoding and encoding | {1000 * each[1]:.0f} | {1 / each[1]:.2f} | |")
-    print(f"\n{each[1] / each[0]:.0f} x")
+        seconds = statistics.median(cached.step(draw, i) for i in range(5))
+        shares.append(_seconds_of_features(cached.data, draw) / seconds)
+        rates["cached"].append(batch / seconds)
+        rates["live"].append(live_batch / live.step(draw[:live_batch], 0))
+    return {**rates, "share": statistics.median(shares), "threads": torch.get_num_threads()}
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line; prints Markdown."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--tower", default="vit_base_patch16_224", help="a timm model")
+    parser.add_argument("--batch", type=int, default=16, help="windows a step from the cache")
+    parser.add_argument("--live-batch", type=int, default=4, help="windows a step with decoding and encoding")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path("data/bench-training"))
+    arguments = parser.parse_args(argv)
+    quiet()
+    found = measure(arguments.folder, arguments.tower, arguments.batch, arguments.live_batch, arguments.runs)
+    cached, live = (statistics.median(found[name]) for name in ("cached", "live"))
+    print(f"{arguments.tower}, medians of {arguments.runs}, {found['threads']} threads\n")
+    print("| | windows a step | windows/s | features' share of the step |\n| --- | ---: | ---: | ---: |")
+    print(f"| from cached features | {arguments.batch} | {cached:.1f} | {100 * found['share']:.2f} % |")
+    print(f"| decoding and encoding | {arguments.live_batch} | {live:.3f} | |")
+    print(f"\n{cached / live:.0f} x")
 
 
 def _seconds_of_features(data: PretrainingDataModule, windows: NDArray[np.int64]) -> float:
