@@ -18,13 +18,15 @@ import simplejpeg
 import torch
 
 from datamodules.checks import check_recording
+from datamodules.quality.facts import RecordingFacts, facts_of
+from datamodules.quality.judge import judge_pictures
 from datamodules.recording import Recording, RecordingError, VideoStream
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 from datamodules.shards.shard_file import open_shard
 from datamodules.shards.writer import EncodedWindow, ShardHeader, write_shard
 from datamodules.sources.registry import Source, sources
-from datamodules.windows import Exclusion, Reason, Window, WindowSettings, cut_windows
+from datamodules.windows import Exclusion, Reason, Window, WindowSettings, cut_windows, select_imu
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def build_group(plan: BuildPlan, group: int) -> None:
     parts: int = 0
     windows: list[EncodedWindow] = []
     exclusions: list[Exclusion] = []
+    facts: list[RecordingFacts] = []
     size, simulated = 0, False
 
     def flush(last: bool) -> None:
@@ -141,16 +144,17 @@ def build_group(plan: BuildPlan, group: int) -> None:
             parts,
             last,
         )
-        write_shard(plan.directory / layout.shard_name(group, parts), header, windows, exclusions)
+        write_shard(plan.directory / layout.shard_name(group, parts), header, windows, exclusions, facts)
         windows.clear()
         exclusions.clear()
+        facts.clear()
         parts, size = parts + 1, 0
 
     note = plan.note(group)
     try:
         for name in plan.groups[group]:
             note.write_text(name, encoding="utf-8")
-            encoded, left_out, is_simulated = _encode_recording(plan, source, name)
+            encoded, left_out, known, is_simulated = _encode_recording(plan, source, name)
             simulated |= is_simulated
             for window in encoded:
                 if windows and size + window.nbytes > limit:
@@ -158,27 +162,35 @@ def build_group(plan: BuildPlan, group: int) -> None:
                 windows.append(window)
                 size += window.nbytes
             exclusions += left_out
+            facts += known
         flush(last=True)
     finally:
         note.unlink(missing_ok=True)
 
 
-def _encode_recording(plan: BuildPlan, source: Source, name: str) -> tuple[list[EncodedWindow], list[Exclusion], bool]:
+def _encode_recording(
+    plan: BuildPlan, source: Source, name: str
+) -> tuple[list[EncodedWindow], list[Exclusion], list[RecordingFacts], bool]:
     """All windows of one recording with their frames; one that can't be used gives one exclusion."""
     try:
         recording = source.load(name)
         wanted = plan.description["subjects"]
         if wanted and recording.subject not in wanted:
-            return [], [], False
+            return [], [], [], False
         check_recording(recording)
         camera = str(plan.description["camera"])
-        windows, exclusions = cut_windows(recording, str(plan.description["placement"]), camera, plan.settings)
+        placement = str(plan.description["placement"])
+        windows, exclusions = cut_windows(recording, placement, camera, plan.settings)
+        facts = facts_of(recording, select_imu(recording, placement), camera, plan.settings)
         encoded = _encode_windows(recording, windows, camera, plan.settings)
+        if camera and encoded:
+            encoded, bad_pictures = judge_pictures(encoded, recording.video(camera).origin, plan.settings)
+            exclusions += bad_pictures
     except RecordingError as error:
         if plan.raise_bad:
             raise
-        return [], [Exclusion(name, 0.0, Reason.UNUSABLE, str(error))], False
-    return encoded, exclusions, recording.simulated
+        return [], [Exclusion(name, 0.0, Reason.UNUSABLE, str(error))], [], False
+    return encoded, exclusions, [facts], recording.simulated
 
 
 def _encode_windows(

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.augment import ImuAugmentation
+from datamodules.augment import Draws, ImuAugmentation
+from datamodules.augment.draws import window_keys
 from datamodules.batch_loader import Batch, BatchLoader
 from datamodules.order import BatchPlan, WindowOrder
-from datamodules.pretraining import stream_seed
 from datamodules.signal import normalise
 from datamodules.windows import WindowSettings
 
@@ -110,21 +110,23 @@ class OodDataModule(L.LightningDataModule):
         return ImuBatches(self.shards, self.prediction, self.normalisation)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment training batches on the device; the draws depend on (seed, step) alone."""
+        """Augment training batches on the device; the draws depend on (seed, epoch, window) alone."""
         trainer = self.trainer
         if self.augmentation is None or trainer is None or not trainer.training:
             return batch
         imu = batch["imu"]
-        generator = torch.Generator(device=imu.device)
-        generator.manual_seed(stream_seed(self.seed, trainer.global_step))
         no_frames = imu.new_zeros(len(imu), 0)
         rate_hz = self.shards.settings.imu_rate_hz
-        view = self.augmentation(imu, batch["sample_mask"], batch["channel_mask"], no_frames, rate_hz, generator)
+        view = self.augmentation(
+            imu, batch["sample_mask"], batch["channel_mask"], no_frames, rate_hz, Draws(batch["draws"])
+        )
         return {**batch, "imu": view.imu, "sample_mask": view.sample_mask, "channel_mask": view.channel_mask}
 
     def _read_training(self, positions: NDArray[np.int64], epoch: int) -> Batch:
-        batch = read_imu(self.shards, self.training[positions], self.normalisation)
-        return {**batch, "label": torch.from_numpy(self.labels[positions])}
+        windows = self.training[positions]
+        batch = read_imu(self.shards, windows, self.normalisation)
+        label = torch.from_numpy(self.labels[positions])
+        return {**batch, "label": label, "draws": window_keys(self.seed, epoch, windows)}
 
 
 def read_imu(shards: ImuWindows, windows: NDArray[np.int64], normalisation: str) -> Batch:

@@ -7,8 +7,8 @@ A batch is a dict of tensors (B windows, T samples, F frames, D feature width, V
 - ``features`` (B, F, D) float16 from the feature cache, or ``frames`` (B, F, 3, H, W) uint8; neither without video;
 - ``frame_times`` (B, F) float32, seconds since the window's start, and ``frame_mask`` (B, F) bool;
 - ``recording`` (B,) int64 and ``start_s`` (B,) float64, for masking neighbours out of the negatives;
-- in training, ``views``: V dicts with ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented
-  anew on the device.
+- in training, ``draws`` (B,) int64, the keys of the windows' random numbers in this epoch, and ``views``: V dicts with
+  ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented anew on the device.
 
 Whoever holds a batch may keep it: its memory is used again only when the last tensor of it is gone, see
 :mod:`datamodules.shards.buffers`.
@@ -24,7 +24,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.augment import ImuAugmentation
+from datamodules.augment import Draws, ImuAugmentation
+from datamodules.augment.draws import window_keys
 from datamodules.batch_loader import Batch, BatchLoader
 from datamodules.order import BatchPlan, BlockOrder, Order, SpreadOrder, WindowOrder
 from datamodules.shards.buffers import Buffers
@@ -147,28 +148,26 @@ class PretrainingDataModule(L.LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment on the device; the draws depend on (seed, step, rank) alone, so that a resumed run repeats them."""
+        """Augment on the device; the draws are a function of (seed, epoch, window, view), see :class:`Draws`.
+
+        So a resumed run repeats them, and any number of processes sees the same views of the same windows.
+        """
         trainer = self.trainer
         if trainer is None or not trainer.training:
             return batch
-        device = batch["imu"].device
-        generator = torch.Generator(device=device)
-        generator.manual_seed(stream_seed(self.seed, trainer.global_step, trainer.global_rank))
         rate_hz = self.shards.settings.imu_rate_hz
         batch["views"] = []
-        for _ in range(self.n_views):
-            view = self.augmentation(
-                batch["imu"], batch["sample_mask"], batch["channel_mask"], batch["frame_times"], rate_hz, generator
-            )
+        given = [batch[name] for name in ("imu", "sample_mask", "channel_mask", "frame_times")]
+        for number in range(self.n_views):
+            view = self.augmentation(*given, rate_hz, Draws(batch["draws"], number))
             batch["views"].append(view._asdict())
         return batch
 
     def _read_training(self, positions: NDArray[np.int64], epoch: int) -> Batch:
         windows = self.training_windows[positions]
-        if self.features is None or self.features.views == 1:
-            return self.read(windows)
-        draws = np.array([stream_seed(self.seed, epoch, int(window)) for window in windows])
-        return self.read(windows, draws % self.features.views)
+        draws = window_keys(self.seed, epoch, windows)
+        count = 1 if self.features is None else self.features.views
+        return {**self.read(windows, None if count == 1 else draws.numpy() % count), "draws": draws}
 
 
 def make_order(name: str, n: int, seed: int, batch_size: int) -> Order:

@@ -49,6 +49,7 @@ class ImuStream:
         acceleration_range: largest magnitude per axis that the device can give, m/s^2; None if unknown.
         angular_velocity_range: the same for the gyroscope, rad/s.
         origin: the file that it came from, for messages.
+        repeated: ascending times of samples that the source left out, because their stamp was there before.
     """
 
     times: FloatArray
@@ -58,6 +59,7 @@ class ImuStream:
     acceleration_range: float | None = None
     angular_velocity_range: float | None = None
     origin: str = "unknown"
+    repeated: FloatArray = field(default_factory=lambda: np.empty(0))
 
 
 class VideoStream(Protocol):

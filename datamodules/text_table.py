@@ -1,15 +1,19 @@
-"""Tables of whole numbers in text files, as older data sets come: one row a line, nothing but numbers."""
+"""Tables of numbers in text files, as older data sets come: one row a line, nothing but numbers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.recording import RecordingError
+from datamodules.recording import FloatArray, RecordingError
+
+T = TypeVar("T")
 
 _SHOWN = 60  # characters of a bad line that a message repeats
 
@@ -29,21 +33,34 @@ def read_lines(path: Path) -> list[Line]:
         RecordingError: the file isn't there, holds nothing, or is no ASCII text.
     """
     try:
-        text = path.read_text(encoding="ascii")
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise RecordingError(f"{path}: not there") from error
+    return split_lines(content, path)
+
+
+def split_lines(content: bytes, where: Path | str) -> list[Line]:
+    """What :func:`read_lines` does, of bytes that were read from ``where``.
+
+    Raises:
+        RecordingError: there is nothing in them, or they are no ASCII text.
+    """
+    try:
+        text = content.decode("ascii").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as error:
         raise RecordingError(
-            f"{path}: not a text file: byte {error.start} is {error.object[error.start]:#x}"
+            f"{where}: not a text file: byte {error.start} is {error.object[error.start]:#x}"
         ) from error
     stripped = map(str.strip, text.split("\n"))
     lines = [Line(number, line) for number, line in enumerate(stripped, 1) if line]
     if not lines:
-        raise RecordingError(f"{path}: there is nothing in it")
+        raise RecordingError(f"{where}: there is nothing in it")
     return lines
 
 
-def parse_integers(path: Path, lines: list[Line], columns: int, split: Callable[[str], list[str]]) -> NDArray[np.int64]:
+def parse_integers(
+    path: Path | str, lines: list[Line], columns: int, split: Callable[[str], list[str]]
+) -> NDArray[np.int64]:
     """Lines of whole numbers as an array (N, columns).
 
     Args:
@@ -56,7 +73,39 @@ def parse_integers(path: Path, lines: list[Line], columns: int, split: Callable[
         RecordingError: a line has another number of fields, or one that is no whole number; the message gives the
             file, the line's number and its beginning.
     """
-    rows: list[list[int]] = []
+    rows = _rows(path, lines, columns, split, int, "whole numbers")
+    try:
+        return np.array(rows, np.int64).reshape(-1, columns)
+    except OverflowError as error:
+        raise RecordingError(f"{path}: a number in it does not fit 64 bits; no sensor gives such a value") from error
+
+
+def parse_numbers(path: Path | str, lines: list[Line], columns: int, split: Callable[[str], list[str]]) -> FloatArray:
+    """Lines of numbers as an array (N, columns), all finite; see :func:`parse_integers`.
+
+    Raises:
+        RecordingError: a line has another number of fields, or one that is no finite number; the message gives the
+            file, the line's number and its beginning.
+    """
+    return np.array(_rows(path, lines, columns, split, _number, "numbers"), np.float64).reshape(-1, columns)
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
+def _rows(
+    path: Path | str,
+    lines: list[Line],
+    columns: int,
+    split: Callable[[str], list[str]],
+    convert: Callable[[str], T],
+    expected: str,
+) -> list[list[T]]:
+    rows: list[list[T]] = []
     for line in lines:
         fields = split(line.text)
         if len(fields) != columns:
@@ -64,12 +113,11 @@ def parse_integers(path: Path, lines: list[Line], columns: int, split: Callable[
                 f"{path}, line {line.number}: {len(fields)} columns in '{line.text[:_SHOWN]}'; expected {columns}"
             )
         try:
-            rows.append(list(map(int, fields)))
+            if "_" in line.text:  # Python takes 1_000 for a number
+                raise ValueError(line.text)
+            rows.append(list(map(convert, fields)))
         except ValueError as error:
             raise RecordingError(
-                f"{path}, line {line.number}: '{line.text[:_SHOWN]}'; expected {columns} whole numbers"
+                f"{path}, line {line.number}: '{line.text[:_SHOWN]}'; expected {columns} {expected}"
             ) from error
-    try:
-        return np.array(rows, np.int64).reshape(-1, columns)
-    except OverflowError as error:
-        raise RecordingError(f"{path}: a number in it does not fit 64 bits; no sensor gives such a value") from error
+    return rows

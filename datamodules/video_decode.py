@@ -172,7 +172,7 @@ class VideoFile:
         scale = max(scales) if self._fit == "crop" else min(scales)
         scaled_h, scaled_w = (max(1, round(side * scale)) for side in self._size)
         for frame in backend.read(indices, scaled_h, scaled_w):
-            yield _centre(frame, height, width)
+            yield centre(frame, height, width)
 
     def _opened(self) -> Backend:
         if self._backend is None:
@@ -206,7 +206,7 @@ class VideoFile:
                 )
 
 
-def _centre(frame: FrameArray, height: int, width: int) -> FrameArray:
+def centre(frame: FrameArray, height: int, width: int) -> FrameArray:
     """Cut or pad both sides equally, to exactly this size."""
     h, w = frame.shape[:2]
     top, left = max(0, (h - height) // 2), max(0, (w - width) // 2)

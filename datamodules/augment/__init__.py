@@ -7,7 +7,8 @@ linear acceleration, and moves under the frames' times (:mod:`~datamodules.augme
 further along the limb feels another centripetal acceleration (:mod:`~datamodules.augment.placement`); another part
 has other noise and another bias, or no gyroscope at all (:mod:`~datamodules.augment.device`).
 
-Draws come from the generator alone, in a fixed order; what is off draws nothing.
+Draws belong to windows, see :mod:`~datamodules.augment.draws`: a window's view is the same in any batch. They come in a
+fixed order, and what is off draws nothing.
 
 Shape legend: B batch, T samples, F frames.
 """
@@ -22,13 +23,14 @@ import torch
 from torch import Tensor
 
 from datamodules.augment.device import drop_gyroscope, sensor_errors
+from datamodules.augment.draws import Draws
 from datamodules.augment.gravity import estimate_gravity, heading_axis
 from datamodules.augment.placement import acceleration_elsewhere
 from datamodules.augment.rotation import random_rotation, rotation_about, uniform_rotation
 from datamodules.augment.timing import change_of_time, resampled, trimmed
 from datamodules.signal import NORMALISATIONS, PHYSICAL_SCALE
 
-__all__ = ["AugmentationError", "ImuAugmentation", "View"]
+__all__ = ["AugmentationError", "Draws", "ImuAugmentation", "View"]
 
 _SHARES = ("rotation_about_gravity", "rotation_any", "drop_gyroscope")
 # What needs gravity, or units, that a window brought to mean 0 and deviation 1 no longer has.
@@ -142,7 +144,7 @@ class ImuAugmentation:
         channel_mask: Tensor,
         frame_times: Tensor,
         rate_hz: float,
-        generator: torch.Generator,
+        draws: Draws,
     ) -> View:
         """One random view of each window.
 
@@ -152,12 +154,12 @@ class ImuAugmentation:
             channel_mask: (B, 6) bool, False for a channel that the device lacks; it is False in the view too.
             frame_times: (B, F) seconds since the window's start.
             rate_hz: samples a second.
-            generator: of random numbers, on ``imu``'s device.
+            draws: random numbers of these windows, on their device.
         """
         has_accelerometer, has_gyroscope = channel_mask[:, :3].all(dim=1), channel_mask[:, 3:].all(dim=1)
         unit, rate_unit = self.units
         if self.time_warp or self.shift_s:
-            change = change_of_time(len(imu), self.time_warp, self.shift_s, generator)
+            change = change_of_time(self.time_warp, self.shift_s, draws)
             speed = change.speed[:, None, None]
             played = torch.cat([imu[..., :3], imu[..., 3:] * speed], dim=-1)
             if self.time_warp and self.warp_acceleration and self.normalisation != "window":
@@ -167,52 +169,50 @@ class ImuAugmentation:
             imu, sample_mask, frame_times = resampled(imu, played, sample_mask, frame_times, change, rate_hz)
         acceleration, rate = imu[..., :3], imu[..., 3:]
         if self.placement_jitter_cm:
-            metres = torch.randn(len(imu), 3, generator=generator, device=imu.device) * (self.placement_jitter_cm / 100)
+            metres = draws.normal(3) * (self.placement_jitter_cm / 100)
             metres = metres * has_gyroscope[:, None]
             acceleration = (
                 acceleration_elsewhere(acceleration * unit, rate * rate_unit, sample_mask, metres, rate_hz) / unit
             )
-        turn = self._turn(acceleration, sample_mask, has_accelerometer, generator)
+        turn = self._turn(acceleration, sample_mask, has_accelerometer, draws)
         if turn is not None:
             acceleration = acceleration @ turn.transpose(1, 2)
             rate = rate @ turn.transpose(1, 2)
         if self.scale:
-            gain = 1 + self.scale * torch.randn(2, len(imu), 1, 1, generator=generator, device=imu.device)
-            acceleration, rate = acceleration * gain[0], rate * gain[1]
+            gain = 1 + self.scale * draws.normal(2, 1)
+            acceleration, rate = acceleration * gain[:, :1], rate * gain[:, 1:]
         if self.accelerometer_noise or self.accelerometer_bias:
-            error = sensor_errors(imu, self.accelerometer_noise, self.accelerometer_bias, rate_hz, generator)
+            error = sensor_errors(imu, self.accelerometer_noise, self.accelerometer_bias, rate_hz, draws)
             acceleration = acceleration + error / unit
         if self.gyroscope_noise or self.gyroscope_bias:
-            error = sensor_errors(imu, self.gyroscope_noise, self.gyroscope_bias, rate_hz, generator)
+            error = sensor_errors(imu, self.gyroscope_noise, self.gyroscope_bias, rate_hz, draws)
             rate = rate + error / rate_unit
         imu = torch.cat([acceleration, rate], dim=-1)
         if self.noise:
-            imu = imu + self.noise * torch.randn(imu.shape, generator=generator, device=imu.device)
+            imu = imu + self.noise * draws.normal(*imu.shape[1:])
         if self.trim:
-            sample_mask = trimmed(sample_mask, self.trim, generator)
+            sample_mask = trimmed(sample_mask, self.trim, draws)
         if self.drop_gyroscope:
-            channel_mask = drop_gyroscope(channel_mask, self.drop_gyroscope, generator)
+            channel_mask = drop_gyroscope(channel_mask, self.drop_gyroscope, draws)
         valid = sample_mask[..., None] & channel_mask[:, None]
         return View(imu * valid, sample_mask, channel_mask, frame_times)
 
     def _turn(
-        self, acceleration: Tensor, sample_mask: Tensor, has_accelerometer: Tensor, generator: torch.Generator
+        self, acceleration: Tensor, sample_mask: Tensor, has_accelerometer: Tensor, draws: Draws
     ) -> Tensor | None:
         """Rotation of each window, (B, 3, 3): about the vertical, then the small one, then any."""
-        n, device = len(acceleration), acceleration.device
         turn: Tensor | None = None
         if self.rotation_deg:
-            turn = random_rotation(n, self.rotation_deg, generator)
+            turn = random_rotation(self.rotation_deg, draws)
         if self.rotation_about_gravity:
             axis, found = heading_axis(acceleration, sample_mask, self.units[0])
-            chosen = torch.rand(n, generator=generator, device=device) < self.rotation_about_gravity
-            angle = (torch.rand(n, generator=generator, device=device) * 2 - 1) * math.pi
+            chosen = draws.uniform() < self.rotation_about_gravity
+            angle = (draws.uniform() * 2 - 1) * math.pi
             # By an angle of 0 where there is nothing to turn: the identity to the last bit.
             about = rotation_about(axis, angle * (chosen & found & has_accelerometer))
             turn = about if turn is None else turn @ about
         if self.rotation_any:
-            chosen = torch.rand(n, generator=generator, device=device) < self.rotation_any
-            anyhow = uniform_rotation(n, generator)
-            anyhow = torch.where(chosen[:, None, None], anyhow, torch.eye(3, device=device))
+            chosen = draws.uniform() < self.rotation_any
+            anyhow = torch.where(chosen[:, None, None], uniform_rotation(draws), torch.eye(3, device=draws.device))
             turn = anyhow if turn is None else anyhow @ turn
         return turn

@@ -15,29 +15,29 @@ import math
 import torch
 from torch import Tensor
 
+from datamodules.augment.draws import Draws
 
-def sensor_errors(imu: Tensor, noise: float, bias: float, rate_hz: float, generator: torch.Generator) -> Tensor:
+
+def sensor_errors(imu: Tensor, noise: float, bias: float, rate_hz: float, draws: Draws) -> Tensor:
     """What one sensor of each window's own part adds to its three axes.
 
     Args:
-        imu: (B, T, ...), for its shape and device.
+        imu: (B, T, ...), for its shape.
         noise: largest density; each window's is uniform below it. Half the sampling rate is the sensor's band.
         bias: standard deviation of each axis' constant.
         rate_hz: samples a second.
-        generator: of random numbers, on ``imu``'s device.
+        draws: random numbers of these windows.
 
     Returns:
         (B, T, 3) in the unit of ``bias``, or that of ``noise`` times the square root of Hz.
     """
-    B, T = imu.shape[:2]
-    device = generator.device
-    error = bias * torch.randn(B, 1, 3, generator=generator, device=device)
-    deviation = noise * math.sqrt(rate_hz / 2) * torch.rand(B, 1, 1, generator=generator, device=device)
-    return error + deviation * torch.randn(B, T, 3, generator=generator, device=device)
+    error = bias * draws.normal(1, 3)
+    deviation = noise * math.sqrt(rate_hz / 2) * draws.uniform(1, 1)
+    return error + deviation * draws.normal(imu.shape[1], 3)
 
 
-def drop_gyroscope(channel_mask: Tensor, probability: float, generator: torch.Generator) -> Tensor:
+def drop_gyroscope(channel_mask: Tensor, probability: float, draws: Draws) -> Tensor:
     """Channel masks (B, 6) without the gyroscope, with a probability; one that is all a window has stays."""
-    lost = torch.rand(len(channel_mask), 1, generator=generator, device=generator.device) < probability
+    lost = draws.uniform(1) < probability
     lost = lost & channel_mask[:, :3].any(dim=1, keepdim=True)
     return torch.cat([channel_mask[:, :3], channel_mask[:, 3:] & ~lost], dim=1)

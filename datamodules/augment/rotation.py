@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from datamodules.augment.draws import Draws
+
 
 def rotation_about(axis: Tensor, angle: Tensor) -> Tensor:
     """Rotations about unit axes (N, 3) by angles (N,), (N, 3, 3), by Rodrigues' formula."""
@@ -21,17 +23,16 @@ def rotation_about(axis: Tensor, angle: Tensor) -> Tensor:
     return identity + angle.sin()[:, None, None] * cross + (1 - angle.cos())[:, None, None] * (cross @ cross)
 
 
-def random_rotation(n: int, deviation_deg: float, generator: torch.Generator) -> Tensor:
-    """Rotations about uniform axes by normally distributed angles, (n, 3, 3)."""
-    device = generator.device
-    axis = F.normalize(torch.randn(n, 3, generator=generator, device=device), dim=1)
-    angle = torch.randn(n, generator=generator, device=device) * math.radians(deviation_deg)
+def random_rotation(deviation_deg: float, draws: Draws) -> Tensor:
+    """Rotations about uniform axes by normally distributed angles, (N, 3, 3)."""
+    axis = F.normalize(draws.normal(3), dim=1)
+    angle = draws.normal() * math.radians(deviation_deg)
     return rotation_about(axis, angle)
 
 
-def uniform_rotation(n: int, generator: torch.Generator) -> Tensor:
-    """Rotations uniform over SO(3), (n, 3, 3): a normal vector in four dimensions has no preferred direction."""
-    return matrices(F.normalize(torch.randn(n, 4, generator=generator, device=generator.device), dim=1))
+def uniform_rotation(draws: Draws) -> Tensor:
+    """Rotations uniform over SO(3), (N, 3, 3): a normal vector in four dimensions has no preferred direction."""
+    return matrices(F.normalize(draws.normal(4), dim=1))
 
 
 def matrices(quaternion: Tensor) -> Tensor:

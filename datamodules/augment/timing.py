@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from datamodules.augment.draws import Draws
+
 
 class TimeChange(NamedTuple):
     """Each window shows, at time t, what it held at c + (t - c) speed + shift; c is its centre.
@@ -23,10 +25,10 @@ class TimeChange(NamedTuple):
     shift_s: Tensor
 
 
-def change_of_time(n: int, time_warp: float, shift_s: float, generator: torch.Generator) -> TimeChange:
+def change_of_time(time_warp: float, shift_s: float, draws: Draws) -> TimeChange:
     """Speeds log-uniform within exp(+-time_warp), and shifts uniform within +-shift_s seconds."""
-    uniform = torch.rand(2, n, generator=generator, device=generator.device) * 2 - 1
-    return TimeChange(torch.exp(uniform[0] * time_warp), uniform[1] * shift_s)
+    uniform = draws.uniform(2) * 2 - 1
+    return TimeChange(torch.exp(uniform[:, 0] * time_warp), uniform[:, 1] * shift_s)
 
 
 def resampled(
@@ -66,11 +68,9 @@ def resampled(
     )
 
 
-def trimmed(sample_mask: Tensor, trim: float, generator: torch.Generator) -> Tensor:
+def trimmed(sample_mask: Tensor, trim: float, draws: Draws) -> Tensor:
     """Masks (B, T) whose valid samples lose up to the share ``trim`` at each end, each end in half of the windows."""
-    n, device = len(sample_mask), sample_mask.device
     valid = sample_mask.sum(dim=1, keepdim=True)
     position = sample_mask.cumsum(dim=1)
-    amount = torch.rand(2, n, 1, generator=generator, device=device) * trim
-    amount = amount * (torch.rand(2, n, 1, generator=generator, device=device) < 0.5)
-    return sample_mask & (position > amount[0] * valid) & (position <= (1 - amount[1]) * valid + 1)
+    first, last = (draws.uniform(2) * trim * (draws.uniform(2) < 0.5)).split(1, dim=1)
+    return sample_mask & (position > first * valid) & (position <= (1 - last) * valid + 1)

@@ -27,7 +27,8 @@ from datamodules.shards.mapping import MappedFiles
 
 FORMAT = "imu-video-har features"
 VERSION = 1
-_BLOCK = 128  # windows; the unit of resuming and of checksums
+META, RAW = "features.json", "features.f16"
+BLOCK = 128  # windows; the unit of resuming and of checksums
 
 
 class FeatureCacheError(ValueError):
@@ -66,7 +67,7 @@ class FeatureCache:
     """Features of all windows of a set of shards."""
 
     def __init__(self, directory: Path, shards: ClipReader, meta: dict[str, Any]) -> None:
-        self.directory = directory
+        self.directory: Path | str = directory  # a str is a URL
         self._shards = shards
         self._meta = meta
         self._files = MappedFiles()
@@ -82,23 +83,15 @@ class FeatureCache:
         Raises:
             FeatureCacheError: it is missing, unfinished, or belongs to another encoder or other shards.
         """
-        path = directory / "features.json"
+        path = directory / META
         if not path.is_file():
             raise FeatureCacheError(f"{directory}: no finished feature cache (features.json is missing)")
         meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        expected = {
-            "format": FORMAT,
-            "version": VERSION,
-            "encoder": encoder_fingerprint,
-            "shards": shards.fingerprint,
-        }
-        for key, value in expected.items():
-            if meta.get(key) != value:
-                raise FeatureCacheError(f"{path}: {key} is {meta.get(key)!r}, expected {value!r}")
+        check_meta(meta, str(path), shards, encoder_fingerprint)
         size = int(np.prod(meta["shape"])) * 2
-        found = (directory / "features.f16").stat().st_size
+        found = (directory / RAW).stat().st_size
         if found != size:
-            raise FeatureCacheError(f"{directory / 'features.f16'}: {found} bytes, expected {size}")
+            raise FeatureCacheError(f"{directory / RAW}: {found} bytes, expected {size}")
         return cls(directory, shards, meta)
 
     @property
@@ -126,8 +119,11 @@ class FeatureCache:
     def array(self) -> NDArray[np.float16]:
         """All features, (N, V, F, D), mapped into memory; opened in each process on first use."""
         if self._array is None:
-            self._array = self._files.array(self.directory / "features.f16", "<f2", self.shape)
+            self._array = self._files.array(Path(self.directory) / RAW, "<f2", self.shape)
         return self._array
+
+    def expect(self, windows: NDArray[np.int64] | None) -> None:
+        """As :meth:`datamodules.shards.reader.ShardSet.expect`."""
 
     def take(
         self,
@@ -141,7 +137,6 @@ class FeatureCache:
             IndexError: there is no such window or view.
         """
         n, v, f, d = self.shape
-        rows = indices * v if views is None else indices * v + views
         outside = views is not None and views.size and not 0 <= views.min() <= views.max() < v
         if outside or (indices.size and not 0 <= indices.min() <= indices.max() < n):
             raise IndexError(
@@ -149,10 +144,15 @@ class FeatureCache:
             )
         if out is None:
             out = np.empty((len(indices), f, d), np.float16)
+        self._fill(indices, views, out)
+        return out
+
+    def _fill(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]) -> None:
+        n, v, f, d = self.shape
+        rows = indices * v if views is None else indices * v + views
         # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
         np.take(self.array.reshape(n * v, f, d), rows, axis=0, out=out, mode="clip")
         self._files.touched(len(rows), out.nbytes)
-        return out
 
     def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Plain features as float32 (B, F, D), frames' times (B, F) in seconds, and their mask (B, F)."""
@@ -164,8 +164,8 @@ class FeatureCache:
         total = np.zeros(self.width)
         squares = np.zeros(self.width)
         count = 0
-        for start in range(0, len(indices), _BLOCK):
-            features, _, mask = self.read(indices[start : start + _BLOCK])
+        for start in range(0, len(indices), BLOCK):
+            features, _, mask = self.read(indices[start : start + BLOCK])
             valid = features[mask].astype(np.float64)
             total += valid.sum(axis=0)
             squares += (valid**2).sum(axis=0)
@@ -180,11 +180,28 @@ class FeatureCache:
         """Compare every block with its checksum; the problems found, each naming file and windows."""
         problems = []
         for start, expected in enumerate(self._meta["xxh3"]):
-            first = start * _BLOCK
-            if _digest(self.array[first : first + _BLOCK]) != expected:
-                last = min(first + _BLOCK, self.shape[0]) - 1
-                problems.append(f"{self.directory / 'features.f16'}: windows {first} to {last}: checksum differs")
+            first = start * BLOCK
+            if _digest(self.array[first : first + BLOCK]) != expected:
+                last = min(first + BLOCK, self.shape[0]) - 1
+                problems.append(f"{self.directory}/{RAW}: windows {first} to {last}: checksum differs")
         return problems
+
+
+def check_meta(meta: dict[str, Any], where: str, shards: ClipReader, encoder_fingerprint: str) -> None:
+    """Compare what ``features.json``, at ``where``, says with what the features are to belong to.
+
+    Raises:
+        FeatureCacheError: it is another encoder, other shards, or another version.
+    """
+    expected = {
+        "format": FORMAT,
+        "version": VERSION,
+        "encoder": encoder_fingerprint,
+        "shards": shards.fingerprint,
+    }
+    for key, value in expected.items():
+        if meta.get(key) != value:
+            raise FeatureCacheError(f"{where}: {key} is {meta.get(key)!r}, expected {value!r}")
 
 
 def build_features(
@@ -208,7 +225,7 @@ def build_features(
     Raises:
         FeatureCacheError: a feature came out NaN or infinite, or does not fit float16.
     """
-    if (directory / "features.json").is_file():
+    if (directory / META).is_file():
         return FeatureCache.open(directory, shards, encoder_fingerprint)
     directory.mkdir(parents=True, exist_ok=True)
     job = {
@@ -224,8 +241,8 @@ def build_features(
     if shape is not None:
         array = np.memmap(part, dtype=np.float16, mode="r+", shape=shape)
     with log.open("a", encoding="utf-8") as journal:
-        for first in range(len(digests) * _BLOCK, shards.n_windows, _BLOCK):
-            indices = np.arange(first, min(first + _BLOCK, shards.n_windows))
+        for first in range(len(digests) * BLOCK, shards.n_windows, BLOCK):
+            indices = np.arange(first, min(first + BLOCK, shards.n_windows))
             block = _encode_block(shards, indices, encode, views)
             if not np.isfinite(block).all():
                 raise FeatureCacheError(f"{directory}: windows {first} to {indices[-1]}: a feature is not finite")
@@ -239,8 +256,8 @@ def build_features(
             _append(journal, {"xxh3": digests[-1]})
             progress(int(indices[-1]) + 1, shards.n_windows)
     del array
-    part.rename(directory / "features.f16")
-    _write_json(directory / "features.json", {**job, "shape": shape, "xxh3": digests})
+    part.rename(directory / RAW)
+    _write_json(directory / META, {**job, "shape": shape, "xxh3": digests})
     log.unlink()
     return FeatureCache.open(directory, shards, encoder_fingerprint)
 

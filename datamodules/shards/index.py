@@ -87,9 +87,20 @@ def read_index(directory: Path) -> Index:
     """
     path = directory / layout.INDEX
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except FileNotFoundError as error:
         raise ShardError(f"{path}: not there; a finished build writes it last, so build the shards (again)") from error
+    return parse_index(content, path)
+
+
+def parse_index(content: bytes, path: Path | str) -> Index:
+    """An index from the content of its file, which lies at ``path``, a file or a URL.
+
+    Raises:
+        ShardError: it is damaged, or of another version.
+    """
+    try:
+        value = json.loads(content.decode())
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ShardError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, dict):

@@ -11,9 +11,10 @@
 ``frame_mask``            (N, F) uint8
 ``start_s``               (N,) float64        on the video's clock
 ``recording`` and others  (N,) int32          codes into ``tables/<name>``; activity -1 is unlabelled
-``faults``                (N,) uint8          bit i: the window shows ``windows.FAULTS[i]``
+``faults``                (N,) uint16         bit i: the window shows ``windows.FAULTS[i]``
 ``checksum``              (N,) uint64         xxh3_64 of the window's imu, masks, times and JPEG bytes
 ``exclusions``            (bytes,) uint8      JSON: what of these recordings was left out, and why
+``facts``                 (bytes,) uint8      JSON: ``quality.facts.RecordingFacts`` of each usable recording
 ========================  ==================  ====================================================
 
 The attributes give format, version, rates, sizes, source and the build's hash; ``complete`` (windows, JPEG
@@ -37,7 +38,7 @@ import xxhash
 from numpy.typing import NDArray
 
 FORMAT = "imu-video-har windows"
-VERSION = 2  # 1 had no device
+VERSION = 3  # 1 had no device, 2 no facts
 INDEX = "index.json"
 CODES = ("recording", "subject", "population", "placement", "device", "activity")
 CHECKED = ("imu", "sample_mask", "channel_mask", "frame_times", "frame_mask")
@@ -55,9 +56,10 @@ DATASETS: dict[str, tuple[str, Callable[[int, int, int], tuple[int | None, ...]]
     "frame_mask": ("|u1", lambda n, t, f: (n, f)),
     "start_s": ("<f8", lambda n, t, f: (n,)),
     **{code: ("<i4", lambda n, t, f: (n,)) for code in CODES},
-    "faults": ("|u1", lambda n, t, f: (n,)),
+    "faults": ("<u2", lambda n, t, f: (n,)),
     "checksum": ("<u8", lambda n, t, f: (n,)),
     "exclusions": ("|u1", lambda n, t, f: (None,)),
+    "facts": ("|u1", lambda n, t, f: (None,)),
 }
 
 
@@ -65,7 +67,7 @@ class ShardError(ValueError):
     """A shard or an index that can't be used; the message names the file, what was found and expected."""
 
 
-def check_version(where: Path, found_format: object, found_version: object) -> None:
+def check_version(where: Path | str, found_format: object, found_version: object) -> None:
     """Refuse what another version of this project wrote, or something else altogether.
 
     Raises:
@@ -76,7 +78,7 @@ def check_version(where: Path, found_format: object, found_version: object) -> N
     if found_version != VERSION:
         raise ShardError(
             f"{where}: shards of version {found_version!r}; this code reads version {VERSION}: "
-            f"delete {where.parent} and build the shards again"
+            f"delete {str(where).rpartition('/')[0]} and build the shards again"
         )
 
 

@@ -36,7 +36,7 @@ class ShardSet:
 
     def __init__(self, directory: str | Path, index: Index, threads: int = 0) -> None:
         """Use ``ShardSet.open``."""
-        self.directory = Path(directory)
+        self.directory: Path | str = Path(directory)  # a str is a URL
         self.index = index
         self.threads = threads or min(8, os.cpu_count() or 1)
         # first[i] is the number of the first window of shard i.
@@ -80,6 +80,12 @@ class ShardSet:
     def __len__(self) -> int:
         return self.n_windows
 
+    def expect(self, windows: NDArray[np.int64] | None) -> None:
+        """Say which windows are going to be read, in which order, or None: not those that were named before.
+
+        Nothing is done for files of this machine; shards in a store are fetched ahead.
+        """
+
     @property
     def n_windows(self) -> int:
         """Windows in all shards."""
@@ -110,14 +116,14 @@ class ShardSet:
         """One row a window.
 
         ``recording``, ``subject``, ``population``, ``placement``, ``device`` and ``activity`` as strings
-        ("" is unlabelled), ``start_s`` float64 on the video's clock, ``faults`` uint8 (bit i is
+        ("" is unlabelled), ``start_s`` float64 on the video's clock, ``faults`` uint16 (bit i is
         ``windows.FAULTS[i]``).
         """
         shards = [self._shard(i) for i in range(len(self.index.shards))]
         columns: dict[str, NDArray[Any]] = {}
         for code in layout.CODES:
             columns[code] = np.concatenate([np.empty(0, np.str_), *(s.strings(code) for s in shards)])
-        for name, dtype in (("start_s", np.float64), ("faults", np.uint8)):
+        for name, dtype in (("start_s", np.float64), ("faults", np.uint16)):
             columns[name] = np.concatenate([np.empty(0, dtype), *(s.array(name) for s in shards)])
         return columns
 
@@ -188,6 +194,10 @@ class ShardSet:
             out = np.empty(shape, np.uint8)
         elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ValueError(f"out is {out.dtype} {out.shape}; expected contiguous uint8 {shape}")
+        self._decode(parts, out)
+        return out
+
+    def _decode(self, parts: list[Part], out: NDArray[np.uint8]) -> None:
         # Maps are made here, not in the threads, so that no two threads make the same.
         jobs = []
         for shard, at, local in parts:
@@ -198,7 +208,6 @@ class ShardSet:
         else:
             for job in jobs:
                 self._fill(*job)
-        return out
 
     def _fill(
         self,
@@ -210,7 +219,7 @@ class ShardSet:
     ) -> None:
         f = self.settings.frames
         bounds = offsets[window * f : window * f + f + 1].tolist()
-        where = f"{self.directory / self.index.shards[shard].file}: window {window}"
+        where = f"{self.directory}/{self.index.shards[shard].file}: window {window}"
         if not 0 <= bounds[0] <= bounds[-1] <= data.size:
             raise ShardError(f"{where}: bytes {bounds[0]} to {bounds[-1]} of {data.size}")
         self._files.touched(1, bounds[-1] - bounds[0])
@@ -226,15 +235,20 @@ class ShardSet:
 
     def _gather(self, parts: list[Part], arrays: dict[str, NDArray[Any]]) -> None:
         """Fill ``out`` (B, ...) of each array of the shards."""
-        for shard, at, local in parts:
-            for name, out in arrays.items():
-                if len(parts) == 1:
-                    # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
-                    np.take(self._map(shard, name), local, axis=0, out=out, mode="clip")
-                else:
-                    out[at] = self._map(shard, name)[local]
+        for part in parts:
+            self._gather_part(part, arrays, len(parts) == 1)
         for out in arrays.values():
             self._files.touched(len(out), out.nbytes)
+
+    def _gather_part(self, part: Part, arrays: dict[str, NDArray[Any]], alone: bool) -> None:
+        """Fill what comes from one shard; ``alone``: that is all."""
+        shard, at, local = part
+        for name, out in arrays.items():
+            if alone:
+                # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
+                np.take(self._map(shard, name), local, axis=0, out=out, mode="clip")
+            else:
+                out[at] = self._map(shard, name)[local]
 
     def _locate(self, indices: NDArray[np.int64]) -> list[Part]:
         """Group by shard: (shard, positions in the batch, windows within the shard)."""
@@ -253,12 +267,15 @@ class ShardSet:
             parts.append((int(shard), at, indices[at] - self._first[shard]))
         return parts
 
-    def _shard(self, number: int) -> ShardFile:
+    def _renew(self) -> None:
         if self._process != os.getpid():
             self._forget()
+
+    def _shard(self, number: int) -> ShardFile:
+        self._renew()
         if number not in self._shards:
             entry = self.index.shards[number]
-            shard = open_shard(self.directory / entry.file)
+            shard = self._open_shard(number)
             s = self.settings
             found = (shard.n_windows, shard.attributes["samples"], shard.attributes["frames_per_window"])
             if found != (entry.windows, s.samples, s.frames):
@@ -269,14 +286,16 @@ class ShardSet:
             self._shards[number] = shard
         return self._shards[number]
 
+    def _open_shard(self, number: int) -> ShardFile:
+        return open_shard(Path(self.directory) / self.index.shards[number].file)
+
     def _map(self, number: int, name: str) -> NDArray[Any]:
-        if self._process != os.getpid():
-            self._forget()
+        self._renew()
         key = (number, name)
         if key not in self._maps:
             shard = self._shard(number)
             place = shard.places[name]
-            self._maps[key] = self._files.array(shard.path, place.dtype, place.shape, place.offset)
+            self._maps[key] = self._files.array(Path(shard.path), place.dtype, place.shape, place.offset)
         return self._maps[key]
 
     def _threads(self) -> ThreadPoolExecutor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.quality.facts import RecordingFacts
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 
@@ -23,7 +25,18 @@ class ArrayPlace:
     dtype: str
     shape: tuple[int, ...]
 
-    def map(self, path: Path) -> NDArray[Any]:
+    @property
+    def nbytes(self) -> int:
+        """Its length in the file."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    def of(self, content: bytes, start: int) -> NDArray[Any]:
+        """The array from a stretch of the file that begins at byte ``start``."""
+        if 0 in self.shape:
+            return np.zeros(self.shape, self.dtype)
+        return np.frombuffer(content, self.dtype, math.prod(self.shape), self.offset - start).reshape(self.shape)
+
+    def map(self, path: Path | str) -> NDArray[Any]:
         """The array, read-only, straight from the page cache."""
         if 0 in self.shape:
             return np.zeros(self.shape, self.dtype)
@@ -35,13 +48,13 @@ class ShardFile:
     """A shard whose structure was checked.
 
     Attributes:
-        path: the file.
+        path: the file, or its URL in a store.
         attributes: plain values by name.
         places: where each array of ``layout.DATASETS`` lies.
         tables: the strings behind the codes.
     """
 
-    path: Path
+    path: Path | str
     attributes: dict[str, Any]
     places: dict[str, ArrayPlace]
     tables: dict[str, list[str]]
@@ -76,6 +89,17 @@ class ShardFile:
         rows: list[dict[str, Any]] = json.loads(self.array("exclusions").tobytes())
         return rows
 
+    def facts(self) -> list[RecordingFacts]:
+        """What is known of its recordings, those without a window too; not of those that could not be used.
+
+        Raises:
+            ShardError: a field is missing or unknown.
+        """
+        try:
+            return [RecordingFacts(**row) for row in json.loads(self.array("facts").tobytes())]
+        except TypeError as error:
+            raise ShardError(f"{self.path}: 'facts': {error}") from error
+
 
 def open_shard(path: Path) -> ShardFile:
     """Read a shard's structure; the file is closed again before this returns.
@@ -87,13 +111,18 @@ def open_shard(path: Path) -> ShardFile:
     try:
         # Shards never change once they have their name, so there is nothing to lock.
         with h5py.File(path, "r", locking=False) as file:
-            return _inspect(path, file)
+            return inspect(path, file, path.stat().st_size)
     except (OSError, KeyError, RuntimeError) as error:
         # What h5py raises on a damaged or truncated file.
         raise ShardError(f"{path}: not a readable HDF5 file: {error}") from error
 
 
-def _inspect(path: Path, file: h5py.File) -> ShardFile:
+def inspect(path: Path | str, file: h5py.File, size: int) -> ShardFile:
+    """Check the structure of a shard, a file of ``size`` bytes, that is open.
+
+    Raises:
+        ShardError: as :func:`open_shard`.
+    """
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
     layout.check_version(path, attributes.get("format"), attributes.get("version"))
     if layout.COMPLETE not in attributes:
@@ -102,7 +131,7 @@ def _inspect(path: Path, file: h5py.File) -> ShardFile:
     t, f = int(attributes["samples"]), int(attributes["frames_per_window"])
     places = {}
     for name, (dtype, shape_of) in layout.DATASETS.items():
-        place = _place(path, file, name)
+        place = _place(path, file, name, size)
         expected = shape_of(n, t, f)
         fits = len(expected) == len(place.shape) and all(
             e is None or e == s for e, s in zip(expected, place.shape, strict=True)
@@ -118,12 +147,12 @@ def _inspect(path: Path, file: h5py.File) -> ShardFile:
         raise ShardError(f"{path}: {places['frames'].shape[0]} bytes of frames; '{layout.COMPLETE}' says {counted}")
     tables = {}
     for code in layout.CODES:
-        _place(path, file, f"tables/{code}")
+        _place(path, file, f"tables/{code}", size)
         tables[code] = [bytes(value).decode() for value in file[f"tables/{code}"][:].astype("S")]
     return ShardFile(path, attributes, places, tables)
 
 
-def _place(path: Path, file: h5py.File, name: str) -> ArrayPlace:
+def _place(path: Path | str, file: h5py.File, name: str, size: int) -> ArrayPlace:
     parts = name.split("/")
     for i in range(len(parts)):
         step = "/".join(parts[: i + 1])
@@ -141,7 +170,6 @@ def _place(path: Path, file: h5py.File, name: str) -> ArrayPlace:
     offset = data.id.get_offset()
     if offset is None and data.size:
         raise ShardError(f"{path}: '{name}' has no data in the file")
-    size = path.stat().st_size
     if offset is not None and offset + data.nbytes > size:
         raise ShardError(f"{path}: '{name}' ends at byte {offset + data.nbytes}, the file at {size}")
     return ArrayPlace(int(offset or 0), data.dtype.str, tuple(data.shape))

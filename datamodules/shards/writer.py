@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.quality.facts import RecordingFacts
 from datamodules.shards import layout
 from datamodules.windows import FAULTS, Exclusion, Window, WindowSettings
 
@@ -55,7 +57,11 @@ class EncodedWindow:
 
 
 def write_shard(
-    path: Path, header: ShardHeader, windows: Sequence[EncodedWindow], exclusions: Sequence[Exclusion]
+    path: Path,
+    header: ShardHeader,
+    windows: Sequence[EncodedWindow],
+    exclusions: Sequence[Exclusion],
+    facts: Sequence[RecordingFacts] = (),
 ) -> None:
     """Write a shard under a temporary name and rename it when it is whole and on the disk.
 
@@ -65,13 +71,17 @@ def write_shard(
     def write(temporary: Path) -> None:
         # A file that only one process writes, on whatever file system, needs no lock.
         with h5py.File(temporary, "w", locking=False, alignment_threshold=_PAGE, alignment_interval=_PAGE) as file:
-            _write(file, header, windows, exclusions)
+            _write(file, header, windows, exclusions, facts)
 
     layout.write_atomically(path, write)
 
 
 def _write(
-    file: h5py.File, header: ShardHeader, windows: Sequence[EncodedWindow], exclusions: Sequence[Exclusion]
+    file: h5py.File,
+    header: ShardHeader,
+    windows: Sequence[EncodedWindow],
+    exclusions: Sequence[Exclusion],
+    facts: Sequence[RecordingFacts],
 ) -> None:
     settings = header.settings
     n, t, f = len(windows), settings.samples, settings.frames
@@ -99,7 +109,7 @@ def _write(
         "frame_times": _stack([w.window.frame_times for w in windows], (n, f), np.float32),
         "frame_mask": _stack([w.window.frame_mask for w in windows], (n, f), np.uint8),
         "start_s": np.array([w.window.start_s for w in windows], np.float64),
-        "faults": np.array([fault_bits(w.window) for w in windows], np.uint8),
+        "faults": np.array([fault_bits(w.window) for w in windows], np.uint16),
     }
     frames = [b"".join(w.jpegs) for w in windows]
     lengths = np.array([len(jpeg) for w in windows for jpeg in w.jpegs], np.int64)
@@ -120,6 +130,8 @@ def _write(
         tables.create_dataset(code, data=np.array([v.encode() for v in table], dtype=text))
     rows = [exclusion_row(e) for e in exclusions]
     arrays["exclusions"] = np.frombuffer(json.dumps(rows, ensure_ascii=False).encode(), np.uint8)
+    described = [dataclasses.asdict(fact) for fact in facts]
+    arrays["facts"] = np.frombuffer(json.dumps(described, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
 
     for name, (dtype, _) in layout.DATASETS.items():
         file.create_dataset(name, data=arrays[name].astype(dtype, copy=False))

@@ -80,10 +80,15 @@ class OrderObjective(TokenObjective):
         frame_width: of the video head's frame tokens.
         width: A.
         orders: K, that are compared.
+
+    Raises:
+        ValueError: fewer than two orders.
     """
 
     def __init__(self, imu_width: int, frame_width: int, width: int, orders: int) -> None:
         super().__init__(imu_width, frame_width, width)
+        if orders < 2:
+            raise ValueError(f"loss.order_count must be at least 2, the true order and another; found {orders}")
         self.loss = FrameOrderLoss()
         self.orders = orders
 

@@ -2,13 +2,16 @@
 
 import dataclasses
 import math
+from collections.abc import Sized
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.augment import AugmentationError, ImuAugmentation
+from datamodules.augment import AugmentationError, Draws, ImuAugmentation
+from datamodules.augment.draws import window_keys
 from datamodules.augment.rotation import orientations, random_rotation, rotation_about, turned, uniform_rotation
 from experiments.schema import AugmentConfig
 
@@ -47,16 +50,20 @@ def _generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
+def _draws(windows: Sized, seed: int = 0) -> Draws:
+    return Draws(window_keys(seed, 0, np.arange(len(windows))))
+
+
 def test_all_off_changes_nothing() -> None:
     imu, mask, frame_times = _window()
-    seen, seen_mask, _, seen_times = ImuAugmentation()(imu, mask, _all(imu), frame_times, RATE_HZ, _generator())
+    seen, seen_mask, _, seen_times = ImuAugmentation()(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu))
     assert torch.equal(seen, imu)
     assert torch.equal(seen_mask, mask)
     assert torch.equal(seen_times, frame_times)
 
 
 def test_rotation_matrices_are_rotations() -> None:
-    turn = random_rotation(100, 60.0, _generator())
+    turn = random_rotation(60.0, _draws(range(100)))
     # float32 products of unit vectors: 1e-5 is some 100 roundings.
     torch.testing.assert_close(turn @ turn.transpose(1, 2), torch.eye(3).expand(100, 3, 3), atol=1e-5, rtol=0)
     torch.testing.assert_close(torch.linalg.det(turn), torch.ones(100), atol=1e-5, rtol=0)
@@ -64,7 +71,7 @@ def test_rotation_matrices_are_rotations() -> None:
 
 def test_rotation_turns_both_sensors_together() -> None:
     imu, mask, frame_times = _window()
-    seen, *_ = ImuAugmentation(rotation_deg=40)(imu, mask, _all(imu), frame_times, RATE_HZ, _generator())
+    seen, *_ = ImuAugmentation(rotation_deg=40)(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu))
     for before, after in ((imu[..., :3], seen[..., :3]), (imu[..., 3:], seen[..., 3:])):
         torch.testing.assert_close(after.norm(dim=-1), before.norm(dim=-1), atol=1e-5, rtol=1e-5)
     # What is invariant only if both turn by the same rotation: their scalar product.
@@ -80,7 +87,7 @@ def test_frames_stay_with_what_the_imu_measured() -> None:
     imu = imu.clone()
     imu[..., 0] = torch.arange(250) / RATE_HZ
     augment = ImuAugmentation(shift_s=0.3, time_warp=0.15, warp_acceleration=False)
-    seen, seen_mask, _, seen_times = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _generator())
+    seen, seen_mask, _, seen_times = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu))
     assert not torch.allclose(seen_times, frame_times, atol=1e-2)
     checked = 0
     for window in range(len(imu)):
@@ -101,7 +108,7 @@ def test_warp_multiplies_the_angular_rate() -> None:
     imu, mask, frame_times = _window(64)
     imu = torch.ones_like(imu)
     seen, seen_mask, _, seen_times = ImuAugmentation(time_warp=0.15)(
-        imu, mask, _all(imu), frame_times, RATE_HZ, _generator()
+        imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)
     )
     speed = (frame_times[:, 1] - frame_times[:, 0]) / (seen_times[:, 1] - seen_times[:, 0])
     for window in range(64):
@@ -122,7 +129,7 @@ def test_nothing_is_made_up_outside_the_masks() -> None:
     channels[8:12, 1] = False
     channels[12:16, 5] = False
     imu = imu * mask[..., None] * channels[:, None]
-    seen, seen_mask, seen_channels, _ = EVERYTHING(imu, mask, channels, frame_times, RATE_HZ, _generator())
+    seen, seen_mask, seen_channels, _ = EVERYTHING(imu, mask, channels, frame_times, RATE_HZ, _draws(imu))
     assert (seen[~seen_mask] == 0).all()
     assert (seen.transpose(1, 2)[~seen_channels] == 0).all()
     assert not (seen_channels & ~channels).any()
@@ -131,10 +138,10 @@ def test_nothing_is_made_up_outside_the_masks() -> None:
     assert torch.isfinite(seen).all()
 
 
-def test_same_generator_same_view() -> None:
+def test_same_draws_same_view() -> None:
     imu, mask, frame_times = _window(16)
     first, again, other = (
-        EVERYTHING(imu, mask, _all(imu), frame_times, RATE_HZ, _generator(seed)) for seed in (5, 5, 6)
+        EVERYTHING(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu, seed)) for seed in (5, 5, 6)
     )
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
     assert not torch.equal(first.imu, other.imu)
@@ -143,7 +150,7 @@ def test_same_generator_same_view() -> None:
 def test_draws_leave_the_global_generator_alone() -> None:
     imu, mask, frame_times = _window()
     before = torch.get_rng_state()
-    EVERYTHING(imu, mask, _all(imu), frame_times, RATE_HZ, _generator())
+    EVERYTHING(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -151,7 +158,7 @@ def test_the_input_is_left_alone() -> None:
     imu, mask, frame_times = _window()
     channels = _all(imu)
     kept = [tensor.clone() for tensor in (imu, mask, channels, frame_times)]
-    EVERYTHING(imu, mask, channels, frame_times, RATE_HZ, _generator())
+    EVERYTHING(imu, mask, channels, frame_times, RATE_HZ, _draws(imu))
     assert all(torch.equal(a, b) for a, b in zip(kept, (imu, mask, channels, frame_times), strict=True))
 
 
@@ -160,7 +167,7 @@ def test_every_rotation_turns_both_sensors_together(share: str) -> None:
     imu, mask, frame_times = _window(16)
     imu[..., 2] += 1
     augment = ImuAugmentation(rotation_deg=10, **{share: 1.0})  # type: ignore[arg-type]
-    seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _generator()).imu
+    seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
     # Lengths and angles within and between the sensors, at all times, are what a common rotation keeps.
     both = [torch.cat([x[..., :3], x[..., 3:]], dim=1) for x in (imu, seen)]
     before, after = (x @ x.transpose(1, 2) for x in both)
@@ -178,7 +185,7 @@ def test_heading_rotation_keeps_the_vertical() -> None:
     mask[:, 200:] = False
     imu = imu * mask[..., None]
     augment = ImuAugmentation(rotation_about_gravity=1)
-    seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _generator()).imu
+    seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
     vertical, still = imu[..., :3].sum(1) / 200, seen[..., :3].sum(1) / 200
     torch.testing.assert_close(still, vertical, atol=1e-5, rtol=0)  # means of 200 float32 of size 1
     up = torch.nn.functional.normalize(vertical, dim=1)[:, None]
@@ -201,14 +208,14 @@ def test_no_vertical_no_heading() -> None:
     imu[2, :, 2] += 1
     channels = _all(imu)
     channels[1, 0] = False
-    seen = ImuAugmentation(rotation_about_gravity=1)(imu, mask, channels, frame_times, RATE_HZ, _generator()).imu
+    seen = ImuAugmentation(rotation_about_gravity=1)(imu, mask, channels, frame_times, RATE_HZ, _draws(imu)).imu
     assert torch.equal(seen[:2], imu[:2])
     assert not torch.allclose(seen[2], imu[2], atol=0.1)
 
 
 def test_any_rotation_is_uniform() -> None:
     """Under the Haar measure each axis' image is uniform on the sphere, and E[trace^2] is 1 (that of SO(3))."""
-    turn = uniform_rotation(20000, _generator())
+    turn = uniform_rotation(_draws(range(20000)))
     torch.testing.assert_close(turn @ turn.transpose(1, 2), torch.eye(3).expand(20000, 3, 3), atol=1e-5, rtol=0)
     # Entries are uniform in -1..1, with variance 1/3: their means over 20000 lie within 4 * 0.0041 of 0.
     assert turn.mean(dim=0).abs().max() < 0.017
@@ -222,7 +229,7 @@ def test_shares_are_of_windows(share: float) -> None:
     imu, mask, frame_times = _window(2000, 20)
     imu[..., 2] += 3
     for augment in (ImuAugmentation(rotation_about_gravity=share), ImuAugmentation(rotation_any=share)):
-        seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _generator()).imu
+        seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
         same = (seen == imu).all(dim=(1, 2))
         assert abs(float((~same).float().mean()) - share) < 0.04  # four standard errors of 2000 draws
 
@@ -258,7 +265,7 @@ def test_noise_and_bias_have_their_physical_size() -> None:
     levels = {"accelerometer_noise": 0.02, "gyroscope_noise": 0.003, "accelerometer_bias": 0.2, "gyroscope_bias": 0.01}
     for normalisation, units in (("physical", (9.80665, math.pi)), ("none", (1.0, 1.0))):
         augment = ImuAugmentation(**levels, normalisation=normalisation)  # type: ignore[arg-type]
-        seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _generator()).imu
+        seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
         for part, name, unit in ((seen[..., :3], "accelerometer", units[0]), (seen[..., 3:], "gyroscope", units[1])):
             mean = part.mean(dim=1, keepdim=True)
             # 12000 draws: 0.7 % of a standard deviation; a mean over 50 samples keeps 1/50 of the noise's variance.
@@ -276,7 +283,7 @@ def test_gyroscopes_are_dropped_whole_and_only_beside_an_accelerometer() -> None
     channels[:100, :3] = False
     imu = imu * channels[:, None]
     augment = ImuAugmentation(drop_gyroscope=0.3)
-    seen, _, seen_channels, _ = augment(imu, mask, channels, frame_times, RATE_HZ, _generator())
+    seen, _, seen_channels, _ = augment(imu, mask, channels, frame_times, RATE_HZ, _draws(imu))
     lost = ~seen_channels[:, 3:].any(dim=1)
     assert torch.equal(lost, ~seen_channels[:, 3:].all(dim=1))
     assert not lost[:100].any()
@@ -296,7 +303,7 @@ def test_a_window_of_which_nothing_would_be_left_stays() -> None:
     assert all(
         torch.equal(a, b)
         for a, b in zip(
-            augment(imu, mask, _all(imu), frame_times, RATE_HZ, _generator()),
+            augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)),
             (imu, mask, _all(imu), frame_times),
             strict=True,
         )
@@ -324,7 +331,7 @@ def test_the_default_recipe_is_for_every_normalisation() -> None:
     imu, mask, frame_times = _window()
     for normalisation in ("physical", "window", "none"):
         augment = ImuAugmentation(**vars(AugmentConfig()), normalisation=normalisation)
-        seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _generator()).imu
+        seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
         assert torch.isfinite(seen).all()
 
 

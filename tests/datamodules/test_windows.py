@@ -107,9 +107,14 @@ def test_frames_outside_the_video_are_masked():
 
 def test_a_hole_in_the_video_is_no_frame():
     frames = np.r_[np.arange(0, 2, 0.04), np.arange(5, 10, 0.04)]
-    windows, exclusions = cut(recording(frames=frames), camera="head")
+    rec = recording(frames=frames)
+    windows, exclusions = cut(rec, camera="head")
     assert [e.start_s for e in exclusions if e.reason == Reason.NO_VIDEO] == [2.0, 3.0]
-    assert [w.frame_mask.sum() for w in windows[:2]] == [4, 2]
+    assert [e.start_s for e in exclusions if e.reason == Reason.MISSING_FRAMES] == [1.0, 4.0]
+    assert all(w.frame_mask.all() and not w.faults for w in windows)
+    marked, _ = cut(rec, dataclasses.replace(GRID, exclude=""), camera="head")
+    assert [w.frame_mask.sum() for w in marked[:2]] == [4, 2]
+    assert [w.faults for w in marked[:3]] == [(), (Reason.MISSING_FRAMES,), (Reason.MISSING_FRAMES,)]
 
 
 def test_no_overlap_and_no_camera():
@@ -195,6 +200,12 @@ def test_settings_that_make_no_sense_are_named():
         ({"exclude": "gaps"}, "gaps"),
         ({"stride_s": 0.0}, "stride_s"),
         ({"median_kernel": 4}, "median_kernel"),
+        ({"standstill_s": 0.0}, "standstill_s"),
+        ({"saturated_samples": 0}, "saturated_samples"),
+        ({"min_norm_g": 4.0}, "min_norm_g"),
+        ({"max_repeated_share": 1.0}, "max_repeated_share"),
+        ({"black_level": 256.0}, "black_level"),
+        ({"frozen_share": 0.0}, "frozen_share"),
     ):
         with pytest.raises(ValueError, match=text):
             dataclasses.replace(GRID, **change).check()

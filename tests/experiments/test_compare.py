@@ -12,6 +12,8 @@ import pytest
 import torch
 from real_data import real_data
 
+from datamodules.augment import Draws
+from datamodules.augment.draws import window_keys
 from datamodules.pretraining import PretrainingDataModule
 from experiments.command_line import UserError
 from experiments.compare import main, run
@@ -135,9 +137,9 @@ def batch_of(data: PretrainingDataModule, config: Config, windows: np.ndarray, s
     for view in range(config.pretraining.views):
         made = {name: batch[name] for name in ("imu", "sample_mask", "channel_mask", "frame_times")}
         if seed is not None:
-            generator = torch.Generator().manual_seed(10 * seed + view)
+            draws = Draws(window_keys(seed, 0, windows), view)
             arguments = (made["imu"], made["sample_mask"], made["channel_mask"], made["frame_times"])
-            made = data.augmentation(*arguments, config.window.imu_rate_hz, generator)._asdict()
+            made = data.augmentation(*arguments, config.window.imu_rate_hz, draws)._asdict()
         batch["views"].append(made)
     return batch
 

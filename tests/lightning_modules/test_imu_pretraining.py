@@ -205,6 +205,8 @@ def test_a_teacher_does_not_come_to_its_student() -> None:
 def test_nothing_to_minimise_is_refused() -> None:
     with pytest.raises(ValueError, match="nothing to minimise"):
         make_step(**ALONE)
+    with pytest.raises(ValueError, match=r"loss\.order_count must be at least 2"):
+        ImuPretraining(**settings(order_weight=1.0, order_count=1))
     with pytest.raises(ValueError, match=r"loss\.contrastive is 'sofmax'; expected one of: sigmoid"):
         make_step(contrastive="sofmax")
 

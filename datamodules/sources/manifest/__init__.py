@@ -124,7 +124,7 @@ class Manifest(Source):
             if path is None:
                 continue
             motion = read_motion(path, imu, labels.column if labels is not None and i == 0 else None)
-            repeated += motion.repeated
+            repeated += motion.repeated.size
             if i == 0:
                 zero = self._zero(files, spec, motion.times)
             streams += motion.streams(imu, path, zero)

@@ -33,14 +33,14 @@ class Motion:
         values: placement -> (N, 6) in m/s^2 and rad/s.
         label_codes: (N,) numbers of ``label_names``, -1 for none; None if no column of labels was asked for.
         label_names: texts of the column of labels.
-        repeated: samples that were left out because their stamp was there before.
+        repeated: stamps of samples that were left out because they were there before, seconds.
     """
 
     times: FloatArray
     values: dict[str, FloatArray]
     label_codes: NDArray[np.int32] | None
     label_names: list[str]
-    repeated: int
+    repeated: FloatArray
 
     def streams(self, spec: ImuSpec, path: Path, zero: float) -> list[ImuStream]:
         """One stream a sensor; ``zero`` is what the stamps show at the recording's time 0, seconds."""
@@ -58,6 +58,7 @@ class Motion:
                     else None
                 ),
                 origin=str(path),
+                repeated=self.repeated - zero,
             )
             for placement, sensor in spec.sensors.items()
         ]
@@ -105,13 +106,13 @@ def read_motion(path: Path, spec: ImuSpec, label_column: Column | None = None) -
     names = table.vocabularies[len(wanted) - 1].names if label_column is not None else []
     if kept is None:
         kept_values = {placement: array[:n] for placement, array in values.items()}
-        return Motion(times, kept_values, codes[:n] if codes is not None else None, names, 0)
+        return Motion(times, kept_values, codes[:n] if codes is not None else None, names, np.empty(0))
     return Motion(
         times[kept],
         {placement: array[:n][kept] for placement, array in values.items()},
         codes[:n][kept] if codes is not None else None,
         names,
-        n - int(kept.sum()),
+        times[~kept],
     )
 
 

@@ -1,0 +1,131 @@
+"""What has to be known of all windows at once, read from remote shards without fetching them.
+
+Labels, start times and frame times are some ninety bytes a window. They lie together at the end of a shard, so two
+or three requests for small ranges do for each shard. They are kept in the local cache as one HDF5 file.
+
+These bytes are not covered by a checksum of their own; a shard is compared with its SHA-256 when it is fetched,
+before any of its windows is read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.shards import layout
+from datamodules.shards.index import Index
+from datamodules.shards.shard_file import ArrayPlace, ShardFile, inspect
+from datamodules.shards.storage.local_cache import LocalCache, Mapped
+from datamodules.shards.storage.prefetch import Piece
+from datamodules.shards.storage.remote_folder import RemoteFolder, StorageError
+
+COLUMNS = ("frame_times", "frame_mask", "start_s", *layout.CODES, "faults")
+_STRUCTURE = "structure"
+_REQUESTS = 8  # shards that are asked at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class RemoteShardFile(ShardFile):
+    """A shard of which only the columns are at hand."""
+
+    columns: dict[str, NDArray[Any]]
+
+    def array(self, name: str) -> NDArray[Any]:
+        """One of ``COLUMNS``."""
+        return self.columns[name]
+
+
+class Columns:
+    """The columns of all shards of a folder, and where the other arrays lie in each.
+
+    Args:
+        folder: the shards.
+        index: their index.
+        cache: where the columns are kept.
+
+    Raises:
+        StorageError: a shard can't be read, or the columns don't fit into the cache.
+        ShardError: a shard is not one.
+    """
+
+    def __init__(self, folder: RemoteFolder, index: Index, cache: LocalCache) -> None:
+        name = f"columns-{index.fingerprint}"
+        mapped = cache.find(name)
+        if mapped is None:
+            content = _collect(folder, index)
+            cache.check_fits(len(content), f"{folder}: the table of its {index.n_windows} windows")
+            mapped = cache.open(Piece(name, len(content), lambda file: _write(file, content)))
+        self.nbytes = mapped.path.stat().st_size
+        self.shards = _read(mapped, folder, index)
+
+
+def _write(file: BinaryIO, content: bytes) -> None:
+    file.write(content)
+
+
+def _collect(folder: RemoteFolder, index: Index) -> bytes:
+    """An HDF5 file of the columns."""
+    with ThreadPoolExecutor(_REQUESTS, thread_name_prefix="columns") as pool:
+        found = list(pool.map(lambda entry: _of_shard(folder, entry.file, entry.bytes), index.shards))
+    structure = [
+        {
+            "attributes": shard.attributes,
+            "places": {name: dataclasses.astuple(place) for name, place in shard.places.items()},
+            "tables": shard.tables,
+        }
+        for shard in found
+    ]
+    content = io.BytesIO()
+    with h5py.File(content, "w") as file:
+        file.create_dataset(_STRUCTURE, data=np.frombuffer(json.dumps(structure).encode(), np.uint8))
+        for name in COLUMNS:
+            dtype, shape_of = layout.DATASETS[name]
+            shape = [side or 0 for side in shape_of(0, index.settings.samples, index.settings.frames)]
+            empty = np.empty(shape, dtype)
+            file.create_dataset(name, data=np.concatenate([empty, *(shard.columns[name] for shard in found)]))
+    return content.getvalue()
+
+
+def _of_shard(folder: RemoteFolder, name: str, nbytes: int) -> RemoteShardFile:
+    where = f"{folder}/{name}"
+    try:
+        with folder.open(name) as remote, h5py.File(remote, "r") as file:
+            shard = inspect(where, file, nbytes)
+    except (OSError, KeyError, RuntimeError) as error:
+        raise StorageError(f"{where}: not a readable HDF5 file: {error}") from error
+    places = [shard.places[column] for column in COLUMNS]
+    start = min(place.offset for place in places)
+    tail = folder.read_range(name, start, max(place.offset + place.nbytes for place in places))
+    columns = {column: place.of(tail, start) for column, place in zip(COLUMNS, places, strict=True)}
+    return RemoteShardFile(where, shard.attributes, shard.places, shard.tables, columns)
+
+
+def _read(mapped: Mapped, folder: RemoteFolder, index: Index) -> list[RemoteShardFile]:
+    with h5py.File(mapped.path, "r", locking=False) as file:
+        structure = json.loads(file[_STRUCTURE][:].tobytes())
+        columns = {
+            name: mapped.array(file[name].dtype.str, file[name].shape, file[name].id.get_offset() or 0)
+            for name in COLUMNS
+        }
+    shards, first = [], 0
+    for entry, known in zip(index.shards, structure, strict=True):
+        rows = slice(first, first + entry.windows)
+        places = {name: ArrayPlace(place[0], place[1], tuple(place[2])) for name, place in known["places"].items()}
+        shards.append(
+            RemoteShardFile(
+                f"{folder}/{entry.file}",
+                known["attributes"],
+                places,
+                known["tables"],
+                {name: column[rows] for name, column in columns.items()},
+            )
+        )
+        first = rows.stop
+    return shards

@@ -1,0 +1,159 @@
+"""Windows of shards in an object store."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.shards import layout
+from datamodules.shards.index import Index, ShardEntry, parse_index
+from datamodules.shards.reader import Part as BatchPart
+from datamodules.shards.reader import ShardSet
+from datamodules.shards.shard_file import ShardFile
+from datamodules.shards.storage.columns import COLUMNS, Columns
+from datamodules.shards.storage.local_cache import LocalCache, Mapped
+from datamodules.shards.storage.prefetch import Piece
+from datamodules.shards.storage.remote_folder import Part, RemoteFolder, StorageError
+
+
+def open_shards(where: str | Path, cache: LocalCache | None = None, threads: int = 0) -> ShardSet:
+    """Open the shards of a folder of this machine, or of a store.
+
+    Args:
+        where: a folder, or a URL such as ``s3://bucket/prefix``.
+        cache: for a store: where whole shards are kept while they are needed.
+        threads: that decode JPEG; 0 takes one a core, at most 8.
+
+    Raises:
+        ShardError: there are none, or a shard is missing or has another size than the index says.
+        StorageError: the store can't be read, or a shard is larger than the cache may be.
+        ValueError: a URL is given without a cache.
+    """
+    if not str(where).partition("://")[1]:
+        return ShardSet.open(where, threads)
+    if cache is None:
+        raise ValueError(f"{where}: reading from a store needs a cache")
+    return RemoteShardSet.open_folder(RemoteFolder(str(where)), cache, threads)
+
+
+class RemoteShardSet(ShardSet):
+    """As :class:`ShardSet`, but whole shards are fetched into a local cache when one of their windows is needed.
+
+    A shard stays there at least as long as a batch is being read from it; labels and times are always at hand.
+    """
+
+    def __init__(self, folder: RemoteFolder, index: Index, cache: LocalCache, threads: int = 0) -> None:
+        """Use ``open_shards``."""
+        super().__init__("", index, threads)
+        self.directory = folder.url
+        self.folder = folder
+        self.cache = cache
+
+    @classmethod
+    def open_folder(cls, folder: RemoteFolder, cache: LocalCache, threads: int = 0) -> RemoteShardSet:
+        """As :func:`open_shards`."""
+        index = parse_index(folder.read(layout.INDEX), f"{folder}/{layout.INDEX}")
+        sizes = folder.sizes()
+        for entry in index.shards:
+            shard = f"{folder}/{entry.file}"
+            if entry.file not in sizes:
+                raise StorageError(f"{shard}: not there, but {layout.INDEX} lists it; upload the shards again")
+            if sizes[entry.file] != entry.bytes:
+                raise StorageError(f"{shard}: {sizes[entry.file]} bytes; {layout.INDEX} says {entry.bytes}")
+            cache.check_fits(entry.bytes, shard)
+        shards = cls(folder, index, cache, threads)
+        largest = max((entry.bytes for entry in index.shards), default=0)
+        table = shards._all_columns().nbytes
+        cache.check_fits(largest + table, f"{folder}: its largest shard, with the table of its windows,")
+        return shards
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "index": self.index, "cache": self.cache, "threads": self.threads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        RemoteShardSet.__init__(self, **state)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._columns: Columns | None = None
+        self._reading = threading.local()  # .mapped: the shard that this thread reads from
+
+    def expect(self, windows: NDArray[np.int64] | None) -> None:
+        """Fetch what these windows need ahead of the batches that hold them."""
+        if windows is None:
+            self.cache.prefetch.forget()
+        else:
+            self.cache.prefetch.expect(self._piece(number) for number in self._shards_of(windows))
+
+    def _shards_of(self, windows: NDArray[np.int64]) -> list[int]:
+        """In the order in which they are needed."""
+        return in_order(np.searchsorted(self._first, windows, side="right") - 1)
+
+    def _piece(self, number: int) -> Piece:
+        entry = self.index.shards[number]
+        return Piece(entry.sha256, entry.bytes, partial(_fetch, self.folder, entry))
+
+    def _gather(self, parts: list[BatchPart], arrays: dict[str, NDArray[Any]]) -> None:
+        if set(arrays) <= set(COLUMNS):
+            super()._gather(parts, arrays)
+            return
+        self._hurry(parts)
+        for part in parts:
+            with self._pinned(part[0]):
+                self._gather_part(part, arrays, len(parts) == 1)
+
+    def _decode(self, parts: list[BatchPart], out: NDArray[np.uint8]) -> None:
+        self._hurry(parts)
+        for part in parts:
+            with self._pinned(part[0]):
+                super()._decode([part], out)
+
+    def _hurry(self, parts: list[BatchPart]) -> None:
+        """Fetch the shards of a batch side by side. They are used one by one, so room for one is enough."""
+        if len(parts) > 1:
+            self.cache.prefetch.expect([self._piece(part[0]) for part in parts], next_up=True)
+
+    @contextmanager
+    def _pinned(self, number: int) -> Iterator[None]:
+        """Keep a shard mapped while this thread reads from it."""
+        with self.cache.pinned(self._piece(number)) as mapped:
+            self._reading.mapped = mapped
+            try:
+                yield
+            finally:
+                del self._reading.mapped
+
+    def _all_columns(self) -> Columns:
+        self._renew()
+        if self._columns is None:
+            self._columns = Columns(self.folder, self.index, self.cache)
+        return self._columns
+
+    def _open_shard(self, number: int) -> ShardFile:
+        return self._all_columns().shards[number]
+
+    def _map(self, number: int, name: str) -> NDArray[Any]:
+        shard = self._shard(number)
+        if name in COLUMNS:
+            return shard.array(name)
+        place = shard.places[name]
+        mapped: Mapped = self._reading.mapped
+        return mapped.array(place.dtype, place.shape, place.offset)
+
+
+def _fetch(folder: RemoteFolder, entry: ShardEntry, file: BinaryIO) -> None:
+    folder.download(entry.file, 0, file, [Part(entry.bytes, hashlib.sha256, entry.sha256)])
+
+
+def in_order(numbers: NDArray[np.int64]) -> list[int]:
+    """Each number once, where it occurs first."""
+    unique, first = np.unique(numbers, return_index=True)
+    return [int(n) for n in unique[np.argsort(first)]]
