@@ -202,7 +202,7 @@ def test_a_teacher_does_not_come_to_its_student() -> None:
         make_step(**{**OBJECTIVES["distillation"], "video_head": settings()["video_head"]})
 
 
-def test_nothing_to_minimise_is_refused() -> None:
+def test_losses_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing to minimise"):
         make_step(**ALONE)
     with pytest.raises(ValueError, match=r"loss\.order_count must be at least 2"):
