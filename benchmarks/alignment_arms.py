@@ -175,8 +175,10 @@ def offset_errors_ms(config: Config, model: ImuPretraining, data: Data) -> list[
             CANDIDATES_S,
         )
         # The order loss has no likelihood of a shift; what it compares are mean similarities.
-        aligned = isinstance(inside, AlignmentObjective)
-        evidence = inside.loss.log_likelihood(*compared)[0] if aligned else shift_scores(*compared)
+        if isinstance(inside, AlignmentObjective):
+            evidence, _ = inside.loss.log_likelihood(*compared)
+        else:
+            evidence = shift_scores(*compared)
         # The sensor's stamps plus the offset are the video's: they are early where it is positive.
         found = -recording_shift(evidence, CANDIDATES_S).shift_s
         errors.append(1000 * (found - truth.true_clock_offset(str(name))))
