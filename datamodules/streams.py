@@ -1,0 +1,83 @@
+"""What sources with several sensors have in common: sensors that were off, units that can't be, two clocks in one unit.
+
+Shape legend: N samples of the accelerometer, M of the gyroscope.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from datamodules import signal
+from datamodules.recording import FloatArray, ImuStream, RecordingError
+from datamodules.signal import MILLI_G, G
+
+# A median norm that is right after one of these was forgotten: (factor, what the values look like).
+_FORGOTTEN = (
+    (G, "g"),
+    (1 / MILLI_G, "mg, scaled as m/s^2"),
+    (1 / G, "m/s^2, scaled as g"),
+    (1000.0, "g, scaled as mg"),
+)
+_NEAR = (0.8, 1.25)  # of g: a median over a recording of movement too
+_FASTEST_RAD_S = 60.0  # a hand in a throw reaches 40; in deg/s, slow walking is beyond this
+
+
+def with_samples(streams: Sequence[ImuStream]) -> tuple[tuple[ImuStream, ...], tuple[str, ...]]:
+    """Sensors that measured anything, and the placements of those that did not.
+
+    Raises:
+        RecordingError: none did.
+    """
+    measured = [not np.isnan(s.values[:, :3]).any(axis=1).all() for s in streams]
+    kept = tuple(s for s, there in zip(streams, measured, strict=True) if there)
+    off = tuple(s.placement for s, there in zip(streams, measured, strict=True) if not there)
+    if not kept:
+        origin = streams[0].origin if streams else "no file"
+        raise RecordingError(f"{origin}: no sensor measured an acceleration; all of it is missing")
+    return kept, off
+
+
+def refuse_other_units(streams: Sequence[ImuStream]) -> None:
+    """Refuse values that only make sense in another unit than the one that the source takes them for.
+
+    Nothing is guessed: a sensor that is off (zeros), or one whose norm fits no other unit, is left to the checks of
+    windows.
+
+    Raises:
+        RecordingError: the message names file and placement, the value found and the unit that it looks like.
+    """
+    for stream in streams:
+        norm = signal.median_acceleration(stream.values)
+        for factor, unit in _FORGOTTEN:
+            if _NEAR[0] * G <= norm * factor <= _NEAR[1] * G:
+                raise RecordingError(
+                    f"{stream.origin}, IMU at {stream.placement}: the median acceleration is {norm:.4g} m/s^2; expected"
+                    f" some 9.8 (these look like {unit})"
+                )
+        turning = np.abs(stream.values[:, 3:])
+        turning = turning[np.isfinite(turning)]
+        # One glitch says nothing of the unit.
+        if turning.size and (fast := float(np.quantile(turning, 0.999))) > _FASTEST_RAD_S:
+            raise RecordingError(
+                f"{stream.origin}, IMU at {stream.placement}: the angular velocity reaches {fast:.4g} rad/s; expected"
+                f" at most {_FASTEST_RAD_S:g} (these look like deg/s)"
+            )
+
+
+def onto_times(times: FloatArray, gyro_times: FloatArray, gyro: FloatArray, max_gap_s: float) -> FloatArray:
+    """A gyroscope's samples at the accelerometer's times, where both are read by their own stamps.
+
+    Args:
+        times: (N,) seconds of the accelerometer, strictly increasing.
+        gyro_times: (M,) seconds on the same clock, strictly increasing.
+        gyro: (M, 3).
+        max_gap_s: nothing is interpolated over longer stretches without samples.
+
+    Returns:
+        (N, 3), NaN where the gyroscope did not measure.
+    """
+    rate = 1 / float(np.median(np.diff(times))) if times.size > 1 else 1.0
+    values, valid = signal.resample(gyro_times, gyro, times, rate, max_gap_s)
+    return np.where(valid[:, None], values, np.nan)
