@@ -1,0 +1,196 @@
+"""Project Aria: VRS files of glasses with cameras and two IMUs (Ego-Exo4D, Nymeria, Aria Everyday Activities).
+
+J. Engel et al.: Project Aria: A New Tool for Egocentric Multi-Modal AI Research. arXiv:2308.13561, 2023.
+K. Grauman et al.: Ego-Exo4D: Understanding Skilled Human Activity from First- and Third-Person Perspectives. CVPR 2024.
+L. Ma et al.: Nymeria: A Massive Collection of Multimodal Egocentric Daily Motion in the Wild. ECCV 2024.
+
+- Sensors: IMU ``right`` at 1000 Hz and ``left`` at 800 Hz in the temples, m/s^2 with gravity and rad/s; RGB camera
+  (110 degrees, 10 to 30 Hz) and two grey cameras for tracking. All share one clock, whose ns stamps are in the files.
+  Axes are each sensor's own. The ranges of the sensors are not in the files, so saturation can't be told.
+- ``calibrated`` (the default) corrects bias, scale and skew by the factory's calibration in the file. The delays of a
+  few ms that it also lists are not applied, nor are they by projectaria_tools' ``rawToRectifiedAccel``.
+- Cameras are mounted sideways; ``upright`` (the default) turns their frames.
+- People and classes: Ego-Exo4D 740 people, skilled activities; Nymeria 264 people, daily life; no activity over time is
+  in the VRS files, so recordings come without labels.
+- Licence: each set has its own (Ego-Exo4D's and Nymeria's forbid redistribution, and sign-up is needed): see
+  https://ego-exo4d-data.org and https://www.projectaria.com/datasets. Nothing of them is in this project.
+- Layout: any VRS files below ``root``, as downloaded. A recording is named by its path. Whose it is:
+  Nymeria: by the folder, ``20230607_s0_james_johnson_act0_e72nhq``: ``james_johnson``; Ego-Exo4D: by ``takes.json``
+  (``--parts metadata``) beside ``takes/``; else ``subject_pattern``, a regular expression whose first group is the
+  subject; else "unknown", one person for all, so that no split puts one person on both sides.
+- Ego-Exo4D publishes VRS files without pictures too (``..._noimagestreams.vrs``): where a camera that is asked for is
+  not in a file, the recording comes without it, and ``metadata["missing_cameras"]`` says so. The MP4 files beside them
+  are not read: which frame of theirs was taken when is in no file that was looked at.
+- Nymeria's wristbands and glasses are devices of their own with clocks of their own: each is a recording of its own,
+  at ``left_wrist``, ``right_wrist`` or ``head`` by its folder. The observer's glasses are the observer's.
+
+Checked on a published file, 0.4 s of Aria Everyday Activities (licence in https://www.projectaria.com/datasets/aea):
+1001 and 798 Hz, mean acceleration 9.80 and 9.84 m/s^2 after calibration (9.78, 9.85 before). Turned into the device's
+frame by the factory's calibration, both IMUs' mean angular velocities agree within 0.01 rad/s and their accelerations
+within 0.15 m/s^2; the stamps of all frames agree with the index. Layouts of folders and ``takes.json`` are after the
+documentation of the sets (docs.ego-exo4d-data.org/data/metadata, github.com/facebookresearch/nymeria_dataset).
+
+Memory: a recording of an hour at 1000 Hz takes 0.2 GB as samples and 0.1 GB more while it is read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datamodules.recording import Recording, RecordingError, VideoStream
+from datamodules.sources.aria.camera import CAMERA_STREAMS, VrsCamera
+from datamodules.sources.aria.motion import IMU_STREAMS, first_stamp, read_calibration, read_imu
+from datamodules.sources.aria.vrs_file import VrsFile
+from datamodules.sources.listing import choose
+from datamodules.sources.registry import Source, source
+
+_NYMERIA = re.compile(r"\d{8}_s\d+_([a-z]+_[a-z]+)_act\d+_\w+")
+_PLACEMENTS = {"recording_lwrist": "left_wrist", "recording_rwrist": "right_wrist"}
+_OBSERVER = "recording_observer"
+_UNKNOWN = "unknown"
+
+
+@dataclass
+class AriaParams:
+    """Settings of Project Aria's VRS files."""
+
+    root: str = "../shared/data/aria"
+    subjects: list[str] = field(default_factory=list)  # empty takes all
+    imus: list[str] = field(default_factory=lambda: ["left"])  # "left" (800 Hz) and "right" (1000 Hz)
+    cameras: list[str] = field(default_factory=lambda: ["rgb"])  # "rgb", "slam_left", "slam_right"; empty for none
+    calibrated: bool = True  # correct bias, scale and skew by the factory's calibration
+    upright: bool = True  # turn frames a quarter: the cameras are mounted sideways
+    subject_pattern: str = ""  # regular expression on a file's path below root; its first group is the subject
+    video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
+
+
+@source("aria", AriaParams)
+class Aria(Source):
+    """One recording a VRS file, with IMU ``head`` (or a wrist's); both are ``head_left`` and ``head_right``.
+
+    Raises:
+        ValueError: there is no such IMU or camera, or the pattern is none.
+    """
+
+    def __init__(self, params: AriaParams) -> None:
+        for what, chosen, known in (
+            ("imus", params.imus, IMU_STREAMS),
+            ("cameras", params.cameras, CAMERA_STREAMS),
+        ):
+            wrong = sorted(set(chosen) - known.keys())
+            if wrong or len(set(chosen)) != len(chosen) or (what == "imus" and not chosen):
+                raise ValueError(f"aria: {what} is {chosen}; expected some of {', '.join(known)}, each once")
+        try:
+            self._pattern = re.compile(params.subject_pattern) if params.subject_pattern else None
+        except re.error as error:
+            raise ValueError(
+                f"aria: subject_pattern {params.subject_pattern!r} is no regular expression: {error}"
+            ) from error
+        if self._pattern is not None and self._pattern.groups < 1:
+            raise ValueError(
+                f"aria: subject_pattern {params.subject_pattern!r} has no group; expected one, the subject"
+            )
+        self.params = params
+        self.root = Path(params.root)
+        self._participants: dict[str, str] | None = None
+
+    def names(self) -> list[str]:
+        """Paths below ``root`` without their ending, in natural order.
+
+        Raises:
+            ValueError: there is no VRS file below ``root``, or none of the wanted people.
+        """
+        files = [path.relative_to(self.root).with_suffix("") for path in self.root.rglob("*.vrs") if path.is_file()]
+        found = {name.as_posix(): self.subject_of(name.as_posix()) for name in files}
+        return choose(self.root, found, self.params.subjects, "VRS file", "recording.vrs and others, in any folders")
+
+    def subject_of(self, name: str) -> str:
+        """By the pattern, Nymeria's folder or Ego-Exo4D's metadata; "unknown" without any.
+
+        Raises:
+            RecordingError: the pattern does not fit.
+        """
+        if self._pattern is not None:
+            match = self._pattern.search(name)
+            if match is None or not match[1]:
+                raise RecordingError(
+                    f"{self.root / name}.vrs: subject_pattern {self.params.subject_pattern!r} finds no "
+                    f"subject in '{name}'"
+                )
+            return match[1]
+        folders = Path(name).parent.parts
+        for part in folders:
+            match = _NYMERIA.fullmatch(part)
+            if match:
+                return f"observer of {match[1]}" if _OBSERVER in folders else match[1]
+        for part in folders:
+            if part in self._takes():
+                return self._takes()[part]
+        return _UNKNOWN
+
+    def load(self, name: str) -> Recording:
+        """Load one file.
+
+        Raises:
+            RecordingError: it is missing, damaged, or lacks an IMU that is asked for.
+        """
+        path = self.root / f"{name}.vrs"
+        vrs = VrsFile(path)
+        wanted = {IMU_STREAMS[side] for side in self.params.imus} | {CAMERA_STREAMS[c] for c in self.params.cameras}
+        records = vrs.records(wanted)
+        for side in self.params.imus:
+            if IMU_STREAMS[side] not in records:
+                there = ", ".join(f"{a}-{b}" for a, b in sorted(vrs.stream_tags)) or "none"
+                raise RecordingError(
+                    f"{path}: no sample of the {side} IMU (stream {'-'.join(map(str, IMU_STREAMS[side]))}); "
+                    f"streams in it: {there}"
+                )
+        zero = min(first_stamp(vrs, records[IMU_STREAMS[s]], IMU_STREAMS[s]) for s in self.params.imus)
+        placement = next((_PLACEMENTS[p] for p in Path(name).parts if p in _PLACEMENTS), "head")
+        several = len(self.params.imus) > 1
+        streams = [
+            read_imu(
+                vrs,
+                records[IMU_STREAMS[side]],
+                side,
+                f"{placement}_{side}" if several else placement,
+                zero,
+                read_calibration(vrs, side) if self.params.calibrated else None,
+            )
+            for side in self.params.imus
+        ]
+        videos: list[VideoStream] = [
+            VrsCamera(vrs, records[CAMERA_STREAMS[c]], c, zero, self.params.video_fit, self.params.upright)
+            for c in self.params.cameras
+            if CAMERA_STREAMS[c] in records
+        ]
+        missing = [c for c in self.params.cameras if CAMERA_STREAMS[c] not in records]
+        metadata: dict[str, str | float | int | bool] = {"zero_ns": zero, "calibrated": self.params.calibrated}
+        if missing:
+            metadata["missing_cameras"] = ", ".join(missing)
+        return Recording(
+            name=name,
+            subject=self.subject_of(name),
+            imus=tuple(streams),
+            videos=tuple(videos),
+            source="aria",
+            metadata=metadata,
+        )
+
+    def _takes(self) -> dict[str, str]:
+        """Ego-Exo4D: folder of a take -> participant."""
+        if self._participants is None:
+            path = self.root / "takes.json"
+            self._participants = {}
+            if path.is_file():
+                try:
+                    for take in json.loads(path.read_text(encoding="utf-8")):
+                        self._participants[str(take["take_name"])] = str(take["participant_uid"])
+                except (ValueError, KeyError, TypeError) as error:
+                    raise RecordingError(
+                        f"{path}: no list of takes with 'take_name' and 'participant_uid' ({error!r})"
+                    ) from error
+        return self._participants

@@ -1,0 +1,137 @@
+"""A camera of a VRS file: JPEGs between the records of other sensors.
+
+Shape legend: N frames, H height, W width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+
+from datamodules.recording import FloatArray, FrameArray, RecordingError
+from datamodules.sources.aria.layouts import data_layout
+from datamodules.sources.aria.vrs_file import Records, StreamId, VrsFile
+from datamodules.video_decode import FITS, centre
+
+CAMERA_STREAMS: dict[str, StreamId] = {"rgb": (214, 1), "slam_left": (1201, 1), "slam_right": (1201, 2)}
+_FIELDS = {"capture_timestamp_ns": ("int64_t", 1)}
+_CLOCK_SLACK_S = 1e-6
+
+
+class VrsCamera:
+    """Frames of one camera as a :class:`datamodules.recording.VideoStream`.
+
+    Frame times are those of the index, which for Project Aria are the device's times of the middle of the exposure
+    (https://facebookresearch.github.io/projectaria_tools, "Timestamps in Aria VRS Files"); each frame that is read is
+    held against the time that it bears itself.
+    """
+
+    def __init__(
+        self, vrs: VrsFile, records: Records, camera: str, zero_ns: int, fit: str = "crop", upright: bool = True
+    ) -> None:
+        """Nothing is decoded yet.
+
+        Args:
+            vrs: the file.
+            records: where its frames are.
+            camera: a key of ``CAMERA_STREAMS``.
+            zero_ns: the device's time at the recording's time 0.
+            fit: as in ``video_decode.VideoFile``.
+            upright: turn frames a quarter clockwise: the cameras are mounted sideways.
+
+        Raises:
+            RecordingError: times of frames don't ascend.
+        """
+        if fit not in FITS:
+            raise ValueError(f"fit is '{fit}'; expected one of {', '.join(FITS)}")
+        self._vrs, self._records, self._camera, self._zero_ns = vrs, records, camera, zero_ns
+        self._fit, self._upright = fit, upright
+        # In ns first: a device that has been on for days has times that lose digits in seconds.
+        self._times: FloatArray = (np.round(records.times * 1e9) - zero_ns).astype(np.float64) * 1e-9
+        if (np.diff(self._times) <= 0).any():
+            bad = int(np.argmax(np.diff(self._times) <= 0))
+            raise RecordingError(
+                f"{self.origin}: the times of frames {bad} and {bad + 1} do not ascend ({self._times[bad]:.6f} and "
+                f"{self._times[bad + 1]:.6f} s)"
+            )
+
+    @property
+    def camera(self) -> str:
+        """Name of the camera."""
+        return self._camera
+
+    @property
+    def origin(self) -> str:
+        """The file and the camera's stream in it."""
+        stream = CAMERA_STREAMS[self._camera]
+        return f"{self._vrs.path}, stream {stream[0]}-{stream[1]}"
+
+    def frame_times(self) -> FloatArray:
+        """Times of all frames, (N,) seconds on the recording's clock."""
+        return self._times
+
+    def read(self, indices: NDArray[np.int64], height: int, width: int) -> Iterator[FrameArray]:
+        """Yield the frames of these strictly ascending indices, (height, width, 3) uint8 RGB.
+
+        Raises:
+            RecordingError: a frame can't be decoded, or bears another time than the index says.
+        """
+        n = self._times.size
+        if indices.size and (indices[0] < 0 or indices[-1] >= n or (np.diff(indices) <= 0).any()):
+            raise ValueError(f"{self.origin}: indices must ascend within 0 to {n - 1}")
+        for index in indices.tolist():
+            frame = self._decode(index, height, width)
+            if self._upright:
+                frame = np.rot90(frame, -1)
+            yield _fitted(np.ascontiguousarray(frame), height, width, self._fit)
+
+    def _decode(self, index: int, height: int, width: int) -> FrameArray:
+        where = f"{self.origin}, frame {index}"
+        stream = CAMERA_STREAMS[self._camera]
+        record = self._vrs.record(int(self._records.offsets[index]))
+        layout, content = data_layout(
+            self._vrs.path, stream, self._vrs.stream_tags.get(stream, {}), record.version, _FIELDS
+        )
+        if content != "image/jpg":
+            raise RecordingError(f"{where}: its content is '{content}'; expected 'image/jpg'")
+        if len(record.payload) <= layout.itemsize:
+            raise RecordingError(f"{where}: {len(record.payload)} bytes; expected a JPEG behind {layout.itemsize}")
+        stamp = int(np.frombuffer(record.payload, layout, 1)["capture_timestamp_ns"][0])
+        own = (stamp - self._zero_ns) * 1e-9
+        if abs(own - self._times[index]) > _CLOCK_SLACK_S:
+            raise RecordingError(
+                f"{where}: by its own stamp it was taken at {own:.6f} s, by the index at {self._times[index]:.6f} s"
+            )
+        # The decoder may leave out detail that the target has no pixels for, down to this size.
+        least = (width, height) if self._upright else (height, width)
+        try:
+            image: FrameArray = simplejpeg.decode_jpeg(
+                record.payload[layout.itemsize :], "RGB", min_height=2 * least[0], min_width=2 * least[1]
+            )
+        except ValueError as error:
+            raise RecordingError(f"{where}: not a readable JPEG: {error}") from error
+        return image
+
+
+def _fitted(frame: FrameArray, height: int, width: int, fit: str) -> FrameArray:
+    """Scaled, and cut or padded on both sides equally, to exactly this size."""
+    h, w = frame.shape[:2]
+    if fit == "squash":
+        return _scaled(frame, height, width)
+    scales = (height / h, width / w)
+    scale = max(scales) if fit == "crop" else min(scales)
+    frame = _scaled(frame, max(1, round(h * scale)), max(1, round(w * scale)))
+    return centre(frame, height, width)
+
+
+def _scaled(frame: FrameArray, height: int, width: int) -> FrameArray:
+    if frame.shape[:2] == (height, width):
+        return frame
+    planes = torch.from_numpy(frame).permute(2, 0, 1)[None]
+    scaled = torch.nn.functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
+    result: FrameArray = scaled[0].permute(1, 2, 0).contiguous().numpy()
+    return result
