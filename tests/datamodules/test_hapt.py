@@ -72,7 +72,7 @@ def test_signals_that_cannot_be_are_refused(tmp_path, text, says):
 
 
 def test_what_is_not_there_is_named(tmp_path):
-    with pytest.raises(ValueError, match="no HAPT here; expected RawData/acc_exp01_user01.txt"):
+    with pytest.raises(ValueError, match=r"no HAPT here; expected RawData/acc_exp01_user01\.txt"):
         hapt(tmp_path).names()
     folder = write_hapt(tmp_path)
     (folder / "gyro_exp01_user01.txt").unlink()
