@@ -1,0 +1,36 @@
+"""What came into finished shards, and what did not: ``python -m experiments.quality_report DIR [DIR ...]``.
+
+Writes ``quality.html`` beside the shards, as ``build_shards`` does at its end; nothing is built or changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from datamodules.shards.layout import INDEX
+from experiments.command_line import EXIT_OK, guarded
+from experiments.quality import write_report
+
+_COMMAND = "experiments.quality_report"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; several directories, or one above them, can be given."""
+    parser = argparse.ArgumentParser(prog=f"python -m {_COMMAND}", description="The report on finished shards.")
+    parser.add_argument("directory", nargs="+", type=Path, help="a folder with index.json, or one above such folders")
+    arguments = parser.parse_args(argv)
+
+    def work() -> int:
+        for given in arguments.directory:
+            for directory in sorted(path.parent for path in given.rglob(INDEX)) or [given]:
+                print(f"report: {write_report(directory)}")
+        return EXIT_OK
+
+    return guarded(work, _COMMAND)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
