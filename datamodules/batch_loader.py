@@ -20,6 +20,7 @@ from datamodules.order import BatchPlan
 Batch = dict[str, Any]
 
 _PLANNED = 1 << 16  # positions that are looked up at once
+_TOLD = 16  # batches that are announced at once
 
 
 class BatchLoader:
@@ -30,8 +31,10 @@ class BatchLoader:
     Args:
         plan: the batches of this process.
         read: (windows, epoch) -> a batch; called in another thread.
-        position: gives the number of steps done so far, over all epochs.
+        position: gives the number of batches done so far, over all epochs.
         read_ahead: batches that are read before they are asked for.
+        expect: is told which positions will be read, in their order, long before they are; None stands for "forget
+            what was said before", at the beginning of an epoch.
     """
 
     def __init__(
@@ -40,11 +43,13 @@ class BatchLoader:
         read: Callable[[NDArray[np.int64], int], Batch],
         position: Callable[[], int],
         read_ahead: int = 2,
+        expect: Callable[[NDArray[np.int64] | None], None] = lambda positions: None,
     ) -> None:
         self.plan = plan
         self._read = read
         self._position = position
         self._read_ahead = read_ahead
+        self._expect = expect
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -67,5 +72,12 @@ class BatchLoader:
 
     def _windows(self, epoch: int, first: int) -> Iterator[NDArray[np.int64]]:
         at_once = max(1, _PLANNED // self.plan.batch_size)
+        self._expect(None)
+        now: list[NDArray[np.int64]] = []
         for step in range(first, len(self.plan), at_once):
-            yield from self.plan.batches(epoch, step, min(at_once, len(self.plan) - step))
+            coming = self.plan.batches(epoch, step, min(at_once, len(self.plan) - step))
+            for start in range(0, len(coming), _TOLD):
+                self._expect(np.concatenate(coming[start : start + _TOLD]))
+            yield from now
+            now = coming
+        yield from now

@@ -3,7 +3,7 @@
 Nothing is stored and nothing is drawn in sequence, so a run resumes in mid-epoch on another number of ranks
 without repeating or losing a window: the global batches depend on the seed alone, a rank only takes its slice.
 
-There are three orders, all in constant memory for any number of windows:
+There are three orders here, all in constant memory for any number of windows, and one more in ``shard_order``:
 
 - :class:`WindowOrder`, a shuffle of all windows;
 - :class:`BlockOrder`, for storage that is slow at single reads: neighbours are drawn close in time;
@@ -59,8 +59,8 @@ class WindowOrder:
         Raises:
             IndexError: a position is outside [0, n).
         """
-        positions = _checked(positions, self.n)
-        return _permute(positions, self.n, _keys(self.seed, epoch, 0)) if self.shuffle else positions
+        positions = checked(positions, self.n)
+        return permute(positions, self.n, epoch_keys(self.seed, epoch, 0)) if self.shuffle else positions
 
 
 @dataclass(frozen=True)
@@ -88,18 +88,18 @@ class BlockOrder:
 
     def at(self, epoch: int, positions: Ints) -> Ints:
         """As :meth:`WindowOrder.at`."""
-        positions = _checked(positions, self.n)
+        positions = checked(positions, self.n)
         whole = self.n // self.block  # blocks; what is left over forms no block and comes last
         size = self.block * self.pool
-        pools, keys = self.n // size, _keys(self.seed, epoch, 1)
+        pools, keys = self.n // size, epoch_keys(self.seed, epoch, 1)
         drawn = positions.copy()
         full = positions < pools * size
         pool = positions[full] // size
-        drawn[full] = pool * size + _permute(positions[full] % size, size, keys, tweak=pool)
+        drawn[full] = pool * size + permute(positions[full] % size, size, keys, tweak=pool)
         rest = positions[~full] - pools * size
-        drawn[~full] = pools * size + _permute(rest, self.n - pools * size, keys, tweak=np.full_like(rest, pools))
+        drawn[~full] = pools * size + permute(rest, self.n - pools * size, keys, tweak=np.full_like(rest, pools))
         blocked = drawn < whole * self.block
-        at_block = _permute(drawn[blocked] // self.block, whole, _keys(self.seed, epoch, 2))
+        at_block = permute(drawn[blocked] // self.block, whole, epoch_keys(self.seed, epoch, 2))
         drawn[blocked] = at_block * self.block + drawn[blocked] % self.block
         # Without the rotation the same windows would come last, and miss the last batch, in every epoch.
         return (drawn + _offset(self.seed, epoch, self.n)) % self.n
@@ -135,42 +135,48 @@ class SpreadOrder:
 
     def at(self, epoch: int, positions: Ints) -> Ints:
         """As :meth:`WindowOrder.at`."""
-        positions = _checked(positions, self.n)
+        positions = checked(positions, self.n)
         batches = self.n // self.batch_size
         columns = min(_COLUMNS, batches)
         drawn = positions.copy()
         whole = positions < batches * self.batch_size  # the others form no whole batch
         batch, stripe = np.divmod(positions[whole], self.batch_size)
-        place = _permute(batch, batches, _keys(self.seed, epoch, 3))  # the same in all stripes
+        place = permute(batch, batches, epoch_keys(self.seed, epoch, 3))  # the same in all stripes
         first = (np.arange(columns + 1) * batches) // columns
         column = np.searchsorted(first, place, side="right") - 1
         start, length = first[column], np.diff(first)[column]
         within = place - start
-        keys = _keys(self.seed, epoch, 4)
+        keys = epoch_keys(self.seed, epoch, 4)
         for size in np.unique(length):  # at most two, by one window different
             same = length == size
-            within[same] = _permute(within[same], int(size), keys, tweak=stripe[same] * columns + column[same])
+            within[same] = permute(within[same], int(size), keys, tweak=stripe[same] * columns + column[same])
         drawn[whole] = stripe * batches + start + within
         return (drawn + _offset(self.seed, epoch, self.n)) % self.n
 
 
-def _checked(positions: Ints, n: int) -> Ints:
+def checked(positions: Ints, n: int) -> Ints:
+    """The positions.
+
+    Raises:
+        IndexError: one is outside [0, n).
+    """
     positions = np.asarray(positions, dtype=np.int64)
     if positions.size and (positions.min() < 0 or positions.max() >= n):
         raise IndexError(f"positions must be in [0, {n}), found {positions.min()} to {positions.max()}")
     return positions
 
 
-def _keys(seed: int, epoch: int, purpose: int) -> NDArray[np.uint64]:
+def epoch_keys(seed: int, epoch: int, purpose: int) -> NDArray[np.uint64]:
+    """Keys for :func:`permute`, others for each epoch and purpose."""
     key = [seed, epoch, purpose] if purpose else [seed, epoch]
     return np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64).astype(np.uint64)
 
 
 def _offset(seed: int, epoch: int, n: int) -> int:
-    return int(_keys(seed, epoch, 5)[0] % np.uint64(n))
+    return int(epoch_keys(seed, epoch, 5)[0] % np.uint64(n))
 
 
-def _permute(values: Ints, n: int, keys: NDArray[np.uint64], tweak: Ints | None = None) -> Ints:
+def permute(values: Ints, n: int, keys: NDArray[np.uint64], tweak: Ints | None = None) -> Ints:
     """A permutation of ``range(n)``, another for each value of ``tweak``, applied to each value."""
     if n < 2 or not values.size:
         return values

@@ -1,12 +1,14 @@
 """Video features in an object store.
 
-The one large file of a feature cache is fetched in pieces of neighbouring windows, each checked against the digests
-of its blocks.
+The large files of a feature cache are fetched in pieces of neighbouring windows, each checked against the digests of
+its blocks.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,13 +18,13 @@ import xxhash
 from numpy.typing import NDArray
 
 from datamodules.shards import layout
-from datamodules.shards.feature_cache import BLOCK, META, RAW, ClipReader, FeatureCache, check_meta
+from datamodules.shards.feature_cache import BLOCK, META, POOLED, RAW, ClipReader, FeatureCache, check_meta
 from datamodules.shards.storage.local_cache import LocalCache
 from datamodules.shards.storage.prefetch import Piece
 from datamodules.shards.storage.remote_folder import Part, RemoteFolder, StorageError
 from datamodules.shards.storage.remote_shards import in_order
 
-PIECE_BYTES = 64 << 20
+PIECE_BYTES = 8 << 20  # about a shard's share: larger pieces would be fetched for several of them
 
 
 def open_features(
@@ -48,8 +50,82 @@ def open_features(
     return RemoteFeatureCache.open_folder(RemoteFolder(str(where)), cache, shards, encoder_fingerprint)
 
 
+@dataclass(frozen=True)
+class Stretches:
+    """A file of rows, some a window, cut into pieces of whole blocks.
+
+    Attributes:
+        folder: where it lies.
+        name: of the file.
+        shape: (N, V, ...), of halves.
+        digests: xxh3 of each block.
+        blocks: in a piece.
+    """
+
+    folder: RemoteFolder
+    name: str
+    shape: tuple[int, ...]
+    digests: tuple[str, ...]
+    blocks: int
+
+    @classmethod
+    def of(cls, folder: RemoteFolder, name: str, meta: dict[str, Any], piece_bytes: int) -> Stretches:
+        """The file that ``meta`` describes, in pieces of at most so many bytes, or of one block."""
+        shape = tuple(int(side) for side in meta["shape"])
+        blocks = max(1, piece_bytes // (BLOCK * 2 * math.prod(shape[1:])))
+        return cls(folder, name, shape, tuple(meta["xxh3"]), blocks)
+
+    @property
+    def windows(self) -> int:
+        """In a piece, except for the last one."""
+        return self.blocks * BLOCK
+
+    @property
+    def pieces(self) -> int:
+        """How many there are."""
+        return -(-self.shape[0] // self.windows)
+
+    def rows(self, number: int) -> int:
+        """Windows in a piece."""
+        return min((number + 1) * self.windows, self.shape[0]) - number * self.windows
+
+    def piece(self, number: int) -> Piece:
+        """A piece, named after its content."""
+        first = number * self.blocks
+        name = f"features-{layout.digest_of(self.digests[first : first + self.blocks])}"
+        return Piece(name, self.rows(number) * 2 * math.prod(self.shape[1:]), partial(self._fetch, number))
+
+    def _fetch(self, number: int, file: BinaryIO) -> None:
+        row, rows = 2 * math.prod(self.shape[1:]), self.rows(number)
+        parts = [
+            Part((min(start + BLOCK, rows) - start) * row, xxhash.xxh3_64, expected)
+            for start, expected in zip(range(0, rows, BLOCK), self.digests[number * self.blocks :], strict=False)
+        ]
+        self.folder.download(self.name, number * self.windows * row, file, parts)
+
+    def take(
+        self, cache: LocalCache, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]
+    ) -> None:
+        """Fill ``out`` (B, ...) from these windows' views; they are read piece by piece, so room for one is enough."""
+        at_piece = indices // self.windows
+        numbers = [int(number) for number in np.unique(at_piece)]
+        if len(numbers) > 1:
+            cache.prefetch.expect([self.piece(number) for number in numbers], next_up=True)
+        v = self.shape[1]
+        for number in numbers:
+            at = np.flatnonzero(at_piece == number)
+            rows = (indices[at] - number * self.windows) * v + (0 if views is None else views[at])
+            with cache.pinned(self.piece(number)) as mapped:
+                array = mapped.array("<f2", (self.rows(number) * v, *self.shape[2:]))
+                if len(numbers) == 1:
+                    np.take(array, rows, axis=0, out=out, mode="clip")
+                else:
+                    out[at] = array[rows]
+                del array  # it would keep the piece in the cache
+
+
 class RemoteFeatureCache(FeatureCache):
-    """As :class:`FeatureCache`; pieces of about 64 MB are fetched into a local cache when they are needed."""
+    """As :class:`FeatureCache`; pieces of about 8 MB are fetched into a local cache when they are needed."""
 
     def __init__(
         self,
@@ -62,11 +138,9 @@ class RemoteFeatureCache(FeatureCache):
         """Use ``open_features``."""
         super().__init__(Path(), shards, meta)
         self.directory = folder.url
-        self.folder = folder
         self.cache = cache
-        self._row = int(np.prod(self.shape[1:])) * 2  # bytes a window
-        self._blocks = max(1, piece_bytes // (BLOCK * self._row))  # a piece
-        self._identity = layout.digest_of(meta)
+        self._tokens = Stretches.of(folder, RAW, meta, piece_bytes)
+        self._pooled = Stretches.of(folder, POOLED, meta["pooled"], piece_bytes) if "pooled" in meta else None
 
     @classmethod
     def open_folder(
@@ -83,68 +157,53 @@ class RemoteFeatureCache(FeatureCache):
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
             raise StorageError(f"{folder}/{META}: not JSON: {error}") from error
         check_meta(meta, f"{folder}/{META}", shards, encoder_fingerprint)
-        expected, found = int(np.prod(meta["shape"])) * 2, folder.sizes().get(RAW)
-        if found != expected:
-            raise StorageError(f"{folder}/{RAW}: {found or 0} bytes, expected {expected}; upload the features again")
-        features = cls(folder, cache, shards, meta, piece_bytes)
-        cache.check_fits(features._piece(0).nbytes, f"{folder}: a piece of its features")
+        features, there = cls(folder, cache, shards, meta, piece_bytes), folder.sizes()
+        for file in features._all():
+            expected, found = 2 * math.prod(file.shape), there.get(file.name, 0)
+            if found != expected:
+                raise StorageError(f"{folder}/{file.name}: {found} bytes, expected {expected}; upload it again")
+            if file.pieces:
+                cache.check_fits(file.piece(0).nbytes, f"{folder}/{file.name}: a piece of it")
         return features
 
     @property
     def array(self) -> NDArray[np.float16]:
         """All features, (N, V, F, D), in memory; mind their size."""
-        n, _, f, d = self.shape
-        windows = np.arange(n)
-        return np.stack([self.take(windows, np.full(n, view)) for view in range(self.views)], axis=1).reshape(
-            n, self.views, f, d
-        )
+        n, v, f, d = self.shape
+        out = np.empty((n * v, f, d), np.float16)
+        self._tokens.take(self.cache, np.repeat(np.arange(n), v), np.tile(np.arange(v), n), out)
+        return out.reshape(self.shape)
+
+    def pooled(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[np.float16]:
+        """As :meth:`FeatureCache.pooled`."""
+        if self._pooled is None:
+            return super().pooled(indices, views)  # which says that there are none
+        out = np.empty((len(indices), *self._pooled.shape[2:]), np.float16)
+        self._pooled.take(self.cache, indices, views, out)
+        return out
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
         """Fetch what these windows need ahead of the batches that hold them."""
         if windows is None:
             self.cache.prefetch.forget()
         else:
-            pieces = in_order(np.asarray(windows) // (self._blocks * BLOCK))
-            self.cache.prefetch.expect(self._piece(number) for number in pieces)
+            numbers = in_order(np.asarray(windows) // self._tokens.windows)
+            self.cache.prefetch.expect(self._tokens.piece(number) for number in numbers)
 
     def verify(self) -> list[str]:
         """Fetch every piece that isn't in the cache, which checks it; the problems found."""
         problems = []
-        for number in range(-(-self.shape[0] // (self._blocks * BLOCK))):
-            try:
-                with self.cache.pinned(self._piece(number)):
-                    pass
-            except StorageError as error:
-                problems.append(str(error))
+        for file in self._all():
+            for number in range(file.pieces):
+                try:
+                    with self.cache.pinned(file.piece(number)):
+                        pass
+                except StorageError as error:
+                    problems.append(str(error))
         return problems
 
     def _fill(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]) -> None:
-        size = self._blocks * BLOCK
-        pieces = indices // size
-        numbers = np.unique(pieces)
-        if len(numbers) > 1:
-            self.cache.prefetch.expect([self._piece(int(number)) for number in numbers], next_up=True)
-        n, v, f, d = self.shape
-        for number in numbers:
-            with self.cache.pinned(self._piece(int(number))) as mapped:
-                at = np.flatnonzero(pieces == number)
-                rows = (indices[at] - number * size) * v + (0 if views is None else views[at])
-                array = mapped.array("<f2", ((min(n, (number + 1) * size) - number * size) * v, f, d))
-                if len(numbers) == 1:
-                    np.take(array, rows, axis=0, out=out, mode="clip")
-                else:
-                    out[at] = array[rows]
-                del array  # it would keep the piece in the cache
+        self._tokens.take(self.cache, indices, views, out)
 
-    def _piece(self, number: int) -> Piece:
-        size = self._blocks * BLOCK
-        first, last = number * size, min((number + 1) * size, self.shape[0])
-        name = f"features-{self._identity}-{self._blocks}-{number}"
-        return Piece(name, (last - first) * self._row, partial(self._fetch, first, last))
-
-    def _fetch(self, first: int, last: int, file: BinaryIO) -> None:
-        parts = [
-            Part((min(start + BLOCK, last) - start) * self._row, xxhash.xxh3_64, self._meta["xxh3"][start // BLOCK])
-            for start in range(first, last, BLOCK)
-        ]
-        self.folder.download(RAW, first * self._row, file, parts)
+    def _all(self) -> list[Stretches]:
+        return [self._tokens] if self._pooled is None else [self._tokens, self._pooled]

@@ -1,0 +1,93 @@
+"""Put an experiment's shards, features and video tower into a store.
+
+``python -m experiments.upload_shards CONFIG paths.store=s3://bucket/prefix``: everything is made in ``paths.data``
+first, and copied to the same path in the store. What is there already is kept, so an interrupted upload goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from datamodules.shards import layout
+from datamodules.shards.feature_cache import META, POOLED, RAW
+from datamodules.shards.index import read_index
+from datamodules.shards.storage.remote_folder import RemoteFolder, StorageError
+from experiments.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.datasets import build_dataset, dataset_directory
+from experiments.schema import Config
+from experiments.stores import place_in_store
+
+_COMMAND = "experiments.upload_shards"
+_UPLOADS = 4  # at a time
+
+
+def run(config: Config) -> None:
+    """Upload every data set, with the features that belong to it.
+
+    Raises:
+        UserError: no store is set, or the experiment has no data sets.
+        StorageError: the store can't be written.
+    """
+    if not config.paths.store:
+        raise UserError("paths.store is empty; expected where to, e.g. paths.store=s3://bucket/prefix")
+    if not config.datasets:
+        raise UserError(f"experiment '{config.experiment}' has no 'datasets'")
+    data = Path(config.paths.data)
+    for key in config.datasets:
+        directory = dataset_directory(config, key)
+        _target(config, directory)  # a store that can't be used is told before shards are built
+        if not (directory / layout.INDEX).is_file():
+            build_dataset(config, key)
+        index = read_index(directory)
+        _upload(config, directory, [entry.file for entry in index.shards], layout.INDEX)
+        for meta in sorted((data / "features" / config.experiment).glob(f"{key}-*/{META}")):
+            content = json.loads(meta.read_text(encoding="utf-8"))
+            if content.get("shards") == index.fingerprint:
+                _upload(config, meta.parent, [RAW, POOLED] if "pooled" in content else [RAW], META)
+    for weights in sorted((data / "weights" / config.experiment).glob("*.safetensors")):
+        _upload(config, weights.parent, [], weights.name)
+
+
+def _target(config: Config, local: Path) -> RemoteFolder:
+    folder = place_in_store(config, local)
+    assert folder is not None
+    return folder
+
+
+def _upload(config: Config, local: Path, names: Sequence[str], last: str) -> None:
+    """Copy files that are not there yet; ``last``, which says that the others are whole, after them."""
+    folder = _target(config, local)
+    there = folder.sizes()
+    sizes = {name: (local / name).stat().st_size for name in [*names, last]}
+    # Files of the same name and length may still be those of an older build.
+    same = last in there and folder.read(last) == (local / last).read_bytes()
+    missing = [name for name in names if not same or there.get(name) != sizes[name]]
+    with ThreadPoolExecutor(_UPLOADS, thread_name_prefix="upload") as pool:
+        list(pool.map(lambda name: folder.upload(name, local / name), missing))
+    if missing or not same:
+        folder.upload(last, local / last)
+    there = folder.sizes()
+    for name, size in sizes.items():
+        if there.get(name) != size:
+            raise StorageError(f"{folder}/{name}: {there.get(name, 0)} bytes after uploading {size}; upload it again")
+    done = len(missing) + (not same)
+    print(f"{folder}: {done} of {len(sizes)} files uploaded" + (", the others were there" if done < len(sizes) else ""))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line."""
+    config = parse(argv, _COMMAND, "Copy an experiment's shards, features and video tower to paths.store.")
+
+    def work() -> int:
+        run(config)
+        return EXIT_OK
+
+    return guarded(work, _COMMAND)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
