@@ -9,7 +9,7 @@ SYSTEMS ?= ours imu_only
 SEEDS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shards pretrain eval-ood compare paper-tables tensorboard bench bench-full test test-all lint format lock clean
+.PHONY: help setup shards features pretrain eval-ood compare paper-tables tensorboard bench bench-full test test-all lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 shards: setup ## build an experiment's shards only
 	$(BIN)/python -m experiments.build_shards $(EXPERIMENT) $(OVERRIDES)
+
+features: setup ## compute and check the video tower's features, which pretrain would else do first
+	$(BIN)/python -m experiments.features $(EXPERIMENT) $(OVERRIDES)
 
 pretrain: setup ## shards, video tower, features, then contrastive pretraining
 	$(BIN)/python -m experiments.pretrain $(EXPERIMENT) $(OVERRIDES)

@@ -28,6 +28,7 @@ from datamodules.augment import Draws, ImuAugmentation
 from datamodules.augment.draws import window_keys
 from datamodules.batch_loader import Batch, BatchLoader
 from datamodules.order import BatchPlan, BlockOrder, Order, SpreadOrder, WindowOrder
+from datamodules.shard_order import ShardOrder
 from datamodules.shards.buffers import Buffers
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.reader import ShardSet
@@ -50,8 +51,9 @@ class PretrainingDataModule(L.LightningDataModule):
             validated with; see :func:`held_out_windows`.
         seed: of order and augmentations.
         max_validation_windows: the pool that retrieval is measured in.
-        order: "shuffle", "blocks" (for storage that is slow at single reads) or "spread" (no batch holds neighbours
-            of one recording); see :mod:`datamodules.order`.
+        order: "shuffle", "blocks" (for storage that is slow at single reads), "spread" (no batch holds neighbours
+            of one recording) or "shards" (for a store with more data than the cache holds); see
+            :mod:`datamodules.order` and :mod:`datamodules.shard_order`.
 
     Raises:
         ValueError: too few windows for one batch, an excluded activity that there is none of, or no such order.
@@ -99,11 +101,13 @@ class PretrainingDataModule(L.LightningDataModule):
                 f"pretraining.batch_size is {batch_size}, but there are only {len(self.training_windows)} windows"
                 " to train on"
             )
-        self.order = make_order(order, len(self.training_windows), seed, batch_size)
+        self.order = make_order(
+            order, self.training_windows, seed, batch_size, [entry.windows for entry in shards.index.shards]
+        )
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps an epoch, on any number of processes."""
+        """Batches an epoch, on any number of processes."""
         return len(self.training_windows) // self.batch_size
 
     def train_dataloader(self) -> BatchLoader:
@@ -111,7 +115,14 @@ class PretrainingDataModule(L.LightningDataModule):
         assert self.trainer is not None
         trainer = self.trainer
         plan = BatchPlan(self.order, self.batch_size, trainer.global_rank, trainer.world_size)
-        return BatchLoader(plan, self._read_training, lambda: trainer.global_step)
+        accumulated = trainer.accumulate_grad_batches
+        steps = -(-len(plan) // accumulated)  # the last step of an epoch takes what batches are left
+
+        def batches_done() -> int:
+            epoch, step = divmod(trainer.global_step, steps)
+            return epoch * len(plan) + step * accumulated
+
+        return BatchLoader(plan, self._read_training, batches_done, expect=self._expect)
 
     def val_dataloader(self) -> BatchLoader:
         """All validation windows, on every process: they form one retrieval pool."""
@@ -163,6 +174,12 @@ class PretrainingDataModule(L.LightningDataModule):
             batch["views"].append(view._asdict())
         return batch
 
+    def _expect(self, positions: NDArray[np.int64] | None) -> None:
+        windows = None if positions is None else self.training_windows[positions]
+        self.shards.expect(windows)
+        if self.video and self.features is not None:
+            self.features.expect(windows)
+
     def _read_training(self, positions: NDArray[np.int64], epoch: int) -> Batch:
         windows = self.training_windows[positions]
         draws = window_keys(self.seed, epoch, windows)
@@ -170,19 +187,30 @@ class PretrainingDataModule(L.LightningDataModule):
         return {**self.read(windows, None if count == 1 else draws.numpy() % count), "draws": draws}
 
 
-def make_order(name: str, n: int, seed: int, batch_size: int) -> Order:
+def make_order(name: str, windows: NDArray[np.int64], seed: int, batch_size: int, shard_sizes: Sequence[int]) -> Order:
     """The order of this name.
+
+    Args:
+        name: "shuffle", "blocks", "spread" or "shards".
+        windows: those that are put in order, ascending.
+        seed: of the order.
+        batch_size: global batch.
+        shard_sizes: windows of each shard, those that aren't used included.
 
     Raises:
         ValueError: there is none.
     """
+    n = len(windows)
     if name == "shuffle":
         return WindowOrder(n, seed)
     if name == "blocks":
         return BlockOrder(n, seed)
     if name == "spread":
         return SpreadOrder(n, seed, batch_size)
-    raise ValueError(f"no order '{name}' of windows; expected shuffle, blocks or spread")
+    if name == "shards":
+        used = np.diff(np.searchsorted(windows, np.cumsum([0, *shard_sizes])))
+        return ShardOrder(tuple(int(size) for size in used if size), seed)
+    raise ValueError(f"no order '{name}' of windows; expected shuffle, blocks, spread or shards")
 
 
 def stream_seed(*key: int) -> int:

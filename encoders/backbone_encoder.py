@@ -78,9 +78,15 @@ class BackboneEncoder(VideoEncoder):
         if not self.frozen:
             yield
             return
-        low = self.precision == "bfloat16" or (self.precision == "auto" and device == "cuda")
+        low = self.precision_on(device) == "bfloat16"
         with torch.no_grad(), torch.autocast(device, dtype=torch.bfloat16, enabled=low):
             yield
+
+    def precision_on(self, device: str) -> str:
+        """What a frozen network computes in on this type of device, ``float32`` or ``bfloat16``."""
+        if self.precision == "auto":
+            return "bfloat16" if device == "cuda" else "float32"
+        return self.precision
 
     def refuse_other_frames(self, frames: Tensor) -> None:
         """Raise a ValueError for frames that are not uint8 (B, F, 3, H, W) with H = W = ``frame_size``."""

@@ -104,14 +104,23 @@ class TubeletEncoder(BackboneEncoder):
         tokens = torch.zeros(B, n_frames, self.token_width, device=frames.device)
         pooled = torch.zeros(B, self.token_width, device=frames.device)
         there = frame_mask.any(1)
-        if there.any():
-            clips = self._whole(frames[there], frame_mask[there])
-            with self.running(frames.device.type):
-                steps = torch.cat([self._steps(chunk) for chunk in torch.split(clips, self.params.chunk)])
+        if frames.device.type != "cpu":
+            # Picking clips would wait for the device, to be told how many there are.
+            steps = self._encoded(frames, frame_mask)
+            tokens = steps.repeat_interleave(self.tubelet, dim=1)[:, :n_frames]
+            pooled = torch.where(there[:, None], steps.mean(1), 0)
+        elif there.any():
+            steps = self._encoded(frames[there], frame_mask[there])
             per_frame = steps.repeat_interleave(self.tubelet, dim=1)[:, :n_frames]
             tokens = tokens.masked_scatter(there[:, None, None], per_frame)
             pooled = pooled.masked_scatter(there[:, None], steps.mean(1))
         return VideoFeatures(tokens * frame_mask.unsqueeze(2), pooled)
+
+    def _encoded(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """(B, F, 3, H, W) -> (B, N, D), some clips at a time."""
+        clips = self._whole(frames, mask)
+        with self.running(frames.device.type):
+            return torch.cat([self._steps(chunk) for chunk in torch.split(clips, self.params.chunk)])
 
     def _whole(self, frames: Tensor, mask: Tensor) -> Tensor:
         """Clips without a missing frame, (B, F, 3, H, W) -> (B, N K, 3, H, W)."""

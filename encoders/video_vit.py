@@ -110,21 +110,28 @@ class VideoVit(BackboneEncoder):
         )
 
     def forward(self, frames: Tensor, frame_mask: Tensor) -> VideoFeatures:
-        """See ``VideoEncoder``; masked frames are not looked at.
+        """See ``VideoEncoder``; what masked frames show changes nothing.
 
         Raises:
             ValueError: frames are not uint8, or not of the size that the encoder was built for.
         """
         B, n_frames = frames.shape[:2]
         self.refuse_other_frames(frames)
-        valid = frames[frame_mask]
-        tokens = torch.zeros(B, n_frames, self.token_width, device=frames.device)
-        if len(valid):
-            chunks = torch.split(valid, self.params.chunk)
-            with self.running(frames.device.type):
-                encoded = torch.cat([self._encode(chunk).float() for chunk in chunks])
-            tokens = tokens.masked_scatter(frame_mask.unsqueeze(2), encoded)
+        if frames.device.type == "cpu":
+            valid = frames[frame_mask]
+            tokens = torch.zeros(B, n_frames, self.token_width)
+            if len(valid):
+                tokens = tokens.masked_scatter(frame_mask.unsqueeze(2), self._encode_all(valid))
+        else:
+            # Picking the valid ones would wait for the device, to be told how many there are; most are.
+            encoded = self._encode_all(frames.flatten(0, 1)).view(B, n_frames, -1)
+            tokens = torch.where(frame_mask.unsqueeze(2), encoded, 0)
         return VideoFeatures(tokens, masked_mean(tokens, frame_mask))
+
+    def _encode_all(self, frames: Tensor) -> Tensor:
+        """(N, 3, H, W) uint8 -> (N, D) float32, some at a time."""
+        with self.running(frames.device.type):
+            return torch.cat([self._encode(chunk).float() for chunk in torch.split(frames, self.params.chunk)])
 
     def _encode(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 -> (N, D)."""

@@ -33,7 +33,7 @@ from experiments.datasets import console, open_dataset
 from experiments.devices import accelerator, set_threads, supports_bf16
 from experiments.run_folder import LAST, prepare, run_folder
 from experiments.schema import Config, LossConfig
-from experiments.trainers import TrainingBar, quiet
+from experiments.trainers import StepCheckpoint, TrainingBar, quiet
 from experiments.video_tower import features_of, open_tower
 from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
 from lightning_modules.throughput import Throughput
@@ -50,6 +50,8 @@ def run(config: Config) -> Path:
     quiet()
     processes = config.trainer.devices * config.trainer.num_nodes
     set_threads(config, config.trainer.devices)
+    if config.trainer.accumulate < 1:
+        raise UserError(f"trainer.accumulate is {config.trainer.accumulate}; expected a number of batches, at least 1")
     main_process = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
     if config.pretraining.batch_size % processes:
         raise UserError(
@@ -67,6 +69,8 @@ def run(config: Config) -> Path:
         return last
     if main_process:
         _introduce(config, shards, data, checkpoint)
+    if config.trainer.compile:
+        module.imu_encoder.compile()  # in place: names of weights stay, so checkpoints fit either way
     trainer = _trainer(config, folder, processes, module.shares_space)
     trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
     if trainer.interrupted:
@@ -165,7 +169,7 @@ def _settings(
         imu_input={"samples": shards.settings.samples, "rate_hz": shards.settings.imu_rate_hz},
         video_head=None if tower is None else {"name": config.video_head.name, "params": config.video_head.params},
         frame_width=0 if tower is None else tower.token_width,
-        total_steps=config.trainer.max_epochs * data.steps_per_epoch,
+        total_steps=config.trainer.max_epochs * -(-data.steps_per_epoch // config.trainer.accumulate),
         seed=config.run.seed,
         normalisation=config.pretraining.normalisation,
         same_recording_gap_s=config.pretraining.same_recording_gap_s,
@@ -219,7 +223,7 @@ def _trainer(config: Config, folder: Path, processes: int, retrieves: bool) -> L
         precision = "bf16-mixed" if kind == "gpu" and supports_bf16(config) else "32-true"
     every_step = t.checkpoint_every_steps
     callbacks: list[Any] = [
-        ModelCheckpoint(
+        StepCheckpoint(
             folder / "checkpoints",
             filename=Path(LAST).stem,
             save_top_k=1,
@@ -253,6 +257,7 @@ def _trainer(config: Config, folder: Path, processes: int, retrieves: bool) -> L
         callbacks=callbacks,
         plugins=[DurableCheckpointIO()],
         gradient_clip_val=config.optim.gradient_clip or None,
+        accumulate_grad_batches=t.accumulate,
         check_val_every_n_epoch=t.validate_every,
         log_every_n_steps=t.log_every,
         num_sanity_val_steps=0,

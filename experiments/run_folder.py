@@ -24,6 +24,7 @@ _FREE = (
     "trainer.devices",
     "trainer.num_nodes",
     "trainer.threads",
+    "trainer.compile",
     "trainer.log_every",
     "trainer.checkpoint_every_steps",
 )

@@ -37,10 +37,13 @@ class RunConfig:
 
 @dataclass
 class PathsConfig:
-    """Where things are written."""
+    """Where things are written, and where they are read from."""
 
     runs: str = _option("runs", "checkpoints, TensorBoard logs and results")
     data: str = _option("data", "shards and caches")
+    store: str = _option("", "URL of shards, features and weights that aren't in 'data', e.g. s3://bucket/prefix")
+    cache: str = _option("", "local folder for what is read from the store; empty: 'cache' in 'data'")
+    cache_gb: float = _option(50.0, "what that folder may hold, GB")
 
 
 @dataclass
@@ -102,7 +105,9 @@ class PretrainingConfig:
     normalisation: str = _option("physical", "'physical' (acceleration / g, rate / pi), 'window' (z-score), 'none'")
     views: int = _option(2, "augmented views of a window in each step")
     same_recording_gap_s: float = _option(0.0, "closer windows of one recording are no negatives; 0 keeps all")
-    order: str = _option("shuffle", "'shuffle', 'blocks' (for slow storage) or 'spread' (no neighbours in a batch)")
+    order: str = _option(
+        "shuffle", "'shuffle', 'blocks' (slow disks), 'shards' (a store) or 'spread' (no neighbours in a batch)"
+    )
     augment: AugmentConfig = _option(AugmentConfig(), "augmentations of the IMU windows")
 
 
@@ -209,6 +214,8 @@ class TrainerConfig:
     validate_every: int = _option(5, "epochs between validations")
     log_every: int = _option(10, "steps between log entries")
     threads: int = _option(0, "CPU threads a process; 0 shares the cores between the processes")
+    accumulate: int = _option(1, "batches whose gradients make one optimiser step; negatives stay within a batch")
+    compile: bool = _option(False, "torch.compile the IMU encoder; see docs/performance.md")
     checkpoint_every_steps: int = _option(0, "also write last.ckpt every so many steps; 0: each epoch")
 
 
@@ -222,6 +229,7 @@ class TargetConfig:
     test_where: dict[str, list[str]] = _option({}, "only such windows are tested, e.g. {population: [older]}")
     support_where: dict[str, list[str]] = _option({}, "labels of such windows only, e.g. {population: [young]}")
     activities: list[str] = _option([], "only these; empty takes evaluation.activities")
+    labels: str = _option("own", "activities by each source's 'own' names, or by 'common' ones; see docs/datasets.md")
     event: str = _option("", "the activity that is a rare event, e.g. fall: detection is measured too")
     placements: list[str] = _option([], "keys of 'datasets': other sensors of the same recordings, tested as well")
 

@@ -1,26 +1,52 @@
-"""What all our trainers share: little noise on the terminal, and a progress bar."""
+"""What our trainers share: little noise on the terminal, a progress bar, and checkpoints between steps."""
 
 from __future__ import annotations
 
 import logging
+import time
 import warnings
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import RichProgressBar
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 
 
 class TrainingBar(RichProgressBar):
-    """Lightning's bar, without the logger's version."""
+    """Lightning's bar, without the logger's version.
 
-    def __init__(self) -> None:
+    It shows the training loss, and reads it from the device now and then only: reading a number waits until the
+    device has done all that was asked of it.
+    """
+
+    def __init__(self, read_every_s: float = 0.5) -> None:
         super().__init__(leave=False)
+        self._read_every_s = read_every_s
+        self._read_at = time.monotonic()
+        self._shown: dict[str, Any] = {}
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """Metrics beside the bar."""
-        metrics = dict(super().get_metrics(trainer, pl_module))
-        metrics.pop("v_num", None)
-        return metrics
+        """Metrics beside the bar, those of the last reading."""
+        now = time.monotonic()
+        if now - self._read_at >= self._read_every_s:
+            self._read_at = now
+            self._shown = dict(super().get_metrics(trainer, pl_module))
+            self._shown.pop("v_num", None)
+            loss = trainer.logged_metrics.get("training/loss")
+            if isinstance(loss, torch.Tensor):
+                self._shown["training/loss"] = loss.item()
+        return self._shown
+
+
+class StepCheckpoint(ModelCheckpoint):
+    """A checkpoint that is written between optimiser steps, never between the batches whose gradients make one."""
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """As Lightning's, if the batch ended a step."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0 or trainer.is_last_batch:
+            super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
 
 def quiet() -> None:

@@ -12,19 +12,24 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from filelock import FileLock
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from datamodules.order import WindowOrder
 from datamodules.pretraining import held_out_windows
-from datamodules.shards.feature_cache import FeatureCache, ViewSettings, build_features
+from datamodules.shards.feature_build import ViewSettings, build_features
+from datamodules.shards.feature_cache import META, FeatureCache
 from datamodules.shards.reader import ShardSet
-from encoders.contract import VideoEncoder
+from datamodules.shards.storage.remote_features import RemoteFeatureCache
+from encoders.backbone_encoder import BackboneEncoder
+from encoders.contract import VideoEncoder, VideoFeatures
 from encoders.registry import build_video_encoder, video_encoders
 from experiments.command_line import UserError
 from experiments.datasets import console, progress_bar
 from experiments.devices import accelerator, supports_bf16
 from experiments.schema import Config
+from experiments.stores import fetch_stored, local_cache, stored
 from experiments.trainers import TrainingBar, quiet
 from lightning_modules.masked_video import MaskedVideoPretraining
 
@@ -87,27 +92,41 @@ def tower_params(config: Config) -> dict[str, Any]:
 
 
 def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder) -> FeatureCache:
-    """The features that ``tower`` gives for all windows, from the cache or computed now."""
+    """The features that ``tower`` gives for all windows, from the cache, the store, or computed now."""
     fingerprint = tower.fingerprint()
     views = ViewSettings(count=config.video_encoder.views)
-    identity = json.dumps([fingerprint, shards.fingerprint, dataclasses.asdict(views)])
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-    directory = Path(config.paths.data) / "features" / config.experiment / f"{key}-{digest}"
+    directory = features_directory(config, shards, key, fingerprint)
+    if not (directory / META).is_file() and (folder := stored(config, directory, META)) is not None:
+        return RemoteFeatureCache.open_folder(folder, local_cache(config), shards, fingerprint)
+    if (directory / META).is_file():  # nothing is written then: the folder may be read-only
+        return FeatureCache.open(directory, shards, fingerprint)
     device = torch.device("cuda" if accelerator(config) == "gpu" else "cpu")
     tower = tower.to(device).eval()
 
     @torch.inference_mode()
-    def encode(frames: Tensor, mask: Tensor) -> Tensor:
-        tokens: Tensor = tower(frames.to(device), mask.to(device)).frame_tokens
-        return tokens
+    def encode(frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        made: VideoFeatures = tower(frames, mask)
+        return made.frame_tokens, made.pooled
 
-    with progress_bar() as bar:
+    def show(done: int, _: int) -> None:
+        bar.update(task, completed=done)
+
+    computed = f"{tower.precision_on(device.type)} on {device.type}" if isinstance(tower, BackboneEncoder) else ""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    # Two commands that need the same features at once must not both write them.
+    with FileLock(directory.with_name(f".{directory.name}.lock")), progress_bar() as bar:
         task = bar.add_task(f"features of {key}", total=shards.n_windows)
-        cache = build_features(
-            directory, shards, encode, fingerprint, views, lambda done, _: bar.update(task, completed=done)
-        )
+        cache = build_features(directory, shards, encode, fingerprint, views, show, device, computed)
         bar.update(task, completed=shards.n_windows)
     return cache
+
+
+def features_directory(config: Config, shards: ShardSet, key: str, fingerprint: str) -> Path:
+    """Where the features of data set ``key`` lie: a folder named after tower, shards and views together."""
+    views = dataclasses.asdict(ViewSettings(count=config.video_encoder.views))
+    identity = json.dumps([fingerprint, shards.fingerprint, views])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    return Path(config.paths.data) / "features" / config.experiment / f"{key}-{digest}"
 
 
 def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], train: bool) -> Path:
@@ -119,7 +138,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
     identity = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
     path = Path(config.paths.data) / "weights" / config.experiment / f"vit-{digest}.safetensors"
-    if path.is_file():
+    if path.is_file() or fetch_stored(config, path):
         return path
     if not train:
         raise UserError(f"there is no video tower of these settings yet ({path}), so no checkpoint was trained with it")

@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import nn
 
+FUSED = ("cuda", "cpu")  # what AdamW has a fused kernel for in all versions of torch that we run on
+
 
 def adamw(
     parameters: Iterable[tuple[str, nn.Parameter]],
     lr: float,
     weight_decay: float,
     scalar_lr_factor: float = 1.0,
+    fused: bool = True,
 ) -> torch.optim.AdamW:
     """AdamW that decays matrices only: not biases, norms, temperatures.
 
@@ -24,6 +27,7 @@ def adamw(
         weight_decay: decoupled.
         scalar_lr_factor: the rate of single numbers (temperatures, the sigmoid's bias) is this times ``lr``: they
             have far to go, from -10 for the bias, and Adam moves each weight by about ``lr`` a step.
+        fused: one kernel for all weights, where there is one for the device that they are on.
     """
     trained = [p for _, p in parameters if p.requires_grad]
     groups: list[dict[str, Any]] = [
@@ -36,7 +40,7 @@ def adamw(
             "name": "scalars",
         },
     ]
-    fused = bool(trained) and all(p.is_cuda for p in trained)
+    fused = fused and bool(trained) and all(p.device.type in FUSED for p in trained)
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.98), fused=fused)
 
 

@@ -209,26 +209,29 @@ class ImuPretraining(L.LightningModule):
         return F.normalize(self.video_projection(pooled), dim=1)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
-        """Make dropout a function of (seed, step, rank), so that a resumed run draws what it would have drawn."""
-        torch.manual_seed(self._step_seed(self.global_rank))
+        """Make dropout a function of (seed, batch, rank), so that a resumed run draws what it would have drawn."""
+        torch.manual_seed(self._step_seed(self.global_rank, batch_idx))
 
-    def _step_seed(self, rank: int) -> int:
-        return int(((self.settings.seed * 1_000_003 + self.global_step) * 4096 + rank) % 2**63)
+    def _step_seed(self, rank: int, batch_idx: int) -> int:
+        accumulated = 1 if self._trainer is None else self.trainer.accumulate_grad_batches
+        number = self.global_step * accumulated + batch_idx % accumulated
+        return int(((self.settings.seed * 1_000_003 + number) * 4096 + rank) % 2**63)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the objectives, each averaged over views."""
-        step = self._step(batch)
+        step = self._step(batch, batch_idx)
         parts = {name: objective(step) for name, objective in self.objectives.items()}
         loss = torch.stack([self.weights[name] * value for name, value in parts.items()]).sum()
         for name, value in parts.items():
             self.log(f"training/{name}_loss", value, batch_size=len(batch["imu"]))
-        self.log("training/loss", loss, prog_bar=True, batch_size=len(batch["imu"]))
+        # Not prog_bar=True, for which Lightning waits for the device in every step; the bar reads it now and then.
+        self.log("training/loss", loss, batch_size=len(batch["imu"]))
         for objective in self.objectives.values():
             for name, value in objective.parameters_to_log().items():  # type: ignore[operator]
                 self.log(f"parameters/{name}", value)
         return loss
 
-    def _step(self, batch: Batch) -> Step:
+    def _step(self, batch: Batch, batch_idx: int) -> Step:
         views: list[Batch] = batch["views"]
         imu: ImuFeatures = self.imu_encoder(
             *(torch.cat([view[name] for view in views]) for name in ("imu", "channel_mask", "sample_mask"))
@@ -249,8 +252,8 @@ class ImuPretraining(L.LightningModule):
             video_embedding,
             negatives,
             self.imu_encoder,
-            seed=self._step_seed(self.global_rank),
-            common_seed=self._step_seed(0),
+            seed=self._step_seed(self.global_rank, batch_idx),
+            common_seed=self._step_seed(0, batch_idx),
         )
 
     def _negative_mask(self, batch: Batch) -> Tensor | None:
@@ -329,7 +332,9 @@ class ImuPretraining(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, warm-up and cosine over ``total_steps``."""
         s = self.settings
-        optimizer = adamw(self.named_parameters(), s.lr, s.weight_decay, s.scalar_lr_factor)
+        # Lightning can't clip for a fused optimiser where gradients are scaled, as 16-bit floats need.
+        scaled = self._trainer is not None and str(self.trainer.precision).startswith("16")
+        optimizer = adamw(self.named_parameters(), s.lr, s.weight_decay, s.scalar_lr_factor, fused=not scaled)
         scheduler = warmup_cosine(optimizer, s.total_steps, round(s.warmup_share * s.total_steps), s.min_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

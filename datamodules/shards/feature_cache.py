@@ -1,33 +1,33 @@
 """What a frozen video encoder made of every window's frames, computed once and read at memory speed.
 
-A cache is a folder: ``features.f16``, a raw float16 array (N, V, F, D), and ``features.json``, written last, with
-its shape, the fingerprints of encoder and shards that it belongs to, and a checksum per block. View 0 is the plain
-clip; the others are seen through small shifts and zooms, the same for all frames of a clip.
+A cache is a folder: ``features.f16``, a raw float16 array (N, V, F, D), ``pooled.f16``, one of (N, V, P), and
+``features.json``, written last, with their shapes, the fingerprints of encoder and shards that they belong to, and
+checksums per block. View 0 is the plain clip; the others are seen through small shifts and zooms, the same for all
+frames of a clip. :mod:`datamodules.shards.feature_build` computes it.
 
-Shape legend: N windows, V views, F frames, D feature width, B batch, H height, W width.
+Float16 and not bfloat16, though the encoder may compute in that: features lie far within the range of halves, which
+round them eight times as finely, and hold what bfloat16 gave to the last bit (measured in ``docs/features.md``).
+
+Shape legend: N windows, V views, F frames, D feature width, P pooled width, B batch, H height, W width.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 import xxhash
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn import functional as F
 
 from datamodules.shards.mapping import MappedFiles
 
 FORMAT = "imu-video-har features"
 VERSION = 1
-META, RAW = "features.json", "features.f16"
+META, RAW, POOLED = "features.json", "features.f16", "pooled.f16"
 BLOCK = 128  # windows; the unit of resuming and of checksums
 
 
@@ -51,16 +51,6 @@ class ClipReader(Protocol):
 
     def frame_times(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Frames' times in seconds since the window's start and their mask, each (B, F)."""
-
-
-@dataclass(frozen=True)
-class ViewSettings:
-    """How the views of a clip differ: one shift and one zoom per view and window."""
-
-    count: int = 1
-    shift: float = 0.06  # of the frame's side, at most
-    zoom: float = 0.1  # 1 +- this, at most
-    seed: int = 0
 
 
 class FeatureCache:
@@ -88,10 +78,12 @@ class FeatureCache:
             raise FeatureCacheError(f"{directory}: no finished feature cache (features.json is missing)")
         meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         check_meta(meta, str(path), shards, encoder_fingerprint)
-        size = int(np.prod(meta["shape"])) * 2
-        found = (directory / RAW).stat().st_size
-        if found != size:
-            raise FeatureCacheError(f"{directory / RAW}: {found} bytes, expected {size}")
+        shapes = {RAW: meta["shape"]} | ({POOLED: meta["pooled"]["shape"]} if "pooled" in meta else {})
+        for name, shape in shapes.items():
+            size = int(np.prod(shape)) * 2
+            found = (directory / name).stat().st_size if (directory / name).is_file() else 0
+            if found != size:
+                raise FeatureCacheError(f"{directory / name}: {found} bytes, expected {size}; delete the folder")
         return cls(directory, shards, meta)
 
     @property
@@ -104,6 +96,22 @@ class FeatureCache:
     def encoder_fingerprint(self) -> str:
         """Digest of the encoder that the features came from."""
         return str(self._meta["encoder"])
+
+    @property
+    def view_settings(self) -> dict[str, Any]:
+        """How the views were made."""
+        return dict(self._meta["views"])
+
+    @property
+    def computed(self) -> str:
+        """In which precision, and on what, they were computed; empty where that was not noted."""
+        return str(self._meta.get("computed", ""))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all features, pooled ones too."""
+        shapes = [self._meta["shape"], *([self._meta["pooled"]["shape"]] if "pooled" in self._meta else [])]
+        return sum(2 * math.prod(shape) for shape in shapes)
 
     @property
     def views(self) -> int:
@@ -121,6 +129,20 @@ class FeatureCache:
         if self._array is None:
             self._array = self._files.array(Path(self.directory) / RAW, "<f2", self.shape)
         return self._array
+
+    def pooled(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[np.float16]:
+        """The encoder's own vector for these windows' clips, (B, P), from view 0 or the views given, (B,).
+
+        It need not be the mean of the frames' features: see the encoder.
+
+        Raises:
+            FeatureCacheError: the cache was made without them.
+        """
+        if "pooled" not in self._meta:
+            raise FeatureCacheError(f"{self.directory}: has no pooled features; delete the folder to make it anew")
+        n, v, p = self._meta["pooled"]["shape"]
+        array = self._files.array(Path(self.directory) / POOLED, "<f2", (n, v, p))
+        return np.asarray(array[indices, 0 if views is None else views])
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
         """As :meth:`datamodules.shards.reader.ShardSet.expect`."""
@@ -178,12 +200,10 @@ class FeatureCache:
 
     def verify(self) -> list[str]:
         """Compare every block with its checksum; the problems found, each naming file and windows."""
-        problems = []
-        for start, expected in enumerate(self._meta["xxh3"]):
-            first = start * BLOCK
-            if _digest(self.array[first : first + BLOCK]) != expected:
-                last = min(first + BLOCK, self.shape[0]) - 1
-                problems.append(f"{self.directory}/{RAW}: windows {first} to {last}: checksum differs")
+        problems = damaged_blocks(self.array, self._meta["xxh3"], f"{self.directory}/{RAW}")
+        if "pooled" in self._meta:
+            pooled = self._files.array(Path(self.directory) / POOLED, "<f2", tuple(self._meta["pooled"]["shape"]))
+            problems += damaged_blocks(pooled, self._meta["pooled"]["xxh3"], f"{self.directory}/{POOLED}")
         return problems
 
 
@@ -204,134 +224,15 @@ def check_meta(meta: dict[str, Any], where: str, shards: ClipReader, encoder_fin
             raise FeatureCacheError(f"{where}: {key} is {meta.get(key)!r}, expected {value!r}")
 
 
-def build_features(
-    directory: Path,
-    shards: ClipReader,
-    encode: Callable[[Tensor, Tensor], Tensor],
-    encoder_fingerprint: str,
-    views: ViewSettings,
-    progress: Callable[[int, int], None] = lambda done, total: None,
-) -> FeatureCache:
-    """Compute the features of all windows, or what is missing of them, and open the cache.
-
-    Args:
-        directory: the cache's folder.
-        shards: where the clips come from.
-        encode: (B, F, 3, H, W) uint8 and (B, F) bool -> (B, F, D).
-        encoder_fingerprint: digest of the encoder's architecture, weights and preprocessing.
-        views: how many views, and how they differ.
-        progress: called with (windows done, all windows).
-
-    Raises:
-        FeatureCacheError: a feature came out NaN or infinite, or does not fit float16.
-    """
-    if (directory / META).is_file():
-        return FeatureCache.open(directory, shards, encoder_fingerprint)
-    directory.mkdir(parents=True, exist_ok=True)
-    job = {
-        "format": FORMAT,
-        "version": VERSION,
-        "encoder": encoder_fingerprint,
-        "shards": shards.fingerprint,
-        "views": vars(views),
-    }
-    part, log = directory / "features.part", directory / "progress.jsonl"
-    shape, digests = _resume(part, log, job)
-    array: np.memmap[Any, np.dtype[np.float16]] | None = None
-    if shape is not None:
-        array = np.memmap(part, dtype=np.float16, mode="r+", shape=shape)
-    with log.open("a", encoding="utf-8") as journal:
-        for first in range(len(digests) * BLOCK, shards.n_windows, BLOCK):
-            indices = np.arange(first, min(first + BLOCK, shards.n_windows))
-            block = _encode_block(shards, indices, encode, views)
-            if not np.isfinite(block).all():
-                raise FeatureCacheError(f"{directory}: windows {first} to {indices[-1]}: a feature is not finite")
-            if array is None:
-                shape = (shards.n_windows, *block.shape[1:])
-                array = np.memmap(part, dtype=np.float16, mode="w+", shape=shape)
-                _append(journal, {**job, "shape": shape})
-            array[indices] = block
-            array.flush()
-            digests.append(_digest(block))
-            _append(journal, {"xxh3": digests[-1]})
-            progress(int(indices[-1]) + 1, shards.n_windows)
-    del array
-    part.rename(directory / RAW)
-    _write_json(directory / META, {**job, "shape": shape, "xxh3": digests})
-    log.unlink()
-    return FeatureCache.open(directory, shards, encoder_fingerprint)
+def damaged_blocks(array: NDArray[np.float16], digests: Sequence[str], where: str) -> list[str]:
+    """Compare blocks of windows with their checksums; one line for each that differs, beginning with ``where``."""
+    return [
+        f"{where}: windows {number * BLOCK} to {min((number + 1) * BLOCK, len(array)) - 1}: checksum differs"
+        for number, expected in enumerate(digests)
+        if digest(array[number * BLOCK : (number + 1) * BLOCK]) != expected
+    ]
 
 
-def _resume(part: Path, log: Path, job: dict[str, Any]) -> tuple[tuple[int, ...] | None, list[str]]:
-    """Shape and finished blocks of an interrupted build of the same job; otherwise a clean start."""
-    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() and part.is_file() else []
-    entries = list(_whole_lines(lines))
-    same = bool(entries) and {k: entries[0].get(k) for k in job} == json.loads(json.dumps(job))
-    if same:
-        shape = tuple(entries[0]["shape"])
-        if part.stat().st_size == int(np.prod(shape)) * 2:
-            digests = [entry["xxh3"] for entry in entries[1:]]
-            # What a torn last line stood for is done again, so the journal must not keep it.
-            log.write_text("".join(json.dumps(e) + "\n" for e in entries), encoding="utf-8")
-            return shape, digests
-    part.unlink(missing_ok=True)
-    log.unlink(missing_ok=True)
-    return None, []
-
-
-def _whole_lines(lines: list[str]) -> Iterator[dict[str, Any]]:
-    for line in lines:
-        try:
-            yield json.loads(line)
-        except json.JSONDecodeError:  # the process was killed while it wrote this line
-            return
-
-
-def _encode_block(
-    shards: ClipReader,
-    indices: NDArray[np.int64],
-    encode: Callable[[Tensor, Tensor], Tensor],
-    views: ViewSettings,
-) -> NDArray[np.float16]:
-    frames = torch.from_numpy(shards.frames(indices)).permute(0, 1, 4, 2, 3)
-    mask = torch.from_numpy(shards.frame_times(indices)[1])
-    encoded = []
-    for view in range(views.count):
-        seen = frames if view == 0 else _zoom_and_shift(frames, indices, view, views)
-        features = encode(seen, mask).float().cpu()
-        encoded.append(torch.where(mask[..., None], features, 0.0))
-    # Halves go up to 65504; infinity is caught by the caller.
-    return torch.stack(encoded, dim=1).to(torch.float16).numpy()
-
-
-def _zoom_and_shift(frames: Tensor, indices: NDArray[np.int64], view: int, views: ViewSettings) -> Tensor:
-    """The same clips through other crops; a window's crop depends on (seed, view, window) alone."""
-    draws = np.stack([np.random.default_rng([views.seed, view, int(i)]).uniform(-1, 1, 3) for i in indices])
-    zoom = 1 / (1 + views.zoom * torch.from_numpy(draws[:, 0]).float())
-    theta = torch.zeros(len(indices), 2, 3)
-    theta[:, 0, 0] = theta[:, 1, 1] = zoom
-    theta[:, :, 2] = 2 * views.shift * torch.from_numpy(draws[:, 1:]).float()
-    B, n_frames, channels, height, width = frames.shape
-    stacked = frames.reshape(B, n_frames * channels, height, width).float()
-    grid = F.affine_grid(theta, [B, n_frames * channels, height, width], align_corners=False)
-    seen = F.grid_sample(stacked, grid, padding_mode="border", align_corners=False)
-    return seen.round().clamp(0, 255).to(torch.uint8).view(frames.shape)
-
-
-def _digest(block: NDArray[np.float16]) -> str:
+def digest(block: NDArray[np.float16]) -> str:
+    """xxh3 of an array's bytes."""
     return xxhash.xxh3_64_hexdigest(np.ascontiguousarray(block).view(np.uint8).data)
-
-
-def _append(journal: Any, entry: dict[str, Any]) -> None:
-    journal.write(json.dumps(entry) + "\n")
-    journal.flush()
-    os.fsync(journal.fileno())
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -41,11 +41,16 @@ class EmbeddingQueue(nn.Module):
             raise ValueError(f"a queue needs a size and a width of at least 1, found {size} and {width}")
         self.register_buffer("rows", torch.zeros(size, width))
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))
+        # The same number, to be read without waiting for the device; None once a checkpoint was loaded.
+        self._pushed: int | None = 0
+        self.register_load_state_dict_post_hook(_forget_count)
 
     @property
     def filled(self) -> int:
         """Rows that hold an embedding, at most S."""
-        return min(int(self.pushed), len(self.rows))
+        if self._pushed is None:
+            self._pushed = int(self.pushed)
+        return min(self._pushed, len(self.rows))
 
     def contents(self) -> Tensor:
         """What has been pushed: (filled, E), in no particular order.
@@ -71,6 +76,13 @@ class EmbeddingQueue(nn.Module):
         if rows.ndim != 2 or rows.shape[1] != width:
             raise ValueError(f"rows for this queue must be (n, {width}), found {tuple(rows.shape)}")
         everywhere = all_gather_rows(rows.detach().to(self.rows))
+        if self._pushed is not None:
+            self._pushed += len(everywhere)
         number = self.pushed + torch.arange(len(everywhere), device=everywhere.device)
         self.rows[number[-size:] % size] = everywhere[-size:]
         self.pushed += len(everywhere)
+
+
+def _forget_count(queue: nn.Module, _: object) -> None:
+    assert isinstance(queue, EmbeddingQueue)
+    queue._pushed = None

@@ -1,5 +1,10 @@
 """The feature cache holds what the encoder gave, resumes, and refuses what does not belong to it."""
 
+import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.shards.feature_cache import FeatureCache, FeatureCacheError, ViewSettings, build_features
+from datamodules.shards import feature_build
+from datamodules.shards.feature_build import ViewSettings, build_features
+from datamodules.shards.feature_cache import FeatureCache, FeatureCacheError
 
 N, FRAMES, SIDE = 300, 3, 16
 
@@ -33,9 +40,9 @@ class Clips:
         return times, mask
 
 
-def encode(frames: Tensor, mask: Tensor) -> Tensor:
+def encode(frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     mean = frames.float().mean(dim=(2, 3, 4))
-    return torch.stack([mean, mean * 2], dim=-1)
+    return torch.stack([mean, mean * 2], dim=-1), 3 * mean[:, :1]  # pooled, which is no mean of the others
 
 
 def test_features_are_the_encoders(tmp_path: Path) -> None:
@@ -48,6 +55,9 @@ def test_features_are_the_encoders(tmp_path: Path) -> None:
     np.testing.assert_array_equal(times[0], [0, 1, 2])
     # A zoomed or shifted uniform image stays the same image.
     np.testing.assert_array_equal(cache.take(indices, np.ones(4, dtype=np.int64)), expected)
+    np.testing.assert_array_equal(cache.pooled(indices), 3 * (indices % 200)[:, None])
+    np.testing.assert_array_equal(cache.pooled(indices, np.array([0, 1, 0, 1])), 3 * (indices % 200)[:, None])
+    assert cache.nbytes == 2 * (N * 2 * FRAMES * 2 + N * 2 * 1)
     assert cache.verify() == []
 
 
@@ -63,7 +73,7 @@ def test_statistics_ignore_frames_that_are_not_there(tmp_path: Path) -> None:
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
     calls = 0
 
-    def dies_in_the_second_block(frames: Tensor, mask: Tensor) -> Tensor:
+    def dies_in_the_second_block(frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         nonlocal calls
         calls += 1
         if calls == 2:
@@ -85,10 +95,11 @@ def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 
 def test_an_interrupted_build_of_another_encoder_is_not_continued(tmp_path: Path) -> None:
-    def dies(frames: Tensor, mask: Tensor) -> Tensor:
+    def dies(frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if frames[0].amin() == 128:
             raise KeyboardInterrupt
-        return encode(frames, mask) + 1
+        features, pooled = encode(frames, mask)
+        return features + 1, pooled
 
     with pytest.raises(KeyboardInterrupt):
         build_features(tmp_path, Clips(), dies, "vit-other", ViewSettings())
@@ -108,22 +119,127 @@ def test_a_stale_cache_is_refused(tmp_path: Path) -> None:
         FeatureCache.open(tmp_path, other, "vit-1")
 
 
-def test_damage_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "width"), [("features.f16", FRAMES * 2), ("pooled.f16", 1)])
+def test_damage_is_found(tmp_path: Path, name: str, width: int) -> None:
     cache = build_features(tmp_path, Clips(), encode, "vit-1", ViewSettings())
-    with cache.directory.joinpath("features.f16").open("r+b") as file:
-        file.seek(200 * FRAMES * 2 * 2)
-        byte = file.read(1)
-        file.seek(-1, 1)
-        file.write(bytes([byte[0] ^ 1]))
+    path = Path(cache.directory) / name
+    flip_a_bit(path, 200 * width * 2)
     problems = FeatureCache.open(tmp_path, Clips(), "vit-1").verify()
-    assert len(problems) == 1
-    assert "windows 128 to 255" in problems[0]
-    with cache.directory.joinpath("features.f16").open("r+b") as file:
+    assert problems == [f"{path}: windows 128 to 255: checksum differs"]
+    with path.open("r+b") as file:
         file.truncate(100)
-    with pytest.raises(FeatureCacheError, match="100 bytes, expected"):
+    with pytest.raises(FeatureCacheError, match=rf"{name}: 100 bytes, expected"):
         FeatureCache.open(tmp_path, Clips(), "vit-1")
+
+
+def flip_a_bit(path: Path, at: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        byte = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte[0] ^ 1]))
+
+
+def test_a_cache_without_pooled_features_says_so(tmp_path: Path) -> None:
+    build_features(tmp_path, Clips(), encode, "vit-1", ViewSettings())
+    meta = json.loads((tmp_path / "features.json").read_text())
+    del meta["pooled"], meta["computed"]  # as caches were made before there were any
+    (tmp_path / "features.json").write_text(json.dumps(meta))
+    (tmp_path / "pooled.f16").unlink()
+    cache = FeatureCache.open(tmp_path, Clips(), "vit-1")
+    assert cache.verify() == []
+    with pytest.raises(FeatureCacheError, match="has no pooled features"):
+        cache.pooled(np.arange(3))
+
+
+def test_other_views_are_refused(tmp_path: Path) -> None:
+    build_features(tmp_path, Clips(), encode, "vit-1", ViewSettings())
+    with pytest.raises(FeatureCacheError, match=r"views are .*'zoom': 0\.1.*expected .*'zoom': 0\.2"):
+        build_features(tmp_path, Clips(), encode, "vit-1", ViewSettings(zoom=0.2))
+
+
+def interrupted(directory: Path, blocks: int) -> None:
+    """What a run leaves that is stopped while it computes the next block."""
+    calls = 0
+
+    def dies(frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        nonlocal calls
+        calls += 1
+        if calls > blocks:
+            raise KeyboardInterrupt
+        return encode(frames, mask)
+
+    with pytest.raises(KeyboardInterrupt):
+        build_features(directory, Clips(), dies, "vit-1", ViewSettings())
+
+
+def test_damage_in_what_was_done_is_computed_again(tmp_path: Path) -> None:
+    interrupted(tmp_path, blocks=2)
+    flip_a_bit(tmp_path / "pooled.part", 130 * 2)  # in the second block
+    clips = Clips()
+    cache = build_features(tmp_path, clips, encode, "vit-1", ViewSettings())
+    assert clips.reads == 2
+    assert cache.verify() == []
+    np.testing.assert_array_equal(cache.pooled(np.array([130])), [[390]])
+
+
+def test_killed_between_the_last_block_and_the_end_nothing_is_computed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(feature_build, "_write_json", dies)
+        with pytest.raises(KeyboardInterrupt):
+            build_features(tmp_path, Clips(), encode, "vit-1", ViewSettings())
+    clips = Clips()
+    assert build_features(tmp_path, clips, encode, "vit-1", ViewSettings()).verify() == []
+    assert clips.reads == 0
+
+
+# Features of ten blocks, a hundredth of a second each; what is encoded is counted in a file.
+SLOW = """
+import sys, time
+from pathlib import Path
+sys.path[:0] = sys.argv[2:]
+import test_feature_cache as made
+made.N = made.Clips.n_windows = 1280
+def slow(frames, mask):
+    with open(sys.argv[1] + "/encoded", "a") as file:
+        file.write("x")
+    time.sleep(0.01)
+    return made.encode(frames, mask)
+made.build_features(Path(sys.argv[1]) / "cache", made.Clips(), slow, "vit-1", made.ViewSettings())
+"""
+
+
+def test_a_killed_process_loses_at_most_the_block_that_it_was_at(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", SLOW, str(tmp_path), str(Path(__file__).parent), str(root / "tests"), str(root)]
+    process = subprocess.Popen(command)
+    journal = tmp_path / "cache" / "progress.jsonl"
+    deadline = time.monotonic() + 120
+    while process.poll() is None and (not journal.exists() or journal.read_bytes().count(b"\n") < 4):
+        assert time.monotonic() < deadline, "no block within two minutes"
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "it was done before it could be killed"
+    done = journal.read_bytes().count(b"\n") - 1  # blocks; the first line says what the job is
+    assert done < 10
+    encoded = tmp_path / "encoded"
+    encoded.unlink()
+    subprocess.run(command, check=True)
+    assert len(encoded.read_text()) == 10 - done
+    clips = Clips()
+    clips.n_windows = 1280
+    cache = FeatureCache.open(tmp_path / "cache", clips, "vit-1")
+    assert cache.verify() == []
+    np.testing.assert_array_equal(cache.pooled(np.arange(1280))[:, 0], 3 * (np.arange(1280) % 200))
 
 
 def test_features_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FeatureCacheError, match="windows 0 to 127: a feature is not finite"):
-        build_features(tmp_path, Clips(), lambda f, m: encode(f, m) + 1e6, "vit-1", ViewSettings())
+        build_features(
+            tmp_path, Clips(), lambda f, m: (encode(f, m)[0] + 1e6, encode(f, m)[1]), "vit-1", ViewSettings()
+        )

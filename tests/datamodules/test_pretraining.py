@@ -42,7 +42,8 @@ def make(shards: ShardSet, **changes: object) -> PretrainingDataModule:
         "seed": 3,
     } | changes
     module = PretrainingDataModule(shards, None, **arguments)  # type: ignore[arg-type]
-    module.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, training=True)  # type: ignore[assignment]
+    state = {"global_rank": 0, "world_size": 1, "global_step": 0, "accumulate_grad_batches": 1, "training": True}
+    module.trainer = SimpleNamespace(**state)  # type: ignore[assignment]
     return module
 
 
@@ -100,6 +101,21 @@ def test_the_loader_starts_where_the_run_stands(shards: ShardSet) -> None:
     module.trainer.global_step = len(whole)
     again = [batch["start_s"] for batch in module.train_dataloader()]
     assert all(torch.equal(a, b) for a, b in zip(again[1:], module_epoch_2, strict=True))
+
+
+@pytest.mark.parametrize("accumulated", [2, 3, 100])
+def test_the_loader_starts_behind_the_batches_of_the_steps_done(shards: ShardSet, accumulated: int) -> None:
+    module = make(shards, batch_size=4)
+    module.trainer.accumulate_grad_batches = accumulated
+    whole = [batch["start_s"] for batch in module.train_dataloader()]
+    groups = [whole[i : i + accumulated] for i in range(0, len(whole), accumulated)]
+    for step in range(len(groups)):
+        module.trainer.global_step = step
+        rest = [batch["start_s"] for batch in module.train_dataloader()]
+        expected = [batch for group in groups[step:] for batch in group]
+        assert all(torch.equal(a, b) for a, b in zip(rest, expected, strict=True))
+    module.trainer.global_step = len(groups)  # the next epoch, whole
+    assert len(list(module.train_dataloader())) == len(whole)
 
 
 def test_two_ranks_share_the_batch_of_one(shards: ShardSet) -> None:

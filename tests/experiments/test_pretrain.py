@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import subprocess
 import sys
@@ -12,13 +13,16 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from waiting import Waiting
 
 from encoders.registry import imu_encoders
 from experiments.command_line import UserError
 from experiments.config import load
-from experiments.pretrain import run
+from experiments.pretrain import make_data_module, prepare_data, run
 from experiments.schema import Config
+from experiments.trainers import TrainingBar
 from lightning_modules.pretraining import CheckpointError, ImuPretraining
 
 Make = Callable[..., Config]
@@ -135,6 +139,77 @@ def test_resumed_at_any_step_it_ends_with_the_same_weights(
     last = Path(config.paths.runs) / "tiny" / "stopped" / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == stop_after
     _assert_same(run(config), whole)
+
+
+@pytest.mark.timeout(300)
+def test_stopped_between_batches_of_one_step_it_ends_with_the_same_weights(
+    tiny: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Steps of three batches and, where an epoch ends, of fewer.
+    settings = ("trainer.accumulate=3", "pretraining.batch_size=4", "trainer.max_epochs=2")
+    whole = run(tiny("run.name=whole", *settings))
+    batches = _batches_per_epoch(tiny(*settings))
+    assert batches % 3 != 0, "this test wants an epoch that ends with an incomplete step"
+    assert torch.load(whole, weights_only=True)["global_step"] == 2 * -(-batches // 3)
+    config = tiny("run.name=stopped", "trainer.checkpoint_every_steps=1", *settings)
+
+    stop_epoch = 0
+
+    def stop(self: ImuPretraining, outputs: object, batch: object, batch_idx: int) -> None:
+        if self.current_epoch == stop_epoch and batch_idx == 4:  # the second of the second step's three
+            raise RuntimeError("stopped by the test")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImuPretraining, "on_train_batch_end", stop)
+        for epoch in (0, 0, 1):
+            stop_epoch = epoch
+            with pytest.raises(RuntimeError, match="stopped by the test"):
+                run(config)
+    _assert_same(run(config), whole)
+
+
+def _batches_per_epoch(config: Config) -> int:
+    shards, _, features = prepare_data(config)
+    return make_data_module(config, shards, features).steps_per_epoch
+
+
+def test_a_step_waits_for_the_device_nowhere(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does what surrounds it: augmentation, clipping, the optimiser, callbacks, the bar between its readings."""
+    found: list[str] = []
+    advance = _TrainingEpochLoop.advance
+
+    def watched(self: _TrainingEpochLoop, *arguments: object) -> None:
+        with Waiting() as waiting:
+            advance(self, *arguments)  # type: ignore[arg-type]
+        found.extend(waiting.found)
+
+    monkeypatch.setattr(_TrainingEpochLoop, "advance", watched)
+    monkeypatch.setattr(TrainingBar.__init__, "__defaults__", (math.inf,))
+    run(tiny("trainer.max_epochs=1", "trainer.log_every=1000"))
+    assert found == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_compiled_encoder_trains_the_same_and_its_checkpoints_fit_either_way(tiny: Make) -> None:
+    settings = ("imu_encoder.params.dropout=0.0", "trainer.max_epochs=2")
+    plain = run(tiny("run.name=plain", *settings))
+    config = tiny("run.name=compiled", "trainer.compile=true", "trainer.checkpoint_every_steps=1", *settings)
+    compiled = run(config)
+    a, b = _weights(plain), _weights(compiled)
+    assert a.keys() == b.keys()
+    for name in a:
+        # Fused kernels round otherwise, and AdamW makes whole steps of gradients that are all rounding.
+        torch.testing.assert_close(a[name], b[name], atol=2e-2, rtol=2e-2, msg=name)
+    ImuPretraining.load_pretrained(compiled)
+    assert (
+        run(tiny("run.name=compiled", "trainer.checkpoint_every_steps=1", *settings)) == compiled
+    )  # done, not refused
+
+
+def test_accumulating_nothing_is_refused(tiny: Make) -> None:
+    with pytest.raises(UserError, match=r"trainer\.accumulate is 0; expected .* at least 1"):
+        run(tiny("trainer.accumulate=0"))
 
 
 def test_a_complete_run_is_left_alone(tiny: Make) -> None:
