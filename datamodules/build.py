@@ -1,8 +1,8 @@
 """Recordings -> shards: parallel, resumable, and the same bytes whatever happens on the way.
 
 A group of recordings becomes one shard (more, if it grows too large), and a shard's bytes depend on its
-recordings and the settings alone. So a build that was killed keeps its whole shards and goes on with the
-others, on any number of workers. ::
+recordings and the settings alone. So a build that was killed keeps what was finished and goes on with the
+rest, on any number of workers, on one machine or on many (``build_scheduler``). ::
 
     report = build("utd_mhad", {}, "data/utd", WindowSettings(layout="centred"), camera="depth")
     print(report)
@@ -11,34 +11,38 @@ others, on any number of workers. ::
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import fcntl
 import json
-import multiprocessing
-import os
+import shutil
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datamodules.build_group import BuildPlan, build_group, group_files, make_source, start_worker
+from datamodules import build_stages
+from datamodules.build_group import BuildJob, make_source
+from datamodules.build_index import write_index
+from datamodules.build_plan import BuildPlan
+from datamodules.build_scheduler import scheduler_of
+from datamodules.build_stages import StageTimes
+from datamodules.build_tasks import PIECES, BuildError, RecordingTask, Task
 from datamodules.shards import layout
-from datamodules.shards.index import Index, ShardEntry, read_index
-from datamodules.shards.shard_file import open_shard
+from datamodules.shards.index import Index, read_index
 from datamodules.sources.registry import Source
-from datamodules.windows import ANY_PLACEMENT, FAULTS, Reason, WindowSettings
+from datamodules.windows import ANY_PLACEMENT, Reason, WindowSettings
 
 PLAN = "build.json"
+HISTORY = "build-runs.json"
 _LOCK = "build.lock"
 Progress = Callable[[int, int], None]
 
 
-class BuildError(ValueError):
-    """A build that can't be done as asked; the message says what was found and what is expected."""
+__all__ = ["BuildError", "BuildReport", "build"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class BuildReport:
         reused: shards that were there already.
         built: shards that were built now.
         seconds: wall clock.
+        scheduler: who did the work, e.g. ``2 processes``.
+        stages: seconds of it by stage (``build_stages.STAGES``), summed over processes.
     """
 
     directory: Path
@@ -60,6 +66,8 @@ class BuildReport:
     reused: int
     built: int
     seconds: float
+    scheduler: str = ""
+    stages: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
         index = self.index
@@ -80,6 +88,9 @@ class BuildReport:
         for what in ("subject", "activity"):
             counts = ", ".join(f"{name or 'unlabelled'} {n}" for name, n in index.counts[what].items())
             lines.append(f"  by {what}: {counts or 'none'}")
+        if self.built and any(self.stages.values()):
+            lines.append(f"  where the time went, summed over {self.scheduler}:")
+            lines += [f"    {line}" for line in build_stages.describe(self.stages)]
         return "\n".join(lines)
 
 
@@ -93,6 +104,7 @@ def build(
     *,
     subjects: Sequence[str] = (),
     workers: int = 0,
+    scheduler: str = "",
     recordings_per_shard: int = 32,
     max_shard_bytes: int = 256 << 20,
     on_bad: str = "exclude",
@@ -110,14 +122,16 @@ def build(
         camera: which camera; None or empty builds shards without video.
         subjects: only these; empty takes all.
         workers: processes; 0 takes one a core, 1 builds in this process.
-        recordings_per_shard: a shard is the unit of resuming.
+        scheduler: ``tcp://host:port`` of a Dask scheduler, whose workers build then; they need the same folders.
+        recordings_per_shard: as many go into one file, unless it grows too large.
         max_shard_bytes: a group of recordings that takes more is split into several files.
         on_bad: ``exclude`` lists a recording that raises a RecordingError in the index, ``raise`` stops.
         overwrite: throw away what an earlier build left there, whatever its settings.
-        progress: called with (groups done, groups in all).
+        progress: called with (recordings done, recordings in all).
 
     Raises:
-        BuildError: the settings make no sense, or the directory holds shards of other settings.
+        BuildError: the settings make no sense, the directory holds shards of other settings, a worker died, or the
+            cluster can't be used.
         RecordingError: with ``on_bad="raise"``.
     """
     started = time.monotonic()
@@ -155,19 +169,35 @@ def build(
             }
         )
     )
-    plan = BuildPlan(path, described, settings, on_bad == "raise", groups)
+    path = path.absolute()
+    plan = BuildPlan(BuildJob(path, described, settings, on_bad == "raise", uuid.uuid4().hex), groups)
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path / _LOCK):
         _prepare(path, described, overwrite)
         index = _finished(path, plan)
-        built = 0
+        todo: list[int] = []
+        stages, who = StageTimes(), ""
         if index is None:
-            todo = [g for g in range(len(groups)) if group_files(plan, g) is None]
-            _build_groups(plan, todo, workers or os.cpu_count() or 1, progress)
-            built, index = len(todo), _write_index(plan)
-    kept = len(groups) - built
-    recordings = sum(map(len, groups))
-    return BuildReport(path, index, recordings, kept, built, time.monotonic() - started)
+            todo = [g for g in range(len(groups)) if plan.shard(g).whole() is None]
+            if todo:
+                who = _do(plan, todo, scheduler, workers, stages, progress)
+            index = write_index(plan)
+            shutil.rmtree(path / PIECES, ignore_errors=True)
+        recordings = sum(map(len, groups))
+        seconds = time.monotonic() - started
+        report = BuildReport(
+            directory=Path(directory),
+            index=index,
+            recordings=recordings,
+            reused=len(groups) - len(todo),
+            built=len(todo),
+            seconds=seconds,
+            scheduler=who,
+            stages=stages.seconds,
+        )
+        if todo:
+            _remember(report)
+    return report
 
 
 def _groups(
@@ -204,8 +234,9 @@ def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
     for leftover in path.glob(f"{layout.TEMPORARY}*"):
         leftover.unlink()
     if overwrite:
-        for file in [path / layout.INDEX, path / PLAN, *path.glob("windows-*.h5")]:
+        for file in [path / layout.INDEX, path / PLAN, path / HISTORY, *path.glob("windows-*.h5")]:
             file.unlink(missing_ok=True)
+        shutil.rmtree(path / PIECES, ignore_errors=True)
     if (path / PLAN).exists():
         try:
             found = json.loads((path / PLAN).read_text(encoding="utf-8"))
@@ -241,82 +272,52 @@ def _finished(path: Path, plan: BuildPlan) -> Index | None:
     return index if whole and index.build_hash == plan.index_hash else None
 
 
-def _build_groups(plan: BuildPlan, todo: list[int], workers: int, progress: Progress | None) -> None:
-    total = len(plan.groups)
-    done = total - len(todo)
+def _do(
+    plan: BuildPlan, todo: list[int], address: str, workers: int, stages: StageTimes, progress: Progress | None
+) -> str:
+    """Build these groups; returns who did it."""
+    total = sum(map(len, plan.groups))
+    waiting = {group: plan.recording_tasks(group) for group in todo}
+    left = {group: len(tasks) for group, tasks in waiting.items()}
+    group_of = {task.name: group for group, tasks in waiting.items() for task in tasks}
+    tasks: list[Task] = []
+    for group, recordings in waiting.items():
+        tasks += recordings or [plan.pack_task(group)]
+    done = total - len(group_of)
+
+    def finished(task: Task, seconds: dict[str, float]) -> list[Task]:
+        nonlocal done
+        stages.add(seconds)
+        if not isinstance(task, RecordingTask):
+            return []
+        done += 1
+        if progress:
+            progress(done, total)
+        group = group_of[task.name]
+        left[group] -= 1
+        # A recording that has a shard to itself is done.
+        return [plan.pack_task(group)] if not left[group] and len(plan.groups[group]) > 1 else []
+
     if progress:
         progress(done, total)
-    if workers == 1 or len(todo) <= 1:
-        for group in todo:
-            build_group(plan, group)
-            done += 1
-            if progress:
-                progress(done, total)
-        return
-    # Forked from a server that has imported everything and run nothing: the threads that this process may
-    # have started would not survive a fork, and importing torch in every worker takes seconds.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["datamodules.build_group"])
-    with ProcessPoolExecutor(min(workers, len(todo)), context, start_worker) as pool:
-        pending = {pool.submit(build_group, plan, group) for group in todo}
-        try:
-            while pending:
-                finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-                for future in finished:
-                    future.result()
-                    done += 1
-                    if progress:
-                        progress(done, total)
-        except BrokenProcessPool as error:
-            at_work = ", ".join(plan.at_work()) or "unknown"
-            raise BuildError(
-                f"{plan.directory}: a worker died without an error (killed, out of memory, or a crash in a "
-                f"decoder) while these recordings were being read: {at_work}. What was finished is kept"
-            ) from error
-        finally:
-            # After an error, groups that no worker has begun are not begun.
-            pool.shutdown(cancel_futures=True)
+    with scheduler_of(address, plan.job, workers, len(tasks)) as scheduler:
+        scheduler.run(tasks, finished)
+        return scheduler.name
 
 
-def _write_index(plan: BuildPlan) -> Index:
-    """Read back every shard and sum up."""
-    entries: list[ShardEntry] = []
-    columns: dict[str, Counter[str]] = {code: Counter() for code in layout.CODES}
-    faults: Counter[str] = Counter()
-    exclusions: list[dict[str, Any]] = []
-    simulated = False
-    for group in range(len(plan.groups)):
-        files = group_files(plan, group)
-        if files is None:
-            raise BuildError(f"{plan.directory}: the shards of group {group} vanished while building")
-        for file in files:
-            shard = open_shard(file)
-            entries.append(ShardEntry(file.name, shard.n_windows, file.stat().st_size, layout.file_digest(file)))
-            for code in layout.CODES:
-                columns[code].update(str(value) for value in shard.strings(code))
-            bits = shard.array("faults")
-            faults.update(
-                {fault.value: int((bits >> i & 1).sum()) for i, fault in enumerate(FAULTS)},
-            )
-            exclusions += shard.exclusions()
-            simulated |= bool(shard.attributes["simulated"])
-    expected = {entry.file for entry in entries}
-    for stray in plan.directory.glob("windows-*.h5"):
-        if stray.name not in expected:
-            stray.unlink()
-    index = Index(
-        build=plan.index_description,
-        build_hash=plan.index_hash,
-        settings=plan.settings,
-        simulated=simulated,
-        shards=tuple(entries),
-        tables={code: sorted(set(columns[code]) - {""}) for code in layout.CODES},
-        counts={
-            "subject": dict(sorted(columns["subject"].items())),
-            "activity": dict(sorted(columns["activity"].items())),
-            "fault": {name: n for name, n in sorted(faults.items()) if n},
-        },
-        exclusions=tuple(exclusions),
+def _remember(report: BuildReport) -> None:
+    """Add this run to the folder's record of runs that built something."""
+    path = report.directory / HISTORY
+    runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    runs.append(
+        {
+            "ended": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "scheduler": report.scheduler,
+            "recordings": report.recordings,
+            "groups_built": report.built,
+            "groups_reused": report.reused,
+            "seconds": round(report.seconds, 3),
+            "stages": {stage: round(seconds, 3) for stage, seconds in report.stages.items()},
+        }
     )
-    index.write(plan.directory)
-    return index
+    layout.write_json(path, runs)

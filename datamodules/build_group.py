@@ -1,73 +1,53 @@
-"""One group of recordings -> its shard; what a worker of ``build`` does."""
+"""One recording -> windows with their frames; the work that a process of ``build`` does most of the time."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import simplejpeg
 import torch
+from numpy.typing import NDArray
 
+from datamodules.build_stages import StageTimes
 from datamodules.checks import check_recording
-from datamodules.quality.facts import RecordingFacts, facts_of
+from datamodules.quality.facts import facts_of
 from datamodules.quality.judge import judge_pictures
-from datamodules.recording import Recording, RecordingError, VideoStream
-from datamodules.shards import layout
-from datamodules.shards.layout import ShardError
-from datamodules.shards.shard_file import open_shard
-from datamodules.shards.writer import EncodedWindow, ShardHeader, write_shard
+from datamodules.recording import RecordingError, VideoStream
+from datamodules.shards.parts import ShardParts
+from datamodules.shards.writer import EncodedWindow
 from datamodules.sources.registry import Source, sources
-from datamodules.windows import Exclusion, Reason, Window, WindowSettings, cut_windows, select_imu
+from datamodules.windows import Window, WindowSettings, cut_windows, select_imu
+
+_JUDGED_AT_ONCE = 64  # windows
 
 
 @dataclass(frozen=True)
-class BuildPlan:
-    """Everything that a worker has to know.
+class BuildJob:
+    """What every worker of a build has to know.
 
     Attributes:
         directory: where the shards go.
         description: all that the windows depend on, as plain values.
         settings: the window settings in it.
         raise_bad: stop at a recording that can't be used instead of listing it.
-        groups: names of the recordings, group by group.
+        token: tells one run of a build from another.
     """
 
     directory: Path
     description: dict[str, Any]
     settings: WindowSettings
     raise_bad: bool
-    groups: tuple[tuple[str, ...], ...]
-
-    def group_hash(self, group: int) -> str:
-        """Digest of all that the bytes of this group's shards depend on."""
-        return layout.digest_of([self.description, self.groups[group], group])
-
-    @cached_property
-    def index_description(self) -> dict[str, Any]:
-        """The description with a digest of the recordings' names: a source may have grown."""
-        return {**self.description, "recordings_digest": layout.digest_of(self.groups)}
-
-    @property
-    def index_hash(self) -> str:
-        """Digest of ``index_description``."""
-        return layout.digest_of(self.index_description)
-
-    def note(self, group: int) -> Path:
-        """File with the recording that is being read, for the message if the worker dies."""
-        return self.directory / f"{layout.TEMPORARY}reading-{group:05d}"
-
-    def at_work(self) -> list[str]:
-        """Recordings that were being read when their worker died."""
-        return [p.read_text(encoding="utf-8") for p in sorted(self.directory.glob(self.note(0).name[:-5] + "*"))]
+    token: str
 
 
 def make_source(name: str, params: Mapping[str, Any]) -> Source:
@@ -101,125 +81,82 @@ def _die_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def group_files(plan: BuildPlan, group: int) -> list[Path] | None:
-    """The whole shards of a group in order, or None if one is missing, broken or of other settings."""
-    files: list[Path] = []
-    while True:
-        path = plan.directory / layout.shard_name(group, len(files))
-        if not path.is_file():
-            return None
-        try:
-            attributes = open_shard(path).attributes
-        except ShardError:
-            return None
-        if attributes["build_hash"] != plan.group_hash(group):
-            return None
-        files.append(path)
-        if attributes["last_part"]:
-            return files
+def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts, stages: StageTimes) -> None:
+    """All windows of one recording with their frames, and what was left out, into ``parts``.
 
-
-def build_group(plan: BuildPlan, group: int) -> None:
-    """Write the shards of one group.
+    Only the sensor's windows are held at once; frames are decoded as their windows are written.
 
     Raises:
-        RecordingError: a recording can't be used and ``plan.raise_bad`` is set.
+        RecordingError: the recording can't be used; some of its windows may have been written.
     """
-    source = make_source(plan.description["source"], plan.description["params"])
-    limit = int(plan.description["max_shard_bytes"])
-    parts: int = 0
-    windows: list[EncodedWindow] = []
-    exclusions: list[Exclusion] = []
-    facts: list[RecordingFacts] = []
-    size, simulated = 0, False
-
-    def flush(last: bool) -> None:
-        nonlocal parts, size
-        header = ShardHeader(
-            plan.settings,
-            str(plan.description["source"]),
-            simulated,
-            plan.group_hash(group),
-            group,
-            parts,
-            last,
-        )
-        write_shard(plan.directory / layout.shard_name(group, parts), header, windows, exclusions, facts)
-        windows.clear()
-        exclusions.clear()
-        facts.clear()
-        parts, size = parts + 1, 0
-
-    note = plan.note(group)
-    try:
-        for name in plan.groups[group]:
-            note.write_text(name, encoding="utf-8")
-            encoded, left_out, known, is_simulated = _encode_recording(plan, source, name)
-            simulated |= is_simulated
-            for window in encoded:
-                if windows and size + window.nbytes > limit:
-                    flush(last=False)
-                windows.append(window)
-                size += window.nbytes
-            exclusions += left_out
-            facts += known
-        flush(last=True)
-    finally:
-        note.unlink(missing_ok=True)
-
-
-def _encode_recording(
-    plan: BuildPlan, source: Source, name: str
-) -> tuple[list[EncodedWindow], list[Exclusion], list[RecordingFacts], bool]:
-    """All windows of one recording with their frames; one that can't be used gives one exclusion."""
-    try:
+    with stages.timed("load"):
         recording = source.load(name)
-        wanted = plan.description["subjects"]
-        if wanted and recording.subject not in wanted:
-            return [], [], [], False
+    wanted = job.description["subjects"]
+    if wanted and recording.subject not in wanted:
+        return
+    parts.simulated |= recording.simulated
+    with stages.timed("check"):
         check_recording(recording)
-        camera = str(plan.description["camera"])
-        placement = str(plan.description["placement"])
-        windows, exclusions = cut_windows(recording, placement, camera, plan.settings)
-        facts = facts_of(recording, select_imu(recording, placement), camera, plan.settings)
-        encoded = _encode_windows(recording, windows, camera, plan.settings)
-        if camera and encoded:
-            encoded, bad_pictures = judge_pictures(encoded, recording.video(camera).origin, plan.settings)
-            exclusions += bad_pictures
-    except RecordingError as error:
-        if plan.raise_bad:
-            raise
-        return [], [Exclusion(name, 0.0, Reason.UNUSABLE, str(error))], [], False
-    return encoded, exclusions, [facts], recording.simulated
+    camera, placement = str(job.description["camera"]), str(job.description["placement"])
+    with stages.timed("cut"):
+        windows, exclusions = cut_windows(recording, placement, camera, job.settings)
+    with stages.timed("judge"):
+        facts = facts_of(recording, select_imu(recording, placement), camera, job.settings)
+    video = recording.video(camera) if camera and windows else None
+    del recording  # its samples are the largest thing here
+    parts.exclusions += exclusions
+    if video is None:
+        for window in windows:
+            parts.add(EncodedWindow(window, ()))
+    else:
+        encoded = with_frames(windows, video, job.settings, stages)
+        while chunk := list(itertools.islice(encoded, _JUDGED_AT_ONCE)):
+            with stages.timed("judge"):
+                kept, bad_pictures = judge_pictures(chunk, video.origin, job.settings)
+            parts.exclusions += bad_pictures
+            for one in kept:
+                parts.add(one)
+    parts.facts.append(facts)
 
 
-def _encode_windows(
-    recording: Recording, windows: list[Window], camera: str, settings: WindowSettings
-) -> list[EncodedWindow]:
-    if not camera or not windows:
-        return [EncodedWindow(window, ()) for window in windows]
+def with_frames(
+    windows: Sequence[Window], video: VideoStream, settings: WindowSettings, stages: StageTimes
+) -> Iterator[EncodedWindow]:
+    """The windows of one recording, in the order of their starts, with their frames; each is decoded once.
+
+    Raises:
+        RecordingError: a frame can't be decoded.
+    """
     needed = np.unique(np.concatenate([window.frame_indices for window in windows]))
-    needed = needed[needed >= 0]
-    jpegs = dict(_jpegs(recording.video(camera), needed, settings))
-    return [
-        EncodedWindow(window, tuple(jpegs[i] if i >= 0 else b"" for i in window.frame_indices.tolist()))
-        for window in windows
-    ]
+    coming = _jpegs(video, needed[needed >= 0], settings, stages)
+    held: dict[int, bytes] = {}
+    for window in windows:
+        indices = window.frame_indices.tolist()
+        shown = [index for index in indices if index >= 0]
+        if shown:
+            held = {index: jpeg for index, jpeg in held.items() if index >= shown[0]}
+        for wanted in shown:
+            while wanted not in held:
+                index, jpeg = next(coming)
+                held[index] = jpeg
+        yield EncodedWindow(window, tuple(held[index] if index >= 0 else b"" for index in indices))
 
 
 def _jpegs(
-    video: VideoStream, indices: np.ndarray[Any, np.dtype[np.int64]], settings: WindowSettings
+    video: VideoStream, indices: NDArray[np.int64], settings: WindowSettings, stages: StageTimes
 ) -> Iterator[tuple[int, bytes]]:
-    size = settings.frame_size
+    size, quality = settings.frame_size, settings.jpeg_quality
     count = 0
-    for index, frame in zip(indices.tolist(), video.read(indices, size, size), strict=False):
+    frames = stages.each("decode", video.read(indices, size, size))
+    for index, frame in zip(indices.tolist(), frames, strict=False):
         if frame.shape != (size, size, 3) or frame.dtype != np.uint8:
             raise RecordingError(
                 f"{video.origin}: frame {index} is {frame.dtype} {frame.shape}; expected uint8 {(size, size, 3)}"
             )
-        pixels = np.ascontiguousarray(frame)
-        quality = settings.jpeg_quality
-        yield index, simplejpeg.encode_jpeg(pixels, quality, "RGB", "420") if quality else pixels.tobytes()
+        with stages.timed("encode"):
+            pixels = np.ascontiguousarray(frame)
+            stored = simplejpeg.encode_jpeg(pixels, quality, "RGB", "420") if quality else pixels.tobytes()
+        yield index, stored
         count += 1
     if count != indices.size:
         raise RecordingError(f"{video.origin}: {count} of {indices.size} frames could be read")

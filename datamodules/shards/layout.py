@@ -84,7 +84,12 @@ def check_version(where: Path | str, found_format: object, found_version: object
 
 def shard_name(group: int, part: int) -> str:
     """File name of part ``part`` of the ``group``-th group of recordings; names sort in that order."""
-    return f"windows-{group:05d}-{part:02d}.h5"
+    return f"{shard_stem(group)}-{part:02d}.h5"
+
+
+def shard_stem(group: int) -> str:
+    """What the names of a group's shards begin with."""
+    return f"windows-{group:05d}"
 
 
 def checksum(arrays: Sequence[NDArray[Any]], frames: bytes) -> int:

@@ -13,9 +13,11 @@ from real_data import real_data
 from scipy.io import loadmat, savemat
 
 from datamodules.build import BuildError, build
+from datamodules.build_stages import STAGES
 from datamodules.recording import RecordingError
 from datamodules.shards import layout
 from datamodules.shards.reader import ShardSet
+from datamodules.shards.shard_file import open_shard
 from datamodules.shards.verify import verify
 from datamodules.windows import WindowSettings
 
@@ -37,7 +39,9 @@ def run(root, directory, **kwargs):
 
 
 def contents(directory):
-    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in directory.iterdir() if p.name != "build.lock"}
+    """Digests of all files but those that say when and how they were made."""
+    files = [path for path in directory.iterdir() if path.name not in ("build.lock", "build-runs.json")]
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +76,7 @@ def test_the_bytes_do_not_depend_on_the_workers(root, built, tmp_path):
     report = run(root, tmp_path, workers=2, progress=lambda done, total: steps.append((done, total)))
     assert contents(tmp_path) == contents(built[0])
     assert report.index.fingerprint == built[1].index.fingerprint
-    assert steps == [(i, 4) for i in range(5)]
+    assert steps == [(i, 12) for i in range(13)]
 
 
 def test_a_finished_build_is_left_alone_and_a_lost_shard_is_made_again(root, built, tmp_path):
@@ -88,6 +92,51 @@ def test_a_finished_build_is_left_alone_and_a_lost_shard_is_made_again(root, bui
     (tmp_path / f"{layout.TEMPORARY}leftover").write_bytes(b"x")
     report = run(root, tmp_path)
     assert (report.reused, report.built) == (2, 2)
+    assert contents(tmp_path) == contents(built[0])
+
+
+def test_where_the_time_went_is_told_and_kept(root, built, tmp_path):
+    report = run(root, tmp_path, workers=2)
+    text = str(report)
+    assert "where the time went, summed over 2 processes" in text
+    assert "decode: decoding and scaling frames" in text
+    (kept,) = json.loads((tmp_path / "build-runs.json").read_text())
+    assert kept["stages"].keys() == STAGES.keys()
+    # Two processes can't have worked for longer than twice the time that went by.
+    assert 0 < sum(kept["stages"].values()) < 2 * kept["seconds"]
+    again = run(root, tmp_path)
+    assert "where the time went" not in str(again)
+    assert len(json.loads((tmp_path / "build-runs.json").read_text())) == 1
+
+
+@pytest.mark.parametrize("limit", [256 << 20, 20_000])
+def test_shards_of_one_recording_hold_what_packed_ones_hold(root, built, tmp_path, limit):
+    run(root, tmp_path, recordings_per_shard=1, max_shard_bytes=limit)
+    assert verify(tmp_path) == []
+    packed, single = ShardSet.open(built[0]), ShardSet.open(tmp_path)
+    everything = np.arange(packed.n_windows)
+    np.testing.assert_array_equal(packed.imu(everything)[0], single.imu(everything)[0])
+    np.testing.assert_array_equal(packed.frames(everything), single.frames(everything))
+    for code in layout.CODES:
+        assert list(packed.table[code]) == list(single.table[code])
+    assert single.n_windows == 28
+
+
+def test_a_piece_that_is_damaged_is_found_before_it_gets_into_a_shard(root, built, tmp_path):
+    def stop(done, total):
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(root, tmp_path, progress=stop)
+    (piece, _) = sorted((tmp_path / "pieces").glob("*.h5"))
+    shard = open_shard(piece)
+    data = bytearray(piece.read_bytes())
+    data[shard.places["imu"].offset + 100] ^= 1
+    piece.write_bytes(data)
+    with pytest.raises(BuildError, match="window 0 is damaged.*start the same build again"):
+        run(root, tmp_path)
+    run(root, tmp_path)
     assert contents(tmp_path) == contents(built[0])
 
 
@@ -197,16 +246,16 @@ def test_a_killed_build_goes_on_to_the_same_files(root, built, tmp_path, workers
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         for line in process.stdout:
-            if line.strip() == "1":
+            if line.strip() == "4":
                 process.send_signal(signal.SIGKILL)
                 break
     assert process.returncode == -signal.SIGKILL
     assert not (directory / layout.INDEX).exists()
-    kept = len(list(directory.glob("windows-*.h5")))
-    assert 1 <= kept < 4
+    assert len(list(directory.glob("windows-*.h5"))) < 4
     time.sleep(0.5)  # orphaned workers end by themselves
-    report = run(root, directory)
-    assert report.reused >= 1
+    steps = []
+    run(root, directory, progress=lambda done, total: steps.append(done))
+    assert steps[0] >= 4  # no recording that was finished is read again
     assert contents(directory) == contents(built[0])
 
 
