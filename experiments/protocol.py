@@ -200,8 +200,9 @@ def _prototypes(unit: Unit, notes: list[str]) -> Prototypes | None:
     shards = target.shards.parts[part][1]
     windows = unit.fold.pool - first
     windows = windows[(windows >= 0) & (windows < shards.n_windows)]
+    labels = target.shards.table["activity"][first : first + shards.n_windows]
     try:
-        found = build_prototypes(system.model, shards, system.clips[key], unit.features.device, windows)
+        found = build_prototypes(system.model, shards, system.clips[key], unit.features.device, windows, labels)
     except NoPrototypesError as error:
         notes.append(f"not done: {error}")
         return None

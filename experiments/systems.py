@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from datamodules.common_activities import CommonActivitiesError
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.joined import JoinedShards
 from datamodules.shards.layout import file_digest
@@ -16,7 +17,7 @@ from encoders.contract import VideoEncoder
 from experiments.command_line import UserError
 from experiments.config import load_saved
 from experiments.config_layers import NONE
-from experiments.datasets import open_dataset
+from experiments.datasets import console, open_dataset
 from experiments.devices import accelerator
 from experiments.methods import Method
 from experiments.placements import Elsewhere, PlacementError, find_elsewhere
@@ -35,12 +36,24 @@ def open_targets(config: Config) -> list[Target]:
     """Targets with their shards, built where they are missing.
 
     Raises:
-        UserError: a data set is not configured or can't be built, or is not another placement of the tested one.
+        UserError: a data set is not configured or can't be built, or is not another placement of the tested one, or
+            its activities have no common names where these are asked for.
     """
     targets = []
     for settings in config.evaluation.targets:
+        if settings.labels not in ("own", "common"):
+            raise UserError(
+                f"target '{settings.name or settings.dataset}': labels is '{settings.labels}'; expected own or common"
+            )
         keys = list(dict.fromkeys([settings.dataset, *settings.support]))
-        shards = JoinedShards([(key, open_dataset(config, key)) for key in keys])
+        shards = JoinedShards([(key, open_dataset(config, key)) for key in keys], settings.labels == "common")
+        if shards.common:
+            try:
+                counted = str(shards.renamed)
+            except CommonActivitiesError as error:
+                raise UserError(f"target '{settings.name or settings.dataset}': {error}") from error
+            name = settings.name or settings.dataset
+            console.print(f"{name}: activities by their common names\n{counted}", highlight=False, markup=False)
         targets.append(Target(settings, shards, _elsewhere(config, settings, shards)))
     return targets
 

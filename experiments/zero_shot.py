@@ -59,6 +59,7 @@ def build_prototypes(
     features: FeatureCache,
     device: torch.device | str = "cpu",
     windows: NDArray[np.int64] | None = None,
+    labels: NDArray[np.str_] | None = None,
 ) -> Prototypes:
     """Prototypes from all labelled windows that have a frame.
 
@@ -68,12 +69,13 @@ def build_prototypes(
         features: of their clips, by the video encoder that the model was trained with.
         device: where to compute.
         windows: only these; None takes all.
+        labels: activities of all windows, where they are called otherwise than in the shards, (N,).
 
     Raises:
         NoPrototypesError: no window has both a label and a frame.
     """
     model = model.to(device).eval()
-    labels = shards.table["activity"]
+    labels = shards.table["activity"] if labels is None else labels
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
     labelled = np.flatnonzero(labels != UNLABELLED)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.common_activities import Renamed, rename
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 from datamodules.shards.reader import ShardSet
@@ -23,13 +24,15 @@ class JoinedShards:
 
     Args:
         parts: name and shards of each; the first one's name is the column ``dataset`` of its windows.
+        common: activities are called by the names that all sources share; those without one are unlabelled.
 
     Raises:
         ShardError: windows of two sets differ in length or rate.
     """
 
-    def __init__(self, parts: Sequence[tuple[str, ShardSet]]) -> None:
+    def __init__(self, parts: Sequence[tuple[str, ShardSet]], common: bool = False) -> None:
         self.parts = list(parts)
+        self.common = common
         first_name, first = self.parts[0]
         for name, shards in self.parts[1:]:
             mine, other = first.settings, shards.settings
@@ -57,8 +60,11 @@ class JoinedShards:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the content of all sets."""
-        return layout.digest_of([shards.fingerprint for _, shards in self.parts])
+        """Digest of the content of all sets, and of their activities' names where these are not their own."""
+        content: list[Any] = [shards.fingerprint for _, shards in self.parts]
+        if self.common:
+            content.append(sorted([*key, n] for key, n in self.renamed.kept.items()))
+        return layout.digest_of(content)
 
     @property
     def directory(self) -> str:
@@ -79,10 +85,23 @@ class JoinedShards:
         table["source"] = np.repeat(np.array([str(shards.index.build["source"]) for _, shards in self.parts]), sizes)
         prefix = np.char.add(table["source"], "/")
         table["person"] = np.char.add(prefix, table["subject"])
+        if self.common:
+            table["activity"] = self.renamed.activities
         if len(np.unique(table["source"])) > 1:
             table["subject"] = table["person"]
             table["recording"] = np.char.add(prefix, table["recording"])
         return table
+
+    @cached_property
+    def renamed(self) -> Renamed:
+        """Common names of all windows' activities, and what has none.
+
+        Raises:
+            CommonActivitiesError: a source's activities have no common names.
+        """
+        sizes = [shards.n_windows for _, shards in self.parts]
+        sources = np.repeat(np.array([str(shards.index.build["source"]) for _, shards in self.parts]), sizes)
+        return rename(sources, np.concatenate([shards.table["activity"] for _, shards in self.parts]))
 
     def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         """Values (B, T, 6), sample mask (B, T), channel mask (B, 6) of these windows, in their order.

@@ -56,6 +56,25 @@ def test_labels_from_another_data_set() -> None:
     assert set(made.shards.table["dataset"][fold.pool]) == {"b"}
 
 
+def test_data_sets_meet_in_the_common_names_of_their_activities() -> None:
+    """What one calls walking_slow is the other's no_freezing; what has no common name is nobody's."""
+    labelled, tested = FakeShards(source="sisfall"), FakeShards(seed=1, source="daphnet")
+    own = labelled.table["activity"].copy()
+    renamed = {"walk": "walking_slow", "sit": "chair_slow", "turn": "jump"}
+    labelled.table["activity"] = np.array([renamed.get(name, "fall") for name in own])
+    tested.table["activity"] = np.where(tested.table["activity"] == "walk", "no_freezing", "freezing")
+    parts = [("a", tested), ("b", labelled)]
+    plain, common = JoinedShards(parts), JoinedShards(parts, common=True)  # type: ignore[arg-type]
+    (fold,) = Target(TargetConfig("made", "a", support=["b"], labels="common"), common).folds(EvaluationConfig())
+    assert fold.classes == ["fall", "sit_to_stand", "walking"]
+    assert set(common.table["activity"][fold.test]) == {"walking"}
+    assert fold.left_out == ["freezing"]
+    assert common.renamed.left_out == {("sisfall", "jump"): int((own == "turn").sum())}
+    assert common.fingerprint != plain.fingerprint
+    with pytest.raises(SplitError):
+        Target(TargetConfig("made", "a", support=["b"]), plain).folds(EvaluationConfig())
+
+
 @pytest.mark.parametrize("column", ["placement", "device"])
 def test_another_placement_of_the_same_people_is_other_people_too(column: str) -> None:
     shards = FakeShards()

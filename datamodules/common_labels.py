@@ -1,0 +1,149 @@
+"""What the activities of each source are called in the paper's terms, a line a label.
+
+A label that is not listed has no counterpart: it means something else, or several of these activities at once. Behind
+'#': where the two mean nearly, not wholly, the same.
+"""
+
+COMMON = (
+    "standing",
+    "walking",
+    "turning",
+    "bending",
+    "sitting",
+    "sit_to_stand",  # either way
+    "stairs",  # either way
+    "lying",
+    "fall",
+    "freezing",
+)
+
+COMMON_LABELS: dict[str, dict[str, str]] = {
+    "simulator": {
+        "standing": "standing",
+        "walking": "walking",
+        "turning": "turning",
+        "bending": "bending",
+        "sitting": "sitting",
+        "sit_stand": "sit_to_stand",
+        "stairs_down": "stairs",
+        "lying": "lying",
+        "falling": "fall",
+    },
+    "utd_mhad": {
+        "walking_in_place": "walking",  # nobody gets anywhere
+        "sit_to_stand": "sit_to_stand",
+        "stand_to_sit": "sit_to_stand",
+    },
+    "sisfall": {
+        "walking_slow": "walking",
+        "walking_quick": "walking",
+        "stairs_slow": "stairs",
+        "stairs_quick": "stairs",
+        "chair_slow": "sit_to_stand",  # a trial of sitting down, sitting a moment and getting up
+        "chair_quick": "sit_to_stand",
+        "low_chair_slow": "sit_to_stand",
+        "low_chair_quick": "sit_to_stand",
+        "lie_down_slow": "lying",  # with lying down and sitting up again
+        "lie_down_quick": "lying",
+        "turn_over_lying": "lying",
+        "bend_knees": "bending",
+        "bend_over": "bending",
+        "fall": "fall",
+    },
+    "daphnet": {
+        "freezing": "freezing",
+        "no_freezing": "walking",  # the experiment's tasks are walking, with turns and stops
+    },
+    "usc_had": {
+        "walking_forward": "walking",
+        "walking_left": "walking",  # in circles
+        "walking_right": "walking",
+        "stairs_up": "stairs",
+        "stairs_down": "stairs",
+        "sitting": "sitting",
+        "standing": "standing",
+        "sleeping": "lying",
+    },
+    "hapt": {
+        "walking": "walking",
+        "stairs_up": "stairs",
+        "stairs_down": "stairs",
+        "sitting": "sitting",
+        "standing": "standing",
+        "lying": "lying",
+        "stand_to_sit": "sit_to_stand",
+        "sit_to_stand": "sit_to_stand",
+    },
+    "motionsense": {
+        "walking": "walking",
+        "stairs_up": "stairs",
+        "stairs_down": "stairs",
+        "sitting": "sitting",
+        "standing": "standing",
+    },
+    "pamap2": {
+        "lying": "lying",
+        "sitting": "sitting",
+        "standing": "standing",
+        "walking": "walking",
+        "stairs_up": "stairs",
+        "stairs_down": "stairs",
+    },
+    "harth": {
+        "walking": "walking",
+        "stairs_up": "stairs",
+        "stairs_down": "stairs",
+        "standing": "standing",
+        "sitting": "sitting",
+        "lying": "lying",
+    },
+    "realworld": {
+        "walking": "walking",
+        "stairs_up": "stairs",
+        "stairs_down": "stairs",
+        "standing": "standing",
+        "sitting": "sitting",
+        "lying": "lying",
+    },
+    "fog_star": {
+        "walking": "walking",
+        "sitting": "sitting",
+        "standing": "standing",
+        "sit_to_stand": "sit_to_stand",
+        "stand_to_sit": "sit_to_stand",
+        "turning_right": "turning",
+        "turning_left": "turning",
+        "freezing": "freezing",
+    },
+    "weargait_pd": {
+        "walk": "walking",
+        "turn": "turning",
+        "standing": "standing",
+        "sitting": "sitting",
+        "sit_to_stand": "sit_to_stand",
+    },
+    "turning_in_place": {
+        "turning": "turning",
+        "standing": "standing",
+        "freezing": "freezing",
+    },
+    "uestc_mmea": {
+        "standing": "standing",
+        "stand": "standing",
+        "walking": "walking",
+        "walk": "walking",
+        "sit_stand": "sit_to_stand",
+        "sit_to_stand": "sit_to_stand",
+        "stand_sit": "sit_to_stand",
+        "upstairs": "stairs",
+        "downstairs": "stairs",
+        "fall": "fall",
+    },
+    # Workouts only, and sets without labels of activities: nothing is common.
+    "wear": {},
+    "ego4d": {},
+    "aria": {},
+    "action_camera": {},
+    # A user's own files: their manifest says what a label is called.
+    "manifest": {name: name for name in COMMON},
+}
