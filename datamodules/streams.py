@@ -16,7 +16,7 @@ from datamodules.signal import MILLI_G, G
 # A median norm that is right after one of these was forgotten: (factor, what the values look like).
 _FORGOTTEN = (
     (G, "g"),
-    (1 / MILLI_G, "mg, scaled as m/s^2"),
+    (MILLI_G, "mg, scaled as m/s^2"),
     (1 / G, "m/s^2, scaled as g"),
     (1000.0, "g, scaled as mg"),
 )

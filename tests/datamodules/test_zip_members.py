@@ -1,0 +1,31 @@
+import pytest
+from made_sets import zipped
+
+from datamodules.recording import RecordingError
+from datamodules.zip_members import members
+
+
+def test_files_in_archives_in_an_archive(tmp_path):
+    path = tmp_path / "a.zip"
+    inner = zipped({"x/c.csv": "3", "deep.zip": zipped({"d.csv": "4"})})
+    path.write_bytes(zipped({"b.csv": "2", "__MACOSX/b.csv": "not it", "part_1.zip": inner}))
+    found = [(m.name, m.archive, m.where) for m in members(path)]
+    assert found == [
+        ("b.csv", "a.zip", f"{path}/b.csv"),
+        ("c.csv", "part_1.zip", f"{path}/part_1.zip/x/c.csv"),
+        ("deep.zip", "part_1.zip", f"{path}/part_1.zip/deep.zip"),
+    ]
+    assert [m.read() for m in members(path)][:2] == [b"2", b"3"]
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b"", lambda b: b.replace(b"\x03\x04", b"\x00\x00")])
+def test_a_damaged_archive_is_named(tmp_path, damage):
+    path = tmp_path / "a.zip"
+    path.write_bytes(damage(zipped({"b.csv": "2" * 100})))
+    with pytest.raises(RecordingError, match=r"a\.zip"):
+        [m.read() for m in members(path)]
+
+
+def test_a_missing_archive_is_named(tmp_path):
+    with pytest.raises(RecordingError, match=r"a\.zip: not there"):
+        list(members(tmp_path / "a.zip"))
