@@ -280,8 +280,9 @@ def test_prototypes_of_the_target_show_nobody_who_is_tested(
     model, given = make_model(sets["a"]), []
     vectors = prototypes_of(sets["a"], make_features(sets["a"], model)).vectors
 
-    def build(model: Any, shards: Any, features: Any, device: Any, windows: Any) -> Prototypes:
+    def build(model: Any, shards: Any, features: Any, device: Any, windows: Any, labels: Any) -> Prototypes:
         assert shards is sets[with_clips]
+        assert (labels == shards.table["activity"]).all()
         assert features is clips[with_clips]
         given.append({str(name) for name in shards.table["subject"][windows]})
         return Prototypes(["bend", "walk"], vectors[[0, 3]], [1, 1], "made", True)
