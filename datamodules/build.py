@@ -11,7 +11,6 @@ rest, on any number of workers, on one machine or on many (``build_scheduler``).
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import fcntl
 import json
 import shutil
@@ -20,78 +19,27 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from datamodules import build_stages
 from datamodules.build_group import BuildJob, make_source
 from datamodules.build_index import write_index
 from datamodules.build_plan import BuildPlan
+from datamodules.build_report import HISTORY, BuildReport, remember
 from datamodules.build_scheduler import scheduler_of
 from datamodules.build_stages import StageTimes
 from datamodules.build_tasks import PIECES, BuildError, RecordingTask, Task
 from datamodules.shards import layout
 from datamodules.shards.index import Index, read_index
 from datamodules.sources.registry import Source
-from datamodules.windows import ANY_PLACEMENT, Reason, WindowSettings
+from datamodules.windows import ANY_PLACEMENT, WindowSettings
 
 PLAN = "build.json"
-HISTORY = "build-runs.json"
 _LOCK = "build.lock"
 Progress = Callable[[int, int], None]
 
 
 __all__ = ["BuildError", "BuildReport", "build"]
-
-
-@dataclass(frozen=True)
-class BuildReport:
-    """What a build made; ``str()`` is a summary for people.
-
-    Attributes:
-        directory: of the shards.
-        index: what is in them, and what was left out.
-        recordings: how many the source has, after the choice of subjects.
-        reused: shards that were there already.
-        built: shards that were built now.
-        seconds: wall clock.
-        scheduler: who did the work, e.g. ``2 processes``.
-        stages: seconds of it by stage (``build_stages.STAGES``), summed over processes.
-    """
-
-    directory: Path
-    index: Index
-    recordings: int
-    reused: int
-    built: int
-    seconds: float
-    scheduler: str = ""
-    stages: Mapping[str, float] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        index = self.index
-        note = " (simulated)" if index.simulated else ""
-        rate = f", {self.built} built in {self.seconds:.1f} s" if self.built else ""
-        lines = [
-            f"{self.directory}{note}: {index.n_windows} windows of {self.recordings} recordings "
-            f"in {len(index.shards)} shards ({self.reused} were there{rate})"
-        ]
-        reasons = Counter(str(row["reason"]) for row in index.exclusions)
-        for reason, count in reasons.most_common():
-            lines.append(f"  left out, {reason}: {count}")
-        for row in index.exclusions:
-            if row["reason"] == Reason.UNUSABLE.value:
-                lines.append(f"    {row['recording']}: {row['detail']}")
-        for fault, count in index.counts["fault"].items():
-            lines.append(f"  kept though marked, {fault}: {count}")
-        for what in ("subject", "activity"):
-            counts = ", ".join(f"{name or 'unlabelled'} {n}" for name, n in index.counts[what].items())
-            lines.append(f"  by {what}: {counts or 'none'}")
-        if self.built and any(self.stages.values()):
-            lines.append(f"  where the time went, summed over {self.scheduler}:")
-            lines += [f"    {line}" for line in build_stages.describe(self.stages)]
-        return "\n".join(lines)
 
 
 def build(
@@ -196,7 +144,7 @@ def build(
             stages=stages.seconds,
         )
         if todo:
-            _remember(report)
+            remember(report)
     return report
 
 
@@ -231,8 +179,7 @@ def _locked(path: Path) -> Iterator[None]:
 
 def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
     """Make sure that what lies in the directory belongs to this build."""
-    for leftover in path.glob(f"{layout.TEMPORARY}*"):
-        leftover.unlink()
+    _clear(path)
     if overwrite:
         for file in [path / layout.INDEX, path / PLAN, path / HISTORY, *path.glob("windows-*.h5")]:
             file.unlink(missing_ok=True)
@@ -302,22 +249,11 @@ def _do(
         progress(done, total)
     with scheduler_of(address, plan.job, workers, len(tasks)) as scheduler:
         scheduler.run(tasks, finished)
+        _clear(plan.job.directory)  # of workers that died, when others did their tasks
         return scheduler.name
 
 
-def _remember(report: BuildReport) -> None:
-    """Add this run to the folder's record of runs that built something."""
-    path = report.directory / HISTORY
-    runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
-    runs.append(
-        {
-            "ended": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "scheduler": report.scheduler,
-            "recordings": report.recordings,
-            "groups_built": report.built,
-            "groups_reused": report.reused,
-            "seconds": round(report.seconds, 3),
-            "stages": {stage: round(seconds, 3) for stage, seconds in report.stages.items()},
-        }
-    )
-    layout.write_json(path, runs)
+def _clear(path: Path) -> None:
+    """Delete what killed processes left half done."""
+    for leftover in path.glob(f"{layout.TEMPORARY}*"):
+        leftover.unlink(missing_ok=True)

@@ -193,8 +193,9 @@ def _cut(
     )
     covered = (at >= times[0] - 1e-6) & (at <= times[-1] + 1e-6)
     if (covered & ~valid).any():
-        values = np.where(channel_mask, stream.values, 0.0)
-        faults[Reason.GAP] = describe_gap(times, values, start, end, settings.max_gap_s)
+        near = _with_neighbours(stream.values, channel_mask, inside)
+        values = np.where(channel_mask, stream.values[near], 0.0)
+        faults[Reason.GAP] = describe_gap(times[near], values, start, end, settings.max_gap_s)
     measured = (max(start, float(times[0])), min(end, float(times[-1]) + 1 / settings.imu_rate_hz))
     indices, relative, frame_mask = _frames(frame_times, interval, start, settings)
     # A window without any frame has a reason of its own.
@@ -218,6 +219,24 @@ def _cut(
         faults=tuple(f for f in FAULTS if f in faults),
     )
     return window, faults
+
+
+def _with_neighbours(values: FloatArray, channel_mask: BoolArray, inside: slice) -> slice:
+    """These samples, and so many before and after that there is a measured one on both sides, if there is any.
+
+    Looking at the whole of a long recording for every gap of it would take time that grows with its square.
+    """
+
+    def measured(rows: slice) -> bool:
+        return not np.isnan(values[rows][:, channel_mask]).any(axis=1).all()
+
+    first, last, step = inside.start, inside.stop, 1
+    while first > 0 and (first == inside.start or not measured(slice(first, inside.start))):
+        first, step = max(0, first - step), 2 * step
+    step = 1
+    while last < len(values) and (last == inside.stop or not measured(slice(inside.stop, last))):
+        last, step = min(len(values), last + step), 2 * step
+    return slice(first, last)
 
 
 def label_of(activities: tuple[Interval, ...], start: float, end: float, min_share: float) -> str:

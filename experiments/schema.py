@@ -69,7 +69,8 @@ class BuildConfig:
     """How shards are built."""
 
     workers: int = _option(0, "processes; 0 takes one a core")
-    recordings_per_shard: int = _option(32, "recordings a shard; a shard is the unit of resuming")
+    scheduler: str = _option("", "tcp://host:port of a Dask scheduler, whose workers build; empty: 'workers' here")
+    recordings_per_shard: int = _option(32, "as many recordings go into one file, unless it grows too large")
     on_bad: str = _option("exclude", "a recording that can't be used: 'exclude' and list it, or 'raise'")
 
 

@@ -19,6 +19,7 @@ from datamodules.windows import FAULTS, Exclusion, Window, WindowSettings
 
 # Pages are 4 KiB; arrays that begin on one are read without touching a neighbour's.
 _PAGE = 4096
+_WINDOWS_AT_ONCE = 64
 
 
 @dataclass(frozen=True)
@@ -111,12 +112,13 @@ def _write(
         "start_s": np.array([w.window.start_s for w in windows], np.float64),
         "faults": np.array([fault_bits(w.window) for w in windows], np.uint16),
     }
-    frames = [b"".join(w.jpegs) for w in windows]
     lengths = np.array([len(jpeg) for w in windows for jpeg in w.jpegs], np.int64)
-    arrays["frames"] = np.frombuffer(b"".join(frames), np.uint8)
     arrays["frame_offsets"] = np.concatenate([np.zeros(1, np.int64), np.cumsum(lengths, dtype=np.int64)])
     arrays["checksum"] = np.array(
-        [layout.checksum([arrays[name][i] for name in layout.CHECKED], frames[i]) for i in range(n)],
+        [
+            layout.checksum([arrays[name][i] for name in layout.CHECKED], b"".join(w.jpegs))
+            for i, w in enumerate(windows)
+        ],
         np.uint64,
     )
     tables = file.create_group("tables")
@@ -133,9 +135,23 @@ def _write(
     described = [dataclasses.asdict(fact) for fact in facts]
     arrays["facts"] = np.frombuffer(json.dumps(described, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
 
+    size = int(arrays["frame_offsets"][-1])
     for name, (dtype, _) in layout.DATASETS.items():
-        file.create_dataset(name, data=arrays[name].astype(dtype, copy=False))
-    file.attrs[layout.COMPLETE] = np.array([n, arrays["frames"].size, len(rows)], np.int64)
+        if name == "frames":
+            _write_frames(file.create_dataset(name, (size,), dtype), windows)
+        else:
+            file.create_dataset(name, data=arrays[name].astype(dtype, copy=False))
+    file.attrs[layout.COMPLETE] = np.array([n, size, len(rows)], np.int64)
+
+
+def _write_frames(dataset: h5py.Dataset, windows: Sequence[EncodedWindow]) -> None:
+    """All frames, a few windows at a time: they are most of a shard, and need not be in memory twice."""
+    begin = 0
+    for first in range(0, len(windows), _WINDOWS_AT_ONCE):
+        block = b"".join(jpeg for w in windows[first : first + _WINDOWS_AT_ONCE] for jpeg in w.jpegs)
+        if block:
+            dataset[begin : begin + len(block)] = np.frombuffer(block, np.uint8)
+        begin += len(block)
 
 
 def exclusion_row(exclusion: Exclusion) -> dict[str, str | float]:

@@ -134,7 +134,7 @@ def test_a_piece_that_is_damaged_is_found_before_it_gets_into_a_shard(root, buil
     data = bytearray(piece.read_bytes())
     data[shard.places["imu"].offset + 100] ^= 1
     piece.write_bytes(data)
-    with pytest.raises(BuildError, match="window 0 is damaged.*start the same build again"):
+    with pytest.raises(BuildError, match=r"window 0 is damaged.*start the same build again"):
         run(root, tmp_path)
     run(root, tmp_path)
     assert contents(tmp_path) == contents(built[0])
