@@ -84,6 +84,7 @@ def build_dataset(config: Config, key: str) -> BuildReport:
                 dataset.camera or None,
                 subjects=dataset.subjects,
                 workers=config.build.workers,
+                scheduler=config.build.scheduler,
                 recordings_per_shard=config.build.recordings_per_shard,
                 on_bad=config.build.on_bad,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
