@@ -109,12 +109,10 @@ def _title(quality: Quality) -> str:
 
 def _figures(quality: Quality) -> list[tuple[str, str, str]]:
     """Number, what of, and more about it."""
-    known, settings = quality.known, quality.index.settings
+    known = quality.known
     people = [subject for subject in quality.by_subject if subject]
     lost = sum(quality.lost.values())
     gaps = sum(facts.gap_s for facts in known)
-    # Windows that overlap hold the same seconds twice.
-    fresh = min(settings.stride_s, settings.duration_s) if settings.layout == "grid" else settings.duration_s
     figures = [
         (f"{len(quality.recordings):,}", "recordings", f"{len(known):,} could be used"),
         (f"{len(people):,}", "people" if len(people) != 1 else "person", ", ".join(_groups(quality))),
@@ -126,8 +124,8 @@ def _figures(quality: Quality) -> list[tuple[str, str, str]]:
         holes = sum(facts.frame_hole_s for facts in known)
         figures.append((duration(sum(video)), "of video", f"{duration(holes)} more without frames"))
     figures += [
-        (f"{quality.kept:,}", "windows kept", f"about {duration(quality.kept * fresh)}"),
-        (f"{lost:,}", "windows left out", share(lost, lost + quality.kept) or "none"),
+        (f"{quality.kept:,}", "windows kept", f"of {duration(quality.index.settings.duration_s)} each"),
+        (f"{lost:,}", "windows left out", share(lost, lost + quality.kept)),
     ]
     return figures
 
