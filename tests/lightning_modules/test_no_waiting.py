@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from test_imu_pretraining import OBJECTIVES, make_batch, make_step
@@ -15,7 +17,7 @@ def test_waiting_is_found() -> None:
     with Waiting() as waiting:
         float(x.sum())
         x[x > 1]
-        x[x > 1] = 0
+        x[x > 1] = torch.ones(2)
         if x.any():
             pass
         torch.nonzero(x)
@@ -30,7 +32,8 @@ def test_waiting_is_found() -> None:
     ]
     assert "test_no_waiting.py" in waiting.found[0]
     with Waiting() as waiting:
-        torch.where(x > 1, x, 0).sum().backward if x.requires_grad else x[torch.tensor([1, 2])]
+        torch.where(x > 1, x, 0)
+        x[torch.tensor([1, 2])]
     assert waiting.found == []
 
 
@@ -49,8 +52,9 @@ def test_a_step_of_every_objective_asks_the_device_nothing(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in OBJECTIVES if "masked" not in name and "order" not in name])
-def test_a_step_needs_no_values_at_all(name: str) -> None:
+def test_a_step_needs_no_values_at_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On tensors without content, which can't be copied to the host: a stricter check, where no generator is used."""
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which knows no such device
     step = make_step(**OBJECTIVES[name]).to("meta")
     batch = make_batch()
     views = [{key: value.to("meta") for key, value in view.items()} for view in batch.pop("views")]
