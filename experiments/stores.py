@@ -5,9 +5,13 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.layout import write_atomically
+from datamodules.shards.reader import ShardSet
 from datamodules.shards.storage.local_cache import GB, LocalCache
+from datamodules.shards.storage.remote_features import RemoteFeatureCache
 from datamodules.shards.storage.remote_folder import RemoteFolder, is_url
+from datamodules.shards.storage.remote_shards import RemoteShardSet
 from experiments.command_line import UserError
 from experiments.schema import Config
 
@@ -71,3 +75,22 @@ def fetch_stored(config: Config, path: Path) -> bool:
 
     write_atomically(path, write)
     return True
+
+
+def check_order(order: str, shards: ShardSet, features: FeatureCache | None) -> None:
+    """Refuse an order of windows that would fetch nearly the whole store for every batch.
+
+    Raises:
+        UserError: what is read from the store doesn't fit into the cache, and the order isn't made for that.
+    """
+    needed, limit = 0, 0
+    if isinstance(shards, RemoteShardSet):
+        needed, limit = sum(entry.bytes for entry in shards.index.shards), shards.cache.limit
+    if isinstance(features, RemoteFeatureCache):
+        needed, limit = needed + features.nbytes, features.cache.limit
+    if needed > limit and order != "shards":
+        raise UserError(
+            f"{shards.directory}: with its features {needed / GB:.3g} GB are to be read, and the cache may hold"
+            f" {limit / GB:.3g} GB: with pretraining.order={order} each batch would fetch most of the shards again; set"
+            " pretraining.order=shards, or raise paths.cache_gb"
+        )

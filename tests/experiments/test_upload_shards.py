@@ -1,0 +1,93 @@
+"""What one machine made and put into a store, another one reads from there."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datamodules.shards.storage.remote_features import RemoteFeatureCache
+from datamodules.shards.storage.remote_folder import StorageError
+from datamodules.shards.storage.remote_shards import RemoteShardSet
+from experiments import upload_shards
+from experiments.command_line import UserError
+from experiments.datasets import dataset_directory, open_dataset
+from experiments.pretrain import prepare_data
+from experiments.schema import Config
+from experiments.stores import check_order, fetch_stored, local_cache, place_in_store
+
+
+def elsewhere(config: Config, folder: Path) -> Config:
+    """The same settings on a machine that has no data."""
+    return dataclasses.replace(config, paths=dataclasses.replace(config.paths, data=str(folder)))
+
+
+def test_another_machine_reads_what_was_uploaded(
+    tiny: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny(f"paths.store=file://{tmp_path / 'store'}")
+    (tmp_path / "store").mkdir()
+    shards, _, features = prepare_data(dataclasses.replace(config, paths=dataclasses.replace(config.paths, store="")))
+    assert features is not None
+    upload_shards.run(config)
+    assert "files uploaded" in capsys.readouterr().out
+    upload_shards.run(config)
+    assert "0 of 2 files uploaded, the others were there" in capsys.readouterr().out
+
+    other = elsewhere(config, tmp_path / "other")
+    there, _, features_there = prepare_data(other)
+    assert isinstance(there, RemoteShardSet)
+    assert isinstance(features_there, RemoteFeatureCache)
+    windows = np.arange(shards.n_windows)
+    np.testing.assert_array_equal(there.imu(windows)[0], shards.imu(windows)[0])
+    np.testing.assert_array_equal(features_there.take(windows), features.take(windows))
+    check_order("shuffle", there, features_there)
+    small = dataclasses.replace(
+        other, paths=dataclasses.replace(other.paths, cache_gb=there.index.shards[0].bytes / 1e9)
+    )
+    held = RemoteShardSet(there.folder, there.index, local_cache(small))
+    with pytest.raises(UserError, match=r"pretraining.order=shuffle each batch .* set pretraining.order=shards"):
+        check_order(
+            "shuffle", held, features_there.__class__(there.folder, local_cache(small), there, features_there._meta)
+        )
+    assert not dataset_directory(other, "pretraining").exists()
+    assert local_cache(other).directory == tmp_path / "other" / "cache"
+    assert open_dataset(other, "pretraining").cache is local_cache(other)  # type: ignore[attr-defined]
+
+
+def test_a_damaged_upload_is_mended(tiny: Callable[..., Config], tmp_path: Path) -> None:
+    config = tiny(f"paths.store=file://{tmp_path / 'store'}")
+    (tmp_path / "store").mkdir()
+    upload_shards.run(config)
+    folder = place_in_store(config, dataset_directory(config, "pretraining"))
+    assert folder is not None
+    (shard,) = (name for name in folder.sizes() if name.endswith(".h5"))
+    Path(folder.url.removeprefix("file://"), shard).write_bytes(b"cut short")
+    other = elsewhere(config, tmp_path / "other")
+    with pytest.raises(StorageError, match=f"{shard}: 9 bytes"):
+        open_dataset(other, "pretraining")
+    upload_shards.run(config)
+    assert open_dataset(other, "pretraining").n_windows
+
+
+def test_small_files_are_copied(tiny: Callable[..., Config], tmp_path: Path) -> None:
+    (tmp_path / "store" / "weights").mkdir(parents=True)
+    (tmp_path / "store" / "weights" / "vit").write_bytes(b"numbers")
+    config = elsewhere(tiny(f"paths.store=file://{tmp_path / 'store'}"), tmp_path / "data")
+    assert fetch_stored(config, tmp_path / "data" / "weights" / "vit")
+    assert (tmp_path / "data" / "weights" / "vit").read_bytes() == b"numbers"
+    assert not fetch_stored(config, tmp_path / "data" / "weights" / "other")
+
+
+def test_settings_that_cannot_be(tiny: Callable[..., Config], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"paths.store is empty"):
+        upload_shards.run(tiny())
+    with pytest.raises(UserError, match=r"paths.store is 'bucket/prefix'; expected a URL"):
+        upload_shards.run(tiny("paths.store=bucket/prefix"))
+    with pytest.raises(UserError, match=r"paths.data is s3://bucket: things are made on a local disk"):
+        place_in_store(tiny("paths.data=s3://bucket"), Path("s3://bucket/shards"))
+    with pytest.raises(UserError, match=r"paths.cache_gb is 0; expected more than 0"):
+        local_cache(tiny("paths.cache_gb=0"))
