@@ -20,9 +20,11 @@ from datamodules.build import BuildReport, build
 from datamodules.build_group import make_source
 from datamodules.recording import RecordingError
 from datamodules.shards.reader import ShardSet
+from datamodules.shards.storage.remote_shards import RemoteShardSet
 from experiments.command_line import UserError
 from experiments.config import plain
 from experiments.schema import Config
+from experiments.stores import local_cache, stored
 
 console = Console(stderr=True)
 
@@ -101,8 +103,10 @@ def build_dataset(config: Config, key: str) -> BuildReport:
 
 
 def open_dataset(config: Config, key: str) -> ShardSet:
-    """Open a data set's shards; builds them first where they are missing or unfinished."""
+    """Open a data set's shards, from ``paths.data`` or the store; builds them first where neither has them all."""
     directory = dataset_directory(config, key)
     if not (directory / "index.json").is_file():
+        if (folder := stored(config, directory, "index.json")) is not None:
+            return RemoteShardSet.open_folder(folder, local_cache(config))
         build_dataset(config, key)
     return ShardSet.open(directory)

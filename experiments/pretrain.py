@@ -33,6 +33,7 @@ from experiments.datasets import console, open_dataset
 from experiments.devices import accelerator, set_threads, supports_bf16
 from experiments.run_folder import LAST, prepare, run_folder
 from experiments.schema import Config, LossConfig
+from experiments.stores import check_order
 from experiments.trainers import StepCheckpoint, TrainingBar, quiet
 from experiments.video_tower import features_of, open_tower
 from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
@@ -135,6 +136,7 @@ def prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder | None, Feature
 def make_data_module(config: Config, shards: ShardSet, features: FeatureCache | None) -> PretrainingDataModule:
     """The pretraining windows in their order, with their features where there are some."""
     p = config.pretraining
+    check_order(p.order, shards, features)
     try:
         return PretrainingDataModule(
             shards,
