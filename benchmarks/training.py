@@ -74,7 +74,7 @@ class Way:
         """As the data module augments in training."""
         rate_hz = self.config.window.imu_rate_hz
         batch["views"] = []
-        given = [batch[name] for name in ("imu", "sample_mask", "channel_mask", "frame_times")]
+        given = batch["imu"], batch["sample_mask"], batch["channel_mask"], batch["frame_times"]
         for number in range(self.config.pretraining.views):
             view = self.data.augmentation(*given, rate_hz, Draws(keys, number))
             batch["views"].append(view._asdict())

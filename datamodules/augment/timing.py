@@ -72,5 +72,5 @@ def trimmed(sample_mask: Tensor, trim: float, draws: Draws) -> Tensor:
     """Masks (B, T) whose valid samples lose up to the share ``trim`` at each end, each end in half of the windows."""
     valid = sample_mask.sum(dim=1, keepdim=True)
     position = sample_mask.cumsum(dim=1)
-    first, last = (draws.uniform(2) * trim * (draws.uniform(2) < 0.5)).split(1, dim=1)
+    first, last = (draws.uniform(2) * trim * (draws.uniform(2) < 0.5)).chunk(2, dim=1)
     return sample_mask & (position > first * valid) & (position <= (1 - last) * valid + 1)

@@ -235,8 +235,8 @@ def _zoomed_and_shifted(frames: Tensor, indices: NDArray[np.int64], view: int, v
     theta = torch.zeros(len(indices), 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / (1 + views.zoom * torch.from_numpy(draws[:, 0]).float())
     theta[:, :, 2] = 2 * views.shift * torch.from_numpy(draws[:, 1:]).float()
-    parts = zip(frames.split(_AT_ONCE), theta.to(frames.device).split(_AT_ONCE), strict=True)
-    return torch.cat([_cropped(clips, crops) for clips, crops in parts])
+    clips, crops = torch.split(frames, _AT_ONCE), torch.split(theta.to(frames.device), _AT_ONCE)
+    return torch.cat([_cropped(some, crop) for some, crop in zip(clips, crops, strict=True)])
 
 
 def _cropped(frames: Tensor, theta: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class EmbeddingQueue(nn.Module):
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))
         # The same number, to be read without waiting for the device; None once a checkpoint was loaded.
         self._pushed: int | None = 0
-        self.register_load_state_dict_post_hook(_forget_count)
+        self.register_load_state_dict_post_hook(_forget_count)  # type: ignore[no-untyped-call]
 
     @property
     def filled(self) -> int:
