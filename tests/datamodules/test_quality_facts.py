@@ -99,8 +99,8 @@ def test_they_come_back_from_the_shards_whatever_happened(tmp_path: Path, monkey
     assert again == found
     reasons = {row["recording"]: row["reason"] for row in read_index(tmp_path / "one").exclusions}
     assert reasons == {
-        "p2_gap": "gap", "p3_nan": "nan", "p4_flat": "flat_line", "p1_repeated": "repeated", "p2_holes": "missing_frames",
-        "p3_black": "black_video", "p4_frozen": "frozen_video", "p3_unusable": "unusable",
+        "p2_gap": "gap", "p3_nan": "nan", "p4_flat": "flat_line", "p1_repeated": "repeated",
+        "p2_holes": "missing_frames", "p3_black": "black_video", "p4_frozen": "frozen_video", "p3_unusable": "unusable",
     }  # fmt: skip
 
 

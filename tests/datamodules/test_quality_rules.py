@@ -63,7 +63,7 @@ def test_frozen_is_the_same_picture_for_most_of_the_window(settings: WindowSetti
 
 
 def test_the_noise_of_a_camera_is_no_standstill() -> None:
-    # Of uniform noise of +-8 levels a block of 64 pixels changes by 0.8 (one standard deviation), the largest of 16 more.
+    # Of uniform noise of +-8 levels a block of 64 pixels changes by 0.8 (one standard deviation), the largest by more.
     rng = np.random.default_rng(0)
     frames = [rng.integers(92, 109, (32, 32, 3), dtype=np.uint8) for _ in range(5)]
     assert looks(frames, RAW) == set()
