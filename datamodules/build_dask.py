@@ -29,7 +29,7 @@ _RELATIVE = "expected paths that mean the same on all machines (relative ones st
 _LIBRARIES = ("decord", "h5py", "numpy", "pandas", "pyarrow", "scipy", "simplejpeg", "torch")
 _CONNECT_S = 30.0
 _FIRST_WORKER_S = 60.0
-_ANSWER_S = 120.0
+_ANSWER_S = 900.0
 _MARKER_S = 10.0  # network file systems may show a new file late
 _SUBMITTED = 4096  # tasks at once: a cluster that grows with its load has to see that there is some
 
@@ -206,11 +206,20 @@ class Cluster(Scheduler):
         # As tasks: what blocks a worker's own loop for long is taken for its death.
         answers = {worker: client.submit(_answer, self._handshake, workers=[worker], pure=False) for worker in workers}
         for worker, future in answers.items():
-            try:
-                wrong = future.result(timeout=_ANSWER_S)
-            except TimeoutError:
-                wrong = f"it has not answered within {_ANSWER_S:.0f} s"
-            except (ImportError, AttributeError) as error:
-                wrong = f"it can't load this package: {error}; install the same version there"
-            if wrong:
+            if wrong := self._patiently(worker, future):
                 raise BuildError(f"Dask worker {worker}: {wrong}")
+
+    def _patiently(self, worker: str, future: Any) -> str:
+        """A worker's answer; it may be at work for somebody else, and one that has left has nothing to say."""
+        patience = time.monotonic() + _ANSWER_S
+        while time.monotonic() < patience:
+            try:
+                answer: str = future.result(timeout=5)
+            except TimeoutError:
+                if worker not in self._client.nthreads():
+                    return ""
+            except (ImportError, AttributeError) as error:
+                return f"it can't load this package: {error}; install the same version there"
+            else:
+                return answer
+        return f"it has not answered within {_ANSWER_S:.0f} s"
