@@ -28,7 +28,7 @@ refused.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +61,7 @@ ACTIVITIES = {
     "walking": "walking",
 }
 MAX_GAP_S = 0.1  # the gyroscope is not interpolated over longer stretches
+_DEVICE = "phone or watch"
 _HEADER = "id,attr_time,attr_x,attr_y,attr_z"
 _RATES_HZ = (5.0, 1000.0)
 _EXPECTED = "proband1/data/acc_walking_csv.zip and others"
@@ -123,23 +124,21 @@ class RealWorld(Source):
         streams, repeated = [], 0
         for place, member in accelerometers.items():
             times, values, twice = _samples(member)
-            repeated += twice
+            repeated += len(twice)
             turning = np.full((len(times), 3), np.nan)
             if place in gyroscopes:
-                gyro_times, gyro, twice = _samples(gyroscopes[place])
-                repeated += twice
+                gyro_times, gyro, of_gyro = _samples(gyroscopes[place])
+                repeated += len(of_gyro)
                 turning = onto_times(times, gyro_times, gyro, MAX_GAP_S)
             both = np.concatenate([values, turning], axis=1)
-            streams.append(ImuStream(times, both, PLACEMENTS[place], device="phone or watch", origin=member.where))
+            streams.append(ImuStream(times, both, PLACEMENTS[place], _DEVICE, origin=member.where, repeated=twice))
         zero = min(float(stream.times[0]) for stream in streams)
         end = max(float(stream.times[-1]) for stream in streams)
         refuse_other_units(streams)
         return Recording(
             name=name,
             subject=subject,
-            imus=tuple(
-                ImuStream(s.times - zero, s.values, s.placement, device=s.device, origin=s.origin) for s in streams
-            ),
+            imus=tuple(replace(s, times=s.times - zero, repeated=s.repeated - zero) for s in streams),
             activities=(Interval(0.0, end - zero, ACTIVITIES[activity]),),
             population="healthy",
             source="realworld",
@@ -182,8 +181,8 @@ def _files(archive: Path, activity: str) -> dict[int, dict[str, Member]]:
     return found
 
 
-def _samples(member: Member) -> tuple[FloatArray, FloatArray, int]:
-    """Times in seconds (N,), values (N, 3), and how many samples were left out for a stamp that was there before."""
+def _samples(member: Member) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Times in seconds (N,), values (N, 3), and times of samples left out for a stamp that was there before."""
     where = member.where
     lines = split_lines(member.read(), where)
     if lines[0].text.replace(" ", "").replace('"', "") != _HEADER:
@@ -193,7 +192,7 @@ def _samples(member: Member) -> tuple[FloatArray, FloatArray, int]:
     table = parse_numbers(where, lines[1:], 5, lambda text: text.split(","))
     times = table[:, 1] / 1000
     kept = _ascending(times, where, [line.number for line in lines[1:]])
-    return times[kept], table[kept, 2:], int((~kept).sum())
+    return times[kept], table[kept, 2:], times[~kept]
 
 
 def _ascending(times: FloatArray, where: str, line_numbers: list[int]) -> NDArray[np.bool_]:

@@ -60,6 +60,7 @@ def test_of_one_stamp_the_first_sample_is_kept_and_the_others_counted(tmp_path):
     recording = realworld(tmp_path).load("proband4_walking_2")
     assert len(recording.imus[0].times) == 100
     assert recording.metadata == {"repeated_stamps": 1}
+    np.testing.assert_allclose(recording.imus[0].repeated, [0.36], atol=1e-6)
 
 
 def changed(old, new, count=-1):
