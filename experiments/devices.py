@@ -33,3 +33,16 @@ def cores() -> int:
 def set_threads(config: Config, processes: int = 1) -> None:
     """Share the cores between the processes of this machine, or do as the settings say."""
     torch.set_num_threads(config.trainer.threads or max(1, cores() // processes))
+
+
+def is_main_process(config: Config) -> bool:
+    """Whether this is the first of all processes, before Lightning has set them up.
+
+    By what torchrun, Lightning's own launcher, or srun tell their processes.
+    """
+    said = os.environ
+    if "RANK" in said:  # torchrun
+        return said["RANK"] == "0"
+    if "LOCAL_RANK" in said or "NODE_RANK" in said:  # Lightning's own; its first process on each node has none
+        return int(said.get("NODE_RANK", 0)) * config.trainer.devices + int(said.get("LOCAL_RANK", 0)) == 0
+    return said.get("SLURM_PROCID", "0") == "0"

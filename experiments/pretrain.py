@@ -7,7 +7,6 @@ a run that was interrupted. With ``trainer.devices`` above 1 it trains with DDP.
 from __future__ import annotations
 
 import dataclasses
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +29,7 @@ from encoders.video_head import TemporalHead
 from experiments.checkpoints import DurableCheckpointIO
 from experiments.command_line import EXIT_OK, UserError, guarded, parse
 from experiments.datasets import console, open_dataset
-from experiments.devices import accelerator, set_threads, supports_bf16
+from experiments.devices import accelerator, is_main_process, set_threads, supports_bf16
 from experiments.run_folder import LAST, prepare, run_folder
 from experiments.schema import Config, LossConfig
 from experiments.stores import check_order
@@ -53,7 +52,7 @@ def run(config: Config) -> Path:
     set_threads(config, config.trainer.devices)
     if config.trainer.accumulate < 1:
         raise UserError(f"trainer.accumulate is {config.trainer.accumulate}; expected a number of batches, at least 1")
-    main_process = int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0"))) == 0
+    main_process = is_main_process(config)
     if config.pretraining.batch_size % processes:
         raise UserError(
             f"pretraining.batch_size is {config.pretraining.batch_size}, which {processes} processes can't share evenly"
