@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import os
 import resource
 import statistics
@@ -23,7 +22,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +31,6 @@ from datamodules.build import build
 from datamodules.build_group import make_source
 from datamodules.build_stages import describe
 from datamodules.windows import WindowSettings, cut_windows
-
-import decord  # isort: skip  after torch, which the imports above bring
 
 SETTINGS = WindowSettings()
 FRAMES_PER_S = 30
@@ -47,7 +43,7 @@ groups:
         time: {column: t, unit: s}
         sensors:
           chest:
-            acceleration: {columns: [ax, ay, az], unit: m/s2}
+            acceleration: {columns: [ax, ay, az], unit: m/s^2}
             gyroscope: {columns: [gx, gy, gz], unit: rad/s}
     videos: [{files: "{subject}.mp4", camera: phone}]
 """
@@ -55,7 +51,7 @@ groups:
 
 def make(folder: Path, size: str, seconds: int, recordings: int) -> None:
     """The study, unless it is there."""
-    if (folder / "manifest.yaml").is_file():
+    if (folder / "frames.json").is_file():
         return
     import imageio_ffmpeg
 
@@ -84,27 +80,6 @@ def make(folder: Path, size: str, seconds: int, recordings: int) -> None:
     (folder / "frames.json").write_text(json.dumps(frames), encoding="utf-8")
 
 
-def deliver(path: Path, indices: list[int]) -> int:
-    """Decord alone, on one file."""
-    reader = decord.VideoReader(str(path), num_threads=1)
-    return sum(len(reader.get_batch(indices[i : i + 16]).asnumpy()) for i in range(0, len(indices), 16))
-
-
-def decord_alone(folder: Path, processes: int) -> dict[str, Any]:
-    """All files of the study."""
-    wanted = json.loads((folder / "frames.json").read_text(encoding="utf-8"))
-    started = time.perf_counter()
-    paths = [folder / name for name in wanted]
-    if processes == 1:
-        frames = sum(map(deliver, paths, wanted.values()))
-    else:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["benchmarks.building"])
-        with ProcessPoolExecutor(processes, context) as pool:
-            frames = sum(pool.map(deliver, paths, wanted.values()))
-    return {"frames": frames, "seconds": time.perf_counter() - started}
-
-
 def ours(folder: Path, processes: int) -> dict[str, Any]:
     """A build of the study."""
     params = {"path": str(folder / "manifest.yaml")}
@@ -115,25 +90,25 @@ def ours(folder: Path, processes: int) -> dict[str, Any]:
     return {"frames": report.index.n_windows * SETTINGS.frames, "seconds": seconds, "stages": dict(report.stages)}
 
 
-CONTESTANTS = {"ours": ours, "decord": decord_alone}
-
-
-def measured(who: str, folder: Path, processes: int) -> dict[str, Any]:
-    """One run in a program of its own, with its processor time (of the one process) after all imports."""
-    command = [sys.executable, "-m", "benchmarks.building", "--folder", str(folder), "--who", who]
-    command += ["--processes", str(processes)]
-    finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    answer: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
-    return answer
-
-
-def serve(who: str, folder: Path, processes: int) -> None:
-    """What such a program does."""
+def serve(folder: Path, processes: int) -> None:
+    """Our run, in a program of its own."""
     before = resource.getrusage(resource.RUSAGE_SELF)
-    answer = CONTESTANTS[who](folder, processes)
+    answer = ours(folder, processes)
     after = resource.getrusage(resource.RUSAGE_SELF)
     answer["cpu"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(json.dumps(answer))
+
+
+def measured(who: str, folder: Path, processes: int) -> dict[str, Any]:
+    """One run in a program of its own; ``cpu`` is that program's processor time after all imports."""
+    arguments = {
+        "ours": ["benchmarks.building", "--serve", str(folder), "--processes", str(processes)],
+        "decord": ["benchmarks.decord_alone", str(folder), str(processes)],
+    }
+    command = [sys.executable, "-m", *arguments[who]]
+    finished = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    answer: dict[str, Any] = json.loads(finished.stdout.splitlines()[-1])
+    return answer
 
 
 def row(title: str, runs: dict[str, list[dict[str, Any]]], what: str) -> str:
@@ -154,11 +129,11 @@ def main() -> None:
     parser.add_argument("--recordings", type=int, default=4)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--who", choices=CONTESTANTS, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
-    if arguments.who:
-        serve(arguments.who, folder, arguments.processes)
+    if arguments.serve:
+        serve(arguments.serve, arguments.processes)
         return
     folder = folder / f"{arguments.size}-{arguments.minutes:g}min-{arguments.recordings}"
     make(folder, arguments.size, round(arguments.minutes * 60), arguments.recordings)
@@ -168,10 +143,10 @@ def main() -> None:
     print("| --- | ---: | ---: | ---: |", flush=True)
     stages: dict[str, float] = {}
     for processes in sorted({1, arguments.processes}):
-        runs: dict[str, list[dict[str, Any]]] = {who: [] for who in CONTESTANTS}
+        runs: dict[str, list[dict[str, Any]]] = {"ours": [], "decord": []}
         for number in range(arguments.runs):
             # In turns, the first one in turns too.
-            for who in sorted(CONTESTANTS, reverse=bool(number % 2)):
+            for who in sorted(runs, reverse=bool(number % 2)):
                 runs[who].append(measured(who, folder, processes))
         if processes == 1:
             print(row("per second of the processor, 1 process", runs, "cpu"), flush=True)

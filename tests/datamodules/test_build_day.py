@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from datamodules.build import build
 from datamodules.build_group import with_frames
 from datamodules.build_stages import StageTimes
 from datamodules.quality.sensor import describe_gap
-from datamodules.recording import FrameArray, ImuStream, Recording
+from datamodules.recording import FloatArray, FrameArray, ImuStream, Recording
+from datamodules.shards.reader import ShardSet
+from datamodules.sources import registry
+from datamodules.sources.registry import Source, source
 from datamodules.windows import Reason, WindowSettings, cut_windows
 
 ROWS = 8_640_000
@@ -76,6 +81,44 @@ def test_a_day_at_100_hz_becomes_shards_in_bounded_memory(tmp_path: Path) -> Non
     assert len(index["shards"]) > 3
     # As in test_manifest_day: the samples, what checking them computes, and here a shard of 32 MB and its windows.
     assert after - before < 2.2 * SAMPLES_MB
+
+
+@dataclass
+class RateParams:
+    """No settings."""
+
+
+@pytest.mark.parametrize("rate", [20.0, 31.25, 50.0, 104.0, 333.0, 1000.0])
+def test_any_rate_becomes_windows_of_the_same_motion(
+    rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
+    phases = np.arange(6)
+
+    def motion(times: FloatArray) -> FloatArray:
+        return np.sin(2 * np.pi * times[:, None] + phases) + np.array([0, 0, 9.8, 0, 0, 0])
+
+    @source("rates", RateParams)
+    class Rates(Source):
+        def __init__(self, params: RateParams) -> None:
+            self.params = params
+
+        def names(self) -> list[str]:
+            return ["one"]
+
+        def load(self, name: str) -> Recording:
+            times = np.arange(0, 31, 1 / rate)
+            return Recording(name, "p1", (ImuStream(times, motion(times), "waist", origin="one.csv"),))
+
+    build("rates", {}, tmp_path, WindowSettings(), workers=1)
+    shards = ShardSet.open(tmp_path)
+    assert shards.n_windows == 6
+    imu = shards.imu(np.arange(6))[0]
+    for number in range(1, 5):  # the first and the last one reach the ends, where a spline knows one side only
+        times = 5.0 * number + np.arange(250) / 50
+        # A cubic spline through 20 samples of a period is off by (2 pi / 20)^4 / 384 = 3e-5 at most; the filter's
+        # pass band and float32 leave as much.
+        np.testing.assert_allclose(imu[number], motion(times), atol=2e-3)
 
 
 class Video:
