@@ -29,6 +29,7 @@ from datamodules.build_report import HISTORY, BuildReport, remember
 from datamodules.build_scheduler import scheduler_of
 from datamodules.build_stages import StageTimes
 from datamodules.build_tasks import PIECES, BuildError, RecordingTask, Task
+from datamodules.clock_sync.settle import clocks_mode
 from datamodules.shards import layout
 from datamodules.shards.index import Index, read_index
 from datamodules.sources.registry import Source
@@ -55,6 +56,7 @@ def build(
     scheduler: str = "",
     recordings_per_shard: int = 32,
     max_shard_bytes: int = 256 << 20,
+    clocks: str = "off",
     on_bad: str = "exclude",
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -73,6 +75,8 @@ def build(
         scheduler: ``tcp://host:port`` of a Dask scheduler, whose workers build then; they need the same folders.
         recordings_per_shard: as many go into one file, unless it grows too large.
         max_shard_bytes: a group of recordings that takes more is split into several files.
+        clocks: ``report``, ``apply`` or ``drop`` what a comparison of camera and sensor shows, see
+            ``clock_sync.settle``; ``off`` compares nothing.
         on_bad: ``exclude`` lists a recording that raises a RecordingError in the index, ``raise`` stops.
         overwrite: throw away what an earlier build left there, whatever its settings.
         progress: called with (recordings done, recordings in all).
@@ -92,6 +96,7 @@ def build(
         )
     try:
         settings.check()
+        mode = clocks_mode(clocks) if camera and settings.frames else "off"
     except ValueError as error:
         raise BuildError(str(error)) from error
     if not camera:
@@ -113,6 +118,7 @@ def build(
                 "window": dataclasses.asdict(settings),
                 "recordings_per_shard": recordings_per_shard,
                 "max_shard_bytes": max_shard_bytes,
+                **({"clocks": mode} if mode != "off" else {}),
                 **({"manifest": fingerprint} if (fingerprint := source.fingerprint()) else {}),
             }
         )

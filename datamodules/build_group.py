@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from datamodules.build_stages import StageTimes
 from datamodules.checks import check_recording
+from datamodules.clock_sync.settle import settle_clocks
 from datamodules.quality.facts import facts_of
 from datamodules.quality.judge import judge_pictures
 from datamodules.recording import RecordingError, VideoStream
@@ -98,8 +99,12 @@ def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts
     with stages.timed("check"):
         check_recording(recording)
     camera, placement = str(job.description["camera"]), str(job.description["placement"])
+    with stages.timed("clocks"):
+        recording, left_out = settle_clocks(recording, placement, camera, str(job.description.get("clocks", "off")))
     with stages.timed("cut"):
         windows, exclusions = cut_windows(recording, placement, camera, job.settings)
+    if left_out is not None:
+        windows, exclusions = [], [left_out]
     with stages.timed("judge"):
         facts = facts_of(recording, select_imu(recording, placement), camera, job.settings)
     video = recording.video(camera) if camera and windows else None

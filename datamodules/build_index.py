@@ -7,6 +7,7 @@ from typing import Any
 
 from datamodules.build_plan import BuildPlan
 from datamodules.build_tasks import BuildError
+from datamodules.clock_sync.settle import verdict
 from datamodules.shards import layout
 from datamodules.shards.index import Index, ShardEntry
 from datamodules.shards.shard_file import open_shard
@@ -22,6 +23,7 @@ def write_index(plan: BuildPlan) -> Index:
     entries: list[ShardEntry] = []
     columns: dict[str, Counter[str]] = {code: Counter() for code in layout.CODES}
     faults: Counter[str] = Counter()
+    clocks: Counter[str] = Counter()
     exclusions: list[dict[str, Any]] = []
     simulated = False
     for group in range(len(plan.groups)):
@@ -38,6 +40,7 @@ def write_index(plan: BuildPlan) -> Index:
                 {fault.value: int((bits >> i & 1).sum()) for i, fault in enumerate(FAULTS)},
             )
             exclusions += shard.exclusions()
+            clocks.update(verdict(facts.clock) for facts in shard.facts())
             simulated |= bool(shard.attributes["simulated"])
     expected = {entry.file for entry in entries}
     for stray in plan.job.directory.glob("windows-*.h5"):
@@ -54,6 +57,7 @@ def write_index(plan: BuildPlan) -> Index:
             "subject": dict(sorted(columns["subject"].items())),
             "activity": dict(sorted(columns["activity"].items())),
             "fault": {name: n for name, n in sorted(faults.items()) if n},
+            "clocks": {name: n for name, n in sorted(clocks.items()) if name},
         },
         exclusions=tuple(exclusions),
     )

@@ -57,6 +57,8 @@ class BuildReport:
                 lines.append(f"    {row['recording']}: {row['detail']}")
         for fault, count in index.counts["fault"].items():
             lines.append(f"  kept though marked, {fault}: {count}")
+        if clocks := index.counts.get("clocks"):
+            lines.append("  clocks of camera and sensor: " + ", ".join(f"{what} {n}" for what, n in clocks.items()))
         for what in ("subject", "activity"):
             counts = ", ".join(f"{name or 'unlabelled'} {n}" for name, n in index.counts[what].items())
             lines.append(f"  by {what}: {counts or 'none'}")

@@ -32,6 +32,7 @@ class Reason(str, Enum):
     NO_LABEL = "no_label"  # no activity covers enough of it
     NO_VIDEO = "no_video"  # no frame inside it
     SHORT = "short"  # sensor and video overlap for less than one window
+    CLOCKS = "clocks"  # with build.clocks=drop: sensor and camera disagree on the time
     REMAINDER = "remainder"  # what is left at the end of a grid
     UNUSABLE = "unusable"  # the recording raised a RecordingError
 

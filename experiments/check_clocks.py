@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from datamodules.build_group import make_source
 from datamodules.checks import check_recording
 from datamodules.clock_sync import CERTAIN, ClockEstimate, estimate_clock
+from datamodules.clock_sync.settle import DISAGREE_S
 from datamodules.recording import RecordingError
 from experiments.command_line import EXIT_OK, UserError, guarded, parse
 from experiments.datasets import progress_bar
@@ -25,7 +26,6 @@ from experiments.run_folder import run_folder
 from experiments.schema import Config
 
 _COMMAND = "experiments.check_clocks"
-_DISAGREE_S = 0.1  # clocks that are further apart than this, for certain, are pointed out
 _PICTURES = 50
 
 
@@ -34,7 +34,7 @@ def line_of(estimate: ClockEstimate) -> str:
     if not estimate.certain:
         note = "can't tell"
     else:
-        note = "CLOCKS DISAGREE" if abs(estimate.offset_s) > _DISAGREE_S else "agree"
+        note = "CLOCKS DISAGREE" if abs(estimate.offset_s) > DISAGREE_S else "agree"
     offset = f"{1000 * estimate.offset_s:+8.0f}" if math.isfinite(estimate.offset_s) else f"{'-':>8}"
     drift = f"{estimate.drift_ppm:+7.0f}" if math.isfinite(estimate.drift_error_ppm) else f"{'-':>7}"
     return (
@@ -109,10 +109,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     def work() -> int:
         estimates, folder = run(config)
         certain = [e for e in estimates if e.certain]
-        off = sum(abs(e.offset_s) > _DISAGREE_S for e in certain)
+        off = sum(abs(e.offset_s) > DISAGREE_S for e in certain)
         print(
             f"{len(certain)} of {len(estimates)} recordings with a confidence of {CERTAIN} or more; "
-            f"{off} of them are off by more than {1000 * _DISAGREE_S:.0f} ms. Pictures: {folder}"
+            f"{off} of them are off by more than {1000 * DISAGREE_S:.0f} ms. Pictures: {folder}"
         )
         return EXIT_OK
 

@@ -18,6 +18,7 @@ from rich.progress import (
 
 from datamodules.build import BuildReport, build
 from datamodules.build_group import make_source
+from datamodules.clock_sync.settle import clocks_mode
 from datamodules.recording import RecordingError
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.storage.remote_shards import RemoteShardSet
@@ -55,11 +56,14 @@ def dataset_directory(config: Config, key: str) -> Path:
     parts = {"dataset": settings["datasets"][key], "window": settings["window"]}
     source = config.datasets[key].source
     try:
+        clocks = clocks_mode(config.build.clocks)
+        if config.datasets[key].camera and config.window.frames and clocks != "off":
+            parts["clocks"] = clocks
         if fingerprint := make_source(source.name, source.params).fingerprint():
             parts["manifest"] = fingerprint
     except RecordingError:
         raise
-    except ValueError as error:  # the source's settings
+    except ValueError as error:  # the source's settings, or no such way with clocks
         raise UserError(f"data set '{key}': {error}") from error
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
     return Path(config.paths.data) / "shards" / config.experiment / f"{key}-{digest}"
@@ -88,6 +92,7 @@ def build_dataset(config: Config, key: str) -> BuildReport:
                 workers=config.build.workers,
                 scheduler=config.build.scheduler,
                 recordings_per_shard=config.build.recordings_per_shard,
+                clocks=config.build.clocks,
                 on_bad=config.build.on_bad,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )

@@ -72,6 +72,9 @@ class BuildConfig:
     scheduler: str = _option("", "tcp://host:port of a Dask scheduler, whose workers build; empty: 'workers' here")
     recordings_per_shard: int = _option(32, "as many recordings go into one file, unless it grows too large")
     on_bad: str = _option("exclude", "a recording that can't be used: 'exclude' and list it, or 'raise'")
+    clocks: str = _option(
+        "report", "camera against sensor: 'report' offsets, 'apply' what is certain, 'drop' what disagrees, or 'off'"
+    )
 
 
 @dataclass

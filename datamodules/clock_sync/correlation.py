@@ -5,6 +5,10 @@ correlations (Hotelling 1936) say how much they share, whatever the axes and sca
 signals ``-1/2 sum log(1 - rho^2)`` is their mutual information in nats a sample. Its maximum over the lags is the
 offset; what unrelated signals of the same kind reach is learnt from lags that are far too large to be true.
 
+Samples are weighted so that no single event decides: a fall or a knock against the sensor holds more energy than
+minutes of walking, and two of them that happen to lie close in time would look like proof. So does every recording of
+a protocol that ends in the same way.
+
 What a lag needs are sums over the samples that both have, so stretches of a recording add up, and gaps count for
 nothing.
 
@@ -20,11 +24,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, stats
+from scipy.ndimage import gaussian_filter1d
 
 from datamodules.recording import FloatArray
 from datamodules.signal import BoolArray
 
 _RIDGE = 1e-6  # of a channel's variance over the whole signal; keeps still stretches from dividing by nothing
+_EVENT_SAMPLES = 50.0  # standard deviation of the window in which a signal's liveliness is measured
 _LEAST_SHARE = 0.5  # a lag counts if this share of the samples that the best lag has are compared
 
 
@@ -35,13 +41,31 @@ class Signal:
     values: FloatArray
     valid: BoolArray
 
+    def weights(self) -> FloatArray:
+        """(N,) of mean 1 over the valid samples, 0 elsewhere: small where the signal is livelier than most of the time.
+
+        Weights of one of two signals, the same at every lag, leave a linear relation between them what it is.
+        """
+        flat = self.valid.astype(np.float64)
+        if self.valid.sum() < 2:
+            return flat
+        known = self.values[self.valid]
+        scale = np.maximum(known.var(axis=0), np.finfo(np.float64).tiny)
+        energy = gaussian_filter1d((self.values**2 / scale).sum(axis=1) * flat, _EVENT_SAMPLES, mode="constant")
+        energy /= np.maximum(gaussian_filter1d(flat, _EVENT_SAMPLES, mode="constant"), np.finfo(np.float64).eps)
+        middle = float(np.median(energy[self.valid]))
+        if middle <= 0:
+            return flat
+        weights = flat / (middle + energy)
+        return np.asarray(weights / weights[self.valid].mean())
+
 
 @dataclass(frozen=True)
 class Moments:
     """Sums over the samples that are compared at each lag; they can be added, lag by lag.
 
     Attributes:
-        count: (L,) samples.
+        count: (L,) samples; all sums are weighted, with a mean weight of 1 (``Signal.weights``).
         first: (L, C) sums, C = V + I.
         second: (L, C, C) sums of products.
         variance: (C,) of each channel over all of its samples, times ``weight``.
@@ -79,30 +103,31 @@ def lagged_moments(seen: Signal, measured: Signal) -> Moments:
     """
     n, v = seen.values.shape  # the caller chooses an n that the transform is quick at
     c = v + measured.values.shape[1]
-    ones_seen, ones_measured = seen.valid.astype(np.float64), measured.valid.astype(np.float64)
-    f_seen = fft.rfft(seen.values, axis=0)
+    weights, ones_measured = seen.weights(), measured.valid.astype(np.float64)
+    weighted = weights[:, None] * seen.values
+    f_seen = fft.rfft(weighted, axis=0)
     f_measured = fft.rfft(measured.values, axis=0).conj()
-    f_one_seen, f_one_measured = fft.rfft(ones_seen), fft.rfft(ones_measured).conj()
+    f_one_seen, f_one_measured = fft.rfft(weights), fft.rfft(ones_measured).conj()
 
     def back(spectrum: NDArray[np.complex128]) -> FloatArray:
         return np.asarray(fft.irfft(spectrum, n=n, axis=0), dtype=np.float64)
 
-    count = np.round(back(f_one_seen * f_one_measured))
+    count = back(f_one_seen * f_one_measured)
     first = np.concatenate([back(f_seen * f_one_measured[:, None]), back(f_one_seen[:, None] * f_measured)], axis=1)
     second = np.empty((n, c, c))
     for a in range(c):
         for b in range(a, c):
             if b < v:
-                product = back(fft.rfft(seen.values[:, a] * seen.values[:, b]) * f_one_measured)
+                product = back(fft.rfft(weighted[:, a] * seen.values[:, b]) * f_one_measured)
             elif a >= v:
                 own = measured.values[:, a - v] * measured.values[:, b - v]
                 product = back(f_one_seen * fft.rfft(own).conj())
             else:
                 product = back(f_seen[:, a] * f_measured[:, b - v])
             second[:, a, b] = second[:, b, a] = product
-    variance = np.concatenate([(seen.values**2).sum(axis=0), (measured.values**2).sum(axis=0)])
-    variance = variance / np.repeat([ones_seen.sum() or 1.0, ones_measured.sum() or 1.0], [v, c - v])
-    weight = float(ones_seen.sum())
+    variance = np.concatenate([(weighted * seen.values).sum(axis=0), (measured.values**2).sum(axis=0)])
+    variance = variance / np.repeat([weights.sum() or 1.0, ones_measured.sum() or 1.0], [v, c - v])
+    weight = float(weights.sum())
     return Moments(count, first, second, variance * weight, weight)
 
 

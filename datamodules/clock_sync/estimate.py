@@ -104,6 +104,10 @@ class ClockEstimate:
         """Whether the confidence reaches ``CERTAIN``."""
         return self.confidence >= CERTAIN
 
+    def offset_at(self, time_s: float) -> float:
+        """The offset at a time of the video's clock, by the drift where there is one."""
+        return self.offset_s + 1e-6 * self.drift_ppm * (time_s - self.reference_s)
+
     def __str__(self) -> str:
         found = f"{1000 * self.offset_s:+.0f} ms" if math.isfinite(self.offset_s) else "no offset"
         if math.isfinite(self.drift_error_ppm):
@@ -143,8 +147,11 @@ def estimate_clock(
 
 def shifted(stream: ImuStream, offset_s: float, drift_ppm: float = 0.0, reference_s: float = 0.0) -> ImuStream:
     """The stream with ``offset_s`` added to its times, and the drift since ``reference_s``, a time on the new clock."""
-    times = stream.times + offset_s
-    return dataclasses.replace(stream, times=times + 1e-6 * drift_ppm * (times - reference_s))
+
+    def moved(times: FloatArray) -> FloatArray:
+        return times + offset_s + 1e-6 * drift_ppm * (times + offset_s - reference_s)
+
+    return dataclasses.replace(stream, times=moved(stream.times), repeated=moved(stream.repeated))
 
 
 def choose_frames(frame_times: FloatArray, settings: ClockSettings) -> NDArray[np.int64]:

@@ -37,7 +37,8 @@ class Index:
         shards: in the order of their windows.
         tables: sorted names of the recordings, subjects, populations, placements, devices
             and activities.
-        counts: windows by subject and by activity ("" is unlabelled), and kept windows by fault.
+        counts: windows by subject and by activity ("" is unlabelled), kept windows by fault, and recordings by what
+            came of comparing their clocks.
         exclusions: what was left out: recording, start_s, reason, detail.
     """
 

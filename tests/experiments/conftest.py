@@ -19,7 +19,7 @@ datasets:
     placement: head
     camera: head
 window: {duration_s: 4.0, stride_s: 1.5, frames: 4, frame_size: 32}
-build: {workers: 1}
+build: {workers: 1, clocks: 'off'}
 imu_encoder: {params: {width: 16, depth: 1, heads: 2, stem_channels: [8, 16]}}
 video_encoder:
   weights: random
