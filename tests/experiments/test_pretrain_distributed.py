@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -27,15 +29,40 @@ STILL = (
 )
 
 
-def start(config: Config, yaml: Path, *changes: str) -> subprocess.Popen[str]:
+def start(
+    config: Config, yaml: Path, *changes: str, launcher: Sequence[str] = (), said: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     paths = (f"paths.data={config.paths.data}", f"paths.runs={config.paths.runs}")
     return subprocess.Popen(
-        [sys.executable, "-m", "experiments.pretrain", str(yaml), *paths, *STILL, *changes],
+        [sys.executable, *launcher, "-m", "experiments.pretrain", str(yaml), *paths, *STILL, *changes],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", **(said or {})},
     )
+
+
+def torchrun(node: int, port: int) -> tuple[list[str], dict[str, str]]:
+    """How torchrun starts the one process of one of two nodes."""
+    options = ["--nnodes=2", "--nproc-per-node=1", f"--node-rank={node}", "--master-addr=127.0.0.1"]
+    return ["-m", "torch.distributed.run", *options, f"--master-port={port}"], {}
+
+
+def srun(node: int, port: int) -> tuple[list[str], dict[str, str]]:
+    """What Slurm tells the one task of one of two nodes."""
+    return [], {
+        "SLURM_JOB_ID": "4711",
+        "SLURM_JOB_NAME": "pretrain",
+        "SLURM_NTASKS": "2",
+        "SLURM_NTASKS_PER_NODE": "1",
+        "SLURM_NNODES": "2",
+        "SLURM_JOB_NODELIST": "localhost",
+        "SLURM_NODELIST": "localhost",
+        "SLURM_PROCID": str(node),
+        "SLURM_NODEID": str(node),
+        "SLURM_LOCALID": "0",
+        "MASTER_PORT": str(port),
+    }
 
 
 def checkpoint_of(config: Config, name: str) -> Path:
@@ -59,6 +86,29 @@ def test_two_processes_train_as_one(tiny: Make, tiny_yaml: Path) -> None:
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output[-3000:]
     assert_went_the_same_way(checkpoint_of(tiny(), "two"), one, first)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("launch", [torchrun, srun])
+def test_two_nodes_train_as_one(launch: Callable[..., Any], tiny: Make, tiny_yaml: Path) -> None:
+    """Two machines as their launchers describe them, both of them this one."""
+    one = run(tiny("run.name=one", *STILL))
+    first = run(tiny("run.name=first", *STILL, "optim.lr=1e-12", "optim.min_lr=0"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    processes = []
+    for node in range(2):
+        launcher, said = launch(node, port)
+        changes = ("run.name=two", "trainer.num_nodes=2")
+        processes.append(start(tiny(), tiny_yaml, *changes, launcher=launcher, said=said))
+    outputs = [process.communicate(timeout=500)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(output[-3000:] for output in outputs)
+    assert_went_the_same_way(checkpoint_of(tiny(), "two"), one, first)
+    # One of them introduces the run, and one says where the checkpoint is.
+    assert sum("pretraining on" in output for output in outputs) == 1
+    assert sum("checkpoint:" in output for output in outputs) == 1
 
 
 @pytest.mark.slow
