@@ -168,7 +168,7 @@ class PretrainingDataModule(L.LightningDataModule):
             return batch
         rate_hz = self.shards.settings.imu_rate_hz
         batch["views"] = []
-        given = [batch[name] for name in ("imu", "sample_mask", "channel_mask", "frame_times")]
+        given = batch["imu"], batch["sample_mask"], batch["channel_mask"], batch["frame_times"]
         for number in range(self.n_views):
             view = self.augmentation(*given, rate_hz, Draws(batch["draws"], number))
             batch["views"].append(view._asdict())

@@ -81,6 +81,8 @@ def _refuse_other_settings(saved: Path, config: Config) -> None:
         return
     before = dict(_flat(yaml.safe_load(saved.read_text(encoding="utf-8")) or {}))
     now = dict(_flat(plain(config)))
+    # A setting that is newer than the run: what it was trained with is today's default.
+    before = {key: value for key, value in _flat(plain(Config())) if key in now} | before
     # A target that was added for the evaluation does not touch the training.
     used = f"datasets.{config.pretraining.dataset}."
     changed = [

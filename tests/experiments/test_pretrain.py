@@ -19,8 +19,9 @@ from waiting import Waiting
 
 from encoders.registry import imu_encoders
 from experiments.command_line import UserError
-from experiments.config import load
+from experiments.config import load, plain
 from experiments.pretrain import make_data_module, prepare_data, run
+from experiments.run_folder import LAST, prepare, run_folder
 from experiments.schema import Config
 from experiments.trainers import TrainingBar
 from lightning_modules.pretraining import CheckpointError, ImuPretraining
@@ -226,6 +227,19 @@ def test_other_settings_need_another_run(tiny: Make) -> None:
     # Set aside, not deleted.
     last = run(tiny("trainer.max_epochs=1", "optim.lr=0.01", "run.resume=never"))
     assert (last.parents[2] / "default-replaced-1" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_a_setting_that_is_newer_than_a_run_had_its_default(tiny: Make) -> None:
+    config = tiny()
+    folder = run_folder(config)
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / LAST).touch()
+    saved = plain(config)
+    del saved["trainer"]["accumulate"]
+    (folder / "config.yaml").write_text(yaml.safe_dump(saved), encoding="utf-8")
+    with pytest.raises(UserError, match=r"trainer\.accumulate was 1, is 2"):
+        prepare(tiny("trainer.accumulate=2"), main_process=True)
+    assert prepare(config, main_process=True) == folder / "checkpoints" / LAST
 
 
 def test_statistics_of_features_need_a_cache(tiny: Make) -> None:
