@@ -91,3 +91,17 @@ def test_the_last_incomplete_batch_comes_where_it_is_asked_for() -> None:
     assert sizes == [10, 10, 3]
     with pytest.raises(ValueError, match="can't be shared by 2"):
         BatchPlan(WindowOrder(23, 0), 10, 0, 2, keep_last=True)
+
+
+def test_what_will_be_read_is_said_before() -> None:
+    said: list[np.ndarray | None] = []
+
+    def told(windows: np.ndarray, epoch: int) -> Batch:
+        assert said[0] is None, "what was said of an earlier epoch is not coming"
+        assert set(windows.tolist()) <= set(np.concatenate(said[1:]).tolist())
+        return {"windows": windows}
+
+    loader = BatchLoader(BatchPlan(WindowOrder(400, 0), 4), told, lambda: 30, expect=said.append)
+    done = [batch["windows"] for batch in loader]
+    assert len(done) == 70
+    np.testing.assert_array_equal(np.concatenate(said[1:]), np.concatenate(done))

@@ -36,7 +36,8 @@ class Clips:
     fingerprint = "clips"
 
     def frames(self, indices: Any) -> Any:
-        return np.broadcast_to((indices % 251).astype(np.uint8)[:, None, None, None, None], (len(indices), 2, 8, 8, 3))
+        level = (indices % 251).astype(np.uint8)[:, None, None, None, None]
+        return np.broadcast_to(level, (len(indices), 2, 8, 8, 3)).copy()
 
     def frame_times(self, indices: Any) -> Any:
         return np.zeros((len(indices), 2), np.float32), np.ones((len(indices), 2), bool)

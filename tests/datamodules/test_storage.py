@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import multiprocessing
 import pickle
@@ -269,7 +270,8 @@ def test_no_credentials(store: str, tmp_path: Path, monkeypatch: Any) -> None:
 
 
 def test_a_driver_that_is_not_installed(monkeypatch: Any) -> None:
-    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)
+    # The package's attribute of that name hides the module.
+    monkeypatch.delitem(importlib.import_module("fsspec.registry").__dict__["_registry"], "s3", raising=False)
     monkeypatch.setitem(sys.modules, "s3fs", None)
     with pytest.raises(StorageError, match=r"s3://bucket: its driver is not installed: .*imu-video-har\[s3\]"):
         RemoteFolder("s3://bucket")
