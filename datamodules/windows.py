@@ -123,7 +123,8 @@ def cut_windows(
         if left_out is None:
             windows.append(window)
         else:
-            detail = f"{stream.origin}: {faults[left_out]}"
+            of_video = with_video and left_out in (Reason.MISSING_FRAMES, Reason.NO_VIDEO)
+            detail = f"{recording.video(camera or '').origin if of_video else stream.origin}: {faults[left_out]}"
             exclusions.append(Exclusion(recording.name, start, left_out, detail))
     return windows, exclusions
 

@@ -17,8 +17,9 @@ from datamodules.shards.shard_file import open_shard
 from datamodules.splits import natural_key
 from datamodules.windows import FAULTS, Reason
 
-# Not windows, but stretches that no window fits into, or whole recordings.
-NO_WINDOWS = frozenset({Reason.SHORT.value, Reason.REMAINDER.value, Reason.UNUSABLE.value})
+# Not windows, but whole recordings, or stretches that no window fits into.
+WHOLE = frozenset({Reason.CLOCKS.value, Reason.UNUSABLE.value})
+NO_WINDOWS = WHOLE | {Reason.SHORT.value, Reason.REMAINDER.value}
 
 
 @dataclass

@@ -16,8 +16,9 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from datamodules.quality.facts import RecordingFacts
 from datamodules.window_settings import WindowSettings
-from experiments.quality.content import NO_WINDOWS, RecordingQuality
+from experiments.quality.content import NO_WINDOWS, WHOLE, RecordingQuality
 from experiments.quality.words import VIDEO_REASONS, duration
 
 Cells = NDArray[np.int16]
@@ -45,8 +46,7 @@ def time_line(quality: RecordingQuality, settings: WindowSettings, colours: Mapp
     facts = quality.facts
     if facts is None:
         raise ValueError(f"recording {quality.name} could not be used, so there is no time line")
-    begin = min([facts.begin_s, *([facts.video_begin_s] if facts.video_begin_s is not None else [])])
-    end = max([facts.end_s, *([facts.video_end_s] if facts.video_end_s is not None else [])])
+    begin, end = span_of(facts)
     scale = cells / max(end - begin, 1e-9)
 
     def lane(stretches: Iterable[tuple[float, float, int]]) -> Cells:
@@ -76,6 +76,18 @@ def time_line(quality: RecordingQuality, settings: WindowSettings, colours: Mapp
     )
 
 
+def span_of(facts: RecordingFacts) -> tuple[float, float]:
+    """When the first of sensor and video begins and the last one ends, seconds: what a time line shows."""
+    begin = facts.begin_s if facts.video_begin_s is None else min(facts.begin_s, facts.video_begin_s)
+    return begin, facts.end_s if facts.video_end_s is None else max(facts.end_s, facts.video_end_s)
+
+
+def clock_text(seconds: float) -> str:
+    """As the axis of a time line says it: 1:05, 2:00:00."""
+    hours, rest = divmod(math.floor(seconds), 3600)
+    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
 def _windows(quality: RecordingQuality, settings: WindowSettings) -> list[tuple[float, float, int]]:
     """Kept ones first: what was left out is painted over them."""
     # Windows that overlap are drawn up to the next one's start.
@@ -83,7 +95,9 @@ def _windows(quality: RecordingQuality, settings: WindowSettings) -> list[tuple[
     found = [(start, start + length, 0) for start in quality.starts.tolist()]
     for row in quality.left_out:
         reason, start = str(row["reason"]), float(row["start_s"])
-        if reason not in NO_WINDOWS:
+        if reason in WHOLE and quality.facts is not None:
+            found.append((quality.facts.begin_s, quality.facts.end_s, 1))
+        elif reason not in NO_WINDOWS:
             kind = 2 if reason in VIDEO_REASONS else 3 if reason == "no_label" else 1
             found.append((start, start + length, kind))
     return found
@@ -122,14 +136,9 @@ def _ticks(begin: float, end: float, height: int) -> list[str]:
     for number in range(int(length // step) + 1):
         at = _LEFT + number * step * scale
         anchor = ' text-anchor="end"' if at > WIDTH - 30 else ""
-        found.append(f'<text x="{at:.5g}" y="{height - 2}"{anchor}>{_clock(number * step)}</text>')
+        found.append(f'<text x="{at:.5g}" y="{height - 2}"{anchor}>{clock_text(number * step)}</text>')
         found.append(f'<path class="tick" d="M{at:.5g} 0v{height - _AXIS}"/>')
     return found
-
-
-def _clock(seconds: int) -> str:
-    hours, rest = divmod(seconds, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def histogram(

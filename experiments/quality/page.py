@@ -15,7 +15,7 @@ from markupsafe import Markup
 from datamodules.quality.facts import NORM_STEP_G
 from datamodules.recording import STANDARD_GRAVITY
 from experiments.quality.content import Quality, RecordingQuality, gather
-from experiments.quality.drawings import COLOURS, histogram, time_line
+from experiments.quality.drawings import COLOURS, clock_text, histogram, span_of, time_line
 from experiments.quality.remarks import clocks_of, remarks_of
 from experiments.quality.tables import activities_table, clocks_table, people_table, reasons_table, settings_table
 from experiments.quality.words import duration, plural, share, title_of
@@ -162,9 +162,9 @@ def _histograms(quality: Quality) -> list[Markup]:
             shares.tolist(), steps.tolist(), "Samples by the acceleration's length", "g; at rest it is 1", mark=1.0
         ),
     ]
-    offsets = np.array([1000 * row[1] for row in clocks_of(quality) if row[1] is not None])
+    offsets = np.array([1000 * row.offset_s for row in clocks_of(quality) if row.offset_s is not None])
     if offsets.size:
-        reach = max(100.0, 1.1 * float(np.abs(offsets).max()))
+        reach = 100.0 * np.ceil(0.011 * float(np.abs(offsets).max()) + 1e-9)
         counts, edges = np.histogram(offsets, 41, (-reach, reach))
         made.append(histogram(counts.tolist(), edges.tolist(), "Recordings by the clocks' offset", "ms", mark=0.0))
     return made
@@ -213,7 +213,7 @@ def _line(one: RecordingQuality) -> str:
 
 def _told(one: RecordingQuality) -> list[str]:
     """The first stretches that were left out, as the build's index says it."""
-    begin = one.facts.begin_s if one.facts is not None else 0.0
+    begin = span_of(one.facts)[0] if one.facts is not None else 0.0
     rows = [row for row in one.left_out if row["reason"] in one.lost]
-    told = [f"at {duration(max(0.0, row['start_s'] - begin))}: {row['detail']}" for row in rows[:_MOST_TOLD]]
+    told = [f"at {clock_text(max(0.0, row['start_s'] - begin))}: {row['detail']}" for row in rows[:_MOST_TOLD]]
     return told + ([f"and {len(rows) - _MOST_TOLD:,} more, all in index.json"] if len(rows) > _MOST_TOLD else [])

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datamodules.clock_sync import CERTAIN
+from datamodules.clock_sync.settle import DISAGREE_S, verdict
 from datamodules.recording import STANDARD_GRAVITY
-from experiments.quality.content import Quality, RecordingQuality
+from experiments.quality.content import WHOLE, Quality, RecordingQuality
 from experiments.quality.words import listed, meaning_of, plural, settings_of, share, title_of
 
-DISAGREE_S = 0.1  # clocks that are further apart, for certain, are pointed out
+_VERDICTS = ("not looked at", "agree", "can't tell", "disagreed, shifted", "disagree")  # the last ones come first
 _FEW_KEPT = 0.5
 _MANY_LOST = 0.1
 _OTHER_RATE = 0.02  # from that of most recordings of the same device
@@ -114,15 +114,29 @@ def _sensors(quality: Quality) -> Iterator[Remark]:
         )
 
 
-def clocks_of(quality: Quality) -> list[tuple[str, float | None, float | None, str]]:
-    """Recording, offset (s), confidence and what was done, where the build looked at clocks; worst first."""
+@dataclass(frozen=True)
+class ClockRow:
+    """What the build found out about the clocks of one recording; see ``clock_sync.settle``."""
+
+    recording: str
+    offset_s: float | None
+    drift_ppm: float | None
+    confidence: float | None
+    verdict: str
+    note: str
+
+
+def clocks_of(quality: Quality) -> list[ClockRow]:
+    """Where the build was to look at clocks: those that disagree first, and large offsets before small ones."""
     found = []
     for facts in quality.known:
-        offset, confidence = facts.clock.get("clock_offset_s"), facts.clock.get("clock_confidence")
-        if "clock_offset_s" in facts.clock or "clock_confidence" in facts.clock:
-            done = "applied" if facts.clock.get("clock_applied") else "reported"
-            found.append((facts.recording, _number(offset), _number(confidence), done))
-    return sorted(found, key=lambda row: (-(row[2] or 0) if (row[2] or 0) < CERTAIN else -2, -abs(row[1] or 0)))
+        if said := verdict(facts.clock):
+            offset, drift, confidence = (
+                _number(facts.clock.get(f"clock_{name}")) for name in ("offset_s", "drift_ppm", "confidence")
+            )
+            note = str(facts.clock.get("clock_note", ""))
+            found.append(ClockRow(facts.recording, offset, drift, confidence, said, note))
+    return sorted(found, key=lambda row: (-(_VERDICTS.index(row.verdict)), -abs(row.offset_s or 0)))
 
 
 def _number(value: object) -> float | None:
@@ -131,18 +145,22 @@ def _number(value: object) -> float | None:
 
 def _clocks(quality: Quality) -> Iterator[Remark]:
     rows = clocks_of(quality)
-    certain = [row for row in rows if row[2] is not None and row[2] >= CERTAIN and row[1] is not None]
-    off = [
-        f"{name} ({offset or 0:+.2f} s)"
-        for name, offset, _, done in certain
-        if abs(offset or 0) > DISAGREE_S and done != "applied"
-    ]
+    dropped = {one.name for one in quality.recordings if any(row["reason"] in WHOLE for row in one.left_out)}
+    off = [row for row in rows if row.verdict == "disagree" and row.recording not in dropped]
     if off:
         text = f"The clocks of camera and sensor disagree by more than {DISAGREE_S} s, and nothing was shifted"
-        yield Remark("problem", f"{text}, in {plural(len(off), 'recording')}: {listed(off)}.")
-    if len(certain) < len(rows):
-        many = f"{len(rows) - len(certain)} of {plural(len(rows), 'recording')}"
-        yield Remark("look", f"Whether the clocks agree can't be told of {many}.")
+        names = [f"{row.recording} ({row.offset_s or 0:+.2f} s)" for row in off]
+        yield Remark("problem", f"{text}, in {plural(len(off), 'recording')}: {listed(names)}.")
+    shifted = [f"{row.recording} ({row.offset_s or 0:+.2f} s)" for row in rows if row.verdict == "disagreed, shifted"]
+    if shifted:
+        text = "The sensor's stamps were shifted because the clocks disagreed"
+        yield Remark("look", f"{text}, in {plural(len(shifted), 'recording')}: {listed(shifted)}.")
+    unknown = [row.recording for row in rows if row.verdict in ("can't tell", "not looked at")]
+    if unknown:
+        many = f"{len(unknown)} of {plural(len(rows), 'recording')}"
+        yield Remark(
+            "look", f"Whether the clocks of camera and sensor agree can't be told of {many}: {listed(unknown)}."
+        )
 
 
 def _video(quality: Quality) -> Iterator[Remark]:

@@ -98,16 +98,18 @@ def clocks_table(quality: Quality) -> Table:
     found = clocks_of(quality)
     rows = tuple(
         (
-            name,
-            f"{1000 * offset:+.0f}" if offset is not None else "",
-            f"{confidence:.3f}" if confidence is not None else "",
-            done,
+            row.recording,
+            f"{1000 * row.offset_s:+.0f}" if row.offset_s is not None else "",
+            f"{row.drift_ppm:+.0f}" if row.drift_ppm is not None else "",
+            f"{row.confidence:.3f}" if row.confidence is not None else "",
+            f"{row.verdict}: {row.note}" if row.note else row.verdict,
         )
-        for name, offset, confidence, done in found[:_MOST_CLOCKS]
+        for row in found[:_MOST_CLOCKS]
     )
     more = f" The first {_MOST_CLOCKS} of {len(found)}." if len(found) > _MOST_CLOCKS else ""
-    note = f"Sensor stamps + offset = video stamps. Certain and large offsets come first.{more}"
-    return Table("Clocks of camera and sensor", "recording", ("offset, ms", "confidence", "what was done"), rows, note)
+    note = f"Sensor stamps + offset = video stamps. Those that disagree for certain come first.{more}"
+    columns = ("offset, ms", "drift, ppm", "confidence", "verdict")
+    return Table("Clocks of camera and sensor", "recording", columns, rows, note)
 
 
 def settings_table(quality: Quality) -> Table:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from datamodules.clock_sync.settle import DISAGREE_S
 from datamodules.window_settings import Reason, WindowSettings
 
 # A reason's title, what it means, and the settings that decide it.
@@ -41,8 +42,14 @@ _REASONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "no_video": ("no video", "there is no frame inside it", ()),
     "short": ("too short", "sensor and video overlap for less than one window ({duration_s} s)", ("duration_s",)),
     "remainder": ("end of the recording", "what is left is shorter than a window ({duration_s} s)", ("duration_s",)),
+    "clocks": (
+        "clocks disagree",
+        f"sensor and camera are for certain more than {1000 * DISAGREE_S:.0f} ms apart",
+        ("build.clocks",),
+    ),
     "unusable": ("unusable recording", "its files can't be read or contradict themselves", ()),
 }
+_NB = "\N{NO-BREAK SPACE}"
 VIDEO_REASONS = frozenset({"missing_frames", "black_video", "frozen_video", "no_video"})
 
 
@@ -58,7 +65,8 @@ def meaning_of(reason: str, settings: WindowSettings) -> str:
 
 def settings_of(reason: str) -> str:
     """Names of the settings that decide it."""
-    return ", ".join(f"window.{name}" for name in _REASONS[reason][2]) if reason in _REASONS else ""
+    names = _REASONS[reason][2] if reason in _REASONS else ()
+    return ", ".join(name if "." in name else f"window.{name}" for name in names)
 
 
 def in_order(reasons: Sequence[str]) -> list[str]:
@@ -68,14 +76,14 @@ def in_order(reasons: Sequence[str]) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Such as 3.2 s, 4 min 05 s, 2 h 07 min."""
+    """Such as 3.2 s, 4 min 05 s, 2 h 07 min; a browser keeps it on one line."""
     if seconds < 60:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.1f}{_NB}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
+        return f"{minutes}{_NB}min{_NB}{rest:02d}{_NB}s"
     hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours:,} h {minutes:02d} min"
+    return f"{hours:,}{_NB}h{_NB}{minutes:02d}{_NB}min"
 
 
 def share(part: float, whole: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -107,14 +108,14 @@ def test_tables_add_up(quality: Quality) -> None:
     assert reasons["frozen video"][1:5] == ("6", share(6, quality.kept + 13), "1", "1")
     assert reasons["unusable recording"][1:4] == ("1", "", "1")
     people = {row[0]: row for row in people_table(quality).rows}
-    assert people["p4"][2:8] == ("2", "2 min 00 s", "2 min 00 s", "", "17", "7")
-    assert people["p2"][5] == "1.5 s"
+    assert people["p4"][2:8] == ("2", duration(120), duration(120), "", "17", "7")
+    assert people["p2"][5] == duration(1.54)
     assert people["unknown"][2] == "1"
     activities = activities_table(quality)
     numbers = [[int(text or 0) for text in row[1:]] for row in activities.rows]
     assert [sum(column) for column in zip(*numbers[:-1], strict=True)] == numbers[-1]
     assert numbers[-1][-1] == quality.kept
-    assert clocks_table(quality).rows[0] == ("p2_clocks", "+420", "0.990", "reported")
+    assert clocks_table(quality).rows[0] == ("p2_clocks", "+420", "", "0.990", "disagree")
 
 
 def test_remarks_say_what_is_wrong_and_not_what_is_right(quality: Quality) -> None:
@@ -141,6 +142,50 @@ def test_a_good_build_has_nothing_to_look_at(tmp_path: Path, monkeypatch: pytest
     assert "Nothing was left out." in html(quality)
 
 
+def test_a_build_without_a_window_is_explained_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("made_faults.KINDS", ("unusable",) * 5)
+    build(register(monkeypatch), {"many": 5}, tmp_path, SETTINGS, workers=1)
+    text = Elements(html(gather(tmp_path))).text
+    assert "5 of 5 recordings could not be used" in text
+    assert "p0_unusable_4" in text
+
+
+def test_clocks_that_were_shifted_dropped_or_not_looked_at(quality: Quality) -> None:
+    clocks = [
+        {"clock_offset_s": 0.5, "clock_confidence": 0.99},
+        {"clock_offset_s": 0.6, "clock_confidence": 0.99, "clock_applied": True},
+        {"clock_offset_s": 0.7, "clock_confidence": 0.3, "clock_drift_ppm": 20.0},
+        {"clock_note": "sensor and video share 3.0 s"},
+        {"clock_offset_s": 0.01, "clock_confidence": 0.99},
+        {},
+    ]
+    known = [one for one in quality.recordings if one.facts is not None]
+    changed = []
+    for one, clock in zip(known, clocks, strict=False):
+        assert one.facts is not None
+        facts = dataclasses.replace(one.facts, clock=clock)
+        changed.append(RecordingQuality(one.name, one.subject, facts, one.starts, one.activities))
+    assert changed[0].facts is not None
+    dropped = RecordingQuality("dropped", "p9", dataclasses.replace(changed[0].facts, recording="dropped"))
+    dropped.left_out = [
+        {"recording": "dropped", "start_s": 0.0, "reason": "clocks", "detail": "video.mp4: 900 ms apart"}
+    ]
+    changed.append(dropped)
+    made = Quality(quality.directory, quality.index, changed)
+    rows = [row[1:] for row in clocks_table(made).rows]
+    assert [row[-1] for row in rows] == [
+        "disagree", "disagree", "disagreed, shifted", "can't tell", "agree",
+        "not looked at: sensor and video share 3.0 s",
+    ]  # fmt: skip
+    texts = [remark.text for remark in remarks_of(made)]
+    assert any("gave no window (clocks disagree): dropped" in text for text in texts)
+    assert any("nothing was shifted, in 1 recording" in text for text in texts)
+    assert any("stamps were shifted" in text and "(+0.60 s)" in text for text in texts)
+    assert any("can't be told of 2 of 6 recordings" in text for text in texts)
+    assert sum(dropped.lost.values()) == 0
+    assert 'class="out" d="M58 ' in time_line(dropped, SETTINGS, {}, 100)
+
+
 def test_the_page_is_whole_and_takes_data_for_text(quality: Quality) -> None:
     text = html(quality)
     page = Elements(text)
@@ -153,7 +198,7 @@ def test_the_page_is_whole_and_takes_data_for_text(quality: Quality) -> None:
     assert not re.search(r"@import|url\(", text)
     drawn = [a["aria-label"] for tag, a in page.found if tag == "svg" and a["class"] == "line"]
     assert len(drawn) == 10
-    assert "p4_frozen: 1 min 00 s, 6 windows kept, 6 left out, 0 gaps of the sensor" in drawn
+    assert f"p4_frozen: {duration(60)}, 6 windows kept, 6 left out, 0 gaps of the sensor" in drawn
     names = {a["id"] for _, a in page.found if "id" in a}
     assert {a["href"][1:] for tag, a in page.found if tag == "a"} <= names
     assert html(quality) == text
@@ -220,11 +265,15 @@ def test_every_reason_is_explained_with_the_builds_own_thresholds() -> None:
     for reason in Reason:
         assert title_of(reason.value)
         for name in settings_of(reason.value).split(", "):
-            assert not name or hasattr(SETTINGS, name.removeprefix("window."))
+            assert name in ("", "build.clocks") or hasattr(SETTINGS, name.removeprefix("window."))
     assert meaning_of("gap", SETTINGS) == "no samples for longer than 0.1 s"
     assert in_order(["later", "unusable", "gap"]) == ["gap", "unusable", "later"]
     assert title_of("some_new_reason") == "some new reason"
-    assert [duration(s) for s in (3.21, 61, 7500)] == ["3.2 s", "1 min 01 s", "2 h 05 min"]
+    assert [duration(s).replace("\N{NO-BREAK SPACE}", " ") for s in (3.21, 61, 7500)] == [
+        "3.2 s",
+        "1 min 01 s",
+        "2 h 05 min",
+    ]
     assert [share(0, 0), share(1, 100_000), share(99_999, 100_000), share(1, 2)] == [
         "",
         "< 0.1 %",
