@@ -196,7 +196,7 @@ class Cluster(Scheduler):
         client = self._client
         try:
             client.wait_for_workers(1, timeout=_FIRST_WORKER_S)
-        except TimeoutError as error:
+        except self._distributed.TimeoutError as error:
             raise BuildError(
                 f"build.scheduler: no worker has joined {self._address} within {_FIRST_WORKER_S:.0f} s; start some "
                 f"with dask worker {self._address} --nthreads 1 --nworkers auto"
@@ -215,7 +215,7 @@ class Cluster(Scheduler):
         while time.monotonic() < patience:
             try:
                 answer: str = future.result(timeout=5)
-            except TimeoutError:
+            except self._distributed.TimeoutError:
                 if worker not in self._client.nthreads():
                     return ""
             except (ImportError, AttributeError) as error:
