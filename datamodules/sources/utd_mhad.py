@@ -3,25 +3,33 @@
 C. Chen, R. Jafari, N. Kehtarnavaz: UTD-MHAD: A multimodal dataset for human action recognition utilizing a
 depth camera and a wearable inertial sensor. ICIP 2015.
 
-Expected below ``root``: ``inertial/a{action}_s{subject}_t{trial}_inertial.mat`` with ``d_iner`` (N, 6) in g
-and deg/s at 50 Hz, and ``depth_mp4/a{action}_s{subject}_t{trial}.mp4``, the depth video with true times.
+- People: 8, each action four times; 861 trials. Sensor: one IMU at the right wrist (actions 1 to 21) or the right thigh
+  (22 to 27), 50 Hz, acceleration with gravity and angular velocity; a Kinect films from the front, 320 x 240 depth and
+  640 x 480 RGB.
+- Licence: none is stated; the authors ask for a citation of the paper. Get it from
+  https://www.utdallas.edu/~kehtar/UTD-MHAD.html.
+- Layout below ``root``, for example of trial ``a1_s1_t1`` (action, subject, trial): ``Inertial/a1_s1_t1_inertial.mat``
+  (or ``inertial/``) with ``d_iner`` (N, 6) in g and deg/s; ``Depth/a1_s1_t1_depth.mat`` with ``d_depth`` (H, W, frames)
+  in mm, or in its place ``depth_mp4/a1_s1_t1.mp4``, the depth video with true times; ``RGB/a1_s1_t1_color.avi`` (or
+  ``RGB-part1/`` and so on).
+
+Checked on all inertial files as published and on depth videos made from the published depth maps. Depth maps and AVI
+files were made for the tests, after the publisher's description.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
-from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
+from datamodules.mat_file import numbers, read_mat
+from datamodules.recording import ImuStream, Interval, Recording, RecordingError, VideoStream
 from datamodules.signal import DEGREE, G
 from datamodules.sources.registry import Source, source
+from datamodules.sources.utd_mhad_video import DepthMat, SpreadVideo
 from datamodules.video_decode import VideoFile
 
 RATE_HZ = 50.0
@@ -54,8 +62,9 @@ ACTIONS = (
     "lunge",
     "squat",
 )
+CAMERAS = ("depth", "rgb")
 _FIRST_THIGH_ACTION = 22
-_HEADER_BYTES = 128  # of a MATLAB 5 file
+_INERTIAL = ("inertial", "Inertial")
 _NAME = re.compile(r"a(\d+)_s(\d+)_t(\d+)")
 
 
@@ -65,17 +74,23 @@ class UtdMhadParams:
 
     root: str = "../shared/data/utd-mhad"
     subjects: list[str] = field(default_factory=list)  # e.g. ["1", "3"]; empty takes all 8
+    videos: list[str] = field(default_factory=lambda: ["depth"])  # cameras: "depth", "rgb", both or none
     video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
 
 
 @source("utd_mhad", UtdMhadParams)
 class UtdMhad(Source):
-    """One recording a trial, with camera ``depth`` and one IMU at ``right_wrist`` or ``right_thigh``.
+    """One recording a trial, with camera ``depth`` or ``rgb`` and one IMU at ``right_wrist`` or ``right_thigh``.
 
-    A trial is there if either of its two files is; the missing one is an error when it is loaded.
+    A trial is there if its inertial or its depth file is; a missing one is an error when it is loaded.
+
+    Raises:
+        ValueError: there is no such camera.
     """
 
     def __init__(self, params: UtdMhadParams) -> None:
+        if not set(params.videos) <= set(CAMERAS) or len(set(params.videos)) != len(params.videos):
+            raise ValueError(f"utd_mhad: videos is {params.videos}; expected some of {', '.join(CAMERAS)}, each once")
         self.params = params
         self.root = Path(params.root)
 
@@ -86,9 +101,9 @@ class UtdMhad(Source):
             ValueError: there is no such data set below ``root``.
         """
         found: set[tuple[int, ...]] = set()
-        for pattern in ("inertial/*_inertial.mat", "depth_mp4/*.mp4"):
+        for pattern in (*(f"{name}/*_inertial.mat" for name in _INERTIAL), "depth_mp4/*.mp4", "Depth/*_depth.mat"):
             for path in self.root.glob(pattern):
-                match = _NAME.fullmatch(path.stem.removesuffix("_inertial"))
+                match = _NAME.fullmatch(path.stem.removesuffix("_inertial").removesuffix("_depth"))
                 if match:
                     found.add(tuple(int(number) for number in match.groups()))
         if not found:
@@ -113,10 +128,8 @@ class UtdMhad(Source):
             RecordingError: a file is missing or isn't what it should be.
         """
         action, subject = self._parse(name)
-        values = self._read_inertial(self.root / "inertial" / f"{name}_inertial.mat")
-        video = self.root / "depth_mp4" / f"{name}.mp4"
-        if not video.is_file():
-            raise RecordingError(f"{video}: not there, but its inertial file is")
+        path = self._inertial(name)
+        values = numbers(path, read_mat(path), "d_iner", 6) * np.array([G] * 3 + [DEGREE] * 3)
         times = np.arange(len(values)) / RATE_HZ
         stream = ImuStream(
             times=times,
@@ -126,14 +139,14 @@ class UtdMhad(Source):
             # The ranges in the paper; no value in the set is beyond 8 g, and tennis serves reach it.
             acceleration_range=8 * G,
             angular_velocity_range=1000 * DEGREE,
-            origin=str(self.root / "inertial" / f"{name}_inertial.mat"),
+            origin=str(path),
         )
         duration = len(values) / RATE_HZ
         return Recording(
             name=name,
             subject=subject,
             imus=(stream,),
-            videos=(VideoFile(video, "depth", fit=self.params.video_fit),),
+            videos=tuple(self._video(name, camera, duration) for camera in self.params.videos),
             activities=(Interval(0.0, duration, ACTIONS[action - 1]),),
             source="utd_mhad",
         )
@@ -145,30 +158,20 @@ class UtdMhad(Source):
             raise RecordingError(f"'{name}' is no trial of UTD-MHAD; expected a1_s1_t1, actions up to {len(ACTIONS)}")
         return int(match[1]), match[2]
 
-    @staticmethod
-    def _read_inertial(path: Path) -> FloatArray:
-        if not path.is_file():
-            raise RecordingError(f"{path}: not there, but its video is")
-        if path.stat().st_size < _HEADER_BYTES:
-            raise RecordingError(f"{path}: truncated: {path.stat().st_size} bytes are less than a header")
-        try:
-            content = loadmat(path)
-        # What scipy raises on damaged files, by where the damage is.
-        except (
-            MatReadError,
-            ValueError,
-            TypeError,
-            OSError,
-            NotImplementedError,
-            zlib.error,
-            struct.error,
-        ) as e:
-            raise RecordingError(f"{path}: not a readable MATLAB file: {e}") from e
-        if "d_iner" not in content:
-            found = ", ".join(sorted(k for k in content if not k.startswith("__"))) or "none"
-            raise RecordingError(f"{path}: no variable 'd_iner'; it has: {found}")
-        values = np.asarray(content["d_iner"])
-        if values.ndim != 2 or values.shape[1] != 6 or values.dtype.kind not in "fiu":
-            raise RecordingError(f"{path}: d_iner is {values.dtype} {values.shape}; expected numbers (N, 6)")
-        scaled: FloatArray = values.astype(np.float64) * np.array([G] * 3 + [DEGREE] * 3)
-        return scaled
+    def _inertial(self, name: str) -> Path:
+        paths = [self.root / place / f"{name}_inertial.mat" for place in _INERTIAL]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    def _video(self, name: str, camera: str, duration_s: float) -> VideoStream:
+        fit = self.params.video_fit
+        if camera == "depth":
+            video, maps = self.root / "depth_mp4" / f"{name}.mp4", self.root / "Depth" / f"{name}_depth.mat"
+            if video.is_file():
+                return VideoFile(video, camera, fit=fit)
+            if maps.is_file():
+                return DepthMat(maps, camera, duration_s, fit)
+            raise RecordingError(f"{video}: not there (nor {maps}), but its inertial file is")
+        found = sorted(self.root.glob(f"RGB*/{name}_color.avi"))
+        if len(found) != 1:
+            raise RecordingError(f"{self.root / 'RGB' / name}_color.avi: {len(found)} files of this name; expected one")
+        return SpreadVideo(found[0], camera, duration_s, fit)

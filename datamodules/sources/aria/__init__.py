@@ -30,8 +30,8 @@ frame by the factory's calibration, both IMUs' mean angular velocities agree wit
 within 0.15 m/s^2; the stamps of all frames agree with the index. Layouts of folders and ``takes.json`` are after the
 documentation of the sets (docs.ego-exo4d-data.org/data/metadata, github.com/facebookresearch/nymeria_dataset).
 
-An hour at 800 Hz (2.9 million samples, 0.16 GB in memory) was read with a peak of 0.34 GB above the program's own, in 3 s
-of processor time; what lies between the samples (pictures) is not read.
+An hour at 800 Hz (2.9 million samples, 0.16 GB in memory) was read with a peak of 0.34 GB above the program's own, in 3
+s of processor time; what lies between the samples (pictures) is not read.
 """
 
 from __future__ import annotations

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 import simplejpeg
-import torch
 from numpy.typing import NDArray
 
+from datamodules.frame_fit import fitted
 from datamodules.recording import FloatArray, FrameArray, RecordingError
 from datamodules.sources.aria.layouts import data_layout
 from datamodules.sources.aria.vrs_file import Records, StreamId, VrsFile
-from datamodules.video_decode import FITS, centre
+from datamodules.video_decode import FITS
 
 CAMERA_STREAMS: dict[str, StreamId] = {"rgb": (214, 1), "slam_left": (1201, 1), "slam_right": (1201, 2)}
 _FIELDS = {"capture_timestamp_ns": ("int64_t", 1)}
@@ -87,7 +87,7 @@ class VrsCamera:
             frame = self._decode(index, height, width)
             if self._upright:
                 frame = np.rot90(frame, -1)
-            yield _fitted(np.ascontiguousarray(frame), height, width, self._fit)
+            yield fitted(frame, height, width, self._fit)
 
     def _decode(self, index: int, height: int, width: int) -> FrameArray:
         where = f"{self.origin}, frame {index}"
@@ -115,23 +115,3 @@ class VrsCamera:
         except ValueError as error:
             raise RecordingError(f"{where}: not a readable JPEG: {error}") from error
         return image
-
-
-def _fitted(frame: FrameArray, height: int, width: int, fit: str) -> FrameArray:
-    """Scaled, and cut or padded on both sides equally, to exactly this size."""
-    h, w = frame.shape[:2]
-    if fit == "squash":
-        return _scaled(frame, height, width)
-    scales = (height / h, width / w)
-    scale = max(scales) if fit == "crop" else min(scales)
-    frame = _scaled(frame, max(1, round(h * scale)), max(1, round(w * scale)))
-    return centre(frame, height, width)
-
-
-def _scaled(frame: FrameArray, height: int, width: int) -> FrameArray:
-    if frame.shape[:2] == (height, width):
-        return frame
-    planes = torch.from_numpy(frame).permute(2, 0, 1)[None]
-    scaled = torch.nn.functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
-    result: FrameArray = scaled[0].permute(1, 2, 0).contiguous().numpy()
-    return result
