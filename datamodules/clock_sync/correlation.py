@@ -5,9 +5,9 @@ correlations (Hotelling 1936) say how much they share, whatever the axes and sca
 signals ``-1/2 sum log(1 - rho^2)`` is their mutual information in nats a sample. Its maximum over the lags is the
 offset; what unrelated signals of the same kind reach is learnt from lags that are far too large to be true.
 
-Samples are weighted so that no single event decides: a fall or a knock against the sensor holds more energy than
-minutes of walking, and two of them that happen to lie close in time would look like proof. So does every recording of
-a protocol that ends in the same way.
+Samples are weighted so that a single event counts for less: a fall or a knock against the sensor holds more energy
+than minutes of walking, and two of them that happen to lie close in time look like proof, as at the end of any two
+recordings of one protocol. (A really violent one still does.)
 
 What a lag needs are sums over the samples that both have, so stretches of a recording add up, and gaps count for
 nothing.

@@ -11,6 +11,7 @@ from real_data import real_data
 from scipy.spatial.transform import Rotation
 
 from datamodules.clock_sync import CERTAIN, ClockSettings, estimate_clock, shifted
+from datamodules.clock_sync.correlation import Signal
 from datamodules.clock_sync.estimate import choose_frames, compare
 from datamodules.clock_sync.motion_signals import SeenMotion, watch
 from datamodules.recording import ImuStream
@@ -60,6 +61,45 @@ def test_of_many_unrelated_pairs_few_are_certain():
         confidences.append(compare(seen, make_stream(20.0, 100 + seed), "r", "c").confidence)
     # 0.95 leaves 1 in 20; more than 5 of 30 would be a chance of 0.3 % if it were so.
     assert np.sum(np.array(confidences) >= CERTAIN) <= 5
+
+
+def add_event(stream: ImuStream, time: float) -> ImuStream:
+    """A knock, livelier than all the rest: half a second of turning by up to 40 rad/s."""
+    bump = 40 * np.exp(-0.5 * ((stream.times - time) / 0.15) ** 2)
+    return replace(stream, values=stream.values + bump[:, None] * np.array([0, 0, 0, 1.0, -0.7, 0.4]))
+
+
+def test_one_event_holds_less_than_half_of_what_counts():
+    stream = add_event(make_stream(), 20.0)
+    signal = Signal(stream.values[:, 3:] - stream.values[:, 3:].mean(axis=0), np.ones(len(stream.times), bool))
+    energy = (signal.values**2).sum(axis=1)
+    event = np.abs(stream.times - 20.0) < 0.6
+    # Of the plain sum of squares it is nearly everything.
+    assert energy[event].sum() / energy.sum() > 0.9
+    weighted = energy * signal.weights()
+    assert weighted[event].sum() / weighted.sum() < 0.5
+
+
+def test_an_event_that_agrees_with_the_rest_changes_nothing():
+    stream = add_event(make_stream(), 20.0)
+    found = compare(make_seen(stream), shifted(stream, 0.3), "r", "c")
+    assert found.offset_s == pytest.approx(-0.3, abs=0.005)
+    assert found.certain
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 2**31), st.floats(1e-3, 1e3), st.floats(0.0, 0.9))
+def test_weights_have_mean_one_whatever_the_scale_and_the_gaps(seed, scale, lost):
+    rng = np.random.default_rng(seed)
+    valid = rng.random(400) >= lost
+    valid[:3] = True
+    values = rng.normal(size=(400, 3)) * valid[:, None]
+    weights, scaled = Signal(values, valid).weights(), Signal(scale * values, valid).weights()
+    assert (weights[~valid] == 0).all()
+    assert (weights[valid] > 0).all()
+    assert weights[valid].mean() == pytest.approx(1.0)
+    # Rounding alone.
+    np.testing.assert_allclose(scaled, weights, rtol=1e-9)
 
 
 @settings(max_examples=10, deadline=None)
@@ -177,6 +217,36 @@ def test_the_simulators_clocks_are_found():
     found = estimate_clock(simulator.load(name), "any", "head")
     assert found.offset_s == pytest.approx(simulator.true_clock_offset(name), abs=0.02)
     assert found.certain
+
+
+@pytest.mark.slow
+def test_the_simulators_clocks_are_found_within_20_ms_in_a_minute():
+    params = SimulatorParams(
+        seed=11,
+        subjects=6,
+        first_subject=500,
+        sessions_per_subject=1,
+        session_s=60.0,
+        placements=["head", "right_wrist"],
+        cameras=["head"],
+        max_clock_offset_s=2.0,
+        max_clock_drift_ppm=50.0,
+    )
+    simulator = Simulator(params)
+    errors: dict[str, list[float]] = {"head": [], "right_wrist": []}
+    for recording in simulator:
+        video = recording.videos[0]
+        times = video.frame_times()
+        seen = watch(video, times, choose_frames(times, ClockSettings()))
+        for place, found in errors.items():
+            estimate = compare(seen, recording.imu(place), recording.name, "head", ClockSettings(max_offset_s=2.1))
+            drift = 1e-6 * simulator.true_clock_drift_ppm(recording.name)
+            truth = simulator.true_clock_offset(recording.name) + drift * estimate.reference_s
+            found.append(abs(estimate.offset_s - truth))
+            assert estimate.certain
+    # What is promised, whichever sensor; a rigid one is far better.
+    assert np.median(errors["head"]) < 0.005
+    assert np.median(errors["right_wrist"]) < 0.02
 
 
 def test_the_simulators_drift_is_zero_unless_asked_for():
