@@ -115,20 +115,23 @@ class VideoVit(BackboneEncoder):
         Raises:
             ValueError: frames are not uint8, or not of the size that the encoder was built for.
         """
-        B, n_frames = frames.shape[:2]
         self.refuse_other_frames(frames)
-        if frames.device.type == "cpu":
-            valid = frames[frame_mask]
-            tokens = torch.zeros(B, n_frames, self.token_width)
-            if len(valid):
-                tokens = tokens.masked_scatter(frame_mask.unsqueeze(2), self._encode_all(valid))
-        else:
-            # Picking the valid ones would wait for the device, to be told how many there are; most are.
-            encoded = self._encode_all(frames.flatten(0, 1)).view(B, n_frames, -1)
-            tokens = torch.where(frame_mask.unsqueeze(2), encoded, 0)
+        # On a GPU, picking the valid frames would wait to be told how many there are; most are.
+        tokens = (self.tokens_of_valid if frames.device.type == "cpu" else self.tokens_of_all)(frames, frame_mask)
         return VideoFeatures(tokens, masked_mean(tokens, frame_mask))
 
-    def _encode_all(self, frames: Tensor) -> Tensor:
+    def tokens_of_valid(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
+        """(B, F, D), zero where the mask is False; masked frames cost nothing."""
+        tokens = torch.zeros(*frame_mask.shape, self.token_width, device=frames.device)
+        valid = frames[frame_mask]
+        return tokens.masked_scatter(frame_mask.unsqueeze(2), self._encode_some(valid)) if len(valid) else tokens
+
+    def tokens_of_all(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
+        """The same; masked frames are encoded too, and nothing is asked of the device."""
+        encoded = self._encode_some(frames.flatten(0, 1)).view(*frame_mask.shape, -1)
+        return torch.where(frame_mask.unsqueeze(2), encoded, 0)
+
+    def _encode_some(self, frames: Tensor) -> Tensor:
         """(N, 3, H, W) uint8 -> (N, D) float32, some at a time."""
         with self.running(frames.device.type):
             return torch.cat([self._encode(chunk).float() for chunk in torch.split(frames, self.params.chunk)])

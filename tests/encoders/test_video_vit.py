@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from waiting import Waiting
 
 from encoders.backbone_encoder import FingerprintError
 from encoders.registry import build_video_encoder
@@ -49,6 +50,17 @@ def test_frozen_has_no_gradients_and_never_trains(clip: tuple[torch.Tensor, torc
     assert torch.equal(task.video(*clip).pooled, features.pooled)  # no dropout
     task.head(features.pooled).sum().backward()  # what follows can be trained
     assert task.head.weight.grad is not None
+
+
+def test_frames_are_encoded_alike_picked_or_not(clip: tuple[torch.Tensor, torch.Tensor]) -> None:
+    encoder = make(chunk=3)
+    picked = encoder.tokens_of_valid(*clip)
+    with Waiting() as waiting:
+        everything = encoder.tokens_of_all(*clip)
+    assert waiting.found == []
+    # Matrix products over other numbers of rows sum in another order.
+    torch.testing.assert_close(everything, picked, rtol=1e-5, atol=1e-5)
+    assert (everything[1, 3:] == 0).all()
 
 
 def test_unfrozen_has_gradients_and_saves_its_weights(clip: tuple[torch.Tensor, torch.Tensor]) -> None:

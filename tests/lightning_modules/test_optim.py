@@ -36,3 +36,22 @@ def test_the_rate_rises_and_falls_to_its_end() -> None:
     assert rates[-1] == pytest.approx(0.01)
     assert rates[55] == pytest.approx((1 + 0.01) / 2, abs=0.02)  # half-way down the cosine
     assert all(a >= b for a, b in itertools.pairwise(rates[10:]))
+
+
+def test_fused_steps_are_those_of_the_loop() -> None:
+    trained = []
+    for fused in (True, False):
+        torch.manual_seed(0)
+        model = nn.Linear(30, 20)
+        optimizer = adamw(model.named_parameters(), lr=0.01, weight_decay=0.1, fused=fused)
+        assert optimizer.defaults["fused"] is fused
+        for _ in range(20):
+            optimizer.zero_grad()
+            model(torch.randn(8, 30)).square().mean().backward()
+            optimizer.step()
+        trained.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    torch.testing.assert_close(trained[0], trained[1], rtol=1e-4, atol=1e-5)  # 20 steps' roundings in float32
+
+
+def test_devices_without_a_fused_kernel_go_without() -> None:
+    assert not adamw(nn.Linear(3, 2, device="meta").named_parameters(), 0.1, 0.0).defaults["fused"]
