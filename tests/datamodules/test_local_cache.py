@@ -129,6 +129,8 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match=r"file: the cache can't be used: "):
         content(LocalCache(tmp_path / "file", 10), piece("a"))
+    with pytest.raises(StorageError, match=r"file: the cache can't be used: "):
+        LocalCache(tmp_path / "file", 10).find("a")
 
 
 @settings(max_examples=15, deadline=None)

@@ -62,7 +62,7 @@ class Columns:
             content = _collect(folder, index)
             cache.check_fits(len(content), f"{folder}: the table of its {index.n_windows} windows")
             mapped = cache.open(Piece(name, len(content), lambda file: _write(file, content)))
-        self.nbytes = mapped.path.stat().st_size
+        self.nbytes = len(mapped)
         self.shards = _read(mapped, folder, index)
 
 

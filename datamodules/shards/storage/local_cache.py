@@ -19,7 +19,7 @@ import math
 import mmap
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -39,10 +39,14 @@ GB = 10**9
 class Mapped:
     """A file of the cache, mapped into memory; it stays in the cache until this and all its arrays are gone."""
 
-    def __init__(self, file: BinaryIO, path: Path) -> None:
+    def __init__(self, file: int, path: str) -> None:
         self.path = path
         # The map has its own descriptor of the same open file, and with it the lock.
-        self._map: mmap.mmap | None = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._map: mmap.mmap | None = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
+
+    def __len__(self) -> int:
+        """Bytes."""
+        return 0 if self._map is None else len(self._map)
 
     def array(self, dtype: str, shape: tuple[int, ...], offset: int = 0) -> NDArray[Any]:
         """The read-only array that begins at byte ``offset``."""
@@ -124,9 +128,26 @@ class LocalCache:
         except OSError as error:
             raise StorageError(f"{self.directory}: the cache can't be used: {error}") from error
 
+    def has(self, piece: Piece) -> bool:
+        """Whether it is there at this moment."""
+        return os.access(f"{self.directory}/{piece.name}{_WHOLE}", os.F_OK)
+
+    def hurry(self, pieces: Sequence[Piece]) -> None:
+        """Fetch those that are missing side by side; they are going to be opened one after the other."""
+        missing = [piece for piece in pieces if not self.has(piece)]
+        if len(missing) > 1:
+            self.prefetch.expect(missing, next_up=True)
+
     def find(self, name: str) -> Mapped | None:
-        """A piece of this name, whatever its length, if it is there; it stays as with :meth:`open`."""
-        return self._map(name, None)
+        """A piece of this name, whatever its length, if it is there; it stays as with :meth:`open`.
+
+        Raises:
+            StorageError: the folder can't be used.
+        """
+        try:
+            return self._map(name, None)
+        except OSError as error:
+            raise StorageError(f"{self.directory}: the cache can't be used: {error}") from error
 
     def _bring(self, piece: Piece) -> None:
         """For the prefetch: see that the piece is there, as one that was just used."""
@@ -140,21 +161,23 @@ class LocalCache:
             raise StorageError(f"{self.directory}: the cache can't be used: {error}") from error
 
     def _map(self, name: str, nbytes: int | None) -> Mapped | None:
-        path = self.directory / f"{name}{_WHOLE}"
+        path = f"{self.directory}/{name}{_WHOLE}"
         try:
-            file = path.open("rb")
+            file = os.open(path, os.O_RDONLY)  # a file object would take as long as all the rest
         except FileNotFoundError:
             return None
-        with file:
+        try:
             fcntl.flock(file, fcntl.LOCK_SH)
-            status = os.fstat(file.fileno())
+            status = os.fstat(file)
             if status.st_nlink == 0:  # removed between opening and locking
                 return None
             if nbytes is not None and status.st_size != nbytes:  # damaged after it was checked
-                path.unlink(missing_ok=True)
+                Path(path).unlink(missing_ok=True)
                 return None
-            os.utime(file.fileno(), ns=(time.time_ns(),) * 2)
+            os.utime(file, ns=(time.time_ns(),) * 2)
             return Mapped(file, path)
+        finally:
+            os.close(file)
 
     def _fetch(self, piece: Piece) -> None:
         """Get the piece, or wait for whoever is getting it; afterwards it is there, or was."""
@@ -183,13 +206,17 @@ class LocalCache:
                         part.rename(path)
                 finally:
                     part.unlink(missing_ok=True)
+                    _unlock(file)
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         """One process at a time begins and removes files."""
         with (self.directory / _GUARD).open("wb") as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)
-            yield
+            try:
+                yield
+            finally:
+                _unlock(guard)
 
     def _reserve(self, file: BinaryIO, part: Path, nbytes: int) -> bool:
         """Give a new file its full length, or take it away again where there is no room for it."""
@@ -238,6 +265,11 @@ def _try_lock(file: BinaryIO) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _unlock(file: BinaryIO) -> None:
+    """Closing alone would not do where a process that was forked meanwhile has the same file open."""
+    fcntl.flock(file, fcntl.LOCK_UN)
 
 
 def _removed(path: Path) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -75,6 +75,12 @@ class Stretches:
         blocks = max(1, piece_bytes // (BLOCK * 2 * math.prod(shape[1:])))
         return cls(folder, name, shape, tuple(meta["xxh3"]), blocks)
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of the pieces."""
+        contents = (self.digests[first : first + self.blocks] for first in range(0, len(self.digests), self.blocks))
+        return tuple(f"features-{layout.digest_of(content)}" for content in contents)
+
     @property
     def windows(self) -> int:
         """In a piece, except for the last one."""
@@ -91,9 +97,9 @@ class Stretches:
 
     def piece(self, number: int) -> Piece:
         """A piece, named after its content."""
-        first = number * self.blocks
-        name = f"features-{layout.digest_of(self.digests[first : first + self.blocks])}"
-        return Piece(name, self.rows(number) * 2 * math.prod(self.shape[1:]), partial(self._fetch, number))
+        return Piece(
+            self.names[number], self.rows(number) * 2 * math.prod(self.shape[1:]), partial(self._fetch, number)
+        )
 
     def _fetch(self, number: int, file: BinaryIO) -> None:
         row, rows = 2 * math.prod(self.shape[1:]), self.rows(number)
@@ -109,13 +115,13 @@ class Stretches:
         """Fill ``out`` (B, ...) from these windows' views; they are read piece by piece, so room for one is enough."""
         at_piece = indices // self.windows
         numbers = [int(number) for number in np.unique(at_piece)]
-        if len(numbers) > 1:
-            cache.prefetch.expect([self.piece(number) for number in numbers], next_up=True)
+        pieces = [self.piece(number) for number in numbers]
+        cache.hurry(pieces)
         v = self.shape[1]
-        for number in numbers:
+        for number, piece in zip(numbers, pieces, strict=True):
             at = np.flatnonzero(at_piece == number)
             rows = (indices[at] - number * self.windows) * v + (0 if views is None else views[at])
-            with cache.pinned(self.piece(number)) as mapped:
+            with cache.pinned(piece) as mapped:
                 array = mapped.array("<f2", (self.rows(number) * v, *self.shape[2:]))
                 if len(numbers) == 1:
                     np.take(array, rows, axis=0, out=out, mode="clip")

@@ -105,21 +105,17 @@ class RemoteShardSet(ShardSet):
         if set(arrays) <= set(COLUMNS):
             super()._gather(parts, arrays)
             return
-        self._hurry(parts)
+        # They are used one by one, so that room for one is enough.
+        self.cache.hurry([self._piece(part[0]) for part in parts])
         for part in parts:
             with self._pinned(part[0]):
                 self._gather_part(part, arrays, len(parts) == 1)
 
     def _decode(self, parts: list[BatchPart], out: NDArray[np.uint8]) -> None:
-        self._hurry(parts)
+        self.cache.hurry([self._piece(part[0]) for part in parts])
         for part in parts:
             with self._pinned(part[0]):
                 super()._decode([part], out)
-
-    def _hurry(self, parts: list[BatchPart]) -> None:
-        """Fetch the shards of a batch side by side. They are used one by one, so room for one is enough."""
-        if len(parts) > 1:
-            self.cache.prefetch.expect([self._piece(part[0]) for part in parts], next_up=True)
 
     @contextmanager
     def _pinned(self, number: int) -> Iterator[None]:
