@@ -50,9 +50,7 @@ def test_another_machine_reads_what_was_uploaded(
     )
     held = RemoteShardSet(there.folder, there.index, local_cache(small))
     with pytest.raises(UserError, match=r"pretraining.order=shuffle each batch .* set pretraining.order=shards"):
-        check_order(
-            "shuffle", held, features_there.__class__(there.folder, local_cache(small), there, features_there._meta)
-        )
+        check_order("shuffle", held, RemoteFeatureCache(there.folder, local_cache(small), there, features_there._meta))
     assert not dataset_directory(other, "pretraining").exists()
     assert local_cache(other).directory == tmp_path / "other" / "cache"
     assert open_dataset(other, "pretraining").cache is local_cache(other)  # type: ignore[attr-defined]

@@ -210,7 +210,8 @@ class RemoteFolder:
     def _root(self) -> tuple[Any, str]:
         protocol = self.url.partition("://")[0]
         try:
-            fs, root = fsspec.core.url_to_fs(self.url)
+            # Stores have no folders that would have to be made; a disk has.
+            fs, root = fsspec.core.url_to_fs(self.url, **({"auto_mkdir": True} if protocol == "file" else {}))
         except ImportError as error:
             extra = _EXTRAS.get(protocol)
             advice = f"pip install 'imu-video-har[{extra}]' (in the checkout: pip install '.[{extra}]')"
