@@ -74,8 +74,8 @@ def test_one_event_holds_less_than_half_of_what_counts():
     signal = Signal(stream.values[:, 3:] - stream.values[:, 3:].mean(axis=0), np.ones(len(stream.times), bool))
     energy = (signal.values**2).sum(axis=1)
     event = np.abs(stream.times - 20.0) < 0.6
-    # Of the plain sum of squares it is nearly everything.
-    assert energy[event].sum() / energy.sum() > 0.9
+    # Of the plain sum of squares it is most.
+    assert energy[event].sum() / energy.sum() > 0.8
     weighted = energy * signal.weights()
     assert weighted[event].sum() / weighted.sum() < 0.5
 
