@@ -30,8 +30,11 @@ def s3_server() -> Iterator[str]:
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        # fsspec keeps connections, and with them the address of an earlier server.
+        fsspec.get_filesystem_class("s3").clear_instance_cache()
         fsspec.filesystem("s3").mkdir("bucket")
         yield "s3://bucket"
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
     server.stop()
 
 
