@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from experiments.command_line import EXIT_OK, UserError, guarded, parse
 from experiments.datasets import build_dataset, dataset_directory
-from experiments.quality import write_report
+from experiments.quality import FILE
 from experiments.schema import Config
 
 _COMMAND = "experiments.build_shards"
@@ -25,7 +25,7 @@ def run(config: Config) -> None:
         report = build_dataset(config, key)
         if not report.built:
             print(report)
-        print(f"report: {write_report(dataset_directory(config, key))}")
+        print(f"report: {dataset_directory(config, key) / FILE}")
         print(f"check them with: python -m experiments.check_shards {dataset_directory(config, key)}")
 
 

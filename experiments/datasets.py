@@ -24,6 +24,7 @@ from datamodules.shards.reader import ShardSet
 from datamodules.shards.storage.remote_shards import RemoteShardSet
 from experiments.command_line import UserError
 from experiments.config import plain
+from experiments.quality import FILE, write_report
 from experiments.schema import Config
 from experiments.stores import local_cache, stored
 
@@ -70,7 +71,7 @@ def dataset_directory(config: Config, key: str) -> Path:
 
 
 def build_dataset(config: Config, key: str) -> BuildReport:
-    """Build a data set's shards, or what is missing of them, with a progress bar.
+    """Build a data set's shards, or what is missing of them, with a progress bar, and write the report beside them.
 
     Raises:
         UserError: it came out empty (the message says what was left out and why), or the source's settings are wrong.
@@ -100,8 +101,11 @@ def build_dataset(config: Config, key: str) -> BuildReport:
         raise
     except ValueError as error:  # a source's settings, or a folder that holds something else
         raise UserError(f"data set '{key}': {error}") from error
+    page = directory / FILE
+    if report.built or not page.is_file():
+        write_report(directory)
     if report.index.n_windows == 0:
-        raise UserError(f"data set '{key}' has no windows:\n{report}")
+        raise UserError(f"data set '{key}' has no windows:\n{report}\nwhat came in and what did not: {page}")
     if report.built:
         console.print(str(report), highlight=False, markup=False)
     return report

@@ -17,7 +17,7 @@ from made_faults import SECONDS, SETTINGS, register
 
 from datamodules.build import build
 from datamodules.windows import Reason
-from experiments import quality_report
+from experiments import build_shards, quality_report
 from experiments.quality import FILE, gather, html
 from experiments.quality.content import Quality, RecordingQuality
 from experiments.quality.drawings import time_line
@@ -253,6 +253,19 @@ def test_the_command_makes_it_without_building(folder: Path, capsys: pytest.Capt
     assert capsys.readouterr().out == f"report: {folder / FILE}\n"
     assert (folder / FILE).read_text(encoding="utf-8") == html(gather(folder))
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir() if path.name != FILE} == before
+
+
+def test_every_build_ends_with_it(tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [str(tiny_yaml), f"paths.data={tmp_path}"]
+    assert build_shards.main(command) == 0
+    pages = sorted(tmp_path.rglob(FILE))
+    said = capsys.readouterr().out
+    assert pages
+    assert all(f"report: {page}\n" in said for page in pages)
+    first = pages[0].read_text(encoding="utf-8")
+    pages[0].unlink()
+    assert build_shards.main(command) == 0  # nothing to build
+    assert pages[0].read_text(encoding="utf-8") == first
 
 
 def test_an_unfinished_build_has_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
