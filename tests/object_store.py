@@ -32,7 +32,7 @@ def s3_server() -> Iterator[str]:
         patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
         # fsspec keeps connections, and with them the address of an earlier server.
         fsspec.get_filesystem_class("s3").clear_instance_cache()
-        fsspec.filesystem("s3").mkdir("bucket")
+        fsspec.filesystem("s3").makedirs("bucket", exist_ok=True)  # moto's servers share what they hold
         yield "s3://bucket"
     fsspec.get_filesystem_class("s3").clear_instance_cache()
     server.stop()
