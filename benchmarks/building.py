@@ -53,7 +53,7 @@ def make(folder: Path, size: str, seconds: int, recordings: int) -> None:
     """The study, unless it is there."""
     if (folder / "frames.json").is_file():
         return
-    import imageio_ffmpeg
+    import imageio_ffmpeg  # type: ignore[import-untyped]
 
     folder.mkdir(parents=True, exist_ok=True)
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]

@@ -18,13 +18,13 @@ import simplejpeg
 import torch
 from numpy.typing import NDArray
 
+from datamodules.build_parts import ShardParts
 from datamodules.build_stages import StageTimes
 from datamodules.checks import check_recording
 from datamodules.clock_sync.settle import settle_clocks
 from datamodules.quality.facts import facts_of
 from datamodules.quality.judge import judge_pictures
 from datamodules.recording import RecordingError, VideoStream
-from datamodules.shards.parts import ShardParts
 from datamodules.shards.writer import EncodedWindow
 from datamodules.sources.registry import Source, sources
 from datamodules.windows import Window, WindowSettings, cut_windows, select_imu

@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import Any
 
 from datamodules.build_group import BuildJob
+from datamodules.build_parts import PartFiles
 from datamodules.build_tasks import PIECES, PackTask, RecordingTask
 from datamodules.shards import layout
-from datamodules.shards.parts import PartFiles
 
 
 @dataclass(frozen=True)

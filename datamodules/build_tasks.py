@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from datamodules.build_group import BuildJob, encode_recording, make_source
+from datamodules.build_parts import PartFiles, ShardParts, read_exclusions, read_windows
 from datamodules.build_stages import StageTimes
 from datamodules.recording import RecordingError
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
-from datamodules.shards.parts import PartFiles, ShardParts, read_exclusions, read_windows
 from datamodules.shards.shard_file import open_shard
 from datamodules.sources.registry import Source
 from datamodules.windows import Exclusion, Reason

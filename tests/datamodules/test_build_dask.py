@@ -8,7 +8,9 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from made_data import make_utd_trial
@@ -22,6 +24,7 @@ from datamodules.shards import layout
 from datamodules.windows import WindowSettings
 
 distributed = pytest.importorskip("distributed")
+KilledWorker = distributed.scheduler.KilledWorker
 
 SETTINGS = WindowSettings(duration_s=2.0, stride_s=1.0, frames=4, frame_size=48)
 NAMES = [f"a{a}_s{s}_t1" for a in (1, 2) for s in (1, 2, 3, 4)]
@@ -149,6 +152,41 @@ def test_a_worker_that_joins_late_is_asked_before_its_first_task(handshake: Hand
     with pytest.raises(BuildError, match=rf"Dask worker on .* \(process {os.getpid()}\): it finds 8 recordings"):
         run_checked(late, task)
     assert not task.files.path(0).exists()
+
+
+class Executor:
+    """Every task ends like this."""
+
+    def __init__(self, ending: BaseException | None) -> None:
+        self.ending = ending
+
+    def submit(self, function: object, *arguments: object, key: str) -> Future[dict[str, float]]:
+        future: Future[dict[str, float]] = Future()
+        if self.ending is None:
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        else:
+            future.set_exception(type(self.ending)(key, *self.ending.args[1:]))
+        return future
+
+
+@pytest.mark.parametrize(
+    ("ending", "message"),
+    [
+        (KilledWorker("", "tcp://w", 3), "workers died again and again .* at recording a1_s1_t1. What was finished"),
+        (None, "the Dask scheduler at tcp://s:1 is gone. What was finished is kept"),
+    ],
+)
+def test_a_task_that_kills_its_workers_and_a_scheduler_that_is_gone_are_named(
+    handshake: Handshake, ending: BaseException | None, message: str
+) -> None:
+    cluster = object.__new__(build_dask.Cluster)
+    cluster._distributed, cluster._job, cluster._address = distributed, handshake.job, "tcp://s:1"
+    cluster._handshake = handshake
+    cluster._client = SimpleNamespace(get_executor=lambda pure: Executor(ending))
+    tasks = BuildPlan(handshake.job, (("a1_s1_t1",),)).recording_tasks(0)
+    with pytest.raises(BuildError, match=message):
+        cluster.run(tasks, lambda task, seconds: [])
 
 
 def test_without_dask_or_a_scheduler_the_message_says_what_to_do(
