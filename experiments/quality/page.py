@@ -215,5 +215,11 @@ def _told(one: RecordingQuality) -> list[str]:
     """The first stretches that were left out, as the build's index says it."""
     begin = span_of(one.facts)[0] if one.facts is not None else 0.0
     rows = [row for row in one.left_out if row["reason"] in one.lost]
-    told = [f"at {clock_text(max(0.0, row['start_s'] - begin))}: {row['detail']}" for row in rows[:_MOST_TOLD]]
+    told = [f"at {clock_text(max(0.0, row['start_s'] - begin))}: {_brief(row['detail'])}" for row in rows[:_MOST_TOLD]]
     return told + ([f"and {len(rows) - _MOST_TOLD:,} more, all in index.json"] if len(rows) > _MOST_TOLD else [])
+
+
+def _brief(detail: str) -> str:
+    """A cause with its file's name instead of the whole path, which is in the index."""
+    file, colon, cause = detail.partition(": ")
+    return f"{Path(file).name}{colon}{cause}"

@@ -43,7 +43,7 @@ def reasons_table(quality: Quality) -> Table:
 
 
 def people_table(quality: Quality) -> Table:
-    """One row a person."""
+    """One row a person; columns that would be empty are left out."""
     rows = []
     for subject, recordings in quality.by_subject.items():
         facts = [one.facts for one in recordings if one.facts is not None]
@@ -66,7 +66,13 @@ def people_table(quality: Quality) -> Table:
             )
         )
     columns = ("group", "recordings", "sensor", "video", "gaps", "kept", "left out", "kept, %", "most frequent reasons")
-    return Table("People", "person", columns, tuple(rows))
+    told = [number for number in range(len(columns)) if any(row[number + 1] for row in rows)]
+    return Table(
+        "People",
+        "person",
+        tuple(columns[number] for number in told),
+        tuple((row[0], *(row[number + 1] for number in told)) for row in rows),
+    )
 
 
 def activities_table(quality: Quality) -> Table:

@@ -190,6 +190,7 @@ def test_the_page_is_whole_and_takes_data_for_text(quality: Quality) -> None:
     text = html(quality)
     page = Elements(text)
     assert "SIMULATED DATA" in page.text
+    assert "at 0:20: holes.mp4: the video has no frame for 2.20 s" in page.text
     assert "line 3 has two columns; expected seven <b>" in page.text
     assert "sit <i>" in page.text
     assert "<b>" not in re.sub(r"<b>p\d_\w+</b>", "", text)
