@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -206,7 +206,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--picture", type=Path, help="PNG of the simulated part")
     parser.add_argument("--every", type=int, default=5, help="of UTD-MHAD's trials, only every so many")
     arguments = parser.parse_args(argv)
-    parts = []
+    parts: list[Callable[[], list[str]]] = []
     if arguments.gopro.is_file():
         parts.append(lambda: gopro(arguments.gopro))
     if arguments.subjects >= 2:
