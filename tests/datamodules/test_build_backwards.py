@@ -24,7 +24,7 @@ class ClockParams:
 @pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> str:
     """A source of three recordings; the clock of the second one jumps back."""
-    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry.sources()))
 
     @source("clocks", ClockParams)
     class Clocks(Source):

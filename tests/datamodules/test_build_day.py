@@ -92,7 +92,7 @@ class RateParams:
 def test_any_rate_becomes_windows_of_the_same_motion(
     rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_ENTRIES", dict(registry._ENTRIES))
+    monkeypatch.setattr(registry, "_ENTRIES", dict(registry.sources()))
     phases = np.arange(6)
 
     def motion(times: FloatArray) -> FloatArray:
