@@ -10,7 +10,7 @@ A source is one file in this folder: a dataclass of its settings and a class wit
     class MySet(Source):
         def __init__(self, params: MySetParams) -> None: ...
 
-It is found by its name; nothing else has to be edited.
+It is found by its name. What its activities are called elsewhere goes into ``common_labels.py``.
 """
 
 from __future__ import annotations
