@@ -72,6 +72,11 @@ def check_recording(recording: Recording) -> None:
         )
     for stream in recording.imus:
         check_imu(stream)
+    strange = sorted(set(recording.labelled_on) - {stream.placement for stream in recording.imus})
+    if strange:
+        raise RecordingError(
+            f"recording {recording.name}: labelled_on names '{strange[0]}'; expected placements of its IMUs"
+        )
     for interval in recording.activities:
         # Written so that NaN fails too.
         if not (interval.end > interval.start) or not interval.activity:

@@ -89,11 +89,13 @@ class Recording:
         subject: who; unique within its source. Splits go by it.
         imus: one stream per sensor worn.
         videos: zero or more synchronised cameras.
-        activities: labels; unlabelled time is simply not covered.
+        activities: labels, on the video's clock; unlabelled time is simply not covered.
         population: e.g. ``healthy`` or ``parkinson``.
         source: name of the data set.
         imu_clock_offset_s: known offset, added to IMU times to bring them onto the video's clock.
         simulated: tables and reports fed by this recording say so.
+        labelled_on: placements of the sensors on whose clock the labels were given, as a column beside the samples
+            is: where a sensor's clock turns out wrong and is corrected, they move along. Empty: given by the video.
     """
 
     name: str
@@ -106,6 +108,7 @@ class Recording:
     imu_clock_offset_s: float = 0.0
     simulated: bool = False
     metadata: dict[str, str | float | int | bool] = field(default_factory=dict)
+    labelled_on: tuple[str, ...] = ()
 
     def imu(self, placement: str) -> ImuStream:
         """The stream worn at ``placement``.

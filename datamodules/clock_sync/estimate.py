@@ -147,11 +147,13 @@ def estimate_clock(
 
 def shifted(stream: ImuStream, offset_s: float, drift_ppm: float = 0.0, reference_s: float = 0.0) -> ImuStream:
     """The stream with ``offset_s`` added to its times, and the drift since ``reference_s``, a time on the new clock."""
+    times, repeated = (shifted_times(old, offset_s, drift_ppm, reference_s) for old in (stream.times, stream.repeated))
+    return dataclasses.replace(stream, times=times, repeated=repeated)
 
-    def moved(times: FloatArray) -> FloatArray:
-        return times + offset_s + 1e-6 * drift_ppm * (times + offset_s - reference_s)
 
-    return dataclasses.replace(stream, times=moved(stream.times), repeated=moved(stream.repeated))
+def shifted_times(times: FloatArray, offset_s: float, drift_ppm: float = 0.0, reference_s: float = 0.0) -> FloatArray:
+    """Times (N,) as ``shifted`` moves them."""
+    return times + offset_s + 1e-6 * drift_ppm * (times + offset_s - reference_s)
 
 
 def choose_frames(frame_times: FloatArray, settings: ClockSettings) -> NDArray[np.int64]:

@@ -8,6 +8,7 @@ What was found is put into ``Recording.metadata``; the shards keep it with the f
 ``clock_confidence``    0 to 1; from ``CERTAIN`` on it can be relied on
 ``clock_view``          ``moving`` or ``watching``: which comparison told more
 ``clock_stated_s``      ``Recording.imu_clock_offset_s``, which was added first
+``clock_apart_s``       the offset where, by the drift, it is largest within the video
 ``clock_applied``       whether the windows were cut from a sensor that was shifted by it
 ``clock_note``          instead of the others, why nobody looked
 ======================  ======================================================================================
@@ -19,8 +20,17 @@ import dataclasses
 import math
 from collections.abc import Mapping
 
-from datamodules.clock_sync.estimate import CERTAIN, ClockEstimate, ClockSettings, estimate_clock, shifted
-from datamodules.recording import ImuStream, Recording, RecordingError
+import numpy as np
+
+from datamodules.clock_sync.estimate import (
+    CERTAIN,
+    ClockEstimate,
+    ClockSettings,
+    estimate_clock,
+    shifted,
+    shifted_times,
+)
+from datamodules.recording import ImuStream, Interval, Recording, RecordingError
 from datamodules.windows import Exclusion, Reason, select_imu
 
 CLOCKS = ("report", "apply", "drop", "off")
@@ -53,8 +63,9 @@ def settle_clocks(recording: Recording, placement: str, camera: str, mode: str) 
         placement: which sensor; ``any`` takes a recording's only one.
         camera: which camera; empty: there is nothing to compare.
         mode: ``off`` looks at nothing; ``report`` writes down what was found; ``apply`` moreover shifts that sensor's
-            stamps by an offset that is certain, and by a drift that is known; ``drop`` leaves a recording out whose
-            clocks are for certain more than ``DISAGREE_S`` apart somewhere in the video.
+            stamps by an offset that is certain, and by a drift that is known, and with them labels that were given on
+            its clock (``Recording.labelled_on``); ``drop`` leaves a recording out whose clocks are for certain more
+            than ``DISAGREE_S`` apart somewhere in the video.
 
     Returns:
         The recording, with metadata and perhaps a shifted sensor, and what to list if it is to be left out.
@@ -77,9 +88,10 @@ def settle_clocks(recording: Recording, placement: str, camera: str, mode: str) 
     except RecordingError as error:
         # A frame that no window needs may be broken; if one does, the build says so itself.
         return _noted(recording, {"clock_note": str(error)}), None
+    apart = max((estimate.offset_at(begin), estimate.offset_at(end)), key=abs)
     applied = mode == "apply" and estimate.certain
     if applied:
-        recording = _with_stream(recording, stream, _mended(stream, recording.imu_clock_offset_s, estimate))
+        recording = _mended(recording, stream, estimate)
     recording = _noted(
         recording,
         {
@@ -88,10 +100,10 @@ def settle_clocks(recording: Recording, placement: str, camera: str, mode: str) 
             "clock_confidence": estimate.confidence,
             "clock_view": estimate.view,
             "clock_stated_s": recording.imu_clock_offset_s,
+            "clock_apart_s": apart,
             "clock_applied": applied,
         },
     )
-    apart = max((estimate.offset_at(begin), estimate.offset_at(end)), key=abs)
     if mode == "drop" and estimate.certain and abs(apart) > DISAGREE_S:
         detail = (
             f"{stream.origin}: the clocks of sensor and camera '{camera}' are {1000 * apart:+.0f} ms apart "
@@ -105,25 +117,29 @@ def verdict(clock: Mapping[str, Value]) -> str:
     """What the metadata ``clock_*`` of a recording come to, in few words; empty if nobody was to look."""
     if "clock_note" in clock:
         return "not looked at"
-    offset, confidence = clock.get("clock_offset_s"), clock.get("clock_confidence")
+    apart, confidence = clock.get("clock_apart_s", clock.get("clock_offset_s")), clock.get("clock_confidence")
     if not isinstance(confidence, float | int):
         return ""
-    if confidence < CERTAIN or not isinstance(offset, float | int):
+    if confidence < CERTAIN or not isinstance(apart, float | int):
         return "can't tell"
-    if abs(offset) <= DISAGREE_S:
+    if abs(apart) <= DISAGREE_S:
         return "agree"
     return "disagreed, shifted" if clock.get("clock_applied") else "disagree"
 
 
-def _mended(stream: ImuStream, stated_s: float, estimate: ClockEstimate) -> ImuStream:
-    """The stream so that it agrees with the video once ``stated_s`` is added; the estimate is what is left after it."""
+def _mended(recording: Recording, stream: ImuStream, estimate: ClockEstimate) -> Recording:
+    """With a stream, and labels given on its clock, that agree with the video."""
     drift = estimate.drift_ppm if math.isfinite(estimate.drift_error_ppm) else 0.0
-    stated = shifted(stream, stated_s)
-    return shifted(shifted(stated, estimate.offset_s, drift, estimate.reference_s), -stated_s)
-
-
-def _with_stream(recording: Recording, old: ImuStream, new: ImuStream) -> Recording:
-    return dataclasses.replace(recording, imus=tuple(new if stream is old else stream for stream in recording.imus))
+    move = (estimate.offset_s, drift, estimate.reference_s)
+    # What the recording states is added to every sensor later on, and the estimate is what is left after it.
+    stated_s = recording.imu_clock_offset_s
+    new = shifted(shifted(shifted(stream, stated_s), *move), -stated_s)
+    recording = dataclasses.replace(recording, imus=tuple(new if one is stream else one for one in recording.imus))
+    if stream.placement not in recording.labelled_on or not recording.activities:
+        return recording
+    times = shifted_times(np.array([(i.start, i.end) for i in recording.activities]), *move).tolist()
+    labels = [Interval(*ends, i.activity) for ends, i in zip(times, recording.activities, strict=True)]
+    return dataclasses.replace(recording, activities=tuple(labels))
 
 
 def _noted(recording: Recording, notes: dict[str, str | float | int | bool]) -> Recording:

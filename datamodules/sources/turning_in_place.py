@@ -20,7 +20,7 @@ Neuroscience 16:832463, 2022.
 of its maximum, cuts it to 120 s, and lets the video start at the first movement of a foot. Users who compared lengths
 found more than 0.5 s of difference in 33 of 71 trials, and 7.9 s in one. Both start at 0 here, which is right to a
 second or so at best: have ``clock_sync`` estimate the offset before you trust what lies below a window.
-Labels are on the IMU's clock.
+Labels are on the IMU's clock, and move with it where a build corrects it.
 
 Checked on a fixture made from descriptions of the published files (their names, columns, rate and number are told alike
 by three users of the set), not on the publisher's files. A file whose header, rate or gravity is another is refused.
@@ -128,6 +128,7 @@ class TurningInPlace(Source):
             imus=(ImuStream(times, values, "shank", device="Physilog", origin=str(path)),),
             videos=videos,
             activities=_intervals(times, freezes, STANDING if standing else TURNING),
+            labelled_on=("shank",),
             population="parkinson",
             source="turning_in_place",
             metadata={"clocks": "IMU and video both start at 0, but not by one clock"} if videos else {},

@@ -152,6 +152,7 @@ class UestcMmea(Source):
             imus=(stream,),
             videos=(VideoFile(mp4, "head", fit=self.params.video_fit),),
             activities=(Interval(0.0, len(values) / RATE_HZ, label_of(match[1])),),
+            labelled_on=("head",),
             source="uestc_mmea",
             metadata={"split": split} if split else {},
         )

@@ -148,6 +148,7 @@ class UtdMhad(Source):
             imus=(stream,),
             videos=tuple(self._video(name, camera, duration) for camera in self.params.videos),
             activities=(Interval(0.0, duration, ACTIONS[action - 1]),),
+            labelled_on=(stream.placement,),
             source="utd_mhad",
         )
 

@@ -125,6 +125,7 @@ class Wear(Source):
             imus=tuple(streams),
             videos=tuple(VideoFile(video, "head", fit=self.params.video_fit) for video in videos),
             activities=activities,
+            labelled_on=tuple(PLACEMENTS.values()),
             source="wear",
         )
 

@@ -116,10 +116,14 @@ def _sensors(quality: Quality) -> Iterator[Remark]:
 
 @dataclass(frozen=True)
 class ClockRow:
-    """What the build found out about the clocks of one recording; see ``clock_sync.settle``."""
+    """What the build found out about the clocks of one recording; see ``clock_sync.settle``.
+
+    ``apart_s`` is the offset where it is largest, ``offset_s`` that in the middle.
+    """
 
     recording: str
     offset_s: float | None
+    apart_s: float | None
     drift_ppm: float | None
     confidence: float | None
     verdict: str
@@ -131,12 +135,12 @@ def clocks_of(quality: Quality) -> list[ClockRow]:
     found = []
     for facts in quality.known:
         if said := verdict(facts.clock):
-            offset, drift, confidence = (
-                _number(facts.clock.get(f"clock_{name}")) for name in ("offset_s", "drift_ppm", "confidence")
+            offset, apart, drift, confidence = (
+                _number(facts.clock.get(f"clock_{name}")) for name in ("offset_s", "apart_s", "drift_ppm", "confidence")
             )
             note = str(facts.clock.get("clock_note", ""))
-            found.append(ClockRow(facts.recording, offset, drift, confidence, said, note))
-    return sorted(found, key=lambda row: (-(_VERDICTS.index(row.verdict)), -abs(row.offset_s or 0)))
+            found.append(ClockRow(facts.recording, offset, apart, drift, confidence, said, note))
+    return sorted(found, key=lambda row: (-(_VERDICTS.index(row.verdict)), -abs(row.apart_s or 0)))
 
 
 def _number(value: object) -> float | None:
@@ -149,9 +153,9 @@ def _clocks(quality: Quality) -> Iterator[Remark]:
     off = [row for row in rows if row.verdict == "disagree" and row.recording not in dropped]
     if off:
         text = f"The clocks of camera and sensor disagree by more than {DISAGREE_S} s, and nothing was shifted"
-        names = [f"{row.recording} ({row.offset_s or 0:+.2f} s)" for row in off]
+        names = [f"{row.recording} ({row.apart_s or 0:+.2f} s)" for row in off]
         yield Remark("problem", f"{text}, in {plural(len(off), 'recording')}: {listed(names)}.")
-    shifted = [f"{row.recording} ({row.offset_s or 0:+.2f} s)" for row in rows if row.verdict == "disagreed, shifted"]
+    shifted = [f"{row.recording} ({row.apart_s or 0:+.2f} s)" for row in rows if row.verdict == "disagreed, shifted"]
     if shifted:
         text = "The sensor's stamps were shifted because the clocks disagreed"
         yield Remark("look", f"{text}, in {plural(len(shifted), 'recording')}: {listed(shifted)}.")

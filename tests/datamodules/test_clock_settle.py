@@ -10,7 +10,7 @@ from made_motion import make_track
 
 from datamodules.clock_sync import CERTAIN, ClockSettings, settle, shifted
 from datamodules.clock_sync.settle import DISAGREE_S, clocks_mode, settle_clocks, verdict
-from datamodules.recording import FloatArray, ImuStream, Recording, RecordingError
+from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.windows import Reason
 
 
@@ -86,6 +86,29 @@ def test_applying_brings_the_sensor_onto_the_videos_clock_with_its_drift(found, 
     assert after.imu("waist") is before.imu("waist")
 
 
+def test_labels_move_along_with_the_sensor_on_whose_clock_they_were_given(found):
+    found(0.4, drift=50.0, error=5.0)
+    labels = (Interval(2.0, 12.0, "walking"), Interval(12.0, 30.0, "turning"))
+    before = dataclasses.replace(make_recording(stated=-0.7), activities=labels)
+
+    def after(mode, *labelled_on):
+        given = dataclasses.replace(before, labelled_on=labelled_on)
+        return settle_clocks(given, "head", "c", mode)[0].activities
+
+    moved = after("apply", "waist", "head")
+    assert [one.activity for one in moved] == ["walking", "turning"]
+    # Labels are on the video's clock already; by hand: 0.4 s at 15 s, and 50 us more for each second after that.
+    edges = np.array([2.0, 12.0, 30.0])
+    expected = edges + 0.4 + 50e-6 * (edges + 0.4 - 15.0)
+    found_edges = [moved[0].start, moved[0].end, moved[1].end]
+    np.testing.assert_allclose(found_edges, expected, rtol=0, atol=1e-12)
+    assert moved[1].start == moved[0].end
+    # Given by the video, or on another sensor's clock: what was found says nothing of them.
+    assert after("apply") == labels
+    assert after("apply", "waist") == labels
+    assert after("report", "head") == labels
+
+
 def test_a_drift_that_can_not_be_told_is_not_applied(found):
     found(0.4, drift=50.0, error=math.nan)
     before = make_recording()
@@ -119,6 +142,8 @@ def test_dropping_takes_what_disagrees_for_certain(found, offset, drift, error, 
     recording, dropped = settle_clocks(make_recording(), "head", "c", "drop")
     assert (dropped is not None) == left_out
     assert recording.metadata["clock_offset_s"] == offset
+    # What is said of it is what was done about it, where the drift alone makes them disagree too.
+    assert verdict(recording.metadata) == ("disagree" if left_out else "agree")
     if dropped:
         assert dropped.reason is Reason.CLOCKS
         assert "imu.csv" in dropped.detail
@@ -154,6 +179,7 @@ def test_modes():
         ({"clock_offset_s": 0.5, "clock_confidence": 0.5}, "can't tell"),
         ({"clock_offset_s": 0.05, "clock_confidence": 0.99}, "agree"),
         ({"clock_offset_s": -0.5, "clock_confidence": 0.99}, "disagree"),
+        ({"clock_offset_s": 0.05, "clock_apart_s": 0.2, "clock_confidence": 0.99}, "disagree"),
         ({"clock_offset_s": -0.5, "clock_confidence": 0.99, "clock_applied": True}, "disagreed, shifted"),
     ],
 )

@@ -138,14 +138,17 @@ def test_videos_labels_and_clocks(two: Path) -> None:
     # Stamp 101 is 1 s after time 0, and the IMU's clock is 0.5 s behind the video's.
     (label,) = recording.activities
     assert (label.start, label.end) == pytest.approx((1.5, 2.5))
+    assert recording.labelled_on == ("wrist",)
     windows, _ = cut_windows(recording, "wrist", "phone", WindowSettings(duration_s=1.0, stride_s=1.0, exclude="gap"))
     assert [(w.start_s, w.activity) for w in windows] == [(1.0, ""), (2.0, "")]
     assert source.load("P2_a").videos == ()
     # What a video player shows needs no shift.
     made["groups"]["clinic"]["labels"]["clock"] = "video"
     (two / "labels" / "P1_a.csv").write_text("start,end,activity\n1,2,walk\n")
-    (label,) = open_manifest(two, made).load("P1_a").activities
+    recording = open_manifest(two, made).load("P1_a")
+    (label,) = recording.activities
     assert (label.start, label.end) == (1, 2)
+    assert recording.labelled_on == ()
     (two / "labels" / "P1_a.csv").write_text("start,end,activity\n1000,2000,walk\n")
     with pytest.raises(RecordingError, match=r"no label lies within the recording: they reach from 1000\.00"):
         open_manifest(two, made).load("P1_a")

@@ -42,6 +42,7 @@ def test_a_trial(tmp_path):
         (0.5, 1.0, "freezing"),
         (1.0, pytest.approx(2.0), "turning"),
     ]
+    assert recording.labelled_on == ("shank",)
     assert (recording.subject, recording.population) == ("SUB01", "parkinson")
     assert recording.video("third_person").frame_times().size == 50
     assert "not by one clock" in str(recording.metadata["clocks"])

@@ -119,6 +119,7 @@ class Manifest(Source):
         offset = self._number(files, "imu_clock_offset_s", spec.imu_clock_offset_s)
         streams: list[ImuStream] = []
         activities: list[Interval] = []
+        labelled_on: tuple[str, ...] = ()
         zero, repeated = 0.0, 0
         for i, (path, imu) in enumerate(zip(imu_files, spec.imu, strict=True)):
             if path is None:
@@ -131,10 +132,12 @@ class Manifest(Source):
             if motion.label_codes is not None and labels is not None:
                 activities = intervals_of_samples(motion.times, motion.label_codes, motion.label_names, labels, path)
                 activities = _shifted(activities, offset - zero)
+                labelled_on = tuple(stream.placement for stream in streams)
         if label_file is not None and labels is not None:
             activities = read_intervals(label_file, labels)
             if labels.clock == "imu":
                 activities = _shifted(activities, offset - zero)
+                labelled_on = tuple(stream.placement for stream in streams)
             _check_overlap(activities, streams, offset, label_file)
         videos = tuple(
             VideoFile(path, video.camera, self._number(files, f"videos.{i}.start_s", video.start_s), fit=video.fit)
@@ -158,6 +161,7 @@ class Manifest(Source):
             imu_clock_offset_s=offset,
             simulated=self.spec.simulated,
             metadata=metadata,
+            labelled_on=labelled_on,
         )
 
     def _files(self, name: str) -> RecordingFiles:
