@@ -138,7 +138,7 @@ def _mended(recording: Recording, stream: ImuStream, estimate: ClockEstimate) ->
     if stream.placement not in recording.labelled_on or not recording.activities:
         return recording
     times = shifted_times(np.array([(i.start, i.end) for i in recording.activities]), *move).tolist()
-    labels = [Interval(*ends, i.activity) for ends, i in zip(times, recording.activities, strict=True)]
+    labels = [Interval(start, end, i.activity) for (start, end), i in zip(times, recording.activities, strict=True)]
     return dataclasses.replace(recording, activities=tuple(labels))
 
 
