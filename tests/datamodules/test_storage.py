@@ -258,6 +258,29 @@ def test_what_is_missing_is_named(store: str, local: Path, tmp_path: Path, monke
         open_shards("nosuch://bucket", cache)
 
 
+def test_a_store_that_cannot_be_asked_is_not_one_without_the_object(
+    store: str, local: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    assert RemoteFolder(put(store, local)).has("index.json")
+    assert not RemoteFolder(f"{store}/nothing").has("index.json")
+    with pytest.raises(StorageError, match=r"s3://nowhere/a/index.json: no such bucket or object"):
+        RemoteFolder("s3://nowhere/a").has("index.json")
+    folder = RemoteFolder(f"file://{local}")
+    fs, _ = folder._root
+    for error, said in (
+        (PermissionError("Access Denied"), "the store refuses access: Access Denied"),
+        (ConnectionError("no route to host"), "4 attempts failed, the last one with: no route to host"),
+    ):
+
+        def fail(path: str, error: OSError = error) -> None:
+            raise error
+
+        monkeypatch.setattr(remote_folder, "_PAUSE_S", 0.0)
+        monkeypatch.setattr(fs, "info", fail)
+        with pytest.raises(StorageError, match=rf"index.json: {said}"):
+            folder.has("index.json")
+
+
 def test_no_credentials(store: str, tmp_path: Path, monkeypatch: Any) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)

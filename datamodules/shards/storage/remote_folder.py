@@ -121,7 +121,13 @@ class RemoteFolder:
 
         def look() -> bool:
             fs.invalidate_cache(root)
-            return bool(fs.isfile(f"{root}/{name}"))
+            try:
+                # Not isfile(), which takes a store that refuses, or can't be reached, for one without the object.
+                return bool(fs.info(f"{root}/{name}")["type"] == "file")
+            except FileNotFoundError as error:
+                if type(error.__cause__).__name__ == "NoSuchBucket":
+                    raise
+                return False
 
         return self._tried(name, look)
 
