@@ -203,6 +203,16 @@ def _check_values(config: Config) -> None:
             raise ConfigError(f"{path}: expected a number above 0, found {_at(config, path)!r}")
     if config.video_encoder.cache and not config.video_encoder.params.get("frozen", True):
         raise ConfigError("video_encoder.cache: features of an encoder that learns (frozen: false) can't be cached")
+    loss = config.loss
+    if loss.order_weight and loss.order_count < 2:
+        raise ConfigError(
+            f"loss.order_count: expected at least 2, the true order and another; found {loss.order_count}"
+        )
+    if loss.alignment_max_shift_s and not loss.alignment_weight:
+        raise ConfigError(
+            f"loss.alignment_max_shift_s: it lets clocks disagree in a loss whose weight is 0; found"
+            f" {loss.alignment_max_shift_s}, expected 0, or a weight: loss.alignment_weight=0.5"
+        )
     e = config.evaluation
     if e.folds < 0 or e.folds == 1:
         raise ConfigError(f"evaluation.folds: expected at least 2, or 0 for one subject at a time, found {e.folds}")

@@ -172,7 +172,9 @@ class LossConfig:
     contrastive: str = _option(
         "sigmoid", "'sigmoid', 'softmax', 'soft_targets', 'distillation' or 'none'; see docs/systems.md"
     )
-    alignment_weight: float = _option(0.5, "weight of the temporal alignment loss; 0 switches it off")
+    order_weight: float = _option(0.5, "weight of telling the frames' true order by the IMU; 0 switches it off")
+    order_count: int = _option(32, "orders that the true one is told from, itself among them")
+    alignment_weight: float = _option(0.0, "weight of aligning IMU and frames moment by moment; 0 switches it off")
     alignment_width_s: float = _option(0.25, "standard deviation of its Gaussian target, seconds")
     alignment_temperature: float = _option(0.1, "its temperature at the start; it is learnt")
     masked_weight: float = _option(0.0, "weight of filling in hidden patches; 0 switches it off")
@@ -190,8 +192,6 @@ class LossConfig:
     projection_width: int = _option(512, "width of the space shared by IMU and video")
     projection_dropout: float = _option(0.1, "in both projection heads")
     alignment_dim: int = _option(128, "width of the space in which tokens and frames are compared")
-    order_weight: float = _option(0.0, "weight of telling the frames' true order; 0 switches it off")
-    order_count: int = _option(32, "orders that the true one is told from, itself among them")
 
 
 @dataclass

@@ -66,6 +66,8 @@ def test_a_file_builds_on_another(tmp_path: Path) -> None:
             r"loss\.contrastive: expected one of sigmoid, softmax, soft_targets, distillation, none; found 'sigmiod'",
         ),
         ("evaluation.folds=1", r"evaluation\.folds: expected at least 2"),
+        ("loss.order_count=1", r"loss\.order_count: expected at least 2, the true order and another; found 1"),
+        ("loss.alignment_max_shift_s=0.5", r"found 0\.5, expected 0, or a weight: loss\.alignment_weight=0\.5"),
         ("nonsense", "expected key=value, found 'nonsense'"),
     ],
 )

@@ -58,7 +58,7 @@ def test_a_run_leaves_what_the_readme_promises(tiny: Make) -> None:
     expected = {
         "training/loss",
         "training/contrastive_loss",
-        "training/alignment_loss",
+        "training/order_loss",
         "training/consistency_loss",
         "training/gradient_norm",
         "training/windows_per_s",
