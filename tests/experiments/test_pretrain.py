@@ -190,14 +190,12 @@ def test_a_step_waits_for_the_device_nowhere(tiny: Make, monkeypatch: pytest.Mon
     assert found == []
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("backend", ["eager", pytest.param("inductor", marks=pytest.mark.slow)])
 def test_a_compiled_encoder_trains_the_same_and_its_checkpoints_fit_either_way(
-    tiny: Make, backend: str, monkeypatch: pytest.MonkeyPatch
+    tiny: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """``eager`` traces as ``inductor`` does, but compiles no kernels, which takes minutes."""
+    """``eager`` traces as ``inductor`` does, but compiles no kernels, which takes a compiler and many minutes."""
     compiled_by = torch.nn.Module.compile
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled_by(module, backend=backend))
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda module: compiled_by(module, backend="eager"))
     settings = ("imu_encoder.params.dropout=0.0", "trainer.max_epochs=2")
     plain = run(tiny("run.name=plain", *settings))
     config = tiny("run.name=compiled", "trainer.compile=true", "trainer.checkpoint_every_steps=1", *settings)
