@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from experiments.stores import place_in_store
 
 _COMMAND = "experiments.upload_shards"
 _UPLOADS = 4  # at a time
+_BEGUN = ".begun"  # a copy of the file that comes last; it says whose the files are that an interrupted upload left
 
 
 def run(config: Config) -> None:
@@ -64,18 +65,31 @@ def _upload(config: Config, local: Path, names: Sequence[str], last: str) -> Non
     there = folder.sizes()
     sizes = {name: (local / name).stat().st_size for name in [*names, last]}
     # Files of the same name and length may still be those of an older build.
-    same = last in there and folder.read(last) == (local / last).read_bytes()
-    missing = [name for name in names if not same or there.get(name) != sizes[name]]
+    same = _holds(folder, there, last, local / last)
+    begun = f"{last}{_BEGUN}"
+    ours = same or _holds(folder, there, begun, local / last)
+    if not ours:
+        if begun in there:
+            folder.remove(begun)
+        if names and not there.keys() & set(names):  # whatever lies there from now on is of this upload
+            folder.upload(begun, local / last)
+    missing = [name for name in names if not ours or there.get(name) != sizes[name]]
     with ThreadPoolExecutor(_UPLOADS, thread_name_prefix="upload") as pool:
         list(pool.map(lambda name: folder.upload(name, local / name), missing))
     if missing or not same:
         folder.upload(last, local / last)
     there = folder.sizes()
+    if begun in there:
+        folder.remove(begun)
     for name, size in sizes.items():
         if there.get(name) != size:
             raise StorageError(f"{folder}/{name}: {there.get(name, 0)} bytes after uploading {size}; upload it again")
     done = len(missing) + (not same)
     print(f"{folder}: {done} of {len(sizes)} files uploaded" + (", the others were there" if done < len(sizes) else ""))
+
+
+def _holds(folder: RemoteFolder, there: Mapping[str, int], name: str, local: Path) -> bool:
+    return name in there and folder.read(name) == local.read_bytes()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_shards import make_shards
 
+from datamodules.shards.index import read_index
+from datamodules.shards.layout import INDEX
 from datamodules.shards.storage.remote_features import RemoteFeatureCache
-from datamodules.shards.storage.remote_folder import StorageError
+from datamodules.shards.storage.remote_folder import RemoteFolder, StorageError
 from datamodules.shards.storage.remote_shards import RemoteShardSet
 from experiments import upload_shards
 from experiments.command_line import UserError
@@ -69,6 +72,46 @@ def test_a_damaged_upload_is_mended(tiny: Callable[..., Config], tmp_path: Path)
         open_dataset(other, "pretraining")
     upload_shards.run(config)
     assert open_dataset(other, "pretraining").n_windows
+
+
+def test_an_interrupted_upload_goes_on_but_never_with_files_of_another_build(
+    tiny: Callable[..., Config], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local, store = make_shards(tmp_path / "data" / "shards", [2, 3, 4]), tmp_path / "store" / "shards"
+    store.mkdir(parents=True)
+    config = elsewhere(tiny(f"paths.store=file://{tmp_path / 'store'}"), tmp_path / "data")
+    names = [entry.file for entry in read_index(local).shards]
+    upload, done = RemoteFolder.upload, list[str]()
+    monkeypatch.setattr(upload_shards, "_UPLOADS", 1)
+
+    def attempt(stop_before: str = "") -> None:
+        def watched(self: RemoteFolder, name: str, path: Path) -> None:
+            if name == stop_before:
+                raise KeyboardInterrupt
+            done.append(name)
+            upload(self, name, path)
+
+        done.clear()
+        monkeypatch.setattr(RemoteFolder, "upload", watched)
+        upload_shards._upload(config, local, names, INDEX)
+
+    with pytest.raises(KeyboardInterrupt):
+        attempt(stop_before=names[2])
+    assert done[-2:] == names[:2]
+    attempt()
+    assert done == [names[2], INDEX]
+    assert sorted(path.name for path in store.iterdir()) == sorted([*names, INDEX])
+    # Built anew, with another content of the same length: nothing of the earlier build may stay.
+    for name in names:
+        content = (local / name).read_bytes()
+        (local / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    (local / INDEX).write_text((local / INDEX).read_text().replace('"simulated": true', '"simulated": false'))
+    with pytest.raises(KeyboardInterrupt):
+        attempt(stop_before=names[1])
+    attempt()
+    assert done == [*names, INDEX]
+    for path in local.iterdir():
+        assert (store / path.name).read_bytes() == path.read_bytes()
 
 
 def test_small_files_are_copied(tiny: Callable[..., Config], tmp_path: Path) -> None:

@@ -212,6 +212,15 @@ class RemoteFolder:
         fs, root = self._connected()
         self._tried(name, lambda: fs.put_file(str(path), f"{root}/{name}", mode="overwrite"))
 
+    def remove(self, name: str) -> None:
+        """Remove an object.
+
+        Raises:
+            StorageError: the store refuses, or can't be reached.
+        """
+        fs, root = self._connected()
+        self._tried(name, lambda: fs.rm_file(f"{root}/{name}"))
+
     @cached_property
     def _root(self) -> tuple[Any, str]:
         protocol = self.url.partition("://")[0]
