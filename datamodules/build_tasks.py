@@ -9,6 +9,7 @@ on two machines at once.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from dataclasses import dataclass
@@ -96,15 +97,23 @@ class PackTask:
         with stages.timed("pack"):
             # Another worker that was thought dead may have done it, and deleted the pieces.
             if self.files.whole() is None:
-                parts = _open_parts(self.job, self.files, writing)
-                for piece in self.pieces:
-                    self._append(piece, parts)
-                parts.close()
+                try:
+                    self._pack(writing)
+                except BuildError:
+                    # ... or may have done so since, pieces under way included.
+                    if self.files.whole() is None:
+                        raise
             for piece in self.pieces:
                 piece.remove()
         stages.seconds["write"] = writing.seconds["write"]
         stages.seconds["pack"] -= writing.seconds["write"]
         return stages.seconds
+
+    def _pack(self, writing: StageTimes) -> None:
+        parts = _open_parts(self.job, self.files, writing)
+        for piece in self.pieces:
+            self._append(piece, parts)
+        parts.close()
 
     def _append(self, piece: PartFiles, parts: ShardParts) -> None:
         try:
@@ -115,7 +124,7 @@ class PackTask:
                     parts.add(window)
                 parts.exclusions += read_exclusions(shard)
                 parts.facts += shard.facts()
-        except ShardError as error:
+        except (ShardError, FileNotFoundError) as error:
             piece.remove()
             raise BuildError(f"{error}; it was removed: start the same build again") from error
 
@@ -130,7 +139,12 @@ def run_task(task: Task) -> dict[str, float]:
 
 def at_work(directory: Path) -> list[str]:
     """Recordings that were being read when their worker died."""
-    return sorted(path.read_text(encoding="utf-8") for path in directory.glob(f"{layout.TEMPORARY}reading-*"))
+    names = []
+    for path in directory.glob(f"{layout.TEMPORARY}reading-*"):
+        # Those that live may be done with theirs just now.
+        with contextlib.suppress(FileNotFoundError):
+            names.append(path.read_text(encoding="utf-8"))
+    return sorted(names)
 
 
 def _note(directory: Path, name: str) -> Path:

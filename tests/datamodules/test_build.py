@@ -12,6 +12,7 @@ from made_data import make_utd_trial
 from real_data import real_data
 from scipy.io import loadmat, savemat
 
+from datamodules import build_tasks
 from datamodules.build import BuildError, build
 from datamodules.build_stages import STAGES
 from datamodules.recording import RecordingError
@@ -138,6 +139,42 @@ def test_a_piece_that_is_damaged_is_found_before_it_gets_into_a_shard(root, buil
         run(root, tmp_path)
     run(root, tmp_path)
     assert contents(tmp_path) == contents(built[0])
+
+
+def test_a_shard_that_another_worker_finishes_meanwhile_is_taken_as_it_is(root, built, tmp_path, monkeypatch):
+    """The other one was thought dead; it deletes the pieces when this one has begun to read them."""
+    opened = build_tasks.open_shard
+    other = []
+
+    def open_late(path):
+        if not other:
+            other.append(path)
+            (task,) = tasks
+            monkeypatch.setattr(build_tasks, "open_shard", opened)
+            task.run()
+            assert not path.exists()
+        return opened(path)
+
+    tasks = []
+    run_task = build_tasks.PackTask.run
+
+    def run_late(task):
+        if not other:
+            tasks.append(task)
+            monkeypatch.setattr(build_tasks, "open_shard", open_late)
+        return run_task(task)
+
+    monkeypatch.setattr(build_tasks.PackTask, "run", run_late)
+    run(root, tmp_path)
+    assert other
+    assert contents(tmp_path) == contents(built[0])
+
+
+def test_recordings_that_finish_while_they_are_listed_are_not_at_work(tmp_path):
+    for number, name in enumerate(("a", "b")):
+        (tmp_path / f"{layout.TEMPORARY}reading-{number}").write_text(name)
+    (tmp_path / f"{layout.TEMPORARY}reading-2").symlink_to(tmp_path / "gone")
+    assert build_tasks.at_work(tmp_path) == ["a", "b"]
 
 
 def test_other_settings_need_another_directory(root, tmp_path):
