@@ -47,7 +47,7 @@ def picture_faults(
 
     Args:
         blocks: ``blocks_of`` of every frame that is there, in order; none of them may be empty.
-        times: when they were taken, as many, seconds.
+        times: when they were taken, as many, seconds; a slow camera's frame may be there several times.
         settings: the thresholds.
 
     Returns:
@@ -61,7 +61,9 @@ def picture_faults(
     if brightest <= settings.black_level:
         faults[Reason.BLACK_VIDEO] = f"the brightest part of any of its frames has {brightest:.0f} of 255"
         return faults
-    if len(blocks) >= _FEWEST:
+    taken = np.append(True, np.diff(times) > 0)
+    shown, times = shown[taken], times[taken]
+    if len(shown) >= _FEWEST:
         changed = np.abs(np.diff(shown, axis=0)).max(axis=1) > settings.frozen_level
         still = _longest_stretch(changed, times)
         if still >= settings.frozen_share * float(times[-1] - times[0]) - 1e-6:

@@ -62,6 +62,17 @@ def test_frozen_is_the_same_picture_for_most_of_the_window(settings: WindowSetti
     assert looks([], settings) == set()
 
 
+def test_a_slow_camera_that_shows_a_frame_several_times_does_not_hang() -> None:
+    still = blocks_of(stored(lit(8), SETTINGS), SETTINGS)
+
+    def seen(*times: float) -> set[Reason]:
+        return set(picture_faults([still] * len(times), np.array(times, np.float32), SETTINGS))
+
+    assert seen(2.0, 2.0, 2.0, 2.0) == set()
+    assert seen(1.0, 1.0, 1.0, 4.0, 4.0) == set()  # two frames may look the same
+    assert seen(0.0, 0.0, 2.0, 2.0, 4.0) == {Reason.FROZEN_VIDEO}
+
+
 def test_the_noise_of_a_camera_is_no_standstill() -> None:
     # Of uniform noise of +-8 levels a block of 64 pixels changes by 0.8 (one standard deviation), the largest by more.
     rng = np.random.default_rng(0)
