@@ -20,6 +20,7 @@ from datamodules.build import BuildReport, build
 from datamodules.build_group import make_source
 from datamodules.clock_sync.settle import clocks_mode
 from datamodules.recording import RecordingError
+from datamodules.shards.layout import INDEX
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.storage.remote_shards import RemoteShardSet
 from experiments.command_line import UserError
@@ -102,7 +103,8 @@ def build_dataset(config: Config, key: str) -> BuildReport:
     except ValueError as error:  # a source's settings, or a folder that holds something else
         raise UserError(f"data set '{key}': {error}") from error
     page = directory / FILE
-    if report.built or not page.is_file():
+    # Whoever was killed between the two left none, or that of an earlier build.
+    if report.built or not page.is_file() or page.stat().st_mtime < (directory / INDEX).stat().st_mtime:
         write_report(directory)
     if report.index.n_windows == 0:
         raise UserError(f"data set '{key}' has no windows:\n{report}\nwhat came in and what did not: {page}")
