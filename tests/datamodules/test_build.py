@@ -274,7 +274,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_killed_build_goes_on_to_the_same_files(root, built, tmp_path, workers):
     script = tmp_path / "script.py"
     script.write_text(KILLED)

@@ -103,7 +103,7 @@ def run(name: str, data: CellData, windows: np.ndarray) -> Scores:
         ("knn", 0.85),
         ("nearest_mean", 0.75),  # no direction of random features counts more than another
         ("finetune", 0.85),
-        ("finetune_tuned", 0.85),
+        pytest.param("finetune_tuned", 0.85, marks=pytest.mark.slow),
         ("supervised", 0.7),
         ("zero_shot", 0.85),
         ("zero_shot_target", 0.85),

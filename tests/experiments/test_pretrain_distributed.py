@@ -79,6 +79,8 @@ def assert_went_the_same_way(found: Path, expected: Path, start: Path) -> None:
     assert (a - b).norm() < 0.02 * (b - c).norm()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_processes_train_as_one(tiny: Make, tiny_yaml: Path) -> None:
     one = run(tiny("run.name=one", *STILL))
     first = run(tiny("run.name=first", *STILL, "optim.lr=1e-12", "optim.min_lr=0"))

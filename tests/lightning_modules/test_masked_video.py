@@ -54,7 +54,7 @@ def test_hidden_pixels_are_not_seen() -> None:
     assert torch.equal(module.encode(images, indices)[1], module.encode(other, indices)[1])
 
 
-@pytest.mark.parametrize(("normalised", "steps"), [(False, 300), (True, 100)])
+@pytest.mark.parametrize(("normalised", "steps"), [pytest.param(False, 300, marks=pytest.mark.slow), (True, 100)])
 def test_learns_to_paint_and_to_tell_what_moves(normalised: bool, steps: int) -> None:
     lightning.seed_everything(0, verbose=False)
     params = {
