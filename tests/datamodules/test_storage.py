@@ -6,6 +6,7 @@ import importlib
 import json
 import multiprocessing
 import pickle
+import shutil
 import signal
 import sys
 import threading
@@ -25,10 +26,12 @@ from datamodules.shard_order import ShardOrder
 from datamodules.shards.index import read_index
 from datamodules.shards.layout import ShardError
 from datamodules.shards.reader import ShardSet
-from datamodules.shards.storage import remote_folder
+from datamodules.shards.shard_file import open_shard
+from datamodules.shards.storage import columns, remote_folder
 from datamodules.shards.storage.local_cache import LocalCache
 from datamodules.shards.storage.remote_folder import RemoteFolder, StorageError
 from datamodules.shards.storage.remote_shards import RemoteShardSet, open_shards
+from datamodules.windows import WindowSettings
 
 SIZES = [5, 0, 7, 6, 9, 4, 8, 6]
 N = sum(SIZES)
@@ -237,6 +240,66 @@ def test_a_store_that_fails_is_asked_again(local: Path, tmp_path: Path, monkeypa
     failures[0] = 10**6
     with pytest.raises(StorageError, match=r"windows-00002-00.h5: 4 attempts failed, .*connection reset by peer"):
         shards.imu(np.array([5]))
+
+
+@pytest.mark.parametrize("frames", [0, 3])
+def test_columns_are_all_that_is_read_wherever_they_lie(frames: int, tmp_path: Path, monkeypatch: Any) -> None:
+    # Of so few windows HDF5 puts some arrays before the motion, and without video some are nowhere.
+    local = make_shards(tmp_path / "shards", [40], WindowSettings(60.0, 60.0, frames=frames, frame_size=32))
+    read_range, taken = RemoteFolder.read_range, []
+
+    def counted(self: RemoteFolder, name: str, start: int, end: int) -> bytes:
+        taken.append(end - start)
+        return read_range(self, name, start, end)
+
+    monkeypatch.setattr(RemoteFolder, "read_range", counted)
+    shards = open_shards(f"file://{local}", LocalCache(tmp_path / "cache", ROOMY))
+    for name, column in ShardSet.open(local).table.items():
+        np.testing.assert_array_equal(shards.table[name], column)
+    assert 0 < sum(taken) < read_index(local).shards[0].bytes / 4, "the motion is not among them"
+
+
+def test_columns_of_a_store_that_fails_are_asked_for_again(local: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(remote_folder, "_PAUSE_S", 0.0)
+    fs, _ = RemoteFolder(f"file://{local}")._root
+    cat_file, failures = fs.cat_file, [3]
+
+    def fail(path: str, start: int | None = None, end: int | None = None) -> bytes:
+        if path.endswith(".h5"):
+            failures[0] -= 1
+            if failures[0] >= 0:
+                raise ConnectionResetError("connection reset by peer")
+        return bytes(cat_file(path, start, end))
+
+    monkeypatch.setattr(fs, "cat_file", fail)
+    there = open_shards(f"file://{local}", LocalCache(tmp_path / "a", ROOMY))
+    np.testing.assert_array_equal(there.start_s, ShardSet.open(local).start_s)
+    for failures[0] in (10**6, 4):  # all requests fail, or all attempts of the first one
+        with pytest.raises(StorageError, match=r"windows-0000.-00.h5: 4 attempts failed, .*connection reset by peer"):
+            open_shards(f"file://{local}", LocalCache(tmp_path / "b", ROOMY))
+        monkeypatch.setattr(columns, "_REQUESTS", 1)
+    assert not list((tmp_path / "b").glob("*.piece"))
+
+
+def test_labels_read_from_a_damaged_object_do_not_outlive_it(local: Path, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(local, store)
+    entry = read_index(local).shards[0]
+    whole = (store / entry.file).read_bytes()
+    content = bytearray(whole)
+    content[open_shard(local / entry.file).places["start_s"].offset + 6] ^= 1
+    (store / entry.file).write_bytes(content)
+    shards = open_shards(f"file://{store}", LocalCache(tmp_path / "cache", ROOMY))
+    assert not np.array_equal(shards.start_s, ShardSet.open(local).start_s)
+    (store / entry.file).write_bytes(whole)  # mended, but what was read before is still in the cache
+    later = open_shards(f"file://{store}", LocalCache(tmp_path / "cache", ROOMY))
+    for wrong in (shards, later):
+        with pytest.raises(StorageError, match=rf"{entry.file}: 'start_s' is not what .*columns-.*; delete that file"):
+            wrong.imu(np.arange(3))
+    (kept,) = (tmp_path / "cache").glob("columns-*")
+    kept.unlink()
+    right, here = open_shards(f"file://{store}", LocalCache(tmp_path / "cache", ROOMY)), ShardSet.open(local)
+    assert_same([*everything(right, np.arange(N)), right.start_s], [*everything(here, np.arange(N)), here.start_s])
 
 
 def test_what_is_missing_is_named(store: str, local: Path, tmp_path: Path, monkeypatch: Any) -> None:

@@ -1,10 +1,10 @@
 """What has to be known of all windows at once, read from remote shards without fetching them.
 
-Labels, start times and frame times are some ninety bytes a window. They lie together at the end of a shard, so two
-or three requests for small ranges do for each shard. They are kept in the local cache as one HDF5 file.
+Labels, start times and frame times are some ninety bytes a window, for which a few requests for small ranges of each
+shard do. They are kept in the local cache as one HDF5 file.
 
-These bytes are not covered by a checksum of their own; a shard is compared with its SHA-256 when it is fetched,
-before any of its windows is read.
+These bytes are not covered by a checksum of their own; a shard is compared with its SHA-256 when it is fetched, and
+these columns with the shard, before any of its windows is read.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO
 
@@ -21,14 +22,17 @@ from numpy.typing import NDArray
 
 from datamodules.shards import layout
 from datamodules.shards.index import Index
+from datamodules.shards.layout import ShardError
 from datamodules.shards.shard_file import ArrayPlace, ShardFile, inspect
 from datamodules.shards.storage.local_cache import LocalCache, Mapped
 from datamodules.shards.storage.prefetch import Piece
+from datamodules.shards.storage.range_file import RangeFile
 from datamodules.shards.storage.remote_folder import RemoteFolder, StorageError
 
 COLUMNS = ("frame_times", "frame_mask", "start_s", *layout.CODES, "faults")
 _STRUCTURE = "structure"
 _REQUESTS = 8  # shards that are asked at a time
+_NEAR = 64 << 10  # bytes between two arrays that are still read together
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,7 +66,7 @@ class Columns:
             content = _collect(folder, index)
             cache.check_fits(len(content), f"{folder}: the table of its {index.n_windows} windows")
             mapped = cache.open(Piece(name, len(content), lambda file: _write(file, content)))
-        self.nbytes = len(mapped)
+        self.path, self.nbytes = mapped.path, len(mapped)
         self.shards = _read(mapped, folder, index)
 
 
@@ -95,16 +99,36 @@ def _collect(folder: RemoteFolder, index: Index) -> bytes:
 
 def _of_shard(folder: RemoteFolder, name: str, nbytes: int) -> RemoteShardFile:
     where = f"{folder}/{name}"
+    remote = RangeFile(folder, name, nbytes)
     try:
-        with folder.open(name) as remote, h5py.File(remote, "r") as file:
+        with h5py.File(remote, "r") as file:
             shard = inspect(where, file, nbytes)
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        if remote.failure is not None:
+            raise remote.failure from error
+        if isinstance(error, ShardError):
+            raise
         raise StorageError(f"{where}: not a readable HDF5 file: {error}") from error
-    places = [shard.places[column] for column in COLUMNS]
-    start = min(place.offset for place in places)
-    tail = folder.read_range(name, start, max(place.offset + place.nbytes for place in places))
-    columns = {column: place.of(tail, start) for column, place in zip(COLUMNS, places, strict=True)}
+    if remote.failure is not None:
+        raise remote.failure
+    places = {column: shard.places[column] for column in COLUMNS}
+    read = [(start, folder.read_range(name, start, end)) for start, end in _stretches(places.values())]
+    columns = {}
+    for column, place in places.items():
+        start, content = next((part for part in reversed(read) if part[0] <= place.offset), (0, b""))
+        columns[column] = place.of(content, start)
     return RemoteShardFile(where, shard.attributes, shard.places, shard.tables, columns)
+
+
+def _stretches(places: Iterable[ArrayPlace]) -> list[tuple[int, int]]:
+    """Where arrays lie, first byte and end: most at the end of the file, the smallest wherever HDF5 had a gap."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted((place.offset, place.offset + place.nbytes) for place in places if place.nbytes):
+        if found and start - found[-1][1] <= _NEAR:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
 
 
 def _read(mapped: Mapped, folder: RemoteFolder, index: Index) -> list[RemoteShardFile]:

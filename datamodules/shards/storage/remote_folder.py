@@ -195,14 +195,6 @@ class RemoteFolder:
                 return f"digest {digest.hexdigest()[:16]}..., expected {part.expected[:16]}..."
         return ""
 
-    def open(self, name: str) -> BinaryIO:
-        """An object as a file, for reading small parts here and there."""
-        fs, root = self._connected()
-        size = 64 << 10
-        return self._tried(
-            name, lambda: cast("BinaryIO", fs.open(f"{root}/{name}", "rb", block_size=size, cache_type="blockcache"))
-        )
-
     def upload(self, name: str, path: Path) -> None:
         """Copy a file there; an object of that name is replaced.
 

@@ -84,6 +84,7 @@ class RemoteShardSet(ShardSet):
     def _forget(self) -> None:
         super()._forget()
         self._columns: Columns | None = None
+        self._compared: set[int] = set()
         self._reading = threading.local()  # .mapped: the shard that this thread reads from
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
@@ -121,11 +122,27 @@ class RemoteShardSet(ShardSet):
     def _pinned(self, number: int) -> Iterator[None]:
         """Keep a shard mapped while this thread reads from it."""
         with self.cache.pinned(self._piece(number)) as mapped:
+            self._compare(number, mapped)
             self._reading.mapped = mapped
             try:
                 yield
             finally:
                 del self._reading.mapped
+
+    def _compare(self, number: int, mapped: Mapped) -> None:
+        """Labels and times were read before the whole shard, whose content is known to be right, was there."""
+        if number in self._compared:
+            return
+        columns = self._all_columns()
+        shard = columns.shards[number]
+        for name, column in shard.columns.items():
+            place = shard.places[name]
+            if mapped.array(place.dtype, place.shape, place.offset).tobytes() != column.tobytes():
+                raise StorageError(
+                    f"{shard.path}: '{name}' is not what {columns.path} says: the object was damaged, or another one,"
+                    " when that was read from it; delete that file and start again"
+                )
+        self._compared.add(number)
 
     def _all_columns(self) -> Columns:
         self._renew()
