@@ -19,6 +19,7 @@ _FREE = (
     "checkpoint",
     "paths.",
     "build.workers",
+    "build.scheduler",
     "evaluation.",
     "trainer.accelerator",
     "trainer.devices",
@@ -58,7 +59,7 @@ def prepare(config: Config, main_process: bool) -> Path | None:
         if config.run.resume == "never" and main_process and folder.exists():
             _set_aside(folder)
         checkpoint = last
-        if last.is_file():
+        if last.is_file() and config.run.resume == "auto":  # else the main process is about to set it aside
             _refuse_other_settings(folder / "config.yaml", config)
     if main_process:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)

@@ -245,6 +245,28 @@ def test_a_setting_that_is_newer_than_a_run_had_its_default(tiny: Make) -> None:
     assert prepare(config, main_process=True) == folder / "checkpoints" / LAST
 
 
+def test_processes_that_start_anew_together_do_not_hold_the_old_run_against_each_other(tiny: Make) -> None:
+    config = tiny("run.resume=never", "trainer.accumulate=2")
+    folder = run_folder(config)
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / LAST).touch()
+    (folder / "config.yaml").write_text(yaml.safe_dump(plain(tiny())), encoding="utf-8")
+    # The second process looks before the first one has set the old run aside.
+    assert prepare(config, main_process=False) is None
+    assert prepare(config, main_process=True) is None
+    assert prepare(config, main_process=False) is None
+    assert (folder.parent / f"{folder.name}-replaced-1" / "checkpoints" / LAST).is_file()
+
+
+def test_where_shards_were_built_is_not_what_was_learnt(tiny: Make) -> None:
+    config = tiny("build.scheduler=tcp://cluster:8786", "build.workers=3")
+    last = run_folder(config) / "checkpoints" / LAST
+    last.parent.mkdir(parents=True)
+    last.touch()
+    (run_folder(config) / "config.yaml").write_text(yaml.safe_dump(plain(config)), encoding="utf-8")
+    assert prepare(tiny(), main_process=True) == last
+
+
 def test_statistics_of_features_need_a_cache(tiny: Make) -> None:
     with pytest.raises(UserError, match=r"input_norm is 'standard'.*video_encoder.cache is false; expected 'layer'"):
         run(tiny("video_encoder.cache=false"))
