@@ -220,6 +220,14 @@ class Cluster(Scheduler):
                     return ""
             except (ImportError, AttributeError) as error:
                 return f"it can't load this package: {error}; install the same version there"
+            except RuntimeError as error:
+                # The scheduler unpacks tasks too before it hands them on, and wraps whatever keeps it from that.
+                if "deserialization" not in str(error):
+                    raise
+                raise BuildError(
+                    f"build.scheduler: the Dask scheduler at {self._address} can't load this package; install the same "
+                    "version there as here and on the workers, and start it again"
+                ) from error
             else:
                 return answer
         return f"it has not answered within {_ANSWER_S:.0f} s"

@@ -199,6 +199,21 @@ def test_a_task_that_kills_its_workers_and_a_scheduler_that_is_gone_are_named(
         cluster.run(tasks, lambda task, seconds: [])
 
 
+def test_a_scheduler_without_this_package_is_named(handshake: Handshake) -> None:
+    cluster = object.__new__(build_dask.Cluster)
+    cluster._distributed, cluster._address, cluster._handshake = distributed, "tcp://s:1", handshake
+    # In the words of distributed's scheduler.
+    said: Future[str] = Future()
+    said.set_exception(RuntimeError("Error during deserialization of the task graph. This frequently\noccurs if"))
+    cluster._client = SimpleNamespace(
+        wait_for_workers=lambda *_, timeout: None,
+        nthreads=lambda: {"tcp://w:1": 1},
+        submit=lambda *_, workers, pure: said,
+    )
+    with pytest.raises(BuildError, match=r"the Dask scheduler at tcp://s:1 can't load this package; install the same"):
+        cluster._check_workers()
+
+
 def test_without_dask_or_a_scheduler_the_message_says_what_to_do(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
