@@ -27,7 +27,9 @@ def module(case: str, threads: int) -> PretrainingDataModule:
         shards = ShardSet.open(folder, threads)
         features = FeatureCache.open(folder, shards, "made") if case == "features" else None
         made = PretrainingDataModule(shards, features, batch_size=BATCH[case], video=case != "imu", validation_share=0)
-        made.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, training=True)
+        made.trainer = SimpleNamespace(
+            global_rank=0, world_size=1, global_step=0, accumulate_grad_batches=1, training=True
+        )
         _modules[case, threads] = made
     return _modules[case, threads]
 

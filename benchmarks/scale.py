@@ -80,7 +80,7 @@ def main() -> None:
     shards = ShardSet.open(folder, 1)
     features = FeatureCache.open(folder, shards, "made") if case == "features" else None
     made = PretrainingDataModule(shards, features, batch_size=BATCH[case], video=case == "features", validation_share=0)
-    made.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, training=True)
+    made.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, accumulate_grad_batches=1, training=True)
     print(json.dumps(rate(made.train_dataloader(), 10.0, 400)))
 
 
