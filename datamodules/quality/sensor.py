@@ -76,7 +76,7 @@ def describe_gap(times: FloatArray, values: FloatArray, start: float, end: float
     """The longest gap that touches a window, in words.
 
     Args:
-        times: (N,) seconds, of the whole recording.
+        times: (N,) seconds, of the window and up to a measured sample on either side, if there is one.
         values: (N, 6); a row with NaN is a lost sample.
         start: of the window, seconds.
         end: of the window.

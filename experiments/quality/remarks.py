@@ -135,9 +135,10 @@ def clocks_of(quality: Quality) -> list[ClockRow]:
     found = []
     for facts in quality.known:
         if said := verdict(facts.clock):
-            offset, apart, drift, confidence = (
-                _number(facts.clock.get(f"clock_{name}")) for name in ("offset_s", "apart_s", "drift_ppm", "confidence")
+            offset, drift, confidence = (
+                _number(facts.clock.get(f"clock_{name}")) for name in ("offset_s", "drift_ppm", "confidence")
             )
+            apart = _number(facts.clock.get("clock_apart_s", offset))
             note = str(facts.clock.get("clock_note", ""))
             found.append(ClockRow(facts.recording, offset, apart, drift, confidence, said, note))
     return sorted(found, key=lambda row: (-(_VERDICTS.index(row.verdict)), -abs(row.apart_s or 0)))
