@@ -25,8 +25,8 @@ class BuildReport:
         directory: of the shards.
         index: what is in them, and what was left out.
         recordings: how many the source has, after the choice of subjects.
-        reused: shards that were there already.
-        built: shards that were built now.
+        reused: groups of recordings whose shards were there already; a group is one shard unless it is too large.
+        built: groups whose shards were built now.
         seconds: wall clock.
         scheduler: who did the work, e.g. ``2 processes``.
         stages: seconds of it by stage (``build_stages.STAGES``), summed over processes.

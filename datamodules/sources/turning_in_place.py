@@ -19,7 +19,8 @@ Neuroscience 16:832463, 2022.
 **The two clocks are not the same.** The publisher lets the IMU start where the vertical acceleration first exceeds 5 %
 of its maximum, cuts it to 120 s, and lets the video start at the first movement of a foot. Users who compared lengths
 found more than 0.5 s of difference in 33 of 71 trials, and 7.9 s in one. Both start at 0 here, which is right to a
-second or so at best: have ``clock_sync`` estimate the offset before you trust what lies below a window.
+second or so at best: have ``clock_sync`` estimate the offset before you trust what lies below a window. It looks within
++-2 s unless ``ClockSettings.max_offset_s`` is more, and a build never looks further.
 Labels are on the IMU's clock, and move with it where a build corrects it.
 
 Checked on a fixture made from descriptions of the published files (their names, columns, rate and number are told alike
