@@ -32,7 +32,7 @@ _MENDABLE = (
     CheckpointError,
     ConfigError,
     FeatureCacheError,
-    FileNotFoundError,
+    OSError,  # of the disk: full, read-only, not there; its message names the path
     RecordingError,
     ShardError,
     UnknownNameError,

@@ -72,3 +72,11 @@ def test_preview_draws_each_recording(tiny: Make) -> None:
     assert len(acceleration.lines) == 5  # three axes, their norm, gravity
     assert len(rate.lines) == 3
     assert "simulated" in figure.get_suptitle()
+
+
+def test_a_folder_that_cannot_be_made_is_told_in_words(
+    tiny_yaml: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert build_shards.main([str(tiny_yaml), f"paths.data={tmp_path / 'file' / 'data'}"]) == 1
+    assert f"Not a directory: '{tmp_path / 'file'}" in capsys.readouterr().err
