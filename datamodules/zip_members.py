@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 import zlib
@@ -12,14 +13,19 @@ from pathlib import Path
 from datamodules.recording import RecordingError
 
 LARGEST_BYTES = 256 << 20  # of one file, unpacked: an hour of one sensor takes some 15 MB
-_BROKEN = (
+_BROKEN: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     NotImplementedError,
     RuntimeError,
     zlib.error,
     EOFError,
     ValueError,
+    OSError,
 )
+with contextlib.suppress(ImportError):  # a Python that was built without it can't unpack it either, and says so
+    from lzma import LZMAError
+
+    _BROKEN += (LZMAError,)
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def _members(content: Path | bytes, where: str, name: str) -> Iterator[Member]:
             entries = archive.infolist()
     except FileNotFoundError as error:
         raise RecordingError(f"{where}: not there") from error
-    except (*_BROKEN, OSError) as error:
+    except _BROKEN as error:
         raise RecordingError(f"{where}: not a readable zip archive: {error}") from error
     for entry in entries:
         base = entry.filename.rsplit("/", 1)[-1]
@@ -80,7 +86,7 @@ def _reader(content: Path | bytes, entry: zipfile.ZipInfo, where: str) -> Callab
         try:
             with _open(content) as archive:
                 return archive.read(entry)
-        except (*_BROKEN, OSError) as error:
+        except _BROKEN as error:
             raise RecordingError(f"{where}: can't be unpacked: {error}") from error
 
     return read

@@ -1,3 +1,6 @@
+import random
+import zipfile
+
 import pytest
 from made_sets import zipped
 
@@ -23,6 +26,18 @@ def test_a_damaged_archive_is_named(tmp_path, damage):
     path = tmp_path / "a.zip"
     path.write_bytes(damage(zipped({"b.csv": "2" * 100})))
     with pytest.raises(RecordingError, match=r"a\.zip"):
+        [m.read() for m in members(path)]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_file_is_named_however_it_is_packed(tmp_path, method):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("b.csv", random.Random(0).randbytes(5000))
+    content = bytearray(path.read_bytes())
+    content[45:60] = (byte ^ 0xFF for byte in content[45:60])  # behind the file's own header
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match=r"a\.zip/b\.csv: can't be unpacked"):
         [m.read() for m in members(path)]
 
 
