@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -123,6 +124,21 @@ def test_a_piece_is_fetched_by_one(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert fetched == ["a"]
+
+
+def test_whoever_comes_too_late_to_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, late, fetched = LocalCache(tmp_path, 100), LocalCache(tmp_path, 100), []
+    guarded = LocalCache._guarded
+
+    def overtaken(self: LocalCache) -> AbstractContextManager[None]:
+        if self is late and not fetched:
+            cache.open(piece("a", 10, fetched)).close()
+        return guarded(self)
+
+    monkeypatch.setattr(LocalCache, "_guarded", overtaken)
+    assert content(late, piece("a", 10, fetched)) == b"a" * 10
+    assert fetched == ["a"]
+    assert not list(tmp_path.glob("*.part"))
 
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:

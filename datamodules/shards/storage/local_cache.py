@@ -244,8 +244,10 @@ class LocalCache:
 
 def _begin(part: Path, path: Path) -> BinaryIO | None:
     """The file of that name, locked, or None if another process writes it, or has just done so."""
+    if path.exists():  # nor can it appear now: files are renamed under the guard
+        return None
     file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
-    if _try_lock(file) and _is_at(file, part) and not path.exists():
+    if _try_lock(file) and _is_at(file, part):
         return file
     file.close()
     return None
