@@ -174,7 +174,7 @@ class FeatureCache:
         rows = indices * v if views is None else indices * v + views
         # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
         np.take(self.array.reshape(n * v, f, d), rows, axis=0, out=out, mode="clip")
-        self._files.touched(len(rows), out.nbytes)
+        self._files.touched(len(rows), out.nbytes, self.array.nbytes)
 
     def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Plain features as float32 (B, F, D), frames' times (B, F) in seconds, and their mask (B, F)."""

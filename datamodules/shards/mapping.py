@@ -25,7 +25,7 @@ class MappedFiles:
         limit: bytes; files that are smaller together stay mapped.
     """
 
-    def __init__(self, limit: int = 64 << 20) -> None:
+    def __init__(self, limit: int = 256 << 20) -> None:
         self.limit = limit
         self._files: dict[Path, mmap.mmap] = {}
         self._size = 0
@@ -52,9 +52,9 @@ class MappedFiles:
             self._size += len(self._files[path])
         return np.frombuffer(self._files[path], dtype, math.prod(shape), offset).reshape(shape)
 
-    def touched(self, pieces: int, nbytes: int) -> None:
-        """Say that so many pieces, with so many bytes in all, were read since the last time."""
-        self._touched += nbytes + pieces * _AROUND
+    def touched(self, pieces: int, nbytes: int, whole: int) -> None:
+        """Say that so many pieces, with ``nbytes`` in all, of an array of ``whole`` bytes were read since last time."""
+        self._touched += min(nbytes + pieces * _AROUND, whole + _AROUND)
         if self._touched > self.limit and self._size > self.limit:
             self._touched = 0
             for file in self._files.values():

@@ -222,7 +222,7 @@ class ShardSet:
         where = f"{self.directory}/{self.index.shards[shard].file}: window {window}"
         if not 0 <= bounds[0] <= bounds[-1] <= data.size:
             raise ShardError(f"{where}: bytes {bounds[0]} to {bounds[-1]} of {data.size}")
-        self._files.touched(1, bounds[-1] - bounds[0])
+        self._files.touched(1, bounds[-1] - bounds[0], data.nbytes)
         raw = self.settings.jpeg_quality == 0
         if raw and bounds[-1] - bounds[0] == out.nbytes:  # no frame is missing
             out.reshape(-1)[:] = data[bounds[0] : bounds[-1]]
@@ -237,18 +237,18 @@ class ShardSet:
         """Fill ``out`` (B, ...) of each array of the shards."""
         for part in parts:
             self._gather_part(part, arrays, len(parts) == 1)
-        for out in arrays.values():
-            self._files.touched(len(out), out.nbytes)
 
     def _gather_part(self, part: Part, arrays: dict[str, NDArray[Any]], alone: bool) -> None:
         """Fill what comes from one shard; ``alone``: that is all."""
         shard, at, local = part
         for name, out in arrays.items():
+            rows = self._map(shard, name)
             if alone:
                 # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
-                np.take(self._map(shard, name), local, axis=0, out=out, mode="clip")
+                np.take(rows, local, axis=0, out=out, mode="clip")
             else:
-                out[at] = self._map(shard, name)[local]
+                out[at] = rows[local]
+            self._files.touched(len(local), len(local) * rows[:1].nbytes, rows.nbytes)
 
     def _locate(self, indices: NDArray[np.int64]) -> list[Part]:
         """Group by shard: (shard, positions in the batch, windows within the shard)."""

@@ -117,7 +117,7 @@ def test_no_more_than_the_limit_stays_mapped(tmp_path: Path) -> None:
         peaks[limit] = 0
         for start in range(0, 4096, 16):
             rows[start : start + 16].sum()
-            files.touched(16, 16 * 4096)
+            files.touched(16, 16 * 4096, rows.nbytes)
             if start % 560 == 0 or start == 4080:  # reading smaps takes longer than all the rest
                 peaks[limit] = max(peaks[limit], resident())
         del rows, files
