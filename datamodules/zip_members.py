@@ -69,7 +69,7 @@ def _members(content: Path | bytes, where: str, name: str) -> Iterator[Member]:
     except FileNotFoundError as error:
         raise RecordingError(f"{where}: not there") from error
     except _BROKEN as error:
-        raise RecordingError(f"{where}: not a readable zip archive: {error}") from error
+        raise RecordingError(f"{where}: not a readable zip archive: {_short(error)}") from error
     for entry in entries:
         base = entry.filename.rsplit("/", 1)[-1]
         if not entry.is_dir() and "__MACOSX/" not in entry.filename:
@@ -87,6 +87,12 @@ def _reader(content: Path | bytes, entry: zipfile.ZipInfo, where: str) -> Callab
             with _open(content) as archive:
                 return archive.read(entry)
         except _BROKEN as error:
-            raise RecordingError(f"{where}: can't be unpacked: {error}") from error
+            raise RecordingError(f"{where}: can't be unpacked: {_short(error)}") from error
 
     return read
+
+
+def _short(error: Exception) -> str:
+    """Without the damaged bytes that zipfile quotes."""
+    said = str(error)
+    return said if len(said) <= 200 else f"{said[:200]} ..."

@@ -44,3 +44,13 @@ def test_a_damaged_file_is_named_however_it_is_packed(tmp_path, method):
 def test_a_missing_archive_is_named(tmp_path):
     with pytest.raises(RecordingError, match=r"a\.zip: not there"):
         list(members(tmp_path / "a.zip"))
+
+
+def test_what_is_said_of_a_damaged_archive_stays_short(tmp_path):
+    """Where two names of a member differ, zipfile quotes both."""
+    path = tmp_path / "a.zip"
+    content = zipped({"n" * 3000: "x"})
+    path.write_bytes(content.replace(b"n", b"m", 1))
+    with pytest.raises(RecordingError, match="can't be unpacked") as caught:
+        [m.read() for m in members(path)]
+    assert len(str(caught.value)) < 3000 + len(str(path)) + 300
