@@ -308,6 +308,7 @@ def test_settings_and_sources_that_do_not_exist_are_named(root, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_the_whole_of_utd_mhad(tmp_path):
     root = real_data("utd-mhad")
     report = run(root, tmp_path, settings=WindowSettings(layout="centred"), workers=2, recordings_per_shard=64)

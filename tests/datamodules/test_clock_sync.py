@@ -220,6 +220,7 @@ def test_the_simulators_clocks_are_found():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_the_simulators_clocks_are_found_within_20_ms_in_a_minute():
     params = SimulatorParams(
         seed=11,
