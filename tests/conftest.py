@@ -23,8 +23,8 @@ def pytest_unconfigure() -> None:
     """End without taking the interpreter down piece by piece.
 
     A whole run has loaded torch, decord, PyArrow, h5py and threads of Dask, fsspec and an S3 server into one process.
-    Once, all tests were done and reported, and the process then crashed while the interpreter ended (SIGSEGV), which
-    says nothing about the tests. Which of them it was is not known.
+    When all tests of datamodules are done and reported, the process then crashes while the interpreter ends (SIGSEGV),
+    which says nothing about the tests. Which of these it is, is not known.
     """
     sys.stdout.flush()
     sys.stderr.flush()
