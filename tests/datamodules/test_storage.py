@@ -112,7 +112,7 @@ def test_more_data_than_the_cache_holds(url: str, local: Path, tmp_path: Path, o
         download(self, name, start, file, parts)
 
     monkeypatch.setattr(RemoteFolder, "download", counted)
-    limit = table_bytes(url, tmp_path / "a") + 4 * largest(local)
+    limit = table_bytes(url, tmp_path / "a") + 5 * largest(local)
     assert sum(entry.bytes for entry in read_index(local).shards) > limit, "the data set has to be larger"
     cache = LocalCache(tmp_path / "b", limit)
     here, there = ShardSet.open(local), open_shards(url, cache)
@@ -129,7 +129,7 @@ def test_more_data_than_the_cache_holds(url: str, local: Path, tmp_path: Path, o
         seen += batch["windows"].tolist()
     assert len(set(seen)) == len(seen) == N // 6 * 6
     if isinstance(order, ShardOrder):
-        # A pool has at most three of these shards, and those of the next one fit in beside them.
+        # A pool has at most three of these shards, and what is fetched ahead (half of the cache) fits in beside them.
         assert len(fetched) == len(set(fetched)), "each shard is fetched once in an epoch"
 
 
