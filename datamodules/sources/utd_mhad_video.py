@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.frame_fit import fitted
-from datamodules.mat_file import read_mat
+from datamodules.mat_file import describe, read_mat, variable
 from datamodules.recording import FloatArray, FrameArray, RecordingError
 from datamodules.video_decode import FITS, VideoFile
 
@@ -70,13 +70,10 @@ class DepthMat:
     def _read(self) -> NDArray[np.float32]:
         if self._maps is None:
             content = read_mat(self._path)
-            if _VARIABLE not in content:
-                there = ", ".join(sorted(content)) or "none"
-                raise RecordingError(f"{self._path}: no variable '{_VARIABLE}'; it has: {there}")
-            maps = np.asarray(content[_VARIABLE])
+            maps = variable(self._path, content, _VARIABLE)
             if maps.ndim != 3 or maps.dtype.kind not in "fiu" or 0 in maps.shape:
                 raise RecordingError(
-                    f"{self._path}: {_VARIABLE} is {maps.dtype} {maps.shape}; expected numbers (height, width, frames)"
+                    f"{self._path}: {_VARIABLE} is {describe(maps)}; expected numbers (height, width, frames)"
                 )
             if not 0 <= maps.min() <= maps.max() <= _FURTHEST_MM:
                 raise RecordingError(
