@@ -8,6 +8,7 @@ import multiprocessing
 import pickle
 import shutil
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -36,6 +37,26 @@ from datamodules.windows import WindowSettings
 SIZES = [5, 0, 7, 6, 9, 4, 8, 6]
 N = sum(SIZES)
 ROOMY = 10**9
+ROOT = Path(__file__).parents[2]
+OPEN_FAILING = """
+import sys
+from pathlib import Path
+from datamodules.shards.storage import remote_folder
+from datamodules.shards.storage.local_cache import LocalCache
+from datamodules.shards.storage.remote_shards import open_shards
+remote_folder._PAUSE_S = 0.0
+cat_file = type(remote_folder.RemoteFolder(sys.argv[1])._root[0]).cat_file
+def fail(self, path, start=None, end=None):
+    if path.endswith(".h5"):
+        raise ConnectionResetError("connection reset by peer")
+    return cat_file(self, path, start, end)
+type(remote_folder.RemoteFolder(sys.argv[1])._root[0]).cat_file = fail
+try:
+    open_shards(sys.argv[1], LocalCache(Path(sys.argv[2]), 10**9))
+except remote_folder.StorageError as error:
+    print(error)
+    kept = error  # as a debugger, a notebook or a logger does
+"""
 
 
 @pytest.fixture(scope="module")
@@ -279,6 +300,19 @@ def test_columns_of_a_store_that_fails_are_asked_for_again(local: Path, tmp_path
             open_shards(f"file://{local}", LocalCache(tmp_path / "b", ROOMY))
         monkeypatch.setattr(columns, "_REQUESTS", 1)
     assert not list((tmp_path / "b").glob("*.piece"))
+
+
+def test_a_process_that_met_a_store_that_fails_ends_as_others_do(local: Path, tmp_path: Path) -> None:
+    """HDF5 frees what it holds after the interpreter has ended, and crashed (SIGSEGV) when that was a Python file."""
+    done = subprocess.run(
+        [sys.executable, "-c", OPEN_FAILING, f"file://{local}", str(tmp_path / "cache")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "connection reset by peer" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 def test_labels_read_from_a_damaged_object_do_not_outlive_it(local: Path, tmp_path: Path) -> None:

@@ -100,17 +100,19 @@ def _collect(folder: RemoteFolder, index: Index) -> bytes:
 def _of_shard(folder: RemoteFolder, name: str, nbytes: int) -> RemoteShardFile:
     where = f"{folder}/{name}"
     remote = RangeFile(folder, name, nbytes)
+    wrong: ShardError | None = None
     try:
         with h5py.File(remote, "r") as file:
             shard = inspect(where, file, nbytes)
+    except ShardError as error:
+        wrong = error
     except (OSError, KeyError, RuntimeError, ValueError) as error:
-        if remote.failure is not None:
-            raise remote.failure from error
-        if isinstance(error, ShardError):
-            raise
-        raise StorageError(f"{where}: not a readable HDF5 file: {error}") from error
-    if remote.failure is not None:
-        raise remote.failure
+        wrong = StorageError(f"{where}: not a readable HDF5 file: {error}")
+    # Out here, since what is raised would otherwise hold h5py's error, and that the remote file (see RangeFile).
+    if remote.failure:
+        raise StorageError(remote.failure)
+    if wrong is not None:
+        raise wrong
     places = {column: shard.places[column] for column in COLUMNS}
     read = [(start, folder.read_range(name, start, end)) for start, end in _stretches(places.values())]
     columns = {}

@@ -15,7 +15,9 @@ class RangeFile(io.RawIOBase):
     """Reads blocks of an object when they are needed, and keeps them.
 
     What can't be read is zeros, and :attr:`failure` says why: HDF5 would call an error of the network a damaged file,
-    or hand it through its own frames, which are not made for that.
+    or hand it through its own frames, which are not made for that. Only the words are kept: an error holds the frames
+    below it, h5py's hold this file in a way that the garbage collector can't see, and HDF5 would call into an
+    interpreter that has ended.
 
     Args:
         folder: where the object lies.
@@ -25,7 +27,7 @@ class RangeFile(io.RawIOBase):
 
     def __init__(self, folder: RemoteFolder, name: str, nbytes: int) -> None:
         super().__init__()
-        self.failure: StorageError | None = None
+        self.failure = ""
         self._folder, self._name, self._nbytes = folder, name, nbytes
         self._at = 0
         self._blocks: dict[int, bytes] = {}
@@ -64,10 +66,10 @@ class RangeFile(io.RawIOBase):
             start = number * _BLOCK
             end = min(start + _BLOCK, self._nbytes)
             try:
-                if self.failure is None:  # one failure is told; more of them would only take time
+                if not self.failure:  # one failure is told; more of them would only take time
                     self._blocks[number] = self._folder.read_range(self._name, start, end)
             except StorageError as error:
-                self.failure = error
-            if self.failure is not None:
+                self.failure = str(error)
+            if self.failure:
                 return bytes(end - start)
         return self._blocks[number]
