@@ -39,15 +39,20 @@ class Renamed:
 
     def __str__(self) -> str:
         """For people: a line a source."""
+        return "\n".join(f"  {line}" for line in self.lines())
+
+    def lines(self) -> list[str]:
+        """Of each source, how many windows of which label have which common name, and what has none."""
         lines = []
         for source in sorted({key[0] for key in [*self.kept, *self.left_out]}):
             kept = [f"{label} -> {name} {n}" for (of, label, name), n in sorted(self.kept.items()) if of == source]
             left = {label: n for (of, label), n in sorted(self.left_out.items()) if of == source}
-            lines.append(f"  {source}: {', '.join(kept) or 'no label has a common name'}")
+            line = f"{source}: {', '.join(kept) or 'no label has a common name'}"
             if left:
                 listed = ", ".join(f"{label} {n}" for label, n in left.items())
-                lines.append(f"    without a counterpart, left out: {sum(left.values())} windows ({listed})")
-        return "\n".join(lines)
+                line += f"; without a counterpart, left out: {sum(left.values())} windows ({listed})"
+            lines.append(line)
+        return lines
 
 
 def rename(sources: NDArray[Any], activities: NDArray[Any]) -> Renamed:

@@ -47,7 +47,7 @@ class Fold:
         classes: activities that labels can be drawn of, sorted; labels are positions in it.
         pool: windows of the support subjects that show one of ``classes``, ascending.
         test: windows of the test subjects that do, ascending.
-        left_out: activities of the test subjects that no support subject shows, sorted.
+        left_out: activities of the test subjects that no support subject shows, sorted, and how many windows of theirs.
     """
 
     number: int
@@ -56,7 +56,7 @@ class Fold:
     classes: list[str]
     pool: NDArray[np.int64]
     test: NDArray[np.int64]
-    left_out: list[str]
+    left_out: dict[str, int]
 
 
 def natural_key(name: str) -> list[tuple[int, int, str]]:
@@ -155,7 +155,9 @@ def _fold(
         )
     others = sorted({str(s) for s in subjects[is_support]}, key=natural_key)
     assert_disjoint(others, group)
-    left_out = sorted({str(a) for a in activities[is_test]} - set(classes), key=natural_key)
+    unknown, counts = np.unique(activities[is_test & ~known], return_counts=True)
+    by_name = dict(zip(unknown.tolist(), counts.tolist(), strict=True))
+    left_out = {name: by_name[name] for name in sorted(by_name, key=natural_key)}
     return Fold(number, group, others, classes, np.flatnonzero(is_support), np.flatnonzero(is_test & known), left_out)
 
 

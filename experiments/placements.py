@@ -25,11 +25,11 @@ class Elsewhere:
     """Where a target's windows are found at another placement.
 
     Attributes:
-        shards: of the other sensor.
+        shards: of the other sensor; joined ones where the target's windows lose their gyroscope.
         windows: the number in ``shards`` of each window of the target, (N,); -1 where the sensor measured none.
     """
 
-    shards: ShardSet
+    shards: ShardSet | JoinedShards
     windows: NDArray[np.int64]
 
 

@@ -110,7 +110,8 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
             features = TargetFeatures(shards, used, spec, system.model, config.run.seed, device)
             another = spec not in specs
             specs.append(spec)
-            group = _Group(config, target, system, folds, features, conditions, tuple(seen), position == 0)
+            notes = (*seen, *target.remarks(folds))
+            group = _Group(config, target, system, folds, features, conditions, notes, position == 0)
             for method in chosen:
                 # Without a checkpoint it is only the encoder in which systems can differ.
                 if method.checkpoint or position == 0 or (method.encoder and another):
@@ -193,7 +194,8 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
             continue
         notes = [*group.notes, *(held_out_note(group.system, fold.classes) if method.checkpoint else [])]
         if fold.left_out:
-            notes.append(f"left out, without a label to learn from: {', '.join(fold.left_out)}")
+            counted = ", ".join(f"{name} ({n} windows)" for name, n in fold.left_out.items())
+            notes.append(f"left out, without a label to learn from: {counted}")
         if prototypes is not None:
             notes += without_prototype(prototypes, fold.classes)
         binding = _binding(group, method, fold, prototypes, notes)

@@ -234,6 +234,7 @@ class TargetConfig:
     support_where: dict[str, list[str]] = _option({}, "labels of such windows only, e.g. {population: [young]}")
     activities: list[str] = _option([], "only these; empty takes evaluation.activities")
     labels: str = _option("own", "activities by each source's 'own' names, or by 'common' ones; see docs/datasets.md")
+    gyroscope: bool = _option(True, "false takes the gyroscope from all windows, where one of two sets has none")
     event: str = _option("", "the activity that is a rare event, e.g. fall: detection is measured too")
     placements: list[str] = _option([], "keys of 'datasets': other sensors of the same recordings, tested as well")
 

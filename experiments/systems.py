@@ -46,7 +46,8 @@ def open_targets(config: Config) -> list[Target]:
                 f"target '{settings.name or settings.dataset}': labels is '{settings.labels}'; expected own or common"
             )
         keys = list(dict.fromkeys([settings.dataset, *settings.support]))
-        shards = JoinedShards([(key, open_dataset(config, key)) for key in keys], settings.labels == "common")
+        parts = [(key, open_dataset(config, key)) for key in keys]
+        shards = JoinedShards(parts, settings.labels == "common", settings.gyroscope)
         if shards.common:
             try:
                 counted = str(shards.renamed)
@@ -62,11 +63,14 @@ def _elsewhere(config: Config, settings: TargetConfig, shards: JoinedShards) -> 
     found: dict[str, Elsewhere] = {}
     for key in settings.placements:
         try:
-            placement, there = find_elsewhere(shards, open_dataset(config, key))
+            other = open_dataset(config, key)
+            placement, there = find_elsewhere(shards, other)
         except PlacementError as error:
             raise UserError(f"target '{settings.name or settings.dataset}', placements, '{key}': {error}") from error
         if placement in found:
             raise UserError(f"target '{settings.name or settings.dataset}': 'placements' names '{placement}' twice")
+        if not settings.gyroscope:
+            there = replace(there, shards=JoinedShards([(key, other)], gyroscope=False))
         found[placement] = there
     return found
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +16,8 @@ from experiments.schema import EvaluationConfig, TargetConfig
 from experiments.target_features import EvaluationError
 from experiments.zero_shot import Prototypes
 from lightning_modules.pretraining import ImuPretraining
+
+_LOOKED_AT = 256  # windows
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,27 @@ class Target:
             there = ", ".join(folds[0].classes)
             raise EvaluationError(f"target '{self.name}': event '{s.event}' is none of its activities: {there}")
         return folds
+
+    def remarks(self, folds: Sequence[Fold]) -> list[str]:
+        """What a reader has to know of the windows: what their labels became, and which side lacks a gyroscope."""
+        found = []
+        if self.shards.common:
+            found += [f"activities by their common names: {line}" for line in self.shards.renamed.lines()]
+        pool, test = (np.unique(np.concatenate(part)) for part in zip(*((f.pool, f.test) for f in folds), strict=True))
+        if not self.shards.gyroscope:
+            found.append("gyroscope: taken from all windows, 'gyroscope: false'")
+        elif (given := self._gyroscope(pool)) != (tested := self._gyroscope(test)):
+            found.append(
+                f"gyroscope: {given} of the windows that labels come from have one, {tested} of the tested ones;"
+                " 'gyroscope: false' at the target takes it from all"
+            )
+        return found
+
+    def _gyroscope(self, windows: NDArray[np.int64]) -> str:
+        """Whether "all", "some" or "none" of these windows have one; a few hundred, from all over, are looked at."""
+        looked_at = windows[:: -(-len(windows) // _LOOKED_AT)]
+        there = self.shards.imu(looked_at)[2][:, 3:].any(axis=1)
+        return "all" if there.all() else "some" if there.any() else "none"
 
     def people(self, windows: NDArray[np.int64]) -> list[str]:
         """Whose windows these are, as "source/subject", sorted."""

@@ -25,14 +25,16 @@ class JoinedShards:
     Args:
         parts: name and shards of each; the first one's name is the column ``dataset`` of its windows.
         common: activities are called by the names that all sources share; those without one are unlabelled.
+        gyroscope: False takes the gyroscope from all windows, as where one of two sets has none.
 
     Raises:
         ShardError: windows of two sets differ in length or rate.
     """
 
-    def __init__(self, parts: Sequence[tuple[str, ShardSet]], common: bool = False) -> None:
+    def __init__(self, parts: Sequence[tuple[str, ShardSet]], common: bool = False, gyroscope: bool = True) -> None:
         self.parts = list(parts)
         self.common = common
+        self.gyroscope = gyroscope
         first_name, first = self.parts[0]
         for name, shards in self.parts[1:]:
             mine, other = first.settings, shards.settings
@@ -60,10 +62,12 @@ class JoinedShards:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the content of all sets, and of their activities' names where these are not their own."""
+        """Digest of the content of all sets, and of their activities' names and channels where not their own."""
         content: list[Any] = [shards.fingerprint for _, shards in self.parts]
         if self.common:
             content.append(sorted([*key, n] for key, n in self.renamed.kept.items()))
+        if not self.gyroscope:
+            content.append("no gyroscope")
         return layout.digest_of(content)
 
     @property
@@ -109,7 +113,12 @@ class JoinedShards:
         Raises:
             IndexError: an index is below 0 or too large.
         """
-        indices = np.asarray(indices, np.int64)
+        values, sample_mask, channel_mask = self._read(np.asarray(indices, np.int64))
+        if not self.gyroscope:
+            values[..., 3:], channel_mask[:, 3:] = 0, False
+        return values, sample_mask, channel_mask
+
+    def _read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         if len(self.parts) == 1:
             return self.parts[0][1].imu(indices)
         if indices.size and not 0 <= indices.min() <= indices.max() < self.n_windows:

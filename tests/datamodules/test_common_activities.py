@@ -57,8 +57,8 @@ def test_labels_are_renamed_and_what_has_no_counterpart_is_counted():
     assert renamed.left_out == {("sisfall", "jump"): 2}
     assert str(renamed).splitlines() == [
         "  daphnet: no_freezing -> walking 1",
-        "  sisfall: walking_quick -> walking 1, walking_slow -> walking 1",
-        "    without a counterpart, left out: 2 windows (jump 2)",
+        "  sisfall: walking_quick -> walking 1, walking_slow -> walking 1; without a counterpart, left out: 2 windows"
+        " (jump 2)",
     ]
 
 

@@ -69,6 +69,20 @@ def test_one_set_alone_is_itself(sets: list[ShardSet]) -> None:
     assert joined.table["subject"].tolist() == sets[2].table["subject"].tolist()
 
 
+@pytest.mark.parametrize("names", [["a"], ["a", "b", "c"]])
+def test_a_gyroscope_that_is_taken_leaves_the_rest_as_it_was(sets: list[ShardSet], names: list[str]) -> None:
+    parts = list(zip(names, sets, strict=False))
+    asked = np.arange(sum(shards.n_windows for _, shards in parts))
+    whole, without = JoinedShards(parts), JoinedShards(parts, gyroscope=False)
+    (values, samples, channels), (rest, same_samples, left) = whole.imu(asked), without.imu(asked)
+    assert channels[:, 3:].any()
+    assert not left[:, 3:].any()
+    assert not rest[..., 3:].any()
+    assert equal([rest[..., :3], same_samples, left[:, :3]], [values[..., :3], samples, channels[:, :3]])
+    assert equal(whole.imu(asked), (values, samples, channels))  # the shards are as they were
+    assert whole.fingerprint != without.fingerprint
+
+
 @pytest.mark.parametrize("asked", [[-1], [21], [0, 21], [5, -3]])
 def test_numbers_that_are_not_there_are_refused(sets: list[ShardSet], asked: list[int]) -> None:
     with pytest.raises(IndexError):

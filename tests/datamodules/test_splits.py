@@ -61,7 +61,7 @@ def test_classes_are_those_with_labels_to_learn_from_and_unlabelled_windows_are_
     first, second = make_folds(_table(), 2)
     assert (first.test_subjects, first.support_subjects) == (["1"], ["2"])
     assert (first.classes, second.classes) == (["sit", "turn", "walk"], ["fall", "sit", "walk"])
-    assert (first.left_out, second.left_out) == (["fall"], ["turn"])
+    assert (first.left_out, second.left_out) == ({"fall": 1}, {"turn": 1})
     assert (first.test.tolist(), second.pool.tolist()) == ([0, 1, 2, 3], [0, 1, 2, 3, 4])
     assert (first.pool.tolist(), second.test.tolist()) == ([6, 7, 8, 9, 11], [6, 7, 8, 11])
 
@@ -71,7 +71,7 @@ def test_activities_filter() -> None:
         make_folds(_table(), 2, ["walking"])
     with pytest.raises(SplitError, match="expected at least 2"):
         make_folds(_table(), 2, ["walk"])
-    assert make_folds(_table(), 2, ["walk", "sit"])[0].left_out == []
+    assert make_folds(_table(), 2, ["walk", "sit"])[0].left_out == {}
 
 
 def test_no_labels() -> None:
@@ -169,7 +169,7 @@ def test_sides_with_the_same_people_are_split_by_person_and_stay_on_their_side()
     assert [fold.test_subjects for fold in folds] == [["1"], ["2"], ["3"]]
     for i, fold in enumerate(folds):
         # "walk" is tested and never labelled, "turn" labelled and never tested.
-        assert (fold.classes, fold.left_out) == (["sit", "turn"], ["walk"])
+        assert (fold.classes, fold.left_out) == (["sit", "turn"], {"walk": 1})
         assert fold.test.tolist() == [3 * i + 1]
         assert fold.pool.tolist() == [w for person in range(3) if person != i for w in (3 * person + 1, 3 * person + 2)]
 

@@ -25,6 +25,7 @@ from experiments.plan import expand_conditions
 from experiments.protocol import run_protocol
 from experiments.schema import Config, TargetConfig
 from experiments.sealed import UnlabelledShards
+from experiments.systems import open_targets
 from experiments.targets import System, Target
 
 
@@ -219,6 +220,17 @@ def test_simulated_people_with_two_sensors_from_the_settings_to_the_figure(tiny:
     text = Path(csv.parent / "results.md").read_text()
     assert "sensor worn elsewhere" in text
     assert "| as fitted | chest |" in text
+
+
+def test_a_target_without_a_gyroscope_has_none_elsewhere_either(tiny: Callable[..., Config]) -> None:
+    targets = "evaluation.targets=[{name: plain, dataset: head, placements: [chest]}, {name: without, dataset: head,"
+    plain, without = open_targets(tiny(*SETS, f"{targets} placements: [chest], gyroscope: false}}]"))
+    chest = Condition(PLACEMENT, "chest")
+    for target, channels in ((plain, 6), (without, 3)):
+        shards = UnlabelledShards(target.shards, elsewhere=target.elsewhere)
+        for windows in (shards, shards.under(chest)):
+            assert windows.imu(np.arange(4))[2].sum(axis=1).tolist() == [channels] * 4
+    assert plain.elsewhere["chest"].shards.fingerprint != without.elsewhere["chest"].shards.fingerprint
 
 
 def test_what_is_no_other_placement_is_said_with_the_target(tiny: Callable[..., Config]) -> None:

@@ -218,7 +218,7 @@ def test_few_windows_and_left_out_activities_are_noted() -> None:
     results = results[1:]
     assert results[0].classes == ["bend", "sit", "walk"]
     assert results[0].support_windows == 18
-    assert results[0].notes[0] == "left out, without a label to learn from: turn"
+    assert results[0].notes[0] == "left out, without a label to learn from: turn (6 windows)"
     assert results[0].notes[1] == "k = 10: fewer windows, so all of them, of bend, sit, walk"
 
 

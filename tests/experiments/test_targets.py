@@ -68,11 +68,54 @@ def test_data_sets_meet_in_the_common_names_of_their_activities() -> None:
     (fold,) = Target(TargetConfig("made", "a", support=["b"], labels="common"), common).folds(EvaluationConfig())
     assert fold.classes == ["fall", "sit_to_stand", "walking"]
     assert set(common.table["activity"][fold.test]) == {"walking"}
-    assert fold.left_out == ["freezing"]
+    assert fold.left_out == {"freezing": int((common.table["activity"] == "freezing").sum())}
     assert common.renamed.left_out == {("sisfall", "jump"): int((own == "turn").sum())}
     assert common.fingerprint != plain.fingerprint
     with pytest.raises(SplitError):
         Target(TargetConfig("made", "a", support=["b"]), plain).folds(EvaluationConfig())
+
+
+def test_what_labels_became_is_said_with_the_windows_left_out() -> None:
+    labelled, tested = FakeShards(source="sisfall"), FakeShards(seed=1, source="daphnet")
+    names = {"walk": "walking_slow", "turn": "jump"}
+    labelled.table["activity"] = np.array([names.get(name, "fall") for name in labelled.table["activity"]])
+    tested.table["activity"] = np.full(tested.n_windows, "no_freezing")
+    joined = JoinedShards([("a", tested), ("b", labelled)], common=True)  # type: ignore[list-item]
+    made = Target(TargetConfig("made", "a", support=["b"], labels="common"), joined)
+    assert made.remarks(made.folds(EvaluationConfig())) == [
+        "activities by their common names: daphnet: no_freezing -> walking 96",
+        "activities by their common names: sisfall: fall -> fall 48, walking_slow -> walking 24; without a"
+        " counterpart, left out: 24 windows (jump 24)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lack", "said"),
+    [
+        (("tested",), "all of the windows that labels come from have one, none of the tested ones"),
+        (("labelled",), "none of the windows that labels come from have one, all of the tested ones"),
+        (("tested", "labelled"), ""),
+        ((), ""),
+    ],
+)
+def test_a_gyroscope_on_one_side_alone_is_said_and_can_be_taken(lack: tuple[str, ...], said: str) -> None:
+    parts = {"tested": FakeShards(source="one"), "labelled": FakeShards(seed=1, source="two")}
+    for name in lack:
+        parts[name].channel_mask[:, 3:] = False
+    made = target(parts, support=["labelled"])
+    remarks = made.remarks(made.folds(EvaluationConfig()))
+    assert [line.split(";")[0] for line in remarks] == ([f"gyroscope: {said}"] if said else [])
+    joined = JoinedShards(list(parts.items()), gyroscope=False)  # type: ignore[arg-type]
+    without = Target(TargetConfig("made", "tested", support=["labelled"], gyroscope=False), joined)
+    assert without.remarks(made.folds(EvaluationConfig())) == ["gyroscope: taken from all windows, 'gyroscope: false'"]
+
+
+def test_some_windows_with_a_gyroscope_are_neither_all_nor_none() -> None:
+    shards = FakeShards(source="one")
+    shards.channel_mask[::2, 3:] = False
+    made = target({"tested": shards, "labelled": FakeShards(seed=1, source="two")}, support=["labelled"])
+    (remark,) = made.remarks(made.folds(EvaluationConfig()))
+    assert remark.startswith("gyroscope: all of the windows that labels come from have one, some of the tested ones")
 
 
 @pytest.mark.parametrize("column", ["placement", "device"])
