@@ -23,7 +23,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from datamodules.shards.mapping import MappedFiles
+from datamodules.shards.rows import RowReader
 
 FORMAT = "imu-video-har features"
 VERSION = 1
@@ -60,11 +60,7 @@ class FeatureCache:
         self.directory: Path | str = directory  # a str is a URL
         self._shards = shards
         self._meta = meta
-        self._files = MappedFiles()
-        self._array: NDArray[np.float16] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_files": MappedFiles(), "_array": None}  # maps are made anew in every process
+        self._reader = RowReader([directory / RAW, directory / POOLED])
 
     @classmethod
     def open(cls, directory: Path, shards: ClipReader, encoder_fingerprint: str) -> FeatureCache:
@@ -125,10 +121,10 @@ class FeatureCache:
 
     @property
     def array(self) -> NDArray[np.float16]:
-        """All features, (N, V, F, D), mapped into memory; opened in each process on first use."""
-        if self._array is None:
-            self._array = self._files.array(Path(self.directory) / RAW, "<f2", self.shape)
-        return self._array
+        """All features, (N, V, F, D), in memory; mind their size."""
+        n, v = self.shape[:2]
+        windows, views = np.repeat(np.arange(n), v), np.tile(np.arange(v), n)
+        return self.take(windows, views).reshape(self.shape)
 
     def pooled(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[np.float16]:
         """The encoder's own vector for these windows' clips, (B, P), from view 0 or the views given, (B,).
@@ -140,9 +136,10 @@ class FeatureCache:
         """
         if "pooled" not in self._meta:
             raise FeatureCacheError(f"{self.directory}: has no pooled features; delete the folder to make it anew")
-        n, v, p = self._meta["pooled"]["shape"]
-        array = self._files.array(Path(self.directory) / POOLED, "<f2", (n, v, p))
-        return np.asarray(array[indices, 0 if views is None else views])
+        self._check(indices, views)
+        out = np.empty((len(indices), self._meta["pooled"]["shape"][2]), np.float16)
+        self._rows(1, indices, views, out)
+        return out
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
         """As :meth:`datamodules.shards.reader.ShardSet.expect`."""
@@ -158,23 +155,30 @@ class FeatureCache:
         Raises:
             IndexError: there is no such window or view.
         """
-        n, v, f, d = self.shape
+        self._check(indices, views)
+        if out is None:
+            out = np.empty((len(indices), *self.shape[2:]), np.float16)
+        self._fill(indices, views, out)
+        return out
+
+    def _fill(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]) -> None:
+        self._rows(0, indices, views, out)
+
+    def _rows(
+        self, file: int, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]
+    ) -> None:
+        """Rows of a file (N, V, ...) of halves."""
+        if len(out):
+            rows = indices * self.views + (0 if views is None else views)
+            self._reader.rows(np.full(len(out), file), rows * (out.nbytes // len(out)), out)
+
+    def _check(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None) -> None:
+        n, v = self.shape[:2]
         outside = views is not None and views.size and not 0 <= views.min() <= views.max() < v
         if outside or (indices.size and not 0 <= indices.min() <= indices.max() < n):
             raise IndexError(
                 f"{self.directory}: windows 0 to {n - 1} and views 0 to {v - 1} are there, others asked for"
             )
-        if out is None:
-            out = np.empty((len(indices), f, d), np.float16)
-        self._fill(indices, views, out)
-        return out
-
-    def _fill(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]) -> None:
-        n, v, f, d = self.shape
-        rows = indices * v if views is None else indices * v + views
-        # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
-        np.take(self.array.reshape(n * v, f, d), rows, axis=0, out=out, mode="clip")
-        self._files.touched(len(rows), out.nbytes, self.array.nbytes)
 
     def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
         """Plain features as float32 (B, F, D), frames' times (B, F) in seconds, and their mask (B, F)."""
@@ -200,10 +204,12 @@ class FeatureCache:
 
     def verify(self) -> list[str]:
         """Compare every block with its checksum; the problems found, each naming file and windows."""
-        problems = damaged_blocks(self.array, self._meta["xxh3"], f"{self.directory}/{RAW}")
-        if "pooled" in self._meta:
-            pooled = self._files.array(Path(self.directory) / POOLED, "<f2", tuple(self._meta["pooled"]["shape"]))
-            problems += damaged_blocks(pooled, self._meta["pooled"]["xxh3"], f"{self.directory}/{POOLED}")
+        problems = []
+        for name, meta in ((RAW, self._meta), (POOLED, self._meta.get("pooled"))):
+            if meta is not None and 0 not in meta["shape"]:
+                path = Path(self.directory) / name
+                array = np.memmap(path, "<f2", "r", shape=tuple(meta["shape"]))
+                problems += damaged_blocks(array, meta["xxh3"], str(path))
         return problems
 
 

@@ -1,34 +1,45 @@
 """Reads whole batches of windows at memory speed.
 
-HDF5 is asked once per shard where its arrays lie; from then on a shard is one memory map, and a batch is one
-gather per shard that it touches, straight into the caller's buffer. A ``ShardSet`` may be pickled and forked:
-maps and threads are made anew, when they are first needed, in every process.
+HDF5 is asked once per shard where its arrays lie; from then on rows are read straight into the caller's buffer, and
+arrays that are small in all shards together are held in memory. A ``ShardSet`` may be pickled and forked: what it
+holds, and its threads, are made anew, when they are first needed, in every process.
 
 Shape legend: B windows asked for, T samples, F frames, H = W frame size.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.shards import layout
-from datamodules.shards.frames import read_frame
+from datamodules.shards.clips import FileBytes, FrameBytes, read_clip
 from datamodules.shards.index import Index, read_index
 from datamodules.shards.layout import ShardError
-from datamodules.shards.mapping import MappedFiles
+from datamodules.shards.rows import RowReader
 from datamodules.shards.shard_file import ShardFile, open_shard
 from datamodules.windows import WindowSettings
 
-# A shard, positions in the batch, windows within the shard.
-Part = tuple[int, NDArray[np.int64], NDArray[np.int64]]
+_HELD_BYTES = 128 << 20  # of all arrays that are held in memory
+
+# Bytes of a shard's frames, where those of a window begin and end, where its pixels go, and its name.
+Clip = tuple[FrameBytes, list[int], NDArray[np.uint8], str]
+
+
+class Located(NamedTuple):
+    """Windows of a batch, (B,) each."""
+
+    windows: NDArray[np.int64]  # among all
+    shards: NDArray[np.int64]
+    local: NDArray[np.int64]  # within their shard
 
 
 class ShardSet:
@@ -67,9 +78,26 @@ class ShardSet:
     def _forget(self) -> None:
         self._process = os.getpid()
         self._shards: dict[int, ShardFile] = {}
-        self._files = MappedFiles()
-        self._maps: dict[tuple[int, str], NDArray[Any]] = {}
+        self._reader = RowReader([Path(self.directory) / entry.file for entry in self.index.shards])
+        self._holds = self._small()
+        self._held: dict[str, NDArray[Any]] = {}
+        self._holding = threading.Lock()
+        self._begins: dict[str, NDArray[np.int64]] = {}  # name -> first byte in each shard, -1 until it was opened
         self._pool: ThreadPoolExecutor | None = None
+
+    def _small(self) -> frozenset[str]:
+        """Arrays that are held: those with the shortest rows, as long as there is room."""
+        row = {name: np.dtype(dtype).itemsize * math.prod(shape) for name, (dtype, shape) in self._row_shapes.items()}
+        sizes = sorted((nbytes * self.n_windows, name) for name, nbytes in row.items())
+        together = np.cumsum([nbytes for nbytes, _ in sizes])
+        return frozenset(name for (_, name), nbytes in zip(sizes, together, strict=True) if nbytes <= _HELD_BYTES)
+
+    @property
+    def _row_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Type and shape of one window's row of the arrays that have one."""
+        t, f = self.settings.samples, self.settings.frames
+        found = {name: (layout.DATASETS[name][0], layout.DATASETS[name][1](1, t, f)) for name in layout.CHECKED}
+        return {name: (dtype, tuple(side or 0 for side in shape[1:])) for name, (dtype, shape) in found.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         return {"directory": self.directory, "index": self.index, "threads": self.threads}
@@ -162,15 +190,15 @@ class ShardSet:
         Raises:
             IndexError: an index is below 0 or too large.
         """
-        parts = self._locate(indices)
+        located = self._locate(indices)
         b, t = len(indices), self.settings.samples
         if out is None:
             out = np.empty((b, t, 6), np.float32)
-        elif out.shape != (b, t, 6) or out.dtype != np.float32:
-            raise ValueError(f"out is {out.dtype} {out.shape}; expected float32 {(b, t, 6)}")
+        elif out.shape != (b, t, 6) or out.dtype != np.float32 or not out.flags.c_contiguous:
+            raise ValueError(f"out is {out.dtype} {out.shape}; expected contiguous float32 {(b, t, 6)}")
         samples = np.empty((b, t), np.uint8)
         channels = np.empty((b, 6), np.uint8)
-        self._gather(parts, {"imu": out, "sample_mask": samples, "channel_mask": channels})
+        self._gather(located, {"imu": out, "sample_mask": samples, "channel_mask": channels})
         return out, samples != 0, channels != 0
 
     def frame_times(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -187,71 +215,76 @@ class ShardSet:
             IndexError: an index is below 0 or too large.
             ShardError: a JPEG can't be decoded; the message names file, window and frame.
         """
-        parts = self._locate(indices)
+        located = self._locate(indices)
         f, size = self.settings.frames, self.settings.frame_size
         shape = (len(indices), f, size, size, 3)
         if out is None:
             out = np.empty(shape, np.uint8)
         elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ValueError(f"out is {out.dtype} {out.shape}; expected contiguous uint8 {shape}")
-        self._decode(parts, out)
+        self._decode(located, out)
         return out
 
-    def _decode(self, parts: list[Part], out: NDArray[np.uint8]) -> None:
-        # Maps are made here, not in the threads, so that no two threads make the same.
-        jobs = []
-        for shard, at, local in parts:
-            data, offsets = self._map(shard, "frames"), self._map(shard, "frame_offsets")
-            jobs += [(shard, data, offsets, int(n), out[i]) for i, n in zip(at, local, strict=True)]
-        if self.threads > 1 and len(jobs) > 1:
-            list(self._threads().map(lambda job: self._fill(*job), jobs))
-        else:
-            for job in jobs:
-                self._fill(*job)
-
-    def _fill(
-        self,
-        shard: int,
-        data: NDArray[np.uint8],
-        offsets: NDArray[np.int64],
-        window: int,
-        out: NDArray[np.uint8],
-    ) -> None:
-        f = self.settings.frames
-        bounds = offsets[window * f : window * f + f + 1].tolist()
-        where = f"{self.directory}/{self.index.shards[shard].file}: window {window}"
-        if not 0 <= bounds[0] <= bounds[-1] <= data.size:
-            raise ShardError(f"{where}: bytes {bounds[0]} to {bounds[-1]} of {data.size}")
-        self._files.touched(1, bounds[-1] - bounds[0], data.nbytes)
-        raw = self.settings.jpeg_quality == 0
-        if raw and bounds[-1] - bounds[0] == out.nbytes:  # no frame is missing
-            out.reshape(-1)[:] = data[bounds[0] : bounds[-1]]
-            return
-        for k, (start, end) in enumerate(pairwise(bounds)):
-            if start == end:
-                out[k] = 0
-            else:
-                read_frame(data[start:end], out[k], raw, f"{where}, frame {k}")
-
-    def _gather(self, parts: list[Part], arrays: dict[str, NDArray[Any]]) -> None:
+    def _gather(self, located: Located, arrays: dict[str, NDArray[Any]]) -> None:
         """Fill ``out`` (B, ...) of each array of the shards."""
-        for part in parts:
-            self._gather_part(part, arrays, len(parts) == 1)
-
-    def _gather_part(self, part: Part, arrays: dict[str, NDArray[Any]], alone: bool) -> None:
-        """Fill what comes from one shard; ``alone``: that is all."""
-        shard, at, local = part
         for name, out in arrays.items():
-            rows = self._map(shard, name)
-            if alone:
+            if name in self._holds:
                 # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
-                np.take(rows, local, axis=0, out=out, mode="clip")
-            else:
-                out[at] = rows[local]
-            self._files.touched(len(local), len(local) * rows[:1].nbytes, rows.nbytes)
+                np.take(self._whole(name), located.windows, axis=0, out=out, mode="clip")
+            elif len(out):
+                row = out.nbytes // len(out)
+                self._reader.rows(located.shards, self._begin(name, located.shards) + located.local * row, out)
 
-    def _locate(self, indices: NDArray[np.int64]) -> list[Part]:
-        """Group by shard: (shard, positions in the batch, windows within the shard)."""
+    def _whole(self, name: str) -> NDArray[Any]:
+        """An array of all shards, (N, ...)."""
+        with self._holding:
+            if name not in self._held:
+                dtype, row = self._row_shapes[name]
+                whole = np.empty((self.n_windows, *row), dtype)
+                located = self._locate(np.arange(self.n_windows))
+                nbytes = whole.nbytes // max(1, len(whole))
+                self._reader.rows(located.shards, self._begin(name, located.shards) + located.local * nbytes, whole)
+                self._held[name] = whole
+            return self._held[name]
+
+    def _begin(self, name: str, shards: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The first byte of an array in each of these shards' files, (B,)."""
+        begins = self._begins.setdefault(name, np.full(len(self.index.shards), -1, np.int64))
+        for number in np.unique(shards[begins[shards] < 0]).tolist():
+            begins[number] = self._shard(number).places[name].offset
+        return np.asarray(begins[shards])
+
+    def _decode(self, located: Located, out: NDArray[np.uint8]) -> None:
+        bounds = np.empty((len(out), self.settings.frames + 1), np.int64)
+        row = self.settings.frames * bounds.itemsize
+        begins = self._begin("frame_offsets", located.shards)
+        self._reader.rows(located.shards, begins + located.local * row, bounds)
+        clips: list[Clip] = []
+        for i, (number, ends) in enumerate(zip(located.shards.tolist(), bounds.tolist(), strict=True)):
+            place = self._shard(number).places["frames"]
+            if 0 <= ends[0] < ends[-1]:
+                self._reader.announce(number, place.offset + ends[0], ends[-1] - ends[0])
+            data = FileBytes(self._reader, number, place.offset, place.nbytes)
+            clips.append((data, ends, out[i], self._where(number, located.local[i])))
+        self._read_clips(clips)
+
+    def _read_clips(self, clips: list[Clip]) -> None:
+        raw = self.settings.jpeg_quality == 0
+
+        def read(clip: Clip) -> None:
+            data, bounds, out, where = clip
+            read_clip(data, bounds, raw, out, where)
+
+        if self.threads > 1 and len(clips) > 1:
+            list(self._threads().map(read, clips))
+        else:
+            for clip in clips:
+                read(clip)
+
+    def _where(self, shard: int, window: int) -> str:
+        return f"{self.directory}/{self.index.shards[shard].file}: window {window}"
+
+    def _locate(self, indices: NDArray[np.int64]) -> Located:
         indices = np.asarray(indices, dtype=np.int64)
         if indices.ndim != 1:
             raise ValueError(f"indices of shape {indices.shape}; expected (B,)")
@@ -260,12 +293,9 @@ class ShardSet:
                 f"{self.directory}: windows {indices.min()} to {indices.max()} were asked for; "
                 f"there are 0 to {self.n_windows - 1}"
             )
+        self._renew()
         shards = np.searchsorted(self._first, indices, side="right") - 1
-        parts = []
-        for shard in np.unique(shards):
-            at = np.flatnonzero(shards == shard)
-            parts.append((int(shard), at, indices[at] - self._first[shard]))
-        return parts
+        return Located(indices, shards, indices - self._first[shards])
 
     def _renew(self) -> None:
         if self._process != os.getpid():
@@ -288,15 +318,6 @@ class ShardSet:
 
     def _open_shard(self, number: int) -> ShardFile:
         return open_shard(Path(self.directory) / self.index.shards[number].file)
-
-    def _map(self, number: int, name: str) -> NDArray[Any]:
-        self._renew()
-        key = (number, name)
-        if key not in self._maps:
-            shard = self._shard(number)
-            place = shard.places[name]
-            self._maps[key] = self._files.array(Path(shard.path), place.dtype, place.shape, place.offset)
-        return self._maps[key]
 
     def _threads(self) -> ThreadPoolExecutor:
         if self._pool is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,17 @@ from hypothesis import strategies as st
 from made_shards import make_shards
 
 from datamodules.build import build
-from datamodules.shards import layout
+from datamodules.shards import layout, reader
 from datamodules.shards.frames import read_frame
 from datamodules.shards.layout import ShardError
-from datamodules.shards.mapping import MappedFiles
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.shard_file import open_shard
 from datamodules.shards.verify import verify
 from datamodules.windows import WindowSettings
 
 PLAIN = WindowSettings(duration_s=2.0, stride_s=2.0, frames=3, frame_size=16, jpeg_quality=0)
+
+LARGE = WindowSettings(duration_s=2.0, stride_s=2.0, frames=5, frame_size=128)
 
 
 @pytest.fixture(scope="module")
@@ -90,47 +90,47 @@ def test_codes_are_the_table_in_short(sizes: dict[int, ShardSet]) -> None:
     np.testing.assert_array_equal(shards.start_s, shards.table["start_s"])
 
 
-def test_what_was_read_stays_the_same_when_maps_are_let_go(sizes: dict[int, ShardSet]) -> None:
+@pytest.mark.parametrize("held", [0, 100, 10_000, 1 << 30])
+def test_what_is_held_changes_nothing(sizes: dict[int, ShardSet], monkeypatch: pytest.MonkeyPatch, held: int) -> None:
+    """Nothing, the shortest rows, all but the motion, everything."""
+    monkeypatch.setattr(reader, "_HELD_BYTES", held)
     shards, order = ShardSet.open(sizes[5].directory), np.random.default_rng(0).integers(0, 24, 200)
-    shards._files.limit = 1000  # every batch is beyond it
-    expected = sizes[1].imu(order)[0], sizes[1].frames(order)
-    for _ in range(3):
-        np.testing.assert_array_equal(shards.imu(order)[0], expected[0])
-        np.testing.assert_array_equal(shards.frames(order), expected[1])
+    for windows in (order, np.sort(order), np.arange(24)):
+        for a, b in zip(shards.imu(windows), sizes[1].imu(windows), strict=True):
+            np.testing.assert_array_equal(a, b)
+        for a, b in zip(shards.frame_times(windows), sizes[1].frame_times(windows), strict=True):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(shards.frames(windows), sizes[1].frames(windows))
+    assert sum(array.nbytes for array in shards._held.values()) <= held
+    assert len(shards._held) == {0: 0, 100: 1, 10_000: 4, 1 << 30: 5}[held]
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").is_file(), reason="needs Linux's /proc")
-def test_no_more_than_the_limit_stays_mapped(tmp_path: Path) -> None:
-    path = tmp_path / "large"
-    path.write_bytes(np.random.default_rng(0).bytes(16 << 20))
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux's /proc")
+def test_memory_does_not_grow_with_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """20 MB of frames are read, most of them several times."""
+    monkeypatch.setattr(reader, "_HELD_BYTES", 0)
+    shards = ShardSet.open(make_shards(tmp_path, [200], LARGE), threads=1)
+    assert sum(entry.bytes for entry in shards.index.shards) > 20e6
 
     def resident() -> int:
-        """Bytes of this file that are mapped into this process now."""
-        blocks = Path("/proc/self/smaps").read_text(encoding="utf-8").split("VmFlags")
-        kb = [line for block in blocks if str(path) in block for line in block.splitlines() if line.startswith("Rss:")]
-        return sum(int(line.split()[1]) << 10 for line in kb)
+        """Bytes, with those of files that are mapped."""
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
 
-    peaks = {}
-    for limit in (4 << 20, 64 << 20):
-        files = MappedFiles(limit)
-        rows = files.array(path, "|u1", (4096, 4096))
-        peaks[limit] = 0
-        for start in range(0, 4096, 16):
-            rows[start : start + 16].sum()
-            files.touched(16, 16 * 4096, rows.nbytes)
-            if start % 560 == 0 or start == 4080:  # reading smaps takes longer than all the rest
-                peaks[limit] = max(peaks[limit], resident())
-        del rows, files
-    assert peaks[64 << 20] == 16 << 20
-    assert peaks[4 << 20] <= 5 << 20
+    out = np.empty((8, LARGE.frames, LARGE.frame_size, LARGE.frame_size, 3), np.uint8)
+    shards.frames(np.arange(8), out=out)
+    before, rng = resident(), np.random.default_rng(0)
+    for _ in range(100):
+        shards.frames(rng.integers(0, 200, 8), out=out)
+    assert resident() - before < 4e6
 
 
-def test_maps_are_not_sent_to_other_processes(sizes: dict[int, ShardSet]) -> None:
-    files = MappedFiles(123)
-    path = sizes[1].directory / layout.shard_name(0, 0)
-    assert files.array(path, "|u1", (10,)).tobytes() == path.read_bytes()[:10]
-    again = pickle.loads(pickle.dumps(files))
-    assert again.limit == 123
-    assert again.array(path, "|u1", (4,), 1).tobytes() == b"HDF\r"
-    with pytest.raises(ValueError, match="smaller than requested"):
-        files.array(path, "|u1", (1 << 40,))
+def test_a_shard_that_became_shorter_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_HELD_BYTES", 0)
+    shards = ShardSet.open(make_shards(tmp_path, [4]))
+    shards.imu(np.arange(2))
+    path = tmp_path / layout.shard_name(0, 0)
+    with path.open("r+b") as file:
+        file.truncate(shards._shard(0).places["imu"].offset + 100)
+    with pytest.raises(OSError, match=rf"{path.name}: 100 bytes at byte \d+, expected .*became shorter"):
+        shards.imu(np.arange(2))

@@ -64,7 +64,7 @@ def test_any_order_repeats_and_buffers(directory):
     np.testing.assert_array_equal(ShardSet.open(directory, threads=1).frames(order), frames)
     assert shards.imu(np.array([], np.int64))[0].shape == (0, SETTINGS.samples, 6)
     assert shards.frames(np.array([], np.int64)).shape[0] == 0
-    with pytest.raises(ValueError, match="expected float32"):
+    with pytest.raises(ValueError, match="expected contiguous float32"):
         shards.imu(order, out=out[:3])
 
 
@@ -83,7 +83,7 @@ def read_in_child(shards, queue):
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_other_processes_read_the_same(directory, method):
     shards = ShardSet.open(directory, threads=2)
-    expected = shards.imu(np.array([7, 1]))[0], shards.frames(np.array([7, 1]))  # maps and threads exist
+    expected = shards.imu(np.array([7, 1]))[0], shards.frames(np.array([7, 1]))  # files and threads are open
     context = multiprocessing.get_context(method)
     queue = context.Queue()
     child = context.Process(target=read_in_child, args=(shards, queue))

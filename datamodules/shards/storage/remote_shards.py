@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.shards import layout
+from datamodules.shards.clips import MappedBytes
 from datamodules.shards.index import Index, ShardEntry, parse_index
-from datamodules.shards.reader import Part as BatchPart
-from datamodules.shards.reader import ShardSet
+from datamodules.shards.reader import Located, ShardSet
 from datamodules.shards.shard_file import ShardFile
 from datamodules.shards.storage.columns import COLUMNS, Columns
 from datamodules.shards.storage.local_cache import LocalCache, Mapped
@@ -85,7 +84,6 @@ class RemoteShardSet(ShardSet):
         super()._forget()
         self._columns: Columns | None = None
         self._compared: set[int] = set()
-        self._reading = threading.local()  # .mapped: the shard that this thread reads from
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
         """Fetch what these windows need ahead of the batches that hold them."""
@@ -102,32 +100,43 @@ class RemoteShardSet(ShardSet):
         entry = self.index.shards[number]
         return Piece(entry.sha256, entry.bytes, partial(_fetch, self.folder, entry))
 
-    def _gather(self, parts: list[BatchPart], arrays: dict[str, NDArray[Any]]) -> None:
+    def _gather(self, located: Located, arrays: dict[str, NDArray[Any]]) -> None:
+        parts = _parts(located)
         if set(arrays) <= set(COLUMNS):
-            super()._gather(parts, arrays)
+            for number, at in parts:
+                shard = self._shard(number)
+                _take({name: shard.array(name) for name in arrays}, located.local[at], at, arrays)
             return
         # They are used one by one, so that room for one is enough.
-        self.cache.hurry([self._piece(part[0]) for part in parts])
-        for part in parts:
-            with self._pinned(part[0]):
-                self._gather_part(part, arrays, len(parts) == 1)
+        self.cache.hurry([self._piece(number) for number, _ in parts])
+        for number, at in parts:
+            with self._pinned(number) as mapped:
+                rows = {name: self._array(mapped, number, name) for name in arrays}
+                _take(rows, located.local[at], at, arrays)
+                del rows  # they would keep the shard in the cache
 
-    def _decode(self, parts: list[BatchPart], out: NDArray[np.uint8]) -> None:
-        self.cache.hurry([self._piece(part[0]) for part in parts])
-        for part in parts:
-            with self._pinned(part[0]):
-                super()._decode([part], out)
+    def _decode(self, located: Located, out: NDArray[np.uint8]) -> None:
+        parts = _parts(located)
+        self.cache.hurry([self._piece(number) for number, _ in parts])
+        f = self.settings.frames
+        for number, at in parts:
+            with self._pinned(number) as mapped:
+                offsets = self._array(mapped, number, "frame_offsets")
+                data = MappedBytes(self._array(mapped, number, "frames"))
+                self._read_clips(
+                    [
+                        (data, offsets[n * f : n * f + f + 1].tolist(), out[i], self._where(number, n))
+                        for i, n in zip(at.tolist(), located.local[at].tolist(), strict=True)
+                    ]
+                )
+                del offsets, data
 
     @contextmanager
-    def _pinned(self, number: int) -> Iterator[None]:
-        """Keep a shard mapped while this thread reads from it."""
+    def _pinned(self, number: int) -> Iterator[Mapped]:
+        """Keep a shard mapped while it is read from."""
         with self.cache.pinned(self._piece(number)) as mapped:
             self._compare(number, mapped)
-            self._reading.mapped = mapped
-            try:
-                yield
-            finally:
-                del self._reading.mapped
+            yield mapped
 
     def _compare(self, number: int, mapped: Mapped) -> None:
         """Labels and times were read before the whole shard, whose content is known to be right, was there."""
@@ -153,13 +162,26 @@ class RemoteShardSet(ShardSet):
     def _open_shard(self, number: int) -> ShardFile:
         return self._all_columns().shards[number]
 
-    def _map(self, number: int, name: str) -> NDArray[Any]:
-        shard = self._shard(number)
-        if name in COLUMNS:
-            return shard.array(name)
-        place = shard.places[name]
-        mapped: Mapped = self._reading.mapped
+    def _array(self, mapped: Mapped, number: int, name: str) -> NDArray[Any]:
+        place = self._shard(number).places[name]
         return mapped.array(place.dtype, place.shape, place.offset)
+
+
+def _parts(located: Located) -> list[tuple[int, NDArray[np.int64]]]:
+    """Each shard of a batch with the positions of its windows there."""
+    return [(int(shard), np.flatnonzero(located.shards == shard)) for shard in np.unique(located.shards)]
+
+
+def _take(
+    rows: dict[str, NDArray[Any]], local: NDArray[np.int64], at: NDArray[np.int64], out: dict[str, NDArray[Any]]
+) -> None:
+    """Put the rows ``local`` of each array at ``at`` in ``out`` (B, ...)."""
+    for name, array in rows.items():
+        if len(at) == len(out[name]):
+            # All come from here. With mode="clip", which bounds nothing here, NumPy doesn't fill a copy first.
+            np.take(array, local, axis=0, out=out[name], mode="clip")
+        else:
+            out[name][at] = array[local]
 
 
 def _fetch(folder: RemoteFolder, entry: ShardEntry, file: BinaryIO) -> None:
