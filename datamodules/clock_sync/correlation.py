@@ -29,7 +29,7 @@ from scipy.ndimage import gaussian_filter1d
 from datamodules.recording import FloatArray
 from datamodules.signal import BoolArray
 
-_RIDGE = 1e-6  # of a channel's variance over the whole signal; keeps still stretches from dividing by nothing
+RIDGE = 1e-6  # of a channel's variance over the whole signal; keeps still stretches from dividing by nothing
 _EVENT_SAMPLES = 50.0  # standard deviation of the window in which a signal's liveliness is measured
 _LEAST_SHARE = 0.5  # a lag counts if this share of the samples that the best lag has are compared
 
@@ -131,21 +131,35 @@ def lagged_moments(seen: Signal, measured: Signal) -> Moments:
     return Moments(count, first, second, variance * weight, weight)
 
 
-def information(moments: Moments, seen_channels: int) -> FloatArray:
-    """Mutual information in nats a sample at each lag, (L,); NaN where too few samples are compared."""
-    v = seen_channels
+def covariances(moments: Moments) -> tuple[BoolArray, FloatArray]:
+    """Of all channels, each scaled by its deviation over the whole signal.
+
+    Returns:
+        (L,) at which lags enough samples are compared, and (the number of these, C, C).
+    """
     best = moments.count.max(initial=0.0)
-    enough = moments.count >= max(_LEAST_SHARE * best, 2.0 * moments.first.shape[1])
-    result = np.full(len(moments.count), np.nan)
-    if not enough.any() or moments.weight == 0:
-        return result
+    enough = np.asarray(moments.count >= max(_LEAST_SHARE * best, 2.0 * moments.first.shape[1]))
+    if moments.weight == 0:
+        enough[:] = False
     count = moments.count[enough, None]
     mean = moments.first[enough] / count
     covariance = moments.second[enough] / count[..., None] - mean[:, :, None] * mean[:, None, :]
-    scale = np.sqrt(moments.variance / moments.weight)
+    scale = deviations(moments)
+    return enough, covariance / (scale[:, None] * scale[None, :]) + RIDGE * np.eye(len(scale))
+
+
+def deviations(moments: Moments) -> FloatArray:
+    """(C,) of each channel over the whole signal; 1 for a channel that never changes."""
+    scale = np.sqrt(moments.variance / (moments.weight or 1.0))
     scale[scale == 0] = 1.0
-    covariance /= scale[:, None] * scale[None, :]
-    covariance += _RIDGE * np.eye(len(scale))
+    return np.asarray(scale)
+
+
+def information(moments: Moments, seen_channels: int) -> FloatArray:
+    """Mutual information in nats a sample at each lag, (L,); NaN where too few samples are compared."""
+    v = seen_channels
+    enough, covariance = covariances(moments)
+    result = np.full(len(moments.count), np.nan)
     whole = np.linalg.slogdet(covariance)[1]
     parts = np.linalg.slogdet(covariance[:, :v, :v])[1] + np.linalg.slogdet(covariance[:, v:, v:])[1]
     result[enough] = np.maximum(0.5 * (parts - whole), 0.0)

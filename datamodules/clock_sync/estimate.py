@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from datamodules.clock_sync import drift, motion_signals, picture_flow
+from datamodules.clock_sync import chance, drift, motion_signals, picture_flow
 from datamodules.clock_sync.correlation import (
     NOTHING,
     Moments,
@@ -195,16 +196,18 @@ def compare(
     settings.check()
     views = [settings.view] if settings.view != "auto" else ["moving", "watching"]
     found = [_compare_view(view, seen, stream, name, camera, settings) for view in views]
-    best = max(found, key=lambda estimate: (estimate.confidence, estimate.correlation))
-    # The better of two tries has had two chances.
-    p_value = 1 - (1 - best.p_value) ** len(found)
+    best, p_together = max(found, key=lambda each: (each[0].confidence, each[0].correlation))
     share = best.confidence / (1 - best.p_value) if best.p_value < 1 else 0.0
+    # Chance has to fail both as motion of another time and as motion at the same time. And the better of two tries has
+    # had two chances.
+    p_value = 1 - (1 - max(best.p_value, p_together())) ** len(found)
     return dataclasses.replace(best, p_value=p_value, confidence=(1 - p_value) * share)
 
 
 def _compare_view(
     view: str, seen: SeenMotion, stream: ImuStream, name: str, camera: str, settings: ClockSettings
-) -> ClockEstimate:
+) -> tuple[ClockEstimate, Callable[[], float]]:
+    """By far lags alone, and what tells the chance of motion at the same time (``chance.together``)."""
     if view == "moving":
         pictures, measured = picture_flow.principal_parts(seen.flow), motion_signals.turning_and_moving(stream)
     else:
@@ -213,7 +216,7 @@ def _compare_view(
     lags = np.arange(-round(settings.max_offset_s * RATE_HZ), round(settings.max_offset_s * RATE_HZ) + 1)
     lags_s = lags / RATE_HZ
     known = np.isfinite(pictures).all(axis=1)
-    windows, centres, far = [], [], []
+    windows, centres, far, pairs = [], [], [], []
     if known.sum() >= 2 and stream.times.size >= 2:
         for start, end in _windows(seen.times[known], settings.window_s):
             both = _window_signals(seen.times, pictures, stream.times, measured, start, end, settings)
@@ -222,19 +225,30 @@ def _compare_view(
             near, unrelated = _moments(*both, lags, settings)
             windows.append(near)
             far.append(unrelated)
+            pairs.append(both)
             centres.append((start + end) / 2)
     channels = (pictures.shape[1], measured.shape[1])
     if not windows:
-        return _estimate(name, stream, camera, view, NOTHING, lags_s, np.full(lags.size, np.nan), math.nan, None)
+        unknown = np.full(lags.size, np.nan)
+        return _estimate(name, stream, camera, view, NOTHING, lags_s, unknown, math.nan, None), lambda: 1.0
     reference = float(np.mean(centres))
     times = np.array(centres) - reference
     slope = 0.0
     if np.ptp(times) >= drift.LEAST_SPAN_S:
         slope = drift.steepest(windows, times, lags_s, channels[0])
-    curve = information(drift.along(windows, times, slope, 1 / RATE_HZ), channels[0])
+    moments = drift.along(windows, times, slope, 1 / RATE_HZ)
+    curve = information(moments, channels[0])
     peak = find_peak(lags_s, curve, information(add(far), channels[0]), channels)
     line = drift.fit_line(windows, times, lags_s, peak.offset_s, slope, channels[0]) if peak is not NOTHING else None
-    return _estimate(name, stream, camera, view, peak, lags_s, curve, reference, line)
+
+    def p_together() -> float:
+        if peak is NOTHING:
+            return 1.0
+        shifts = [round(slope * 1e-6 * time * RATE_HZ) for time in times.tolist()]
+        products = [chance.block_products(*pair, int(lags[-1]), s) for pair, s in zip(pairs, shifts, strict=True)]
+        return chance.together(products, moments, channels[0], float(np.nanmax(curve)))
+
+    return _estimate(name, stream, camera, view, peak, lags_s, curve, reference, line), p_together
 
 
 def _estimate(
