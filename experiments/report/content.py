@@ -194,13 +194,21 @@ class Report:
 
     def _one_activity(self, dataset: str) -> str:
         """What balanced accuracy means for participants who did one thing only."""
-        shown: dict[str, int] = {}
+        shown: dict[str, set[str]] = {}
         for result in self.of(dataset):
             for subject, counts in result.confusion_by_subject.items():
-                shown[subject] = max(shown.get(subject, 0), sum(any(row) for row in counts))
-        alone = sorted(subject for subject, activities in shown.items() if activities == 1)
+                there = {name for name, row in zip(result.classes, counts, strict=True) if any(row)}
+                shown[subject] = shown.get(subject, set()) | there
+        alone = sorted(subject for subject, activities in shown.items() if len(activities) == 1)
         if not alone:
             return ""
+        everything = set().union(*shown.values())
+        if len(everything) == 1:
+            (only,) = (name.replace("_", " ") for name in everything)
+            return (
+                f" Of all activities that could be answered only {only} was tested: balanced accuracy is the share of"
+                f" it that is recognised, 100 for a method that always answers {only}."
+            )
         return (
             f" Only one activity was seen of {', '.join(alone)}: there, balanced accuracy is its recall,"
             " 100 for a method that always answers it."

@@ -215,6 +215,8 @@ def cost_tables(report: Report, dataset: str) -> list[Table]:
     results = report.of(dataset)
     majority = report.of(dataset, "majority")
     chance = chance_levels(majority, results)
+    if chance and min(chance.values()) == 1:  # one activity is tested: nothing is above always answering it
+        return []
     rows = []
     for key in _labelled_keys(report, dataset):
         cells = [r for r in report.groups[dataset][key] if "balanced_accuracy" in r.metrics]

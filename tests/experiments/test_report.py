@@ -399,3 +399,15 @@ def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
         alone.append(dataclasses.replace(result, confusion_by_subject=confusion))
     said = Report("x", alone, 100).reading(HOME)
     assert "Only one activity was seen of p2: there, balanced accuracy is its recall" in said
+    made = report(people=3)
+    assert cost_tables(made, HOME)
+    row = next(i for i, name in enumerate(made.results[0].classes) if name == "walk")
+    for position, result in enumerate(alone):  # everybody walks, nobody does anything else
+        only = {
+            subject: [counts if i == row else [0] * len(counts) for i, counts in enumerate(matrix)]
+            for subject, matrix in result.confusion_by_subject.items()
+        }
+        alone[position] = dataclasses.replace(result, confusion_by_subject=only)
+    everyone = Report("x", [r for r in alone if r.cell.method != "majority"], 100)
+    assert "only walk was tested: balanced accuracy is the share of it that is recognised" in everyone.reading(HOME)
+    assert cost_tables(everyone, HOME) == []  # there is no chance level to be above
