@@ -203,6 +203,15 @@ def participant_means(results: Sequence[CellResult], metric: str) -> dict[str, f
     return {subject: float(np.mean(by_subject[subject])) for subject in sorted(by_subject)}
 
 
+def draw_means(results: Sequence[CellResult], metric: str) -> dict[int, float]:
+    """Draw -> mean over the test participants of each one's mean over folds and seeds; without draws that lack it."""
+    by_draw: dict[int, list[CellResult]] = {}
+    for result in results:
+        by_draw.setdefault(result.cell.draw, []).append(result)
+    means = {draw: participant_means(cells, metric) for draw, cells in sorted(by_draw.items())}
+    return {draw: float(np.mean(list(values.values()))) for draw, values in means.items() if values}
+
+
 def participant_recalls(results: Sequence[CellResult]) -> dict[str, dict[str, float]]:
     """Activity -> participant -> mean recall over draws and seeds; without activities that nobody did."""
     found: dict[str, dict[str, list[float]]] = {}

@@ -28,6 +28,8 @@ class Claim:
         share: the metric is a share from 0 to 1, told in percentage points.
         more_is_better: false e.g. for calibration error and false alarms.
         simulated: what comes from the simulator: "simulated data", "pretrained on simulated data", or nothing.
+        over_draws: 95 % interval of the difference over the draws of labels, where all participants share these; None
+            where each fold has its own, so that the participants' spread holds the draws' chance.
     """
 
     first_title: str
@@ -40,12 +42,15 @@ class Claim:
     share: bool = True
     more_is_better: bool = True
     simulated: str = ""
+    over_draws: tuple[float, float] | None = None
 
 
 def outcome(claim: Claim) -> Outcome:
     """Whether the first method was shown to be better or worse.
 
-    Interval and corrected p-value have to agree: the interval doesn't hold 0, and p is below ``LEVEL``.
+    Interval and corrected p-value have to agree: the interval doesn't hold 0, and p is below ``LEVEL``. Where all
+    participants share the draws of labels, the interval over these must not hold 0 either: many people who were tested
+    with one lucky draw say nothing of the next.
 
     Returns:
         ``too_few`` where so few participants could not show anything: their smallest p is not below ``LEVEL``, or
@@ -57,7 +62,7 @@ def outcome(claim: Claim) -> Outcome:
         return "open"
     if _too_few_alone(difference) or _too_few_for_the_family(difference):
         return "too_few"
-    if difference.adjusted_p < LEVEL and not _holds_zero(difference):
+    if difference.adjusted_p < LEVEL and not _holds_zero(difference) and not _hangs_on_draws(claim):
         return "better" if (difference.mean > 0) == claim.more_is_better else "worse"
     return "open"
 
@@ -90,7 +95,11 @@ def _sentence(claim: Claim) -> str:
             reason = f"{reason} for {difference.comparisons} comparisons"
             floor = f"{floor}, {_number(difference.adjusted_p)} after correction"
         return f"{first} against {second} {where} can't be decided: {reason} ({floor}); {measured}"
-    reason = "" if _holds_zero(difference) else "; the interval leaves out 0, the test does not bear it out"
+    reason = ""
+    if not _holds_zero(difference):
+        reason = "; the interval leaves out 0, the test does not bear it out"
+        if difference.adjusted_p < LEVEL:
+            reason = f"; it hangs on the draw of labels, the same for all: {_draws(claim)} over these"
     return f"no difference shown between {first} and {second} {where}: {measured} ({people}, {_p(difference)}){reason}"
 
 
@@ -101,6 +110,17 @@ def _same(difference: Difference) -> bool:
 
 def _holds_zero(difference: Difference) -> bool:
     return difference.low <= ROUNDING and difference.high >= -ROUNDING
+
+
+def _hangs_on_draws(claim: Claim) -> bool:
+    return claim.over_draws is not None and claim.over_draws[0] <= ROUNDING and claim.over_draws[1] >= -ROUNDING
+
+
+def _draws(claim: Claim) -> str:
+    assert claim.over_draws is not None
+    scale, digits = (100, 1) if claim.share else (1, 3)
+    low, high = (f"{_no_minus_zero(scale * end, digits):+.{digits}f}" for end in claim.over_draws)
+    return f"[{low}, {high}]"
 
 
 def _too_few_alone(difference: Difference) -> bool:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from datamodules.splits import natural_key
-from experiments.figures.style import short
+from experiments.figures.style import short, titled
 from experiments.report.content import Report
 from experiments.report.titles import method_title
 
@@ -29,7 +29,7 @@ def confusion_figure(report: Report, dataset: str, entrant: str, shots: int) -> 
         at = [position[name] for name in result.classes]
         counts[np.ix_(at, at)] += result.confusion
     size = f", k = {shots}" if shots else ""
-    title = f"{short(dataset, 48)}{report.flags(dataset)}\n{method_title(entrant)}{size}"
+    title = f"{titled(dataset, report.flags(dataset))}\n{method_title(entrant)}{size}"
     figure = _matrix(counts, classes, title)
     figure.set_label(_description(counts, classes, f"{method_title(entrant)}{size} on {dataset}"))
     return figure

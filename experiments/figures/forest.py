@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.figures.style import short, style_of, tidy
+from experiments.figures.style import style_of, tidy, titled
 from experiments.report.claims import FIRST, Comparison
 from experiments.report.content import Report
 from experiments.report.titles import headline_shots, method_title, size_title
@@ -34,7 +34,7 @@ def forest_figure(report: Report, dataset: str) -> Figure | None:
         axis.set_title(f"{method_title(first)} minus ...", fontsize=10)
     people = max(c.claim.difference.participants for groups in panels.values() for g in groups.values() for c in g)
     figure.suptitle(
-        f"{short(dataset, 60)}{report.flags(dataset)}\npaired by participant ({people}), 95 % intervals;"
+        f"{titled(dataset, report.flags(dataset))}\npaired by participant ({people}), 95 % intervals;"
         " filled: shown after correction",
         fontsize=11,
     )

@@ -97,3 +97,9 @@ def short(value: str, length: int = 28) -> str:
     """A name from data as a label, shortened in its middle, with no mathematics in it."""
     plain = re.sub(r"\s+", " ", value.replace("_", " ")).replace("$", r"\$")
     return plain if len(plain) <= length else f"{plain[: length - 9]}…{plain[-8:]}"
+
+
+def titled(dataset: str, flags: str) -> str:
+    """A target's name and flags as the title of a narrow figure: on two lines where one would not hold them."""
+    name = short(dataset, 60)
+    return f"{name}{flags}" if len(name) + len(flags) <= 64 else f"{name}\n{flags.strip()}"

@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from experiments.cells import CellResult
 from experiments.comparisons import compare_all
+from experiments.intervals import FEWEST, bootstrap_interval
 from experiments.report.titles import METRICS, headline_shots, in_order, method_title
-from experiments.results import participant_means
+from experiments.results import draw_means, participant_means
 from experiments.verdicts import Claim, Outcome, outcome, verdict
 
 if TYPE_CHECKING:
@@ -57,7 +60,7 @@ def compare_entrants(report: Report) -> list[Comparison]:
     A pair is compared on the folds and draws that both did. A method without labels is compared with every number of
     shots. Of two entrants of ``FIRST``, the earlier one is compared with the later one only.
     """
-    planned: list[tuple[str, str, str, int, str, str]] = []
+    planned: list[tuple[str, str, str, int, str, str, tuple[float, float] | None]] = []
     pairs: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
     for dataset, groups in report.groups.items():
         by_size: dict[tuple[str, int], dict[str, list[CellResult]]] = {}
@@ -78,7 +81,8 @@ def compare_entrants(report: Report) -> list[Comparison]:
                             simulated = "simulated data"
                         elif any(r.simulated for r in [*labelled[first], *entrants[second]]):
                             simulated = "pretrained on simulated data"
-                        planned.append((dataset, first, second, shots, unit, simulated))
+                        over_draws = _over_draws(labelled[first], entrants[second], second in without_labels)
+                        planned.append((dataset, first, second, shots, unit, simulated, over_draws))
                         pairs.append(pair)
     found = compare_all(pairs, report.resamples, report.correction)
     return [
@@ -94,9 +98,10 @@ def compare_entrants(report: Report) -> list[Comparison]:
                 METRICS[METRIC],
                 difference,
                 simulated=simulated,
+                over_draws=over_draws,
             ),
         )
-        for (dataset, first, second, shots, unit, simulated), difference in zip(planned, found, strict=True)
+        for (dataset, first, second, shots, unit, simulated, over_draws), difference in zip(planned, found, strict=True)
     ]
 
 
@@ -109,6 +114,21 @@ def _paired(
     shared = _draws(first) & _draws(second)
     kept = [[r for r in results if (r.cell.fold, r.cell.draw) in shared] for results in (first, second)]
     return participant_means(kept[0], METRIC), participant_means(kept[1], METRIC)
+
+
+def _over_draws(
+    first: Sequence[CellResult], second: Sequence[CellResult], not_drawn: bool
+) -> tuple[float, float] | None:
+    """Interval of the difference over draws, where all participants share them and there are enough."""
+    if len({r.cell.fold for r in [*first, *second]}) > 1:
+        return None
+    one, other = draw_means(first, METRIC), draw_means(second, METRIC)
+    if not_drawn:
+        other = dict.fromkeys(one, float(np.mean(list(other.values()))))
+    shared = sorted(one.keys() & other.keys())
+    if len(shared) < FEWEST:
+        return None
+    return bootstrap_interval(np.array([one[draw] - other[draw] for draw in shared]))
 
 
 def _draws(results: Sequence[CellResult]) -> set[tuple[int, int]]:

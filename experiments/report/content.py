@@ -161,6 +161,10 @@ class Report:
         """How many people were tested."""
         return len({subject for r in self.of(dataset) for subject in r.by_subject})
 
+    def folds(self, dataset: str) -> int:
+        """How many groups of people were tested, each with draws of its own."""
+        return len({r.cell.fold for r in self.of(dataset)})
+
     def caption(self, dataset: str) -> str:
         """Who and what is behind a target's numbers."""
         results = self.of(dataset)
@@ -171,7 +175,7 @@ class Report:
         classes = {name for r in results for name in r.classes}
         # Folds may test different populations.
         populations = sorted({name for r in results for name in r.cell.population.split("+")})
-        folds = len({r.cell.fold for r in results})
+        folds = self.folds(dataset)
         return (
             f"population {'+'.join(populations)}; {len(people)} test participants,"
             f" {sum(people.values())} test windows, {len(classes)} activities, {folds} fold{'s' * (folds != 1)}"

@@ -15,11 +15,11 @@ from datamodules.splits import natural_key
 from experiments.conditions import KINDS
 from experiments.costs import chance_levels, cost_of
 from experiments.intervals import worst_third
-from experiments.report.claims import FIRST
+from experiments.report.claims import FIRST, METRIC
 from experiments.report.content import Key, Report, first_of
 from experiments.report.robustness import clean_title, level_title, robustness_curves
 from experiments.report.titles import EVENT, METRICS, RANKING, Metric, method_title, show, size_title
-from experiments.results import Estimate, participant_means, participant_recalls, summed_up
+from experiments.results import Estimate, draw_means, participant_means, participant_recalls, summed_up
 
 # Whose recall of each activity is told, where they are there.
 RECALLED = ("zero_shot", "handcrafted_rf", "supervised", "linear_probe", "finetune")
@@ -51,6 +51,7 @@ def score_tables(report: Report, dataset: str, unit: str) -> list[Table]:
         for metric, title in METRICS.items()
     ]
     tables.insert(3, _worst_third(report, dataset, unit))
+    tables.insert(4, _by_draw(report, dataset, unit))
     return [table for table in tables if table.rows]
 
 
@@ -94,6 +95,25 @@ def _worst_third(report: Report, dataset: str, unit: str) -> Table:
     return _wide(title, unit, texts, note)
 
 
+def _by_draw(report: Report, dataset: str, unit: str) -> Table:
+    """How much depends on which windows were labelled, where all participants share that; else it is empty."""
+    texts: dict[str, dict[int, str]] = {}
+    if report.folds(dataset) == 1:
+        for entrant, by_shots in report.estimates(dataset, "balanced_accuracy", unit).items():
+            for k in by_shots:
+                means = draw_means(report.groups[dataset][Key(entrant, unit if k else "windows", k, "")], METRIC)
+                if len(means) > 1:
+                    texts.setdefault(entrant, {})[k] = (
+                        f"{100 * min(means.values()):.1f} to {100 * max(means.values()):.1f}"
+                    )
+    title = f"balanced accuracy from draw to draw{report.flags(dataset)}, %"
+    note = (
+        "The mean over participants with the least and the most lucky draw of labels. All participants are tested with"
+        " the same draws, so that the intervals above, over participants, do not hold this chance."
+    )
+    return _wide(title, unit, texts, note)
+
+
 def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
     """By how much the pretrained entrants beat the others, on draws that both did."""
     tables = []
@@ -117,6 +137,10 @@ def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
                 "Paired by participant, with 95 % intervals. * the interval leaves out 0 and the sign-flip test's"
                 f" p is below 0.05 after {name}'s correction for all {m} comparisons of this report."
             )
+            if any(c.claim.over_draws for c in own):
+                note += (
+                    " All participants share the draws of labels: * needs the interval over draws to leave out 0 too."
+                )
             tables.append(_wide(title, unit, texts, note))
     return tables
 

@@ -17,7 +17,7 @@ from matplotlib.transforms import Bbox
 
 from experiments import figures
 from experiments.embedding_map import make_embedding_map
-from experiments.figures.style import style_of
+from experiments.figures.style import style_of, titled
 from experiments.report import METRICS, Report
 
 HOME = "people at home"
@@ -274,3 +274,10 @@ def test_names_from_data_are_no_mathematics() -> None:
     for figure in figures.figures(Report("x", cells, 100)).values():
         FigureCanvasAgg(figure).draw()
     assert set(METRICS) == {"accuracy", "balanced_accuracy", "macro_f1", "calibration_error"}
+
+
+def test_a_long_title_of_a_narrow_figure_gets_two_lines() -> None:
+    assert titled("at home", " (simulated)") == "at home (simulated)"
+    assert titled("a_name", f" ({'x' * 70})") == f"a name\n({'x' * 70})"
+    first, second = titled("n" * 90, " (simulated)").split("\n")
+    assert (len(first), second) == (60, "(simulated)")

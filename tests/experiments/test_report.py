@@ -411,3 +411,40 @@ def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
     everyone = Report("x", [r for r in alone if r.cell.method != "majority"], 100)
     assert "only walk was tested: balanced accuracy is the share of it that is recognised" in everyone.reading(HOME)
     assert cost_tables(everyone, HOME) == []  # there is no chance level to be above
+
+
+def one_fold(made: Report) -> Report:
+    """The same people, tested at once: all with the same draws."""
+    cells = [dataclasses.replace(r, cell=dataclasses.replace(r.cell, fold=0)) for r in made.results]
+    return Report(made.title, cells, made.resamples)
+
+
+def test_how_much_hangs_on_the_draw_is_told_where_all_people_share_it() -> None:
+    apart = report(draws=4)
+    assert not [t for t in score_tables(apart, HOME, "windows") if "from draw to draw" in t.title]
+    assert {c.claim.over_draws for c in apart.comparisons} == {None}
+    together = one_fold(apart)
+    (table,) = (t for t in score_tables(together, HOME, "windows") if "from draw to draw" in t.title)
+    text = cells_of(table, "pretrained, linear probe")["k = 10"]
+    cells = together.of(HOME, "linear_probe", 10)
+    of_draws = [
+        100 * np.mean(list(participant_means([r for r in cells if r.cell.draw == draw], "balanced_accuracy").values()))
+        for draw in range(4)
+    ]
+    assert text == f"{min(of_draws):.1f} to {max(of_draws):.1f}"
+    assert "majority" not in {row[0] for row in table.rows}  # it has one draw
+
+
+def test_a_gain_in_some_draws_alone_is_not_shown_however_many_people_it_was_for() -> None:
+    """The probe is 0.5 better for each of twelve people in two draws of four, and 0.1 worse in the others."""
+    made = one_fold(report(people=12, draws=4, methods=("handcrafted_rf", "linear_probe")))
+    gain = {0: 0.5, 1: 0.5, 2: -0.1, 3: -0.1}
+    lucky = [with_accuracy(r, 0.4 + gain[r.cell.draw] * (r.cell.method == "linear_probe")) for r in made.results]
+    (at_ten,) = (c for c in Report("x", lucky, 500).comparisons if c.claim.shots == 10)
+    assert at_ten.claim.difference.adjusted_p < 0.05
+    assert at_ten.claim.difference.low > 0
+    assert at_ten.outcome == "open"
+    assert "hangs on the draw of labels" in at_ten.sentence
+    always = [with_accuracy(r, 0.4 + 0.2 * (r.cell.method == "linear_probe")) for r in made.results]
+    (at_ten,) = (c for c in Report("x", always, 500).comparisons if c.claim.shots == 10)
+    assert at_ten.outcome == "better"

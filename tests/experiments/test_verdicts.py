@@ -73,6 +73,25 @@ def test_interval_and_p_have_to_agree(low: float, adjusted_p: float, expected: s
     assert outcome(_with(low=low, adjusted_p=adjusted_p)) == expected
 
 
+@pytest.mark.parametrize(
+    ("over_draws", "expected"),
+    [(None, "better"), ((0.001, 0.08), "better"), ((-0.02, 0.1), "open"), ((0.0, 0.1), "open"), ((-0.1, 0.0), "open")],
+)
+def test_what_hangs_on_a_draw_that_all_people_share_is_not_shown(
+    over_draws: tuple[float, float] | None, expected: str
+) -> None:
+    claim = replace(CLAIM, over_draws=over_draws)
+    assert outcome(claim) == expected
+    said = verdict(claim)
+    assert said.startswith("no difference shown") == (expected == "open")
+    assert ("it hangs on the draw of labels, the same for all: [" in said) == (expected == "open")
+
+
+def test_a_claim_that_the_people_do_not_bear_out_is_not_blamed_on_the_draws() -> None:
+    claim = replace(_with(p=0.003, adjusted_p=0.07), over_draws=(-0.02, 0.1))
+    assert verdict(claim).endswith("the interval leaves out 0, the test does not bear it out")
+
+
 def test_an_interval_that_the_test_does_not_bear_out_is_said_so() -> None:
     assert verdict(_with(p=0.003, adjusted_p=0.07)).endswith("the interval leaves out 0, the test does not bear it out")
 
