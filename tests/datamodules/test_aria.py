@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_vrs import BIAS, MATRIX, calibration, frame_payload, make_long_vrs, make_vrs, samples
+from peak_memory import PEAK, needs_peak
 from real_data import real_data
 from scipy.spatial.transform import Rotation
 
@@ -275,24 +276,22 @@ def test_damaged_bytes_are_explained_or_harmless(tmp_path, data, packed):
     assert str(path) in message
 
 
-MEASURE = """
+MEASURE = (
+    PEAK
+    + """
 import sys
-from pathlib import Path
 from datamodules.checks import check_recording
 from datamodules.sources.aria import Aria, AriaParams
-def peak():
-    # Not ru_maxrss, which a process takes over from the one that started it.
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 before = peak()
 recording = Aria(AriaParams(sys.argv[1], cameras=[])).load("recording")
 check_recording(recording)
 print(recording.imu("head").times.size, peak() - before)
 """
+)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads the peak of memory from /proc")
+@needs_peak
 def test_an_hour_in_bounded_memory(tmp_path):
     n = 3600 * 800
     make_long_vrs(tmp_path / "recording.vrs", n, 800)

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from peak_memory import PEAK, needs_peak
 
 from datamodules.build import build
 from datamodules.build_group import with_frames
@@ -39,16 +40,18 @@ groups:
             acceleration: {columns: [ax, ay, az], unit: g}
             gyroscope: {columns: [gx, gy, gz], unit: deg/s}
 """
-SCRIPT = """
-import resource, sys
+SCRIPT = (
+    PEAK
+    + """
+import sys
 from datamodules.build import build
 from datamodules.windows import WindowSettings
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 before = peak()
 report = build("manifest", {"path": sys.argv[1]}, sys.argv[2], WindowSettings(), workers=1, max_shard_bytes=32 << 20)
 print(report, file=sys.stderr)
 print(before, peak())
 """
+)
 
 
 def write_day(path: Path, rows: int) -> None:
@@ -62,6 +65,7 @@ def write_day(path: Path, rows: int) -> None:
 
 
 @pytest.mark.slow
+@needs_peak
 @pytest.mark.timeout(1800)
 def test_a_day_at_100_hz_becomes_shards_in_bounded_memory(tmp_path: Path) -> None:
     write_day(tmp_path / "p1.csv", ROWS)

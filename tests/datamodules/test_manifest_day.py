@@ -11,12 +11,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from peak_memory import PEAK, needs_peak
 
 ROWS = 8_640_000
 # 8 bytes for the time and each of six axes of every sample.
 SAMPLES_MB = ROWS * 7 * 8 / 2**20
-SCRIPT = """
-import resource, sys
+SCRIPT = (
+    PEAK
+    + """
+import sys
 import numpy as np
 from pathlib import Path
 from datamodules.checks import check_imu
@@ -24,14 +27,15 @@ from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.spec import *
 sensor = SensorSpec(AccelerationSpec(["ax", "ay", "az"], "g"), GyroscopeSpec(["gx", "gy", "gz"], "deg/s"))
 spec = ImuSpec("x", {"wrist": sensor}, TimeSpec("t", "ms"))
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+before = peak()
 path = Path(sys.argv[1])
 (stream,) = read_motion(path, spec).streams(spec, path, 0.0)
 check_imu(stream)
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+after = peak()
 assert stream.times.size == int(sys.argv[2]), stream.times.size
 print(before, after)
 """
+)
 
 
 def write_day(path: Path, rows: int) -> None:
@@ -44,6 +48,7 @@ def write_day(path: Path, rows: int) -> None:
 
 
 @pytest.mark.slow
+@needs_peak
 def test_a_day_at_100_hz_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "day.csv"
     write_day(path, ROWS)
