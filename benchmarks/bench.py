@@ -292,14 +292,13 @@ def replace_between(begin: str, end: str, what: str) -> None:
 def publish_growth(rows: list[dict[str, Any]]) -> None:
     """How rates and memory grow with the number of windows, into docs/performance.md."""
     lines = [
-        "| windows | IMU, windows/s | IMU + features, windows/s | peak resident memory, MB |",
-        "| ---: | ---: | ---: | ---: |",
+        "| windows | IMU, a second | IMU + features, a second | IMU + JPEG, a second | peak memory of each, MB |",
+        "| ---: | ---: | ---: | ---: | ---: |",
     ]
     for row in rows:
-        lines.append(
-            f"| {row['windows']:,} | {row['imu']['per_s']:,.0f} | {row['features']['per_s']:,.0f} |"
-            f" {row['features']['peak_mb']:,.0f} |"
-        )
+        rates = " | ".join(f"{row[case]['per_s']:,.0f}" for case in scale.CASES)
+        peaks = ", ".join(f"{row[case]['peak_mb']:,.0f}" for case in scale.CASES)
+        lines.append(f"| {row['windows']:,} | {rates} | {peaks} |")
     replace_between(BEGIN_GROWTH, END, "\n".join(lines))
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -45,16 +45,21 @@ def make(folder: Path, windows: int, clips: int) -> None:
     np.save(folder / "imu-imu.npy", motion)
     np.save(folder / "features-imu.npy", motion)
     np.save(folder / "features.npy", rng.standard_normal((windows, FRAMES, WIDTH), np.float32).astype(np.float16))
-    jpegs = [simplejpeg.encode_jpeg(image, 90, "RGB", "420") for image in made_images(rng, 256)]
-    np.save(folder / "jpeg-bytes.npy", np.frombuffer(b"".join(jpegs), np.uint8))
-    np.save(folder / "jpeg-offsets.npy", np.cumsum([0, *map(len, jpegs)]))
-    for case in ("jpeg", "raw"):
-        np.save(folder / f"{case}-imu.npy", motion[:clips])
-        np.save(folder / f"{case}-frames.npy", rng.integers(0, len(jpegs), (clips, FRAMES)))
+    make_clips(folder, rng, motion[:clips], ("jpeg", "raw"))
     for case in CASES:
         write_shards(folder / "ours" / case, settings(case), encoded(Records(folder, case)))
     write_features(folder / "ours" / "features", folder / "features.npy")
     note.write_text(json.dumps(wanted), encoding="utf-8")
+
+
+def make_clips(folder: Path, rng: np.random.Generator, motion: np.ndarray, cases: Iterable[str]) -> None:
+    """Plain arrays of the cases that have pixels, a clip for each window of ``motion`` (N, T, 6)."""
+    jpegs = [simplejpeg.encode_jpeg(image, 90, "RGB", "420") for image in made_images(rng, 256)]
+    np.save(folder / "jpeg-bytes.npy", np.frombuffer(b"".join(jpegs), np.uint8))
+    np.save(folder / "jpeg-offsets.npy", np.cumsum([0, *map(len, jpegs)]))
+    for case in cases:
+        np.save(folder / f"{case}-imu.npy", motion)
+        np.save(folder / f"{case}-frames.npy", rng.integers(0, len(jpegs), (len(motion), FRAMES)))
 
 
 def made_motion(rng: np.random.Generator, windows: int) -> np.ndarray:
