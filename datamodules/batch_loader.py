@@ -1,8 +1,8 @@
 """Batches in the order of a plan, read ahead by a thread.
 
 Threads rather than worker processes: a window of motion and features is some ten kilobytes, and passing it from one
-process to another costs more than reading it. NumPy's gather and the JPEG decoder let go of the interpreter's lock,
-so the thread reads while the main one trains.
+process to another costs more than reading it. Reading a file, NumPy's gather and the JPEG decoder let go of the
+interpreter's lock, so the thread reads while the main one trains.
 """
 
 from __future__ import annotations

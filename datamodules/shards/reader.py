@@ -81,7 +81,7 @@ class ShardSet:
         self._reader = RowReader([Path(self.directory) / entry.file for entry in self.index.shards])
         self._holds = self._small()
         self._held: dict[str, NDArray[Any]] = {}
-        self._holding = threading.Lock()
+        self._lock = threading.Lock()
         self._begins: dict[str, NDArray[np.int64]] = {}  # name -> first byte in each shard, -1 until it was opened
         self._pool: ThreadPoolExecutor | None = None
 
@@ -237,7 +237,7 @@ class ShardSet:
 
     def _whole(self, name: str) -> NDArray[Any]:
         """An array of all shards, (N, ...)."""
-        with self._holding:
+        with self._lock:
             if name not in self._held:
                 dtype, row = self._row_shapes[name]
                 whole = np.empty((self.n_windows, *row), dtype)
@@ -320,6 +320,7 @@ class ShardSet:
         return open_shard(Path(self.directory) / self.index.shards[number].file)
 
     def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="jpeg")
-        return self._pool
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self.threads, thread_name_prefix="jpeg")
+            return self._pool

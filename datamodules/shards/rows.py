@@ -8,6 +8,7 @@ go, and each row of a data set larger than that is faulted in again, which takes
 from __future__ import annotations
 
 import os
+import resource
 import threading
 import time
 from collections import OrderedDict
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_OPEN = 256  # files, a quarter of what a process usually may have
+_OPEN = 4096  # files, if the process may have four times as many
 _SLOW_S = 50e-6  # a row that takes longer comes from a disk or a network
 
 
@@ -60,12 +61,12 @@ class RowReader:
 
     Args:
         paths: the files.
-        most_open: of them, at a time.
+        most_open: of them, at a time; 0 is a quarter of the files that the process may have open.
     """
 
-    def __init__(self, paths: Sequence[Path], most_open: int = _OPEN) -> None:
+    def __init__(self, paths: Sequence[Path], most_open: int = 0) -> None:
         self._paths = paths
-        self._most_open = most_open
+        self._most_open = most_open or _most_open()
         self._files: OrderedDict[int, _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
         self._slow = False
@@ -124,6 +125,12 @@ class RowReader:
                 file = self._files[number] = _OpenFile(self._paths[number])
                 if len(self._files) > self._most_open:
                     self._files.popitem(last=False)  # whoever reads from it still holds it
-            elif len(self._files) > 1:
+            elif len(self._files) == self._most_open:
                 self._files.move_to_end(number)
         return file
+
+
+def _most_open() -> int:
+    """A quarter of the files that this process may have open."""
+    allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return _OPEN if allowed == resource.RLIM_INFINITY else min(_OPEN, max(1, allowed // 4))
