@@ -104,11 +104,11 @@ def simulated(subjects: int, picture: Path | None) -> list[str]:
             right = [bool(e <= RIGHT_S) for e in off]
             certain = np.array(confidences) >= CERTAIN
             columns = [
-                f"{1000 * float(np.median(off)):.0f}",
+                f"{1000 * float(np.median(off)):.1f}",
                 f"{1000 * float(np.quantile(off, 0.9)):.0f}",
                 f"{1000 * float(np.median(errors)):+.0f}",
-                f"{np.mean(right):.2f}",
-                f"{certain.mean():.2f}",
+                f"{sum(right)} of {len(right)}",
+                f"{certain.sum()}",
                 f"{int((certain & ~np.array(right)).sum())}",
                 f"{int((np.array(unrelated) >= CERTAIN).sum())} of {len(unrelated)}",
                 auc(right, confidences),
@@ -120,9 +120,28 @@ def simulated(subjects: int, picture: Path | None) -> list[str]:
     return [
         *lines,
         "",
+        *shorter(judged),
+        "",
         f"{subjects} people, a minute each; looking at a minute of video took {np.median(costs):.1f} s of one core, "
         "most of it rendering. SIMULATED",
     ]
+
+
+def shorter(judged: Sequence[Judged]) -> list[str]:
+    """Of own pairs, what is found in how many seconds."""
+    lines = ["| camera | sensor | seconds | median error, ms | right | certain | certain, but wrong |"]
+    lines.append("| --- | --- |" + " ---: |" * 5)
+    for camera, place in SHORTER:
+        for length in (*LENGTHS_S, SESSION_S):
+            chosen = [one for one in judged if (one.camera, one.place, one.length_s) == (camera, place, length)]
+            errors = np.array([abs(one.error_s) for one in chosen if one.error_s is not None])
+            certain = np.array([one.confidence >= CERTAIN for one in chosen if one.error_s is not None])
+            right = errors <= RIGHT_S
+            lines.append(
+                f"| {camera} | {place} | {length:g} | {1000 * float(np.median(errors)):.1f} "
+                f"| {right.sum()} of {right.size} | {certain.sum()} | {(certain & ~right).sum()} |"
+            )
+    return lines
 
 
 def long_recordings(count: int) -> list[str]:
