@@ -61,12 +61,26 @@ class TokenBatchNorm(nn.BatchNorm1d):
     """Batch normalisation over all valid tokens of (N, L, D)."""
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Normalise ``x``; in training only the tokens where ``valid`` (N, L) is True count."""
-        if self.training and valid is not None:
-            normal = torch.zeros_like(x)
-            normal[valid] = super().forward(x[valid]).to(x.dtype)
-            return normal
-        return super().forward(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+        """Normalise ``x``; in training only the tokens where ``valid`` (N, L) is True count, and others become 0.
+
+        Valid tokens are weighted, not picked out: how many there are is nothing that the host has to know.
+        """
+        if not self.training or valid is None:
+            return super().forward(x.reshape(-1, x.shape[-1])).reshape(x.shape)
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        assert self.num_batches_tracked is not None
+        assert self.momentum is not None
+        weight = valid.unsqueeze(2).float()
+        count = weight.sum().clamp(min=1)
+        mean = (x.float() * weight).sum((0, 1)) / count
+        apart = (x.float() - mean) * weight
+        variance = apart.square().sum((0, 1)) / count
+        with torch.no_grad():
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
+        return ((apart * (variance + self.eps).rsqrt() * self.weight + self.bias) * weight).to(x.dtype)
 
 
 class TokenLayerNorm(nn.LayerNorm):

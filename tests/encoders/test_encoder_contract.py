@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 from made_video_models import SMALL
+from waiting import Waiting
 
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import (
@@ -48,6 +49,14 @@ def imu_encoder_of(name: str) -> ImuEncoder:
 
 @pytest.mark.parametrize("name", imu_encoders())
 class TestImuEncoder:
+    def test_training_asks_the_device_nothing(self, name: str) -> None:
+        encoder = imu_encoder_of(name).train()
+        given = batch()
+        with Waiting() as waiting:
+            features = encoder(*given)
+            (features.tokens.sum() + features.pooled.sum()).backward()
+        assert waiting.found == []
+
     def test_shapes_types_and_times(self, name: str) -> None:
         encoder = imu_encoder_of(name)
         tokens, times, mask, pooled = encoder(*batch())

@@ -100,12 +100,28 @@ def test_channels_are_independent_and_a_lacking_one_is_zero() -> None:
 
 
 def test_batch_statistics_leave_invalid_tokens_out() -> None:
-    norm = TokenBatchNorm(3).train()
-    x, valid = torch.randn(2, 5, 3), torch.tensor([[True] * 5, [True, True, False, False, False]])
-    y = norm(torch.where(valid.unsqueeze(2), x, 1e4), valid)
-    expected = (x[valid] - x[valid].mean(0)) / (x[valid].var(0, unbiased=False) + 1e-5).sqrt()
-    torch.testing.assert_close(y[valid], expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(norm.running_mean, 0.1 * x[valid].mean(0), rtol=1e-5, atol=1e-6)
+    """As torch's own, given the valid tokens only: output, gradients, and what is kept for evaluation."""
+    torch.manual_seed(0)
+    ours, theirs = TokenBatchNorm(3), torch.nn.BatchNorm1d(3)
+    for norm in (ours, theirs):
+        torch.nn.init.uniform_(norm.weight, generator=torch.Generator().manual_seed(1))
+    for seed in range(3):
+        x = torch.randn(4, 5, 3, generator=torch.Generator().manual_seed(seed)) * 2 + 1
+        valid = torch.rand(4, 5, generator=torch.Generator().manual_seed(seed)) < 0.6
+        given, picked = torch.where(valid.unsqueeze(2), x, 1e4).requires_grad_(), x[valid].requires_grad_()
+        y, expected = ours(given, valid), theirs(picked)
+        # Sums in another order, in float32.
+        torch.testing.assert_close(y[valid], expected, rtol=1e-5, atol=1e-5)
+        assert (y[~valid] == 0).all()
+        cotangent = torch.randn(expected.shape)
+        y[valid].backward(cotangent)
+        expected.backward(cotangent)
+        torch.testing.assert_close(given.grad[valid], picked.grad, rtol=1e-4, atol=1e-5)
+        assert (given.grad[~valid] == 0).all()
+    for name, buffer in ours.state_dict().items():
+        torch.testing.assert_close(buffer, theirs.state_dict()[name], rtol=1e-5, atol=1e-6)
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
 
 
 def test_positions_have_the_scale_of_the_original() -> None:
