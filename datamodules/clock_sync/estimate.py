@@ -13,18 +13,14 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
-from datamodules.clock_sync import chance, drift, motion_signals, picture_flow
+from datamodules.clock_sync import chance, drift, motion_signals, picture_flow, stretches
 from datamodules.clock_sync.correlation import (
     NOTHING,
-    Moments,
     Peak,
-    Signal,
     add,
     find_peak,
     information,
-    lagged_moments,
 )
 from datamodules.clock_sync.motion_signals import RATE_HZ, SeenMotion
 from datamodules.recording import FloatArray, ImuStream, Recording
@@ -32,7 +28,6 @@ from datamodules.windows import select_imu
 
 CERTAIN = 0.95  # confidence from which an estimate is taken at its word
 VIEWS = ("auto", "moving", "watching")
-_GUARD_S = 0.5  # lags this far beyond the range may still hold the peak's flank
 _FASTEST_HZ = 32.0  # of the frames that are looked at; faster video is thinned
 
 
@@ -79,7 +74,7 @@ class ClockEstimate:
         spread_s: standard error of the offset by how far the recording's windows scatter; NaN with one window.
         confidence: 0 to 1, see ``correlation.Peak``; from ``CERTAIN`` on it can be relied on.
         correlation: strength at the best offset, 0 to 1.
-        p_value: chance that unrelated motion shows such a peak.
+        p_value: chance that unrelated motion, of another time or of the same, shows such a peak.
         lags_s, curve: (L,) what was compared and how well it went together, for drawing.
         line: offsets by window.
     """
@@ -216,13 +211,16 @@ def _compare_view(
     lags = np.arange(-round(settings.max_offset_s * RATE_HZ), round(settings.max_offset_s * RATE_HZ) + 1)
     lags_s = lags / RATE_HZ
     known = np.isfinite(pictures).all(axis=1)
+    length = 2 * (settings.context_s + settings.max_offset_s + stretches.GUARD_S) + 1.5 * settings.window_s
     windows, centres, far, pairs = [], [], [], []
     if known.sum() >= 2 and stream.times.size >= 2:
-        for start, end in _windows(seen.times[known], settings.window_s):
-            both = _window_signals(seen.times, pictures, stream.times, measured, start, end, settings)
+        for start, end in stretches.cut(seen.times[known], settings.window_s):
+            both = stretches.signals(
+                seen.times, pictures, stream.times, measured, (start, end), settings.max_offset_s, length
+            )
             if both is None:
                 continue
-            near, unrelated = _moments(*both, lags, settings)
+            near, unrelated = stretches.moments(*both, lags)
             windows.append(near)
             far.append(unrelated)
             pairs.append(both)
@@ -279,68 +277,3 @@ def _estimate(
         curve=curve,
         line=line,
     )
-
-
-def _windows(times: FloatArray, window_s: float) -> list[tuple[float, float]]:
-    """Start and end of stretches of about ``window_s`` that hold the times, cut where these leave gaps."""
-    breaks = np.flatnonzero(np.diff(times) > window_s / 4) + 1
-    result = []
-    for part in np.split(times, breaks):
-        length = float(part[-1] - part[0])
-        count = max(1, round(length / window_s))
-        edges = np.linspace(part[0], part[-1], count + 1)
-        edges[-1] += 1e-6  # the last one is inside
-        result += list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
-    return result
-
-
-def _window_signals(
-    seen_times: FloatArray,
-    pictures: FloatArray,
-    times: FloatArray,
-    measured: FloatArray,
-    start: float,
-    end: float,
-    settings: ClockSettings,
-) -> tuple[Signal, Signal] | None:
-    """Both signals on the grid of one window; None where the sensor has nothing near it."""
-    reach = settings.max_offset_s + _GUARD_S
-    length = 2 * (settings.context_s + reach) + settings.window_s * 1.5
-    first, last = min(float(times[0]), float(seen_times[0])), max(float(times[-1]), float(seen_times[-1]))
-    # The whole recording where it is short: then all windows share one grid, and far lags wrap around.
-    if last - first + 2 * reach <= length:
-        begin = first - reach
-        length = last - first + 2 * reach
-    else:
-        begin = min(max((start + end - length) / 2, first - reach), last + reach - length)
-    count = fft.next_fast_len(int(length * RATE_HZ) + 1, real=True)
-    grid = begin + np.arange(count) / RATE_HZ
-    around = slice(*np.searchsorted(times, [grid[0] - 1.0, grid[-1] + 1.0]))
-    if times[around].size < 2:
-        return None
-    inside = (seen_times >= start - 2.0) & (seen_times <= end + 2.0)
-    seen = motion_signals.on_grid(seen_times[inside], pictures[inside], grid)
-    # Filtered with what lies around the window, compared within it.
-    within = seen.valid & (grid >= start) & (grid < end)
-    seen = Signal(np.where(within[:, None], seen.values, 0.0), within)
-    return seen, motion_signals.on_grid(times[around], measured[around], grid)
-
-
-def _moments(
-    seen: Signal, measured: Signal, lags: NDArray[np.int64], settings: ClockSettings
-) -> tuple[Moments, Moments]:
-    """Moments at the lags that may be true, and at those that can't be: far ones, and all of time reversed."""
-    count = len(seen.valid)
-    everything = lagged_moments(seen, measured)
-    guard = lags[-1] + round(_GUARD_S * RATE_HZ)
-    far = everything.at(np.arange(guard + 1, max(guard + 1, count - guard)))
-    backwards = Signal(measured.values[::-1], measured.valid[::-1])
-    reversed_ = lagged_moments(seen, backwards)
-    unrelated = Moments(
-        np.concatenate([far.count, reversed_.count]),
-        np.concatenate([far.first, reversed_.first]),
-        np.concatenate([far.second, reversed_.second]),
-        everything.variance,
-        everything.weight,
-    )
-    return everything.at(lags), unrelated
