@@ -63,6 +63,22 @@ def test_of_many_unrelated_pairs_few_are_certain():
     assert np.sum(np.array(confidences) >= CERTAIN) <= 5
 
 
+def only_at(stream: ImuStream, moments: tuple[float, ...]) -> ImuStream:
+    """The same motion, a twentieth of it but for about a second around each of these times."""
+    lively = 0.05 + sum(np.exp(-0.5 * ((stream.times - moment) / 0.4) ** 2) for moment in moments)
+    return replace(stream, values=stream.values * np.where(np.arange(6) < 3, 1.0, lively[:, None]))
+
+
+def test_of_strangers_who_move_at_the_same_moments_few_are_certain():
+    # As in two sessions of one protocol. By the chance of motion at another time alone, 12 of these 15 are certain.
+    certain, moments = 0, (5.0, 12.0, 16.0)
+    for seed in range(15):
+        seen = make_seen(only_at(make_stream(20.0, seed), moments))
+        certain += compare(seen, only_at(make_stream(20.0, 100 + seed), moments), "r", "c").certain
+    # Nominally 0.75 of 15; more than four would come up with a probability of 0.001.
+    assert certain <= 4
+
+
 def add_event(stream: ImuStream, time: float) -> ImuStream:
     """A knock, livelier than all the rest: half a second of turning by up to 40 rad/s."""
     bump = 40 * np.exp(-0.5 * ((stream.times - time) / 0.15) ** 2)
