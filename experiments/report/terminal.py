@@ -27,9 +27,13 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
     estimates = report.estimates(dataset, metric, unit)
     shots = sorted({k for values in estimates.values() for k in values})
     warnings = "".join(f"[bold red]{escape(line)}[/]\n" for line in report.warnings(dataset))
+    has_intervals = any(not math.isnan(within(value)[0]) for values in estimates.values() for value in values.values())
+    what = (
+        "mean and 95 % interval over participants" if has_intervals else "mean over participants, too few for intervals"
+    )
     table = Table(
         title=f"{warnings}{escape(dataset)}: {METRICS[metric]}, %",
-        caption=f"{escape(report.caption(dataset))}; mean and 95 % interval over participants",
+        caption=f"{escape(report.caption(dataset))}; {what}",
     )
     table.add_column("method")
     for k in shots:

@@ -375,6 +375,12 @@ def test_a_map_is_described_in_words() -> None:
     assert "activity 100 % (by chance 49 %)" in section.text
 
 
+def test_terminal_tables_promise_intervals_only_where_there_are_some() -> None:
+    for people, words in ((8, "mean and 95 % interval over participants"), (2, "too few for intervals")):
+        for table in terminal_tables(report(people)):
+            assert words in str(table.caption)
+
+
 def test_terminal_tables_show_both_units_and_every_warning() -> None:
     made = dataclasses.replace(report(subject_shots=(1,)), seen_allowed=True)
     tables = terminal_tables(made)
