@@ -66,7 +66,7 @@ class _Group:
 
 
 def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[System]) -> list[Unit]:
-    """All units, in order; computes nothing.
+    """All units, in order; fits nothing, but looks into some windows of each target for a gyroscope.
 
     Args:
         config: ``evaluation``, ``run.seed``, ``pretraining.augment`` and ``trainer.accelerator`` are used; encoder
@@ -103,6 +103,7 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         tested = np.unique(np.concatenate([fold.test for fold in folds]))
         conditions = tuple(condition for condition in asked if _changes(condition, target, tested))
         conditions += tuple(Condition(PLACEMENT, name) for name in target.elsewhere)
+        remarks = target.remarks(folds)
         specs: list[EncoderSpec] = []
         for position, system in enumerate(systems):
             seen = seen_in_pretraining(target, folds, system, e.allow_seen_subjects)
@@ -110,7 +111,7 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
             features = TargetFeatures(shards, used, spec, system.model, config.run.seed, device)
             another = spec not in specs
             specs.append(spec)
-            notes = (*seen, *target.remarks(folds))
+            notes = (*seen, *remarks)
             group = _Group(config, target, system, folds, features, conditions, notes, position == 0)
             for method in chosen:
                 # Without a checkpoint it is only the encoder in which systems can differ.

@@ -97,8 +97,10 @@ class Target:
         if not self.shards.gyroscope:
             found.append("gyroscope: taken from all windows, 'gyroscope: false'")
         elif (given := self._gyroscope(pool)) != (tested := self._gyroscope(test)):
+            sampled = max(len(pool), len(test)) > _LOOKED_AT
             found.append(
-                f"gyroscope: {given} of the windows that labels come from have one, {tested} of the tested ones;"
+                f"gyroscope: {given} of the windows that labels come from have one, {tested} of the tested ones"
+                f"{f' (up to {_LOOKED_AT} of either were looked at)' if sampled else ''};"
                 " 'gyroscope: false' at the target takes it from all"
             )
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,8 +29,9 @@ class Claim:
         share: the metric is a share from 0 to 1, told in percentage points.
         more_is_better: false e.g. for calibration error and false alarms.
         simulated: what comes from the simulator: "simulated data", "pretrained on simulated data", or nothing.
-        over_draws: 95 % interval of the difference over the draws of labels, where all participants share these; None
-            where each fold has its own, so that the participants' spread holds the draws' chance.
+        over_draws: 95 % interval of the difference over the draws of labels, where all participants share these, NaN
+            where there are too few draws for one; None where each fold has its own, so that the participants' spread
+            holds the draws' chance.
     """
 
     first_title: str
@@ -49,8 +51,8 @@ def outcome(claim: Claim) -> Outcome:
     """Whether the first method was shown to be better or worse.
 
     Interval and corrected p-value have to agree: the interval doesn't hold 0, and p is below ``LEVEL``. Where all
-    participants share the draws of labels, the interval over these must not hold 0 either: many people who were tested
-    with one lucky draw say nothing of the next.
+    participants share the draws of labels, there must be an interval over these, and it must not hold 0 either: many
+    people who were tested with one lucky draw say nothing of the next.
 
     Returns:
         ``too_few`` where so few participants could not show anything: their smallest p is not below ``LEVEL``, or
@@ -99,7 +101,7 @@ def _sentence(claim: Claim) -> str:
     if not _holds_zero(difference):
         reason = "; the interval leaves out 0, the test does not bear it out"
         if difference.adjusted_p < LEVEL:
-            reason = f"; it hangs on the draw of labels, the same for all: {_draws(claim)} over these"
+            reason = f"; it hangs on the draw of labels, the same for all: {_draws(claim)}"
     return f"no difference shown between {first} and {second} {where}: {measured} ({people}, {_p(difference)}){reason}"
 
 
@@ -113,14 +115,17 @@ def _holds_zero(difference: Difference) -> bool:
 
 
 def _hangs_on_draws(claim: Claim) -> bool:
-    return claim.over_draws is not None and claim.over_draws[0] <= ROUNDING and claim.over_draws[1] >= -ROUNDING
+    # Written so that NaN, of too few draws, rules nothing out.
+    return claim.over_draws is not None and not (claim.over_draws[0] > ROUNDING or claim.over_draws[1] < -ROUNDING)
 
 
 def _draws(claim: Claim) -> str:
     assert claim.over_draws is not None
+    if math.isnan(claim.over_draws[0]):
+        return "these are too few for an interval over them"
     scale, digits = (100, 1) if claim.share else (1, 3)
     low, high = (f"{_no_minus_zero(scale * end, digits):+.{digits}f}" for end in claim.over_draws)
-    return f"[{low}, {high}]"
+    return f"[{low}, {high}] over these"
 
 
 def _too_few_alone(difference: Difference) -> bool:

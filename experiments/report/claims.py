@@ -10,7 +10,7 @@ import numpy as np
 
 from experiments.cells import CellResult
 from experiments.comparisons import compare_all
-from experiments.intervals import FEWEST, bootstrap_interval
+from experiments.intervals import bootstrap_interval
 from experiments.report.titles import METRICS, headline_shots, in_order, method_title
 from experiments.results import draw_means, participant_means
 from experiments.verdicts import Claim, Outcome, outcome, verdict
@@ -119,15 +119,13 @@ def _paired(
 def _over_draws(
     first: Sequence[CellResult], second: Sequence[CellResult], not_drawn: bool
 ) -> tuple[float, float] | None:
-    """Interval of the difference over draws, where all participants share them and there are enough."""
+    """Interval of the difference over draws, where all participants share them; NaN where there are too few."""
     if len({r.cell.fold for r in [*first, *second]}) > 1:
         return None
     one, other = draw_means(first, METRIC), draw_means(second, METRIC)
     if not_drawn:
         other = dict.fromkeys(one, float(np.mean(list(other.values()))))
     shared = sorted(one.keys() & other.keys())
-    if len(shared) < FEWEST:
-        return None
     return bootstrap_interval(np.array([one[draw] - other[draw] for draw in shared]))
 
 

@@ -188,7 +188,8 @@ class Report:
         if len({(r.cell.checkpoint, r.cell.seed) for r in self.of(dataset) if r.cell.checkpoint}) > 1:
             mean += " and checkpoints of one name"
         if people < FEWEST:
-            return f"{mean}; {people} participants are too few for intervals."
+            too_few = f"{people} participant{' is' if people == 1 else 's are'} too few for intervals"
+            return f"{mean}; {too_few}.{self._one_activity(dataset)}"
         few = " So few participants make it wide." if people < 10 else ""
         how = interval_method(people)
         by = (
@@ -198,15 +199,11 @@ class Report:
 
     def _one_activity(self, dataset: str) -> str:
         """What balanced accuracy means for participants who did one thing only."""
-        shown: dict[str, set[str]] = {}
-        for result in self.of(dataset):
-            for subject, counts in result.confusion_by_subject.items():
-                there = {name for name, row in zip(result.classes, counts, strict=True) if any(row)}
-                shown[subject] = shown.get(subject, set()) | there
+        shown = self._shown(dataset)
         alone = sorted(subject for subject, activities in shown.items() if len(activities) == 1)
         if not alone:
             return ""
-        everything = set().union(*shown.values())
+        everything = self.tested(dataset)
         if len(everything) == 1:
             (only,) = (name.replace("_", " ") for name in everything)
             return (
@@ -217,6 +214,19 @@ class Report:
             f" Only one activity was seen of {', '.join(alone)}: there, balanced accuracy is its recall,"
             " 100 for a method that always answers it."
         )
+
+    def tested(self, dataset: str) -> set[str]:
+        """Activities that tested participants did."""
+        return set().union(*self._shown(dataset).values())
+
+    def _shown(self, dataset: str) -> dict[str, set[str]]:
+        """Participant -> the activities that were seen of them."""
+        shown: dict[str, set[str]] = {}
+        for result in self.of(dataset):
+            for subject, counts in result.confusion_by_subject.items():
+                there = {name for name, row in zip(result.classes, counts, strict=True) if any(row)}
+                shown[subject] = shown.get(subject, set()) | there
+        return shown
 
     def notes(self, dataset: str) -> list[str]:
         """Remarks on a target's cells, each once, with the entrant that it is about where that is one alone."""

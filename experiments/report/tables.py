@@ -14,7 +14,7 @@ import numpy as np
 from datamodules.splits import natural_key
 from experiments.conditions import KINDS
 from experiments.costs import chance_levels, cost_of
-from experiments.intervals import worst_third
+from experiments.intervals import FEWEST, worst_third
 from experiments.report.claims import FIRST, METRIC
 from experiments.report.content import Key, Report, first_of
 from experiments.report.robustness import clean_title, level_title, robustness_curves
@@ -139,7 +139,8 @@ def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
             )
             if any(c.claim.over_draws for c in own):
                 note += (
-                    " All participants share the draws of labels: * needs the interval over draws to leave out 0 too."
+                    " All participants share the draws of labels: * needs the interval over draws, of which it takes"
+                    f" {FEWEST}, to leave out 0 too."
                 )
             tables.append(_wide(title, unit, texts, note))
     return tables
@@ -239,7 +240,8 @@ def cost_tables(report: Report, dataset: str) -> list[Table]:
     results = report.of(dataset)
     majority = report.of(dataset, "majority")
     chance = chance_levels(majority, results)
-    if chance and min(chance.values()) == 1:  # one activity is tested: nothing is above always answering it
+    # Where one activity is tested, nothing is above always answering it, and a majority has all or nothing.
+    if len(report.tested(dataset)) == 1 or (chance and min(chance.values()) == 1):
         return []
     rows = []
     for key in _labelled_keys(report, dataset):

@@ -415,6 +415,7 @@ def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
         }
         alone[position] = dataclasses.replace(result, confusion_by_subject=only)
     everyone = Report("x", [r for r in alone if r.cell.method != "majority"], 100)
+    assert cost_tables(Report("x", alone, 100), HOME) == []  # a majority has all or nothing
     assert "only walk was tested: balanced accuracy is the share of it that is recognised" in everyone.reading(HOME)
     assert cost_tables(everyone, HOME) == []  # there is no chance level to be above
 
@@ -454,3 +455,27 @@ def test_a_gain_in_some_draws_alone_is_not_shown_however_many_people_it_was_for(
     always = [with_accuracy(r, 0.4 + 0.2 * (r.cell.method == "linear_probe")) for r in made.results]
     (at_ten,) = (c for c in Report("x", always, 500).comparisons if c.claim.shots == 10)
     assert at_ten.outcome == "better"
+
+
+def test_a_gain_in_so_few_draws_that_they_have_no_interval_is_not_shown() -> None:
+    made = one_fold(report(people=12, draws=2, methods=("handcrafted_rf", "linear_probe")))
+    always = [with_accuracy(r, 0.4 + 0.2 * (r.cell.method == "linear_probe")) for r in made.results]
+    (at_ten,) = (c for c in Report("x", always, 500).comparisons if c.claim.shots == 10)
+    assert at_ten.claim.difference.adjusted_p < 0.05
+    assert at_ten.outcome == "open"
+    assert "too few for an interval" in at_ten.sentence
+
+
+@pytest.mark.parametrize(("people", "said"), [(1, "1 participant is too few"), (2, "2 participants are too few")])
+def test_one_tested_activity_is_said_of_too_few_people_for_intervals_as_well(people: int, said: str) -> None:
+    walking = []
+    for result in report(people=people).results:
+        row = result.classes.index("walk")
+        only = {
+            subject: [counts if i == row else [0] * len(counts) for i, counts in enumerate(matrix)]
+            for subject, matrix in result.confusion_by_subject.items()
+        }
+        walking.append(dataclasses.replace(result, confusion_by_subject=only))
+    reading = Report("x", walking, 100).reading(HOME)
+    assert f"{said} for intervals" in reading
+    assert "only walk was tested" in reading

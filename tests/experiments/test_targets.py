@@ -253,3 +253,15 @@ def test_someone_whose_windows_are_not_tested_may_have_been_in_pretraining() -> 
     folds = made.folds(EvaluationConfig(folds=3))
     system = System("", make_model(FakeShards(), pretraining_subjects=["fake/4"]))
     assert seen_in_pretraining(made, folds, system, allowed=False) == []
+
+
+def test_a_remark_on_a_part_of_the_windows_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    shards = FakeShards(source="one")
+    shards.channel_mask[:, 3:] = False
+    made = target({"tested": shards, "labelled": FakeShards(seed=1, source="two")}, support=["labelled"])
+    folds = made.folds(EvaluationConfig())
+    (of_all,) = made.remarks(folds)
+    assert "looked at" not in of_all
+    monkeypatch.setattr("experiments.targets._LOOKED_AT", 8)
+    (of_some,) = made.remarks(folds)
+    assert "(up to 8 of either were looked at)" in of_some

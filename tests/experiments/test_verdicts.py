@@ -87,6 +87,12 @@ def test_what_hangs_on_a_draw_that_all_people_share_is_not_shown(
     assert ("it hangs on the draw of labels, the same for all: [" in said) == (expected == "open")
 
 
+def test_too_few_draws_for_an_interval_over_them_show_nothing() -> None:
+    claim = replace(CLAIM, over_draws=(math.nan, math.nan))
+    assert outcome(claim) == "open"
+    assert verdict(claim).endswith("the same for all: these are too few for an interval over them")
+
+
 def test_a_claim_that_the_people_do_not_bear_out_is_not_blamed_on_the_draws() -> None:
     claim = replace(_with(p=0.003, adjusted_p=0.07), over_draws=(-0.02, 0.1))
     assert verdict(claim).endswith("the interval leaves out 0, the test does not bear it out")
