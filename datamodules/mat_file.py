@@ -24,7 +24,7 @@ _INT32, _UINT32, _MATRIX, _COMPRESSED = 5, 6, 14, 15
 _NAMES = (1, 2, 16)  # MATLAB writes the first; others write text as text
 _NUMBERS = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 _TEXT = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
-_CHAR = 4
+_CHAR, _OPAQUE = 4, 17  # the latter are strings, tables, times ...; they have no shape
 _CLASSES = {
     6: "f8",
     7: "f4",
@@ -37,7 +37,14 @@ _CLASSES = {
     14: "i8",
     15: "u8",
 }  # of arrays, to the type of their values
-_OTHERS = {1: "cell array", 2: "struct", 3: "object", 5: "sparse array", 16: "function", 17: "object"}
+_OTHERS = {
+    1: "cell array",
+    2: "struct",
+    3: "MATLAB object",
+    5: "sparse array",
+    16: "function",
+    _OPAQUE: "MATLAB object",
+}
 _COMPLEX, _LOGICAL = 0x800, 0x200
 
 
@@ -141,19 +148,18 @@ def _inflated(element: _Element, order: str) -> Iterator[_Element]:
 def _variable(data: memoryview, order: str) -> tuple[str, NDArray[Any]]:
     """Name and value of an array."""
     parts = _elements(data, order)
-    flags, dimensions, name = (next(parts, None) for _ in range(3))
-    if flags is None or dimensions is None or name is None:
-        raise ValueError("an array without its name")
-    if (flags.kind, len(flags.data)) != (_UINT32, 8) or dimensions.kind != _INT32 or name.kind not in _NAMES:
+    flags = next(parts, None)
+    if flags is None or (flags.kind, len(flags.data)) != (_UINT32, 8):
         raise ValueError("an array that doesn't begin as arrays do")
     (word,) = struct.unpack(order + "I", flags.data[:4])
-    shape = tuple(np.frombuffer(dimensions.data, order + "i4").tolist())
-    if len(shape) < 2 or min(shape) < 0:
-        raise ValueError(f"an array of shape {shape}"[:60])
+    kind = word & 0xFF
+    shape = () if kind == _OPAQUE else _shape(next(parts, None), order)
+    name = next(parts, None)
+    if name is None or name.kind not in _NAMES:
+        raise ValueError("an array without its name")
     label = name.data.tobytes().decode("latin-1")
     if label and not (label.isidentifier() and len(label) < 64):
         raise ValueError(f"a variable named {label!r}"[:100])
-    kind = word & 0xFF
     if kind == _CHAR:
         return label, _text(next(parts, None), shape, order)
     if kind in _CLASSES and not word & _COMPLEX:
@@ -164,6 +170,16 @@ def _variable(data: memoryview, order: str) -> tuple[str, NDArray[Any]]:
     other = np.empty((), object)
     other[()] = _OTHERS.get(kind, "complex array")
     return label, other
+
+
+def _shape(part: _Element | None, order: str) -> tuple[int, ...]:
+    """Of an array."""
+    if part is None or part.kind not in (_INT32, _UINT32):  # the first, says MATLAB; others write the second
+        raise ValueError("an array without its shape")
+    shape = tuple(np.frombuffer(part.data, order + "i4").tolist())
+    if len(shape) < 2 or min(shape) < 0:
+        raise ValueError(f"an array of shape {shape}"[:60])
+    return shape
 
 
 def _values(part: _Element | None, shape: tuple[int, ...], order: str) -> NDArray[Any]:
@@ -187,4 +203,4 @@ def _text(part: _Element | None, shape: tuple[int, ...], order: str) -> NDArray[
     if len(shape) != 2 or len(characters) != math.prod(shape):
         raise ValueError(f"{len(characters)} characters for text of shape {shape}")
     rows = ["".join(characters[row :: shape[0]]) for row in range(shape[0])]
-    return np.array([row.rstrip(" ") for row in rows])
+    return np.array([row.rstrip(" ") for row in rows], np.str_)

@@ -70,12 +70,12 @@ def test_other_classes_are_named(tmp_path: Path, value: Any, name: str) -> None:
         numbers(path, content, "x", 6)
 
 
+def element(kind: int, data: bytes, order: str = ">") -> bytes:
+    return struct.pack(order + "II", kind, len(data)) + data + b"\0" * (-len(data) % 8)
+
+
 def test_the_other_byte_order(tmp_path: Path) -> None:
     """A file as a big-endian machine writes it, from the published format."""
-
-    def element(kind: int, data: bytes) -> bytes:
-        return struct.pack(">II", kind, len(data)) + data + b"\0" * (-len(data) % 8)
-
     values = np.arange(6.0).reshape(2, 3)
     matrix = (
         element(6, struct.pack(">II", 6, 0))
@@ -87,6 +87,38 @@ def test_the_other_byte_order(tmp_path: Path) -> None:
     path = tmp_path / "a.mat"
     path.write_bytes(header + element(14, matrix))
     np.testing.assert_array_equal(read_mat(path)["x"], values)
+
+
+def test_strings_and_tables_of_matlab_are_named(tmp_path: Path) -> None:
+    """Such a variable has no shape: flags, name, type system, class, and what SciPy and this reader leave alone."""
+    inner = element(6, struct.pack("<II", 13, 0), "<") + element(5, struct.pack("<ii", 1, 1), "<")
+    inner += element(1, b"", "<") + element(6, struct.pack("<I", 7), "<")
+    opaque = b"".join(element(1, text, "<") for text in (b"when", b"MCOS", b"datetime"))
+    opaque = element(6, struct.pack("<II", 17, 0), "<") + opaque + element(14, inner, "<")
+    path = saved(tmp_path / "a.mat", compress=False, x=np.eye(6))
+    path.write_bytes(path.read_bytes() + element(14, opaque, "<"))
+    assert loadmat(path)["None"]["s0"].tolist() == [b"when"]  # SciPy's reading of the bytes made here
+    content = read_mat(path)
+    np.testing.assert_array_equal(numbers(path, content, "x", 6), np.eye(6))
+    with pytest.raises(RecordingError, match=r"a\.mat: when is a MATLAB object; expected numbers"):
+        numbers(path, content, "when", 6)
+
+
+def test_a_shape_without_signs(tmp_path: Path) -> None:
+    """Some programs write shapes so, and SciPy reads them."""
+    path = saved(tmp_path / "a.mat", compress=False, x=np.eye(6))
+    content = path.read_bytes()
+    signed, unsigned = (struct.pack("<IIii", kind, 8, 6, 6) for kind in (5, 6))
+    assert content.count(signed) == 1
+    path.write_bytes(content.replace(signed, unsigned))
+    np.testing.assert_array_equal(loadmat(path)["x"], np.eye(6))
+    np.testing.assert_array_equal(read_mat(path)["x"], np.eye(6))
+
+
+def test_no_text_is_text(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.mat", x=np.empty((0, 0), "U1"))
+    assert read_mat(path)["x"].dtype.kind == "U"
+    assert read_mat(path)["x"].tolist() == []
 
 
 @pytest.mark.parametrize(
