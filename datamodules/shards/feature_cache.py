@@ -29,6 +29,7 @@ FORMAT = "imu-video-har features"
 VERSION = 1
 META, RAW, POOLED = "features.json", "features.f16", "pooled.f16"
 BLOCK = 128  # windows; the unit of resuming and of checksums
+STATISTICS_WINDOWS = 1 << 14
 
 
 class FeatureCacheError(ValueError):
@@ -154,10 +155,14 @@ class FeatureCache:
 
         Raises:
             IndexError: there is no such window or view.
+            ValueError: ``out`` has another shape or type, or isn't contiguous.
         """
         self._check(indices, views)
+        shape = (len(indices), *self.shape[2:])
         if out is None:
-            out = np.empty((len(indices), *self.shape[2:]), np.float16)
+            out = np.empty(shape, np.float16)
+        elif out.shape != shape or out.dtype != np.float16 or not out.flags.c_contiguous:
+            raise ValueError(f"out is {out.dtype} {out.shape}; expected contiguous float16 {shape}")
         self._fill(indices, views, out)
         return out
 
@@ -169,7 +174,7 @@ class FeatureCache:
     ) -> None:
         """Rows of a file (N, V, ...) of halves."""
         if len(out):
-            rows = indices * self.views + (0 if views is None else views)
+            rows = indices.astype(np.int64) * self.views + (0 if views is None else views)
             self._reader.rows(np.full(len(out), file), rows * (out.nbytes // len(out)), out)
 
     def _check(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None) -> None:
@@ -186,7 +191,13 @@ class FeatureCache:
         return self.take(indices).astype(np.float32), times, mask
 
     def statistics(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean and standard deviation per feature over the valid frames of these windows, each (D,)."""
+        """Mean and standard deviation per feature over the valid frames of these windows, each (D,).
+
+        Of more than ``STATISTICS_WINDOWS``, so many that are spread over them evenly: reading all of a large set would
+        take longer than it tells.
+        """
+        if len(indices) > STATISTICS_WINDOWS:
+            indices = indices[np.linspace(0, len(indices) - 1, STATISTICS_WINDOWS).astype(np.int64)]
         total = np.zeros(self.width)
         squares = np.zeros(self.width)
         count = 0

@@ -11,6 +11,7 @@ import os
 import resource
 import threading
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -40,10 +41,14 @@ class _OpenFile:
     def read(self, at: int, out: memoryview) -> None:
         """Fill ``out`` from byte ``at`` on."""
         found = os.preadv(self.number, (out,), at)
-        if found != len(out):
-            raise OSError(
-                f"{self.path}: {found} bytes at byte {at}, expected {len(out)}; it became shorter since it was opened"
-            )
+        while found < len(out):  # Linux reads 2 GiB at a time, and some file systems less
+            more = os.preadv(self.number, (out[found:],), at + found)
+            if not more:
+                raise OSError(
+                    f"{self.path}: {found} bytes at byte {at}, expected {len(out)};"
+                    " it became shorter since it was opened"
+                )
+            found += more
 
     def announce(self, at: int, nbytes: int) -> None:
         """Have the system fetch these bytes while others are being read."""
@@ -70,6 +75,7 @@ class RowReader:
         self._files: OrderedDict[int, _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
         self._slow = False
+        _readers.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
         return {"paths": self._paths, "most_open": self._most_open}
@@ -128,6 +134,18 @@ class RowReader:
             elif len(self._files) == self._most_open:
                 self._files.move_to_end(number)
         return file
+
+
+_readers: weakref.WeakSet[RowReader] = weakref.WeakSet()
+
+
+def _unlock() -> None:
+    """In a process that was forked: whoever held a lock at that moment isn't there to let go of it."""
+    for reader in _readers:
+        reader._lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
 
 
 def _most_open() -> int:

@@ -65,6 +65,17 @@ def test_neighbours_are_read_at_once(paths: list[Path], monkeypatch: pytest.Monk
     assert [(len(buffers[0]), at) for _, buffers, at in calls] == [(30, 0), (10, 50), (20, 60), (10, 60)]
 
 
+@pytest.mark.parametrize("row", [2, 7, 100])
+def test_files_that_give_less_than_was_asked_for(paths: list[Path], monkeypatch: pytest.MonkeyPatch, row: int) -> None:
+    """As Linux beyond 2 GiB, and some file systems at any time."""
+    preadv = os.preadv
+    monkeypatch.setattr(os, "preadv", lambda file, buffers, at: preadv(file, (buffers[0][:7],), at))
+    wanted = [(4, 0), (4, row), (4, 2 * row), (0, 0)]
+    np.testing.assert_array_equal(read(RowReader(paths), wanted, row), expected(paths, wanted, row))
+    with pytest.raises(OSError, match=r"4\.bin: 33 bytes at byte 300, expected 100"):
+        read(RowReader(paths), [(4, 300)], 100)
+
+
 def test_no_rows(paths: list[Path]) -> None:
     assert read(RowReader(paths), [], 5).shape == (0, 5)
 
@@ -81,8 +92,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_files_are_closed_again(paths: list[Path]) -> None:
+    known = {path.resolve() for path in paths}
+
     def open_now() -> int:
-        return sum(1 for _ in Path("/proc/self/fd").glob("*"))
+        return sum(1 for file in Path("/proc/self/fd").glob("*") if file.resolve() in known)
 
     before = open_now()
     for most_open in (1, 3, 5):
@@ -127,3 +140,18 @@ def test_other_processes(paths: list[Path], method: str) -> None:
     np.testing.assert_array_equal(there, here)
     np.testing.assert_array_equal(read(reader, [(4, 300), (0, 0)], 8), here)
     assert pickle.loads(pickle.dumps(reader))._most_open == reader._most_open
+
+
+def test_a_fork_while_another_thread_opens_a_file(paths: list[Path]) -> None:
+    """Of all threads only the one that forks goes on in the child, so nobody there would let go of the lock."""
+    reader, context = RowReader(paths), multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=send, args=(reader, queue))
+    with reader._lock:
+        child.start()
+    try:
+        there = queue.get(timeout=60)
+    finally:
+        child.kill()
+        child.join()
+    np.testing.assert_array_equal(there, read(reader, [(4, 300), (0, 0)], 8))
