@@ -35,6 +35,7 @@ def block_products(seen: Signal, measured: Signal, reach: int, shift: int = 0) -
 
     Returns:
         (B, L, V, I), weighted as in ``correlation.lagged_moments``; their sum over the blocks is its sum of products.
+        0 at lags that the shift takes out of the range, which ``drift.along`` does not count either.
     """
     valid = np.flatnonzero(seen.valid)
     channels = seen.values.shape[1], measured.values.shape[1]
@@ -48,7 +49,9 @@ def block_products(seen: Signal, measured: Signal, reach: int, shift: int = 0) -
         places = np.arange(first - reach - shift, last + reach - shift) % len(seen.valid)
         lagged = np.lib.stride_tricks.sliding_window_view(measured.values[places], last - first, axis=0)[::-1]
         blocks.append(np.einsum("nv,lin->lvi", weighted[first:last], lagged, optimize=True))
-    return np.stack(blocks)
+    products = np.stack(blocks)
+    products[:, np.abs(np.arange(-reach, reach + 1) + shift) > reach] = 0.0
+    return products
 
 
 def together(products: Sequence[FloatArray], moments: Moments, seen_channels: int, found: float) -> float:

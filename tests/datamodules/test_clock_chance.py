@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from datamodules.clock_sync.chance import block_products, together
 from datamodules.clock_sync.correlation import Signal, information, lagged_moments
+from datamodules.clock_sync.drift import along
 
 REACH = 40
 LAGS = np.arange(-REACH, REACH + 1)
@@ -40,8 +41,19 @@ def test_the_blocks_add_up_to_the_products_at_every_lag(seed, shift, lost):
     valid = rng.random(700) >= lost
     seen = Signal(seen.values * valid[:, None], valid)
     whole = lagged_moments(seen, measured).second[LAGS + shift][:, :3, 3:]
+    whole[np.abs(LAGS + shift) > REACH] = 0.0
     # The one is summed up directly, the other by Fourier transforms: rounding alone, against sums of some tens.
     np.testing.assert_allclose(block_products(seen, measured, REACH, shift).sum(axis=0), whole, atol=1e-9)
+
+
+def test_windows_that_a_drift_moves_count_at_the_lags_at_which_their_moments_do():
+    pairs, times, drift_ppm = [make_pair(seed, 700) for seed in range(3)], np.array([-600.0, 0.0, 600.0]), 100.0
+    moments = along([lagged_moments(*pair).at(LAGS) for pair in pairs], times, drift_ppm, 0.01)
+    products = sum(
+        block_products(*pair, REACH, shift).sum(axis=0) for pair, shift in zip(pairs, (-6, 0, 6), strict=True)
+    )
+    assert moments.count[0] < moments.count[REACH]  # at the range's ends there are two windows of three
+    np.testing.assert_allclose(products, moments.second[:, :3, 3:], atol=1e-9)
 
 
 def test_chance_is_rarely_small_for_strangers_and_tiny_for_a_pair():
