@@ -63,7 +63,8 @@ class TokenBatchNorm(nn.BatchNorm1d):
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """Normalise ``x``; in training only the tokens where ``valid`` (N, L) is True count, and others become 0.
 
-        Valid tokens are weighted, not picked out: how many there are is nothing that the host has to know.
+        Valid tokens are weighted, not picked out: how many there are is nothing that the host has to know. Fewer than
+        two have no variance, and teach nothing about later batches.
         """
         if not self.training or valid is None:
             return super().forward(x.reshape(-1, x.shape[-1])).reshape(x.shape)
@@ -71,16 +72,21 @@ class TokenBatchNorm(nn.BatchNorm1d):
         assert self.running_var is not None
         assert self.num_batches_tracked is not None
         assert self.momentum is not None
-        weight = valid.unsqueeze(2).float()
+        given, x = x.dtype, torch.where(valid.unsqueeze(2), x, 0).to(torch.promote_types(x.dtype, torch.float32))
+        weight = valid.unsqueeze(2).to(x.dtype)
         count = weight.sum().clamp(min=1)
-        mean = (x.float() * weight).sum((0, 1)) / count
-        apart = (x.float() - mean) * weight
+        mean = x.sum((0, 1)) / count
+        apart = (x - mean) * weight
         variance = apart.square().sum((0, 1)) / count
         with torch.no_grad():
             self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum)
-            self.running_var.lerp_(variance * count / (count - 1).clamp(min=1), self.momentum)
-        return ((apart * (variance + self.eps).rsqrt() * self.weight + self.bias) * weight).to(x.dtype)
+            share = self.momentum * (count > 1).to(x.dtype)
+            for kept, found in (
+                (self.running_mean, mean),
+                (self.running_var, variance * count / (count - 1).clamp(min=1)),
+            ):
+                kept.lerp_(found.to(kept.dtype), share.to(kept.dtype))
+        return ((apart * (variance + self.eps).rsqrt() * self.weight + self.bias) * weight).to(given)
 
 
 class TokenLayerNorm(nn.LayerNorm):

@@ -124,6 +124,50 @@ def test_batch_statistics_leave_invalid_tokens_out() -> None:
         torch.testing.assert_close(a.grad, b.grad, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    # bfloat16 has 8 bits; float64 that was float32 on its way would be 1e-7 off.
+    [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 2e-2)],
+)
+def test_batch_statistics_in_every_precision(dtype: torch.dtype, tolerance: float) -> None:
+    ours, theirs = TokenBatchNorm(3).to(dtype), torch.nn.BatchNorm1d(3).double()
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.randn(4, 5, 3, generator=generator, dtype=torch.float64) * 2 + 1).to(dtype)
+    valid = torch.rand(4, 5, generator=generator) < 0.6
+    found, expected = ours(x, valid), theirs(x[valid].double())
+    assert found.dtype == dtype
+    torch.testing.assert_close(found[valid].double(), expected, rtol=tolerance, atol=tolerance)
+    assert ours.running_mean.dtype == ours.running_var.dtype == dtype
+    torch.testing.assert_close(ours.running_mean.double(), theirs.running_mean, rtol=tolerance, atol=tolerance)
+    torch.testing.assert_close(ours.running_var.double(), theirs.running_var, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_invalid_tokens_may_be_anything(value: float) -> None:
+    x = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    valid = torch.tensor([[True, True, False], [True, False, False]])
+    plain, odd = TokenBatchNorm(4), TokenBatchNorm(4)
+    with_odd = torch.where(valid.unsqueeze(2), x, value).requires_grad_()
+    y = odd(with_odd, valid)
+    y.sum().backward()
+    torch.testing.assert_close(y, plain(x, valid), rtol=0, atol=0)  # the same operations on the same numbers
+    torch.testing.assert_close(odd.state_dict(), plain.state_dict(), rtol=0, atol=0)
+    assert with_odd.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_too_few_valid_tokens_leave_what_is_kept(count: int) -> None:
+    norm = TokenBatchNorm(4)
+    norm(torch.randn(2, 3, 4), torch.ones(2, 3, dtype=torch.bool))
+    before = {name: value.clone() for name, value in norm.state_dict().items() if name.startswith("running")}
+    valid = torch.zeros(2, 3, dtype=torch.bool)
+    valid[0, :count] = True
+    assert (norm(torch.randn(2, 3, 4), valid) == 0).all()  # one token lies at its own mean; the bias is zero
+    after = norm.state_dict()
+    for name, value in before.items():
+        torch.testing.assert_close(after[name], value, rtol=0, atol=0)
+
+
 def test_positions_have_the_scale_of_the_original() -> None:
     table = sincos_positions(16, 128)
     torch.testing.assert_close(table.std(), torch.tensor(0.1))
