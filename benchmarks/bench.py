@@ -292,11 +292,11 @@ def replace_between(begin: str, end: str, what: str) -> None:
 def publish_growth(rows: list[dict[str, Any]]) -> None:
     """How rates and memory grow with the number of windows, into docs/performance.md."""
     lines = [
-        "| windows | IMU, a second | IMU + features, a second | IMU + JPEG, a second | peak memory of each, MB |",
-        "| ---: | ---: | ---: | ---: | ---: |",
+        f"| windows | {' | '.join(TITLES[case] for case in scale.CASES)} | peak memory of each, MB |",
+        f"| ---: |{' ---: |' * (len(scale.CASES) + 1)}",
     ]
     for row in rows:
-        rates = " | ".join(f"{row[case]['per_s']:,.0f}" for case in scale.CASES)
+        rates = " | ".join(f"{row[case]['per_s']:,.{_digits(row[case]['per_s'])}f}" for case in scale.CASES)
         peaks = ", ".join(f"{row[case]['peak_mb']:,.0f}" for case in scale.CASES)
         lines.append(f"| {row['windows']:,} | {rates} | {peaks} |")
     replace_between(BEGIN_GROWTH, END, "\n".join(lines))

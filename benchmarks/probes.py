@@ -30,6 +30,7 @@ from lightning_modules.linear_probe import Standardisation, fit_probe
 SHOTS, SEEDS, FOLDS, CLASSES = (10, 20, 50, 100), 5, 5, 5
 CELLS = len(SHOTS) * SEEDS * FOLDS
 WINDOWS, TESTED, SAMPLES, RATE_HZ = 1000, 100, 250, 50.0
+FEATURES = 256  # of a window, where they are made without an encoder
 
 
 WAYS = ("features kept", "encoded each time")
@@ -97,6 +98,18 @@ def solve(encoder: ImuEncoder, imu: Tensor, labels: NDArray[np.int64]) -> None:
         for shots in SHOTS:
             chosen = support(labels, shots, cell)
             fit_probe(features[chosen], labels[chosen], CLASSES, standardisation, 1.0).probabilities(features[WINDOWS:])
+
+
+def solve_fold(features: NDArray[np.float32], labels: NDArray[np.int64], tested: NDArray[np.bool_]) -> None:
+    """The cells of one fold, given the features of all windows (N, P), their labels and who is tested, (N,) each."""
+    known = np.flatnonzero(~tested)
+    standardisation = Standardisation.of(features[known])
+    for seed in range(SEEDS):
+        rng = np.random.default_rng(seed)
+        for shots in SHOTS:
+            rows = [rng.choice(known[labels[known] == c], shots, False) for c in range(CLASSES)]
+            chosen = np.concatenate(rows)
+            fit_probe(features[chosen], labels[chosen], CLASSES, standardisation, 1.0).probabilities(features[tested])
 
 
 def support(labels: NDArray[np.int64], shots: int, seed: int) -> NDArray[np.int64]:

@@ -36,7 +36,7 @@ from experiments.video_tower import features_of, open_tower
 from lightning_modules.pretraining import ImuPretraining
 
 
-def settings(folder: Path, tower: str, batch: int) -> Config:
+def settings(folder: Path, tower: str, batch: int, *more: str) -> Config:
     """Some windows of one simulated person, 10 frames of 224 x 224 each."""
     return load(
         "simulator",
@@ -48,6 +48,7 @@ def settings(folder: Path, tower: str, batch: int) -> Config:
             f"video_encoder={{weights: random, views: 1, params: {{model: {tower}}}}}",
             f"pretraining.batch_size={batch}",
             "pretraining.validation_share=0",
+            *more,
         ],
     )
 

@@ -165,6 +165,7 @@ def _settings(
 ) -> PretrainingSettings:
     source = config.datasets[config.pretraining.dataset].source.name
     encoder, loss, optim = config.imu_encoder, config.loss, config.optim
+    subjects = np.unique(shards.codes("subject")).tolist()  # not the table's strings, a hundred bytes a window
     return PretrainingSettings(
         imu_encoder={"name": encoder.name, "params": encoder.params},
         imu_input={"samples": shards.settings.samples, "rate_hz": shards.settings.imu_rate_hz},
@@ -175,7 +176,7 @@ def _settings(
         normalisation=config.pretraining.normalisation,
         same_recording_gap_s=config.pretraining.same_recording_gap_s,
         window=dataclasses.asdict(shards.settings),
-        pretraining_subjects=[f"{source}/{subject}" for subject in sorted(set(shards.table["subject"]))],
+        pretraining_subjects=[f"{source}/{shards.label_tables['subject'][code]}" for code in subjects],
         excluded_activities=list(config.pretraining.exclude_activities),
         video_encoder=None
         if tower is None
@@ -268,7 +269,7 @@ def _trainer(config: Config, folder: Path, processes: int, retrieves: bool) -> L
 
 
 def _introduce(config: Config, shards: ShardSet, data: PretrainingDataModule, checkpoint: Path | None) -> None:
-    recordings, subjects = shards.table["recording"], shards.table["subject"]
+    recordings, subjects = shards.codes("recording"), shards.codes("subject")
     training = data.training_windows
     lines = [
         f"run: {run_folder(config)}" + (f", continued from {checkpoint}" if checkpoint else ""),
