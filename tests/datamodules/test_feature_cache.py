@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from datamodules.shards import feature_cache
 from datamodules.shards import feature_build
 from datamodules.shards.feature_build import ViewSettings, build_features
 from datamodules.shards.feature_cache import FeatureCache, FeatureCacheError
@@ -80,6 +81,21 @@ def test_statistics_ignore_frames_that_are_not_there(tmp_path: Path) -> None:
     mean, deviation = cache.statistics(indices)
     np.testing.assert_allclose(mean, features[mask].mean(0), rtol=1e-5)  # float32 sums of the same numbers
     np.testing.assert_allclose(deviation, features[mask].std(0), rtol=1e-4)
+
+
+def test_statistics_of_many_windows_come_from_some_that_are_spread_over_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = build_features(tmp_path, Clips(), encode, "vit-1", ViewSettings())
+    monkeypatch.setattr(feature_cache, "STATISTICS_WINDOWS", 7)
+    asked: list[int] = []
+    read = cache.read
+    monkeypatch.setattr(cache, "read", lambda windows: asked.extend(windows.tolist()) or read(windows))
+    found = cache.statistics(np.arange(20, 80))
+    assert asked == [20, 29, 39, 49, 59, 69, 79]
+    monkeypatch.setattr(feature_cache, "STATISTICS_WINDOWS", 100)
+    for a, b in zip(found, cache.statistics(np.array(asked)), strict=True):
+        np.testing.assert_array_equal(a, b)
 
 
 def test_an_interrupted_build_goes_on_where_it_stopped(tmp_path: Path) -> None:
