@@ -12,8 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from datamodules.shards import feature_cache
-from datamodules.shards import feature_build
+from datamodules.shards import feature_build, feature_cache
 from datamodules.shards.feature_build import ViewSettings, build_features
 from datamodules.shards.feature_cache import FeatureCache, FeatureCacheError
 
