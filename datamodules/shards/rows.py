@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_OPEN = 4096  # files, if the process may have four times as many
+_OPEN = 4096  # files, if the process may have eight times as many
 _SLOW_S = 50e-6  # a row that takes longer comes from a disk or a network
 
 
@@ -66,7 +66,7 @@ class RowReader:
 
     Args:
         paths: the files.
-        most_open: of them, at a time; 0 is a quarter of the files that the process may have open.
+        most_open: of them, at a time; 0 is an eighth of the files that the process may have open: there may be several readers.
     """
 
     def __init__(self, paths: Sequence[Path], most_open: int = 0) -> None:
@@ -149,6 +149,6 @@ os.register_at_fork(after_in_child=_unlock)
 
 
 def _most_open() -> int:
-    """A quarter of the files that this process may have open."""
+    """An eighth of the files that this process may have open."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return _OPEN if allowed == resource.RLIM_INFINITY else min(_OPEN, max(1, allowed // 4))
+    return _OPEN if allowed == resource.RLIM_INFINITY else min(_OPEN, max(1, allowed // 8))
