@@ -66,7 +66,7 @@ class RowReader:
 
     Args:
         paths: the files.
-        most_open: of them, at a time; 0 is an eighth of the files that the process may have open: there may be several readers.
+        most_open: of them, at a time; 0 is an eighth of what the process may have open (it may have several readers).
     """
 
     def __init__(self, paths: Sequence[Path], most_open: int = 0) -> None:
