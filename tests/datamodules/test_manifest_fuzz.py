@@ -140,6 +140,8 @@ rows = st.lists(st.lists(cells, min_size=3, max_size=3), min_size=2, max_size=12
 
 @FEW
 @given(rows, st.sampled_from(["\n", "\r\n", "\n\n"]))
+@example([["0.0", "0.0", "0.0"], ["0.0", "0.0", '"']], "\n")
+@example([["0.0", "0.0", "0.0"], ["0.0", "0.0", '"0.5']], "\n")
 def test_a_table_is_read_as_it_stands_or_refused(study: Path, table: list[list[str]], end: str) -> None:
     """No NaN but where the file says so, and every number as Python reads it."""
     lines = ["t,x,y,z", *(",".join([f"{i / 100:.2f}", *row]) for i, row in enumerate(table))]

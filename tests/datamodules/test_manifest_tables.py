@@ -163,6 +163,7 @@ BAD = {
     GOOD + "   \n": "line 5: 1 columns",
     GOOD + "0.03,\0,1,1\n": "line 5",
     GOOD + '0.03,"1,1,1\n0.04,1,1,1\n': "line 5: 2 columns",
+    GOOD + '0.03,1,1,"': "line 5: the file ends within quotes that are opened there; was it cut off",
     GOOD + "0.02,1,1,1\n": r"line 5, column 't' \(time\): 0.02 s is there twice.*time.repeated: first",
     GOOD + "0.01,1,1,1\n": "line 5.*0.01 s follows 0.02 s",
     GOOD + ",1,1,1\n": r"line 5, column 't' \(time\): found nothing; expected a time in every row",

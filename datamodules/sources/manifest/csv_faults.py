@@ -55,6 +55,40 @@ def python_rows(path: Path, spec: CsvSpec, separator: str, skip: int) -> Iterato
         raise RecordingError(f"{path}, line {line + 1}: no row of a table: {error}") from error
 
 
+def check_quotes(path: Path, spec: CsvSpec, separator: str, skip: int) -> None:
+    """Refuse a file that ends within quotes: Arrow takes what there is for the last value, or for none.
+
+    Args:
+        path: the file, which could be read.
+        spec: how it is written.
+        separator: between columns.
+        skip: lines above the data.
+
+    Raises:
+        RecordingError: it does.
+    """
+    quotes = 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            quotes += block.count(b'"')
+    if quotes % 2 == 0:
+        return
+    with path.open(encoding=spec.encoding, newline="") as text:
+        for _ in range(skip):
+            text.readline()
+        reader = csv.reader(text, delimiter=separator, strict=True)
+        row = skip
+        try:
+            for _ in reader:
+                row = skip + reader.line_num
+        except csv.Error as error:
+            # A quote inside of a value is odd, too, and harmless.
+            if "unexpected end" in str(error):
+                raise RecordingError(
+                    f"{path}, line {row + 1}: the file ends within quotes that are opened there; was it cut off?"
+                ) from error
+
+
 def explain(
     path: Path,
     spec: CsvSpec,

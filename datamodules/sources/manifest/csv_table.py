@@ -12,7 +12,7 @@ import pyarrow.csv
 from numpy.typing import NDArray
 
 from datamodules.recording import RecordingError
-from datamodules.sources.manifest.csv_faults import explain, python_rows
+from datamodules.sources.manifest.csv_faults import check_quotes, explain, python_rows
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
 from datamodules.sources.manifest.units import TimeTextError, read_times
@@ -71,6 +71,7 @@ class CsvTable(Table):
                             "expected a date and time (iso8601) or h:m:s, as declared"
                         ) from error
                     row += batch.num_rows
+            check_quotes(self.path, self._spec, self._separator, self._skip)
         except RecordingError:
             raise
         # Arrow's errors are ValueErrors and OSErrors of its own, those of a codec are ValueErrors.
