@@ -101,12 +101,12 @@ def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts
     camera, placement = str(job.description["camera"]), str(job.description["placement"])
     with stages.timed("clocks"):
         recording, left_out = settle_clocks(recording, placement, camera, str(job.description.get("clocks", "off")))
+    with stages.timed("judge"):  # before there are windows beside the samples that it looks at
+        facts = facts_of(recording, select_imu(recording, placement), camera, job.settings)
     with stages.timed("cut"):
         windows, exclusions = cut_windows(recording, placement, camera, job.settings)
     if left_out is not None:
         windows, exclusions = [], [left_out]
-    with stages.timed("judge"):
-        facts = facts_of(recording, select_imu(recording, placement), camera, job.settings)
     video = recording.video(camera) if camera and windows else None
     del recording  # its samples are the largest thing here
     parts.exclusions += exclusions

@@ -101,8 +101,7 @@ def facts_of(recording: Recording, stream: ImuStream, camera: str | None, settin
         RecordingError: there is no such camera, or its file can't be read.
     """
     offset = recording.imu_clock_offset_s
-    steps = np.diff(stream.times)
-    middle, long, short = (float(step) for step in np.quantile(steps, [0.5, 0.95, 0.05]))
+    middle, long, short = np.quantile(np.diff(stream.times), [0.5, 0.95, 0.05], overwrite_input=True).tolist()
     norm, counts = _norms(stream.values)
     gaps = _gaps(stream, settings.max_gap_s) + offset
     labels = _merged(recording.activities)

@@ -69,7 +69,8 @@ def sensor_faults(
 def count_coincident(times: FloatArray) -> int:
     """Samples that follow the one before by less than a tenth of the median step: their stamps all but coincide."""
     steps = np.diff(times)
-    return int((steps < _COINCIDENT * np.median(steps)).sum()) if steps.size else 0
+    # Counting asks for no order, so that the median needs no copy of a day's steps.
+    return int((steps < _COINCIDENT * np.median(steps, overwrite_input=True)).sum()) if steps.size else 0
 
 
 def describe_gap(times: FloatArray, values: FloatArray, start: float, end: float, max_gap_s: float) -> str:

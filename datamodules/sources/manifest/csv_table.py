@@ -78,6 +78,8 @@ class CsvTable(Table):
         except (pa.ArrowException, ValueError, OSError) as error:
             wanted = list(zip(self.wanted, self._positions, strict=True))
             raise explain(self.path, self._spec, self._separator, self._skip, self._width, wanted, error) from error
+        finally:
+            pa.default_memory_pool().release_unused()  # Arrow would keep what it parsed a long file with
 
     def place(self, row: int) -> str:
         """``line 17``; reads the file up to there."""

@@ -181,17 +181,19 @@ def _check_times(table: Table, times: FloatArray, spec: ImuSpec) -> NDArray[np.b
     rising = steps > 0
     if not rising.any():
         raise RecordingError(f"{path}: all {times.size} samples have one time; expected ascending stamps")
-    rate = 1 / float(np.median(steps[rising]))
+    longest = int(np.argmax(steps))
+    longest_s = float(steps[longest])
+    # In place: the steps are not needed any more, and a copy of a day's would be the largest thing here.
+    rate = 1 / float(np.median(steps if rising.all() else steps[rising], overwrite_input=True))
     if not units.SLOWEST_HZ <= rate <= units.FASTEST_HZ:
         likely = units.likely_time_unit(rate, unit)
         hint = f" (these look like {likely}, declared is {unit})" if likely else ""
         raise RecordingError(
             f"{path}: by its stamps in {unit} the sensor measured at {rate:.4g} Hz; expected 20 to 1000 Hz{hint}"
         )
-    longest = int(np.argmax(steps))
-    if steps[longest] > _LONGEST_GAP_S:
+    if longest_s > _LONGEST_GAP_S:
         raise RecordingError(
-            f"{path}, {table.place(longest + 1)}: {steps[longest] / 86400:.1f} days after the sample before; "
+            f"{path}, {table.place(longest + 1)}: {longest_s / 86400:.1f} days after the sample before; "
             "expected one recording (is that stamp right?)"
         )
     return None if rising.all() else np.concatenate([[True], rising])
