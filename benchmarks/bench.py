@@ -38,6 +38,7 @@ TITLES = {
     "raw": "IMU + raw clips",
     "training": "training, windows",
     "probes": "probes of the protocol",
+    "protocol": "cells of the protocol",
 }
 GOALS = {
     ("imu", "LitData"): 8,

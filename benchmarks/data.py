@@ -102,7 +102,7 @@ def encoded(records: Records) -> Iterator[EncodedWindow]:
             population="general",
             placement="wrist",
             device="device",
-            activity="",
+            activity=f"activity {i % 5}",
             start_s=(i % WINDOWS_A_RECORDING) * 5.0,
             imu=record["imu"],
             sample_mask=np.ones(SAMPLES, bool),

@@ -100,18 +100,6 @@ def solve(encoder: ImuEncoder, imu: Tensor, labels: NDArray[np.int64]) -> None:
             fit_probe(features[chosen], labels[chosen], CLASSES, standardisation, 1.0).probabilities(features[WINDOWS:])
 
 
-def solve_fold(features: NDArray[np.float32], labels: NDArray[np.int64], tested: NDArray[np.bool_]) -> None:
-    """The cells of one fold, given the features of all windows (N, P), their labels and who is tested, (N,) each."""
-    known = np.flatnonzero(~tested)
-    standardisation = Standardisation.of(features[known])
-    for seed in range(SEEDS):
-        rng = np.random.default_rng(seed)
-        for shots in SHOTS:
-            rows = [rng.choice(known[labels[known] == c], shots, False) for c in range(CLASSES)]
-            chosen = np.concatenate(rows)
-            fit_probe(features[chosen], labels[chosen], CLASSES, standardisation, 1.0).probabilities(features[tested])
-
-
 def support(labels: NDArray[np.int64], shots: int, seed: int) -> NDArray[np.int64]:
     """``shots`` windows of each activity."""
     rng = np.random.default_rng(seed)

@@ -1,12 +1,12 @@
 """How reading grows from a thousand to a million windows: rate and peak memory, each size in a process of its own.
 
-    python -m benchmarks.scale FOLDER WINDOWS CASE
+    python -m benchmarks.scale FOLDER CASE
 
 The shards of all sizes are names of one file, and the features a file with nothing in it, so that a million windows
 need neither 200 GB of disk nor as much page cache: what is measured is the reader, its files and its tables. The same
 windows are read twice, and the second time counts: what a disk does at first is not the reader's. ``training`` is the
-step of ``benchmarks.training`` with features from the cache; ``probes`` are those of ``benchmarks.probes`` on features
-that were computed before, a fifth of all windows tested in each fold.
+step of ``benchmarks.training`` with features from the cache; ``protocol`` is a whole evaluation, from its plan to its
+results, with 4 shots x 5 draws x 5 folds of probes on an encoder of one matrix: what is measured is not an encoder.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ import statistics
 import subprocess
 import sys
 import time
+from functools import cached_property
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
 from benchmarks import data, probes, training
 from benchmarks.peers.protocol import BATCH, FRAMES, Records, peak_mb, rate
@@ -32,11 +34,17 @@ from datamodules.pretraining import PretrainingDataModule
 from datamodules.shards import layout
 from datamodules.shards.feature_cache import FORMAT, VERSION, FeatureCache
 from datamodules.shards.index import read_index
+from datamodules.shards.joined import JoinedShards
 from datamodules.shards.reader import ShardSet
+from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
+from encoders.registry import imu_encoder
 from experiments.pretrain import make_data_module, make_module
+from experiments.protocol import run_protocol
+from experiments.schema import Config, EvaluationConfig, ImuEncoderConfig, TargetConfig
+from experiments.targets import System, Target
 from experiments.video_tower import open_tower
 
-CASES = ("imu", "features", "jpeg", "training", "probes")
+CASES = ("imu", "features", "jpeg", "raw", "training", "protocol")
 TOWER = "vit_base_patch16_224"
 A_SHARD = 1000
 
@@ -46,14 +54,18 @@ def measure(folder: Path, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
-    data.make_clips(folder, rng, data.made_motion(rng, A_SHARD), ("jpeg",))
-    data.write_shards(folder / "one", data.settings("jpeg"), data.encoded(Records(folder, "jpeg")))
+    pixels = ("jpeg", "raw")
+    data.make_clips(folder, rng, data.made_motion(rng, A_SHARD), pixels)
+    for case in pixels:
+        data.write_shards(folder / f"one-{case}", data.settings(case), data.encoded(Records(folder, case)))
     rows = []
     for n in sizes:
-        make(folder / str(n), folder / "one", n)
+        of = {case: folder / f"{n}-{case}" for case in pixels}
+        for case in pixels:
+            make(of[case], folder / f"one-{case}", n)
         row: dict[str, Any] = {"windows": n}
         for case in CASES:
-            command = [sys.executable, "-m", "benchmarks.scale", str(folder / str(n)), case]
+            command = [sys.executable, "-m", "benchmarks.scale", str(of.get(case, of["jpeg"])), case]
             row[case] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(row, flush=True)
         rows.append(row)
@@ -109,25 +121,59 @@ def train(folder: Path) -> dict[str, Any]:
     return {"per_s": 16 / statistics.median(seconds[2:]), "peak_mb": peak_mb()}
 
 
-def probe(windows: int) -> dict[str, Any]:
-    """Probes a second, fitted and tested, and the peak of memory, that of the features included."""
-    rng = np.random.default_rng(0)
-    labels = np.arange(windows) % probes.CLASSES
-    features = rng.standard_normal((windows, probes.FEATURES), np.float32)
-    features += rng.standard_normal((probes.CLASSES, probes.FEATURES), np.float32)[labels]
+def evaluate(folder: Path) -> dict[str, Any]:
+    """Cells of the protocol a second, encoding included, and the peak of memory."""
+    config = Config()
+    config.imu_encoder = ImuEncoderConfig("one_matrix")
+    config.evaluation = EvaluationConfig(
+        methods=["random_frozen"], shots=list(probes.SHOTS), draws=probes.SEEDS, folds=probes.FOLDS
+    )
+    target = Target(TargetConfig(dataset="made"), JoinedShards([("made", ManyRecordings.open(folder, 1))]))
     started = time.perf_counter()
-    for fold in range(probes.FOLDS):
-        probes.solve_fold(features, labels, np.arange(windows) // probes.CLASSES % probes.FOLDS == fold)
-    return {"per_s": probes.CELLS / (time.perf_counter() - started), "peak_mb": peak_mb()}
+    found = run_protocol(config, [target], [System()], lambda cell: None, lambda result: None, lambda *_: None)
+    return {"per_s": len(found) / (time.perf_counter() - started), "peak_mb": peak_mb()}
+
+
+class ManyRecordings(ShardSet):
+    """Shards whose recordings are others in each, though all are one file."""
+
+    @cached_property
+    def table(self) -> dict[str, Any]:
+        """As its parent's."""
+        table = dict(super().table)
+        shard = np.repeat(np.arange(len(self.index.shards)), [entry.windows for entry in self.index.shards])
+        table["start_s"] = table["start_s"] + 1000.0 * shard
+        return table
+
+
+@dataclasses.dataclass
+class OneMatrixParams:
+    """No settings."""
+
+
+@imu_encoder("one_matrix", OneMatrixParams)
+class OneMatrix(ImuEncoder):
+    """A window's samples times a matrix."""
+
+    def __init__(self, params: OneMatrixParams, imu_input: ImuInput) -> None:
+        super().__init__()
+        self.token_width = self.pooled_width = probes.FEATURES
+        self.matrix = nn.Linear(imu_input.samples * imu_input.channels, probes.FEATURES)
+        self.middle = imu_input.duration_s / 2
+
+    def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
+        """One token a window."""
+        pooled = self.matrix(imu.flatten(1))
+        return ImuFeatures(pooled[:, None], imu.new_tensor([self.middle]), sample_mask.any(1, keepdim=True), pooled)
 
 
 def main() -> None:
     folder, case = Path(sys.argv[1]), sys.argv[2]
-    torch.set_num_threads(2 if case in ("training", "probes") else 1)
+    torch.set_num_threads(2 if case in ("training", "protocol") else 1)
     if case == "training":
         found = train(folder)
-    elif case == "probes":
-        found = probe(ShardSet.open(folder, 1).n_windows)
+    elif case == "protocol":
+        found = evaluate(folder)
     else:
         found = read(folder, case)
     print(json.dumps(found))

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from datamodules.common_labels import COMMON, COMMON_LABELS
+from datamodules.names import Names, distinct, from_codes
 from datamodules.splits import UNLABELLED
 
 
@@ -33,7 +32,7 @@ class Renamed:
         left_out: (source, label) -> windows without a counterpart.
     """
 
-    activities: NDArray[np.str_]
+    activities: Names
     kept: Counter[tuple[str, str, str]]
     left_out: Counter[tuple[str, str]]
 
@@ -55,7 +54,7 @@ class Renamed:
         return lines
 
 
-def rename(sources: NDArray[Any], activities: NDArray[Any]) -> Renamed:
+def rename(sources: Names, activities: Names) -> Renamed:
     """Common names of windows' labels.
 
     Args:
@@ -65,22 +64,23 @@ def rename(sources: NDArray[Any], activities: NDArray[Any]) -> Renamed:
     Raises:
         CommonActivitiesError: the table has no source of that name.
     """
-    renamed = np.full(len(activities), UNLABELLED, dtype=f"<U{max(map(len, COMMON))}")
+    renamed = np.full(len(activities), -1)
+    common = list(COMMON)
     kept: Counter[tuple[str, str, str]] = Counter()
     left_out: Counter[tuple[str, str]] = Counter()
-    for source in np.unique(sources).tolist():
+    for source in distinct(sources):
         if source not in COMMON_LABELS:
             raise CommonActivitiesError(
                 f"the activities of source '{source}' have no common names; there are those of"
                 f" {', '.join(COMMON_LABELS)} (datamodules/common_labels.py)"
             )
         own = sources == source
-        for label in np.unique(activities[own]).tolist():
+        for label in distinct(activities[own]):
             windows = own & (activities == label)
             name = COMMON_LABELS[source].get(label)
             if name is not None:
-                renamed[windows] = name
+                renamed[windows] = common.index(name)
                 kept[source, label, name] = int(windows.sum())
             elif label != UNLABELLED:
                 left_out[source, label] = int(windows.sum())
-    return Renamed(renamed, kept, left_out)
+    return Renamed(from_codes(renamed, common), kept, left_out)

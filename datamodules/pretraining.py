@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from datamodules.augment import Draws, ImuAugmentation
 from datamodules.augment.draws import window_keys
 from datamodules.batch_loader import Batch, BatchLoader
+from datamodules.names import among, distinct, numbered
 from datamodules.order import BatchPlan, BlockOrder, Order, SpreadOrder, WindowOrder
 from datamodules.shard_order import ShardOrder
 from datamodules.shards.buffers import Buffers
@@ -86,8 +87,9 @@ class PretrainingDataModule(L.LightningDataModule):
         self.seed = seed
         self._buffers = Buffers(pinned=torch.cuda.is_available())
         for activity in exclude_activities:
-            if activity not in shards.table["activity"]:
-                there = ", ".join(sorted({str(a) for a in shards.table["activity"]} - {""})) or "none"
+            labels = [name for name in distinct(shards.table["activity"]) if name]
+            if activity not in labels:
+                there = ", ".join(labels) or "none"
                 raise ValueError(f"pretraining.exclude_activities names '{activity}'; there are: {there}")
         usable = usable_windows(shards) if video else np.arange(shards.n_windows)
         if exclude_activities:
@@ -218,9 +220,7 @@ def stream_seed(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def held_out_windows(
-    table: Mapping[str, NDArray[Any]], activities: Sequence[str], duration_s: float
-) -> NDArray[np.bool_]:
+def held_out_windows(table: Mapping[str, Any], activities: Sequence[str], duration_s: float) -> NDArray[np.bool_]:
     """Windows that show, or may show, an activity that pretraining is kept from, (N,).
 
     A window next to one with the label often shows a part of the activity too, under another label or none. So all
@@ -231,11 +231,11 @@ def held_out_windows(
         activities: labels that are held out.
         duration_s: of a window.
     """
-    labelled: NDArray[np.bool_] = np.isin(table["activity"], list(activities))
+    labelled = among(table["activity"], activities)
     if not labelled.any():
         return labelled
     start = np.asarray(table["start_s"], np.float64)
-    recording = np.unique(table["recording"], return_inverse=True)[1]
+    recording = numbered(table["recording"])[1]
     # All recordings on one axis, too far from each other to touch.
     at = start - start.min() + recording * (np.ptp(start) + 3 * duration_s)
     known = np.sort(at[labelled])

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.names import Names, among, distinct, numbered
+
 BoolArray = NDArray[np.bool_]
-Table = Mapping[str, NDArray[Any]]
+Table = Mapping[str, Any]  # columns of (N,): names (``datamodules.names``) or numbers
 
 UNLABELLED = ""
 LARGEST_LOSO = 25  # subjects; more are cut into groups
@@ -115,11 +117,11 @@ def make_folds(
             than two activities or nothing to test.
     """
     subjects, activities = table["subject"], table["activity"]
-    there = sorted({str(a) for a in activities} - {UNLABELLED})
+    there = [name for name in distinct(activities) if name != UNLABELLED]
     missing = sorted(set(only) - set(there))
     if missing:
         raise SplitError(f"evaluation.activities names '{missing[0]}'; there are: {', '.join(there) or 'none'}")
-    usable = np.isin(activities, list(only) if only else there)
+    usable = among(activities, only or there)
     if not usable.any():
         raise SplitError("no window has a label: there is nothing to evaluate")
     tested = usable if test_side is None else usable & test_side
@@ -127,8 +129,7 @@ def make_folds(
     for side, what in ((tested, "test"), (supporting, "give labels")):
         if not side.any():
             raise SplitError(f"no labelled window to {what}: nothing fits the target's conditions")
-    people = {str(s) for s in subjects[tested]}
-    labelled = {str(s) for s in subjects[supporting]}
+    people, labelled = set(distinct(subjects[tested])), set(distinct(subjects[supporting]))
     whole = people.isdisjoint(labelled) or (folds == 0 and len(people) == 1 and labelled > people)
     groups = [sorted(people, key=natural_key)] if whole else subject_folds(people, folds)
     return [_fold(number, group, subjects, activities, tested, supporting) for number, group in enumerate(groups)]
@@ -137,26 +138,26 @@ def make_folds(
 def _fold(
     number: int,
     group: list[str],
-    subjects: NDArray[np.str_],
-    activities: NDArray[np.str_],
+    subjects: Names,
+    activities: Names,
     tested: BoolArray,
     supporting: BoolArray,
 ) -> Fold:
-    in_group = np.isin(subjects, group)
+    in_group = among(subjects, group)
     is_test, is_support = tested & in_group, supporting & ~in_group
     # What the tested people did must not narrow down the answers: only labels can.
-    classes = sorted({str(a) for a in activities[is_support]}, key=natural_key)
-    known = np.isin(activities, classes)
+    classes = sorted(distinct(activities[is_support]), key=natural_key)
+    known = among(activities, classes)
     if len(classes) < 2 or not (is_test & known).any():
         raise SplitError(
             f"fold {number} tests {', '.join(group)} with labels of {len(classes)} activities"
             f" ({', '.join(classes) or 'none'}); expected at least 2, and some of them tested: try other"
             " evaluation.folds"
         )
-    others = sorted({str(s) for s in subjects[is_support]}, key=natural_key)
+    others = sorted(distinct(subjects[is_support]), key=natural_key)
     assert_disjoint(others, group)
-    unknown, counts = np.unique(activities[is_test & ~known], return_counts=True)
-    by_name = dict(zip(unknown.tolist(), counts.tolist(), strict=True))
+    unknown, which = numbered(activities[is_test & ~known])
+    by_name = dict(zip(unknown, np.bincount(which, minlength=len(unknown)).tolist(), strict=True))
     left_out = {name: by_name[name] for name in sorted(by_name, key=natural_key)}
     return Fold(number, group, others, classes, np.flatnonzero(is_support), np.flatnonzero(is_test & known), left_out)
 
@@ -175,12 +176,20 @@ def where(table: Table, conditions: Mapping[str, Sequence[str]]) -> BoolArray:
     for column, values in conditions.items():
         if column not in CONDITIONS:
             raise SplitError(f"windows can't be chosen by '{column}'; expected one of {', '.join(CONDITIONS)}")
-        there = sorted({str(value) for value in table[column]}, key=natural_key)
+        there = sorted(distinct(table[column]), key=natural_key)
         for value in values:
             if value not in there:
                 raise SplitError(f"no window has {column} '{value}'; there are: {', '.join(there)}")
-        chosen &= np.isin(table[column], list(values))
+        chosen &= among(table[column], values)
     return chosen
+
+
+def union(sets: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The windows that are in any of these sets, ascending."""
+    there = np.zeros(max((int(windows.max()) + 1 for windows in sets if windows.size), default=0), bool)
+    for windows in sets:
+        there[windows] = True
+    return np.flatnonzero(there)
 
 
 def non_overlapping(table: Table, duration_s: float) -> BoolArray:
@@ -190,15 +199,20 @@ def non_overlapping(table: Table, duration_s: float) -> BoolArray:
         table: ``recording``, ``placement`` and ``start_s``, (N,) each.
         duration_s: of a window.
     """
-    kept = np.zeros(len(table["start_s"]), bool)
-    stream = np.char.add(np.char.add(table["recording"].astype(str), "\n"), table["placement"].astype(str))
-    last_stream, free_from = None, -np.inf
-    for window in np.lexsort((table["start_s"], stream)):
-        if stream[window] != last_stream:
-            last_stream, free_from = stream[window], -np.inf
-        if table["start_s"][window] >= free_from - 1e-6:
-            kept[window] = True
-            free_from = table["start_s"][window] + duration_s
+    start = np.asarray(table["start_s"], np.float64)
+    recording, placement = (numbered(table[name])[1].astype(np.int32) for name in ("recording", "placement"))
+    kept = np.ones(len(start), bool)
+    order = np.lexsort((start, placement, recording))
+    same = (np.diff(recording[order]) == 0) & (np.diff(placement[order]) == 0)
+    # Most sensors' windows follow one another; only those of others have to be gone through.
+    near = same & (np.diff(start[order]) < duration_s - 1e-6)
+    edges = np.flatnonzero(np.concatenate([[True], ~same, [True]]))
+    for stream in np.unique(np.searchsorted(edges, np.flatnonzero(near), side="right") - 1).tolist():
+        free_from = -np.inf
+        for window in order[edges[stream] : edges[stream + 1]].tolist():
+            kept[window] = start[window] >= free_from - 1e-6
+            if kept[window]:
+                free_from = start[window] + duration_s
     return kept
 
 
@@ -229,13 +243,14 @@ def draw_support(
     """
     if shots < 1:
         raise SplitError(f"evaluation.shots has {shots}; expected at least 1 window an activity")
-    labels = table["activity"]
-    candidates = np.unique(candidates)
+    if (candidates[1:] <= candidates[:-1]).any():
+        candidates = np.unique(candidates)
     if people:
         candidates = draw_subjects(table, candidates, people, key)
+    labels = table["activity"][candidates]
     drawn, short = [], []
-    for activity in sorted({str(label) for label in labels[candidates]}, key=natural_key):
-        windows = candidates[labels[candidates] == activity]
+    for activity in sorted(distinct(labels), key=natural_key):
+        windows = candidates[labels == activity]
         drawn.append(windows[_order([*key, activity], len(windows))[:shots]])
         if len(windows) < shots:
             short.append(activity)
@@ -251,11 +266,11 @@ def draw_subjects(
     Raises:
         SplitError: fewer than 1 subject was asked for, or more than there are.
     """
-    names = sorted({str(s) for s in table["subject"][candidates]}, key=natural_key)
+    names = sorted(distinct(table["subject"][candidates]), key=natural_key)
     if not 1 <= people <= len(names):
         raise SplitError(f"{people} labelled subjects were asked for; expected 1 to {len(names)}: {', '.join(names)}")
     drawn = [names[i] for i in _order([*key, "subjects"], len(names))[:people]]
-    return np.sort(candidates[np.isin(table["subject"][candidates], drawn)])
+    return np.sort(candidates[among(table["subject"][candidates], drawn)])
 
 
 def _order(key: Sequence[int | str], n: int) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.leaks import Copy, Read, find_copies
+from datamodules.names import numbered
 from datamodules.splits import LeakError, Table
 from experiments.giveaways import LEAK, Finding, label_giveaways, recording_codes
 from experiments.schema import EvaluationConfig
@@ -107,7 +108,7 @@ def assert_no_copies(table: Table, read: Read, sides: Sides, rate_hz: float) -> 
         LeakError: there is some; the message names recordings, people and times.
     """
     windows = _all_windows(sides)
-    subjects = np.unique(table["subject"], return_inverse=True)[1]
+    subjects = numbered(table["subject"])[1]
     copies = find_copies(read, windows, subjects[windows], rate_hz)
     for support, test in sides:
         # Sides that share people, as when a placement is held out: within a person too, they must differ.

@@ -26,6 +26,7 @@ from sklearn.model_selection import GroupKFold
 from sklearn.tree import DecisionTreeClassifier
 
 from datamodules.leaks import Read
+from datamodules.names import numbered
 from datamodules.recording import CHANNELS
 from datamodules.splits import Table
 
@@ -96,8 +97,8 @@ def label_giveaways(table: Table, read: Read, windows: NDArray[np.int64], durati
     """
     if len(windows) > _MOST_WINDOWS:
         windows = np.sort(np.random.default_rng(0).choice(windows, _MOST_WINDOWS, replace=False))
-    activities, labels = np.unique(table["activity"][windows], return_inverse=True)
-    people, subjects = np.unique(table["subject"][windows], return_inverse=True)
+    activities, labels = numbered(table["activity"][windows])
+    people, subjects = numbered(table["subject"][windows])
     if len(activities) < 2 or len(people) < 2:
         return []
     known = _Labelled(labels, subjects, recording_codes(table)[windows], len(activities))
@@ -114,8 +115,8 @@ def label_giveaways(table: Table, read: Read, windows: NDArray[np.int64], durati
 
 def recording_codes(table: Table) -> NDArray[np.int64]:
     """A number for each recording of each subject, (N,)."""
-    subject = np.unique(table["subject"], return_inverse=True)[1]
-    names, recording = np.unique(table["recording"], return_inverse=True)
+    subject = numbered(table["subject"])[1]
+    names, recording = numbered(table["recording"])
     return np.asarray(np.unique(subject * len(names) + recording, return_inverse=True)[1], np.int64)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.names import distinct
 from datamodules.shards.joined import JoinedShards
 from datamodules.shards.reader import ShardSet
 
@@ -45,7 +46,7 @@ def find_elsewhere(tested: JoinedShards, other: ShardSet) -> tuple[str, Elsewher
     """
     name, own = tested.parts[0]
     where = str(other.directory)
-    placements = sorted({str(p) for p in other.table["placement"]})
+    placements = distinct(other.table["placement"])
     if len(placements) != 1 or not placements[0]:
         raise PlacementError(f"{where}: placements {placements}; expected the windows of one named placement")
     if placements[0] in own.table["placement"]:
@@ -69,7 +70,7 @@ def find_elsewhere(tested: JoinedShards, other: ShardSet) -> tuple[str, Elsewher
 
 def _same_time(own: ShardSet, other: ShardSet) -> NDArray[np.int64]:
     found = np.full(own.n_windows, -1, np.int64)
-    for recording in np.intersect1d(own.table["recording"], other.table["recording"]):
+    for recording in set(distinct(own.table["recording"])) & set(distinct(other.table["recording"])):
         asked = np.flatnonzero(own.table["recording"] == recording)
         there = np.flatnonzero(other.table["recording"] == recording)
         apart = np.abs(own.table["start_s"][asked, None] - other.table["start_s"][there])

@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
+from datamodules.names import distinct
 from datamodules.shards.layout import digest_of
-from datamodules.splits import Fold
+from datamodules.splits import Fold, union
 from experiments.cells import Cell
 from experiments.conditions import KINDS, PLACEMENT, Condition, ConditionError, parse_condition
 from experiments.devices import accelerator
@@ -98,9 +100,9 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         folds = target.folds(e)
         if any(method.needs_labels for method in chosen):
             _refuse_too_few_people(config, target, folds)
-        used = np.unique(np.concatenate([np.concatenate([fold.pool, fold.test]) for fold in folds]))
+        used = union([windows for fold in folds for windows in (fold.pool, fold.test)])
         shards = UnlabelledShards(target.shards, elsewhere=target.elsewhere)
-        tested = np.unique(np.concatenate([fold.test for fold in folds]))
+        tested = union([fold.test for fold in folds])
         conditions = tuple(condition for condition in asked if _changes(condition, target, tested))
         conditions += tuple(Condition(PLACEMENT, name) for name in target.elsewhere)
         remarks = target.remarks(folds)
@@ -240,10 +242,10 @@ def _cell(
     if condition is not None and condition.kind == PLACEMENT:
         there = group.target.elsewhere[str(condition.level)].shards.fingerprint
         binding = digest_of({"binding": binding, "elsewhere": there})
-    populations = np.unique(group.target.shards.table["population"][fold.test])
+    populations = distinct(group.target.shards.table["population"][fold.test])
     return Cell(
         dataset=group.target.name,
-        population="+".join(str(name) for name in populations),
+        population="+".join(populations),
         method=method.name,
         system=system.name,
         encoder=group.features.spec.name if method.encoder else "",
@@ -265,8 +267,8 @@ def _binding(group: _Group, method: Method, fold: Fold, prototypes: Prototypes |
         {
             "protocol": PROTOCOL,
             "shards": group.target.shards.fingerprint,
-            "test": fold.test.tolist(),
-            "pool": fold.pool.tolist(),
+            "test": xxhash.xxh3_128_hexdigest(fold.test.data),
+            "pool": xxhash.xxh3_128_hexdigest(fold.pool.data),
             "classes": fold.classes,
             "event": group.target.settings.event,
             "notes": notes,

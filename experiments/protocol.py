@@ -15,11 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from datamodules.names import among, distinct, positions
 from datamodules.pretraining import stream_seed
 from datamodules.splits import assert_disjoint, draw_subjects, draw_support
 from experiments.apart import WORTH_IT, processes
 from experiments.cells import Cell, CellResult
 from experiments.devices import cores
+from experiments.feature_rows import in_blocks
 from experiments.methods import CellData, Scores
 from experiments.plan import Unit, clips_of, plan_units, without_prototype
 from experiments.schema import Config
@@ -128,9 +130,9 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
     notes = [*unit.notes, *sides.notes]
     labels = table["activity"]
     # Whole people may lack an activity: it can't be answered, and its windows count as missed.
-    shown = {str(name) for name in labels[sides.support]} if unit.method.needs_labels else set(fold.classes)
+    shown = set(distinct(labels[sides.support])) if unit.method.needs_labels else set(fold.classes)
     classes = [name for name in fold.classes if name in shown]
-    pool = sides.pool[np.isin(labels[sides.pool], classes)]
+    pool = sides.pool[among(labels[sides.pool], classes)] if len(classes) < len(fold.classes) else sides.pool
     prototypes = _prototypes(unit, notes)
     why = ""
     if len(classes) < 2:
@@ -146,10 +148,10 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
         prototypes=prototypes,
         classes=classes,
         support=sides.support,
-        support_labels=_codes(labels[sides.support], classes),
+        support_labels=positions(labels[sides.support], classes),
         support_people=table["subject"][sides.support],
         pool=pool,
-        pool_labels=_codes(labels[pool], classes),
+        pool_counts=np.bincount(positions(labels[pool], classes), minlength=len(classes)),
         seed=stream_seed(cell.seed, cell.fold, cell.shots, cell.draw),
         notes=notes,
     )
@@ -162,7 +164,18 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
         if missing := len(sides.test) - len(tested):
             said = [f"{condition}: {missing} of {len(sides.test)} tested windows were not measured there"]
         if len(tested):
-            scores = _among_all(np.asarray(predict(features, tested), np.float64), classes, fold.classes)
+            scores = np.zeros((len(tested), len(fold.classes)))  # activities without a labelled window keep 0
+            answered = [fold.classes.index(name) for name in classes]
+            done = 0
+            for part in in_blocks(tested):
+                found = predict(features, part)
+                if found.shape != (len(part), len(classes)):
+                    raise EvaluationError(
+                        f"method {cell.method} on '{cell.dataset}': scores of shape {found.shape}; expected"
+                        f" {(len(part), len(classes))}"
+                    )
+                scores[done : done + len(part), answered] = found
+                done += len(part)
         seconds = time.perf_counter() - started
         there = replace(sides, test=tested)
         results.append(_result(unit, cell, there, seconds, [*notes, *said], prototypes, scores))
@@ -183,9 +196,10 @@ def _draw(config: Config, unit: Unit) -> _Sides:
             people = config.evaluation.support_subjects
             support, notes = draw_support(table, fold.pool, cell.shots, key, people)
     # What was really drawn, not what the fold says.
-    given, tested = np.union1d(support, fold.pool), fold.test
-    assert_disjoint((str(s) for s in table["person"][given]), (str(s) for s in table["person"][tested]))
-    return _Sides(support, fold.pool, tested, notes)
+    person = table["person"]
+    given = [name for windows in (support, fold.pool) for name in distinct(person[windows])]
+    assert_disjoint(given, distinct(person[fold.test]))
+    return _Sides(support, fold.pool, fold.test, notes)
 
 
 def _prototypes(unit: Unit, notes: list[str]) -> Prototypes | None:
@@ -224,7 +238,7 @@ def _result(
     model = unit.system.model if unit.method.checkpoint else None
     event = target.settings.event if target.settings.event in classes else ""
     sealed = SealedTest(
-        _codes(table["activity"][sides.test], classes),
+        positions(table["activity"][sides.test], classes),
         table["subject"][sides.test],
         len(classes),
         classes.index(event) if event else None,
@@ -245,24 +259,10 @@ def _result(
         hours_by_subject=scored.hours_by_subject if scored else {},
         confusion_by_subject=scored.confusion_by_subject if scored else {},
         support_windows=len(sides.support),
-        support_subjects=len(np.unique(table["person"][sides.support])),
+        support_subjects=len(distinct(table["person"][sides.support])),
         seconds=seconds,
         simulated=target.shards.simulated
         or (model is not None and model.settings.simulated)
         or (prototypes is not None and prototypes.simulated),
         notes=list(dict.fromkeys(notes)),
     )
-
-
-def _among_all(scores: Scores, classes: list[str], everything: list[str]) -> Scores:
-    """Probabilities of some classes as probabilities of all: the others get 0."""
-    if classes == everything:
-        return scores
-    wide = np.zeros((len(scores), len(everything)))
-    wide[:, [everything.index(name) for name in classes]] = scores
-    return wide
-
-
-def _codes(labels: NDArray[np.str_], classes: list[str]) -> NDArray[np.int64]:
-    position = {name: i for i, name in enumerate(classes)}
-    return np.array([position[str(label)] for label in labels], dtype=np.int64)

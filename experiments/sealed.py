@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.names import Names, numbered
 from datamodules.shards.joined import JoinedShards
 from datamodules.splits import LeakError
 from datamodules.windows import WindowSettings
@@ -53,7 +54,7 @@ class SealedTest:
     def __init__(
         self,
         truth: NDArray[np.int64],
-        subjects: NDArray[np.str_],
+        subjects: Names,
         n_classes: int,
         event: int | None,
         window_hours: float,
@@ -88,26 +89,27 @@ class SealedTest:
             )
         by_subject, windows, hours, confusion = {}, {}, {}, {}
         predicted = scores.argmax(axis=1)
-        for name in dict.fromkeys(str(s) for s in self._subjects):
-            own = np.flatnonzero(self._subjects == name)
-            by_subject[name] = self._measure(own, scores)
+        names, whose = numbered(self._subjects)
+        first = np.unique(whose, return_index=True)[1]
+        for number in np.argsort(first).tolist():  # in the order of the windows
+            name, own = names[number], np.flatnonzero(whose == number)
+            by_subject[name] = self._measure(self._truth[own], scores[own])
             windows[name] = len(own)
             hours[name] = len(own) * self._window_hours
             confusion[name] = confusion_matrix(self._truth[own], predicted[own], self._n_classes).tolist()
         # One subject alone is all of it.
         alone = len(by_subject) == 1
-        metrics = dict(next(iter(by_subject.values()))) if alone else self._measure(np.arange(len(scores)), scores)
+        metrics = dict(next(iter(by_subject.values()))) if alone else self._measure(self._truth, scores)
         return Scored(metrics, by_subject, windows, hours, confusion)
 
-    def _measure(self, windows: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, float]:
-        truth, own = self._truth[windows], scores[windows]
-        metrics = classification_metrics(truth, own)
+    def _measure(self, truth: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, float]:
+        metrics = classification_metrics(truth, scores)
         if self._ranking:
-            metrics |= ranking_metrics(truth, own)
+            metrics |= ranking_metrics(truth, scores)
         if self._event is not None:
-            detected = own.argmax(axis=1) == self._event
-            hours = len(windows) * self._window_hours
-            metrics |= event_metrics(truth == self._event, own[:, self._event], detected, hours)
+            detected = scores.argmax(axis=1) == self._event
+            hours = len(truth) * self._window_hours
+            metrics |= event_metrics(truth == self._event, scores[:, self._event], detected, hours)
         return metrics
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from datamodules.common_activities import CommonActivitiesError
+from datamodules.names import among, prefixed, repeated
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.joined import JoinedShards
 from datamodules.shards.layout import file_digest
@@ -255,8 +256,8 @@ def _source_prototypes(checkpoint: Checkpoint, tower: VideoEncoder | str) -> Pro
     windows = None
     if model.settings.pretraining_subjects is not None:
         # The settings may name other people than the checkpoint was pretrained on, those who are tested among them.
-        people = [f"{shards.index.build['source']}/{subject}" for subject in shards.table["subject"]]
-        windows = np.flatnonzero(np.isin(people, model.settings.pretraining_subjects))
+        people = prefixed(repeated([str(shards.index.build["source"])], [shards.n_windows]), shards.table["subject"])
+        windows = np.flatnonzero(among(people, model.settings.pretraining_subjects))
         if not len(windows):
             return f"the checkpoint was pretrained on nobody of data set '{key}'"
     features = features_of(config, shards, key, tower)

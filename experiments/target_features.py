@@ -22,12 +22,12 @@ from datamodules.shards.joined import JoinedShards
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import IMU_ENCODERS, build_imu_encoder
 from experiments.conditions import Condition
+from experiments.feature_rows import FeatureRows, in_blocks
 from experiments.handcrafted import FEATURE_NAMES, handcrafted_features
 from experiments.schema import Config
 from experiments.sealed import UnlabelledShards
 from lightning_modules.pretraining import ImuPretraining
 
-Features = NDArray[np.float32]
 # Weights are drawn from torch's one random state, which cells in other threads must not draw from meanwhile.
 _DRAWING = threading.Lock()
 
@@ -112,7 +112,7 @@ class TargetFeatures:
         self.seed = seed
         self.device = torch.device(device)
         self._lock = threading.RLock()
-        self._kept: dict[str, Features] = {}
+        self._kept: dict[str, FeatureRows] = {}
         self._changed: dict[Condition, TargetFeatures] = {}
 
     def under(self, condition: Condition) -> TargetFeatures:
@@ -127,26 +127,26 @@ class TargetFeatures:
             return self._changed[condition]
 
     @property
-    def pretrained(self) -> Features:
+    def pretrained(self) -> FeatureRows:
         """Pooled features by the checkpoint's encoder, (N, P)."""
         return self._once("pretrained", lambda: self._pooled(self._checkpoint().imu_encoder))
 
     @property
-    def random(self) -> Features:
+    def random(self) -> FeatureRows:
         """Pooled features by the same encoder with random weights, (N, P)."""
         return self._once("random", lambda: self._pooled(self.spec.build(self.seed)))
 
     @property
-    def embeddings(self) -> Features:
+    def embeddings(self) -> FeatureRows:
         """Unit vectors in the space shared with video, (N, E)."""
         return self._once("embeddings", self._embed)
 
     @property
-    def handcrafted(self) -> Features:
+    def handcrafted(self) -> FeatureRows:
         """Handcrafted features, (N, K)."""
         return self._once("handcrafted", self._by_hand)
 
-    def _once(self, name: str, compute: Callable[[], Features]) -> Features:
+    def _once(self, name: str, compute: Callable[[], FeatureRows]) -> FeatureRows:
         with self._lock:
             if name not in self._kept:
                 self._kept[name] = compute()
@@ -157,21 +157,27 @@ class TargetFeatures:
             raise EvaluationError("features of a checkpoint were asked for, but there is none")
         return self.model
 
-    def _embed(self) -> Features:
-        pooled = self.pretrained
+    @torch.inference_mode()
+    def _embed(self) -> FeatureRows:
         projection = self._checkpoint().imu_projection.to(self.device).eval()
-        with torch.inference_mode():
-            return np.asarray(F.normalize(projection(torch.from_numpy(pooled).to(self.device)), dim=1).cpu().numpy())
 
-    def _by_hand(self) -> Features:
-        result = np.zeros((self.shards.n_windows, len(FEATURE_NAMES)), np.float32)
+        def embed(windows: NDArray[np.int64]) -> Tensor:
+            return F.normalize(projection(torch.from_numpy(self.pretrained[windows]).to(self.device)), dim=1)
+
+        found = FeatureRows(self.shards.n_windows, embed(self.windows[:1]).shape[1])
+        for windows in in_blocks(self.windows):
+            found.put(windows, embed(windows).cpu().numpy())
+        return found
+
+    def _by_hand(self) -> FeatureRows:
+        found = FeatureRows(self.shards.n_windows, len(FEATURE_NAMES))
         rate_hz = self.shards.settings.imu_rate_hz
         for start in range(0, len(self.windows), 1024):
             windows = self.windows[start : start + 1024]
-            result[windows] = handcrafted_features(*self.shards.imu(windows), rate_hz)
-        return result
+            found.put(windows, handcrafted_features(*self.shards.imu(windows), rate_hz))
+        return found
 
-    def _pooled(self, encoder: ImuEncoder) -> Features:
+    def _pooled(self, encoder: ImuEncoder) -> FeatureRows:
         encoder = encoder.to(self.device).eval()
 
         def encode(batch: Batch) -> Tensor:
@@ -181,12 +187,12 @@ class TargetFeatures:
         return self._compute(encode, encoder.pooled_width)
 
     @torch.inference_mode()
-    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> Features:
-        result = np.zeros((self.shards.n_windows, width), np.float32)
+    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> FeatureRows:
+        found = FeatureRows(self.shards.n_windows, width)
         batches = ImuBatches(self.shards, self.windows, self.spec.normalisation)
         done = 0
         for batch in batches:
             encoded = encode({name: tensor.to(self.device) for name, tensor in batch.items()}).float().cpu().numpy()
-            result[self.windows[done : done + len(encoded)]] = encoded
+            found.put(self.windows[done : done + len(encoded)], encoded)
             done += len(encoded)
-        return result
+        return found

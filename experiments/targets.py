@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.names import among, distinct
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.joined import JoinedShards
-from datamodules.splits import UNLABELLED, Fold, LeakError, make_folds, non_overlapping, seen_subjects, where
+from datamodules.splits import UNLABELLED, Fold, LeakError, make_folds, non_overlapping, seen_subjects, union, where
 from experiments.placements import Elsewhere
 from experiments.schema import EvaluationConfig, TargetConfig
 from experiments.target_features import EvaluationError
@@ -72,13 +73,13 @@ class Target:
         tested = where(table, s.test_where) & (table["dataset"] == s.dataset)
         supporting = where(table, s.support_where)
         if s.support:
-            supporting &= np.isin(table["dataset"], s.support)
+            supporting &= among(table["dataset"], s.support)
         # A window that is not used must not cost one that is.
         used = (tested | supporting) & (table["activity"] != UNLABELLED)
         if activities:
-            used &= np.isin(table["activity"], activities)
+            used &= among(table["activity"], activities)
         apart = np.zeros(self.shards.n_windows, bool)
-        for key in np.unique(table["dataset"]):
+        for key in distinct(table["dataset"]):
             own = np.flatnonzero(used & (table["dataset"] == key))
             columns = {name: table[name][own] for name in ("recording", "placement", "start_s")}
             apart[own] = non_overlapping(columns, self.shards.settings.duration_s)
@@ -93,7 +94,7 @@ class Target:
         found = []
         if self.shards.common:
             found += [f"activities by their common names: {line}" for line in self.shards.renamed.lines()]
-        pool, test = (np.unique(np.concatenate(part)) for part in zip(*((f.pool, f.test) for f in folds), strict=True))
+        pool, test = union([fold.pool for fold in folds]), union([fold.test for fold in folds])
         if not self.shards.gyroscope:
             found.append("gyroscope: taken from all windows, 'gyroscope: false'")
         elif (given := self._gyroscope(pool)) != (tested := self._gyroscope(test)):
@@ -113,7 +114,7 @@ class Target:
 
     def people(self, windows: NDArray[np.int64]) -> list[str]:
         """Whose windows these are, as "source/subject", sorted."""
-        return sorted({str(name) for name in self.shards.table["person"][windows]})
+        return distinct(self.shards.table["person"][windows])
 
 
 def seen_in_pretraining(target: Target, folds: list[Fold], system: System, allowed: bool) -> list[str]:

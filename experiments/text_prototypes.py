@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from datamodules.names import distinct
 from datamodules.shards.layout import digest_of
 from datamodules.splits import UNLABELLED, natural_key
 from datamodules.windows import WindowSettings
@@ -54,7 +55,7 @@ class NamedActivities:
 
 def activities_of(targets: Sequence[Target]) -> list[str]:
     """Every activity that a target can ask for, in natural order."""
-    names = {str(name) for target in targets for name in target.shards.table["activity"]} - {UNLABELLED}
+    names = {name for target in targets for name in distinct(target.shards.table["activity"])} - {UNLABELLED}
     return sorted(names, key=natural_key)
 
 

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from datamodules.names import Names, distinct
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.layout import digest_of
 from datamodules.shards.reader import ShardSet
@@ -59,7 +60,7 @@ def build_prototypes(
     features: FeatureCache,
     device: torch.device | str = "cpu",
     windows: NDArray[np.int64] | None = None,
-    labels: NDArray[np.str_] | None = None,
+    labels: Names | None = None,
 ) -> Prototypes:
     """Prototypes from all labelled windows that have a frame.
 
@@ -91,9 +92,8 @@ def build_prototypes(
             continue
         inputs = [torch.from_numpy(array).to(device) for array in (values, times, mask)]
         embedded = model.embed_video(*inputs).double().cpu()
-        for activity in np.unique(labels[chunk]):
-            chosen = torch.from_numpy(labels[chunk] == activity)
-            name = str(activity)
+        for name in distinct(labels[chunk]):
+            chosen = torch.from_numpy(labels[chunk] == name)
             sums[name] = sums.get(name, torch.zeros(embedded.shape[1], dtype=torch.float64)) + embedded[chosen].sum(0)
             counts[name] = counts.get(name, 0) + int(chosen.sum())
     if not sums:

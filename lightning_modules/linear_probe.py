@@ -5,6 +5,7 @@ Shape legend: N windows, P feature width, C classes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +34,27 @@ class Standardisation:
     @classmethod
     def of(cls, features: NDArray[np.floating]) -> Standardisation:
         """Of features (N, P); one that never changes is centred only."""
-        wide = features.astype(np.float64)
-        deviation = wide.std(axis=0)
-        mean = wide.mean(axis=0)
+        return cls.over([features])
+
+    @classmethod
+    def over(cls, blocks: Iterable[NDArray[np.floating]]) -> Standardisation:
+        """The same of features that come in parts (B, P), N at least 1 in all, one in memory at a time.
+
+        Means and sums of squares of parts are joined as in Chan, Golub and LeVeque (1979, "Updating formulae and a
+        pairwise algorithm for computing sample variances").
+        """
+        n, mean, squares = 0, np.zeros(1), np.zeros(1)
+        for block in blocks:
+            wide = block.astype(np.float64)
+            own = wide.mean(axis=0)
+            wide -= own
+            share = len(wide) / (n + len(wide))
+            squares = squares + np.square(wide, out=wide).sum(axis=0) + (own - mean) ** 2 * n * share
+            mean = mean + (own - mean) * share
+            n += len(wide)
+        if not n:
+            raise ValueError("no features to take a mean of")
+        deviation = np.sqrt(squares / n)
         return cls(mean, np.where(deviation > 1e-6 * (1 + np.abs(mean)), deviation, 1.0))
 
     def __call__(self, features: NDArray[np.floating]) -> Floats:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.common_activities import Renamed, rename
+from datamodules.names import Names, concatenated, distinct, prefixed, repeated
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 from datamodules.shards.reader import ShardSet
@@ -43,7 +44,7 @@ class JoinedShards:
                     f"data set '{name}' has windows of {other.samples} samples at {other.imu_rate_hz:g} Hz,"
                     f" '{first_name}' of {mine.samples} at {mine.imu_rate_hz:g} Hz; expected the same"
                 )
-        self._first = np.cumsum([0, *(shards.n_windows for _, shards in self.parts)])
+        self._first = np.cumsum([0, *self._sizes])
 
     @property
     def n_windows(self) -> int:
@@ -76,24 +77,25 @@ class JoinedShards:
         return ", ".join(str(shards.directory) for _, shards in self.parts)
 
     @cached_property
-    def table(self) -> dict[str, NDArray[Any]]:
+    def table(self) -> dict[str, Any]:
         """One row a window: the columns of :attr:`ShardSet.table`, and ``dataset``, ``source`` and ``person``.
 
         ``person`` is "source/subject": the same person in two sets of one source is one person. Where there are
         several sources, ``subject`` and ``recording`` are told apart by their source in the same way.
         """
         tables = [shards.table for _, shards in self.parts]
-        table: dict[str, NDArray[Any]] = {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
-        sizes = [shards.n_windows for _, shards in self.parts]
-        table["dataset"] = np.repeat(np.array([name for name, _ in self.parts]), sizes)
-        table["source"] = np.repeat(np.array([str(shards.index.build["source"]) for _, shards in self.parts]), sizes)
-        prefix = np.char.add(table["source"], "/")
-        table["person"] = np.char.add(prefix, table["subject"])
+        table = dict(tables[0])
+        if len(tables) > 1:
+            for name in table:
+                table[name] = (concatenated if name in layout.CODES else np.concatenate)([t[name] for t in tables])
+        table["dataset"] = repeated([name for name, _ in self.parts], self._sizes)
+        table["source"] = self._sources
+        table["person"] = prefixed(table["source"], table["subject"])
         if self.common:
             table["activity"] = self.renamed.activities
-        if len(np.unique(table["source"])) > 1:
+        if len(distinct(table["source"])) > 1:
             table["subject"] = table["person"]
-            table["recording"] = np.char.add(prefix, table["recording"])
+            table["recording"] = prefixed(table["source"], table["recording"])
         return table
 
     @cached_property
@@ -103,9 +105,16 @@ class JoinedShards:
         Raises:
             CommonActivitiesError: a source's activities have no common names.
         """
-        sizes = [shards.n_windows for _, shards in self.parts]
-        sources = np.repeat(np.array([str(shards.index.build["source"]) for _, shards in self.parts]), sizes)
-        return rename(sources, np.concatenate([shards.table["activity"] for _, shards in self.parts]))
+        return rename(self._sources, concatenated([shards.table["activity"] for _, shards in self.parts]))
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [shards.n_windows for _, shards in self.parts]
+
+    @property
+    def _sources(self) -> Names:
+        """Name of each window's source, (N,)."""
+        return repeated([str(shards.index.build["source"]) for _, shards in self.parts], self._sizes)
 
     def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         """Values (B, T, 6), sample mask (B, T), channel mask (B, 6) of these windows, in their order.

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.names import from_codes
 from datamodules.shards import layout
 from datamodules.shards.clips import FileBytes, FrameBytes, read_clip
 from datamodules.shards.index import Index, read_index
@@ -29,6 +30,7 @@ from datamodules.shards.shard_file import ShardFile, open_shard
 from datamodules.windows import WindowSettings
 
 _HELD_BYTES = 128 << 20  # of all arrays that are held in memory
+_AT_ONCE = 1 << 16  # windows
 
 # Bytes of a shard's frames, where those of a window begin and end, where its pixels go, and its name.
 Clip = tuple[FrameBytes, list[int], NDArray[np.uint8], str]
@@ -140,26 +142,21 @@ class ShardSet:
         return self.index.tables
 
     @cached_property
-    def table(self) -> dict[str, NDArray[Any]]:
+    def table(self) -> dict[str, Any]:
         """One row a window.
 
-        ``recording``, ``subject``, ``population``, ``placement``, ``device`` and ``activity`` as strings
-        ("" is unlabelled), ``start_s`` float64 on the video's clock, ``faults`` uint16 (bit i is
+        ``recording``, ``subject``, ``population``, ``placement``, ``device`` and ``activity`` as names ("" is
+        unlabelled; :mod:`datamodules.names`), ``start_s`` float64 on the video's clock, ``faults`` uint16 (bit i is
         ``windows.FAULTS[i]``).
         """
+        columns: dict[str, Any] = {code: from_codes(self.codes(code), self.label_tables[code]) for code in layout.CODES}
         shards = [self._shard(i) for i in range(len(self.index.shards))]
-        columns: dict[str, NDArray[Any]] = {}
-        for code in layout.CODES:
-            columns[code] = np.concatenate([np.empty(0, np.str_), *(s.strings(code) for s in shards)])
-        for name, dtype in (("start_s", np.float64), ("faults", np.uint16)):
-            columns[name] = np.concatenate([np.empty(0, dtype), *(s.array(name) for s in shards)])
+        columns["start_s"] = self.start_s
+        columns["faults"] = np.concatenate([np.empty(0, np.uint16), *(s.array("faults") for s in shards)])
         return columns
 
     def codes(self, column: str) -> NDArray[np.int32]:
-        """A column of :attr:`table` as positions in ``label_tables[column]``, (N,), -1 where it is empty.
-
-        A few bytes a window, where strings take a hundred.
-        """
+        """A column of :attr:`table` as positions in ``label_tables[column]``, (N,), -1 where it is empty."""
         names = self.label_tables[column]
         parts = [np.empty(0, np.int32)]
         for number in range(len(self.index.shards)):
@@ -241,9 +238,12 @@ class ShardSet:
             if name not in self._held:
                 dtype, row = self._row_shapes[name]
                 whole = np.empty((self.n_windows, *row), dtype)
-                located = self._locate(np.arange(self.n_windows))
                 nbytes = whole.nbytes // max(1, len(whole))
-                self._reader.rows(located.shards, self._begin(name, located.shards) + located.local * nbytes, whole)
+                # Where a window lies takes as much as a short row does, so not of all windows at once.
+                for start in range(0, len(whole), _AT_ONCE):
+                    part = whole[start : start + _AT_ONCE]
+                    _, shards, local = self._locate(np.arange(start, start + len(part)))
+                    self._reader.rows(shards, self._begin(name, shards) + local * nbytes, part)
                 self._held[name] = whole
             return self._held[name]
 

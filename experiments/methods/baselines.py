@@ -14,7 +14,7 @@ from experiments.target_features import TargetFeatures
 @method("majority", needs_labels=False)
 def majority(data: CellData) -> Predict:
     """How frequent each activity is among the subjects that are not tested, whatever the window shows."""
-    share = np.bincount(data.pool_labels, minlength=len(data.classes)) / len(data.pool_labels)
+    share = data.pool_counts / data.pool_counts.sum()
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
         return np.tile(share, (len(windows), 1))

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from experiments.apart import apart
+from experiments.feature_rows import FeatureRows
 from experiments.methods.registry import CellData, Indices, Predict, Scores, method
-from experiments.target_features import Features, TargetFeatures
-from lightning_modules.linear_probe import LinearProbe, Standardisation, fit_probe
+from experiments.target_features import TargetFeatures
+from lightning_modules.linear_probe import LinearProbe, fit_probe
 
 _TEMPERATURE = 0.07  # of cosines, as in Wu et al. 2018, "Unsupervised feature learning via ... discrimination"
 
@@ -31,7 +32,7 @@ def linear_probe(data: CellData) -> Predict:
 @method("knn", needs_labels=True, encoder=True, checkpoint=True, settings=("evaluation.knn_neighbours",))
 def knn(data: CellData) -> Predict:
     """The labelled windows whose features point most nearly the same way vote, the nearer the more."""
-    standardisation = Standardisation.of(data.features.pretrained[data.pool])
+    standardisation = data.features.pretrained.standardisation(data.pool)
     known = _directions(standardisation(data.features.pretrained[data.support]))
     neighbours = min(data.config.evaluation.knn_neighbours, len(known))
 
@@ -45,7 +46,7 @@ def knn(data: CellData) -> Predict:
 @method("nearest_mean", needs_labels=True, encoder=True, checkpoint=True)
 def nearest_mean(data: CellData) -> Predict:
     """The activity whose labelled windows' mean direction is the nearest, as in Snell et al. 2017."""
-    standardisation = Standardisation.of(data.features.pretrained[data.pool])
+    standardisation = data.features.pretrained.standardisation(data.pool)
     known = _directions(standardisation(data.features.pretrained[data.support]))
     sums = np.zeros((len(data.classes), known.shape[1]))
     np.add.at(sums, data.support_labels, known)
@@ -75,12 +76,12 @@ def vote(similarity: Scores, labels: Indices, n_classes: int, neighbours: int) -
     return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 
-def fit_on(data: CellData, features: Features) -> LinearProbe:
+def fit_on(data: CellData, features: FeatureRows) -> LinearProbe:
     """A logistic probe on these features of the support windows."""
     # A window an activity says little about the features' spread, so that comes from all windows that the
     # support could have been drawn from, without their labels, for every number of shots; never from the
     # tested subjects.
-    standardisation = Standardisation.of(features[data.pool])
+    standardisation = features.standardisation(data.pool)
     c = data.config.evaluation.probe_c
     return apart(fit_probe, features[data.support], data.support_labels, len(data.classes), standardisation, c)
 

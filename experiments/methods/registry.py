@@ -40,7 +40,7 @@ class CellData:
         support_labels: theirs.
         support_people: whose they are; tuning keeps people apart.
         pool: all windows that the support could have been drawn from.
-        pool_labels: theirs; only ``majority`` looks at them.
+        pool_counts: how many of them show each class, (C,); only ``majority`` looks at it.
         seed: of whatever the method draws; differs from cell to cell.
         notes: a method appends what a reader must know.
     """
@@ -53,7 +53,7 @@ class CellData:
     support_labels: Indices
     support_people: NDArray[np.str_]
     pool: Indices
-    pool_labels: Indices
+    pool_counts: Indices
     seed: int
     notes: list[str] = field(default_factory=list)
 

@@ -59,7 +59,7 @@ def make_model(shards: FakeShards, **settings: object) -> ImuPretraining:
 def prototypes_of(shards: FakeShards, features: TargetFeatures) -> Prototypes:
     """What a perfect video tower would give: the mean embedding of each activity's windows."""
     labels = shards.table["activity"]
-    vectors = np.stack([features.embeddings[labels == name].mean(0) for name in ACTIVITIES])
+    vectors = np.stack([features.embeddings[np.flatnonzero(labels == name)].mean(0) for name in ACTIVITIES])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return Prototypes(list(ACTIVITIES), vectors, [1] * len(ACTIVITIES), "made", False)
 
@@ -84,7 +84,7 @@ def make_cell(shards: FakeShards, shots: int = 5) -> tuple[CellData, np.ndarray,
     people = shards.table["subject"][support]
     data = CellData(
         config, features, prototypes_of(shards, features), list(ACTIVITIES),
-        support, codes[support], people, pool, codes[pool], 7,
+        support, codes[support], people, pool, np.bincount(codes[pool]), 7,
     )  # fmt: skip
     return data, test, codes[test]
 
@@ -120,7 +120,7 @@ def test_each_method_tells_separable_activities_apart(name: str, least: float) -
 
 def test_majority_gives_the_shares_of_the_pool() -> None:
     data, test, _ = make_cell(FakeShards())
-    data = dataclasses.replace(data, pool=data.pool[:10], pool_labels=np.array([0] * 2 + [1] * 5 + [3] * 3))
+    data = dataclasses.replace(data, pool=data.pool[:10], pool_counts=np.array([2, 5, 0, 3]))
     scores = run("majority", data, test)
     assert (scores == [0.2, 0.5, 0, 0.3]).all()
     assert len(scores) == len(test)

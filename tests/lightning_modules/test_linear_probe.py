@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -49,6 +51,25 @@ def test_one_window_a_class() -> None:
 def test_a_class_without_a_window_is_refused() -> None:
     with pytest.raises(ValueError, match="class 1"):
         fit_probe(np.zeros((2, 3)), np.array([0, 2]), 3, Standardisation.of(np.zeros((2, 3))), 1.0)
+
+
+@given(st.integers(0, 2**32), st.integers(1, 40), st.lists(st.integers(0, 40), max_size=4))
+def test_mean_and_scale_do_not_depend_on_how_features_come(seed: int, n: int, cuts: list[int]) -> None:
+    features = np.random.default_rng(seed).normal(100, [1e-3, 1, 50], (n, 3)).astype(np.float32)
+    whole = Standardisation.of(features)
+    parts = Standardisation.over(part for part in np.split(features, sorted(cut % n for cut in cuts)) if len(part))
+    # Sums in another order: some of float64's 16 digits, of deviations five more as the mean is 1e5 times as large.
+    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(parts.scale, whole.scale, rtol=1e-7)
+    wide = features.astype(np.float64)
+    np.testing.assert_allclose(whole.mean, wide.mean(axis=0), rtol=1e-12)
+    changing = wide.std(axis=0) > 1e-3
+    np.testing.assert_allclose(whole.scale[changing], wide.std(axis=0)[changing], rtol=1e-12)
+
+
+def test_no_features_have_no_mean() -> None:
+    with pytest.raises(ValueError, match="no features"):
+        Standardisation.over([])
 
 
 def test_constant_features_are_centred_only() -> None:
