@@ -103,8 +103,8 @@ def read(folder: Path, case: str) -> dict[str, Any]:
     features = FeatureCache.open(folder, shards, "made") if case == "features" else None
     made = PretrainingDataModule(shards, features, batch_size=BATCH[case], video=case != "imu", validation_share=0)
     made.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, accumulate_grad_batches=1, training=True)
-    rate(made.train_dataloader(), 60.0, 400)
-    return rate(made.train_dataloader(), 60.0, 400)
+    rate(made.train_dataloader, 60.0, 400)
+    return rate(made.train_dataloader, 60.0, 400)
 
 
 def train(folder: Path) -> dict[str, Any]:

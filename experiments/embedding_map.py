@@ -14,7 +14,6 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
-MOST = 2000  # windows; more take minutes and cover each other
 NEIGHBOURS = 10
 _COMPONENTS = 50  # that van der Maaten and Hinton (2008) keep before t-SNE
 _PERPLEXITY = 30.0
@@ -55,13 +54,20 @@ class EmbeddingMap:
     windows: int
 
 
+def draw_windows(windows: NDArray[np.int64], most: int, seed: int = 0) -> NDArray[np.int64]:
+    """At most so many of these windows, drawn at random, in their order."""
+    if len(windows) <= most:
+        return windows
+    return windows[np.sort(np.random.default_rng(seed).choice(len(windows), size=most, replace=False))]
+
+
 def make_embedding_map(
     features: NDArray[np.floating],
     activity: Sequence[str] | NDArray[np.str_],
     subject: Sequence[str] | NDArray[np.str_],
     device: Sequence[str] | NDArray[np.str_],
     placement: Sequence[str] | NDArray[np.str_] | None = None,
-    most: int = MOST,
+    drawn_from: int = 0,
     seed: int = 0,
 ) -> EmbeddingMap:
     """Standardise, keep the main components, and lay out by t-SNE (van der Maaten & Hinton 2008).
@@ -72,11 +78,11 @@ def make_embedding_map(
         subject: whose it is, (N,).
         device: what measured it, (N,).
         placement: where on the body, (N,); without it devices stand alone.
-        most: windows that are taken, drawn at random where there are more; at least 1.
-        seed: of that draw and of t-SNE.
+        drawn_from: how many windows these were drawn from (:func:`draw_windows`); 0 if these are all.
+        seed: of t-SNE.
 
     Raises:
-        ValueError: lengths differ, there is no window, ``most`` is below 1, or a feature is not finite.
+        ValueError: lengths differ, there is no window, or a feature is not finite.
     """
     n = len(features)
     columns = {"activity": activity, "subject": subject, "device": device}
@@ -85,20 +91,19 @@ def make_embedding_map(
     for name, column in columns.items():
         if len(column) != n:
             raise ValueError(f"{len(column)} values of {name} for {n} windows: expected one each")
-    if n == 0 or most < 1:
-        raise ValueError(f"a map of {n} windows, {most} at most: expected at least one")
+    if n == 0:
+        raise ValueError("a map of 0 windows: expected at least one")
     if not np.isfinite(features).all():
         raise ValueError("features have values that are not finite")
-    chosen = np.sort(np.random.default_rng(seed).choice(n, size=min(n, most), replace=False))
-    labels = {name: [str(column[i]) or "none" for i in chosen] for name, column in columns.items()}
+    labels = {name: [str(value) or "none" for value in column] for name, column in columns.items()}
     if placement is not None:
         pairs = zip(labels["device"], labels.pop("placement"), strict=True)
         labels["device"] = [f"{thing}, {place}" for thing, place in pairs]
-    reduced = _reduced(np.asarray(features, np.float64)[chosen])
+    reduced = _reduced(np.asarray(features, np.float64))
     points, layout = _laid_out(reduced, seed)
     nearest = _nearest(reduced)
     groupings = {name: _grouping(values, nearest) for name, values in labels.items()}
-    return EmbeddingMap(points, groupings, layout, n)
+    return EmbeddingMap(points, groupings, layout, drawn_from or n)
 
 
 def _reduced(features: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from experiments.conditions import ConditionError
 from experiments.config import to_yaml
 from experiments.datasets import console, progress_bar
 from experiments.devices import set_threads
-from experiments.embedding_map import EmbeddingMap, make_embedding_map
+from experiments.embedding_map import EmbeddingMap, draw_windows, make_embedding_map
 from experiments.html_report import write_html
 from experiments.methods import find_method
 from experiments.plan import Unit, plan_units
@@ -96,12 +96,15 @@ def _maps(config: Config, units: Sequence[Unit]) -> dict[str, EmbeddingMap]:
         features, name = unit.features, unit.target.name
         if name in maps or features.model is None or not config.evaluation.map_windows:
             continue
-        windows, table = features.windows, unit.target.shards.table
-        activity, subject, device, placement = (
-            table[column][windows] for column in ("activity", "subject", "device", "placement")
+        windows, table = draw_windows(features.windows, config.evaluation.map_windows), unit.target.shards.table
+        maps[name] = make_embedding_map(
+            features.pretrained[windows],
+            table["activity"][windows],
+            table["subject"][windows],
+            table["device"][windows],
+            table["placement"][windows],
+            drawn_from=len(features.windows),
         )
-        most = config.evaluation.map_windows
-        maps[name] = make_embedding_map(features.pretrained[windows], activity, subject, device, placement, most)
     return maps
 
 

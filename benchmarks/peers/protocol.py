@@ -10,6 +10,7 @@ This file needs nothing but numpy, so that it runs in the peers' environment too
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import resource
@@ -70,22 +71,24 @@ def decode(jpegs: list[bytes]) -> np.ndarray:
     return clip
 
 
-def rate(batches: Iterable[Any], seconds: float, most: int) -> dict[str, Any]:
-    """Windows a second of one epoch, or of its first ``seconds`` or ``most`` batches.
+def rate(epoch: Callable[[], Iterable[Any]], seconds: float, most: int) -> dict[str, Any]:
+    """Windows a second over ``seconds`` or ``most`` batches, of as many epochs as that takes.
 
-    The clocks start once the first batch is there, so that the start of workers counts for nobody.
+    In each epoch the clocks start once the first batch is there, so that the start of workers counts for nobody.
     """
-    iterator = iter(batches)
-    next(iterator)
-    count, started, used = 0, time.perf_counter(), processor_s()
-    now = started
-    for n, batch in enumerate(iterator, 1):
-        count += len(batch["imu"])
-        now = time.perf_counter()
-        if now - started > seconds or n >= most:
-            break
-    used = max(processor_s() - used, 1e-9)
-    return {"per_s": count / (now - started), "per_cpu_s": count / used, "windows": count, "peak_mb": peak_mb()}
+    count, n, taken, used = 0, 0, 0.0, 0.0
+    while taken < seconds and n < most:
+        iterator = iter(epoch())
+        next(iterator)
+        began, processor = time.perf_counter(), processor_s()
+        now = began
+        for batch in iterator:
+            count, n = count + len(batch["imu"]), n + 1
+            now = time.perf_counter()
+            if taken + now - began > seconds or n >= most:
+                break
+        taken, used = taken + now - began, used + processor_s() - processor
+    return {"per_s": count / taken, "per_cpu_s": count / max(used, 1e-9), "windows": count, "peak_mb": peak_mb()}
 
 
 def processor_s() -> float:
@@ -128,7 +131,8 @@ def serve(batches: Callable[[str, int], Iterable[Any]]) -> None:
     for line in sys.stdin:
         question = json.loads(line)
         try:
-            answer = rate(batches(question["case"], question["workers"]), question["seconds"], question["most"])
+            epoch = functools.partial(batches, question["case"], question["workers"])
+            answer = rate(epoch, question["seconds"], question["most"])
         except Exception:  # whatever goes wrong in a peer's code belongs in the report
             answer = {"error": traceback.format_exc()}
         print(json.dumps(answer), file=answers, flush=True)

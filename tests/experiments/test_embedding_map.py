@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from experiments.embedding_map import NEIGHBOURS, make_embedding_map
+from experiments.embedding_map import NEIGHBOURS, draw_windows, make_embedding_map
 
 
 def clusters(groups: int, each: int, width: int = 16) -> tuple[NDArray[np.float64], list[str]]:
@@ -43,12 +43,18 @@ def test_near_windows_stay_near_in_the_plane() -> None:
 
 def test_the_same_map_each_time_and_labels_stay_with_their_windows() -> None:
     features, activity = clusters(3, 40)
-    first, again = (make_embedding_map(features, activity, activity, activity, most=50) for _ in range(2))
+    drawn = draw_windows(np.arange(120), 50)
+    assert (np.diff(drawn) > 0).all()
+    assert draw_windows(np.arange(120), 50).tolist() == drawn.tolist() != draw_windows(np.arange(120), 50, 1).tolist()
+    assert draw_windows(np.arange(5, 55), 50).tolist() == list(range(5, 55))
+    features, activity = features[drawn], [activity[i] for i in drawn]
+    first, again = (make_embedding_map(features, activity, activity, activity, drawn_from=120) for _ in range(2))
     assert first.points.tobytes() == again.points.tobytes()
     assert first.groupings == again.groupings
     assert (len(first.points), first.windows) == (50, 120)
     assert first.groupings["activity"].agreement == 1.0  # a wrong order of labels would lower it
-    other = make_embedding_map(features, activity, activity, activity, most=50, seed=1)
+    other = make_embedding_map(features, activity, activity, activity, seed=1)
+    assert other.windows == 50
     assert other.points.tobytes() != first.points.tobytes()
 
 
@@ -73,8 +79,6 @@ def test_what_is_refused() -> None:
         make_embedding_map(features, "abc", "ab", "abc")
     with pytest.raises(ValueError, match="a map of 0 windows"):
         make_embedding_map(features[:0], [], [], [])
-    with pytest.raises(ValueError, match="0 at most"):
-        make_embedding_map(features, "abc", "abc", "abc", most=0)
     with pytest.raises(ValueError, match="not finite"):
         make_embedding_map(np.array([[np.nan], [1.0]]), "ab", "ab", "ab")
 
