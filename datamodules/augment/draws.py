@@ -10,6 +10,7 @@ Shape legend: B windows.
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -67,9 +68,13 @@ class Draws:
 
 def window_keys(seed: int, epoch: int, windows: NDArray[np.int64]) -> Tensor:
     """Keys for :class:`Draws`, a function of (seed, epoch, window's number) alone, (B,) int64."""
-    base = np.random.SeedSequence([seed, epoch, 0xD0A5]).generate_state(1, np.uint64).astype(np.uint64)
-    keys = base + windows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    keys = _base(seed, epoch) + windows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     return _mixed(torch.from_numpy(keys.view(np.int64)))
+
+
+@functools.lru_cache(maxsize=16)
+def _base(seed: int, epoch: int) -> np.uint64:
+    return np.uint64(np.random.SeedSequence([seed, epoch, 0xD0A5]).generate_state(1, np.uint64)[0])
 
 
 def _mixed(values: Tensor) -> Tensor:
