@@ -15,6 +15,7 @@ from datamodules.shards.index import Index
 from datamodules.windows import Reason
 
 HISTORY = "build-runs.json"
+_NAMED = 20  # recordings that could not be used
 
 
 @dataclass(frozen=True)
@@ -52,9 +53,10 @@ class BuildReport:
         reasons = Counter(str(row["reason"]) for row in index.exclusions)
         for reason, count in reasons.most_common():
             lines.append(f"  left out, {reason}: {count}")
-        for row in index.exclusions:
-            if row["reason"] == Reason.UNUSABLE.value:
-                lines.append(f"    {row['recording']}: {row['detail']}")
+        unusable = [row for row in index.exclusions if row["reason"] == Reason.UNUSABLE.value]
+        lines += [f"    {row['recording']}: {row['detail']}" for row in unusable[:_NAMED]]
+        if len(unusable) > _NAMED:
+            lines.append(f"    and {len(unusable) - _NAMED} more, all of them in {self.directory / layout.INDEX}")
         for fault, count in index.counts["fault"].items():
             lines.append(f"  kept though marked, {fault}: {count}")
         if clocks := index.counts.get("clocks"):

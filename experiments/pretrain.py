@@ -165,7 +165,7 @@ def _settings(
 ) -> PretrainingSettings:
     source = config.datasets[config.pretraining.dataset].source.name
     encoder, loss, optim = config.imu_encoder, config.loss, config.optim
-    subjects = np.unique(shards.codes("subject")).tolist()  # not the table's strings, a hundred bytes a window
+    subjects = np.unique(shards.codes("subject")).tolist()
     return PretrainingSettings(
         imu_encoder={"name": encoder.name, "params": encoder.params},
         imu_input={"samples": shards.settings.samples, "rate_hz": shards.settings.imu_rate_hz},

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from datamodules.augment import ImuAugmentation
+from datamodules.names import among
 from datamodules.ood import OodDataModule
 from datamodules.pretraining import stream_seed
 from datamodules.splits import natural_key
@@ -133,7 +134,7 @@ def _halves(data: CellData) -> list[tuple[Indices, Indices]]:
     if len(people) < 2:
         return []
     # Neighbours in a list are often of one group (age, site): every other one goes to the other half.
-    first = np.isin(data.support_people, people[::2])
+    first = among(data.support_people, people[::2])
     halves = []
     for is_training in (first, ~first):
         shared = np.intersect1d(data.support_labels[is_training], data.support_labels[~is_training])
