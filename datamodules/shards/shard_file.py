@@ -16,6 +16,9 @@ from datamodules.quality.facts import RecordingFacts
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 
+# What h5py raises on a damaged or truncated file, and what is raised where an attribute isn't what it should be.
+DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError)
+
 
 @dataclass(frozen=True)
 class ArrayPlace:
@@ -85,20 +88,30 @@ class ShardFile:
         return column
 
     def exclusions(self) -> list[dict[str, Any]]:
-        """What of its recordings was left out."""
-        rows: list[dict[str, Any]] = json.loads(self.array("exclusions").tobytes())
+        """What of its recordings was left out.
+
+        Raises:
+            ShardError: it can't be understood.
+        """
+        rows: list[dict[str, Any]] = self._json("exclusions")
         return rows
 
     def facts(self) -> list[RecordingFacts]:
         """What is known of its recordings, those without a window too; not of those that could not be used.
 
         Raises:
-            ShardError: a field is missing or unknown.
+            ShardError: a field is missing or unknown, or it can't be understood at all.
         """
         try:
-            return [RecordingFacts(**row) for row in json.loads(self.array("facts").tobytes())]
+            return [RecordingFacts(**row) for row in self._json("facts")]
         except TypeError as error:
             raise ShardError(f"{self.path}: 'facts': {error}") from error
+
+    def _json(self, name: str) -> Any:
+        try:
+            return json.loads(self.array(name).tobytes())
+        except ValueError as error:  # neither UTF-8 nor JSON
+            raise ShardError(f"{self.path}: '{name}': {error}") from error
 
 
 def open_shard(path: Path) -> ShardFile:
@@ -112,8 +125,9 @@ def open_shard(path: Path) -> ShardFile:
         # Shards never change once they have their name, so there is nothing to lock.
         with h5py.File(path, "r", locking=False) as file:
             return inspect(path, file, path.stat().st_size)
-    except (OSError, KeyError, RuntimeError) as error:
-        # What h5py raises on a damaged or truncated file.
+    except ShardError:
+        raise
+    except DAMAGED as error:
         raise ShardError(f"{path}: not a readable HDF5 file: {error}") from error
 
 

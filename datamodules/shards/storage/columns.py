@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from datamodules.shards import layout
 from datamodules.shards.index import Index
 from datamodules.shards.layout import ShardError
-from datamodules.shards.shard_file import ArrayPlace, ShardFile, inspect
+from datamodules.shards.shard_file import DAMAGED, ArrayPlace, ShardFile, inspect
 from datamodules.shards.storage.local_cache import LocalCache, Mapped
 from datamodules.shards.storage.prefetch import Piece
 from datamodules.shards.storage.range_file import RangeFile
@@ -106,7 +106,7 @@ def _of_shard(folder: RemoteFolder, name: str, nbytes: int) -> RemoteShardFile:
             shard = inspect(where, file, nbytes)
     except ShardError as error:
         wrong = error
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    except DAMAGED as error:
         wrong = StorageError(f"{where}: not a readable HDF5 file: {error}")
     # Out here, since what is raised would otherwise hold h5py's error, and that the remote file (see RangeFile).
     if remote.failure:
