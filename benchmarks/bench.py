@@ -312,7 +312,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Reading against peers; see the head of benchmarks/bench.py.")
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench")
     parser.add_argument("--peers-python", default=str(ROOT / ".venv-bench" / "bin" / "python"))
-    parser.add_argument("--cases", nargs="+", default=EVERYTHING, choices=EVERYTHING)
+    parser.add_argument("--cases", nargs="*", default=EVERYTHING, choices=EVERYTHING)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of a run")
     parser.add_argument("--batches", type=int, default=10**9, help="of a run, at most")

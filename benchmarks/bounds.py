@@ -2,23 +2,24 @@
 
     python -m benchmarks.bounds [--folder data/bench] [--runs 5]
 
-The step is a gather from memory (IMU), copies from the page cache (features and plain clips), or the JPEG decoder, with
-as many threads as the reader has, windows drawn at random, and memory that is used again. Nobody who delivers the same
-bytes with the same library can be faster than that.
+The step is a gather from memory (IMU, and features as if they were held there too), or copies from the page cache
+(features and plain clips), or the JPEG decoder, in as many threads as the reader has, each with windows of its own,
+drawn at random, and memory of its own that is used again. Nothing is handed over, normalised or put into tensors.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
 import torch
+from numpy.typing import NDArray
 
 from benchmarks import data, ours
 from benchmarks.bench import ROOT, TITLES
@@ -26,52 +27,84 @@ from benchmarks.peers.protocol import BATCH, FRAMES, SIZE, Records, rate
 from datamodules.shards.rows import RowReader
 
 SECONDS = 2.0
-THREADS = {"imu": 1, "features": 1, "jpeg": 2, "raw": 2}
-STEPS = {"imu": "gathered", "features": "copied", "jpeg": "decoded", "raw": "copied"}
-Step = Callable[[np.ndarray], object]  # what has to be done for the windows of a batch
+Indices = NDArray[np.int64]
+Step = Callable[[Indices], object]  # what has to be done for the windows of a batch
+# Case, threads, and how the step is called.
+STEPS = (
+    ("imu", 1, "gathered from memory"),
+    ("features", 1, "gathered from memory"),
+    ("features", 1, "copied from the page cache"),
+    ("jpeg", 2, "decoded"),
+    ("raw", 2, "copied from the page cache"),
+)
 
 
-def step_of(case: str, folder: Path) -> Step:
-    """The step that can't be left out."""
+def step_of(case: str, how: str, folder: Path) -> Callable[[], Step]:
+    """Makes the step for a thread."""
     records, b = Records(folder, case), BATCH[case]
-    if case == "imu":
-        motion, batch = np.array(records.imu), np.empty((b, *records.imu.shape[1:]), np.float32)
-        return lambda windows: np.take(motion, windows, axis=0, out=batch, mode="clip")
-    if case == "features":
-        rows = np.empty((b, FRAMES * data.WIDTH * 2), np.uint8)
-        reader = RowReader([folder / "ours" / case / "features.f16"])
-        return lambda windows: reader.rows(np.zeros(b, np.int64), windows * rows.shape[1], rows)
-    clips = np.empty((b, FRAMES, SIZE, SIZE, 3), np.uint8)
-    pool = ThreadPoolExecutor(THREADS[case])
-    if case == "raw":
-        shards = ours.module(folder, case, THREADS[case]).shards
-        files = RowReader([folder / "ours" / case / entry.file for entry in shards.index.shards])
-        first = np.cumsum([0, *(entry.windows for entry in shards.index.shards)])
+    if how == "gathered from memory":
+        held = np.array(records.imu if case == "imu" else records.features)
 
-        def do(at: tuple[int, int]) -> None:
-            shard = int(np.searchsorted(first, at[1], side="right")) - 1
-            # The frames are a shard's last array by far; where in it they begin makes no difference here.
-            files.read(shard, int(at[1] - first[shard]) * clips[0].nbytes, clips[at[0]].reshape(-1))
+        def gather() -> Step:
+            batch = np.empty((b, *held.shape[1:]), held.dtype)
+            return lambda windows: np.take(held, windows, axis=0, out=batch, mode="clip")
 
-    else:
+        return gather
+    if case == "jpeg":
         jpegs = [records[i]["jpegs"] for i in range(len(records))]
 
-        def do(at: tuple[int, int]) -> None:
-            for k, image in enumerate(jpegs[at[1]]):
-                simplejpeg.decode_jpeg(image, "RGB", buffer=clips[at[0], k])
+        def decode() -> Step:
+            clip = np.empty((FRAMES, SIZE, SIZE, 3), np.uint8)
+            return lambda windows: [
+                simplejpeg.decode_jpeg(image, "RGB", buffer=clip[k])
+                for window in windows.tolist()
+                for k, image in enumerate(jpegs[window])
+            ]
 
-    return lambda windows: list(pool.map(do, enumerate(windows.tolist())))
+        return decode
+    names, row = ["features.f16"], FRAMES * data.WIDTH * 2
+    if case == "raw":
+        shards = ours.module(folder, case, 1).shards
+        names, row = [entry.file for entry in shards.index.shards], FRAMES * SIZE * SIZE * 3
+    files = RowReader([folder / "ours" / case / name for name in names])
+    # The frames are by far the last and largest array of a shard; where in it they begin makes no difference here.
+    first = np.zeros(1, np.int64)
+    if case == "raw":
+        first = np.cumsum([0, *(entry.windows for entry in shards.index.shards)])
+
+    def copy() -> Step:
+        batch = np.empty((b, row), np.uint8)
+
+        def do(windows: Indices) -> None:
+            shard = np.searchsorted(first, windows, side="right") - 1
+            for k, (number, at) in enumerate(zip(shard.tolist(), (windows - first[shard]).tolist(), strict=True)):
+                files.read(number, at * row, batch[k])
+
+        return do
+
+    return copy
 
 
-def alone(step: Step, windows: int, batch: int) -> float:
+def alone(make: Callable[[], Step], threads: int, windows: int, batch: int) -> float:
     """Windows a second of the step."""
-    rng = np.random.default_rng(0)
-    draws = [rng.choice(windows, batch, replace=False) for _ in range(64)]
-    done, began = 0, time.perf_counter()
-    while time.perf_counter() - began < SECONDS:
-        step(draws[done % len(draws)])
-        done += 1
-    return done * batch / (time.perf_counter() - began)
+    done = [0] * threads
+
+    def work(number: int) -> None:
+        step, rng = make(), np.random.default_rng(number)
+        draws = [rng.choice(windows, batch, replace=False) for _ in range(64)]
+        together.wait()
+        while time.perf_counter() < began[0] + SECONDS:
+            step(draws[done[number] // batch % len(draws)])
+            done[number] += batch
+
+    began: list[float] = []
+    together = threading.Barrier(threads, action=lambda: began.append(time.perf_counter()))
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(done) / (time.perf_counter() - began[0])
 
 
 def main() -> None:
@@ -82,21 +115,21 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     torch.set_num_threads(1)
-    print(
-        "| | threads | the step alone, a second | | ours, a second | share |\n| --- | ---: | ---: | --- | ---: | ---: |"
-    )
-    for case, threads in THREADS.items():
-        step = step_of(case, folder)
+    print("| | threads | the step alone, a second | | ours, a second | share |")
+    print("| --- | ---: | ---: | --- | ---: | ---: |")
+    for case, threads, how in STEPS:
+        make = step_of(case, how, folder)
         module = ours.module(folder, case, threads)
         runs = []
         for _ in range(arguments.runs + 1):  # the first one fetches everything into the page cache
-            bound = alone(step, module.shards.n_windows, BATCH[case])
+            bound = alone(make, threads, module.shards.n_windows, BATCH[case])
             runs.append((bound, float(rate(module.train_dataloader, SECONDS, 10**9)["per_s"])))
         bounds, rates = zip(*runs[1:], strict=True)
         share = statistics.median(b / a for a, b in runs[1:])
         print(
-            f"| {TITLES[case]} | {threads} | {statistics.median(bounds):,.0f} | {STEPS[case]} |"
-            f" {statistics.median(rates):,.0f} | {share:.0%} |"
+            f"| {TITLES[case]} | {threads} | {statistics.median(bounds):,.0f} | {how} |"
+            f" {statistics.median(rates):,.0f} | {share:.0%} |",
+            flush=True,
         )
 
 

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 
 from benchmarks import data, probes, training
 from benchmarks.peers.protocol import BATCH, FRAMES, Records, peak_mb, rate
+from datamodules.names import prefixed, repeated
 from datamodules.pretraining import PretrainingDataModule
 from datamodules.shards import layout
 from datamodules.shards.feature_cache import FORMAT, VERSION, FeatureCache
@@ -135,15 +136,15 @@ def evaluate(folder: Path) -> dict[str, Any]:
 
 
 class ManyRecordings(ShardSet):
-    """Shards whose recordings are others in each, though all are one file."""
+    """Shards whose recordings are others in each, though all are one file; the people are the same nine."""
 
     @cached_property
     def table(self) -> dict[str, Any]:
         """As its parent's."""
         table = dict(super().table)
-        shard = np.repeat(np.arange(len(self.index.shards)), [entry.windows for entry in self.index.shards])
-        table["start_s"] = table["start_s"] + 1000.0 * shard
-        return table
+        shards = self.index.shards
+        number = repeated([entry.file for entry in shards], [entry.windows for entry in shards])
+        return {**table, "recording": prefixed(number, table["recording"])}
 
 
 @dataclasses.dataclass

@@ -9,11 +9,13 @@ Shape legend: N windows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Strings (N,), or a Categorical of N: compared, indexed and iterated over in the same way.
 Names = Any
@@ -21,6 +23,8 @@ Names = Any
 
 def from_codes(codes: NDArray[np.integer], names: Sequence[str]) -> pd.Categorical[str]:
     """The column whose windows have these positions in ``names``, which differ; -1 is "" (no name)."""
+    import pandas as pd  # half a second and 60 MB, which reading windows can do without
+
     shifted = np.asarray(codes + 1)
     return pd.Categorical.from_codes(shifted, categories=pd.Index(["", *names], dtype=object))
 
@@ -33,14 +37,14 @@ def repeated(names: Sequence[str], times: Sequence[int]) -> pd.Categorical[str]:
 
 def distinct(column: Names) -> list[str]:
     """The names that occur, sorted."""
-    if isinstance(column, pd.Categorical):
-        return sorted(str(column.categories[code]) for code in np.unique(column.codes))
+    if _is_categorical(column):
+        return sorted(str(column.categories[code]) for code in _codes(column))
     return sorted({str(name) for name in column})
 
 
 def among(column: Names, names: Iterable[str]) -> NDArray[np.bool_]:
     """Which windows have one of ``names``, (N,)."""
-    if isinstance(column, pd.Categorical):
+    if _is_categorical(column):
         return np.asarray(column.isin(list(names)))
     return np.isin(column, list(names))
 
@@ -58,18 +62,19 @@ def positions(column: Names, names: Sequence[str]) -> NDArray[np.int64]:
         KeyError: a window has another name.
     """
     place = {name: i for i, name in enumerate(names)}
-    if not isinstance(column, pd.Categorical):
+    if not _is_categorical(column):
         return np.array([place[str(name)] for name in column], np.int64)
     table = np.full(len(column.categories), -1, np.int64)
-    for code in np.unique(column.codes).tolist():
+    for code in _codes(column):
         table[code] = place[str(column.categories[code])]
     return np.asarray(table[column.codes])
 
 
 def concatenated(columns: Sequence[Names]) -> pd.Categorical[str]:
     """One column after the other."""
-    if len(columns) == 1 and isinstance(columns[0], pd.Categorical):
-        return columns[0]
+    if len(columns) == 1 and _is_categorical(columns[0]):
+        found: pd.Categorical[str] = columns[0]
+        return found
     parts = [numbered(column) for column in columns]
     names = sorted({name for found, _ in parts for name in found} - {""})
     place = {"": -1, **{name: i for i, name in enumerate(names)}}
@@ -79,7 +84,7 @@ def concatenated(columns: Sequence[Names]) -> pd.Categorical[str]:
 
 def prefixed(prefixes: Names, column: Names) -> pd.Categorical[str]:
     """Of each window its prefix, a slash and its name."""
-    firsts, seconds = _categorical(prefixes), _categorical(column)
+    firsts, seconds = concatenated([prefixes]), concatenated([column])
     pairs = np.multiply(firsts.codes, len(seconds.categories), dtype=np.int64) + seconds.codes
     there = np.zeros(len(firsts.categories) * len(seconds.categories), bool)
     there[pairs] = True
@@ -88,5 +93,13 @@ def prefixed(prefixes: Names, column: Names) -> pd.Categorical[str]:
     return from_codes((np.cumsum(there, dtype=np.int32) - 1)[pairs], names)
 
 
-def _categorical(column: Names) -> pd.Categorical[str]:
-    return column if isinstance(column, pd.Categorical) else concatenated([column])
+def _is_categorical(column: Names) -> bool:
+    return hasattr(column, "categories")
+
+
+def _codes(column: pd.Categorical[str]) -> list[int]:
+    """Those that occur."""
+    found: list[int] = np.unique(column.codes).tolist()
+    if found and found[0] < 0:
+        raise ValueError("a column of names lacks some of them; where there is none, it has to be ''")
+    return found

@@ -5,7 +5,6 @@ Shape legend: N windows, P width of the features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +12,8 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
+
+from datamodules.names import Names
 
 NEIGHBOURS = 10
 _COMPONENTS = 50  # that van der Maaten and Hinton (2008) keep before t-SNE
@@ -63,12 +64,11 @@ def draw_windows(windows: NDArray[np.int64], most: int, seed: int = 0) -> NDArra
 
 def make_embedding_map(
     features: NDArray[np.floating],
-    activity: Sequence[str] | NDArray[np.str_],
-    subject: Sequence[str] | NDArray[np.str_],
-    device: Sequence[str] | NDArray[np.str_],
-    placement: Sequence[str] | NDArray[np.str_] | None = None,
+    activity: Names,
+    subject: Names,
+    device: Names,
+    placement: Names | None = None,
     drawn_from: int = 0,
-    seed: int = 0,
 ) -> EmbeddingMap:
     """Standardise, keep the main components, and lay out by t-SNE (van der Maaten & Hinton 2008).
 
@@ -79,7 +79,6 @@ def make_embedding_map(
         device: what measured it, (N,).
         placement: where on the body, (N,); without it devices stand alone.
         drawn_from: how many windows these were drawn from (:func:`draw_windows`); 0 if these are all.
-        seed: of t-SNE.
 
     Raises:
         ValueError: lengths differ, there is no window, or a feature is not finite.
@@ -100,7 +99,7 @@ def make_embedding_map(
         pairs = zip(labels["device"], labels.pop("placement"), strict=True)
         labels["device"] = [f"{thing}, {place}" for thing, place in pairs]
     reduced = _reduced(np.asarray(features, np.float64))
-    points, layout = _laid_out(reduced, seed)
+    points, layout = _laid_out(reduced)
     nearest = _nearest(reduced)
     groupings = {name: _grouping(values, nearest) for name, values in labels.items()}
     return EmbeddingMap(points, groupings, layout, drawn_from or n)
@@ -117,14 +116,14 @@ def _reduced(features: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(PCA(components, svd_solver="full").fit_transform(standard))
 
 
-def _laid_out(reduced: NDArray[np.float64], seed: int) -> tuple[NDArray[np.float64], str]:
+def _laid_out(reduced: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
     n = len(reduced)
     if n < _FEWEST or not reduced.any():
         plane = np.zeros((n, 2))
         plane[:, : min(2, reduced.shape[1])] = reduced[:, :2]
         return plane, "PCA"
     tsne = TSNE(
-        perplexity=min(_PERPLEXITY, (n - 1) / 3), init="pca" if reduced.shape[1] > 1 else "random", random_state=seed
+        perplexity=min(_PERPLEXITY, (n - 1) / 3), init="pca" if reduced.shape[1] > 1 else "random", random_state=0
     )
     return np.asarray(tsne.fit_transform(reduced), np.float64), "t-SNE"
 

@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import xxhash
@@ -45,25 +46,30 @@ class FeatureRows:
         if 4 * windows * width <= held_bytes:
             self._held = np.zeros(self.shape, np.float32)
         else:
-            self._file = tempfile.TemporaryFile(prefix="features-", buffering=0)  # noqa: SIM115 - open while it is used
-            self._file.truncate(4 * windows * width)
+            with self._words():
+                self._file = tempfile.TemporaryFile(prefix="features-", buffering=0)  # noqa: SIM115 - open while used
+                self._file.truncate(4 * windows * width)
 
     def put(self, windows: Indices, features: Features) -> None:
         """Features (B, P) of these windows.
 
         Raises:
             TypeError: windows are not given by their numbers.
+            ValueError: features are not (B, P).
             IndexError: there is no such window.
-            OSError: the disk is full.
+            OSError: there is no room for them.
         """
-        self._check(windows)
+        windows = self._checked(windows)
+        if features.shape != (len(windows), self.shape[1]):
+            raise ValueError(f"features of shape {features.shape}; expected {(len(windows), self.shape[1])}")
         if self._held is not None:
             self._held[windows] = features
             return
-        for at, rows in self._stretches(windows, np.ascontiguousarray(features, np.float32)):
-            done = 0
-            while done < len(rows):
-                done += os.pwrite(self._file.fileno(), rows[done:], at + done)
+        with self._words():
+            for at, rows in self._stretches(windows, np.ascontiguousarray(features, np.float32)):
+                done = 0
+                while done < len(rows):
+                    done += os.pwrite(self._file.fileno(), rows[done:], at + done)
 
     def __getitem__(self, windows: Indices) -> Features:
         """Features (B, P) of these windows.
@@ -72,7 +78,7 @@ class FeatureRows:
             TypeError: windows are not given by their numbers.
             IndexError: there is no such window.
         """
-        self._check(windows)
+        windows = self._checked(windows)
         if self._held is not None:
             return np.asarray(self._held[windows])
         found = np.empty((len(windows), self.shape[1]), np.float32)
@@ -94,11 +100,23 @@ class FeatureRows:
                 self._standardisations[key] = Standardisation.over(self.blocks(windows))
             return self._standardisations[key]
 
-    def _check(self, windows: Indices) -> None:
+    def _checked(self, windows: Indices) -> Indices:
+        windows = np.asarray(windows)
         if windows.dtype != np.int64 or windows.ndim != 1:
             raise TypeError(f"windows are {windows.dtype} {windows.shape}; expected their numbers, int64 (B,)")
         if windows.size and not 0 <= windows.min() <= windows.max() < self.shape[0]:
             raise IndexError(f"window {windows.min()} or {windows.max()} of {self.shape[0]}")
+        return windows
+
+    @contextmanager
+    def _words(self) -> Iterator[None]:
+        """The file has no name that an error could give."""
+        try:
+            yield
+        except OSError as error:
+            what = f"{error.strerror}: no room for {4 * self.shape[0] * self.shape[1] >> 20} MB of features"
+            hint = "set TMPDIR to a folder on a disk that has it"
+            raise OSError(error.errno, f"{what} of an evaluation; {hint}", tempfile.gettempdir()) from error
 
     def _stretches(self, windows: Indices, rows: Features) -> Iterator[tuple[int, memoryview]]:
         """Bytes of windows that follow one another in the file, and where they begin there."""

@@ -168,7 +168,7 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
             answered = [fold.classes.index(name) for name in classes]
             done = 0
             for part in in_blocks(tested):
-                found = predict(features, part)
+                found = np.asarray(predict(features, part))
                 if found.shape != (len(part), len(classes)):
                     raise EvaluationError(
                         f"method {cell.method} on '{cell.dataset}': scores of shape {found.shape}; expected"

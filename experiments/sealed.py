@@ -117,13 +117,13 @@ class SealedTest:
 _KNOWN = ("dataset", "source", "person", "subject", "population", "placement", "device")
 
 
-class _NoLabels(Mapping[str, NDArray[Any]]):
+class _NoLabels(Mapping[str, Names]):
     """A table of windows with the columns that methods may see."""
 
-    def __init__(self, table: Mapping[str, NDArray[Any]]) -> None:
+    def __init__(self, table: Mapping[str, Any]) -> None:
         self._table = {name: table[name] for name in _KNOWN}
 
-    def __getitem__(self, name: str) -> NDArray[Any]:
+    def __getitem__(self, name: str) -> Names:
         if name not in self._table:
             raise LeakError(
                 f"a method asked for the {name} of windows; it gets the labels of its support only, and of other"
@@ -159,7 +159,7 @@ class UnlabelledShards:
         self.settings: WindowSettings = shards.settings
         self.n_windows = shards.n_windows
         self.directory = shards.directory
-        self.table: Mapping[str, NDArray[Any]] = _NoLabels(shards.table)
+        self.table: Mapping[str, Names] = _NoLabels(shards.table)
 
     def under(self, condition: Condition) -> UnlabelledShards:
         """The same windows under a condition."""

@@ -45,6 +45,8 @@ class Standardisation:
         """
         n, mean, squares = 0, np.zeros(1), np.zeros(1)
         for block in blocks:
+            if not len(block):
+                continue
             wide = block.astype(np.float64)
             own = wide.mean(axis=0)
             wide -= own

@@ -87,6 +87,8 @@ def rate(epoch: Callable[[], Iterable[Any]], seconds: float, most: int) -> dict[
             now = time.perf_counter()
             if taken + now - began > seconds or n >= most:
                 break
+        if now == began:
+            raise ValueError("an epoch has one batch; expected more, or there is nothing to be timed")
         taken, used = taken + now - began, used + processor_s() - processor
     return {"per_s": count / taken, "per_cpu_s": count / max(used, 1e-9), "windows": count, "peak_mb": peak_mb()}
 

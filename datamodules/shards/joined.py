@@ -85,9 +85,11 @@ class JoinedShards:
         """
         tables = [shards.table for _, shards in self.parts]
         table = dict(tables[0])
-        if len(tables) > 1:
-            for name in table:
-                table[name] = (concatenated if name in layout.CODES else np.concatenate)([t[name] for t in tables])
+        for name in table:
+            if name in layout.CODES:
+                table[name] = concatenated([t[name] for t in tables])
+            elif len(tables) > 1:
+                table[name] = np.concatenate([t[name] for t in tables])
         table["dataset"] = repeated([name for name, _ in self.parts], self._sizes)
         table["source"] = self._sources
         table["person"] = prefixed(table["source"], table["subject"])

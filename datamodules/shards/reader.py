@@ -156,13 +156,22 @@ class ShardSet:
         return columns
 
     def codes(self, column: str) -> NDArray[np.int32]:
-        """A column of :attr:`table` as positions in ``label_tables[column]``, (N,), -1 where it is empty."""
-        names = self.label_tables[column]
+        """A column of :attr:`table` as positions in ``label_tables[column]``, (N,), -1 where it is empty.
+
+        Raises:
+            ShardError: a shard has a name that the index lacks.
+        """
+        names = {name: i for i, name in enumerate(self.label_tables[column])}
         parts = [np.empty(0, np.int32)]
         for number in range(len(self.index.shards)):
             shard = self._shard(number)
-            # A shard's codes point into its own table; its last entry stands for -1.
-            position = np.append(np.searchsorted(names, shard.tables[column]), -1).astype(np.int32)
+            try:
+                # A shard's codes point into its own table; its last entry stands for -1.
+                position = np.array([*(names[name] for name in shard.tables[column]), -1], np.int32)
+            except KeyError as error:
+                raise ShardError(
+                    f"{shard.path}: {column} {error} is not among those of {layout.INDEX}; build the shards again"
+                ) from error
             parts.append(position[shard.codes(column)])
         return np.concatenate(parts)
 

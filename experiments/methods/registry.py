@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.names import Names
 from experiments.schema import Config
 from experiments.target_features import EvaluationError, TargetFeatures
 from experiments.zero_shot import Prototypes
@@ -51,7 +52,7 @@ class CellData:
     classes: list[str]
     support: Indices
     support_labels: Indices
-    support_people: NDArray[np.str_]
+    support_people: Names
     pool: Indices
     pool_counts: Indices
     seed: int

@@ -154,6 +154,7 @@ def _restricted(data: CellData, positions: Indices) -> CellData:
         support=data.support[positions],
         support_labels=labels.astype(np.int64),
         support_people=data.support_people[positions],
+        pool_counts=data.pool_counts[shown],
     )
 
 

@@ -58,6 +58,21 @@ def test_a_name_without_a_position_is_refused() -> None:
             positions(column, ["a"])
 
 
+def test_more_names_than_a_byte_holds() -> None:
+    names = [f"n{i}" for i in range(300)]
+    column = from_codes(np.arange(300), names)
+    found = prefixed(repeated(["x", "y"], [150, 150]), column)
+    assert found.tolist() == [f"{'x' if i < 150 else 'y'}/n{i}" for i in range(300)]
+    assert [distinct(found)[i] for i in numbered(found)[1]] == found.tolist()
+
+
+def test_a_name_that_is_missing_is_refused() -> None:
+    column = pd.Categorical(["a", None, "b"])
+    for look in (distinct, numbered, lambda names: positions(names, ["a", "b"])):
+        with pytest.raises(ValueError, match="lacks"):
+            look(column)
+
+
 def test_a_million_windows_take_a_byte_each() -> None:
     column = from_codes(np.arange(1_000_000) % 7 - 1, list("abcdef"))
     assert isinstance(column, pd.Categorical)

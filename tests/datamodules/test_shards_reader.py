@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import pickle
 
@@ -123,6 +124,16 @@ def test_unfinished_and_incomplete_sets_are_refused(tmp_path):
     (directory / layout.INDEX).unlink()
     with pytest.raises(ShardError, match="writes it last"):
         ShardSet.open(directory)
+
+
+def test_a_name_that_the_index_lacks_is_refused(tmp_path):
+    directory = make_shards(tmp_path, [4, 4])
+    index = directory / layout.INDEX
+    content = json.loads(index.read_text())
+    content["tables"]["activity"] = ["sit"]  # an index of other shards, as large as these
+    index.write_text(json.dumps(content))
+    with pytest.raises(ShardError, match=f"activity 'walk' is not among those of {layout.INDEX}"):
+        _ = ShardSet.open(directory).table
 
 
 def test_shards_of_an_older_version_ask_for_a_new_build(tmp_path):

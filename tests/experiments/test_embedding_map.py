@@ -53,9 +53,7 @@ def test_the_same_map_each_time_and_labels_stay_with_their_windows() -> None:
     assert first.groupings == again.groupings
     assert (len(first.points), first.windows) == (50, 120)
     assert first.groupings["activity"].agreement == 1.0  # a wrong order of labels would lower it
-    other = make_embedding_map(features, activity, activity, activity, seed=1)
-    assert other.windows == 50
-    assert other.points.tobytes() != first.points.tobytes()
+    assert make_embedding_map(features, activity, activity, activity).windows == 50
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -59,6 +60,8 @@ def test_a_window_that_is_not_there_is_refused(window: int, held: int) -> None:
 def test_a_mask_is_refused() -> None:
     with pytest.raises(TypeError, match="bool"):
         FeatureRows(N, WIDTH)[np.ones(N, bool)]
+    with pytest.raises(TypeError, match=r"int64 \(\)"):
+        FeatureRows(N, WIDTH)[3]  # type: ignore[index]
 
 
 def test_threads_read_while_others_read() -> None:
@@ -87,7 +90,43 @@ def test_a_killed_process_leaves_no_file(tmp_path: Path) -> None:
         "from experiments.feature_rows import FeatureRows\n"
         "rows = FeatureRows(1000, 100, 0)\n"
         "rows.put(np.arange(1000), np.ones((1000, 100), np.float32))\n"
+        "print(os.readlink(f'/proc/self/fd/{rows._file.fileno()}'), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    subprocess.run([sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert result.returncode == -signal.SIGKILL
+    assert result.stdout.startswith(str(tmp_path))  # it was there
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("held", [0, 1 << 30])
+@pytest.mark.parametrize("shape", [(4, 3), (2, WIDTH), (1, WIDTH), (4,)])
+def test_features_of_another_shape_are_refused(shape: tuple[int, ...], held: int) -> None:
+    rows = FeatureRows(N, WIDTH, held)
+    with pytest.raises(ValueError, match=r"expected \(4, 7\)"):
+        rows.put(np.arange(4), np.ones(shape, np.float32))
+
+
+def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
+    script = (
+        "import resource, signal, numpy as np\n"
+        "from experiments.feature_rows import FeatureRows\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
+        "FeatureRows(1000, 1000, 0)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert "no room for 3 MB of features of an evaluation; set TMPDIR to a folder" in result.stderr
+    assert str(tmp_path) in result.stderr
