@@ -1,6 +1,6 @@
 """``make bench``: reading, against LitData, MosaicML Streaming, WebDataset and the paper's way, side by side.
 
-    python -m benchmarks.bench [--folder data/bench] [--cases imu features jpeg raw training probes] [--full]
+    python -m benchmarks.bench [--folder data/bench] [--cases imu features jpeg raw training probes gpu] [--full]
 
 Every contestant is a process of its own, reads the same windows from a warm page cache, and is asked in turn, so that
 whatever else the machine does meets all of them. Peers run with the number of workers that was fastest for them in a
@@ -8,7 +8,8 @@ trial of 0, 1 and as many as there are cores; ours runs in one process, with two
 runs goes into ``benchmarks/results.json`` and into the table in ``docs/performance.md``.
 
 Then an epoch from cached features against decoding and encoding (``benchmarks.training``), and the evaluation's probes
-against one trained for every cell (``benchmarks.probes``): both ways in one process, turn about.
+against one trained for every cell (``benchmarks.probes``): both ways in one process, turn about. Where there is a GPU,
+what only a GPU shows (``benchmarks.gpu``).
 """
 
 from __future__ import annotations
@@ -25,11 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import data, paper_way, probes, scale, training
+import torch
+
+from benchmarks import data, gpu, paper_way, probes, scale, training
 
 ROOT = Path(__file__).parent.parent
 PEERS = {"LitData": "with_litdata", "MosaicML Streaming": "with_mds", "WebDataset": "with_webdataset"}
 PAPER = "the paper's way"
+DENSE, RESIDENT = "a dense bfloat16 product", "the same batch on the device"
 LIVE, PER_CELL, PER_CELL_KEPT = "decoding and encoding", "AdamW a cell, encoding", "AdamW a cell, features kept"
 TITLES = {
     "imu": "IMU",
@@ -39,6 +43,9 @@ TITLES = {
     "training": "training, windows",
     "probes": "probes of the protocol",
     "protocol": "cells of the protocol",
+    "vit": "frozen ViT-B/16 forward, operations",
+    "fed_features": "training on a GPU, from cached features, windows",
+    "fed_clips": "training on a GPU, from JPEG clips, windows",
 }
 GOALS = {
     ("imu", "LitData"): 8,
@@ -58,11 +65,15 @@ GOALS = {
     ("raw", PAPER): 75,
     ("training", LIVE): 200,
     ("probes", PER_CELL): 50,
+    ("vit", DENSE): 0.5,
+    ("fed_clips", RESIDENT): 0.9,
 }
-OTHER_CASES = ("training", "probes")
+OTHER_CASES = ("training", "probes", "gpu")
+GPU_CASES = ("vit", "fed_features", "fed_clips")
 EVERYTHING = [*data.CASES, *OTHER_CASES]
 BEGIN, END = "<!-- table made by make bench -->", "<!-- end of the table -->"
 BEGIN_WORK = "<!-- table of training and probes made by make bench -->"
+BEGIN_GPU = "<!-- table made by make bench where there is a GPU -->"
 BEGIN_GROWTH = "<!-- table made by make bench-full -->"
 
 
@@ -235,6 +246,29 @@ def probe() -> list[dict[str, Any]]:
     return rows
 
 
+def on_gpu(folder: Path) -> list[dict[str, Any]]:
+    """The device beside the most that it could do; nothing without one."""
+    if not torch.cuda.is_available():
+        print("  there is none, so nothing is measured", flush=True)
+        return []
+    where = f"{torch.cuda.get_device_name()}; {machine(os.getloadavg()[0])}"
+    rows = []
+    for case, peer, found in zip(
+        GPU_CASES,
+        (DENSE, RESIDENT, RESIDENT),
+        gpu.measure(folder / "gpu", torch.device("cuda"), "vit_base_patch16_224", 5),
+        strict=True,
+    ):
+        goal = GOALS.get((case, peer))
+        row = row_of(case, "one process", peer, found["ours"], found["most"], goal, where)
+        row |= {name: float(f"{found[name]:.4g}") for name in ("images_per_s",) if name in found}
+        if "waiting" in found:
+            row["data_waiting_share"] = float(f"{statistics.median(found['waiting']):.2g}")
+        print(f"  {row['case']}: {row['ratio']:.2f} of the most", flush=True)
+        rows.append(row)
+    return rows
+
+
 def machine(load: float) -> str:
     """What it was measured on, in words."""
     model = platform.processor() or platform.machine()
@@ -261,10 +295,14 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(
             f"| {row['case']} | {row['ours_per_s']:,.{_digits(row['ours_per_s'])}f} | {row['peer']} |"
             f" {row['peer_per_s']:,.{_digits(row['peer_per_s'])}f} |"
-            f" {row['ratio']:,.1f} x ({min(runs):,.1f} to {max(runs):,.1f}) | {goal} | {processor} |"
+            f" {_times(row['ratio'])} x ({_times(min(runs))} to {_times(max(runs))}) | {goal} | {processor} |"
         )
     machines = sorted({row["machine"] for row in rows})
     return "\n".join([*lines, "", "Measured on: " + "; ".join(machines) + "."])
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:,.1f}" if ratio >= 1 else f"{ratio:.2f}"
 
 
 def _digits(rate: float) -> int:
@@ -280,8 +318,9 @@ def publish(rows: list[dict[str, Any]]) -> None:
     order = list(TITLES.values())
     everything = sorted([*kept, *rows], key=lambda row: order.index(row["case"]) if row["case"] in order else 99)
     results.write_text(json.dumps(everything, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    work = [TITLES[case] for case in OTHER_CASES]
-    for begin, titles in ((BEGIN, [title for title in order if title not in work]), (BEGIN_WORK, work)):
+    tables = {BEGIN: data.CASES, BEGIN_WORK: ("training", "probes"), BEGIN_GPU: GPU_CASES}
+    for begin, cases in tables.items():
+        titles = [TITLES[case] for case in cases]
         shown = [row for row in everything if row["case"] in titles]
         if shown:
             replace_between(begin, END, table(shown))
@@ -335,6 +374,9 @@ def main() -> None:
     if "probes" in arguments.cases:
         print(TITLES["probes"], flush=True)
         publish(probe())
+    if "gpu" in arguments.cases:
+        print("GPU", flush=True)
+        publish(on_gpu(folder))
     if arguments.full:
         publish_growth(scale.measure(folder / "scale", (1_000, 10_000, 100_000, 1_000_000)))
 

@@ -1,0 +1,173 @@
+"""What only a GPU shows: the ViT against the card's own peak, and how busy reading keeps it.
+
+    python -m benchmarks.gpu [--folder data/bench] [--runs 5] [--device cuda]
+
+Each rate stands beside the most that it could be, in turns: the frozen ViT's floating-point operations a second beside
+those of a dense bfloat16 product, and training that is fed by the loader beside the same steps with a batch that lies
+on the device already. The share of the second is how busy the device is kept; what the loop waits for the next batch
+is measured too. ``make bench`` runs this where there is a GPU; another device (``--device cpu``) tries the code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.fabric.utilities import move_data_to_device
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks import data, training
+from benchmarks.peers.protocol import FRAMES, SIZE
+from datamodules.batch_loader import Batch
+from datamodules.pretraining import PretrainingDataModule
+from datamodules.shards.feature_cache import FeatureCache
+from datamodules.shards.reader import ShardSet
+from encoders.contract import VideoEncoder
+from experiments.pretrain import make_data_module, make_module
+from experiments.trainers import quiet
+from experiments.video_tower import open_tower
+
+ROOT = Path(__file__).parent.parent
+POOLING = "video_encoder.params.pooling=mean"  # 768 features a frame from ViT-B/16, as in the data of `make bench`
+
+
+def measure(folder: Path, device: torch.device, tower: str, runs: int, small: bool = False) -> list[dict[str, Any]]:
+    """Rates run by run: ``case``, ``ours``, ``most`` and, where there is a loader, ``waiting``, its share of the time.
+
+    Args:
+        folder: of the data of ``make bench``, made where it is not there.
+        device: where to compute.
+        tower: a timm model whose features are 768 wide.
+        runs: of each.
+        small: a few windows only, to try the code.
+    """
+    windows, clips = (600, 64) if small else (20_000, 640)
+    data.make(folder, windows, clips)
+    steps, batch, live_batch = (2, 16, 4) if small else (50, 256, 32)
+    jpeg, features = folder / "ours" / "jpeg", folder / "ours" / "features"
+    config = training.settings(folder, tower, live_batch, POOLING)
+    video = open_tower(config, ShardSet.open(jpeg)).to(device)
+    return [
+        vit(video, device, 1 if small else 64, 512 if small else 8192, runs),
+        fed("training from cached features", features, tower, video, device, batch, steps, runs),
+        fed("training from clips", jpeg, tower, video, device, live_batch, steps, runs),
+    ]
+
+
+def vit(video: VideoEncoder, device: torch.device, clips: int, side: int, runs: int) -> dict[str, Any]:
+    """Floating-point operations a second of the frozen tower, and of a product of square matrices."""
+    frames = torch.randint(0, 256, (clips, FRAMES, 3, SIZE, SIZE), dtype=torch.uint8, device=device)
+    mask = torch.ones(clips, FRAMES, dtype=torch.bool, device=device)
+    matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        video(frames, mask)
+    operations = counter.get_total_flops()
+    ours, most = [], []
+    with torch.inference_mode():
+        for _ in range(runs):
+            ours.append(1 / seconds(lambda: video(frames, mask), device))
+            most.append(2 * side**3 / seconds(lambda: matrix @ matrix, device))
+    return {
+        "case": "ViT forward, operations",
+        "ours": [operations * rate for rate in ours],
+        "most": most,
+        "images_per_s": clips * FRAMES * statistics.median(ours),
+    }
+
+
+def fed(
+    case: str, folder: Path, tower: str, video: VideoEncoder, device: torch.device, batch: int, steps: int, runs: int
+) -> dict[str, Any]:
+    """Windows a second of training that is fed by the loader, and of the same with one batch on the device."""
+    shards = ShardSet.open(folder)
+    cached = FeatureCache.open(folder, shards, "made") if (folder / "features.json").is_file() else None
+    options = [] if cached else ["video_encoder.cache=false", "video_head.params.input_norm=layer"]
+    config = training.settings(folder, tower, batch, POOLING, *options)
+    reader = make_data_module(config, shards, cached)
+    reader.trainer = SimpleNamespace(  # type: ignore[assignment]
+        global_rank=0, world_size=1, global_step=0, accumulate_grad_batches=1, training=True
+    )
+    L.seed_everything(0, verbose=False)
+    way = training.Way(make_module(config, shards, video, cached, reader).to(device), reader, config)
+
+    def step(batch: Batch) -> None:
+        batch = reader.on_after_batch_transfer(move_data_to_device(batch, device), 0)
+        loss = way.module.training_step(batch, 0)
+        way.optimizer.zero_grad()
+        loss.backward()
+        way.optimizer.step()
+
+    resident = move_data_to_device(next(iter(reader.train_dataloader())), device)
+    found: dict[str, Any] = {"case": case, "ours": [], "most": [], "waiting": []}
+    for _ in range(runs):
+        taken, waited = one_run(reader, step, device, steps)
+        found["ours"].append(steps * batch / taken)
+        found["waiting"].append(waited / taken)
+        found["most"].append(batch / seconds(lambda: step(resident), device, steps))
+    return found
+
+
+def one_run(
+    reader: PretrainingDataModule, step: Callable[[Batch], None], device: torch.device, steps: int
+) -> tuple[float, float]:
+    """Seconds of so many steps, of as many epochs as that takes, and how many of them are waiting for a batch."""
+    batches = iter(reader.train_dataloader())
+    step(next(batches))
+    wait(device)
+    waited, began = 0.0, time.perf_counter()
+    for _ in range(steps):
+        asked = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            batches = iter(reader.train_dataloader())
+            batch = next(batches)
+        waited += time.perf_counter() - asked
+        step(batch)
+    wait(device)
+    return time.perf_counter() - began, waited
+
+
+def seconds(work: Callable[[], object], device: torch.device, times: int = 10) -> float:
+    """How long it takes, the device's part included."""
+    work()
+    wait(device)
+    began = time.perf_counter()
+    for _ in range(times):
+        work()
+    wait(device)
+    return (time.perf_counter() - began) / times
+
+
+def wait(device: torch.device) -> None:
+    """Until the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Command line; prints Markdown."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench", help="of the data of `make bench`")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--tower", default="vit_base_patch16_224", help="a timm model whose features are 768 wide")
+    parser.add_argument("--runs", type=int, default=5, help="of which medians are shown")
+    parser.add_argument("--small", action="store_true", help="a few windows only, to try the code")
+    arguments = parser.parse_args(argv)
+    quiet()
+    device = torch.device(arguments.device)
+    print("| | ours, a second | at most | share | waiting for batches |\n| --- | ---: | ---: | ---: | ---: |")
+    for row in measure(arguments.folder.resolve(), device, arguments.tower, arguments.runs, arguments.small):
+        ours, most = statistics.median(row["ours"]), statistics.median(row["most"])
+        waiting = f"{statistics.median(row['waiting']):.1%}" if "waiting" in row else ""
+        print(f"| {row['case']} | {ours:.4g} | {most:.4g} | {ours / most:.0%} | {waiting} |")
+
+
+if __name__ == "__main__":
+    main()
