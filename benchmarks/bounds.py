@@ -22,8 +22,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks import data, ours
-from benchmarks.bench import ROOT, TITLES
 from benchmarks.peers.protocol import BATCH, FRAMES, SIZE, Records, rate
+from benchmarks.results import ROOT, TITLES
 from datamodules.shards.rows import RowReader
 
 SECONDS = 2.0

@@ -25,6 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import data, training
 from benchmarks.peers.protocol import FRAMES, SIZE
+from benchmarks.results import ROOT
 from datamodules.batch_loader import Batch
 from datamodules.pretraining import PretrainingDataModule
 from datamodules.shards.feature_cache import FeatureCache
@@ -34,7 +35,6 @@ from experiments.pretrain import make_data_module, make_module
 from experiments.trainers import quiet
 from experiments.video_tower import open_tower
 
-ROOT = Path(__file__).parent.parent
 POOLING = "video_encoder.params.pooling=mean"  # 768 features a frame from ViT-B/16, as in the data of `make bench`
 
 
