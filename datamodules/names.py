@@ -60,6 +60,7 @@ def positions(column: Names, names: Sequence[str]) -> NDArray[np.int64]:
 
     Raises:
         KeyError: a window has another name.
+        ValueError: a window has none, not even "".
     """
     place = {name: i for i, name in enumerate(names)}
     if not _is_categorical(column):
