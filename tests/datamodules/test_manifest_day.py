@@ -57,5 +57,5 @@ def test_a_day_at_100_hz_in_bounded_memory(tmp_path: Path) -> None:
     )
     before, after = map(float, result.stdout.split())
     print(f"\nthe day's samples: {SAMPLES_MB:.0f} MB; peak {after:.0f} MB, of which {before:.0f} MB are imports")
-    # 1.6 times were measured; twice would mean that something holds all samples once more.
+    # 1.3 times were measured; twice would mean that something holds all samples once more.
     assert after - before < 1.6 * SAMPLES_MB
