@@ -4,7 +4,7 @@
 
 Every contestant is a process of its own, reads the same windows from a warm page cache, and is asked in turn, so that
 whatever else the machine does meets all of them. Peers run with the number of workers that was fastest for them in a
-trial of 0, 1 and as many as there are cores; ours runs in one process, with two threads for clips. The median of the
+trial of 0, 1 and as many as there are cores; ours runs in one process, with two threads that read. The median of the
 runs goes into ``benchmarks/results.json`` and into the table in ``docs/performance.md``.
 
 Then an epoch from cached features against decoding and encoding (``benchmarks.training``), and the evaluation's probes
@@ -27,6 +27,7 @@ from typing import Any
 import torch
 
 from benchmarks import data, gpu, paper_way, probes, scale, training
+from benchmarks.ours import THREADS
 from benchmarks.results import (
     DENSE,
     GOALS,
@@ -138,13 +139,12 @@ def compare(contestants: list[Contestant], case: str, runs: int, limit: Limit) -
     ours, *others = contestants
     peers = [peer for peer in others if (case, peer.name) in GOALS]
     print(TITLES[case], flush=True)
-    threads = 2 if case in ("jpeg", "raw") else 1
-    ours.ask(case, threads, limit)  # shards are opened
+    ours.ask(case, THREADS, limit)  # shards are opened
     workers = {peer.name: peer.best_workers(case, limit) for peer in peers}
     answers: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in [ours, *peers]}
     load = os.getloadavg()[0]
     for _ in range(runs):
-        answers["ours"].append(ours.ask(case, threads, limit))
+        answers["ours"].append(ours.ask(case, THREADS, limit))
         for peer in peers:
             answers[peer.name].append(peer.ask(case, workers[peer.name], limit))
 
@@ -152,7 +152,7 @@ def compare(contestants: list[Contestant], case: str, runs: int, limit: Limit) -
     for peer in peers:
         row = row_of(
             case,
-            f"one process, {threads} thread{'s' if threads > 1 else ''}",
+            f"one process, {THREADS} threads",
             f"{peer.name}, {workers[peer.name]} workers",
             [answer["per_s"] for answer in answers["ours"]],
             [answer["per_s"] for answer in answers[peer.name]],

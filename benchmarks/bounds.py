@@ -29,13 +29,13 @@ from datamodules.shards.rows import RowReader
 SECONDS = 2.0
 Indices = NDArray[np.int64]
 Step = Callable[[Indices], object]  # what has to be done for the windows of a batch
-# Case, threads, and how the step is called.
+# Case, and how the step is called.
 STEPS = (
-    ("imu", 1, "gathered from memory"),
-    ("features", 1, "gathered from memory"),
-    ("features", 1, "copied from the page cache"),
-    ("jpeg", 2, "decoded"),
-    ("raw", 2, "copied from the page cache"),
+    ("imu", "gathered from memory"),
+    ("features", "gathered from memory"),
+    ("features", "copied from the page cache"),
+    ("jpeg", "decoded"),
+    ("raw", "copied from the page cache"),
 )
 
 
@@ -64,7 +64,7 @@ def step_of(case: str, how: str, folder: Path) -> Callable[[], Step]:
         return decode
     names, row = ["features.f16"], FRAMES * data.WIDTH * 2
     if case == "raw":
-        shards = ours.module(folder, case, 1).shards
+        shards = ours.module(folder, case).shards
         names, row = [entry.file for entry in shards.index.shards], FRAMES * SIZE * SIZE * 3
     files = RowReader([folder / "ours" / case / name for name in names])
     # The frames are by far the last and largest array of a shard; where in it they begin makes no difference here.
@@ -77,17 +77,16 @@ def step_of(case: str, how: str, folder: Path) -> Callable[[], Step]:
 
         def do(windows: Indices) -> None:
             shard = np.searchsorted(first, windows, side="right") - 1
-            for k, (number, at) in enumerate(zip(shard.tolist(), (windows - first[shard]).tolist(), strict=True)):
-                files.read(number, at * row, batch[k])
+            files.rows(shard, (windows - first[shard]) * row, batch)
 
         return do
 
     return copy
 
 
-def alone(make: Callable[[], Step], threads: int, windows: int, batch: int) -> float:
+def alone(make: Callable[[], Step], windows: int, batch: int) -> float:
     """Windows a second of the step."""
-    done = [0] * threads
+    done = [0] * ours.THREADS
 
     def work(number: int) -> None:
         step, rng = make(), np.random.default_rng(number)
@@ -98,8 +97,8 @@ def alone(make: Callable[[], Step], threads: int, windows: int, batch: int) -> f
             done[number] += batch
 
     began: list[float] = []
-    together = threading.Barrier(threads, action=lambda: began.append(time.perf_counter()))
-    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    together = threading.Barrier(ours.THREADS, action=lambda: began.append(time.perf_counter()))
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(ours.THREADS)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -115,19 +114,19 @@ def main() -> None:
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     torch.set_num_threads(1)
-    print("| | threads | the step alone, a second | | ours, a second | share |")
-    print("| --- | ---: | ---: | --- | ---: | ---: |")
-    for case, threads, how in STEPS:
+    print(f"| {ours.THREADS} threads | the step alone, a second | | ours, a second | share |")
+    print("| --- | ---: | --- | ---: | ---: |")
+    for case, how in STEPS:
         make = step_of(case, how, folder)
-        module = ours.module(folder, case, threads)
+        module = ours.module(folder, case)
         runs = []
         for _ in range(arguments.runs + 1):  # the first one fetches everything into the page cache
-            bound = alone(make, threads, module.shards.n_windows, BATCH[case])
+            bound = alone(make, module.shards.n_windows, BATCH[case])
             runs.append((bound, float(rate(module.train_dataloader, SECONDS, 10**9)["per_s"])))
         bounds, rates = zip(*runs[1:], strict=True)
         share = statistics.median(b / a for a, b in runs[1:])
         print(
-            f"| {TITLES[case]} | {threads} | {statistics.median(bounds):,.0f} | {how} |"
+            f"| {TITLES[case]} | {statistics.median(bounds):,.0f} | {how} |"
             f" {statistics.median(rates):,.0f} | {share:.0%} |",
             flush=True,
         )

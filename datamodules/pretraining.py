@@ -16,6 +16,7 @@ Whoever holds a batch may keep it: its memory is used again only when the last t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -34,6 +35,8 @@ from datamodules.shards.buffers import Buffers
 from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.reader import ShardSet
 from datamodules.signal import normalise
+
+_TOGETHER_BYTES, _MOST_TOGETHER = 8 << 20, 16  # of batches that are read as one, and how many
 
 
 class PretrainingDataModule(L.LightningDataModule):
@@ -124,7 +127,11 @@ class PretrainingDataModule(L.LightningDataModule):
             epoch, step = divmod(trainer.global_step, steps)
             return epoch * len(plan) + step * accumulated
 
-        return BatchLoader(plan, self._read_training, batches_done, expect=self._expect)
+        threads = min(source.readers for source in (self.shards, self.features) if source is not None)
+        group = max(
+            1, min(_MOST_TOGETHER, _TOGETHER_BYTES // (self.batch_size // trainer.world_size * self._window_bytes))
+        )
+        return BatchLoader(plan, self._read_training, batches_done, threads=threads, group=group, expect=self._expect)
 
     def val_dataloader(self) -> BatchLoader:
         """All validation windows, on every process: they form one retrieval pool."""
@@ -152,7 +159,8 @@ class PretrainingDataModule(L.LightningDataModule):
         if self.features is None:
             size = self.shards.settings.frame_size
             frames = self._buffers.empty((len(windows), self.shards.settings.frames, size, size, 3), torch.uint8)
-            self.shards.frames(windows, out=frames.numpy())
+            # On few cores, the loader's threads are enough to keep them busy.
+            self.shards.frames(windows, frames.numpy(), 1 if self.shards.threads <= self.shards.readers else 0)
             batch["frames"] = frames.permute(0, 1, 4, 2, 3)
         else:
             features = self._buffers.empty((len(windows), *self.features.shape[2:]), torch.float16)
@@ -175,6 +183,18 @@ class PretrainingDataModule(L.LightningDataModule):
             view = self.augmentation(*given, rate_hz, Draws(batch["draws"], number))
             batch["views"].append(view._asdict())
         return batch
+
+    @property
+    def _window_bytes(self) -> int:
+        """The largest arrays of a window, together."""
+        s = self.shards.settings
+        if not self.video:
+            video = 0
+        elif self.features is None:
+            video = s.frames * s.frame_size**2 * 3
+        else:
+            video = 2 * math.prod(self.features.shape[2:])
+        return s.samples * 6 * 4 + video
 
     def _expect(self, positions: NDArray[np.int64] | None) -> None:
         windows = None if positions is None else self.training_windows[positions]

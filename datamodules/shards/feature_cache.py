@@ -55,7 +55,12 @@ class ClipReader(Protocol):
 
 
 class FeatureCache:
-    """Features of all windows of a set of shards."""
+    """Features of all windows of a set of shards.
+
+    Safe to use from several threads.
+    """
+
+    readers = 2  # threads that read from it beside each other with profit
 
     def __init__(self, directory: Path, shards: ClipReader, meta: dict[str, Any]) -> None:
         self.directory: Path | str = directory  # a str is a URL

@@ -45,7 +45,12 @@ class Located(NamedTuple):
 
 
 class ShardSet:
-    """All windows of one directory of shards, numbered from 0 in the order of the index."""
+    """All windows of one directory of shards, numbered from 0 in the order of the index.
+
+    Safe to use from several threads.
+    """
+
+    readers = 2  # threads that read from it beside each other with profit
 
     def __init__(self, directory: str | Path, index: Index, threads: int = 0) -> None:
         """Use ``ShardSet.open``."""
@@ -214,8 +219,15 @@ class ShardSet:
         self._gather(self._locate(indices), {"frame_times": times, "frame_mask": mask})
         return times, mask != 0
 
-    def frames(self, indices: NDArray[np.int64], out: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    def frames(
+        self, indices: NDArray[np.int64], out: NDArray[np.uint8] | None = None, threads: int = 0
+    ) -> NDArray[np.uint8]:
         """Pixels (B, F, H, W, 3) uint8 RGB; a frame that is not there is black.
+
+        Args:
+            indices: (B,) any order, repeats allowed.
+            out: to fill instead of a new array.
+            threads: 1 reads in the caller's alone; 0 in as many as the set has.
 
         Raises:
             IndexError: an index is below 0 or too large.
@@ -228,7 +240,7 @@ class ShardSet:
             out = np.empty(shape, np.uint8)
         elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ValueError(f"out is {out.dtype} {out.shape}; expected contiguous uint8 {shape}")
-        self._decode(located, out)
+        self._decode(located, out, threads or self.threads)
         return out
 
     def _gather(self, located: Located, arrays: dict[str, NDArray[Any]]) -> None:
@@ -263,7 +275,7 @@ class ShardSet:
             begins[number] = self._shard(number).places[name].offset
         return np.asarray(begins[shards])
 
-    def _decode(self, located: Located, out: NDArray[np.uint8]) -> None:
+    def _decode(self, located: Located, out: NDArray[np.uint8], threads: int) -> None:
         bounds = np.empty((len(out), self.settings.frames + 1), np.int64)
         row = self.settings.frames * bounds.itemsize
         begins = self._begin("frame_offsets", located.shards)
@@ -275,16 +287,16 @@ class ShardSet:
                 self._reader.announce(number, place.offset + ends[0], ends[-1] - ends[0])
             data = FileBytes(self._reader, number, place.offset, place.nbytes)
             clips.append((data, ends, out[i], self._where(number, located.local[i])))
-        self._read_clips(clips)
+        self._read_clips(clips, threads)
 
-    def _read_clips(self, clips: list[Clip]) -> None:
+    def _read_clips(self, clips: list[Clip], threads: int) -> None:
         raw = self.settings.jpeg_quality == 0
 
         def read(clip: Clip) -> None:
             data, bounds, out, where = clip
             read_clip(data, bounds, raw, out, where)
 
-        if self.threads > 1 and len(clips) > 1:
+        if threads > 1 and len(clips) > 1:
             list(self._threads().map(read, clips))
         else:
             for clip in clips:

@@ -20,8 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.shards.many_reads import read_many
+
 _OPEN = 4096  # files, if the process may have eight times as many
-_SLOW_S = 50e-6  # a row that takes longer comes from a disk or a network
+_SLOW_S, _SLOW_PER_BYTE_S = 50e-6, 0.5e-9  # a read that takes longer comes from a disk or a network
+_MANY = 32  # reads from which on one call for all of them is faster than one for each
 
 
 class _OpenFile:
@@ -100,17 +103,36 @@ class RowReader:
         follows = (np.diff(offsets) == row) & (np.diff(files) == 0)  # such rows are read at once
         first = np.flatnonzero(np.append(True, ~follows))
         starts = first * row
-        ends = np.append(starts[1:], out.nbytes)
-        columns = (files[first], offsets[first], starts, ends)
-        stretches = list(zip(*(column.tolist() for column in columns), strict=True))
-        view = out.reshape(-1).view(np.uint8).data
+        lengths = np.diff(starts, append=out.nbytes)
+        flat = out.reshape(-1).view(np.uint8)
+        for start in range(0, len(first), self._most_open):  # which may be in as many files
+            part = slice(start, start + self._most_open)
+            self._stretches(files[first[part]], offsets[first[part]], starts[part], lengths[part], flat)
+
+    def _stretches(
+        self,
+        files: NDArray[np.int64],
+        offsets: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        out: NDArray[np.uint8],
+    ) -> None:
+        """Fill ``out`` (bytes,) from ``starts`` on with stretches of files; all others are (N,)."""
+        numbers, which = _distinct(files)
+        opened = [self._file(number) for number in numbers]
         if self._slow:
-            for number, at, start, end in stretches:
-                self._file(number).announce(at, end - start)
+            for number, at, nbytes in zip(files.tolist(), offsets.tolist(), lengths.tolist(), strict=True):
+                self.announce(number, at, nbytes)
         began = time.perf_counter()
-        for number, at, start, end in stretches:
-            self._file(number).read(at, view[start:end])
-        self._slow = time.perf_counter() - began > _SLOW_S * len(out)
+        if len(files) < _MANY:
+            found = np.zeros(len(files), np.int64)
+        else:
+            descriptors = np.array([file.number for file in opened])[which]
+            found = read_many(descriptors, offsets, out.ctypes.data + starts, lengths)
+        view = out.data
+        for k in np.flatnonzero(found < lengths).tolist():
+            opened[which[k]].read(int(offsets[k]), view[starts[k] : starts[k] + lengths[k]])
+        self._time(began, len(files), int(lengths.sum()))
 
     def read(self, file: int, at: int, out: NDArray[np.uint8]) -> None:
         """Fill ``out`` (bytes,) from byte ``at`` of a file on.
@@ -118,11 +140,17 @@ class RowReader:
         Raises:
             OSError: it can't be opened, or ends too early.
         """
+        began = time.perf_counter()
         self._file(file).read(at, out.data)
+        self._time(began, 1, out.nbytes)
 
     def announce(self, file: int, at: int, nbytes: int) -> None:
-        """Say that these bytes will soon be read."""
-        self._file(file).announce(at, nbytes)
+        """Say that these bytes will soon be read; nothing is done while reads are fast, as it takes time itself."""
+        if self._slow:
+            self._file(file).announce(at, nbytes)
+
+    def _time(self, began: float, reads: int, nbytes: int) -> None:
+        self._slow = time.perf_counter() - began > reads * _SLOW_S + nbytes * _SLOW_PER_BYTE_S
 
     def _file(self, number: int) -> _OpenFile:
         with self._lock:
@@ -134,6 +162,14 @@ class RowReader:
             elif len(self._files) == self._most_open:
                 self._files.move_to_end(number)
         return file
+
+
+def _distinct(files: NDArray[np.int64]) -> tuple[list[int], NDArray[np.int64]]:
+    """The different ones, and which of them each is, (N,)."""
+    if (files == files[0]).all():  # often, and ten times as fast
+        return [int(files[0])], np.zeros(len(files), np.int64)
+    numbers, which = np.unique(files, return_inverse=True)
+    return numbers.tolist(), which
 
 
 _readers: weakref.WeakSet[RowReader] = weakref.WeakSet()

@@ -37,6 +37,53 @@ def test_a_run_goes_on_where_it_stopped_on_any_number_of_ranks(n: int, done: int
         np.testing.assert_array_equal(np.concatenate([part[step] for part in parts]), batch)
 
 
+def tensors(windows: np.ndarray, epoch: int) -> Batch:
+    """Of which the slower ones are asked for first."""
+    time.sleep(0.002 if windows[0] % 3 else 0)
+    return {"windows": torch.from_numpy(windows), "epoch": torch.full((len(windows),), epoch)}
+
+
+@settings(deadline=None, max_examples=30)
+@given(
+    n=st.integers(8, 300),
+    done=st.integers(0, 100),
+    threads=st.integers(1, 3),
+    group=st.integers(1, 9),
+    ahead=st.integers(0, 4),
+    keep_last=st.booleans(),
+)
+def test_threads_and_groups_change_nothing(
+    n: int, done: int, threads: int, group: int, ahead: int, keep_last: bool
+) -> None:
+    plan = BatchPlan(WindowOrder(n, 3), 8, keep_last=keep_last)
+    epoch, first = divmod(done, len(plan))
+    found = list(BatchLoader(plan, tensors, lambda: done, ahead, threads, group))
+    assert len(found) == len(plan) - first
+    for step, batch in enumerate(found, first):
+        np.testing.assert_array_equal(batch["windows"], plan.batch(epoch, step))
+        assert batch["epoch"].tolist() == [epoch] * len(batch["windows"])
+
+
+def test_so_many_threads_read_and_so_many_batches_at_once() -> None:
+    together, most, sizes = [0], [0], []
+    lock = threading.Lock()
+
+    def busy(windows: np.ndarray, epoch: int) -> Batch:
+        with lock:
+            together[0] += 1
+            most[0] = max(most[0], together[0])
+            sizes.append(len(windows))
+        time.sleep(0.005)
+        with lock:
+            together[0] -= 1
+        return {"windows": torch.from_numpy(windows)}
+
+    plan = BatchPlan(WindowOrder(400, 0), 10)
+    assert len(list(BatchLoader(plan, busy, lambda: 0, threads=3, read_ahead=3, group=6))) == 40
+    assert most[0] == 3
+    assert sorted(sizes) == [40, *[60] * 6]  # 6 batches at once, and the 4 that are left
+
+
 @pytest.mark.parametrize("ahead", [0, 1, 3])
 def test_no_more_is_read_ahead_than_was_asked_for(ahead: int) -> None:
     started: list[int] = []

@@ -133,6 +133,8 @@ class Stretches:
 class RemoteFeatureCache(FeatureCache):
     """As :class:`FeatureCache`; pieces of about 8 MB are fetched into a local cache when they are needed."""
 
+    readers = 1  # each keeps a piece in the cache, and there may be room for one only
+
     def __init__(
         self,
         folder: RemoteFolder,

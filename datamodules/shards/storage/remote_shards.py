@@ -49,6 +49,8 @@ class RemoteShardSet(ShardSet):
     A shard stays there at least as long as a batch is being read from it; labels and times are always at hand.
     """
 
+    readers = 1  # each keeps a shard in the cache, and there may be room for one only
+
     def __init__(self, folder: RemoteFolder, index: Index, cache: LocalCache, threads: int = 0) -> None:
         """Use ``open_shards``."""
         super().__init__("", index, threads)
@@ -115,7 +117,7 @@ class RemoteShardSet(ShardSet):
                 _take(rows, located.local[at], at, arrays)
                 del rows  # they would keep the shard in the cache
 
-    def _decode(self, located: Located, out: NDArray[np.uint8]) -> None:
+    def _decode(self, located: Located, out: NDArray[np.uint8], threads: int) -> None:
         parts = _parts(located)
         self.cache.hurry([self._piece(number) for number, _ in parts])
         f = self.settings.frames
@@ -127,7 +129,8 @@ class RemoteShardSet(ShardSet):
                     [
                         (data, offsets[n * f : n * f + f + 1].tolist(), out[i], self._where(number, n))
                         for i, n in zip(at.tolist(), located.local[at].tolist(), strict=True)
-                    ]
+                    ],
+                    threads,
                 )
                 del offsets, data
 

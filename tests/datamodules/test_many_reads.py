@@ -1,0 +1,176 @@
+"""Many reads in one call: the bytes that the ordinary way gives, and never less without saying so."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datamodules.shards import many_reads
+from datamodules.shards.many_reads import read_many
+from datamodules.shards.rows import RowReader
+
+N = 5000
+ROW = 24
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("many") / "rows.bin"
+    path.write_bytes(np.random.default_rng(0).bytes(N * ROW))
+    return path
+
+
+@pytest.fixture(scope="module")
+def file(path: Path) -> Iterator[int]:
+    number = os.open(path, os.O_RDONLY)
+    yield number
+    os.close(number)
+
+
+@pytest.fixture(scope="module")
+def possible(file: int) -> None:
+    if not read(file, np.array([0]))[0].any():
+        pytest.skip("this system has no io_submit, or forbids it")
+
+
+def read(file: int, offsets: np.ndarray, nbytes: int = ROW) -> tuple[np.ndarray, np.ndarray]:
+    """How many bytes each read gave, and what lies in memory then."""
+    out = np.zeros((len(offsets), nbytes), np.uint8)
+    n = len(offsets)
+    memory = out.ctypes.data + nbytes * np.arange(n)
+    return read_many(np.full(n, file), offsets.astype(np.int64), memory, np.full(n, nbytes)), out
+
+
+@pytest.mark.usefixtures("possible")
+@given(
+    rows=st.lists(st.integers(0, N - 1), max_size=40), repeats=st.sampled_from([1, 60])
+)  # up to more than one call takes
+def test_every_stretch_is_where_it_belongs(path: Path, file: int, rows: list[int], repeats: int) -> None:
+    wanted = np.array(rows * repeats, np.int64)
+    found, out = read(file, wanted * ROW)
+    assert (found == ROW).all()
+    expected = np.frombuffer(path.read_bytes(), np.uint8).reshape(N, ROW)
+    np.testing.assert_array_equal(out, expected[wanted])
+
+
+@pytest.mark.usefixtures("possible")
+def test_what_a_file_lacks_is_told(file: int) -> None:
+    end = N * ROW
+    found, out = read(file, np.array([end - 5, 0, end, end + 100, end - ROW]))
+    assert found.tolist() == [5, ROW, 0, 0, ROW]
+    assert not out[0, 5:].any()
+
+
+@pytest.mark.usefixtures("possible")
+def test_a_read_that_fails_leaves_the_others_to_the_caller(file: int) -> None:
+    out = np.zeros((4, ROW), np.uint8)
+    files = np.array([file, file, 10**6, file])  # no such descriptor
+    found = read_many(files, np.zeros(4, np.int64), out.ctypes.data + ROW * np.arange(4), np.full(4, ROW))
+    assert found.tolist() == [ROW, ROW, 0, 0]
+    assert (out[:2] == out[0]).all()
+    assert read(file, np.array([7]))[0].tolist() == [ROW], "what was left of it would come as somebody else's"
+
+
+@pytest.mark.parametrize("reason", [errno.ENOSYS, errno.EPERM, errno.EAGAIN])
+def test_a_system_without_it_reads_in_the_ordinary_way(
+    path: Path, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    asked = []
+
+    def refuse(number: int, *_: object) -> int:
+        asked.append(number)
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(many_reads, "_POSSIBLE", True)
+    monkeypatch.setattr(many_reads, "_call", refuse)
+    waiting = list(many_reads._queues)
+    many_reads._queues.clear()
+    wanted = np.random.default_rng(1).permutation(N)[:200]
+    try:
+        for _ in range(3):
+            out = np.zeros((200, ROW), np.uint8)
+            RowReader([path]).rows(np.zeros(200, np.int64), wanted * ROW, out)
+            np.testing.assert_array_equal(out, np.frombuffer(path.read_bytes(), np.uint8).reshape(N, ROW)[wanted])
+    finally:
+        many_reads._queues.extend(waiting)
+    # A limit that others use up may have room later; what isn't there will not come.
+    assert len(asked) == (3 if reason == errno.EAGAIN else 1)
+
+
+@pytest.mark.usefixtures("possible")
+@pytest.mark.parametrize("cut", [0, 17])
+def test_a_file_that_became_shorter_is_named(path: Path, tmp_path: Path, cut: int) -> None:
+    short = tmp_path / "short.bin"
+    short.write_bytes(path.read_bytes()[: 100 * ROW + cut])
+    rows = np.append(np.arange(98, -2, -2), 100)  # no neighbours, so that there are many reads, of which one fails
+    out = np.zeros((len(rows), ROW), np.uint8)
+    with pytest.raises(OSError, match=rf"short\.bin: {cut} bytes at byte {100 * ROW}, expected {ROW}"):
+        RowReader([short]).rows(np.zeros(len(rows), np.int64), rows * ROW, out)
+
+
+@pytest.mark.usefixtures("possible")
+def test_threads_beside_each_other(path: Path, file: int) -> None:
+    content, wrong = np.frombuffer(path.read_bytes(), np.uint8).reshape(N, ROW), []
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(200):
+            wanted = rng.integers(0, N, 300)
+            found, out = read(file, wanted * ROW)
+            if not ((found == ROW).all() and np.array_equal(out, content[wanted])):
+                wrong.append(seed)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert len(many_reads._queues) <= 5
+
+
+def send(file: int, queue: multiprocessing.Queue) -> None:
+    many_reads._queues.clear()
+    first = read(file, np.array([3 * ROW]))
+    # What the parent had is let go of here too, and must not take this process's own with it.
+    queue.put((first[0].tolist(), read(file, np.array([0, ROW]))[0].tolist()))
+
+
+@pytest.mark.usefixtures("possible")
+@pytest.mark.skipif(sys.platform != "linux", reason="forks")
+def test_a_fork_reads_and_leaves_its_parents_alone(file: int) -> None:
+    read(file, np.array([0]))
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    child = context.Process(target=send, args=(file, queue))
+    child.start()
+    assert queue.get(timeout=60) == ([ROW], [ROW, ROW])
+    child.join(timeout=60)
+    assert read(file, np.array([0, ROW]))[0].tolist() == [ROW, ROW]
+
+
+@pytest.mark.usefixtures("possible")
+def test_an_interrupt_in_between_leaves_nothing_behind(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    call = many_reads._call
+
+    def interrupted(number: int, *given: object) -> int:
+        if number == many_reads._GETEVENTS:
+            raise KeyboardInterrupt
+        return call(number, *given)
+
+    monkeypatch.setattr(many_reads, "_call", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read(file, np.array([0, ROW, 2 * ROW]))
+    monkeypatch.setattr(many_reads, "_call", call)
+    found, _ = read(file, np.array([N * ROW - 1]))
+    assert found.tolist() == [1], "its own, and not what the call before left"
