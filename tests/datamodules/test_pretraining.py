@@ -62,6 +62,20 @@ def test_a_batch_is_what_it_says(shards: ShardSet) -> None:
     assert not batch["frame_times"].isnan().any()
 
 
+@pytest.mark.parametrize("video", [True, False])
+def test_batches_that_were_read_together_are_what_each_is_alone(shards: ShardSet, video: bool) -> None:
+    module = make(shards, video=video)
+    loader, read = module.train_dataloader(), []
+    loader._read = lambda positions, epoch: read.append(positions) or module._read_training(positions, epoch)
+    batches = list(loader)
+    assert len(read) < len(batches) == module.steps_per_epoch, "none were read together"
+    for step, batch in enumerate(batches):
+        alone = module._read_training(loader.plan.batch(0, step), 0)
+        assert list(batch) == list(alone)
+        for name, values in alone.items():
+            assert torch.equal(batch[name], values), name
+
+
 def test_recordings_are_on_one_side_only(shards: ShardSet) -> None:
     module = make(shards)
     recordings = shards.table["recording"]
