@@ -36,7 +36,7 @@ from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.reader import ShardSet
 from datamodules.signal import normalise
 
-_TOGETHER_BYTES, _MOST_TOGETHER = 8 << 20, 16  # of batches that are read as one, and how many
+_TOGETHER_BYTES, _MOST_TOGETHER = 24 << 20, 16  # of batches that are read as one, and how many
 
 
 class PretrainingDataModule(L.LightningDataModule):

@@ -51,10 +51,10 @@ class Buffers:
     def _take(self, size: int) -> NDArray[np.uint8]:
         for _ in range(len(self._free)):
             try:
-                memory = self._free.popleft()
+                memory = self._free.pop()  # what came back last is the likeliest to be in the processor's cache still
             except IndexError:  # another thread was faster
                 break
             if memory.nbytes == size:
                 return memory
-            self._free.append(memory)
+            self._free.appendleft(memory)
         return np.empty(size, np.uint8)
