@@ -36,6 +36,7 @@ from experiments.trainers import quiet
 from experiments.video_tower import open_tower
 
 POOLING = "video_encoder.params.pooling=mean"  # 768 features a frame from ViT-B/16, as in the data of `make bench`
+_BEFORE = 16  # steps, as many batches may have been read before the clock starts
 
 
 def measure(folder: Path, device: torch.device, tower: str, runs: int, small: bool = False) -> list[dict[str, Any]]:
@@ -119,10 +120,11 @@ def one_run(
 ) -> tuple[float, float]:
     """Seconds of so many steps, of as many epochs as that takes, and how many of them are waiting for a batch."""
     batches = iter(reader.train_dataloader())
-    step(next(batches))
-    wait(device)
     waited, began = 0.0, time.perf_counter()
-    for _ in range(steps):
+    for number in range(_BEFORE + steps):
+        if number == _BEFORE:
+            wait(device)
+            waited, began = 0.0, time.perf_counter()
         asked = time.perf_counter()
         batch = next(batches, None)
         if batch is None:

@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from benchmarks import data, probes, training
 from benchmarks.peers.protocol import BATCH, FRAMES, Records, peak_mb, rate
 from datamodules.names import prefixed, repeated
+from datamodules.order import WindowOrder
 from datamodules.pretraining import PretrainingDataModule
 from datamodules.shards import layout
 from datamodules.shards.feature_cache import FORMAT, VERSION, FeatureCache
@@ -48,6 +49,8 @@ from experiments.video_tower import open_tower
 CASES = ("imu", "features", "jpeg", "raw", "training", "protocol")
 TOWER = "vit_base_patch16_224"
 A_SHARD = 1000
+EPOCH = 4_000_000  # windows, many of them several times
+SECONDS = 5.0  # of reading
 
 
 def measure(folder: Path, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -104,8 +107,11 @@ def read(folder: Path, case: str) -> dict[str, Any]:
     features = FeatureCache.open(folder, shards, "made") if case == "features" else None
     made = PretrainingDataModule(shards, features, batch_size=BATCH[case], video=case != "imu", validation_share=0)
     made.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, accumulate_grad_batches=1, training=True)
-    rate(made.train_dataloader, 60.0, 400)
-    return rate(made.train_dataloader, 60.0, 400)
+    # Epochs of one length for all sizes: what is read before the clock starts would be half of a short one.
+    made.training_windows = np.tile(made.training_windows, max(1, EPOCH // shards.n_windows))
+    made.order = WindowOrder(len(made.training_windows), 0)
+    rate(made.train_dataloader, SECONDS, 10**9)
+    return rate(made.train_dataloader, SECONDS, 10**9)
 
 
 def train(folder: Path) -> dict[str, Any]:

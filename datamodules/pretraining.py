@@ -10,8 +10,8 @@ A batch is a dict of tensors (B windows, T samples, F frames, D feature width, V
 - in training, ``draws`` (B,) int64, the keys of the windows' random numbers in this epoch, and ``views``: V dicts with
   ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented anew on the device.
 
-Whoever holds a batch may keep it: its memory is used again only when the last tensor of it is gone, see
-:mod:`datamodules.shards.buffers`.
+Whoever holds a batch may keep it: its memory, and that of the batches it was read with, is used again only when the
+last tensor of them is gone, see :mod:`datamodules.shards.buffers`.
 """
 
 from __future__ import annotations
@@ -139,8 +139,16 @@ class PretrainingDataModule(L.LightningDataModule):
         plan = BatchPlan(WindowOrder(n, 0, shuffle=False), 256, keep_last=True)
         return BatchLoader(plan, lambda positions, _: self.read(self.validation_windows[positions]), lambda: 0)
 
-    def read(self, windows: NDArray[np.int64], feature_views: NDArray[np.int64] | None = None) -> Batch:
-        """One batch of these windows, without augmentation of the IMU."""
+    def read(
+        self, windows: NDArray[np.int64], feature_views: NDArray[np.int64] | None = None, threads: int = 0
+    ) -> Batch:
+        """One batch of these windows, without augmentation of the IMU.
+
+        Args:
+            windows: (B,).
+            feature_views: which of the cached views each shows, (B,); None is the plain clip.
+            threads: that decode clips, as in :meth:`datamodules.shards.reader.ShardSet.frames`.
+        """
         imu = self._buffers.empty((len(windows), self.shards.settings.samples, 6), torch.float32)
         values, sample_mask, channel_mask = self.shards.imu(windows, out=imu.numpy())
         frame_times, frame_mask = self.shards.frame_times(windows)
@@ -159,8 +167,7 @@ class PretrainingDataModule(L.LightningDataModule):
         if self.features is None:
             size = self.shards.settings.frame_size
             frames = self._buffers.empty((len(windows), self.shards.settings.frames, size, size, 3), torch.uint8)
-            # On few cores, the loader's threads are enough to keep them busy.
-            self.shards.frames(windows, frames.numpy(), 1 if self.shards.threads <= self.shards.readers else 0)
+            self.shards.frames(windows, frames.numpy(), threads)
             batch["frames"] = frames.permute(0, 1, 4, 2, 3)
         else:
             features = self._buffers.empty((len(windows), *self.features.shape[2:]), torch.float16)
@@ -206,7 +213,9 @@ class PretrainingDataModule(L.LightningDataModule):
         windows = self.training_windows[positions]
         draws = window_keys(self.seed, epoch, windows)
         count = 1 if self.features is None else self.features.views
-        return {**self.read(windows, None if count == 1 else draws.numpy() % count), "draws": draws}
+        # On few cores, the loader's threads are enough to keep them busy.
+        threads = 1 if self.shards.threads <= self.shards.readers else 0
+        return {**self.read(windows, None if count == 1 else draws.numpy() % count, threads), "draws": draws}
 
 
 def make_order(name: str, windows: NDArray[np.int64], seed: int, batch_size: int, shard_sizes: Sequence[int]) -> Order:

@@ -25,7 +25,7 @@ class Buffers:
     """Tensors in memory that goes round.
 
     Args:
-        keep: free buffers that wait for their next use, at most; beyond, the one that waited longest is let go.
+        keep: free buffers that wait for their next use, at most.
         pinned: page-locked memory, for copies to a CUDA device that run beside the computation.
     """
 

@@ -11,6 +11,7 @@ caller reads in the ordinary way.
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import errno
 import os
@@ -25,7 +26,7 @@ _AT_ONCE = 1024  # reads a call
 # The calls' numbers: io_setup, io_destroy, io_getevents, io_submit.
 _NUMBERS = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}
 _SETUP, _DESTROY, _GETEVENTS, _SUBMIT = _NUMBERS.get(platform.machine(), (-1, -1, -1, -1))
-_POSSIBLE = sys.platform == "linux" and sys.byteorder == "little" and _SETUP >= 0
+_POSSIBLE = sys.platform == "linux" and sys.byteorder == "little" and sys.maxsize > 2**32 and _SETUP >= 0
 
 # struct iocb of linux/aio_abi.h. The operation 0 is a read.
 _REQUEST = np.dtype(
@@ -95,6 +96,7 @@ class _Queue:
 
 _queues: deque[_Queue] = deque()  # those that nobody uses; its ends are safe to use from several threads
 os.register_at_fork(after_in_child=_queues.clear)
+atexit.register(_queues.clear)
 
 
 def read_many(
@@ -109,23 +111,32 @@ def read_many(
         nbytes: (N,) how many bytes.
 
     Returns:
-        How many bytes each read gave, (N,); fewer than were asked for, or 0, where it is for the caller to go on in
-        the ordinary way, and to find out what is wrong.
+        How many bytes each read gave, (N,); fewer than were asked for, or 0, where it is for the caller to read in the
+        ordinary way, and to find out what is wrong.
     """
     found = np.zeros(len(files), np.int64)
     queue = _take()
     if queue is None:
         return found
-    for start in range(0, len(files), _AT_ONCE):
-        part = slice(start, start + _AT_ONCE)
-        queue.read(files[part], offsets[part], memory[part], nbytes[part], found[part])
-    # After an exception, such as an interrupt, it isn't given back: requests may be under way.
+    try:
+        for start in range(0, len(files), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            queue.read(files[part], offsets[part], memory[part], nbytes[part], found[part])
+    except OSError:  # of asking what came of them, which somebody forbids
+        _give_up()
+        del queue  # waits for them
+        return np.zeros_like(found)
+    # After any other exception, such as an interrupt, it isn't given back either: requests may be under way.
     _queues.append(queue)
     return found
 
 
-def _take() -> _Queue | None:
+def _give_up() -> None:
     global _POSSIBLE
+    _POSSIBLE = False
+
+
+def _take() -> _Queue | None:
     try:
         return _queues.pop()
     except IndexError:
@@ -134,8 +145,9 @@ def _take() -> _Queue | None:
     try:
         return _Queue()
     except OSError as error:
-        # EAGAIN: others use up what fs.aio-max-nr allows, for now. Else the kernel doesn't know it, or may not do it.
-        _POSSIBLE = error.errno == errno.EAGAIN
+        # For now, others use up memory or what fs.aio-max-nr allows. Else the kernel doesn't know it, or may not do it.
+        if error.errno not in (errno.EAGAIN, errno.ENOMEM):
+            _give_up()
         return None
 
 

@@ -35,6 +35,17 @@ _AT_ONCE = 1 << 16  # windows
 # Bytes of a shard's frames, where those of a window begin and end, where its pixels go, and its name.
 Clip = tuple[FrameBytes, list[int], NDArray[np.uint8], str]
 
+_forgetting = threading.Lock()
+
+
+def _unlock() -> None:
+    """In a process that was forked: whoever held it at that moment isn't there to let go of it."""
+    global _forgetting
+    _forgetting = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_unlock)
+
 
 class Located(NamedTuple):
     """Windows of a batch, (B,) each."""
@@ -59,7 +70,8 @@ class ShardSet:
         self.threads = threads or min(8, os.cpu_count() or 1)
         # first[i] is the number of the first window of shard i.
         self._first = np.cumsum([0, *(entry.windows for entry in index.shards)])
-        self._forget()
+        self._process = -1
+        self._renew()
 
     @classmethod
     def open(cls, directory: str | Path, threads: int = 0) -> ShardSet:
@@ -83,7 +95,6 @@ class ShardSet:
         return cls(path, index, threads)
 
     def _forget(self) -> None:
-        self._process = os.getpid()
         self._shards: dict[int, ShardFile] = {}
         self._reader = RowReader([Path(self.directory) / entry.file for entry in self.index.shards])
         self._holds = self._small()
@@ -320,7 +331,10 @@ class ShardSet:
 
     def _renew(self) -> None:
         if self._process != os.getpid():
-            self._forget()
+            with _forgetting:
+                if self._process != os.getpid():
+                    self._forget()
+                    self._process = os.getpid()
 
     def _shard(self, number: int) -> ShardFile:
         self._renew()

@@ -24,6 +24,7 @@ from datamodules.shards.many_reads import read_many
 
 _OPEN = 4096  # files, if the process may have eight times as many
 _SLOW_S, _SLOW_PER_BYTE_S = 50e-6, 0.5e-9  # a read that takes longer comes from a disk or a network
+_REMEMBERED = 64  # calls for which one that was slow is remembered
 _MANY = 32  # reads from which on one call for all of them is faster than one for each
 
 
@@ -69,7 +70,8 @@ class RowReader:
 
     Args:
         paths: the files.
-        most_open: of them, at a time; 0 is an eighth of what the process may have open (it may have several readers).
+        most_open: of them, kept open for the next call, and at most as many more by each thread that reads; 0 is an
+            eighth of what the process may have open (it may have several readers).
     """
 
     def __init__(self, paths: Sequence[Path], most_open: int = 0) -> None:
@@ -77,7 +79,7 @@ class RowReader:
         self._most_open = most_open or _most_open()
         self._files: OrderedDict[int, _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
-        self._slow = False
+        self._slow = 0  # for so many calls
         _readers.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -105,8 +107,9 @@ class RowReader:
         starts = first * row
         lengths = np.diff(starts, append=out.nbytes)
         flat = out.reshape(-1).view(np.uint8)
-        for start in range(0, len(first), self._most_open):  # which may be in as many files
-            part = slice(start, start + self._most_open)
+        most = self._most_open if len(self._paths) > self._most_open else len(first)  # may be in as many files
+        for start in range(0, len(first), most):
+            part = slice(start, start + most)
             self._stretches(files[first[part]], offsets[first[part]], starts[part], lengths[part], flat)
 
     def _stretches(
@@ -150,7 +153,8 @@ class RowReader:
             self._file(file).announce(at, nbytes)
 
     def _time(self, began: float, reads: int, nbytes: int) -> None:
-        self._slow = time.perf_counter() - began > reads * _SLOW_S + nbytes * _SLOW_PER_BYTE_S
+        slow = time.perf_counter() - began > reads * _SLOW_S + nbytes * _SLOW_PER_BYTE_S
+        self._slow = _REMEMBERED if slow else max(0, self._slow - 1)
 
     def _file(self, number: int) -> _OpenFile:
         with self._lock:

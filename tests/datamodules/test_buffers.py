@@ -67,6 +67,16 @@ def test_a_bounded_number_of_free_buffers_waits() -> None:
     assert len(buffers._free) == 2
 
 
+def test_what_came_back_last_is_used_first() -> None:
+    buffers = Buffers()
+    first, second, other = (buffers.empty((size,), torch.uint8) for size in (10, 10, 20))
+    addresses = first.data_ptr(), second.data_ptr()
+    del first, second, other
+    assert [buffers.empty((10,), torch.uint8).data_ptr() for _ in range(2)] == [addresses[1]] * 2
+    kept = [buffers.empty((10,), torch.uint8) for _ in range(2)]
+    assert {tensor.data_ptr() for tensor in kept} == set(addresses)
+
+
 def test_threads_never_get_the_same_buffer() -> None:
     buffers, clashes = Buffers(), []
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from datamodules.augment import ImuAugmentation
 from datamodules.augment.draws import window_keys
+from datamodules.batch_loader import Batch
 from datamodules.build import build
 from datamodules.pretraining import PretrainingDataModule, held_out_windows, split_recordings
 from datamodules.shards.reader import ShardSet
@@ -74,6 +76,27 @@ def test_batches_that_were_read_together_are_what_each_is_alone(shards: ShardSet
         assert list(batch) == list(alone)
         for name, values in alone.items():
             assert torch.equal(batch[name], values), name
+
+
+def test_a_source_is_read_by_as_many_threads_as_it_has_room_for(
+    shards: ShardSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for readers in (1, 2):
+        monkeypatch.setattr(ShardSet, "readers", readers)
+        module, together, most = make(shards), [0], [0]
+        loader = module.train_dataloader()
+        loader._group = 1
+
+        def read(positions: np.ndarray, epoch: int, now: list[int] = together, most: list[int] = most) -> Batch:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+            time.sleep(0.01)
+            now[0] -= 1
+            return {}
+
+        loader._read = read
+        list(loader)
+        assert most[0] == readers
 
 
 def test_recordings_are_on_one_side_only(shards: ShardSet) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datamodules.shards import rows
 from datamodules.shards.rows import RowReader
 
 SIZES = (100, 64, 7, 0, 333)
@@ -39,9 +40,15 @@ def expected(paths: list[Path], wanted: list[tuple[int, int]], row: int) -> np.n
     return np.array(rows, np.uint8).reshape(len(wanted), row)
 
 
-@given(data=st.data(), row=st.integers(1, 7), most_open=st.integers(1, 6), slow=st.booleans())
+@given(
+    data=st.data(),
+    row=st.integers(1, 7),
+    most_open=st.integers(1, 6),
+    slow=st.integers(0, 1),
+    many=st.sampled_from([1, 4, 1000]),  # in one call, in one call or one by one, one by one
+)
 def test_rows_are_what_the_files_hold(
-    paths: list[Path], data: st.DataObject, row: int, most_open: int, slow: bool
+    paths: list[Path], data: st.DataObject, row: int, most_open: int, slow: int, many: int
 ) -> None:
     at = (
         st.integers(0, 4)
@@ -53,7 +60,9 @@ def test_rows_are_what_the_files_hold(
     wanted += [(0, k * row) for k in range(100 // row)] + [(1, k * row) for k in range(64 // row)]
     reader = RowReader(paths, most_open)
     reader._slow = slow
-    np.testing.assert_array_equal(read(reader, wanted, row), expected(paths, wanted, row))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "_MANY", many)
+        np.testing.assert_array_equal(read(reader, wanted, row), expected(paths, wanted, row))
     assert len(reader._files) <= most_open
 
 
@@ -74,6 +83,31 @@ def test_files_that_give_less_than_was_asked_for(paths: list[Path], monkeypatch:
     np.testing.assert_array_equal(read(RowReader(paths), wanted, row), expected(paths, wanted, row))
     with pytest.raises(OSError, match=r"4\.bin: 33 bytes at byte 300, expected 100"):
         read(RowReader(paths), [(4, 300)], 100)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="nothing can be announced")
+def test_what_comes_slowly_is_announced_for_a_while(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[int, int]] = []
+    monkeypatch.setattr(
+        os, "posix_fadvise", lambda file, at, n, what: what == os.POSIX_FADV_WILLNEED and said.append((at, n))
+    )
+    monkeypatch.setattr(rows, "_REMEMBERED", 3)
+    reader, out = RowReader(paths), np.zeros(10, np.uint8)
+    monkeypatch.setattr(rows, "_SLOW_S", 100.0)
+    reader.read(0, 0, out)
+    reader.announce(0, 5, 10)
+    assert said == [], "it would only take time"
+    monkeypatch.setattr(rows, "_SLOW_S", -1.0)
+    reader.read(0, 0, out)
+    monkeypatch.setattr(rows, "_SLOW_S", 100.0)
+    reader.announce(0, 5, 10)
+    read(reader, [(4, 0), (4, 20)], 10)  # fast, as of what was announced; it says so of its own rows too
+    reader.announce(0, 6, 10)
+    assert said == [(5, 10), (0, 10), (20, 10), (6, 10)]
+    for _ in range(2):
+        reader.read(0, 0, out)
+    reader.announce(0, 7, 10)
+    assert len(said) == 4
 
 
 def test_no_rows(paths: list[Path]) -> None:

@@ -1,0 +1,85 @@
+"""Rows of a file in random order: a call for each against one for many, in one thread and in two, turn about.
+
+    python -m benchmarks.rows [--folder data/bench] [--runs 5]
+
+On the data of ``make bench``, from the page cache, 256 rows at a time into buffers that go round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.peers.protocol import BATCH, Records
+from benchmarks.results import ROOT, TITLES
+from datamodules.shards import rows
+from datamodules.shards.rows import RowReader
+
+SECONDS = 1.0
+CASES = ("imu", "features")
+Batches = Callable[[int], None]  # reads the n-th batch
+
+
+def batches_of(path: Path, row: int, seed: int) -> Batches:
+    """What a thread does, with memory of its own."""
+    reader, rng = RowReader([path]), np.random.default_rng(seed)
+    size, n = BATCH["imu"], path.stat().st_size // row
+    draws: list[NDArray[np.int64]] = [rng.choice(n, size, replace=False) * row for _ in range(64)]
+    buffers = [np.empty((size, row), np.uint8) for _ in range(6)]
+    file = np.zeros(size, np.int64)
+    return lambda k: reader.rows(file, draws[k % len(draws)], buffers[k % len(buffers)])
+
+
+def rate(path: Path, row: int, threads: int, many: int) -> float:
+    """Rows a second, where one call is used from so many reads on."""
+    rows._MANY = many
+    done = [0] * threads
+
+    def work(number: int) -> None:
+        batch = batches_of(path, row, number)
+        together.wait()
+        while time.perf_counter() < began[0] + SECONDS:
+            batch(done[number])
+            done[number] += 1
+
+    began: list[float] = []
+    together = threading.Barrier(threads, action=lambda: began.append(time.perf_counter()))
+    workers = [threading.Thread(target=work, args=(number,)) for number in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return sum(done) * BATCH["imu"] / (time.perf_counter() - began[0])
+
+
+def main() -> None:
+    """Command line; prints Markdown."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench", help="made by `make bench`")
+    parser.add_argument("--runs", type=int, default=5, help="of which medians are shown")
+    arguments = parser.parse_args()
+    print("| rows a second | a row | a call each | two threads | one call for all | two threads |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    for case in CASES:
+        records = Records(arguments.folder.resolve(), case)
+        name, array = ("imu-imu", records.imu) if case == "imu" else ("features", records.features)
+        path, row = arguments.folder.resolve() / f"{name}.npy", array[0].nbytes
+        found: dict[tuple[int, int], list[float]] = {}
+        for _ in range(arguments.runs):
+            path.read_bytes()  # into the page cache
+            for many in (10**9, 1):
+                for threads in (1, 2):
+                    found.setdefault((many, threads), []).append(rate(path, row, threads, many))
+        columns = " | ".join(f"{statistics.median(values):,.0f}" for values in found.values())
+        print(f"| {TITLES[case]} | {row:,} | {columns} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
