@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
@@ -65,22 +66,18 @@ def test_threads_and_groups_change_nothing(
 
 
 def test_so_many_threads_read_and_so_many_batches_at_once() -> None:
-    together, most, sizes = [0], [0], []
-    lock = threading.Lock()
+    meet, calls, names, sizes = threading.Barrier(3), itertools.count(), set(), []
 
     def busy(windows: np.ndarray, epoch: int) -> Batch:
-        with lock:
-            together[0] += 1
-            most[0] = max(most[0], together[0])
-            sizes.append(len(windows))
-        time.sleep(0.005)
-        with lock:
-            together[0] -= 1
+        if next(calls) < 3:
+            meet.wait(timeout=60)  # for two others, who must come while this one reads
+        names.add(threading.current_thread().name)
+        sizes.append(len(windows))
         return {"windows": torch.from_numpy(windows)}
 
     plan = BatchPlan(WindowOrder(400, 0), 10)
     assert len(list(BatchLoader(plan, busy, lambda: 0, threads=3, read_ahead=3, group=6))) == 40
-    assert most[0] == 3
+    assert len(names) == 3
     assert sorted(sizes) == [40, *[60] * 6]  # 6 batches at once, and the 4 that are left
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import itertools
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -78,25 +79,23 @@ def test_batches_that_were_read_together_are_what_each_is_alone(shards: ShardSet
             assert torch.equal(batch[name], values), name
 
 
+@pytest.mark.parametrize("readers", [1, 2])
 def test_a_source_is_read_by_as_many_threads_as_it_has_room_for(
-    shards: ShardSet, monkeypatch: pytest.MonkeyPatch
+    shards: ShardSet, monkeypatch: pytest.MonkeyPatch, readers: int
 ) -> None:
-    for readers in (1, 2):
-        monkeypatch.setattr(ShardSet, "readers", readers)
-        module, together, most = make(shards), [0], [0]
-        loader = module.train_dataloader()
-        loader._group = 1
+    monkeypatch.setattr(ShardSet, "readers", readers)
+    meet, calls, names = threading.Barrier(readers), itertools.count(), set()
 
-        def read(positions: np.ndarray, epoch: int, now: list[int] = together, most: list[int] = most) -> Batch:
-            now[0] += 1
-            most[0] = max(most[0], now[0])
-            time.sleep(0.01)
-            now[0] -= 1
-            return {}
+    def read(positions: np.ndarray, epoch: int) -> Batch:
+        if next(calls) < readers:
+            meet.wait(timeout=60)  # for the others, who must come while this one reads
+        names.add(threading.current_thread().name)
+        return {}
 
-        loader._read = read
-        list(loader)
-        assert most[0] == readers
+    loader = make(shards).train_dataloader()
+    loader._group, loader._read = 1, read
+    list(loader)
+    assert len(names) == readers
 
 
 def test_recordings_are_on_one_side_only(shards: ShardSet) -> None:
