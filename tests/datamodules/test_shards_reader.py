@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import pickle
+import threading
 
 import h5py
 import numpy as np
@@ -75,6 +76,33 @@ def test_an_index_outside_is_named(directory, wrong):
     for read in (shards.imu, shards.frames, shards.frame_times):
         with pytest.raises(IndexError, match="there are 0 to 8"):
             read(np.array(wrong))
+
+
+def test_threads_that_come_first_in_a_forked_process_wait_for_each_other(directory, monkeypatch):
+    shards, expected = ShardSet.open(directory), ShardSet.open(directory).imu(np.array([7, 1]))[0]
+    began, go_on, times, found, forget = threading.Event(), threading.Event(), [], [], ShardSet._forget
+
+    def slowly(self):
+        times.append(self._process)
+        began.set()
+        assert go_on.wait(60)
+        forget(self)
+
+    monkeypatch.setattr(ShardSet, "_forget", slowly)
+    shards._process = -1  # as in a child: what is there belongs to another process
+    threads = [threading.Thread(target=lambda: found.append(shards.imu(np.array([7, 1]))[0])) for _ in range(2)]
+    threads[0].start()
+    assert began.wait(60)
+    threads[1].start()
+    threads[1].join(0.2)
+    assert not found, "read with what another process had"
+    go_on.set()
+    for thread in threads:
+        thread.join(60)
+    assert times == [-1], "what one had made was thrown away by the other"
+    for values in found:
+        np.testing.assert_array_equal(values, expected)
+    assert len(found) == 2
 
 
 def read_in_child(shards, queue):
