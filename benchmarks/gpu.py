@@ -121,8 +121,9 @@ def one_run(
     """Seconds of so many steps, of as many epochs as that takes, and how many of them are waiting for a batch."""
     batches = iter(reader.train_dataloader())
     waited, began = 0.0, time.perf_counter()
-    for number in range(_BEFORE + steps):
-        if number == _BEFORE:
+    before = min(_BEFORE, steps)
+    for number in range(before + steps):
+        if number == before:
             wait(device)
             waited, began = 0.0, time.perf_counter()
         asked = time.perf_counter()
