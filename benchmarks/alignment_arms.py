@@ -13,22 +13,22 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import balanced_accuracy_score
 
-from datamodules.ood import ImuBatches
+from datamodules.features.cache import FeatureCache
+from datamodules.labelled import ImuBatches
 from datamodules.pretraining import PretrainingDataModule
-from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.reader import ShardSet
 from datamodules.sources.simulator import Simulator, SimulatorParams
-from datamodules.splits import draw_support
 from encoders.contract import VideoEncoder
-from experiments.config import load
-from experiments.datasets import open_dataset
+from experiments.artifacts.shards import open_dataset
+from experiments.artifacts.video_encoder import features_of, open_tower
+from experiments.evaluation.splits import draw_support
 from experiments.pretrain import make_data_module, make_module
-from experiments.schema import Config, DatasetConfig, SourceConfig
-from experiments.video_tower import features_of, open_tower
-from lightning_modules.linear_probe import Standardisation, fit_probe
-from lightning_modules.losses.clock_shift import recording_shift, shift_scores
+from experiments.settings.load import load
+from experiments.settings.schema import Config, DatasetConfig, SourceConfig
+from lightning_modules.monitoring.clock_shift import recording_shift, shift_scores
 from lightning_modules.objectives.alignment import AlignmentObjective, TokenObjective
 from lightning_modules.pretraining import ImuPretraining
+from lightning_modules.probe import Standardisation, fit_probe
 
 SHOTS = (1, 5, 20)
 DRAWS = 20  # of people and of labelled windows

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from benchmarks import data, ours
 from benchmarks.peers.protocol import BATCH, FRAMES, SIZE, Records, rate
 from benchmarks.results import ROOT, TITLES
-from datamodules.shards.rows import RowReader
+from datamodules.io.row_reader import RowReader
 
 SECONDS = 2.0
 Indices = NDArray[np.int64]

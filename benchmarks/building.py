@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.build import build
-from datamodules.build_group import make_source
-from datamodules.build_stages import describe
-from datamodules.windows import WindowSettings, cut_windows
+from datamodules.build.encode import make_source
+from datamodules.build.run import build
+from datamodules.build.stages import describe
+from datamodules.windows.cut import WindowSettings, cut_windows
 
 SETTINGS = WindowSettings()
 FRAMES_PER_S = 30

@@ -14,11 +14,11 @@ import numpy as np
 import simplejpeg
 
 from benchmarks.peers.protocol import FRAMES, SIZE, Records
+from datamodules.features.cache import FORMAT, VERSION
 from datamodules.shards import layout
-from datamodules.shards.feature_cache import FORMAT, VERSION
 from datamodules.shards.index import Index, ShardEntry
 from datamodules.shards.writer import EncodedWindow, ShardHeader, write_shard
-from datamodules.windows import Window, WindowSettings
+from datamodules.windows.cut import Window, WindowSettings
 
 CASES = ("imu", "features", "jpeg", "raw")
 WINDOWS_A_RECORDING = 120  # ten minutes

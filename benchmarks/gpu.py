@@ -26,14 +26,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks import data, training
 from benchmarks.peers.protocol import FRAMES, SIZE
 from benchmarks.results import ROOT
-from datamodules.batch_loader import Batch
+from datamodules.features.cache import FeatureCache
 from datamodules.pretraining import PretrainingDataModule
-from datamodules.shards.feature_cache import FeatureCache
+from datamodules.sampling.loader import Batch
 from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder
+from experiments.artifacts.video_encoder import open_tower
 from experiments.pretrain import make_data_module, make_module
-from experiments.trainers import quiet
-from experiments.video_tower import open_tower
+from experiments.runtime.training_bar import quiet
 
 POOLING = "video_encoder.params.pooling=mean"  # 768 features a frame from ViT-B/16, as in the data of `make bench`
 _BEFORE = 16  # steps, as many batches may have been read before the clock starts

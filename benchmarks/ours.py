@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from benchmarks.peers.protocol import BATCH, serve
-from datamodules.order import WindowOrder
+from datamodules.features.cache import FeatureCache
 from datamodules.pretraining import PretrainingDataModule
-from datamodules.shards.feature_cache import FeatureCache
+from datamodules.sampling.order import WindowOrder
 from datamodules.shards.reader import ShardSet
 
 THREADS = 2  # that read

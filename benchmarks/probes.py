@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import build_imu_encoder
-from lightning_modules.linear_probe import Standardisation, fit_probe
+from lightning_modules.probe import Standardisation, fit_probe
 
 SHOTS, SEEDS, FOLDS, CLASSES = (10, 20, 50, 100), 5, 5, 5
 CELLS = len(SHOTS) * SEEDS * FOLDS

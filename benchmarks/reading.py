@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
-from datamodules.build import build
-from datamodules.order import WindowOrder
+from datamodules.build.run import build
+from datamodules.sampling.order import WindowOrder
 from datamodules.shards.reader import ShardSet
-from datamodules.windows import WindowSettings
+from datamodules.windows.cut import WindowSettings
 
 BATCH = 256
 

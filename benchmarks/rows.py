@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.protocol import BATCH, Records
 from benchmarks.results import ROOT, TITLES
-from datamodules.shards import rows
-from datamodules.shards.rows import RowReader
+from datamodules.io import row_reader
+from datamodules.io.row_reader import RowReader
 
 SECONDS = 1.0
 CASES = ("imu", "features")
@@ -39,7 +39,7 @@ def batches_of(path: Path, row: int, seed: int) -> Batches:
 
 def rate(path: Path, row: int, threads: int, many: int) -> float:
     """Rows a second, where one call is used from so many reads on."""
-    rows._MANY = many
+    row_reader._MANY = many
     done = [0] * threads
 
     def work(number: int) -> None:

@@ -30,21 +30,21 @@ from torch import Tensor, nn
 
 from benchmarks import data, probes, training
 from benchmarks.peers.protocol import BATCH, FRAMES, Records, peak_mb, rate
-from datamodules.names import prefixed, repeated
-from datamodules.order import WindowOrder
+from datamodules.features.cache import FORMAT, VERSION, FeatureCache
+from datamodules.labels.label_column import prefixed, repeated
 from datamodules.pretraining import PretrainingDataModule
+from datamodules.sampling.order import WindowOrder
 from datamodules.shards import layout
-from datamodules.shards.feature_cache import FORMAT, VERSION, FeatureCache
+from datamodules.shards.concat import JoinedShards
 from datamodules.shards.index import read_index
-from datamodules.shards.joined import JoinedShards
 from datamodules.shards.reader import ShardSet
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
 from encoders.registry import imu_encoder
+from experiments.artifacts.video_encoder import open_tower
+from experiments.evaluation.protocol import run_protocol
+from experiments.evaluation.targets import System, Target
 from experiments.pretrain import make_data_module, make_module
-from experiments.protocol import run_protocol
-from experiments.schema import Config, EvaluationConfig, ImuEncoderConfig, TargetConfig
-from experiments.targets import System, Target
-from experiments.video_tower import open_tower
+from experiments.settings.schema import Config, EvaluationConfig, ImuEncoderConfig, TargetConfig
 
 CASES = ("imu", "features", "jpeg", "raw", "training", "protocol")
 TOWER = "vit_base_patch16_224"

@@ -25,14 +25,14 @@ from torch import Tensor
 
 from datamodules.augment import Draws
 from datamodules.augment.draws import window_keys
-from datamodules.batch_loader import Batch
 from datamodules.pretraining import PretrainingDataModule
-from experiments.config import load
-from experiments.datasets import open_dataset
+from datamodules.sampling.loader import Batch
+from experiments.artifacts.shards import open_dataset
+from experiments.artifacts.video_encoder import features_of, open_tower
 from experiments.pretrain import make_data_module, make_module
-from experiments.schema import Config
-from experiments.trainers import quiet
-from experiments.video_tower import features_of, open_tower
+from experiments.runtime.training_bar import quiet
+from experiments.settings.load import load
+from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
 

@@ -11,7 +11,7 @@ A batch is a dict of tensors (B windows, T samples, F frames, D feature width, V
   ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented anew on the device.
 
 Whoever holds a batch may keep it: its memory, and that of the batches it was read with, is used again only when the
-last tensor of them is gone, see :mod:`datamodules.shards.buffers`.
+last tensor of them is gone, see :mod:`datamodules.io.buffer_pool`.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from numpy.typing import NDArray
 
 from datamodules.augment import Draws, ImuAugmentation
 from datamodules.augment.draws import window_keys
-from datamodules.batch_loader import Batch, BatchLoader
-from datamodules.names import among, distinct, numbered
-from datamodules.order import BatchPlan, BlockOrder, Order, SpreadOrder, WindowOrder
-from datamodules.shard_order import ShardOrder
-from datamodules.shards.buffers import Buffers
-from datamodules.shards.feature_cache import FeatureCache
+from datamodules.features.cache import FeatureCache
+from datamodules.io.buffer_pool import Buffers
+from datamodules.labels.label_column import among, distinct, numbered
+from datamodules.sampling.loader import Batch, BatchLoader
+from datamodules.sampling.order import BatchPlan, BlockOrder, Order, SpreadOrder, WindowOrder
+from datamodules.sampling.shard_order import ShardOrder
 from datamodules.shards.reader import ShardSet
 from datamodules.signal import normalise
 
@@ -57,7 +57,7 @@ class PretrainingDataModule(L.LightningDataModule):
         max_validation_windows: the pool that retrieval is measured in.
         order: "shuffle", "blocks" (for storage that is slow at single reads), "spread" (no batch holds neighbours
             of one recording) or "shards" (for a store with more data than the cache holds); see
-            :mod:`datamodules.order` and :mod:`datamodules.shard_order`.
+            :mod:`datamodules.sampling.order` and :mod:`datamodules.sampling.shard_order`.
 
     Raises:
         ValueError: too few windows for one batch, an excluded activity that there is none of, or no such order.

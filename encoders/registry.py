@@ -1,6 +1,6 @@
 """How encoders are named, found and built.
 
-An encoder is one file in this folder, ``imu_*.py`` or ``video_*.py``: a dataclass of its settings and a
+An encoder is one file in ``encoders/imu`` or ``encoders/video``: a dataclass of its settings and a
 class::
 
     @dataclass
@@ -86,11 +86,11 @@ class Entry(Generic[T]):
 
 
 class Registry(Generic[T]):
-    """Named parts of one kind, found in the files of ``encoders`` whose names start with ``prefix``."""
+    """Named parts of one kind, found in the files of ``package``."""
 
-    def __init__(self, kind: str, prefix: str, entry_point_group: str) -> None:
+    def __init__(self, kind: str, package: str, entry_point_group: str) -> None:
         self.kind = kind
-        self.prefix = prefix
+        self.package = package
         self.entry_point_group = entry_point_group
         self._entries: dict[str, Entry[T]] = {}
 
@@ -112,10 +112,9 @@ class Registry(Generic[T]):
 
     def entries(self) -> dict[str, Entry[T]]:
         """All parts by name; imports the files and the entry points that may hold some first."""
-        package = importlib.import_module("encoders")
+        package = importlib.import_module(self.package)
         for module in pkgutil.iter_modules(package.__path__):
-            if module.name.startswith(self.prefix):
-                importlib.import_module(f"encoders.{module.name}")
+            importlib.import_module(f"{self.package}.{module.name}")
         for point in entry_points(group=self.entry_point_group):
             point.load()
         return dict(sorted(self._entries.items()))
@@ -153,9 +152,9 @@ def _identity(cls: Any) -> tuple[str, str]:
     return cls.__module__, cls.__qualname__
 
 
-IMU_ENCODERS: Registry[ImuEncoder] = Registry("IMU encoder", "imu_", "imu_video_har.imu_encoders")
-VIDEO_ENCODERS: Registry[VideoEncoder] = Registry("video encoder", "video_", "imu_video_har.video_encoders")
-VIDEO_HEADS: Registry[VideoHead] = Registry("video head", "video_head", "imu_video_har.video_heads")
+IMU_ENCODERS: Registry[ImuEncoder] = Registry("IMU encoder", "encoders.imu", "imu_video_har.imu_encoders")
+VIDEO_ENCODERS: Registry[VideoEncoder] = Registry("video encoder", "encoders.video", "imu_video_har.video_encoders")
+VIDEO_HEADS: Registry[VideoHead] = Registry("video head", "encoders.video", "imu_video_har.video_heads")
 
 
 def imu_encoder(name: str, params: type) -> Callable[[C], C]:

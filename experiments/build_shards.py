@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from experiments.command_line import EXIT_OK, UserError, guarded, parse
-from experiments.datasets import build_dataset, dataset_directory
-from experiments.quality import FILE
-from experiments.schema import Config
+from experiments.artifacts.shards import build_dataset, dataset_directory
+from experiments.reports.build import FILE
+from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.settings.schema import Config
 
 _COMMAND = "experiments.build_shards"
 

@@ -15,15 +15,15 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from datamodules.build_group import make_source
-from datamodules.checks import check_recording
+from datamodules.build.encode import make_source
 from datamodules.clock_sync import CERTAIN, ClockEstimate, estimate_clock
-from datamodules.clock_sync.settle import DISAGREE_S
+from datamodules.clock_sync.apply_offset import DISAGREE_S
 from datamodules.recording import RecordingError
-from experiments.command_line import EXIT_OK, UserError, guarded, parse
-from experiments.datasets import progress_bar
-from experiments.run_folder import run_folder
-from experiments.schema import Config
+from datamodules.windows.checks import check_recording
+from experiments.artifacts.shards import progress_bar
+from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.runtime.run_folder import run_folder
+from experiments.settings.schema import Config
 
 _COMMAND = "experiments.check_clocks"
 _PICTURES = 50

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.shards.verify import verify
-from experiments.command_line import EXIT_FAILED, EXIT_OK, guarded
+from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded
 
 _COMMAND = "experiments.check_shards"
 

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from experiments import paper_tables
-from experiments.command_line import EXIT_OK, EXIT_USAGE, UserError, guarded
-from experiments.config import load
-from experiments.config_layers import ConfigError, available
-from experiments.datasets import console
-from experiments.run_folder import LAST, run_folder
-from experiments.schema import Config
+from experiments.artifacts.shards import console
+from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, UserError, guarded
+from experiments.runtime.run_folder import LAST, run_folder
+from experiments.settings.layers import ConfigError, available
+from experiments.settings.load import load
+from experiments.settings.schema import Config
 
 _COMMAND = "experiments.compare"
 

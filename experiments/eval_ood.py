@@ -15,27 +15,27 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from datamodules.splits import SplitError
-from experiments import figures, results
-from experiments.audit import audit_target
-from experiments.cell_store import CellStore
-from experiments.command_line import EXIT_OK, UserError, guarded, parse
-from experiments.conditions import ConditionError
-from experiments.config import to_yaml
-from experiments.datasets import console, progress_bar
-from experiments.devices import set_threads
-from experiments.embedding_map import EmbeddingMap, draw_windows, make_embedding_map
-from experiments.html_report import write_html
-from experiments.methods import find_method
-from experiments.plan import Unit, plan_units
-from experiments.protocol import run_units
-from experiments.report import METRICS, Report, markdown, terminal_tables
-from experiments.run_folder import run_folder
-from experiments.schema import Config
-from experiments.systems import load_checkpoints, open_systems, open_targets
-from experiments.target_features import EvaluationError
-from experiments.targets import Target
-from experiments.trainers import quiet
+from experiments.artifacts.shards import console, progress_bar
+from experiments.evaluation.audit.audit import audit_target
+from experiments.evaluation.cell_store import CellStore
+from experiments.evaluation.features.embedding_map import EmbeddingMap, draw_windows, make_embedding_map
+from experiments.evaluation.features.target_features import EvaluationError
+from experiments.evaluation.methods import find_method
+from experiments.evaluation.perturbations import ConditionError
+from experiments.evaluation.plan import Unit, plan_units
+from experiments.evaluation.protocol import run_units
+from experiments.evaluation.splits import SplitError
+from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
+from experiments.evaluation.targets import Target
+from experiments.reports.evaluation import METRICS, Report, figures, markdown, terminal_tables
+from experiments.reports.evaluation.page import write_html
+from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.runtime.devices import set_threads
+from experiments.runtime.run_folder import run_folder
+from experiments.runtime.training_bar import quiet
+from experiments.settings.load import to_yaml
+from experiments.settings.schema import Config
+from experiments.statistics import results
 
 _COMMAND = "experiments.eval_ood"
 

@@ -10,10 +10,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from experiments.command_line import EXIT_FAILED, EXIT_OK, UserError, guarded, parse
-from experiments.devices import set_threads
 from experiments.pretrain import learns_from_video, prepare_data
-from experiments.schema import Config
+from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, UserError, guarded, parse
+from experiments.runtime.devices import set_threads
+from experiments.settings.schema import Config
 
 _COMMAND = "experiments.features"
 

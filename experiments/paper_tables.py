@@ -22,9 +22,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from experiments.command_line import EXIT_OK, UserError, guarded
-from experiments.intervals import bootstrap_interval
-from experiments.results import write_text
+from experiments.runtime.command_line import EXIT_OK, UserError, guarded
+from experiments.statistics.intervals import bootstrap_interval
+from experiments.statistics.results import write_text
 
 _COMMAND = "experiments.paper_tables"
 _FEW_SHOT = {"linear_probe": "probe", "finetune": "fine-tuned", "finetune_paper": "fine-tuned, paper's rates"}

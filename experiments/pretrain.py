@@ -21,22 +21,22 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 from datamodules.augment import ImuAugmentation
+from datamodules.features.cache import FeatureCache
 from datamodules.pretraining import PretrainingDataModule
-from datamodules.shards.feature_cache import FeatureCache
 from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder
-from encoders.video_head import TemporalHead
-from experiments.checkpoints import DurableCheckpointIO
-from experiments.command_line import EXIT_OK, UserError, guarded, parse
-from experiments.datasets import console, open_dataset
-from experiments.devices import accelerator, is_main_process, set_threads, supports_bf16
-from experiments.run_folder import LAST, prepare, run_folder
-from experiments.schema import Config, LossConfig
-from experiments.stores import check_order
-from experiments.trainers import StepCheckpoint, TrainingBar, quiet
-from experiments.video_tower import features_of, open_tower
+from encoders.video.heads import TemporalHead
+from experiments.artifacts.shards import console, open_dataset
+from experiments.artifacts.stores import check_order
+from experiments.artifacts.video_encoder import features_of, open_tower
+from experiments.runtime.checkpoints import DurableCheckpointIO
+from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.runtime.devices import accelerator, is_main_process, set_threads, supports_bf16
+from experiments.runtime.run_folder import LAST, prepare, run_folder
+from experiments.runtime.training_bar import StepCheckpoint, TrainingBar, quiet
+from experiments.settings.schema import Config, LossConfig
+from lightning_modules.monitoring.throughput import Throughput
 from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
-from lightning_modules.throughput import Throughput
 
 _COMMAND = "experiments.pretrain"
 

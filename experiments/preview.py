@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from datamodules.recording import STANDARD_GRAVITY
 from datamodules.shards.reader import ShardSet
-from experiments.command_line import EXIT_OK, guarded, parse
-from experiments.datasets import open_dataset
-from experiments.run_folder import run_folder
-from experiments.schema import Config
+from experiments.artifacts.shards import open_dataset
+from experiments.runtime.command_line import EXIT_OK, guarded, parse
+from experiments.runtime.run_folder import run_folder
+from experiments.settings.schema import Config
 
 _COMMAND = "experiments.preview"
 _COLOURS = ("#0072B2", "#E69F00", "#009E73")  # Okabe and Ito's, told apart by all eyes

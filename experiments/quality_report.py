@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from datamodules.shards.layout import INDEX
-from experiments.command_line import EXIT_OK, guarded
-from experiments.quality import write_report
+from experiments.reports.build import write_report
+from experiments.runtime.command_line import EXIT_OK, guarded
 
 _COMMAND = "experiments.quality_report"
 

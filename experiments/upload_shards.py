@@ -12,14 +12,14 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from datamodules.features.cache import META, POOLED, RAW
+from datamodules.io.store import RemoteFolder, StorageError
 from datamodules.shards import layout
-from datamodules.shards.feature_cache import META, POOLED, RAW
 from datamodules.shards.index import read_index
-from datamodules.shards.storage.remote_folder import RemoteFolder, StorageError
-from experiments.command_line import EXIT_OK, UserError, guarded, parse
-from experiments.datasets import build_dataset, dataset_directory
-from experiments.schema import Config
-from experiments.stores import place_in_store
+from experiments.artifacts.shards import build_dataset, dataset_directory
+from experiments.artifacts.stores import place_in_store
+from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.settings.schema import Config
 
 _COMMAND = "experiments.upload_shards"
 _UPLOADS = 4  # at a time

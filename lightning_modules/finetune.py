@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder
-from lightning_modules.linear_probe import LinearProbe
 from lightning_modules.optim import warmup_cosine
+from lightning_modules.probe import LinearProbe
 
 Batch = dict[str, Any]
 

@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.registry import merge_params
-from encoders.video_vit import VitParams
-from encoders.vit_backbone import (
+from encoders.video.vit import VitParams
+from encoders.video.vit_backbone import (
     BackboneParams,
     create_backbone,
     normalisation,

@@ -17,17 +17,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
-from encoders.projection import ProjectionHead
+from encoders.layers.projection import ProjectionHead
 from encoders.registry import build_imu_encoder, build_video_head
-from lightning_modules.figures import alignment_figure, similarity_figure
-from lightning_modules.losses.clock_shift import alignment_error_ms
 from lightning_modules.losses.negatives import neighbour_mask
 from lightning_modules.losses.temporal_alignment import interpolate_tokens
+from lightning_modules.monitoring.clock_shift import alignment_error_ms
+from lightning_modules.monitoring.figures import alignment_figure, similarity_figure
+from lightning_modules.monitoring.retrieval import retrieval_metrics
 from lightning_modules.objectives import Step, build_objectives
 from lightning_modules.objectives.alignment import TokenObjective
 from lightning_modules.objectives.masked import MaskedObjective
 from lightning_modules.optim import adamw, warmup_cosine
-from lightning_modules.retrieval import retrieval_metrics
 
 Batch = dict[str, Any]
 

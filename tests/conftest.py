@@ -1,4 +1,4 @@
-"""Puts this folder on the path, so that tests find ``real_data`` and other helpers beside it."""
+"""Settings of hypothesis and torch for all tests."""
 
 from __future__ import annotations
 

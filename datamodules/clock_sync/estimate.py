@@ -24,7 +24,7 @@ from datamodules.clock_sync.correlation import (
 )
 from datamodules.clock_sync.motion_signals import RATE_HZ, SeenMotion
 from datamodules.recording import FloatArray, ImuStream, Recording
-from datamodules.windows import select_imu
+from datamodules.windows.cut import select_imu
 
 CERTAIN = 0.95  # confidence from which an estimate is taken at its word
 VIEWS = ("auto", "moving", "watching")

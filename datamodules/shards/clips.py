@@ -13,9 +13,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.io.row_reader import RowReader
 from datamodules.shards.frames import read_frame
 from datamodules.shards.layout import ShardError
-from datamodules.shards.rows import RowReader
 
 _thread = threading.local()
 

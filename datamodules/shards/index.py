@@ -11,7 +11,7 @@ from typing import Any
 
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
-from datamodules.windows import WindowSettings
+from datamodules.windows.cut import WindowSettings
 
 
 @dataclass(frozen=True)

@@ -20,14 +20,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.names import from_codes
+from datamodules.io.row_reader import RowReader
+from datamodules.labels.label_column import from_codes
 from datamodules.shards import layout
 from datamodules.shards.clips import FileBytes, FrameBytes, read_clip
 from datamodules.shards.index import Index, read_index
 from datamodules.shards.layout import ShardError
-from datamodules.shards.rows import RowReader
 from datamodules.shards.shard_file import ShardFile, open_shard
-from datamodules.windows import WindowSettings
+from datamodules.windows.cut import WindowSettings
 
 _HELD_BYTES = 128 << 20  # of all arrays that are held in memory
 _AT_ONCE = 1 << 16  # windows
@@ -162,8 +162,8 @@ class ShardSet:
         """One row a window.
 
         ``recording``, ``subject``, ``population``, ``placement``, ``device`` and ``activity`` as names ("" is
-        unlabelled; :mod:`datamodules.names`), ``start_s`` float64 on the video's clock, ``faults`` uint16 (bit i is
-        ``windows.FAULTS[i]``).
+        unlabelled; :mod:`datamodules.labels.label_column`), ``start_s`` float64 on the video's clock, ``faults`` uint16
+        (bit i is ``FAULTS[i]``).
         """
         columns: dict[str, Any] = {code: from_codes(self.codes(code), self.label_tables[code]) for code in layout.CODES}
         shards = [self._shard(i) for i in range(len(self.index.shards))]

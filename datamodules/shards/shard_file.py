@@ -12,9 +12,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.quality.facts import RecordingFacts
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
+from datamodules.windows.quality.facts import RecordingFacts
 
 # What h5py raises on a damaged or truncated file, and what is raised where an attribute isn't what it should be.
 DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError)

@@ -13,9 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.quality.facts import RecordingFacts
 from datamodules.shards import layout
-from datamodules.windows import FAULTS, Exclusion, Window, WindowSettings
+from datamodules.windows.cut import FAULTS, Exclusion, Window, WindowSettings
+from datamodules.windows.quality.facts import RecordingFacts
 
 # Pages are 4 KiB; arrays that begin on one are read without touching a neighbour's.
 _PAGE = 4096

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import telemetry_parser
 
+from datamodules.formats.video import VideoFile
 from datamodules.recording import ImuStream, Recording, RecordingError
 from datamodules.signal import DEGREE
 from datamodules.sources.registry import Source, source
-from datamodules.video_decode import VideoFile
 
 
 @dataclass

@@ -42,10 +42,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules import signal
+from datamodules.formats.text_table import parse_integers, read_lines
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import MILLI_G
 from datamodules.sources.registry import Source, source
-from datamodules.text_table import parse_integers, read_lines
 
 RATE_HZ = 64
 PLACEMENTS = ("ankle", "thigh", "trunk")

@@ -42,13 +42,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.formats.video import VideoFile
 from datamodules.recording import FloatArray, ImuStream, Recording, RecordingError
-from datamodules.sources.listing import choose, folder
 from datamodules.sources.manifest.csv_table import CsvTable
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.table import NUMBER, Wanted
 from datamodules.sources.registry import Source, source
-from datamodules.video_decode import VideoFile
+from datamodules.sources.shared.listing import choose, folder
 
 VIDEO_FOLDERS = ("video_540ss", "full_scale")
 CLIPS = "clips"

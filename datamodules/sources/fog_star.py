@@ -34,13 +34,13 @@ from numpy.typing import NDArray
 
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import DEGREE, G
-from datamodules.sources.listing import choose
 from datamodules.sources.manifest.labels import intervals_of_samples
 from datamodules.sources.manifest.spec import CsvSpec, LabelsSpec
 from datamodules.sources.manifest.table import NUMBER, Wanted, read_all
 from datamodules.sources.manifest.tables import open_table
 from datamodules.sources.registry import Source, source
-from datamodules.streams import refuse_other_units, with_samples
+from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.streams import refuse_other_units, with_samples
 
 RATE_HZ = 60.0
 FREEZING = "freezing"

@@ -28,12 +28,12 @@ from pathlib import Path
 
 import numpy as np
 
+from datamodules.formats.text_table import parse_integers, parse_numbers, read_lines
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import G
-from datamodules.sources.listing import choose, folder
 from datamodules.sources.registry import Source, source
-from datamodules.streams import refuse_other_units
-from datamodules.text_table import parse_integers, parse_numbers, read_lines
+from datamodules.sources.shared.listing import choose, folder
+from datamodules.sources.shared.streams import refuse_other_units
 
 RATE_HZ = 50.0
 ACTIVITIES = {

@@ -26,12 +26,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datamodules.recording import Recording, RecordingError
-from datamodules.sources.listing import choose
 from datamodules.sources.manifest.labels import intervals_of_samples
 from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.spec import AccelerationSpec, ImuSpec, LabelsSpec, SensorSpec, TimeSpec
 from datamodules.sources.registry import Source, source
-from datamodules.streams import refuse_other_units, with_samples
+from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.streams import refuse_other_units, with_samples
 
 ACTIVITIES = {
     1: "walking",

@@ -27,11 +27,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from datamodules.recording import ImuStream, Interval, Recording, RecordingError
-from datamodules.sources.listing import choose
 from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.spec import AccelerationSpec, Column, GyroscopeSpec, ImuSpec, SensorSpec, TimeSpec
 from datamodules.sources.registry import Source, source
-from datamodules.streams import refuse_other_units
+from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.streams import refuse_other_units
 
 RATE_HZ = 50.0
 ACTIVITIES = {

@@ -28,7 +28,6 @@ from pathlib import Path
 
 from datamodules.recording import Recording, RecordingError
 from datamodules.signal import DEGREE
-from datamodules.sources.listing import choose
 from datamodules.sources.manifest.labels import intervals_of_samples
 from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.spec import (
@@ -41,7 +40,8 @@ from datamodules.sources.manifest.spec import (
     TimeSpec,
 )
 from datamodules.sources.registry import Source, source
-from datamodules.streams import refuse_other_units, with_samples
+from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.streams import refuse_other_units, with_samples
 
 ACTIVITIES = {
     1: "lying",

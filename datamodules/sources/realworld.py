@@ -34,12 +34,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.formats.text_table import parse_numbers, split_lines
+from datamodules.formats.zip_archive import Member, members
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
-from datamodules.sources.listing import choose
 from datamodules.sources.registry import Source, source
-from datamodules.streams import onto_times, refuse_other_units
-from datamodules.text_table import parse_numbers, split_lines
-from datamodules.zip_members import Member, members
+from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.streams import onto_times, refuse_other_units
 
 PLACEMENTS = {
     "chest": "chest",

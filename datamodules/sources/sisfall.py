@@ -32,10 +32,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.formats.text_table import parse_integers, read_lines
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import DEGREE, G
 from datamodules.sources.registry import Source, source
-from datamodules.text_table import parse_integers, read_lines
 
 RATE_HZ = 200.0
 FALL = "fall"

@@ -34,14 +34,14 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from datamodules.formats.video import VideoFile
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import DEGREE, G
-from datamodules.sources.listing import choose
 from datamodules.sources.manifest.csv_table import CsvTable
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.table import NUMBER, Wanted, read_all
 from datamodules.sources.registry import Source, source
-from datamodules.video_decode import VideoFile
+from datamodules.sources.shared.listing import choose
 
 RATE_HZ = 25.0
 LSB_PER_DEGREE_PER_S = 16.4

@@ -28,12 +28,12 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.mat_file import numbers, read_mat
+from datamodules.formats.matlab import numbers, read_mat
 from datamodules.recording import ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import DEGREE, G
-from datamodules.sources.listing import choose
 from datamodules.sources.registry import Source, source
-from datamodules.streams import refuse_other_units
+from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.streams import refuse_other_units
 
 RATE_HZ = 100.0
 ACTIVITIES = {

@@ -31,14 +31,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.formats.video import VideoFile
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import G
-from datamodules.sources.listing import choose, folder
 from datamodules.sources.manifest.csv_table import CsvTable
 from datamodules.sources.manifest.spec import DEFAULT_NULLS, CsvSpec
 from datamodules.sources.manifest.table import NUMBER, TEXT, Wanted, read_all
 from datamodules.sources.registry import Source, source
-from datamodules.video_decode import VideoFile
+from datamodules.sources.shared.listing import choose, folder
 
 RATE_HZ = 50.0
 PLACEMENTS = {

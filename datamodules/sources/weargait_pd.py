@@ -35,7 +35,6 @@ from pathlib import Path
 import numpy as np
 
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
-from datamodules.sources.listing import choose
 from datamodules.sources.manifest.labels import intervals_of_samples
 from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.spec import (
@@ -48,7 +47,8 @@ from datamodules.sources.manifest.spec import (
     TimeSpec,
 )
 from datamodules.sources.registry import Source, source
-from datamodules.streams import refuse_other_units, with_samples
+from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.streams import refuse_other_units, with_samples
 
 RATE_HZ = 100.0
 PLACEMENTS = {

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from datamodules.augment import ImuAugmentation
 from datamodules.augment.draws import window_keys
-from datamodules.batch_loader import Batch
-from datamodules.build import build
+from datamodules.build.run import build
 from datamodules.pretraining import PretrainingDataModule, held_out_windows, split_recordings
+from datamodules.sampling.loader import Batch
 from datamodules.shards.reader import ShardSet
-from datamodules.windows import WindowSettings
+from datamodules.windows.cut import WindowSettings
 
 
 @pytest.fixture(scope="module")

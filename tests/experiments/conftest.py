@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from experiments.config import load
-from experiments.schema import Config
+from experiments.settings.load import load
+from experiments.settings.schema import Config
 
 TINY = """
 datasets:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from real_data import real_data
+from helpers.real_data import real_data
 
 from experiments import check_clocks
 

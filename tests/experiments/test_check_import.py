@@ -10,15 +10,15 @@ from pathlib import Path
 import matplotlib.image
 import numpy as np
 import pytest
-from made_data import make_video
+from helpers.made_data import make_video
 
 from datamodules.recording import FloatArray, ImuStream
 from datamodules.signal import DEGREE, G
 from datamodules.sources.manifest.spec import AccelerationSpec, GyroscopeSpec
 from datamodules.sources.manifest.units import acceleration_scale
 from experiments import check_import
-from experiments.import_check.causes import acceleration_cause, gyroscope_cause
-from experiments.import_check.motion_facts import measure_motion
+from experiments.reports.manifest.causes import acceleration_cause, gyroscope_cause
+from experiments.reports.manifest.motion_facts import measure_motion
 
 MANIFEST = """
 groups:

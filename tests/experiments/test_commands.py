@@ -9,9 +9,9 @@ import matplotlib.image
 import pytest
 
 from experiments import build_shards, check_shards, preview
-from experiments.command_line import UserError
-from experiments.datasets import dataset_directory, open_dataset
-from experiments.schema import Config
+from experiments.artifacts.shards import dataset_directory, open_dataset
+from experiments.runtime.command_line import UserError
+from experiments.settings.schema import Config
 
 Make = Callable[..., Config]
 

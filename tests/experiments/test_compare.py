@@ -10,20 +10,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from real_data import real_data
+from helpers.real_data import real_data
 
 from datamodules.augment import Draws
 from datamodules.augment.draws import window_keys
 from datamodules.pretraining import PretrainingDataModule
-from experiments.command_line import UserError
 from experiments.compare import main, run
-from experiments.config import load
-from experiments.config_layers import available
-from experiments.methods import find_method
+from experiments.evaluation.methods import find_method
+from experiments.evaluation.systems import load_checkpoints, open_systems
 from experiments.pretrain import make_data_module, make_module, prepare_data
 from experiments.pretrain import run as pretrain
-from experiments.schema import Config
-from experiments.systems import load_checkpoints, open_systems
+from experiments.runtime.command_line import UserError
+from experiments.settings.layers import available
+from experiments.settings.load import load
+from experiments.settings.schema import Config
 from lightning_modules.losses.negatives import neighbour_mask
 from lightning_modules.pretraining import ImuPretraining
 

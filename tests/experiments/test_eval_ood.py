@@ -14,14 +14,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments import methods, protocol, systems
-from experiments.cell_store import CellStore
-from experiments.command_line import UserError
-from experiments.config import load, to_yaml
 from experiments.eval_ood import main, run
+from experiments.evaluation import methods, protocol, systems
+from experiments.evaluation.cell_store import CellStore
+from experiments.evaluation.prototypes.video import NoPrototypesError
 from experiments.pretrain import run as pretrain
-from experiments.schema import Config
-from experiments.zero_shot import NoPrototypesError
+from experiments.runtime.command_line import UserError
+from experiments.settings.load import load, to_yaml
+from experiments.settings.schema import Config
 
 Make = Callable[..., Config]
 TARGET = (

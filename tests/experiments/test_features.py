@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from experiments import features, pretrain, video_tower
-from experiments.command_line import UserError
-from experiments.schema import Config
+from experiments import features, pretrain
+from experiments.artifacts import video_encoder
+from experiments.runtime.command_line import UserError
+from experiments.settings.schema import Config
 
 Make = Callable[..., Config]
 
@@ -31,7 +32,7 @@ def test_pretraining_finds_what_was_computed_and_damage_is_named(
         def refuse(*_: object, **__: object) -> None:
             raise AssertionError("it computes them again")
 
-        patch.setattr(video_tower, "build_features", refuse)
+        patch.setattr(video_encoder, "build_features", refuse)
         _, tower, found = pretrain.prepare_data(config)
     assert found is not None
     assert tower is not None

@@ -7,9 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.command_line import UserError
 from experiments.paper_tables import figure_3, load_runs, main, markdown, table_3, table_4, table_5
-from experiments.results import COLUMNS
+from experiments.runtime.command_line import UserError
+from experiments.statistics.results import COLUMNS
 
 
 def make_run(folder: Path, better: float = 0.0, system: str = "", simulated: bool = False) -> Path:

@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from helpers.waiting import Waiting
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from waiting import Waiting
 
 from encoders.registry import imu_encoders
-from experiments.command_line import UserError
-from experiments.config import load, plain
 from experiments.pretrain import make_data_module, prepare_data, run
-from experiments.run_folder import LAST, prepare, run_folder
-from experiments.schema import Config
-from experiments.trainers import TrainingBar
+from experiments.runtime.command_line import UserError
+from experiments.runtime.run_folder import LAST, prepare, run_folder
+from experiments.runtime.training_bar import TrainingBar
+from experiments.settings.load import load, plain
+from experiments.settings.schema import Config
 from lightning_modules.pretraining import CheckpointError, ImuPretraining
 
 Make = Callable[..., Config]

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from experiments.pretrain import run
-from experiments.schema import Config
+from experiments.settings.schema import Config
 
 Make = Callable[..., Config]
 # Dropout differs between processes; without it only the order of sums does. Augmentation, which is on, does not.

@@ -13,18 +13,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser import browser
-from made_faults import SECONDS, SETTINGS, register
+from helpers.browser import browser
+from helpers.made_faults import SECONDS, SETTINGS, register
 
-from datamodules.build import build
-from datamodules.windows import Reason
+from datamodules.build.run import build
+from datamodules.windows.cut import Reason
 from experiments import build_shards, quality_report
-from experiments.quality import FILE, gather, html
-from experiments.quality.content import Quality, RecordingQuality
-from experiments.quality.drawings import time_line
-from experiments.quality.remarks import remarks_of
-from experiments.quality.tables import activities_table, clocks_table, people_table, reasons_table
-from experiments.quality.words import duration, in_order, meaning_of, settings_of, share, title_of
+from experiments.reports.build import FILE, gather, html
+from experiments.reports.build.content import Quality, RecordingQuality
+from experiments.reports.build.drawings import time_line
+from experiments.reports.build.remarks import remarks_of
+from experiments.reports.build.tables import activities_table, clocks_table, people_table, reasons_table
+from experiments.reports.build.words import duration, in_order, meaning_of, settings_of, share, title_of
 
 
 @pytest.fixture(scope="module")
@@ -241,8 +241,8 @@ def test_a_thousand_recordings_stay_one_small_page(large: Quality, tmp_path: Pat
 
 
 def test_no_more_are_drawn_than_a_page_bears(large: Quality, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("experiments.quality.page._MOST_DRAWN", 95)
-    monkeypatch.setattr("experiments.quality.page._BUDGET", 1000)
+    monkeypatch.setattr("experiments.reports.build.page._MOST_DRAWN", 95)
+    monkeypatch.setattr("experiments.reports.build.page._BUDGET", 1000)
     text = html(large)
     assert text.count('class="line"') == 95
     assert "5 more recordings are not drawn" in text

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_shards import make_shards
+from helpers.made_shards import make_shards
 
+from datamodules.features.remote import RemoteFeatureCache
+from datamodules.io.store import RemoteFolder, StorageError
 from datamodules.shards.index import read_index
 from datamodules.shards.layout import INDEX
-from datamodules.shards.storage.remote_features import RemoteFeatureCache
-from datamodules.shards.storage.remote_folder import RemoteFolder, StorageError
-from datamodules.shards.storage.remote_shards import RemoteShardSet
+from datamodules.shards.remote import RemoteShardSet
 from experiments import upload_shards
-from experiments.command_line import UserError
-from experiments.datasets import dataset_directory, open_dataset
+from experiments.artifacts.shards import dataset_directory, open_dataset
+from experiments.artifacts.stores import check_order, fetch_stored, local_cache, place_in_store
 from experiments.pretrain import prepare_data
-from experiments.schema import Config
-from experiments.stores import check_order, fetch_stored, local_cache, place_in_store
+from experiments.runtime.command_line import UserError
+from experiments.settings.schema import Config
 
 
 def elsewhere(config: Config, folder: Path) -> Config:

@@ -3,13 +3,13 @@ import copy
 import numpy as np
 import pytest
 import torch
-from fake_shards import RATE_HZ, SAMPLES, FakeShards
+from helpers.fake_shards import RATE_HZ, SAMPLES, FakeShards
 
-from datamodules.ood import OodDataModule, read_imu
+from datamodules.labelled import OodDataModule, read_imu
 from encoders.contract import ImuInput
 from encoders.registry import build_imu_encoder
 from lightning_modules.finetune import FineTune, FineTuneSettings, StandardisedLinear, predict_windows, train
-from lightning_modules.linear_probe import Standardisation, fit_probe
+from lightning_modules.probe import Standardisation, fit_probe
 
 TINY = {"width": 16, "depth": 1, "heads": 2, "stem_channels": [8, 16]}
 

@@ -6,8 +6,8 @@ from contextlib import nullcontext
 
 import pytest
 import torch
-from test_imu_pretraining import OBJECTIVES, make_batch, make_step
-from waiting import Waiting
+from helpers.made_training import OBJECTIVES, make_batch, make_step
+from helpers.waiting import Waiting
 
 from lightning_modules.optim import adamw
 

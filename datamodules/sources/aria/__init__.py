@@ -41,12 +41,12 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from datamodules.formats.vrs import VrsFile
 from datamodules.recording import Recording, RecordingError, VideoStream
 from datamodules.sources.aria.camera import CAMERA_STREAMS, VrsCamera
 from datamodules.sources.aria.motion import IMU_STREAMS, first_stamp, read_calibration, read_imu
-from datamodules.sources.aria.vrs_file import VrsFile
-from datamodules.sources.listing import choose
 from datamodules.sources.registry import Source, source
+from datamodules.sources.shared.listing import choose
 
 _NYMERIA = re.compile(r"\d{8}_s\d+_([a-z]+_[a-z]+)_act\d+_\w+")
 _PLACEMENTS = {"recording_lwrist": "left_wrist", "recording_rwrist": "right_wrist"}

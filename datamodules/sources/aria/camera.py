@@ -11,11 +11,11 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from datamodules.frame_fit import fitted
+from datamodules.formats.frame_fit import fitted
+from datamodules.formats.video import FITS
+from datamodules.formats.vrs import Records, StreamId, VrsFile
 from datamodules.recording import FloatArray, FrameArray, RecordingError
 from datamodules.sources.aria.layouts import data_layout
-from datamodules.sources.aria.vrs_file import Records, StreamId, VrsFile
-from datamodules.video_decode import FITS
 
 CAMERA_STREAMS: dict[str, StreamId] = {"rgb": (214, 1), "slam_left": (1201, 1), "slam_right": (1201, 2)}
 _FIELDS = {"capture_timestamp_ns": ("int64_t", 1)}

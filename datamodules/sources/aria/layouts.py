@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from datamodules.formats.vrs import StreamId
 from datamodules.recording import RecordingError
-from datamodules.sources.aria.vrs_file import StreamId
 
 _TYPES = {
     "Bool": "?", "char": "S1", "double": "<f8", "float": "<f4", "int64_t": "<i8", "uint64_t": "<u8", "int32_t": "<i4",

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.formats.vrs import RECORD_HEADER, RECORD_HEADER_FIELDS, Records, StreamId, VrsFile
 from datamodules.recording import FloatArray, ImuStream, RecordingError
 from datamodules.sources.aria.layouts import data_layout
-from datamodules.sources.aria.vrs_file import RECORD_HEADER, RECORD_HEADER_FIELDS, Records, StreamId, VrsFile
 
 IMU_STREAMS: dict[str, StreamId] = {"right": (1202, 1), "left": (1202, 2)}
 _FIELDS = {

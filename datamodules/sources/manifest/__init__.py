@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from datamodules.formats.video import VideoFile
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.errors import ManifestError
@@ -38,7 +39,6 @@ from datamodules.sources.manifest.plain_values import build, read_yaml
 from datamodules.sources.manifest.spec import FIRST_SAMPLE, STAMPS, GroupSpec, ManifestSpec
 from datamodules.sources.manifest.spec_checks import check_manifest
 from datamodules.sources.registry import Source, source
-from datamodules.video_decode import VideoFile
 
 __all__ = ["Manifest", "ManifestError", "ManifestParams"]
 

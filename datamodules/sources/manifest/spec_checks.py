@@ -6,9 +6,9 @@ import codecs
 from collections.abc import Sequence
 from typing import NoReturn
 
+from datamodules.formats.video import FITS
 from datamodules.sources.manifest import spec as s
 from datamodules.sources.manifest.errors import ManifestError, did_you_mean, shown
-from datamodules.video_decode import FITS
 
 _UNIT_ALIASES = {
     "m/s2": "m/s^2", "m/s²": "m/s^2", "m/s/s": "m/s^2", "dps": "deg/s", "°/s": "deg/s", "degrees/s": "deg/s",

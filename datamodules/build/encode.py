@@ -1,0 +1,167 @@
+"""One recording -> windows with their frames; the work that a process of ``build`` does most of the time."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import multiprocessing
+import multiprocessing.connection
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import simplejpeg
+import torch
+from numpy.typing import NDArray
+
+from datamodules.build.judge_pictures import judge_pictures
+from datamodules.build.parts import ShardParts
+from datamodules.build.stages import StageTimes
+from datamodules.clock_sync.apply_offset import apply_offset
+from datamodules.recording import RecordingError, VideoStream
+from datamodules.shards.writer import EncodedWindow
+from datamodules.sources.registry import Source, sources
+from datamodules.windows.checks import check_recording
+from datamodules.windows.cut import Window, WindowSettings, cut_windows, select_imu
+from datamodules.windows.quality.facts import facts_of
+
+_JUDGED_AT_ONCE = 64  # windows
+
+
+@dataclass(frozen=True)
+class BuildJob:
+    """What every worker of a build has to know.
+
+    Attributes:
+        directory: where the shards go.
+        description: all that the windows depend on, as plain values.
+        settings: the window settings in it.
+        raise_bad: stop at a recording that can't be used instead of listing it.
+        token: tells one run of a build from another.
+    """
+
+    directory: Path
+    description: dict[str, Any]
+    settings: WindowSettings
+    raise_bad: bool
+    token: str
+
+
+def make_source(name: str, params: Mapping[str, Any]) -> Source:
+    """A source from plain values, as they stand in a config.
+
+    Raises:
+        ValueError: there is no such source, or it has no such setting; the message lists those there are.
+    """
+    known = sources()
+    if name not in known:
+        raise ValueError(f"no source '{name}'; there are: {', '.join(known)}")
+    fields = [field.name for field in dataclasses.fields(known[name].params)]
+    unknown = sorted(set(params) - set(fields))
+    if unknown:
+        raise ValueError(f"source {name} has no setting '{unknown[0]}'; it has: {', '.join(fields)}")
+    return known[name].create(known[name].params(**params))
+
+
+def start_worker() -> None:
+    """Make a fresh worker process a good neighbour."""
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        # A worker whose parent was killed would wait for work for ever.
+        sentinel = parent.sentinel
+        threading.Thread(target=_die_with, args=(sentinel,), daemon=True).start()
+
+
+def _die_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
+
+
+def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts, stages: StageTimes) -> None:
+    """All windows of one recording with their frames, and what was left out, into ``parts``.
+
+    Only the sensor's windows are held at once; frames are decoded as their windows are written.
+
+    Raises:
+        RecordingError: the recording can't be used; some of its windows may have been written.
+    """
+    with stages.timed("load"):
+        recording = source.load(name)
+    wanted = job.description["subjects"]
+    if wanted and recording.subject not in wanted:
+        return
+    parts.simulated |= recording.simulated
+    with stages.timed("check"):
+        check_recording(recording)
+    camera, placement = str(job.description["camera"]), str(job.description["placement"])
+    with stages.timed("clocks"):
+        recording, left_out = apply_offset(recording, placement, camera, str(job.description.get("clocks", "off")))
+    with stages.timed("judge"):  # before there are windows beside the samples that it looks at
+        facts = facts_of(recording, select_imu(recording, placement), camera, job.settings)
+    with stages.timed("cut"):
+        windows, exclusions = cut_windows(recording, placement, camera, job.settings)
+    if left_out is not None:
+        windows, exclusions = [], [left_out]
+    video = recording.video(camera) if camera and windows else None
+    del recording  # its samples are the largest thing here
+    parts.exclusions += exclusions
+    if video is None:
+        for window in windows:
+            parts.add(EncodedWindow(window, ()))
+    else:
+        encoded = with_frames(windows, video, job.settings, stages)
+        while chunk := list(itertools.islice(encoded, _JUDGED_AT_ONCE)):
+            with stages.timed("judge"):
+                kept, bad_pictures = judge_pictures(chunk, video.origin, job.settings)
+            parts.exclusions += bad_pictures
+            for one in kept:
+                parts.add(one)
+    parts.facts.append(facts)
+
+
+def with_frames(
+    windows: Sequence[Window], video: VideoStream, settings: WindowSettings, stages: StageTimes
+) -> Iterator[EncodedWindow]:
+    """The windows of one recording, in the order of their starts, with their frames; each is decoded once.
+
+    Raises:
+        RecordingError: a frame can't be decoded.
+    """
+    needed = np.unique(np.concatenate([window.frame_indices for window in windows]))
+    coming = _jpegs(video, needed[needed >= 0], settings, stages)
+    held: dict[int, bytes] = {}
+    for window in windows:
+        indices = window.frame_indices.tolist()
+        shown = [index for index in indices if index >= 0]
+        if shown:
+            held = {index: jpeg for index, jpeg in held.items() if index >= shown[0]}
+        for wanted in shown:
+            while wanted not in held:
+                index, jpeg = next(coming)
+                held[index] = jpeg
+        yield EncodedWindow(window, tuple(held[index] if index >= 0 else b"" for index in indices))
+
+
+def _jpegs(
+    video: VideoStream, indices: NDArray[np.int64], settings: WindowSettings, stages: StageTimes
+) -> Iterator[tuple[int, bytes]]:
+    size, quality = settings.frame_size, settings.jpeg_quality
+    count = 0
+    frames = stages.each("decode", video.read(indices, size, size))
+    for index, frame in zip(indices.tolist(), frames, strict=False):
+        if frame.shape != (size, size, 3) or frame.dtype != np.uint8:
+            raise RecordingError(
+                f"{video.origin}: frame {index} is {frame.dtype} {frame.shape}; expected uint8 {(size, size, 3)}"
+            )
+        with stages.timed("encode"):
+            pixels = np.ascontiguousarray(frame)
+            stored = simplejpeg.encode_jpeg(pixels, quality, "RGB", "420") if quality else pixels.tobytes()
+        yield index, stored
+        count += 1
+    if count != indices.size:
+        raise RecordingError(f"{video.origin}: {count} of {indices.size} frames could be read")

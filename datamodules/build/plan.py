@@ -1,0 +1,63 @@
+"""What a build consists of: its groups of recordings, the files that each becomes, and the digests that bind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from datamodules.build.encode import BuildJob
+from datamodules.build.parts import PartFiles
+from datamodules.build.tasks import PIECES, PackTask, RecordingTask
+from datamodules.shards import layout
+
+
+@dataclass(frozen=True)
+class BuildPlan:
+    """The groups of a build and their tasks.
+
+    Attributes:
+        job: what every worker has to know.
+        groups: names of the recordings, group by group; each becomes a shard.
+    """
+
+    job: BuildJob
+    groups: tuple[tuple[str, ...], ...]
+
+    @cached_property
+    def index_description(self) -> dict[str, Any]:
+        """The description with a digest of the recordings' names: a source may have grown."""
+        return {**self.job.description, "recordings_digest": layout.digest_of(self.groups)}
+
+    @property
+    def index_hash(self) -> str:
+        """Digest of ``index_description``."""
+        return layout.digest_of(self.index_description)
+
+    def shard(self, group: int) -> PartFiles:
+        """The files that a group becomes."""
+        digest = layout.digest_of([self.job.description, self.groups[group], group])
+        return PartFiles(self.job.directory, layout.shard_stem(group), group, digest)
+
+    def recording_tasks(self, group: int) -> list[RecordingTask]:
+        """What is left to read of a group; nothing, if all its pieces are there."""
+        names = self.groups[group]
+        if len(names) == 1:
+            return [RecordingTask(self.job, names[0], self.shard(group))]
+        tasks = [RecordingTask(self.job, name, piece) for name, piece in zip(names, self._pieces(group), strict=True)]
+        return [task for task in tasks if task.files.whole() is None]
+
+    def pack_task(self, group: int) -> PackTask:
+        """What makes a group's pieces a shard."""
+        return PackTask(self.job, self._pieces(group), self.shard(group))
+
+    def _pieces(self, group: int) -> tuple[PartFiles, ...]:
+        return tuple(
+            PartFiles(
+                self.job.directory / PIECES,
+                f"{layout.shard_stem(group)}-{number:04d}",
+                group,
+                layout.digest_of([self.job.description, name]),
+            )
+            for number, name in enumerate(self.groups[group])
+        )

@@ -1,0 +1,88 @@
+"""What a build says at its end, and keeps beside the shards."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from datamodules.build import stages
+from datamodules.shards import layout
+from datamodules.shards.index import Index
+from datamodules.windows.cut import Reason
+
+HISTORY = "build-runs.json"
+_NAMED = 20  # recordings that could not be used
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What a build made; ``str()`` is a summary for people.
+
+    Attributes:
+        directory: of the shards.
+        index: what is in them, and what was left out.
+        recordings: how many the source has, after the choice of subjects.
+        reused: groups of recordings whose shards were there already; a group is one shard unless it is too large.
+        built: groups whose shards were built now.
+        seconds: wall clock.
+        scheduler: who did the work, e.g. ``2 processes``.
+        stages: seconds of it by stage (``build_stages.STAGES``), summed over processes.
+    """
+
+    directory: Path
+    index: Index
+    recordings: int
+    reused: int
+    built: int
+    seconds: float
+    scheduler: str = ""
+    stages: Mapping[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        index = self.index
+        note = " (simulated)" if index.simulated else ""
+        rate = f", {self.built} built in {self.seconds:.1f} s" if self.built else ""
+        lines = [
+            f"{self.directory}{note}: {index.n_windows} windows of {self.recordings} recordings "
+            f"in {len(index.shards)} shards ({self.reused} were there{rate})"
+        ]
+        reasons = Counter(str(row["reason"]) for row in index.exclusions)
+        for reason, count in reasons.most_common():
+            lines.append(f"  left out, {reason}: {count}")
+        unusable = [row for row in index.exclusions if row["reason"] == Reason.UNUSABLE.value]
+        lines += [f"    {row['recording']}: {row['detail']}" for row in unusable[:_NAMED]]
+        if len(unusable) > _NAMED:
+            lines.append(f"    and {len(unusable) - _NAMED} more, all of them in {self.directory / layout.INDEX}")
+        for fault, count in index.counts["fault"].items():
+            lines.append(f"  kept though marked, {fault}: {count}")
+        if clocks := index.counts.get("clocks"):
+            lines.append("  clocks of camera and sensor: " + ", ".join(f"{what} {n}" for what, n in clocks.items()))
+        for what in ("subject", "activity"):
+            counts = ", ".join(f"{name or 'unlabelled'} {n}" for name, n in index.counts[what].items())
+            lines.append(f"  by {what}: {counts or 'none'}")
+        if self.built and any(self.stages.values()):
+            lines.append(f"  where the time went, summed over {self.scheduler}:")
+            lines += [f"    {line}" for line in stages.describe(self.stages)]
+        return "\n".join(lines)
+
+
+def remember(report: BuildReport) -> None:
+    """Add this run to the folder's record of runs that built something."""
+    path = report.directory / HISTORY
+    runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    runs.append(
+        {
+            "ended": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "scheduler": report.scheduler,
+            "recordings": report.recordings,
+            "groups_built": report.built,
+            "groups_reused": report.reused,
+            "seconds": round(report.seconds, 3),
+            "stages": {stage: round(seconds, 3) for stage, seconds in report.stages.items()},
+        }
+    )
+    layout.write_json(path, runs)

@@ -1,0 +1,265 @@
+"""Recordings -> shards: parallel, resumable, and the same bytes whatever happens on the way.
+
+A group of recordings becomes one shard (more, if it grows too large), and a shard's bytes depend on its
+recordings and the settings alone. So a build that was killed keeps what was finished and goes on with the
+rest, on any number of workers, on one machine or on many (``build_scheduler``). ::
+
+    report = build("utd_mhad", {}, "data/utd", WindowSettings(layout="centred"), camera="depth")
+    print(report)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import json
+import shutil
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from datamodules.build.encode import BuildJob, make_source
+from datamodules.build.plan import BuildPlan
+from datamodules.build.report import HISTORY, BuildReport, remember
+from datamodules.build.scheduler import scheduler_of
+from datamodules.build.stages import StageTimes
+from datamodules.build.tasks import PIECES, BuildError, RecordingTask, Task
+from datamodules.build.write_index import write_index
+from datamodules.clock_sync.apply_offset import clocks_mode
+from datamodules.shards import layout
+from datamodules.shards.index import Index, read_index
+from datamodules.sources.registry import Source
+from datamodules.windows.cut import ANY_PLACEMENT, WindowSettings
+
+PLAN = "build.json"
+_LOCK = "build.lock"
+Progress = Callable[[int, int], None]
+
+
+__all__ = ["BuildError", "BuildReport", "build"]
+
+
+def build(
+    source_name: str,
+    params: Mapping[str, Any],
+    directory: str | Path,
+    settings: WindowSettings,
+    placement: str = ANY_PLACEMENT,
+    camera: str | None = None,
+    *,
+    subjects: Sequence[str] = (),
+    workers: int = 0,
+    scheduler: str = "",
+    recordings_per_shard: int = 32,
+    max_shard_bytes: int = 256 << 20,
+    clocks: str = "off",
+    on_bad: str = "exclude",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> BuildReport:
+    """Build, finish or just confirm a directory of shards.
+
+    Args:
+        source_name: a source of ``datamodules/sources``.
+        params: that source's settings.
+        directory: where the shards go; it may hold an unfinished build of the same settings.
+        settings: how windows are cut.
+        placement: which sensor; ``any`` takes a recording's only one.
+        camera: which camera; None or empty builds shards without video.
+        subjects: only these; empty takes all.
+        workers: processes; 0 takes one a core, 1 builds in this process.
+        scheduler: ``tcp://host:port`` of a Dask scheduler, whose workers build then; they need the same folders.
+        recordings_per_shard: as many go into one file, unless it grows too large.
+        max_shard_bytes: a group of recordings that takes more is split into several files.
+        clocks: ``report``, ``apply`` or ``drop`` what a comparison of camera and sensor shows, see
+            ``clock_sync.apply_offset``; ``off`` compares nothing.
+        on_bad: ``exclude`` lists a recording that raises a RecordingError in the index, ``raise`` stops.
+        overwrite: throw away what an earlier build left there, whatever its settings.
+        progress: called with (recordings done, recordings in all).
+
+    Raises:
+        BuildError: the settings make no sense, the directory holds shards of other settings, a worker died, or the
+            cluster can't be used.
+        RecordingError: with ``on_bad="raise"``.
+    """
+    started = time.monotonic()
+    if on_bad not in ("exclude", "raise"):
+        raise BuildError(f"on_bad is '{on_bad}'; expected 'exclude' or 'raise'")
+    if recordings_per_shard < 1 or max_shard_bytes < 1 or workers < 0:
+        raise BuildError(
+            f"recordings_per_shard is {recordings_per_shard}, max_shard_bytes {max_shard_bytes}, "
+            f"workers {workers}; expected at least 1, 1 and 0"
+        )
+    try:
+        settings.check()
+        mode = clocks_mode(clocks) if camera and settings.frames else "off"
+    except ValueError as error:
+        raise BuildError(str(error)) from error
+    if not camera:
+        settings = dataclasses.replace(settings, frames=0)
+
+    path = Path(directory)
+    source = make_source(source_name, params)
+    groups = _groups(source_name, source, params, subjects, recordings_per_shard)
+    # Through JSON, so that what is compared with a file is what a file can hold.
+    described: dict[str, Any] = json.loads(
+        layout.canonical(
+            {
+                "version": layout.VERSION,
+                "source": source_name,
+                "params": dict(params),
+                "placement": placement,
+                "camera": camera or "",
+                "subjects": sorted(subjects),
+                "window": dataclasses.asdict(settings),
+                "recordings_per_shard": recordings_per_shard,
+                "max_shard_bytes": max_shard_bytes,
+                **({"clocks": mode} if mode != "off" else {}),
+                **({"manifest": fingerprint} if (fingerprint := source.fingerprint()) else {}),
+            }
+        )
+    )
+    path = path.absolute()
+    plan = BuildPlan(BuildJob(path, described, settings, on_bad == "raise", uuid.uuid4().hex), groups)
+    path.mkdir(parents=True, exist_ok=True)
+    with _locked(path / _LOCK):
+        _prepare(path, described, overwrite)
+        index = _finished(path, plan)
+        todo: list[int] = []
+        stages, who = StageTimes(), ""
+        if index is None:
+            todo = [g for g in range(len(groups)) if plan.shard(g).whole() is None]
+            if todo:
+                who = _do(plan, todo, scheduler, workers, stages, progress)
+            index = write_index(plan)
+            shutil.rmtree(path / PIECES, ignore_errors=True)
+        recordings = sum(map(len, groups))
+        seconds = time.monotonic() - started
+        report = BuildReport(
+            directory=Path(directory),
+            index=index,
+            recordings=recordings,
+            reused=len(groups) - len(todo),
+            built=len(todo),
+            seconds=seconds,
+            scheduler=who,
+            stages=stages.seconds,
+        )
+        if todo:
+            remember(report)
+    return report
+
+
+def _groups(
+    source_name: str, source: Source, params: Mapping[str, Any], subjects: Sequence[str], size: int
+) -> tuple[tuple[str, ...], ...]:
+    names = source.names()
+    if len(set(names)) != len(names):
+        twice = next(name for name, count in Counter(names).items() if count > 1)
+        raise BuildError(f"source {source_name}: two recordings are named '{twice}'")
+    if subjects:
+        owners = {name: source.subject_of(name) for name in names}
+        # Whose recording it is may only be known once it is loaded; the worker drops it then.
+        chosen = [n for n in names if owners[n] is None or owners[n] in subjects]
+        missing = sorted(set(subjects) - set(owners.values()))
+        if missing and None not in owners.values():
+            found = ", ".join(sorted({str(owner) for owner in owners.values()}))
+            raise BuildError(f"source {source_name}: no subject '{missing[0]}'; it has: {found or 'none'}")
+        names = chosen
+    if not names:
+        raise BuildError(f"source {source_name}: no recordings with params {dict(params)}")
+    return tuple(tuple(names[i : i + size]) for i in range(0, len(names), size))
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Two builds of one directory wait for each other; a killed one lets go by itself."""
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
+    """Make sure that what lies in the directory belongs to this build."""
+    _clear(path)
+    if overwrite:
+        for file in [path / layout.INDEX, path / PLAN, path / HISTORY, *path.glob("windows-*.h5")]:
+            file.unlink(missing_ok=True)
+        shutil.rmtree(path / PIECES, ignore_errors=True)
+    if (path / PLAN).exists():
+        try:
+            found = json.loads((path / PLAN).read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise BuildError(f"{path / PLAN}: not JSON: {error}; build with overwrite") from error
+        differences = list(_differences(found, described))
+        if differences:
+            raise BuildError(
+                f"{path} holds shards that were built with other settings: {'; '.join(differences)}. "
+                "Take another directory, delete this one, or build with overwrite"
+            )
+        return
+    foreign = sorted(p.name for p in path.glob("windows-*.h5"))
+    if foreign:
+        raise BuildError(f"{path} holds {foreign[0]} but no {PLAN}; take another directory")
+    layout.write_json(path / PLAN, described)
+
+
+def _differences(found: Any, asked: Any, name: str = "") -> Iterator[str]:
+    if isinstance(found, dict) and isinstance(asked, dict):
+        for key in sorted(set(found) | set(asked)):
+            yield from _differences(found.get(key), asked.get(key), f"{name}.{key}" if name else key)
+    elif found != asked:
+        yield f"{name} was {found!r} and is {asked!r}"
+
+
+def _finished(path: Path, plan: BuildPlan) -> Index | None:
+    """The index of a build that has nothing left to do."""
+    if not (path / layout.INDEX).exists():
+        return None
+    index = read_index(path)
+    whole = all((path / e.file).is_file() and (path / e.file).stat().st_size == e.bytes for e in index.shards)
+    return index if whole and index.build_hash == plan.index_hash else None
+
+
+def _do(
+    plan: BuildPlan, todo: list[int], address: str, workers: int, stages: StageTimes, progress: Progress | None
+) -> str:
+    """Build these groups; returns who did it."""
+    total = sum(map(len, plan.groups))
+    waiting = {group: plan.recording_tasks(group) for group in todo}
+    left = {group: len(tasks) for group, tasks in waiting.items()}
+    group_of = {task.name: group for group, tasks in waiting.items() for task in tasks}
+    tasks: list[Task] = []
+    for group, recordings in waiting.items():
+        tasks += recordings or [plan.pack_task(group)]
+    done = total - len(group_of)
+
+    def finished(task: Task, seconds: dict[str, float]) -> list[Task]:
+        nonlocal done
+        stages.add(seconds)
+        if not isinstance(task, RecordingTask):
+            return []
+        done += 1
+        if progress:
+            progress(done, total)
+        group = group_of[task.name]
+        left[group] -= 1
+        # A recording that has a shard to itself is done.
+        return [plan.pack_task(group)] if not left[group] and len(plan.groups[group]) > 1 else []
+
+    if progress:
+        progress(done, total)
+    with scheduler_of(address, plan.job, workers, len(tasks)) as scheduler:
+        scheduler.run(tasks, finished)
+        _clear(plan.job.directory)  # of workers that died, when others did their tasks
+        return scheduler.name
+
+
+def _clear(path: Path) -> None:
+    """Delete what killed processes left half done."""
+    for leftover in path.glob(f"{layout.TEMPORARY}*"):
+        leftover.unlink(missing_ok=True)

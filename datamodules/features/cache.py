@@ -1,0 +1,260 @@
+"""What a frozen video encoder made of every window's frames, computed once and read at memory speed.
+
+A cache is a folder: ``features.f16``, a raw float16 array (N, V, F, D), ``pooled.f16``, one of (N, V, P), and
+``features.json``, written last, with their shapes, the fingerprints of encoder and shards that they belong to, and
+checksums per block. View 0 is the plain clip; the others are seen through small shifts and zooms, the same for all
+frames of a clip. :mod:`datamodules.features.build` computes it.
+
+Float16 and not bfloat16, though the encoder may compute in that: features lie far within the range of halves, which
+round them eight times as finely, and hold what bfloat16 gave to the last bit (measured in ``docs/features.md``).
+
+Shape legend: N windows, V views, F frames, D feature width, P pooled width, B batch, H height, W width.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from datamodules.io.row_reader import RowReader
+
+FORMAT = "imu-video-har features"
+VERSION = 1
+META, RAW, POOLED = "features.json", "features.f16", "pooled.f16"
+BLOCK = 128  # windows; the unit of resuming and of checksums
+STATISTICS_WINDOWS = 1 << 14
+
+
+class FeatureCacheError(ValueError):
+    """A cache that can't be used; the message names the folder, what was found and what is expected."""
+
+
+class ClipReader(Protocol):
+    """What is needed of a set of shards."""
+
+    @property
+    def n_windows(self) -> int:
+        """N."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of the shards' content."""
+
+    def frames(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Clips, (B, F, H, W, 3)."""
+
+    def frame_times(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Frames' times in seconds since the window's start and their mask, each (B, F)."""
+
+
+class FeatureCache:
+    """Features of all windows of a set of shards.
+
+    Safe to use from several threads.
+    """
+
+    readers = 2  # threads that read from it beside each other with profit
+
+    def __init__(self, directory: Path, shards: ClipReader, meta: dict[str, Any]) -> None:
+        self.directory: Path | str = directory  # a str is a URL
+        self._shards = shards
+        self._meta = meta
+        self._reader = RowReader([directory / RAW, directory / POOLED])
+
+    @classmethod
+    def open(cls, directory: Path, shards: ClipReader, encoder_fingerprint: str) -> FeatureCache:
+        """Open a finished cache.
+
+        Raises:
+            FeatureCacheError: it is missing, unfinished, or belongs to another encoder or other shards.
+        """
+        path = directory / META
+        if not path.is_file():
+            raise FeatureCacheError(f"{directory}: no finished feature cache (features.json is missing)")
+        meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        check_meta(meta, str(path), shards, encoder_fingerprint)
+        shapes = {RAW: meta["shape"]} | ({POOLED: meta["pooled"]["shape"]} if "pooled" in meta else {})
+        for name, shape in shapes.items():
+            size = int(np.prod(shape)) * 2
+            found = (directory / name).stat().st_size if (directory / name).is_file() else 0
+            if found != size:
+                raise FeatureCacheError(f"{directory / name}: {found} bytes, expected {size}; delete the folder")
+        return cls(directory, shards, meta)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, V, F, D)."""
+        n, v, f, d = self._meta["shape"]
+        return n, v, f, d
+
+    @property
+    def encoder_fingerprint(self) -> str:
+        """Digest of the encoder that the features came from."""
+        return str(self._meta["encoder"])
+
+    @property
+    def view_settings(self) -> dict[str, Any]:
+        """How the views were made."""
+        return dict(self._meta["views"])
+
+    @property
+    def computed(self) -> str:
+        """In which precision, and on what, they were computed; empty where that was not noted."""
+        return str(self._meta.get("computed", ""))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all features, pooled ones too."""
+        shapes = [self._meta["shape"], *([self._meta["pooled"]["shape"]] if "pooled" in self._meta else [])]
+        return sum(2 * math.prod(shape) for shape in shapes)
+
+    @property
+    def views(self) -> int:
+        """V."""
+        return self.shape[1]
+
+    @property
+    def width(self) -> int:
+        """D."""
+        return self.shape[3]
+
+    @property
+    def array(self) -> NDArray[np.float16]:
+        """All features, (N, V, F, D), in memory; mind their size."""
+        n, v = self.shape[:2]
+        windows, views = np.repeat(np.arange(n), v), np.tile(np.arange(v), n)
+        return self.take(windows, views).reshape(self.shape)
+
+    def pooled(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[np.float16]:
+        """The encoder's own vector for these windows' clips, (B, P), from view 0 or the views given, (B,).
+
+        It need not be the mean of the frames' features: see the encoder.
+
+        Raises:
+            FeatureCacheError: the cache was made without them.
+        """
+        if "pooled" not in self._meta:
+            raise FeatureCacheError(f"{self.directory}: has no pooled features; delete the folder to make it anew")
+        self._check(indices, views)
+        out = np.empty((len(indices), self._meta["pooled"]["shape"][2]), np.float16)
+        self._rows(1, indices, views, out)
+        return out
+
+    def expect(self, windows: NDArray[np.int64] | None) -> None:
+        """As :meth:`datamodules.shards.reader.ShardSet.expect`."""
+
+    def take(
+        self,
+        indices: NDArray[np.int64],
+        views: NDArray[np.int64] | None = None,
+        out: NDArray[np.float16] | None = None,
+    ) -> NDArray[np.float16]:
+        """Features of these windows, (B, F, D), from view 0 or the views given, (B,), put into ``out`` if given.
+
+        Raises:
+            IndexError: there is no such window or view.
+            ValueError: ``out`` has another shape or type, or isn't contiguous.
+        """
+        self._check(indices, views)
+        shape = (len(indices), *self.shape[2:])
+        if out is None:
+            out = np.empty(shape, np.float16)
+        elif out.shape != shape or out.dtype != np.float16 or not out.flags.c_contiguous:
+            raise ValueError(f"out is {out.dtype} {out.shape}; expected contiguous float16 {shape}")
+        self._fill(indices, views, out)
+        return out
+
+    def _fill(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]) -> None:
+        self._rows(0, indices, views, out)
+
+    def _rows(
+        self, file: int, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]
+    ) -> None:
+        """Rows of a file (N, V, ...) of halves."""
+        if len(out):
+            rows = indices.astype(np.int64) * self.views + (0 if views is None else views)
+            self._reader.rows(np.full(len(out), file), rows * (out.nbytes // len(out)), out)
+
+    def _check(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None) -> None:
+        n, v = self.shape[:2]
+        outside = views is not None and views.size and not 0 <= views.min() <= views.max() < v
+        if outside or (indices.size and not 0 <= indices.min() <= indices.max() < n):
+            raise IndexError(
+                f"{self.directory}: windows 0 to {n - 1} and views 0 to {v - 1} are there, others asked for"
+            )
+
+    def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
+        """Plain features as float32 (B, F, D), frames' times (B, F) in seconds, and their mask (B, F)."""
+        times, mask = self._shards.frame_times(indices)
+        return self.take(indices).astype(np.float32), times, mask
+
+    def statistics(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Mean and standard deviation per feature over the valid frames of these windows, each (D,).
+
+        Of more than ``STATISTICS_WINDOWS``, so many that are spread over them evenly: reading all of a large set would
+        take longer than it tells.
+        """
+        if len(indices) > STATISTICS_WINDOWS:
+            indices = indices[np.linspace(0, len(indices) - 1, STATISTICS_WINDOWS).astype(np.int64)]
+        total = np.zeros(self.width)
+        squares = np.zeros(self.width)
+        count = 0
+        for start in range(0, len(indices), BLOCK):
+            features, _, mask = self.read(indices[start : start + BLOCK])
+            valid = features[mask].astype(np.float64)
+            total += valid.sum(axis=0)
+            squares += (valid**2).sum(axis=0)
+            count += len(valid)
+        if count == 0:
+            raise FeatureCacheError(f"{self.directory}: none of {len(indices)} windows has a valid frame")
+        mean = total / count
+        deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+        return mean.astype(np.float32), deviation.astype(np.float32)
+
+    def verify(self) -> list[str]:
+        """Compare every block with its checksum; the problems found, each naming file and windows."""
+        problems = []
+        for name, meta in ((RAW, self._meta), (POOLED, self._meta.get("pooled"))):
+            if meta is not None and 0 not in meta["shape"]:
+                path = Path(self.directory) / name
+                array = np.memmap(path, "<f2", "r", shape=tuple(meta["shape"]))
+                problems += damaged_blocks(array, meta["xxh3"], str(path))
+        return problems
+
+
+def check_meta(meta: dict[str, Any], where: str, shards: ClipReader, encoder_fingerprint: str) -> None:
+    """Compare what ``features.json``, at ``where``, says with what the features are to belong to.
+
+    Raises:
+        FeatureCacheError: it is another encoder, other shards, or another version.
+    """
+    expected = {
+        "format": FORMAT,
+        "version": VERSION,
+        "encoder": encoder_fingerprint,
+        "shards": shards.fingerprint,
+    }
+    for key, value in expected.items():
+        if meta.get(key) != value:
+            raise FeatureCacheError(f"{where}: {key} is {meta.get(key)!r}, expected {value!r}")
+
+
+def damaged_blocks(array: NDArray[np.float16], digests: Sequence[str], where: str) -> list[str]:
+    """Compare blocks of windows with their checksums; one line for each that differs, beginning with ``where``."""
+    return [
+        f"{where}: windows {number * BLOCK} to {min((number + 1) * BLOCK, len(array)) - 1}: checksum differs"
+        for number, expected in enumerate(digests)
+        if digest(array[number * BLOCK : (number + 1) * BLOCK]) != expected
+    ]
+
+
+def digest(block: NDArray[np.float16]) -> str:
+    """xxh3 of an array's bytes."""
+    return xxhash.xxh3_64_hexdigest(np.ascontiguousarray(block).view(np.uint8).data)

@@ -1,0 +1,1 @@
+"""Activity names: label columns, and the names that all data sets share."""

@@ -1,0 +1,1 @@
+"""The order of windows and the loader that follows it."""

@@ -1,0 +1,197 @@
+"""Windows of shards in an object store."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.io.local_cache import LocalCache, Mapped
+from datamodules.io.prefetch import Piece
+from datamodules.io.store import Part, RemoteFolder, StorageError
+from datamodules.shards import layout
+from datamodules.shards.clips import MappedBytes
+from datamodules.shards.index import Index, ShardEntry, parse_index
+from datamodules.shards.reader import Located, ShardSet
+from datamodules.shards.remote_columns import COLUMNS, Columns
+from datamodules.shards.shard_file import ShardFile
+
+
+def open_shards(where: str | Path, cache: LocalCache | None = None, threads: int = 0) -> ShardSet:
+    """Open the shards of a folder of this machine, or of a store.
+
+    Args:
+        where: a folder, or a URL such as ``s3://bucket/prefix``.
+        cache: for a store: where whole shards are kept while they are needed.
+        threads: that decode JPEG; 0 takes one a core, at most 8.
+
+    Raises:
+        ShardError: there are none, or a shard is missing or has another size than the index says.
+        StorageError: the store can't be read, or a shard is larger than the cache may be.
+        ValueError: a URL is given without a cache.
+    """
+    if not str(where).partition("://")[1]:
+        return ShardSet.open(where, threads)
+    if cache is None:
+        raise ValueError(f"{where}: reading from a store needs a cache")
+    return RemoteShardSet.open_folder(RemoteFolder(str(where)), cache, threads)
+
+
+class RemoteShardSet(ShardSet):
+    """As :class:`ShardSet`, but whole shards are fetched into a local cache when one of their windows is needed.
+
+    A shard stays there at least as long as a batch is being read from it; labels and times are always at hand.
+    """
+
+    readers = 1  # each keeps a shard in the cache, and there may be room for one only
+
+    def __init__(self, folder: RemoteFolder, index: Index, cache: LocalCache, threads: int = 0) -> None:
+        """Use ``open_shards``."""
+        super().__init__("", index, threads)
+        self.directory = folder.url
+        self.folder = folder
+        self.cache = cache
+
+    @classmethod
+    def open_folder(cls, folder: RemoteFolder, cache: LocalCache, threads: int = 0) -> RemoteShardSet:
+        """As :func:`open_shards`."""
+        index = parse_index(folder.read(layout.INDEX), f"{folder}/{layout.INDEX}")
+        sizes = folder.sizes()
+        for entry in index.shards:
+            shard = f"{folder}/{entry.file}"
+            if entry.file not in sizes:
+                raise StorageError(f"{shard}: not there, but {layout.INDEX} lists it; upload the shards again")
+            if sizes[entry.file] != entry.bytes:
+                raise StorageError(f"{shard}: {sizes[entry.file]} bytes; {layout.INDEX} says {entry.bytes}")
+            cache.check_fits(entry.bytes, shard)
+        shards = cls(folder, index, cache, threads)
+        largest = max((entry.bytes for entry in index.shards), default=0)
+        table = shards._all_columns().nbytes
+        cache.check_fits(largest + table, f"{folder}: its largest shard, with the table of its windows,")
+        return shards
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"folder": self.folder, "index": self.index, "cache": self.cache, "threads": self.threads}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        RemoteShardSet.__init__(self, **state)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._columns: Columns | None = None
+        self._compared: set[int] = set()
+
+    def expect(self, windows: NDArray[np.int64] | None) -> None:
+        """Fetch what these windows need ahead of the batches that hold them."""
+        if windows is None:
+            self.cache.prefetch.forget()
+        else:
+            self.cache.prefetch.expect(self._piece(number) for number in self._shards_of(windows))
+
+    def _shards_of(self, windows: NDArray[np.int64]) -> list[int]:
+        """In the order in which they are needed."""
+        return in_order(np.searchsorted(self._first, windows, side="right") - 1)
+
+    def _piece(self, number: int) -> Piece:
+        entry = self.index.shards[number]
+        return Piece(entry.sha256, entry.bytes, partial(_fetch, self.folder, entry))
+
+    def _gather(self, located: Located, arrays: dict[str, NDArray[Any]]) -> None:
+        parts = _parts(located)
+        if set(arrays) <= set(COLUMNS):
+            for number, at in parts:
+                shard = self._shard(number)
+                _take({name: shard.array(name) for name in arrays}, located.local[at], at, arrays)
+            return
+        # They are used one by one, so that room for one is enough.
+        self.cache.hurry([self._piece(number) for number, _ in parts])
+        for number, at in parts:
+            with self._pinned(number) as mapped:
+                rows = {name: self._array(mapped, number, name) for name in arrays}
+                _take(rows, located.local[at], at, arrays)
+                del rows  # they would keep the shard in the cache
+
+    def _decode(self, located: Located, out: NDArray[np.uint8], threads: int) -> None:
+        parts = _parts(located)
+        self.cache.hurry([self._piece(number) for number, _ in parts])
+        f = self.settings.frames
+        for number, at in parts:
+            with self._pinned(number) as mapped:
+                offsets = self._array(mapped, number, "frame_offsets")
+                data = MappedBytes(self._array(mapped, number, "frames"))
+                self._read_clips(
+                    [
+                        (data, offsets[n * f : n * f + f + 1].tolist(), out[i], self._where(number, n))
+                        for i, n in zip(at.tolist(), located.local[at].tolist(), strict=True)
+                    ],
+                    threads,
+                )
+                del offsets, data
+
+    @contextmanager
+    def _pinned(self, number: int) -> Iterator[Mapped]:
+        """Keep a shard mapped while it is read from."""
+        with self.cache.pinned(self._piece(number)) as mapped:
+            self._compare(number, mapped)
+            yield mapped
+
+    def _compare(self, number: int, mapped: Mapped) -> None:
+        """Labels and times were read before the whole shard, whose content is known to be right, was there."""
+        if number in self._compared:
+            return
+        columns = self._all_columns()
+        shard = columns.shards[number]
+        for name, column in shard.columns.items():
+            place = shard.places[name]
+            if mapped.array(place.dtype, place.shape, place.offset).tobytes() != column.tobytes():
+                raise StorageError(
+                    f"{shard.path}: '{name}' is not what {columns.path} says: the object was damaged, or another one,"
+                    " when that was read from it; delete that file and start again"
+                )
+        self._compared.add(number)
+
+    def _all_columns(self) -> Columns:
+        self._renew()
+        if self._columns is None:
+            self._columns = Columns(self.folder, self.index, self.cache)
+        return self._columns
+
+    def _open_shard(self, number: int) -> ShardFile:
+        return self._all_columns().shards[number]
+
+    def _array(self, mapped: Mapped, number: int, name: str) -> NDArray[Any]:
+        place = self._shard(number).places[name]
+        return mapped.array(place.dtype, place.shape, place.offset)
+
+
+def _parts(located: Located) -> list[tuple[int, NDArray[np.int64]]]:
+    """Each shard of a batch with the positions of its windows there."""
+    return [(int(shard), np.flatnonzero(located.shards == shard)) for shard in np.unique(located.shards)]
+
+
+def _take(
+    rows: dict[str, NDArray[Any]], local: NDArray[np.int64], at: NDArray[np.int64], out: dict[str, NDArray[Any]]
+) -> None:
+    """Put the rows ``local`` of each array at ``at`` in ``out`` (B, ...)."""
+    for name, array in rows.items():
+        if len(at) == len(out[name]):
+            # All come from here. With mode="clip", which bounds nothing here, NumPy doesn't fill a copy first.
+            np.take(array, local, axis=0, out=out[name], mode="clip")
+        else:
+            out[name][at] = array[local]
+
+
+def _fetch(folder: RemoteFolder, entry: ShardEntry, file: BinaryIO) -> None:
+    folder.download(entry.file, 0, file, [Part(entry.bytes, hashlib.sha256, entry.sha256)])
+
+
+def in_order(numbers: NDArray[np.int64]) -> list[int]:
+    """Each number once, where it occurs first."""
+    unique, first = np.unique(numbers, return_index=True)
+    return [int(n) for n in unique[np.argsort(first)]]

@@ -1,0 +1,1 @@
+"""Windows: settings, cutting, checks of recordings, quality rules."""

@@ -1,0 +1,275 @@
+"""A recording's time line -> synchronised windows.
+
+Shape legend: T IMU samples, F frames a window, N raw samples or frames.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules import signal
+from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
+from datamodules.signal import BoolArray
+from datamodules.windows.quality.frame_times import frame_interval, missing_frames
+from datamodules.windows.quality.sensor import describe_gap, sensor_faults
+from datamodules.windows.settings import ANY_PLACEMENT, FAULTS, LAYOUTS, Reason, WindowSettings
+
+__all__ = [
+    "ANY_PLACEMENT",
+    "FAULTS",
+    "LAYOUTS",
+    "Exclusion",
+    "Reason",
+    "Window",
+    "WindowSettings",
+    "cut_windows",
+    "label_of",
+    "select_imu",
+]
+
+
+@dataclass(frozen=True)
+class Window:
+    """One window, without its pixels.
+
+    Attributes:
+        recording, subject, population, placement, device: where it comes from.
+        activity: its label; empty if it has none.
+        start_s: on the video's clock.
+        imu: (T, 6) float32 m/s^2 and rad/s, zero where invalid.
+        sample_mask: (T,) bool.
+        channel_mask: (6,) bool.
+        frame_indices: (F,) frames of the video, ascending; -1 where there is none.
+        frame_times: (F,) float32 true times since the window's start; the requested ones where masked.
+        frame_mask: (F,) bool.
+        faults: of the sensor and of the video, in windows that are kept all the same.
+    """
+
+    recording: str
+    subject: str
+    population: str
+    placement: str
+    device: str
+    activity: str
+    start_s: float
+    imu: NDArray[np.float32]
+    sample_mask: BoolArray
+    channel_mask: BoolArray
+    frame_indices: NDArray[np.int64]
+    frame_times: NDArray[np.float32]
+    frame_mask: BoolArray
+    faults: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """A stretch of a recording that was left out, and why; ``start_s`` is on the video's clock."""
+
+    recording: str
+    start_s: float
+    reason: Reason
+    detail: str
+
+
+def cut_windows(
+    recording: Recording, placement: str, camera: str | None, settings: WindowSettings
+) -> tuple[list[Window], list[Exclusion]]:
+    """Cut one recording; reads the video's time stamps but none of its frames.
+
+    Args:
+        recording: already checked by ``checks.check_recording``.
+        placement: which sensor; ``any`` takes a recording's only one.
+        camera: which camera; None or empty cuts windows without frames.
+        settings: ``settings.frames`` of 0 also means without frames.
+
+    Raises:
+        RecordingError: the recording lacks that sensor or camera.
+    """
+    stream = select_imu(recording, placement)
+    times = stream.times + recording.imu_clock_offset_s
+    with_video = bool(camera) and settings.frames > 0
+    frame_times = recording.video(camera or "").frame_times() if with_video else np.empty(0)
+
+    # The last sample and the last frame stand for the time up to the next one.
+    begin, end = float(times[0]), float(times[-1]) + 1 / settings.imu_rate_hz
+    interval = frame_interval(frame_times)
+    if with_video:
+        begin, end = max(begin, float(frame_times[0])), min(end, float(frame_times[-1]) + interval)
+        if end <= begin:
+            detail = (
+                f"the IMU measured from {times[0]:.2f} to {times[-1]:.2f} s, "
+                f"the video shows {frame_times[0]:.2f} to {frame_times[-1]:.2f} s"
+            )
+            return [], [Exclusion(recording.name, begin, Reason.NO_VIDEO, detail)]
+
+    starts, exclusions = _starts(recording.name, begin, end, float(times[0]), settings)
+    windows: list[Window] = []
+    excluded_faults = settings.excluded_faults()
+    channel_mask: BoolArray = np.asarray(~np.isnan(stream.values).all(axis=0))
+    for start in starts:
+        window, faults = _cut(
+            recording, stream, times, channel_mask, frame_times if with_video else None, interval, start, settings
+        )
+        left_out = next((f for f in FAULTS if f in faults and f in excluded_faults), None)
+        if left_out is None and with_video and not window.frame_mask.any():
+            left_out, faults = Reason.NO_VIDEO, {**faults, Reason.NO_VIDEO: "no frame inside the window"}
+        if left_out is None and not window.activity and not settings.keep_unlabelled:
+            detail = f"no activity covers {settings.min_label_share:.0%} of it"
+            left_out, faults = Reason.NO_LABEL, {**faults, Reason.NO_LABEL: detail}
+        if left_out is None:
+            windows.append(window)
+        else:
+            of_video = with_video and left_out in (Reason.MISSING_FRAMES, Reason.NO_VIDEO)
+            detail = f"{recording.video(camera or '').origin if of_video else stream.origin}: {faults[left_out]}"
+            exclusions.append(Exclusion(recording.name, start, left_out, detail))
+    return windows, exclusions
+
+
+def select_imu(recording: Recording, placement: str) -> ImuStream:
+    """The stream at ``placement``; ``any`` is a recording's only one.
+
+    Raises:
+        RecordingError: it isn't there, or ``any`` was asked of a recording with several.
+    """
+    if placement != ANY_PLACEMENT:
+        return recording.imu(placement)
+    if len(recording.imus) != 1:
+        found = ", ".join(sorted(s.placement for s in recording.imus)) or "none"
+        raise RecordingError(f"recording {recording.name}: placement 'any' needs exactly one IMU; it has: {found}")
+    return recording.imus[0]
+
+
+def _starts(
+    name: str, begin: float, end: float, first_sample: float, settings: WindowSettings
+) -> tuple[list[float], list[Exclusion]]:
+    duration = settings.duration_s
+    if settings.layout == "centred":
+        start = (begin + end - duration) / 2
+        # Moved by less than half a sample so that samples at the same rate need no interpolation.
+        shift = (start - first_sample) * settings.imu_rate_hz
+        return [first_sample + round(shift) / settings.imu_rate_hz], []
+    slack = 0.5 / settings.imu_rate_hz
+    count = max(0, math.floor((end - begin - duration + slack) / settings.stride_s) + 1)
+    if count == 0:
+        detail = f"sensor and video overlap for {end - begin:.2f} s; a window lasts {duration:.2f} s"
+        return [], [Exclusion(name, begin, Reason.SHORT, detail)]
+    starts = [begin + k * settings.stride_s for k in range(count)]
+    rest = end - (starts[-1] + duration)
+    if rest <= slack:
+        return starts, []
+    detail = f"{rest:.2f} s at the end are less than a window"
+    return starts, [Exclusion(name, starts[-1] + duration, Reason.REMAINDER, detail)]
+
+
+def _cut(
+    recording: Recording,
+    stream: ImuStream,
+    times: FloatArray,
+    channel_mask: BoolArray,
+    frame_times: FloatArray | None,
+    interval: float,
+    start: float,
+    settings: WindowSettings,
+) -> tuple[Window, dict[Reason, str]]:
+    end = start + settings.duration_s
+    at = start + np.arange(settings.samples) / settings.imu_rate_hz
+    # A missing channel is a constant here, or every row would count as lost.
+    near = signal.reach(times, at, settings.imu_rate_hz, settings.max_gap_s)
+    values = np.where(channel_mask, stream.values[near], 0.0)
+    resampled, valid = signal.resample(times[near], values, at, settings.imu_rate_hz, settings.max_gap_s)
+    resampled = signal.median_filter(resampled, valid, settings.median_kernel)
+    inside = slice(*np.searchsorted(times, [start, end]))
+    repeats = stream.repeated + recording.imu_clock_offset_s
+    faults = sensor_faults(
+        stream,
+        times[inside],
+        stream.values[inside],
+        channel_mask,
+        repeats[slice(*np.searchsorted(repeats, [start, end]))],
+        settings,
+    )
+    covered = (at >= times[0] - 1e-6) & (at <= times[-1] + 1e-6)
+    if (covered & ~valid).any():
+        near = _with_neighbours(stream.values, channel_mask, inside)
+        values = np.where(channel_mask, stream.values[near], 0.0)
+        faults[Reason.GAP] = describe_gap(times[near], values, start, end, settings.max_gap_s)
+    measured = (max(start, float(times[0])), min(end, float(times[-1]) + 1 / settings.imu_rate_hz))
+    indices, relative, frame_mask = _frames(frame_times, interval, start, settings)
+    # A window without any frame has a reason of its own.
+    if frame_times is not None and frame_mask.any():
+        hole = missing_frames(frame_times, interval, start, end, settings.max_frame_gap_s)
+        faults |= {Reason.MISSING_FRAMES: hole} if hole else {}
+    window = Window(
+        recording=recording.name,
+        subject=recording.subject,
+        population=recording.population,
+        placement=stream.placement,
+        device=stream.device,
+        activity=label_of(recording.activities, *measured, settings.min_label_share),
+        start_s=start,
+        imu=np.where(valid[:, None] & channel_mask, resampled, 0.0).astype(np.float32),
+        sample_mask=valid,
+        channel_mask=channel_mask,
+        frame_indices=indices,
+        frame_times=relative,
+        frame_mask=frame_mask,
+        faults=tuple(f for f in FAULTS if f in faults),
+    )
+    return window, faults
+
+
+def _with_neighbours(values: FloatArray, channel_mask: BoolArray, inside: slice) -> slice:
+    """These samples, and so many before and after that there is a measured one on both sides, if there is any.
+
+    Looking at the whole of a long recording for every gap of it would take time that grows with its square.
+    """
+
+    def measured(rows: slice) -> bool:
+        return not np.isnan(values[rows][:, channel_mask]).any(axis=1).all()
+
+    first, last, step = inside.start, inside.stop, 1
+    while first > 0 and (first == inside.start or not measured(slice(first, inside.start))):
+        first, step = max(0, first - step), 2 * step
+    step = 1
+    while last < len(values) and (last == inside.stop or not measured(slice(inside.stop, last))):
+        last, step = min(len(values), last + step), 2 * step
+    return slice(first, last)
+
+
+def label_of(activities: tuple[Interval, ...], start: float, end: float, min_share: float) -> str:
+    """The activity that covers most of ``start <= t < end``, or "" if that is less than ``min_share``."""
+    covered: dict[str, float] = {}
+    for interval in activities:
+        overlap = min(end, interval.end) - max(start, interval.start)
+        if overlap > 0:
+            covered[interval.activity] = covered.get(interval.activity, 0.0) + overlap
+    if not covered or end <= start:
+        return ""
+    best = max(covered, key=lambda activity: covered[activity])
+    return best if covered[best] >= min_share * (end - start) - 1e-9 else ""
+
+
+def _frames(
+    frame_times: FloatArray | None, interval: float, start: float, settings: WindowSettings
+) -> tuple[NDArray[np.int64], NDArray[np.float32], BoolArray]:
+    """The frames nearest to the centres of F equal parts of the window, and their true times."""
+    if frame_times is None:
+        return np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool)
+    part = settings.duration_s / settings.frames
+    requested = start + (np.arange(settings.frames) + 0.5) * part
+    after = np.clip(np.searchsorted(frame_times, requested), 1, max(1, frame_times.size - 1))
+    before = after - 1
+    after = np.minimum(after, frame_times.size - 1)
+    nearest = np.where(np.abs(frame_times[before] - requested) <= np.abs(frame_times[after] - requested), before, after)
+    true = frame_times[nearest]
+    half = interval / 2
+    # Before and after the video there is no frame; nor is there one where the nearest shows another part.
+    mask = (requested >= frame_times[0] - half - 1e-6) & (requested <= frame_times[-1] + half + 1e-6)
+    distance = np.abs(true - requested)
+    mask &= (distance <= half + 1e-6) | (distance < part / 2 - 1e-6)
+    relative = np.where(mask, true, requested) - start
+    return np.where(mask, nearest, -1).astype(np.int64), relative.astype(np.float32), mask

@@ -1,0 +1,93 @@
+"""Rules over the raw samples of one window; each has a name (``Reason``) and thresholds in ``WindowSettings``.
+
+Shape legend: N raw samples.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from datamodules import signal
+from datamodules.recording import FloatArray, ImuStream
+from datamodules.signal import BoolArray
+from datamodules.windows.settings import Reason, WindowSettings
+
+# Of the median step: samples that are closer all but coincide, and resampling merges them.
+_COINCIDENT = 0.1
+
+
+def sensor_faults(
+    stream: ImuStream,
+    times: FloatArray,
+    values: FloatArray,
+    channel_mask: BoolArray,
+    repeats: FloatArray,
+    settings: WindowSettings,
+) -> dict[Reason, str]:
+    """What is wrong with the raw samples of one window.
+
+    Args:
+        stream: where they come from, for its ranges.
+        times: (N,) seconds, of the window alone.
+        values: (N, 6) m/s^2 and rad/s.
+        channel_mask: (6,) channels that the device has.
+        repeats: times of samples of this window that were left out because their stamp was there before.
+        settings: the thresholds.
+
+    Returns:
+        The faults found, each with a description for people; gaps are the caller's, who resamples.
+    """
+    faults: dict[Reason, str] = {}
+    lost = np.isnan(values[:, channel_mask]).any(axis=1)
+    if lost.any():
+        first = times[np.argmax(lost)]
+        faults[Reason.NAN] = f"{lost.sum()} samples with NaN, the first at {first:.3f} s"
+    limits = np.repeat([stream.acceleration_range or np.nan, stream.angular_velocity_range or np.nan], 3).astype(
+        np.float64
+    )
+    saturated = signal.count_saturated(values, limits)
+    if (saturated >= settings.saturated_samples).any():
+        worst = int(np.argmax(saturated))
+        faults[Reason.SATURATED] = (
+            f"{saturated[worst]} samples of channel {worst} at the end of the range of {limits[worst]:.1f}"
+        )
+    for sensor, channels in (("accelerometer", slice(0, 3)), ("gyroscope", slice(3, 6))):
+        if channel_mask[channels].all():
+            still = signal.longest_standstill(times, values[:, channels])
+            if still >= settings.standstill_s:
+                faults[Reason.FLAT_LINE] = f"the {sensor} does not change for {still:.2f} s"
+    norm = signal.median_acceleration(values)
+    if np.isfinite(norm) and not settings.min_norm_g * signal.G <= norm <= settings.max_norm_g * signal.G:
+        faults[Reason.GRAVITY] = f"the median acceleration is {norm:.3g} m/s^2; on a person it is near 9.8"
+    repeated = repeats.size + count_coincident(times)
+    total = repeats.size + times.size
+    if repeated > settings.max_repeated_share * total:
+        faults[Reason.REPEATED] = f"{repeated} of {total} samples have the time stamp of another one"
+    return faults
+
+
+def count_coincident(times: FloatArray) -> int:
+    """Samples that follow the one before by less than a tenth of the median step: their stamps all but coincide."""
+    steps = np.diff(times)
+    # Counting asks for no order, so that the median needs no copy of a day's steps.
+    return int((steps < _COINCIDENT * np.median(steps, overwrite_input=True)).sum()) if steps.size else 0
+
+
+def describe_gap(times: FloatArray, values: FloatArray, start: float, end: float, max_gap_s: float) -> str:
+    """The longest gap that touches a window, in words.
+
+    Args:
+        times: (N,) seconds, of the window and up to a measured sample on either side, if there is one.
+        values: (N, 6); a row with NaN is a lost sample.
+        start: of the window, seconds.
+        end: of the window.
+        max_gap_s: longest distance of neighbouring samples that is no gap.
+    """
+    kept = times[~np.isnan(values).any(axis=1)]
+    gaps = signal.find_gaps(kept, max_gap_s)
+    gaps = gaps[(gaps[:, 1] > start) & (gaps[:, 0] < end)]
+    if not len(gaps):
+        return "samples are missing at an end of the recording"
+    lengths = gaps[:, 1] - gaps[:, 0]
+    longest = int(np.argmax(lengths))
+    return f"no samples for {lengths[longest]:.3f} s from {gaps[longest, 0]:.3f} s on"

@@ -1,0 +1,1 @@
+"""IMU encoders, one a file."""

@@ -1,0 +1,151 @@
+"""The default IMU encoder: a strided 1-D CNN stem, then a transformer with rotary positions in seconds.
+
+Shape legend: B batch, T samples, C channels, L tokens, D width, S total stride of the stem.
+
+Samples are taken to lie at ``i / rate_hz`` seconds, i = 0 ... T - 1. Token j owns the samples j S ... (j + 1)
+S - 1 and is valid if any of them is. Invalid samples are zeroed before each convolution, exactly as the
+convolutions' own zero padding is, and statistics and attention leave them out: padding a window with invalid
+samples after its end, however many, changes no valid token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
+from encoders.layers.masking import MaskedGroupNorm, StepLayerNorm, mean_and_max
+from encoders.layers.transformer import TimedTransformer
+from encoders.registry import imu_encoder
+
+
+@dataclass
+class CnnTransformerParams:
+    """Settings of ``cnn_transformer``.
+
+    Attributes:
+        width: D, width of the tokens.
+        depth: transformer blocks.
+        heads: attention heads.
+        ffn_ratio: hidden width of the feed-forward networks over ``width``.
+        dropout: after the stem and inside the transformer.
+        stem_kernels: kernel of each convolution, samples of its own input; at least its stride.
+        stem_strides: stride of each; their product is the samples a token (4: 80 ms at 50 Hz).
+        stem_channels: output channels of each.
+        stem_norm: ``layer`` (over the channels of each step), ``group`` (over channels and valid steps: takes
+            the window's loudness away) or ``none``.
+        stem_groups: groups of ``group``.
+        shortest_period_s: fastest rotary rotation, seconds.
+        longest_period_s: slowest, seconds; several windows long.
+    """
+
+    width: int = 128
+    depth: int = 4
+    heads: int = 4
+    ffn_ratio: float = 2.0
+    dropout: float = 0.1
+    stem_kernels: list[int] = field(default_factory=lambda: [8, 6])
+    stem_strides: list[int] = field(default_factory=lambda: [2, 2])
+    stem_channels: list[int] = field(default_factory=lambda: [64, 128])
+    stem_norm: str = "layer"
+    stem_groups: int = 8
+    shortest_period_s: float = 0.5
+    longest_period_s: float = 40.0
+
+
+class StemStage(nn.Module):
+    """One strided convolution whose output step j is centred on the inputs j s ... (j + 1) s - 1."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, norm: str, groups: int) -> None:
+        super().__init__()
+        if kernel < stride or stride < 1:
+            raise ValueError(f"stem: a kernel of {kernel} with stride {stride} would skip samples")
+        self.kernel = kernel
+        self.stride = stride
+        self.before = (kernel - stride) // 2
+        self.conv = nn.Conv1d(inputs, outputs, kernel, stride)
+        self.norm: nn.Module | None
+        if norm == "layer":
+            self.norm = StepLayerNorm(outputs)
+        elif norm == "group":
+            self.norm = MaskedGroupNorm(groups, outputs)
+        elif norm == "none":
+            self.norm = None
+        else:
+            raise ValueError(f"stem_norm must be 'layer', 'group' or 'none', found '{norm}'")
+
+    @property
+    def centre(self) -> float:
+        """Where output 0 is centred, input steps; half a step off its cell where kernel - stride is odd."""
+        return (self.kernel - 1) / 2 - self.before
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, T) and (B, T) bool -> (B, C', ceil(T / s)), zero where invalid, and its mask."""
+        T = x.shape[-1]
+        steps = -(-T // self.stride)
+        after = (steps - 1) * self.stride + self.kernel - self.before - T
+        y = self.conv(F.pad(x, (self.before, max(after, 0))))
+        y_mask = F.pad(mask, (0, steps * self.stride - T)).reshape(-1, steps, self.stride).any(2)
+        if self.norm is not None:
+            y = self.norm(y, y_mask)
+        return torch.where(y_mask.unsqueeze(1), F.gelu(y), 0), y_mask
+
+
+@imu_encoder("cnn_transformer", CnnTransformerParams)
+class CnnTransformer(ImuEncoder):
+    """See the module's docstring.
+
+    The stem sees C + C inputs: the values, and for each channel whether it was measured at that sample; a
+    lacking channel or a gap is thereby told from a zero reading.
+    """
+
+    def __init__(self, params: CnnTransformerParams, imu_input: ImuInput) -> None:
+        super().__init__()
+        counts = {len(params.stem_kernels), len(params.stem_strides), len(params.stem_channels)}
+        if len(counts) != 1 or 0 in counts:
+            raise ValueError(
+                "stem_kernels, stem_strides and stem_channels must have one entry a stage each, found "
+                f"{params.stem_kernels}, {params.stem_strides} and {params.stem_channels}"
+            )
+        self.rate_hz = imu_input.rate_hz
+        self.token_width = params.width
+        self.pooled_width = 2 * params.width
+        self.stem = nn.ModuleList()
+        inputs, self.stride, self.first_centre = 2 * imu_input.channels, 1, 0.0
+        for kernel, stride, channels in zip(
+            params.stem_kernels, params.stem_strides, params.stem_channels, strict=True
+        ):
+            stage = StemStage(inputs, channels, kernel, stride, params.stem_norm, params.stem_groups)
+            self.stem.append(stage)
+            self.first_centre += stage.centre * self.stride
+            self.stride *= stride
+            inputs = channels
+        self.embed = nn.Sequential(nn.Linear(inputs, params.width), nn.Dropout(params.dropout))
+        self.transformer = TimedTransformer(
+            params.width,
+            params.depth,
+            params.heads,
+            params.ffn_ratio,
+            params.dropout,
+            params.shortest_period_s,
+            params.longest_period_s,
+        )
+
+    def token_times(self, count: int, device: torch.device) -> Tensor:
+        """Centres of the first ``count`` tokens' receptive fields, (L,) float32 seconds since sample 0."""
+        steps = torch.arange(count, device=device, dtype=torch.float32)
+        return (steps * self.stride + self.first_centre) / self.rate_hz
+
+    def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
+        """See ``ImuEncoder``; takes any T. A row without a valid sample gives zeros and a mask of False."""
+        measured = sample_mask.unsqueeze(1) & channel_mask.unsqueeze(2)
+        values = torch.where(measured, imu.transpose(1, 2), 0)
+        x, mask = torch.cat([values, measured.to(values.dtype)], dim=1), sample_mask
+        for stage in self.stem:
+            x, mask = stage(x, mask)
+        times = self.token_times(mask.shape[1], imu.device)
+        tokens = self.transformer(self.embed(x.transpose(1, 2)), times, mask)
+        return ImuFeatures(tokens, times, mask, mean_and_max(tokens, mask))

@@ -1,0 +1,158 @@
+"""IMU2CLIP's IMU encoder: three convolutions with pooling, then a GRU (Moon et al., EMNLP Findings 2023).
+
+Shape legend: B batch, T samples, C channels, L tokens, D width of the GRU.
+
+GroupNorm(2, C); 3 x [Conv1d(32 channels, kernel 10 / 5 / 5, dilation 2, no bias), MaxPool 3]; GroupNorm(4, 32);
+GRU(32 -> 512), of which the last hidden state is taken. There is no activation function beside the maxima. Text and
+released code (facebookresearch/imu2clip, ``MW2StackRNNPooling``) agree on all of that, on the sizes, and so on the
+number of weights, 850,892. They differ in one point: the code hands the convolutions' output (B, 32 channels, L) to
+a GRU that takes (B, steps, inputs), so there the *channels* are the steps and the L moments the inputs. It runs
+because L happens to be 32 for that paper's windows (5 s at 200 Hz), and for hardly any others. Here, as the text has
+it, the steps are moments: that works for windows of any length, and gives tokens that have times.
+
+Beyond the original, for windows with gaps or without some channels (with none of these, it is the original, which a
+test holds to 1e-5):
+
+* Values that were not measured are zeros after the first normalisation, whose statistics leave them out.
+* A step that saw no valid sample never wins a maximum.
+* A token owns the samples around its centre, one stride of them; the first one also owns all before, the last one
+  all after. It is valid if any of its own samples is.
+* The second normalisation leaves invalid tokens out of its statistics, and the GRU steps over them; the hidden state
+  after the last valid token is the result.
+
+At 50 Hz a window of 5 s makes 5 tokens, 0.54 s apart, each of which sees 2.8 s.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
+from encoders.layers.masking import MaskedGroupNorm
+from encoders.registry import imu_encoder
+
+
+@dataclass
+class ConvGruParams:
+    """Settings of ``conv_gru``; the defaults are the paper's.
+
+    Attributes:
+        channels: of each convolution.
+        kernels: of each convolution, samples of its own input.
+        dilation: of all of them.
+        pool: steps that each maximum takes together.
+        input_groups: of the normalisation of the input; two are accelerometer and gyroscope.
+        groups: of the normalisation before the GRU.
+        width: D.
+    """
+
+    channels: int = 32
+    kernels: list[int] = field(default_factory=lambda: [10, 5, 5])
+    dilation: int = 2
+    pool: int = 3
+    input_groups: int = 2
+    groups: int = 4
+    width: int = 512
+
+
+class ConvPool(nn.Module):
+    """A dilated convolution without bias or padding, then the maxima of neighbouring steps."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, dilation: int, pool: int) -> None:
+        super().__init__()
+        self.kernel, self.dilation, self.pool = kernel, dilation, pool
+        self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, bias=False)
+
+    def forward(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, T), zero where invalid, and (B, T) bool -> (B, C', T') and which of its steps saw a valid one."""
+        mask = F.max_pool1d(seen.float(), self.kernel, stride=1, dilation=self.dilation)
+        y = self.conv(x).masked_fill(mask.unsqueeze(1) == 0, -math.inf)
+        after = F.max_pool1d(mask, self.pool) > 0
+        return torch.where(after.unsqueeze(1), F.max_pool1d(y, self.pool), 0), after
+
+
+@imu_encoder("conv_gru", ConvGruParams)
+class ConvGru(ImuEncoder):
+    """See the module's docstring. Tokens: the GRU's output at each step. Pooled: the one at the last valid step.
+
+    Attributes:
+        stride: samples between tokens.
+        field: samples that one token sees, and so the shortest window that it can be made from.
+    """
+
+    def __init__(self, params: ConvGruParams, imu_input: ImuInput) -> None:
+        """Make the encoder.
+
+        Raises:
+            ValueError: settings that don't fit each other, or windows too short for a single token.
+        """
+        super().__init__()
+        if not params.kernels or min(*params.kernels, params.dilation, params.pool) < 1:
+            raise ValueError(
+                "conv_gru needs at least one kernel, and kernels, dilation and pool of 1 or more; found "
+                f"{params.kernels}, {params.dilation} and {params.pool}"
+            )
+        self.rate_hz = imu_input.rate_hz
+        self.token_width = self.pooled_width = params.width
+        self.stride, self.field = 1, 1
+        for kernel in params.kernels:
+            self.field += (params.dilation * (kernel - 1) + params.pool - 1) * self.stride
+            self.stride *= params.pool
+        self._refuse_short(imu_input.samples)
+        self.input_norm = MaskedGroupNorm(params.input_groups, imu_input.channels)
+        self.stages = nn.ModuleList()
+        inputs = imu_input.channels
+        for kernel in params.kernels:
+            self.stages.append(ConvPool(inputs, params.channels, kernel, params.dilation, params.pool))
+            inputs = params.channels
+        self.norm = MaskedGroupNorm(params.groups, inputs)
+        self.gru = nn.GRU(inputs, params.width, batch_first=True)
+
+    def _refuse_short(self, samples: int) -> None:
+        if samples < self.field:
+            raise ValueError(
+                f"conv_gru needs windows of at least {self.field} samples ({self.field / self.rate_hz:.2f} s at"
+                f" {self.rate_hz:g} Hz), found {samples}"
+            )
+
+    def token_times(self, count: int, device: torch.device) -> Tensor:
+        """Centres of the first ``count`` tokens' receptive fields, (L,) float32 seconds since sample 0."""
+        steps = torch.arange(count, device=device, dtype=torch.float32)
+        return (steps * self.stride + (self.field - 1) / 2) / self.rate_hz
+
+    def _token_mask(self, sample_mask: Tensor, count: int) -> Tensor:
+        """Which tokens own a valid sample, (B, T) -> (B, L)."""
+        centre = torch.arange(sample_mask.shape[1], device=sample_mask.device) - (self.field - 1) / 2
+        owner = torch.round(centre / self.stride).long().clamp(0, count - 1)
+        found = torch.zeros(len(sample_mask), count, device=sample_mask.device)
+        return found.index_add(1, owner, sample_mask.float()) > 0
+
+    def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
+        """See ``ImuEncoder``; takes any T of at least ``field``. A row without a valid sample gives zeros.
+
+        Raises:
+            ValueError: the windows are shorter than that.
+        """
+        self._refuse_short(imu.shape[1])
+        measured = sample_mask.unsqueeze(1) & channel_mask.unsqueeze(2)
+        values = torch.where(measured, imu.transpose(1, 2), 0)
+        x, seen = torch.where(measured, self.input_norm(values, measured), 0), sample_mask
+        for stage in self.stages:
+            x, seen = stage(x, seen)
+        L = x.shape[2]
+        mask = self._token_mask(sample_mask, L)
+        steps = self.norm(x, mask).transpose(1, 2)
+        # Valid steps first: what follows them has no influence on them, so the GRU needs no mask.
+        order = torch.argsort((~mask).long(), dim=1, stable=True)
+        outputs, _ = self.gru(steps.gather(1, order.unsqueeze(2).expand_as(steps)))
+        back = torch.argsort(order, dim=1).unsqueeze(2)
+        tokens = torch.where(mask.unsqueeze(2), outputs.gather(1, back.expand_as(outputs)), 0)
+        last = (mask.sum(1) - 1).clamp(min=0)
+        state = outputs.gather(1, last[:, None, None].expand(-1, 1, outputs.shape[2])).squeeze(1)
+        pooled = torch.where(mask.any(1, keepdim=True), state, 0)
+        return ImuFeatures(tokens, self.token_times(L, imu.device), mask, pooled)

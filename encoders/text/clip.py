@@ -1,0 +1,193 @@
+"""The text half of a CLIP model: activities' names in the space of its image half, by open_clip.
+
+A name is put into several sentences, as in the paper's zero-shot experiments (Radford et al. 2021, section 3.1.4):
+the sentences' unit vectors are averaged, and the mean has unit length again. The sentences are some of those that
+the paper's authors used for actions (UCF101, Kinetics).
+
+Shape legend: A names, N pictures, H = W their size, E width of the space that text and pictures share.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+from torch.nn import functional as F
+
+from encoders.contract import VideoEncoder
+from encoders.video.vit_backbone import normalise_frames
+
+TEMPLATES = (
+    "a photo of a person {}.",
+    "a video of a person {}.",
+    "a photo of a person doing {}.",
+    "a video of a person doing {}.",
+    "a photo of a person during {}.",
+    "a video of a person during {}.",
+)
+RANDOM = "random"
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
+TWIN_DISTANCE = 5e-4  # of unit vectors; float32 costs about 1e-6, the other kind of GELU far more
+
+
+class TextEncoderError(RuntimeError):
+    """A text encoder that can't be had or doesn't fit the video tower; the message says what to do."""
+
+
+class ClipText:
+    """A whole CLIP model, frozen, on the CPU: it embeds names, and the pictures that tell whose twin it is.
+
+    Attributes:
+        model: open_clip's name of the architecture.
+        width: E.
+        description: one line for people that says which weights are loaded.
+    """
+
+    def __init__(self, model: str, weights: str, image_size: int | None = None) -> None:
+        """Make the model.
+
+        Args:
+            model: open_clip's name, e.g. ``ViT-B-32-quickgelu``.
+            weights: a file of the whole model (.safetensors; .pt, .pth and .bin are read with ``weights_only``), a tag
+                of open_clip, e.g. ``openai``, which may be downloaded, or ``random``, which must be asked for.
+            image_size: of pictures, if it differs from the model's own; position embeddings are resampled.
+
+        Raises:
+            TextEncoderError: open_clip is not installed or doesn't know the name, or the weights can't be had.
+        """
+        library = _open_clip()
+        _refuse_unknown(library, model, weights)
+        self.model = model
+        self.description = f"RANDOM weights for {model}" if weights == RANDOM else f"weights for {model}: {weights}"
+        self._clip = _create(library, model, weights, image_size)
+        try:
+            self._tokenise = library.get_tokenizer(model)
+        except (OSError, ImportError) as error:
+            raise TextEncoderError(f"the tokeniser of '{model}' can't be had: {error}") from error
+        self.width = int(self._sentences(["a person"]).shape[1])
+
+    def embed(self, names: Sequence[str]) -> Tensor:
+        """Names in the space shared with pictures, (A, E) float32 unit vectors; underscores are read as blanks."""
+        found = []
+        for name in names:
+            spoken = " ".join(name.replace("_", " ").split())
+            sentences = self._sentences([template.format(spoken) for template in TEMPLATES])
+            found.append(F.normalize(sentences.mean(0), dim=0))
+        return torch.stack(found) if found else torch.zeros(0, self.width)
+
+    @torch.inference_mode()
+    def embed_images(self, frames: Tensor) -> Tensor:
+        """Pictures (N, 3, H, W) uint8, with the model's own normalisation -> (N, E) float32 unit vectors."""
+        visual = self._clip.visual
+        pixels = normalise_frames(frames, torch.tensor(visual.image_mean), torch.tensor(visual.image_std))
+        return F.normalize(self._clip.encode_image(pixels).float(), dim=1).clone()
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the architecture's name, the sentences, and every weight that text goes through."""
+        digest = hashlib.sha256(f"clip text 1 {self.model} {TEMPLATES}".encode())
+        for name, value in sorted(self._clip.state_dict().items()):
+            if not name.startswith("visual."):
+                digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+                digest.update(value.detach().contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+    @torch.inference_mode()
+    def refuse_other_than_twin(self, tower: VideoEncoder) -> None:
+        """Make sure that a video tower's frame tokens lie in this model's space: both embed a few made pictures.
+
+        Args:
+            tower: on the CPU, in float32: bfloat16's rounding would hide that the activation function is another.
+
+        Raises:
+            TextEncoderError: width, weights, activation function or normalisation are others.
+        """
+        if tower.token_width != self.width:
+            raise TextEncoderError(
+                f"the video tower's frames are {tower.token_width} wide, text by '{self.model}' is {self.width} wide:"
+                " they are not halves of one CLIP model"
+            )
+        pictures = _made_pictures(tower.frame_size)
+        mask = torch.ones(1, len(pictures), dtype=torch.bool)
+        seen = tower(pictures.unsqueeze(0), mask).frame_tokens[0]
+        distance = (F.normalize(seen.float(), dim=1) - self.embed_images(pictures)).norm(dim=1).max().item()
+        if not distance < TWIN_DISTANCE:
+            raise TextEncoderError(
+                f"the video tower and the pictures' half of '{self.model}' ({self.description}) embed the same picture"
+                f" differently ({distance:.2g} apart, expected less than {TWIN_DISTANCE}): weights, activation"
+                " function (quickgelu or not), pooling or normalisation are not the same"
+            )
+
+    @torch.inference_mode()
+    def _sentences(self, sentences: list[str]) -> Tensor:
+        encoded: Tensor = self._clip.encode_text(self._tokenise(sentences)).float()
+        return F.normalize(encoded, dim=1).clone()
+
+
+def _open_clip() -> Any:
+    """open_clip, imported when it is needed: nothing else of ours uses it."""
+    try:
+        return importlib.import_module("open_clip")
+    except ImportError as error:
+        raise TextEncoderError(
+            "text needs the package open_clip_torch, which is not installed: run `make setup`, or"
+            " `pip install '.[clip]'` in the checkout"
+        ) from error
+
+
+def _refuse_unknown(library: Any, model: str, weights: str) -> None:
+    known: list[str] = library.list_models()
+    if model not in known:
+        close = ", ".join(difflib.get_close_matches(model, known, n=5, cutoff=0.4))
+        raise TextEncoderError(
+            f"open_clip {library.__version__} has no model '{model}'"
+            f"{f'; similar: {close}' if close else '; open_clip.list_models() lists them'}"
+        )
+    if weights == RANDOM or Path(weights).is_file():
+        return
+    if Path(weights).suffix in SUFFIXES or "/" in weights:
+        raise TextEncoderError(f"there is no weights file {weights}")
+    tags: list[str] = library.list_pretrained_tags_by_model(model)
+    if weights not in tags:
+        raise TextEncoderError(
+            f"weights for '{model}' must be a file or one of open_clip's tags ({', '.join(tags) or 'it has none'});"
+            f" found '{weights}'. Random weights must be asked for: weights=random"
+        )
+
+
+def _create(library: Any, model: str, weights: str, image_size: int | None) -> Any:
+    settings = {"force_image_size": image_size, "pretrained_image": False, "pretrained_text": False}
+    if weights == RANDOM:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            return library.create_model(model, **settings).eval().requires_grad_(False)
+    path = Path(weights)
+    if path.is_file() and path.suffix not in SUFFIXES:
+        raise TextEncoderError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+    try:
+        made = library.create_model(model, pretrained=weights, require_pretrained=True, **settings)
+    except (OSError, RuntimeError, KeyError, UnpicklingError, SafetensorError) as error:
+        reason = " ".join(str(error).split()).split(". ")[0]  # torch goes on to advise weights_only=False
+        raise TextEncoderError(
+            f"weights for '{model}' could not be loaded from '{weights}' ({type(error).__name__}: {reason}). Offline,"
+            " either fill the hub's cache on a machine with a network (HF_HOME) and copy it here, or name a local"
+            " .safetensors file of the whole model"
+        ) from error
+    return made.eval().requires_grad_(False)
+
+
+def _made_pictures(size: int) -> Tensor:
+    """Four pictures, (4, 3, size, size) uint8: smooth colours, stripes, and noise, the same every time."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(2, 3, 4, 4, generator=generator)
+    smooth = F.interpolate(coarse, size=(size, size), mode="bilinear")
+    stripes = (torch.arange(size) // max(1, size // 8) % 2).float().expand(1, 3, size, size)
+    noise = torch.rand(1, 3, size, size, generator=generator)
+    return (torch.cat([smooth, stripes, noise]) * 255).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Video encoders and video heads, one a file, and what they share."""

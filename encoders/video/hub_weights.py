@@ -1,0 +1,258 @@
+"""Video models of the package transformers, their weights loaded whole or not at all, and never by pickle."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from encoders.registry import unknown_name
+from encoders.video.vit_backbone import WeightsError
+
+IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+_CONFIG = "config.json"
+_PREPROCESSORS = ("video_preprocessor_config.json", "preprocessor_config.json")
+_NEEDED = [_CONFIG, *_PREPROCESSORS, "model*.safetensors", "model.safetensors.index.json"]
+_WHAT_TO_DO = (
+    "Offline, either fill the hub's cache on a machine with a network (HF_HOME) and copy it here, or set weights to a "
+    "local folder as transformers' save_pretrained writes it, or to a .safetensors file. Random weights must be asked "
+    "for: weights=random."
+)
+
+
+class MissingPackageError(WeightsError):
+    """An optional package that is needed is not installed; the message says how to install it."""
+
+
+@dataclass
+class HubParams:
+    """What makes a video model of transformers, and where its weights are from.
+
+    Attributes:
+        model: the model's name on the hub, for ``weights=pretrained``.
+        revision: branch, tag or commit of it; a commit can't change. Empty takes the newest.
+        weights: ``pretrained`` (the hub's, or its cache's), a folder with config.json and safetensors, a
+            safetensors file (with config.json beside it, or ``config``), or ``random``, which must be asked for.
+        config: overrides of transformers' defaults for the model; only for ``random`` and a file without config.json.
+        mean: what is subtracted from each colour of a frame in 0 ... 1; empty takes the model's own.
+        std: what it is then divided by; empty takes the model's own.
+    """
+
+    model: str = ""
+    revision: str = ""
+    weights: str = "pretrained"
+    config: dict[str, Any] = field(default_factory=dict)
+    mean: list[float] = field(default_factory=list)
+    std: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """Which classes of transformers make an encoder.
+
+    Attributes:
+        name: the encoder's name, for messages.
+        module: of transformers, e.g. ``models.videomae``.
+        model_class: in it.
+        config_class: in it.
+        left_out: how names of weights begin that a file may have too many: heads and decoders.
+        needed: how names of weights begin that a file must have; the others, if any, are not used.
+    """
+
+    name: str
+    module: str
+    model_class: str
+    config_class: str
+    left_out: tuple[str, ...]
+    needed: str = ""
+
+
+class HubModel(NamedTuple):
+    """A model with its weights.
+
+    Attributes:
+        model: transformers' model.
+        description: one line for people that says which weights it has.
+        mean: what is subtracted from each colour of a frame in 0 ... 1.
+        std: what it is then divided by.
+    """
+
+    model: Any
+    description: str
+    mean: list[float]
+    std: list[float]
+
+
+def load_model(architecture: Architecture, params: HubParams) -> HubModel:
+    """Build a model and load its weights.
+
+    The normalisation is that of ``params``, else that of the preprocessor's file beside the weights, else ImageNet's,
+    with which both VideoMAE and V-JEPA 2 were trained.
+
+    Raises:
+        MissingPackageError: transformers is not installed.
+        UnknownNameError: ``config`` has a key that the model doesn't.
+        ValueError: a setting has a value that the model can't be made with.
+        WeightsError: the weights can't be had or don't fit; says what to do.
+    """
+    model_class, config_class = _classes(architecture)
+    if params.weights == "random":
+        model = model_class(_made_config(architecture, config_class, params))
+        said = f"RANDOM weights for {architecture.name}, as weights=random asks for"
+        return HubModel(model, said, *_normalisation(params, None))
+    path = _downloaded(architecture, params) if params.weights == "pretrained" else Path(params.weights)
+    folder = path if path.is_dir() else path.parent
+    if path.is_dir():
+        if not list(path.glob("*.safetensors")):
+            raise WeightsError(
+                f"{architecture.name}: there is no .safetensors file in {path}, and nothing else is read. On the hub, a"
+                " conversion is often proposed as a pull request: set revision=refs/pr/1 or so; or convert the weights"
+                f" with transformers' save_pretrained. {_WHAT_TO_DO}"
+            )
+        source: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
+        model = _loaded(architecture, model_class, str(path), _read_config(architecture, params, path), path, source)
+    elif path.is_file():
+        with_config = (folder / _CONFIG).is_file()
+        config = (
+            _read_config(architecture, params, folder)
+            if with_config
+            else _made_config(architecture, config_class, params)
+        )
+        try:
+            tensors = load_file(path)
+        except SafetensorError as error:
+            raise WeightsError(f"{path} is no readable safetensors file: {error}") from error
+        model = _loaded(architecture, model_class, None, config, path, {"state_dict": tensors})
+    else:
+        raise WeightsError(
+            f"{architecture.name}: there is no weights folder or file {path} (a name on the hub goes into 'model', with"
+            f" weights=pretrained). {_WHAT_TO_DO}"
+        )
+    said = f"{params.model} of the hub" if params.weights == "pretrained" else str(path)
+    return HubModel(model, f"weights for {architecture.name} from {said}", *_normalisation(params, folder))
+
+
+def square_side(name: str, value: Any) -> int:
+    """The side of a square picture or patch, given as a number or a pair.
+
+    Raises:
+        ValueError: it isn't square.
+    """
+    sides = {int(side) for side in (value if isinstance(value, list | tuple) else [value])}
+    if len(sides) != 1:
+        raise ValueError(f"{name} must be square, found {value}")
+    return sides.pop()
+
+
+def _classes(architecture: Architecture) -> tuple[Any, Any]:
+    try:
+        module = importlib.import_module(f"transformers.{architecture.module}")
+        return getattr(module, architecture.model_class), getattr(module, architecture.config_class)
+    except (ImportError, AttributeError) as error:
+        raise MissingPackageError(
+            f"video encoder '{architecture.name}' needs the package transformers, with {architecture.model_class},"
+            f" which is not installed: run `make setup`, or `pip install '.[transformers]'` in the checkout ({error})"
+        ) from error
+
+
+def _made_config(architecture: Architecture, config_class: Any, params: HubParams) -> Any:
+    valid = {f.name for f in fields(config_class)}
+    for key in params.config:
+        if key not in valid:  # transformers would take it, and never look at it
+            raise unknown_name(f"config of {architecture.name} called", str(key), valid)
+    strict = importlib.import_module("huggingface_hub.errors").StrictDataclassError
+    try:
+        return config_class(**params.config)
+    except strict as error:
+        raise ValueError(f"{architecture.name}, config: {' '.join(str(error).split())}") from error
+
+
+def _read_config(architecture: Architecture, params: HubParams, folder: Path) -> Any:
+    if params.config:
+        raise ValueError(
+            f"{architecture.name}: leave config out, found {params.config}: it is read from {folder / _CONFIG}"
+        )
+    if not (folder / _CONFIG).is_file():
+        raise WeightsError(f"{architecture.name}: there is no {_CONFIG} in {folder}. {_WHAT_TO_DO}")
+    config_class = _classes(architecture)[1]
+    content = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    if content.get("model_type") != config_class.model_type:
+        raise WeightsError(
+            f"{folder / _CONFIG}: model_type is {content.get('model_type')!r}, expected {config_class.model_type!r}"
+        )
+    return config_class.from_pretrained(folder)
+
+
+def _downloaded(architecture: Architecture, params: HubParams) -> Path:
+    hub = importlib.import_module("huggingface_hub")
+    try:
+        return Path(hub.snapshot_download(params.model, revision=params.revision or None, allow_patterns=_NEEDED))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise WeightsError(
+            f"{architecture.name}: the hub's weights '{params.model}' could not be had "
+            f"({type(error).__name__}: {reason}). {_WHAT_TO_DO}"
+        ) from error
+
+
+def _loaded(
+    architecture: Architecture, model_class: Any, folder: str | None, config: Any, path: Path, source: dict[str, Any]
+) -> nn.Module:
+    """Transformers' own loading, which knows the older names of weights, with nothing missing and nothing unknown."""
+    try:
+        with _quiet():
+            model, report = model_class.from_pretrained(
+                folder, config=config, output_loading_info=True, dtype=torch.float32, **source
+            )
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())[:400]
+        raise WeightsError(f"{path} does not fit {architecture.name}: {type(error).__name__}: {reason}") from error
+    # What transformers doesn't know keeps the name that it has in a model with a head.
+    inner = {name.removeprefix(f"{model_class.base_model_prefix}.") for name in report["unexpected_keys"]}
+    unexpected = sorted(name for name in inner if not name.startswith(architecture.left_out))
+    missing = sorted(name for name in report["missing_keys"] if name.startswith(architecture.needed))
+    misshapen = sorted(str(entry) for entry in report["mismatched_keys"])
+    if missing or unexpected or misshapen:
+        raise WeightsError(
+            f"{path} does not fit {architecture.name} as configured: missing {missing[:4]}"
+            f"{'...' if len(missing) > 4 else ''}, unexpected {unexpected[:4]}"
+            f"{'...' if len(unexpected) > 4 else ''}, other shapes {misshapen[:4]}"
+        )
+    return model  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    # Its table of left-out weights reads like a failure, and what matters of it is checked here.
+    logging = importlib.import_module("transformers.utils.logging")
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _normalisation(params: HubParams, folder: Path | None) -> tuple[list[float], list[float]]:
+    mean, std = IMAGENET_MEAN, IMAGENET_STD
+    for name in _PREPROCESSORS:
+        if folder is not None and (folder / name).is_file():
+            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            mean, std = content.get("image_mean", mean), content.get("image_std", std)
+            break
+    mean, std = ([float(value) for value in values] for values in (params.mean or mean, params.std or std))
+    if len(mean) != 3 or len(std) != 3 or min(std) <= 0:
+        raise ValueError(f"mean and std need three values each, std above zero; found {mean} and {std}")
+    return mean, std

@@ -1,0 +1,123 @@
+"""Shards of a configured data set: where they are, and how to get them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from datamodules.build.encode import make_source
+from datamodules.build.run import BuildReport, build
+from datamodules.clock_sync.apply_offset import clocks_mode
+from datamodules.recording import RecordingError
+from datamodules.shards.layout import INDEX
+from datamodules.shards.reader import ShardSet
+from datamodules.shards.remote import RemoteShardSet
+from experiments.artifacts.stores import local_cache, stored
+from experiments.reports.build import FILE, write_report
+from experiments.runtime.command_line import UserError
+from experiments.settings.load import plain
+from experiments.settings.schema import Config
+
+console = Console(stderr=True)
+
+
+def progress_bar() -> Progress:
+    """The bar that all long work shows."""
+    return Progress(
+        TextColumn("[progress.description]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+
+
+def dataset_directory(config: Config, key: str) -> Path:
+    """Folder of a data set's shards; it ends in a digest of the settings, so that other settings go elsewhere.
+
+    Raises:
+        UserError: no such data set is configured, or its source's settings are wrong.
+        RecordingError: its manifest can't be used.
+    """
+    if key not in config.datasets:
+        known = ", ".join(config.datasets) or "none"
+        raise UserError(f"there is no data set '{key}' among 'datasets' of experiment '{config.experiment}': {known}")
+    settings = plain(config)
+    parts = {"dataset": settings["datasets"][key], "window": settings["window"]}
+    source = config.datasets[key].source
+    try:
+        clocks = clocks_mode(config.build.clocks)
+        if config.datasets[key].camera and config.window.frames and clocks != "off":
+            parts["clocks"] = clocks
+        if fingerprint := make_source(source.name, source.params).fingerprint():
+            parts["manifest"] = fingerprint
+    except RecordingError:
+        raise
+    except ValueError as error:  # the source's settings, or no such way with clocks
+        raise UserError(f"data set '{key}': {error}") from error
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
+    return Path(config.paths.data) / "shards" / config.experiment / f"{key}-{digest}"
+
+
+def build_dataset(config: Config, key: str) -> BuildReport:
+    """Build a data set's shards, or what is missing of them, with a progress bar, and write the report beside them.
+
+    Raises:
+        UserError: it came out empty (the message says what was left out and why), or the source's settings are wrong.
+        RecordingError: a recording can't be used, with ``build.on_bad=raise``.
+    """
+    directory = dataset_directory(config, key)
+    dataset = config.datasets[key]
+    try:
+        with progress_bar() as bar:
+            task = bar.add_task(f"shards of {key}", total=None)
+            report = build(
+                dataset.source.name,
+                dataset.source.params,
+                directory,
+                config.window,
+                dataset.placement,
+                dataset.camera or None,
+                subjects=dataset.subjects,
+                workers=config.build.workers,
+                scheduler=config.build.scheduler,
+                recordings_per_shard=config.build.recordings_per_shard,
+                clocks=config.build.clocks,
+                on_bad=config.build.on_bad,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    except RecordingError:
+        raise
+    except ValueError as error:  # a source's settings, or a folder that holds something else
+        raise UserError(f"data set '{key}': {error}") from error
+    page = directory / FILE
+    # Whoever was killed between the two left none, or that of an earlier build.
+    if report.built or not page.is_file() or page.stat().st_mtime < (directory / INDEX).stat().st_mtime:
+        write_report(directory)
+    if report.index.n_windows == 0:
+        raise UserError(f"data set '{key}' has no windows:\n{report}\nwhat came in and what did not: {page}")
+    if report.built:
+        console.print(str(report), highlight=False, markup=False)
+    return report
+
+
+def open_dataset(config: Config, key: str) -> ShardSet:
+    """Open a data set's shards, from ``paths.data`` or the store; builds them first where neither has them all."""
+    directory = dataset_directory(config, key)
+    if not (directory / "index.json").is_file():
+        if (folder := stored(config, directory, "index.json")) is not None:
+            return RemoteShardSet.open_folder(folder, local_cache(config))
+        build_dataset(config, key)
+    return ShardSet.open(directory)

@@ -1,0 +1,96 @@
+"""Where shards, features and weights are looked for: in ``paths.data``, then under the same path in the store."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from datamodules.features.cache import FeatureCache
+from datamodules.features.remote import RemoteFeatureCache
+from datamodules.io.local_cache import GB, LocalCache
+from datamodules.io.store import RemoteFolder, is_url
+from datamodules.shards.layout import write_atomically
+from datamodules.shards.reader import ShardSet
+from datamodules.shards.remote import RemoteShardSet
+from experiments.runtime.command_line import UserError
+from experiments.settings.schema import Config
+
+
+def local_cache(config: Config) -> LocalCache:
+    """The folder for what is read from the store; shards and features share it and its limit."""
+    directory = Path(config.paths.cache) if config.paths.cache else Path(config.paths.data) / "cache"
+    if config.paths.cache_gb <= 0:
+        raise UserError(f"paths.cache_gb is {config.paths.cache_gb:g}; expected more than 0")
+    return _cache(directory, int(config.paths.cache_gb * GB))
+
+
+@cache
+def _cache(directory: Path, limit: int) -> LocalCache:
+    return LocalCache(directory, limit)
+
+
+def place_in_store(config: Config, local: Path) -> RemoteFolder | None:
+    """The folder of the store that stands for a folder below ``paths.data``; None where no store is set.
+
+    Raises:
+        UserError: ``paths.store`` is no URL, or ``paths.data`` is one.
+        StorageError: its driver isn't installed.
+    """
+    if is_url(config.paths.data):
+        raise UserError(
+            f"paths.data is {config.paths.data}: things are made on a local disk; name the store in paths.store"
+        )
+    if not config.paths.store:
+        return None
+    if not is_url(config.paths.store):
+        raise UserError(f"paths.store is '{config.paths.store}'; expected a URL, e.g. s3://bucket/prefix")
+    root = RemoteFolder(config.paths.store)
+    return root.folder(local.relative_to(config.paths.data).as_posix())
+
+
+def stored(config: Config, local: Path, last: str) -> RemoteFolder | None:
+    """As :func:`place_in_store`, but None too where ``last``, the file that makes it whole, is not there.
+
+    Raises:
+        StorageError: the store can't be read.
+    """
+    folder = place_in_store(config, local)
+    return folder if folder is not None and folder.has(last) else None
+
+
+def fetch_stored(config: Config, path: Path) -> bool:
+    """Copy a small file from the store to its place below ``paths.data``; False where it is not in the store.
+
+    Raises:
+        StorageError: the store can't be read.
+    """
+    folder = stored(config, path.parent, path.name)
+    if folder is None:
+        return False
+    content = folder.read(path.name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def write(temporary: Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(path, write)
+    return True
+
+
+def check_order(order: str, shards: ShardSet, features: FeatureCache | None) -> None:
+    """Refuse an order of windows that would fetch nearly the whole store for every batch.
+
+    Raises:
+        UserError: what is read from the store doesn't fit into the cache, and the order isn't made for that.
+    """
+    needed, limit = 0, 0
+    if isinstance(shards, RemoteShardSet):
+        needed, limit = sum(entry.bytes for entry in shards.index.shards), shards.cache.limit
+    if isinstance(features, RemoteFeatureCache):
+        needed, limit = needed + features.nbytes, features.cache.limit
+    if needed > limit and order != "shards":
+        raise UserError(
+            f"{shards.directory}: with its features {needed / GB:.3g} GB are to be read, and the cache may hold"
+            f" {limit / GB:.3g} GB: with pretraining.order={order} each batch would fetch most of the shards again; set"
+            " pretraining.order=shards, or raise paths.cache_gb"
+        )

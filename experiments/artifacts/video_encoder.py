@@ -1,0 +1,214 @@
+"""The frozen video tower: its weights, and the features that it gives for a set of shards."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from filelock import FileLock
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from datamodules.features.build import ViewSettings, build_features
+from datamodules.features.cache import META, FeatureCache
+from datamodules.features.remote import RemoteFeatureCache
+from datamodules.pretraining import held_out_windows
+from datamodules.sampling.order import WindowOrder
+from datamodules.shards.reader import ShardSet
+from encoders.contract import VideoEncoder, VideoFeatures
+from encoders.registry import build_video_encoder, video_encoders
+from encoders.video.backbone_encoder import BackboneEncoder
+from experiments.artifacts.shards import console, progress_bar
+from experiments.artifacts.stores import fetch_stored, local_cache, stored
+from experiments.runtime.command_line import UserError
+from experiments.runtime.devices import accelerator, supports_bf16
+from experiments.runtime.training_bar import TrainingBar, quiet
+from experiments.settings.schema import Config
+from lightning_modules.masked_video import MaskedVideoPretraining
+
+
+def open_tower(config: Config, shards: ShardSet, train: bool = True) -> VideoEncoder:
+    """Build the video encoder with the weights that the settings ask for, and say which.
+
+    ``self_supervised`` weights are trained on ``shards``' clips where they are not there yet, and kept.
+
+    Args:
+        config: all settings.
+        shards: with the clips.
+        train: train where there are no weights yet; otherwise that is an error.
+
+    Raises:
+        UserError: frames and encoder differ in size, the shards have no frames, or there are no weights.
+    """
+    params = tower_params(config)
+    if shards.settings.frames == 0:
+        raise UserError(f"{shards.directory}: these shards have no video; name a 'camera' in the data set's settings")
+    weights = config.video_encoder.weights
+    if weights == "self_supervised":
+        if config.video_encoder.name != "vit":
+            raise UserError(
+                f"video_encoder: only 'vit' is trained here, not '{config.video_encoder.name}': set"
+                " video_encoder.weights to 'pretrained', or to a local folder or file"
+            )
+        if params.get("pooling") == "joint":
+            raise UserError(
+                "video_encoder: pooling 'joint' is the image embedding of a CLIP model, which self_supervised weights"
+                " don't have: set video_encoder.weights to 'pretrained' or to a CLIP model's file"
+            )
+        path = _self_supervised(config, shards, params, train)
+        said = f"trained here by masked patches on unlabelled clips ({path})"
+        params["weights"] = str(path)
+    else:
+        said = {"pretrained": "pretrained", "random": "RANDOM, as asked for"}.get(weights, weights)
+        params["weights"] = weights
+    console.print(f"video tower: {config.video_encoder.name}, weights {said}", highlight=False)
+    torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws anything
+    return build_video_encoder(config.video_encoder.name, params)
+
+
+def tower_params(config: Config) -> dict[str, Any]:
+    """The encoder's settings, with the shards' frame size.
+
+    Raises:
+        UserError: the settings name another size.
+    """
+    params = dict(config.video_encoder.params)
+    fields = {field.name for field in dataclasses.fields(video_encoders()[config.video_encoder.name].params)}
+    if "frame_size" in fields:
+        size = params.setdefault("frame_size", config.window.frame_size)
+        if size != config.window.frame_size:
+            raise UserError(
+                f"video_encoder.params.frame_size is {size}, but window.frame_size is {config.window.frame_size};"
+                " set the latter only"
+            )
+    return params
+
+
+def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder) -> FeatureCache:
+    """The features that ``tower`` gives for all windows, from the cache, the store, or computed now."""
+    fingerprint = tower.fingerprint()
+    views = ViewSettings(count=config.video_encoder.views)
+    directory = features_directory(config, shards, key, fingerprint)
+    if not (directory / META).is_file() and (folder := stored(config, directory, META)) is not None:
+        return RemoteFeatureCache.open_folder(folder, local_cache(config), shards, fingerprint)
+    if (directory / META).is_file():  # nothing is written then: the folder may be read-only
+        return FeatureCache.open(directory, shards, fingerprint)
+    device = torch.device("cuda" if accelerator(config) == "gpu" else "cpu")
+    tower = tower.to(device).eval()
+
+    @torch.inference_mode()
+    def encode(frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        made: VideoFeatures = tower(frames, mask)
+        return made.frame_tokens, made.pooled
+
+    def show(done: int, _: int) -> None:
+        bar.update(task, completed=done)
+
+    computed = f"{tower.precision_on(device.type)} on {device.type}" if isinstance(tower, BackboneEncoder) else ""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    # Two commands that need the same features at once must not both write them.
+    with FileLock(directory.with_name(f".{directory.name}.lock")), progress_bar() as bar:
+        task = bar.add_task(f"features of {key}", total=shards.n_windows)
+        cache = build_features(directory, shards, encode, fingerprint, views, show, device, computed)
+        bar.update(task, completed=shards.n_windows)
+    return cache
+
+
+def features_directory(config: Config, shards: ShardSet, key: str, fingerprint: str) -> Path:
+    """Where the features of data set ``key`` lie: a folder named after tower, shards and views together."""
+    views = dataclasses.asdict(ViewSettings(count=config.video_encoder.views))
+    identity = json.dumps([fingerprint, shards.fingerprint, views])
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    return Path(config.paths.data) / "features" / config.experiment / f"{key}-{digest}"
+
+
+def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], train: bool) -> Path:
+    """Train a backbone on the shards' frames, or take the one that was trained so before."""
+    settings = config.video_pretraining
+    backbone = {k: v for k, v in params.items() if k in _BACKBONE_KEYS}
+    held_out = config.pretraining.exclude_activities
+    parts = [shards.fingerprint, backbone, vars(settings), *([held_out] if held_out else [])]
+    identity = json.dumps(parts, sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    path = Path(config.paths.data) / "weights" / config.experiment / f"vit-{digest}.safetensors"
+    if path.is_file() or fetch_stored(config, path):
+        return path
+    if not train:
+        raise UserError(f"there is no video tower of these settings yet ({path}), so no checkpoint was trained with it")
+    if settings.batch_size > shards.n_windows * (shards.settings.frames - 1):
+        raise UserError(
+            f"video_pretraining.batch_size is {settings.batch_size}: more than {shards.directory} has pairs"
+        )
+    console.print(f"video tower: no weights yet; {settings.steps} steps on masked patches of unlabelled clips")
+    quiet()
+    L.seed_everything(settings.seed, verbose=False)
+    module = MaskedVideoPretraining(params, {"steps": settings.steps, **settings.params})
+    precision = settings.precision
+    if precision == "auto":
+        precision = "bf16-mixed" if supports_bf16(config) else "32-true"
+    run = Path(config.paths.runs) / config.experiment / config.run.name
+    trainer = L.Trainer(
+        max_epochs=1,
+        accelerator=accelerator(config),
+        devices=1,
+        precision=precision,  # type: ignore[arg-type]
+        logger=TensorBoardLogger(run, name="", version="tensorboard_video", default_hp_metric=False),
+        log_every_n_steps=20,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        gradient_clip_val=1.0,
+        callbacks=[TrainingBar()],
+    )
+    pairs = FramePairs(shards, settings.batch_size, settings.steps, settings.windows, settings.seed, held_out)
+    trainer.fit(module, pairs)
+    module.save_backbone(path)
+    return path
+
+
+_BACKBONE_KEYS = ("model", "kwargs", "frame_size", "mean", "std")
+
+
+class FramePairs:
+    """Batches of neighbouring frames, (B, 2, 3, H, W) uint8, of up to ``windows`` clips held in memory.
+
+    An iterable for Lightning's Trainer; the order is a pure function of the seed. Clips that may show one of
+    ``exclude_activities`` are left out, see :func:`datamodules.pretraining.held_out_windows`.
+    """
+
+    def __init__(
+        self,
+        shards: ShardSet,
+        batch_size: int,
+        steps: int,
+        windows: int,
+        seed: int,
+        exclude_activities: Sequence[str] = (),
+    ) -> None:
+        allowed = np.flatnonzero(~held_out_windows(shards.table, exclude_activities, shards.settings.duration_s))
+        order = WindowOrder(len(allowed), seed)
+        chosen = np.sort(allowed[order.at(0, np.arange(min(windows, len(allowed))))])
+        self._frames = torch.from_numpy(shards.frames(chosen)).permute(0, 1, 4, 2, 3)
+        _, mask = shards.frame_times(chosen)
+        self._pairs = np.argwhere(mask[:, 1:] & mask[:, :-1])
+        if not len(self._pairs):
+            raise UserError(f"{shards.directory}: no window has two neighbouring frames")
+        self._order = WindowOrder(len(self._pairs), seed)
+        self._batch_size, self._steps = batch_size, steps
+
+    def __len__(self) -> int:
+        return self._steps
+
+    def __iter__(self) -> Any:
+        for step in range(self._steps):
+            positions = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+            epochs = positions // len(self._pairs)
+            rows = [self._order.at(int(e), positions[epochs == e] % len(self._pairs)) for e in np.unique(epochs)]
+            window, frame = self._pairs[np.concatenate(rows)].T
+            yield torch.stack([self._frames[window, frame], self._frames[window, frame + 1]], dim=1)

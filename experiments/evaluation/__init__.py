@@ -1,0 +1,1 @@
+"""The evaluation: targets, cells, held-out labels, methods, audit."""

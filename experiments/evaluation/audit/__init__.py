@@ -1,0 +1,1 @@
+"""The audit of a target before its evaluation: duplicates and shortcuts."""

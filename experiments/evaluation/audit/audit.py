@@ -1,0 +1,149 @@
+"""What could make a target's results better than they should be: the audit before an evaluation.
+
+Refused: windows of one recording on both sides of a fold, the same movement on both sides or under two people's names
+(:mod:`experiments.evaluation.audit.duplicates`), and a label that can be read off a single number. Said with
+the results: what facts about the recordings give away (:mod:`experiments.evaluation.audit.shortcuts`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.labels.label_column import numbered
+from experiments.evaluation.audit.duplicates import Copy, Read, find_copies
+from experiments.evaluation.audit.shortcuts import LEAK, Finding, label_giveaways, recording_codes
+from experiments.evaluation.splits import LeakError, Table
+from experiments.evaluation.targets import Target
+from experiments.settings.schema import EvaluationConfig
+
+Sides = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
+
+_NAMED = 5  # examples in a message
+
+
+def audit_target(target: Target, evaluation: EvaluationConfig) -> list[str]:
+    """Everything that is doubtful about a target, in plain sentences.
+
+    Args:
+        target: what is evaluated on.
+        evaluation: gives its folds; with ``allow_leaks`` a leak is said, not refused.
+
+    Raises:
+        LeakError: there is a leak; the message says which.
+        SplitError: the target can't be split as asked.
+    """
+    sides = [(fold.pool, fold.test) for fold in target.folds(evaluation)]
+    settings = target.shards.settings
+    findings = audit_windows(target.shards.table, target.shards.imu, sides, settings.imu_rate_hz, settings.duration_s)
+    leaks = [finding.text for finding in findings if finding.severity == LEAK]
+    if leaks and not evaluation.allow_leaks:
+        raise LeakError(
+            f"target '{target.name}': {'; '.join(leaks)}; mend the data, or set evaluation.allow_leaks=true, and every"
+            " table says so"
+        )
+    return [f"a leak, allowed: {f.text}" if f.severity == LEAK else f.text for f in findings]
+
+
+def audit_windows(table: Table, read: Read, sides: Sides, rate_hz: float, duration_s: float) -> list[Finding]:
+    """All findings about the windows of some folds, leaks first.
+
+    Args:
+        table: columns with one row a window of the data set: ``subject``, ``recording``, ``activity``, ``start_s``, and
+            ``placement``, ``device`` and ``faults`` where there are any.
+        read: samples (N, T, 6), sample mask (N, T) and channel mask (N, 6) of windows.
+        sides: of each fold the numbers of the windows that give labels, and of those that are tested.
+        rate_hz: samples a second.
+        duration_s: of a window, seconds.
+    """
+    findings: list[Finding] = []
+    for assert_apart in (
+        partial(assert_not_touching, table, sides, duration_s),
+        partial(assert_no_copies, table, read, sides, rate_hz),
+    ):
+        try:
+            assert_apart()
+        except LeakError as error:
+            findings.append(Finding(LEAK, str(error)))
+    return findings + label_giveaways(table, read, _all_windows(sides), duration_s)
+
+
+def assert_not_touching(table: Table, sides: Sides, duration_s: float) -> None:
+    """Refuse windows of one person's recording on both sides of a fold: neighbours in time are all but the same.
+
+    Args and shapes as for :func:`audit_windows`.
+
+    Raises:
+        LeakError: there are some; the message names recordings, people and how near in time the sides come.
+    """
+    recording = recording_codes(table)
+    start = np.asarray(table["start_s"], np.float64)
+    for fold, (support, test) in enumerate(sides):
+        both = np.intersect1d(recording[support], recording[test])
+        if not both.size:
+            continue
+        examples = []
+        for code in both[:_NAMED]:
+            given, tested = support[recording[support] == code], test[recording[test] == code]
+            gap = max(0.0, float(np.abs(start[given][:, None] - start[tested]).min()) - duration_s)
+            window = tested[0]
+            examples.append(
+                f"recording {table['recording'][window]} (subject {table['subject'][window]}), {gap:.1f} s apart"
+            )
+        raise LeakError(
+            f"fold {fold}: {both.size} recordings give labels and are tested, among them {'; '.join(examples)};"
+            " expected whole recordings, and people, on one side"
+        )
+
+
+def assert_no_copies(table: Table, read: Read, sides: Sides, rate_hz: float) -> None:
+    """Refuse the same movement on both sides of a fold, or anywhere under two people's names.
+
+    Args and shapes as for :func:`audit_windows`.
+
+    Raises:
+        LeakError: there is some; the message names recordings, people and times.
+    """
+    windows = _all_windows(sides)
+    subjects = numbered(table["subject"])[1]
+    copies = find_copies(read, windows, subjects[windows], rate_hz)
+    for support, test in sides:
+        # Sides that share people, as when a placement is held out: within a person too, they must differ.
+        shared = np.intersect1d(subjects[support], subjects[test])
+        if shared.size:
+            given, tested = support[np.isin(subjects[support], shared)], test[np.isin(subjects[test], shared)]
+            both = np.intersect1d(given, tested)
+            if both.size:
+                raise LeakError(f"{both.size} windows give labels and are tested, the first is {_name(table, both[0])}")
+            side = np.repeat([0, 1], [given.size, tested.size])
+            copies += find_copies(read, np.concatenate([given, tested]), side, rate_hz)
+    if copies:
+        raise LeakError(
+            f"{len({copy.first for copy in copies})} windows show the same movement as others that must be apart from"
+            f" them, so it was recorded once and stands in the data twice: {_describe(table, copies)}"
+        )
+
+
+def _describe(table: Table, copies: Sequence[Copy]) -> str:
+    """One example for each pair of recordings."""
+    recording = recording_codes(table)
+    pairs: dict[tuple[int, int], Copy] = {}
+    for copy in copies:
+        pairs.setdefault((int(recording[copy.first]), int(recording[copy.second])), copy)
+    examples = [f"{_name(table, c.first)} and {_name(table, c.second)}" for c in pairs.values()]
+    more = f"; and {len(examples) - _NAMED} more pairs of recordings" if len(examples) > _NAMED else ""
+    return "; ".join(examples[:_NAMED]) + more
+
+
+def _name(table: Table, window: int) -> str:
+    return (
+        f"recording {table['recording'][window]} (subject {table['subject'][window]})"
+        f" at {table['start_s'][window]:.1f} s"
+    )
+
+
+def _all_windows(sides: Sides) -> NDArray[np.int64]:
+    return np.unique(np.concatenate([np.empty(0, np.int64), *(part for pair in sides for part in pair)]))

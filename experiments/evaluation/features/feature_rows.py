@@ -1,0 +1,129 @@
+"""Features of all windows of a target, a row each, in memory or in a file: a target may have a million windows.
+
+Shape legend: N windows, B of them, P features of a window.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from lightning_modules.probe import Standardisation
+
+HELD_BYTES = 64 << 20  # in memory; larger tables lie in a file
+BLOCK = 4096  # windows that are looked at together
+
+Indices = NDArray[np.int64]
+Features = NDArray[np.float32]
+
+
+def in_blocks(windows: Indices) -> Iterator[Indices]:
+    """Windows, ``BLOCK`` at a time."""
+    for start in range(0, len(windows), BLOCK):
+        yield windows[start : start + BLOCK]
+
+
+class FeatureRows:
+    """A table (N, P) of float32, zero where nothing was put. Safe to use from several threads.
+
+    What does not fit into ``held_bytes`` lies in a file without a name in the folder for temporary files (``TMPDIR``
+    chooses it), which is gone with the process, however that ends.
+    """
+
+    def __init__(self, windows: int, width: int, held_bytes: int = HELD_BYTES) -> None:
+        self.shape = (windows, width)
+        self._held: Features | None = None
+        self._standardisations: dict[str, Standardisation] = {}
+        self._lock = threading.Lock()
+        if 4 * windows * width <= held_bytes:
+            self._held = np.zeros(self.shape, np.float32)
+        else:
+            with self._words():
+                self._file = tempfile.TemporaryFile(prefix="features-", buffering=0)  # noqa: SIM115 - open while used
+                self._file.truncate(4 * windows * width)
+
+    def put(self, windows: Indices, features: Features) -> None:
+        """Features (B, P) of these windows.
+
+        Raises:
+            TypeError: windows are not given by their numbers.
+            ValueError: features are not (B, P).
+            IndexError: there is no such window.
+            OSError: there is no room for them.
+        """
+        windows = self._checked(windows)
+        if features.shape != (len(windows), self.shape[1]):
+            raise ValueError(f"features of shape {features.shape}; expected {(len(windows), self.shape[1])}")
+        if self._held is not None:
+            self._held[windows] = features
+            return
+        with self._words():
+            for at, rows in self._stretches(windows, np.ascontiguousarray(features, np.float32)):
+                done = 0
+                while done < len(rows):
+                    done += os.pwrite(self._file.fileno(), rows[done:], at + done)
+
+    def __getitem__(self, windows: Indices) -> Features:
+        """Features (B, P) of these windows.
+
+        Raises:
+            TypeError: windows are not given by their numbers.
+            IndexError: there is no such window.
+        """
+        windows = self._checked(windows)
+        if self._held is not None:
+            return np.asarray(self._held[windows])
+        found = np.empty((len(windows), self.shape[1]), np.float32)
+        for at, rows in self._stretches(windows, found):
+            done = 0
+            while done < len(rows):
+                done += os.preadv(self._file.fileno(), (rows[done:],), at + done)
+        return found
+
+    def blocks(self, windows: Indices) -> Iterator[Features]:
+        """The same a few thousand windows at a time."""
+        return (self[part] for part in in_blocks(windows))
+
+    def standardisation(self, windows: Indices) -> Standardisation:
+        """Mean and scale over these windows; computed once, as all cells of a fold ask for the same."""
+        key = xxhash.xxh3_128_hexdigest(np.ascontiguousarray(windows).data)
+        with self._lock:
+            if key not in self._standardisations:
+                self._standardisations[key] = Standardisation.over(self.blocks(windows))
+            return self._standardisations[key]
+
+    def _checked(self, windows: Indices) -> Indices:
+        windows = np.asarray(windows)
+        if windows.dtype != np.int64 or windows.ndim != 1:
+            raise TypeError(f"windows are {windows.dtype} {windows.shape}; expected their numbers, int64 (B,)")
+        if windows.size and not 0 <= windows.min() <= windows.max() < self.shape[0]:
+            raise IndexError(f"window {windows.min()} or {windows.max()} of {self.shape[0]}")
+        return windows
+
+    @contextmanager
+    def _words(self) -> Iterator[None]:
+        """The file has no name that an error could give."""
+        try:
+            yield
+        except OSError as error:
+            what = f"{error.strerror}: no room for {4 * self.shape[0] * self.shape[1] >> 20} MB of features"
+            hint = "set TMPDIR to a folder on a disk that has it"
+            raise OSError(error.errno, f"{what} of an evaluation; {hint}", tempfile.gettempdir()) from error
+
+    def _stretches(self, windows: Indices, rows: Features) -> Iterator[tuple[int, memoryview]]:
+        """Bytes of windows that follow one another in the file, and where they begin there."""
+        row = 4 * self.shape[1]
+        content = rows.reshape(-1).view(np.uint8).data
+        if not len(windows):
+            return
+        edges = np.flatnonzero(np.concatenate([[True], np.diff(windows) != 1, [True]]))
+        for begin, end in itertools.pairwise(edges.tolist()):
+            yield int(windows[begin]) * row, content[begin * row : end * row]

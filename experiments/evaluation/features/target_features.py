@@ -1,0 +1,198 @@
+"""Features of a target's windows, each kind computed once, when the first cell asks for it.
+
+Shape legend: N windows of the target, P pooled width of the encoder, E width of the shared space.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from datamodules.labelled import ImuBatches
+from datamodules.sampling.loader import Batch
+from datamodules.shards.concat import JoinedShards
+from encoders.contract import ImuEncoder, ImuInput
+from encoders.registry import IMU_ENCODERS, build_imu_encoder
+from experiments.evaluation.features.feature_rows import FeatureRows, in_blocks
+from experiments.evaluation.features.handcrafted import FEATURE_NAMES, handcrafted_features
+from experiments.evaluation.held_out_labels import UnlabelledShards
+from experiments.evaluation.perturbations import Condition
+from experiments.settings.schema import Config
+from lightning_modules.pretraining import ImuPretraining
+
+# Weights are drawn from torch's one random state, which cells in other threads must not draw from meanwhile.
+_DRAWING = threading.Lock()
+
+
+class EvaluationError(ValueError):
+    """An evaluation that can't be done as asked; the message says what to change."""
+
+
+@dataclass(frozen=True)
+class EncoderSpec:
+    """What an IMU encoder is made from, with or without a checkpoint.
+
+    Attributes:
+        name: in the registry.
+        params: all of its settings, defaults included.
+        imu_input: of the windows that it takes.
+        normalisation: of these windows.
+    """
+
+    name: str
+    params: dict[str, Any]
+    imu_input: ImuInput
+    normalisation: str
+
+    @classmethod
+    def of(cls, config: Config, shards: JoinedShards, model: ImuPretraining | None) -> EncoderSpec:
+        """The checkpoint's encoder, or without one the configured encoder for these windows.
+
+        Raises:
+            EvaluationError: the target's windows are not cut as the checkpoint's were.
+        """
+        found = ImuInput(shards.settings.samples, shards.settings.imu_rate_hz)
+        if model is None:
+            name, params = config.imu_encoder.name, config.imu_encoder.params
+            normalisation = config.pretraining.normalisation
+        else:
+            s = model.settings
+            name, params, normalisation = s.imu_encoder["name"], s.imu_encoder["params"], s.normalisation
+            expected = ImuInput(**s.imu_input)
+            if found != expected:
+                raise EvaluationError(
+                    f"{shards.directory}: windows of {found.samples} samples at {found.rate_hz} Hz; the"
+                    f" checkpoint was trained on {expected.samples} at {expected.rate_hz} Hz: set 'window' as"
+                    " it was there"
+                )
+        return cls(name, asdict(IMU_ENCODERS.params(name, params)), found, normalisation)
+
+    def build(self, seed: int) -> ImuEncoder:
+        """The encoder with random weights, the same in any thread; torch's random state stays as it was."""
+        with _DRAWING, torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return build_imu_encoder(self.name, self.params, self.imu_input)
+
+
+class TargetFeatures:
+    """Features of windows of one target, each kind computed once; rows of other windows are zero.
+
+    Safe to use from several threads.
+
+    Args:
+        shards: the target's, without labels.
+        windows: that features are computed of, ascending.
+        spec: of the encoder.
+        model: the checkpoint; None where no method needs one.
+        seed: of the random encoder's weights.
+        device: where encoders run.
+    """
+
+    def __init__(
+        self,
+        shards: UnlabelledShards,
+        windows: NDArray[np.int64],
+        spec: EncoderSpec,
+        model: ImuPretraining | None,
+        seed: int,
+        device: str,
+    ) -> None:
+        self.shards = shards
+        self.windows = windows
+        self.spec = spec
+        self.model = model
+        self.seed = seed
+        self.device = torch.device(device)
+        self._lock = threading.RLock()
+        self._kept: dict[str, FeatureRows] = {}
+        self._changed: dict[Condition, TargetFeatures] = {}
+
+    def under(self, condition: Condition) -> TargetFeatures:
+        """Features of the same windows under a condition, as far as it was measured in them."""
+        with self._lock:
+            if condition not in self._changed:
+                shards = self.shards.under(condition)
+                windows = shards.measured(self.windows)
+                self._changed[condition] = TargetFeatures(
+                    shards, windows, self.spec, self.model, self.seed, str(self.device)
+                )
+            return self._changed[condition]
+
+    @property
+    def pretrained(self) -> FeatureRows:
+        """Pooled features by the checkpoint's encoder, (N, P)."""
+        return self._once("pretrained", lambda: self._pooled(self._checkpoint().imu_encoder))
+
+    @property
+    def random(self) -> FeatureRows:
+        """Pooled features by the same encoder with random weights, (N, P)."""
+        return self._once("random", lambda: self._pooled(self.spec.build(self.seed)))
+
+    @property
+    def embeddings(self) -> FeatureRows:
+        """Unit vectors in the space shared with video, (N, E)."""
+        return self._once("embeddings", self._embed)
+
+    @property
+    def handcrafted(self) -> FeatureRows:
+        """Handcrafted features, (N, K)."""
+        return self._once("handcrafted", self._by_hand)
+
+    def _once(self, name: str, compute: Callable[[], FeatureRows]) -> FeatureRows:
+        with self._lock:
+            if name not in self._kept:
+                self._kept[name] = compute()
+            return self._kept[name]
+
+    def _checkpoint(self) -> ImuPretraining:
+        if self.model is None:
+            raise EvaluationError("features of a checkpoint were asked for, but there is none")
+        return self.model
+
+    @torch.inference_mode()
+    def _embed(self) -> FeatureRows:
+        projection = self._checkpoint().imu_projection.to(self.device).eval()
+
+        def embed(windows: NDArray[np.int64]) -> Tensor:
+            return F.normalize(projection(torch.from_numpy(self.pretrained[windows]).to(self.device)), dim=1)
+
+        found = FeatureRows(self.shards.n_windows, embed(self.windows[:1]).shape[1])
+        for windows in in_blocks(self.windows):
+            found.put(windows, embed(windows).cpu().numpy())
+        return found
+
+    def _by_hand(self) -> FeatureRows:
+        found = FeatureRows(self.shards.n_windows, len(FEATURE_NAMES))
+        rate_hz = self.shards.settings.imu_rate_hz
+        for start in range(0, len(self.windows), 1024):
+            windows = self.windows[start : start + 1024]
+            found.put(windows, handcrafted_features(*self.shards.imu(windows), rate_hz))
+        return found
+
+    def _pooled(self, encoder: ImuEncoder) -> FeatureRows:
+        encoder = encoder.to(self.device).eval()
+
+        def encode(batch: Batch) -> Tensor:
+            pooled: Tensor = encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"]).pooled
+            return pooled
+
+        return self._compute(encode, encoder.pooled_width)
+
+    @torch.inference_mode()
+    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> FeatureRows:
+        found = FeatureRows(self.shards.n_windows, width)
+        batches = ImuBatches(self.shards, self.windows, self.spec.normalisation)
+        done = 0
+        for batch in batches:
+            encoded = encode({name: tensor.to(self.device) for name, tensor in batch.items()}).float().cpu().numpy()
+            found.put(self.windows[done : done + len(encoded)], encoded)
+            done += len(encoded)
+        return found

@@ -1,0 +1,194 @@
+"""The tested windows' labels, sealed: they are compared with a cell's predictions once.
+
+Nothing else holds these labels: methods get shards without them (:class:`UnlabelledShards`), so that neither an
+epoch nor a setting can be chosen by them.
+
+Shape legend: N tested windows, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.labels.label_column import Names, numbered
+from datamodules.shards.concat import JoinedShards
+from datamodules.windows.cut import WindowSettings
+from experiments.evaluation.metrics import classification_metrics, confusion_matrix, event_metrics, ranking_metrics
+from experiments.evaluation.perturbations import PLACEMENT, Condition, apply
+from experiments.evaluation.placements import Elsewhere
+from experiments.evaluation.splits import LeakError
+
+
+class ScoresError(ValueError):
+    """Predictions of another shape than the tested windows', or not finite."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a cell's predictions came to; see :class:`experiments.evaluation.cells.CellResult` for each."""
+
+    metrics: dict[str, float]
+    by_subject: dict[str, dict[str, float]]
+    windows_by_subject: dict[str, int]
+    hours_by_subject: dict[str, float]
+    confusion_by_subject: dict[str, list[list[int]]]
+
+
+class SealedTest:
+    """True labels of a cell's tested windows.
+
+    Args:
+        truth: (N,) positions in the classes.
+        subjects: of each window, (N,).
+        n_classes: C.
+        event: position of the rare event's class; None if there is none.
+        window_hours: that a window lasts.
+        ranking: measure recall@k and the reciprocal rank too.
+    """
+
+    def __init__(
+        self,
+        truth: NDArray[np.int64],
+        subjects: Names,
+        n_classes: int,
+        event: int | None,
+        window_hours: float,
+        ranking: bool,
+    ) -> None:
+        self._truth = truth
+        self._subjects = subjects
+        self._n_classes = n_classes
+        self._event = event
+        self._window_hours = window_hours
+        self._ranking = ranking
+        self._opened = False
+
+    def score(self, scores: NDArray[np.float64]) -> Scored:
+        """Compare with probabilities (N, C); once.
+
+        Raises:
+            LeakError: this was called before: something was chosen by looking at tested windows.
+            ScoresError: the scores have another shape, or are not finite.
+        """
+        if self._opened:
+            raise LeakError(
+                "the tested windows of a cell were scored a second time; what is chosen by scores (an epoch, a"
+                " setting) must be chosen on training subjects"
+            )
+        self._opened = True
+        expected = (len(self._truth), self._n_classes)
+        if scores.shape != expected or not np.isfinite(scores).all():
+            raise ScoresError(
+                f"scores of shape {scores.shape}, {int((~np.isfinite(scores)).sum())} of them not finite; expected"
+                f" finite ones of shape {expected}"
+            )
+        by_subject, windows, hours, confusion = {}, {}, {}, {}
+        predicted = scores.argmax(axis=1)
+        names, whose = numbered(self._subjects)
+        first = np.unique(whose, return_index=True)[1]
+        for number in np.argsort(first).tolist():  # in the order of the windows
+            name, own = names[number], np.flatnonzero(whose == number)
+            by_subject[name] = self._measure(self._truth[own], scores[own])
+            windows[name] = len(own)
+            hours[name] = len(own) * self._window_hours
+            confusion[name] = confusion_matrix(self._truth[own], predicted[own], self._n_classes).tolist()
+        # One subject alone is all of it.
+        alone = len(by_subject) == 1
+        metrics = dict(next(iter(by_subject.values()))) if alone else self._measure(self._truth, scores)
+        return Scored(metrics, by_subject, windows, hours, confusion)
+
+    def _measure(self, truth: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, float]:
+        metrics = classification_metrics(truth, scores)
+        if self._ranking:
+            metrics |= ranking_metrics(truth, scores)
+        if self._event is not None:
+            detected = scores.argmax(axis=1) == self._event
+            hours = len(truth) * self._window_hours
+            metrics |= event_metrics(truth == self._event, scores[:, self._event], detected, hours)
+        return metrics
+
+
+# What a method may know of a window besides its motion. Names of recordings and times tell the activity in some sets.
+_KNOWN = ("dataset", "source", "person", "subject", "population", "placement", "device")
+
+
+class _NoLabels(Mapping[str, Names]):
+    """A table of windows with the columns that methods may see."""
+
+    def __init__(self, table: Mapping[str, Any]) -> None:
+        self._table = {name: table[name] for name in _KNOWN}
+
+    def __getitem__(self, name: str) -> Names:
+        if name not in self._table:
+            raise LeakError(
+                f"a method asked for the {name} of windows; it gets the labels of its support only, and of other"
+                f" windows, beside their motion, {', '.join(_KNOWN)}"
+            )
+        return self._table[name]
+
+    def __iter__(self) -> Any:
+        return iter(self._table)
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+
+class UnlabelledShards:
+    """A target's windows as methods see them: without labels, under a condition or as they are.
+
+    Args:
+        shards: the target's.
+        condition: that its windows are under; None for windows as they are.
+        elsewhere: placement -> the same windows there, for conditions that are a placement.
+    """
+
+    def __init__(
+        self,
+        shards: JoinedShards,
+        condition: Condition | None = None,
+        elsewhere: Mapping[str, Elsewhere] | None = None,
+    ) -> None:
+        self._shards = shards
+        self._elsewhere = elsewhere or {}
+        self.condition = condition
+        self.settings: WindowSettings = shards.settings
+        self.n_windows = shards.n_windows
+        self.directory = shards.directory
+        self.table: Mapping[str, Names] = _NoLabels(shards.table)
+
+    def under(self, condition: Condition) -> UnlabelledShards:
+        """The same windows under a condition."""
+        return UnlabelledShards(self._shards, condition, self._elsewhere)
+
+    def measured(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those of these windows that there are under the condition: not every sensor measured all the time."""
+        other = self._other()
+        return windows if other is None else windows[other.windows[windows] >= 0]
+
+    def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """As :meth:`JoinedShards.imu`, changed as the condition says.
+
+        Raises:
+            ValueError: a window was not measured under the condition.
+        """
+        other = self._other()
+        if other is not None:
+            found = other.windows[indices]
+            if (found < 0).any():
+                missing = int(np.asarray(indices)[found < 0][0])
+                raise ValueError(f"window {missing} was not measured under condition '{self.condition}'")
+            return other.shards.imu(found)
+        windows = self._shards.imu(indices)
+        if self.condition is None:
+            return windows
+        return apply(self.condition, np.asarray(indices, np.int64), *windows, self.settings.imu_rate_hz)
+
+    def _other(self) -> Elsewhere | None:
+        if self.condition is None or self.condition.kind != PLACEMENT:
+            return None
+        return self._elsewhere[str(self.condition.level)]

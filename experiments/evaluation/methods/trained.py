@@ -1,0 +1,208 @@
+"""Methods that train an encoder for every cell: fine-tuning, and training from scratch.
+
+Shape legend: C classes.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from datamodules.augment import ImuAugmentation
+from datamodules.labelled import OodDataModule
+from datamodules.labels.label_column import among
+from datamodules.pretraining import stream_seed
+from encoders.contract import ImuEncoder
+from experiments.evaluation.features.target_features import TargetFeatures
+from experiments.evaluation.methods.probes import fit_on
+from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
+from experiments.evaluation.metrics import balanced_accuracy, confusion_matrix
+from experiments.evaluation.splits import natural_key
+from lightning_modules.finetune import FineTune, FineTuneSettings, predict_windows, train
+from lightning_modules.probe import LinearProbe
+
+# Of the paper: 1e-6 for the encoder, 1e-3 for a classifier that starts at random, as many epochs as its probe.
+_PAPER_RATES = (1e-6, 1e-3)
+_PAPER_EPOCHS = 25
+
+_FINETUNE_SETTINGS = (
+    "evaluation.probe_c",
+    "evaluation.finetune_epochs",
+    "evaluation.finetune_min_steps",
+    "evaluation.finetune_encoder_lr",
+    "evaluation.finetune_head_lr",
+    "pretraining.augment",
+)
+
+
+@dataclass(frozen=True)
+class _Recipe:
+    """How an encoder is trained: its and the classifier's rate, epochs, steps at least, augmented or not."""
+
+    rates: tuple[float, float]
+    epochs: int
+    min_steps: int = 0
+    augment: bool = True
+
+
+@method("finetune", needs_labels=True, trained=True, encoder=True, checkpoint=True, settings=_FINETUNE_SETTINGS)
+def finetune(data: CellData) -> Predict:
+    """The checkpoint's encoder and a classifier that starts as the linear probe, trained together."""
+    return _finetune(data, _configured(data))
+
+
+@method("finetune_paper", needs_labels=True, trained=True, encoder=True, checkpoint=True)
+def finetune_paper(data: CellData) -> Predict:
+    """Fine-tuning with the paper's rates: its encoder hardly moves."""
+    return _train(data, _pretrained(data), None, _Recipe(_PAPER_RATES, _PAPER_EPOCHS, augment=False))
+
+
+@method(
+    "finetune_tuned",
+    needs_labels=True,
+    trained=True,
+    encoder=True,
+    checkpoint=True,
+    settings=(*_FINETUNE_SETTINGS, "evaluation.finetune_rates"),
+)
+def finetune_tuned(data: CellData) -> Predict:
+    """Fine-tuning with the encoder's rate chosen among the support's people: half of them validate the others."""
+    recipe = _configured(data)
+    halves = _halves(data)
+    if not halves:
+        data.notes.append(
+            "finetune_tuned: where two groups of people do not share two labelled activities, the configured rate"
+        )
+        return _finetune(data, recipe)
+    reached = []
+    for rate in data.config.evaluation.finetune_rates:
+        trial = replace(recipe, rates=(rate, recipe.rates[1]))
+        found = []
+        for training, validation in halves:
+            inner = _restricted(data, training)
+            truth = np.searchsorted(np.unique(data.support_labels[training]), data.support_labels[validation])
+            scores = _finetune(inner, trial)(data.features, data.support[validation])
+            counts = confusion_matrix(truth, scores.argmax(axis=1), len(inner.classes))
+            found.append(balanced_accuracy(counts))
+        reached.append((float(np.mean(found)), -rate, trial))  # of equals, the smallest rate
+    return _finetune(data, max(reached, key=lambda entry: entry[:2])[2])
+
+
+@method(
+    "supervised",
+    needs_labels=True,
+    trained=True,
+    encoder=True,
+    settings=(
+        "evaluation.supervised_epochs",
+        "evaluation.supervised_min_steps",
+        "evaluation.supervised_lr",
+        "pretraining.augment",
+    ),
+)
+def supervised(data: CellData) -> Predict:
+    """The same encoder trained from random weights on the labelled windows alone."""
+    e = data.config.evaluation
+    recipe = _Recipe((e.supervised_lr, e.supervised_lr), e.supervised_epochs, e.supervised_min_steps)
+    return _train(data, data.features.spec.build(data.seed), None, recipe)
+
+
+def _configured(data: CellData) -> _Recipe:
+    e = data.config.evaluation
+    return _Recipe((e.finetune_encoder_lr, e.finetune_head_lr), e.finetune_epochs, e.finetune_min_steps)
+
+
+def _finetune(data: CellData, recipe: _Recipe) -> Predict:
+    return _train(data, _pretrained(data), fit_on(data, data.features.pretrained), recipe)
+
+
+def _pretrained(data: CellData) -> ImuEncoder:
+    assert data.features.model is not None
+    return copy.deepcopy(data.features.model.imu_encoder)
+
+
+def _halves(data: CellData) -> list[tuple[Indices, Indices]]:
+    """Positions in the support to train on and to validate on, by people, each half once; nothing if that fails."""
+    people = sorted({str(name) for name in data.support_people}, key=natural_key)
+    if len(people) < 2:
+        return []
+    # Neighbours in a list are often of one group (age, site): every other one goes to the other half.
+    first = among(data.support_people, people[::2])
+    halves = []
+    for is_training in (first, ~first):
+        shared = np.intersect1d(data.support_labels[is_training], data.support_labels[~is_training])
+        if len(shared) < 2:
+            return []
+        usable = np.isin(data.support_labels, shared)
+        halves.append((np.flatnonzero(is_training & usable), np.flatnonzero(~is_training & usable)))
+    return halves
+
+
+def _restricted(data: CellData, positions: Indices) -> CellData:
+    """The same cell with these labelled windows only, and the activities that they show."""
+    shown, labels = np.unique(data.support_labels[positions], return_inverse=True)
+    return replace(
+        data,
+        classes=[data.classes[i] for i in shown],
+        support=data.support[positions],
+        support_labels=labels.astype(np.int64),
+        support_people=data.support_people[positions],
+        pool_counts=data.pool_counts[shown],
+    )
+
+
+def _train(data: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recipe: _Recipe) -> Predict:
+    features = data.features
+    augmentation = None
+    if recipe.augment:
+        augmentation = ImuAugmentation(
+            **vars(data.config.pretraining.augment), normalisation=features.spec.normalisation
+        )
+
+    def windows_of(where: TargetFeatures, windows: Indices) -> OodDataModule:
+        return OodDataModule(
+            where.shards,
+            data.support,
+            data.support_labels,
+            windows,
+            normalisation=features.spec.normalisation,
+            augmentation=augmentation,
+            seed=data.seed,
+        )
+
+    training = windows_of(features, data.support[:0])
+    steps = max(recipe.epochs * training.steps_per_epoch, recipe.min_steps)
+    accelerator = "gpu" if features.device.type == "cuda" else "cpu"
+    with _quiet(), torch.random.fork_rng():
+        torch.manual_seed(stream_seed(data.seed, 1))
+        module = FineTune(encoder, len(data.classes), FineTuneSettings(*recipe.rates, total_steps=steps), probe)
+        train(module, training, accelerator)
+
+    def predict(where: TargetFeatures, windows: Indices) -> Scores:
+        with _quiet():
+            return np.asarray(predict_windows(module, windows_of(where, windows), accelerator).numpy())
+
+    return predict
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Lightning says what it found at the start and end of each fit: dozens of times, here."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="lightning")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -1,0 +1,289 @@
+"""Which cells an evaluation has: target x system x method x fold x shots x draw, and conditions of tested windows.
+
+Folds are groups of people: each is tested once, labels come from others. The draws of a fold are the same windows
+for every method, so that methods are compared in pairs, and more shots contain the fewer.
+
+A cell names, by a digest, everything that its result depends on; finished cells are kept and not computed again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, is_dataclass
+from typing import Any
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from datamodules.labels.label_column import distinct
+from datamodules.shards.layout import digest_of
+from experiments.evaluation.cells import Cell
+from experiments.evaluation.features.target_features import EncoderSpec, EvaluationError, TargetFeatures
+from experiments.evaluation.held_out_labels import UnlabelledShards
+from experiments.evaluation.methods import Method, find_method
+from experiments.evaluation.perturbations import KINDS, PLACEMENT, Condition, ConditionError, parse_condition
+from experiments.evaluation.prototypes.video import Prototypes
+from experiments.evaluation.splits import Fold, union
+from experiments.evaluation.targets import System, Target, held_out_note, seen_in_pretraining
+from experiments.runtime.devices import accelerator
+from experiments.settings.schema import Config
+
+PROTOCOL = 5  # goes up when results of before can't be compared with those of now
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Cells that share one fitting: the tested windows as they are, and under each condition.
+
+    Attributes:
+        cells: at least one; the conditions differ.
+        conditions: of each cell; None for windows as they are.
+        method, target, system, features, fold: what they are made of.
+        notes: what is known about them before.
+    """
+
+    cells: tuple[Cell, ...]
+    conditions: tuple[Condition | None, ...]
+    method: Method
+    target: Target
+    system: System
+    features: TargetFeatures
+    fold: Fold
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """What all units of a target and a system share."""
+
+    config: Config
+    target: Target
+    system: System
+    folds: list[Fold]
+    features: TargetFeatures
+    conditions: tuple[Condition, ...]
+    notes: tuple[str, ...]
+    first: bool  # of the systems
+
+
+def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[System]) -> list[Unit]:
+    """All units, in order; fits nothing, but looks into some windows of each target for a gyroscope.
+
+    Args:
+        config: ``evaluation``, ``run.seed``, ``pretraining.augment`` and ``trainer.accelerator`` are used; encoder
+            and normalisation too, where there is no checkpoint.
+        targets: what to evaluate on.
+        systems: what to evaluate; methods that use an encoder without a checkpoint use each encoder once.
+
+    Raises:
+        EvaluationError: a method is unknown or lacks what it needs, or windows don't fit the checkpoint.
+        LeakError: a tested subject was in pretraining.
+        SplitError: subjects or activities of a target can't be split.
+        ConditionError: an unknown condition.
+    """
+    e = config.evaluation
+    chosen = [find_method(name) for name in e.methods]
+    if e.conditions and e.conditions_shots and e.conditions_shots not in e.shots:
+        raise EvaluationError(
+            f"evaluation.conditions_shots is {e.conditions_shots}; expected one of evaluation.shots:"
+            f" {', '.join(map(str, e.shots)) or 'none'}"
+        )
+    _refuse_what_lacks(chosen, systems)
+    names = [target.name for target in targets]
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"evaluation.targets: two have the same name: {', '.join(names)}")
+    asked = expand_conditions(e.conditions)
+    device = "cuda" if accelerator(config) == "gpu" else "cpu"
+    units: list[Unit] = []
+    for target in targets:
+        folds = target.folds(e)
+        if any(method.needs_labels for method in chosen):
+            _refuse_too_few_people(config, target, folds)
+        used = union([windows for fold in folds for windows in (fold.pool, fold.test)])
+        shards = UnlabelledShards(target.shards, elsewhere=target.elsewhere)
+        tested = union([fold.test for fold in folds])
+        conditions = tuple(condition for condition in asked if _changes(condition, target, tested))
+        conditions += tuple(Condition(PLACEMENT, name) for name in target.elsewhere)
+        remarks = target.remarks(folds)
+        specs: list[EncoderSpec] = []
+        for position, system in enumerate(systems):
+            seen = seen_in_pretraining(target, folds, system, e.allow_seen_subjects)
+            spec = EncoderSpec.of(config, target.shards, system.model)
+            features = TargetFeatures(shards, used, spec, system.model, config.run.seed, device)
+            another = spec not in specs
+            specs.append(spec)
+            notes = (*seen, *remarks)
+            group = _Group(config, target, system, folds, features, conditions, notes, position == 0)
+            for method in chosen:
+                # Without a checkpoint it is only the encoder in which systems can differ.
+                if method.checkpoint or position == 0 or (method.encoder and another):
+                    units += _units_of(group, method)
+    # What is named twice, a method or a checkpoint's file, is done once.
+    return list({unit.cells[0].key: unit for unit in units}.values())
+
+
+def expand_conditions(texts: Sequence[str]) -> list[Condition]:
+    """Conditions as the settings name them: "noise=1", or "noise" for all of its levels.
+
+    Raises:
+        ConditionError: one can't be understood.
+    """
+    asked: list[Condition] = []
+    for text in texts:
+        if text.partition("=")[0] == PLACEMENT:
+            raise ConditionError(
+                f"condition '{text}': another placement's windows are not made but read; name the data sets of the"
+                " other sensors in a target's 'placements'"
+            )
+        named = text in KINDS
+        asked += [Condition(text, level) for level in KINDS[text].levels] if named else [parse_condition(text)]
+    return list(dict.fromkeys(asked))
+
+
+def _changes(condition: Condition, target: Target, tested: NDArray[np.int64]) -> bool:
+    """Whether there is something to change: a gyroscope to lose, a rate to lower."""
+    if condition.kind == "gyroscope":
+        # Enough of them, from all over: sensors may differ from person to person.
+        some = tested[:: -(-len(tested) // 256)]
+        if not target.shards.imu(some)[2][:, 3:].any():
+            return False
+    return condition.changes(target.shards.settings.imu_rate_hz)
+
+
+def _refuse_too_few_people(config: Config, target: Target, folds: Sequence[Fold]) -> None:
+    """Before anything is computed: people who give labels can't be more than there are."""
+    e = config.evaluation
+    fewest = min(folds, key=lambda fold: len(fold.support_subjects))
+    there = len(fewest.support_subjects)
+    for key, asked in (
+        ("subject_shots", max(e.subject_shots, default=0)),
+        ("support_subjects", e.support_subjects),
+    ):
+        if asked > there:
+            raise EvaluationError(
+                f"evaluation.{key} asks for labels of {asked} people, but fold {fewest.number} of target"
+                f" '{target.name}' has {there} who are not tested: {', '.join(fewest.support_subjects)}"
+            )
+    for key, sizes in (("shots", e.shots), ("shots_trained", e.shots_trained), ("subject_shots", e.subject_shots)):
+        if min(sizes, default=1) < 1:
+            raise EvaluationError(f"evaluation.{key} has {min(sizes)}; expected at least 1")
+
+
+def _refuse_what_lacks(chosen: Sequence[Method], systems: Sequence[System]) -> None:
+    if not systems:
+        raise EvaluationError("there is no system to evaluate")
+    for method in chosen:
+        for system in systems:
+            if method.checkpoint and system.model is None:
+                raise EvaluationError(f"evaluation.methods: {method.name} needs a checkpoint")
+
+
+def _units_of(group: _Group, method: Method) -> list[Unit]:
+    e = group.config.evaluation
+    shots = (e.shots_trained or e.shots) if method.trained else e.shots
+    draws = e.draws_trained if method.trained else e.draws
+    if method.needs_labels:
+        sizes = [("windows", k) for k in shots] + [("subjects", k) for k in e.subject_shots]
+    else:
+        sizes, draws = [("windows", 0)], 1
+    changed = _size_for_conditions(sizes, e.conditions_shots)
+    units: list[Unit] = []
+    for fold in group.folds:
+        prototypes = group.system.prototypes.get(method.prototypes)
+        if method.prototypes == "target" and clips_of(group.target, group.system) is None:
+            continue
+        if method.prototypes in ("source", "text") and prototypes is None:
+            continue
+        notes = [*group.notes, *(held_out_note(group.system, fold.classes) if method.checkpoint else [])]
+        if fold.left_out:
+            counted = ", ".join(f"{name} ({n} windows)" for name, n in fold.left_out.items())
+            notes.append(f"left out, without a label to learn from: {counted}")
+        if prototypes is not None:
+            notes += without_prototype(prototypes, fold.classes)
+        binding = _binding(group, method, fold, prototypes, notes)
+        for unit, k in sizes:
+            for draw in range(draws):
+                conditions: list[Condition | None] = [None]
+                if (unit, k) == changed and draw < e.conditions_draws:
+                    conditions += group.conditions
+                cells = tuple(_cell(group, method, fold, unit, k, draw, c, binding) for c in conditions)
+                units.append(
+                    Unit(
+                        cells, tuple(conditions), method, group.target, group.system, group.features, fold, tuple(notes)
+                    )
+                )
+    return units
+
+
+def _size_for_conditions(sizes: Sequence[tuple[str, int]], asked: int) -> tuple[str, int]:
+    """At how many labels windows are changed: as asked, or where a method is not done at so many, at its most."""
+    if ("windows", asked) in sizes:
+        return "windows", asked
+    return max(sizes, key=lambda size: (size[0] == "windows", size[1]), default=("windows", 0))
+
+
+def clips_of(target: Target, system: System) -> str | None:
+    """A data set that labels come from, with video features by the system's tower; None if there is none."""
+    settings = target.settings
+    return next((key for key in settings.support or [settings.dataset] if key in system.clips), None)
+
+
+def without_prototype(prototypes: Prototypes, classes: Sequence[str]) -> list[str]:
+    """A note on the activities that zero-shot can't answer, if there are any."""
+    unknown = [name for name in classes if name not in prototypes.activities]
+    return [f"zero-shot: without a prototype, so always missed: {', '.join(unknown)}"] if unknown else []
+
+
+def _cell(
+    group: _Group, method: Method, fold: Fold, unit: str, k: int, draw: int, condition: Condition | None, binding: str
+) -> Cell:
+    system = group.system if method.checkpoint else System("" if group.first else group.system.name)
+    if condition is not None and condition.kind == PLACEMENT:
+        there = group.target.elsewhere[str(condition.level)].shards.fingerprint
+        binding = digest_of({"binding": binding, "elsewhere": there})
+    populations = distinct(group.target.shards.table["population"][fold.test])
+    return Cell(
+        dataset=group.target.name,
+        population="+".join(populations),
+        method=method.name,
+        system=system.name,
+        encoder=group.features.spec.name if method.encoder else "",
+        checkpoint=system.checkpoint,
+        shots=k,
+        shots_unit=unit,
+        fold=fold.number,
+        draw=draw,
+        seed=group.config.run.seed,
+        condition=str(condition) if condition else "",
+        binding=binding,
+    )
+
+
+def _binding(group: _Group, method: Method, fold: Fold, prototypes: Prototypes | None, notes: list[str]) -> str:
+    evaluation = group.config.evaluation
+    clips = clips_of(group.target, group.system) if method.prototypes == "target" else None
+    return digest_of(
+        {
+            "protocol": PROTOCOL,
+            "shards": group.target.shards.fingerprint,
+            "test": xxhash.xxh3_128_hexdigest(fold.test.data),
+            "pool": xxhash.xxh3_128_hexdigest(fold.pool.data),
+            "classes": fold.classes,
+            "event": group.target.settings.event,
+            "notes": notes,
+            "settings": {key: _setting(group.config, key) for key in method.settings},
+            "draws": [evaluation.draw_seed, evaluation.support_subjects] if method.needs_labels else None,
+            "encoder": asdict(group.features.spec) if method.encoder else None,
+            "checkpoint": group.system.checkpoint if method.checkpoint else None,
+            "prototypes": prototypes.origin if prototypes else None,
+            "clips": group.system.clips[clips].encoder_fingerprint if clips else None,
+        }
+    )
+
+
+def _setting(config: Config, key: str) -> Any:
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value

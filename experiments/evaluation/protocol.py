@@ -1,0 +1,268 @@
+"""How the cells of an evaluation are computed, and kept. Nothing is tuned on what is tested.
+
+Methods that train no encoder run side by side in threads; the others one after the other, since they share torch's
+random state.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from datamodules.labels.label_column import among, distinct, positions
+from datamodules.pretraining import stream_seed
+from experiments.evaluation.cells import Cell, CellResult
+from experiments.evaluation.features.feature_rows import in_blocks
+from experiments.evaluation.features.target_features import EvaluationError
+from experiments.evaluation.held_out_labels import ScoresError, SealedTest
+from experiments.evaluation.methods import CellData, Scores
+from experiments.evaluation.plan import Unit, clips_of, plan_units, without_prototype
+from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
+from experiments.evaluation.splits import assert_disjoint, draw_subjects, draw_support
+from experiments.evaluation.targets import System, Target
+from experiments.evaluation.worker_pool import WORTH_IT, processes
+from experiments.runtime.devices import cores
+from experiments.settings.schema import Config
+
+Load = Callable[[Cell], CellResult | None]
+Save = Callable[[CellResult], None]
+Progress = Callable[[int, int, str], None]
+
+
+def run_protocol(
+    config: Config,
+    targets: Sequence[Target],
+    systems: Sequence[System],
+    load: Load,
+    save: Save,
+    progress: Progress,
+) -> list[CellResult]:
+    """Plan an evaluation and run it; see :func:`experiments.evaluation.plan.plan_units` and :func:`run_units`."""
+    return run_units(config, plan_units(config, targets, systems), load, save, progress)
+
+
+def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, progress: Progress) -> list[CellResult]:
+    """Compute all cells that ``load`` does not know.
+
+    Args:
+        config: ``evaluation`` is used.
+        units: from :func:`experiments.evaluation.plan.plan_units`.
+        load: a finished cell's result, or None.
+        save: called with each result as soon as it is there, from one thread.
+        progress: called with cells done, all cells, and what comes next.
+
+    Returns:
+        One result per cell, in the plan's order.
+
+    Raises:
+        EvaluationError: a method gave no valid scores.
+        LeakError: a method looked at tested windows' labels, or scored them twice.
+    """
+    results: dict[str, CellResult] = {}
+    missing = []
+    for unit in units:
+        kept = {cell.key: load(cell) for cell in unit.cells}
+        results |= {key: result for key, result in kept.items() if result is not None}
+        # Nothing is scored again, so of a unit only the conditions that are not there yet.
+        new = [(c, condition) for c, condition in zip(unit.cells, unit.conditions, strict=True) if kept[c.key] is None]
+        if new:
+            missing.append(replace(unit, cells=tuple(c for c, _ in new), conditions=tuple(c for _, c in new)))
+    total = sum(len(unit.cells) for unit in units)
+    # Those that answer soon come first, so that an interrupted evaluation has kept the most.
+    missing.sort(key=lambda unit: unit.method.trained)
+    for unit, done in _computed(config, missing, lambda unit: progress(len(results), total, _title(unit))):
+        for result in done:
+            results[result.cell.key] = result
+            save(result)
+        progress(len(results), total, _title(unit))
+    progress(total, total, "done")
+    return [results[cell.key] for unit in units for cell in unit.cells]
+
+
+def _computed(
+    config: Config, units: Sequence[Unit], starts: Callable[[Unit], None]
+) -> Iterator[tuple[Unit, list[CellResult]]]:
+    light = [unit for unit in units if not unit.method.trained]
+    workers = config.evaluation.workers or cores()
+    models = sum(unit.method.needs_labels for unit in light)
+    # Many small solvers side by side: each with threads of its own would only wait for the others.
+    with threadpool_limits(1), processes(workers if models >= WORTH_IT else 1), ThreadPoolExecutor(workers) as pool:
+        waiting = [pool.submit(_compute, config, unit) for unit in light]
+        try:
+            # In the plan's order, so that of several errors the same one is said each time.
+            for unit, future in zip(light, waiting, strict=True):
+                yield unit, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    for unit in units:
+        if unit.method.trained:
+            starts(unit)
+            yield unit, _compute(config, unit)
+
+
+def _title(unit: Unit) -> str:
+    cell = unit.cells[0]
+    return f"{cell.dataset}: {cell.entrant}, {cell.shots} {'shots' if cell.shots_unit == 'windows' else 'subjects'}"
+
+
+@dataclass(frozen=True)
+class _Sides:
+    """Windows of a cell: labelled, that labels could have come from, and tested; notes on the draw."""
+
+    support: NDArray[np.int64]
+    pool: NDArray[np.int64]
+    test: NDArray[np.int64]
+    notes: list[str]
+
+
+def _compute(config: Config, unit: Unit) -> list[CellResult]:
+    """Fit once, and predict the tested windows under each of the unit's conditions."""
+    cell, fold = unit.cells[0], unit.fold
+    started = time.perf_counter()
+    table = unit.target.shards.table
+    sides = _draw(config, unit)
+    notes = [*unit.notes, *sides.notes]
+    labels = table["activity"]
+    # Whole people may lack an activity: it can't be answered, and its windows count as missed.
+    shown = set(distinct(labels[sides.support])) if unit.method.needs_labels else set(fold.classes)
+    classes = [name for name in fold.classes if name in shown]
+    pool = sides.pool[among(labels[sides.pool], classes)] if len(classes) < len(fold.classes) else sides.pool
+    prototypes = _prototypes(unit, notes)
+    why = ""
+    if len(classes) < 2:
+        why = f"labels of {len(classes)} activity; at least 2 are needed"
+    elif prototypes is not None and not set(prototypes.activities) & set(classes):
+        why = "no prototype of any of these activities"
+    if why or (unit.method.prototypes and prototypes is None):
+        notes += [f"not done: {why}"] if why else []
+        return [_result(unit, cell, sides, time.perf_counter() - started, notes, prototypes) for cell in unit.cells]
+    data = CellData(
+        config=config,
+        features=unit.features,
+        prototypes=prototypes,
+        classes=classes,
+        support=sides.support,
+        support_labels=positions(labels[sides.support], classes),
+        support_people=table["subject"][sides.support],
+        pool=pool,
+        pool_counts=np.bincount(positions(labels[pool], classes), minlength=len(classes)),
+        seed=stream_seed(cell.seed, cell.fold, cell.shots, cell.draw),
+        notes=notes,
+    )
+    predict = unit.method.fit(data)
+    results = []
+    for cell, condition in zip(unit.cells, unit.conditions, strict=True):
+        features = unit.features.under(condition) if condition else unit.features
+        tested = features.shards.measured(sides.test)
+        scores, said = None, []
+        if missing := len(sides.test) - len(tested):
+            said = [f"{condition}: {missing} of {len(sides.test)} tested windows were not measured there"]
+        if len(tested):
+            scores = np.zeros((len(tested), len(fold.classes)))  # activities without a labelled window keep 0
+            answered = [fold.classes.index(name) for name in classes]
+            done = 0
+            for part in in_blocks(tested):
+                found = np.asarray(predict(features, part))
+                if found.shape != (len(part), len(classes)):
+                    raise EvaluationError(
+                        f"method {cell.method} on '{cell.dataset}': scores of shape {found.shape}; expected"
+                        f" {(len(part), len(classes))}"
+                    )
+                scores[done : done + len(part), answered] = found
+                done += len(part)
+        seconds = time.perf_counter() - started
+        there = replace(sides, test=tested)
+        results.append(_result(unit, cell, there, seconds, [*notes, *said], prototypes, scores))
+        started = time.perf_counter()
+    return results
+
+
+def _draw(config: Config, unit: Unit) -> _Sides:
+    cell, fold, table = unit.cells[0], unit.fold, unit.target.shards.table
+    support: NDArray[np.int64] = np.empty(0, np.int64)
+    notes: list[str] = []
+    if unit.method.needs_labels:
+        # Not the run's seed: checkpoints of several seeds are compared on the same draws.
+        key = (config.evaluation.draw_seed, cell.dataset, cell.fold, cell.draw)
+        if cell.shots_unit == "subjects":
+            support = draw_subjects(table, fold.pool, cell.shots, key)
+        else:
+            people = config.evaluation.support_subjects
+            support, notes = draw_support(table, fold.pool, cell.shots, key, people)
+    # What was really drawn, not what the fold says.
+    person = table["person"]
+    given = [name for windows in (support, fold.pool) for name in distinct(person[windows])]
+    assert_disjoint(given, distinct(person[fold.test]))
+    return _Sides(support, fold.pool, fold.test, notes)
+
+
+def _prototypes(unit: Unit, notes: list[str]) -> Prototypes | None:
+    kind, system, target = unit.method.prototypes, unit.system, unit.target
+    if kind != "target":
+        return system.prototypes.get(kind)
+    key = clips_of(target, system)
+    assert key is not None
+    assert system.model is not None
+    part = next(i for i, (name, _) in enumerate(target.shards.parts) if name == key)
+    first = sum(shards.n_windows for _, shards in target.shards.parts[:part])
+    shards = target.shards.parts[part][1]
+    windows = unit.fold.pool - first
+    windows = windows[(windows >= 0) & (windows < shards.n_windows)]
+    labels = target.shards.table["activity"][first : first + shards.n_windows]
+    try:
+        found = build_prototypes(system.model, shards, system.clips[key], unit.features.device, windows, labels)
+    except NoPrototypesError as error:
+        notes.append(f"not done: {error}")
+        return None
+    notes += without_prototype(found, unit.fold.classes)
+    return found
+
+
+def _result(
+    unit: Unit,
+    cell: Cell,
+    sides: _Sides,
+    seconds: float,
+    notes: list[str],
+    prototypes: Prototypes | None,
+    scores: Scores | None = None,
+) -> CellResult:
+    """Score a cell's predictions, once; without predictions it has no metrics."""
+    target, classes, table = unit.target, unit.fold.classes, unit.target.shards.table
+    model = unit.system.model if unit.method.checkpoint else None
+    event = target.settings.event if target.settings.event in classes else ""
+    sealed = SealedTest(
+        positions(table["activity"][sides.test], classes),
+        table["subject"][sides.test],
+        len(classes),
+        classes.index(event) if event else None,
+        target.shards.settings.duration_s / 3600,
+        bool(unit.method.prototypes),
+    )
+    try:
+        scored = sealed.score(scores) if scores is not None else None
+    except ScoresError as error:
+        raise EvaluationError(f"method {cell.method} on '{cell.dataset}': {error}") from error
+    return CellResult(
+        cell=cell,
+        classes=classes,
+        event=event,
+        metrics=scored.metrics if scored else {},
+        by_subject=scored.by_subject if scored else {},
+        windows_by_subject=scored.windows_by_subject if scored else {},
+        hours_by_subject=scored.hours_by_subject if scored else {},
+        confusion_by_subject=scored.confusion_by_subject if scored else {},
+        support_windows=len(sides.support),
+        support_subjects=len(distinct(table["person"][sides.support])),
+        seconds=seconds,
+        simulated=target.shards.simulated
+        or (model is not None and model.settings.simulated)
+        or (prototypes is not None and prototypes.simulated),
+        notes=list(dict.fromkeys(notes)),
+    )

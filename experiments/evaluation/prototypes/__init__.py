@@ -1,0 +1,1 @@
+"""Class prototypes for zero-shot evaluation, from videos or from names."""

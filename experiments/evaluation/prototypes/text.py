@@ -1,0 +1,151 @@
+"""Activities without a label and without a video: each has its name as its prototype.
+
+Where the video tower is the image half of a CLIP model, its text half puts a name where a picture of it would lie. The
+trained video head and projection take the name for a clip in which nothing moves, every frame of which shows it; IMU
+windows take the nearest.
+
+Names and pictures are known to lie in separate cones of CLIP's space (Liang et al. 2022, "Mind the Gap"), and a head
+that has seen pictures only isn't trained for the difference.
+
+Shape legend: A names, F frames, D width of CLIP's space, E width of the space shared with the IMU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from datamodules.labels.label_column import distinct
+from datamodules.shards.layout import digest_of
+from datamodules.windows.cut import WindowSettings
+from encoders.contract import VideoEncoder
+from encoders.registry import build_video_encoder
+from encoders.text.clip import ClipText, TextEncoderError
+from encoders.video.vit_backbone import WeightsError
+from experiments.artifacts.shards import console
+from experiments.artifacts.video_encoder import tower_params
+from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes
+from experiments.evaluation.splits import UNLABELLED, natural_key
+from experiments.evaluation.targets import Target
+from experiments.runtime.command_line import UserError
+from experiments.settings.schema import Config
+from lightning_modules.pretraining import ImuPretraining
+
+
+@dataclass(frozen=True)
+class NamedActivities:
+    """Names in CLIP's space.
+
+    Attributes:
+        names: (A,).
+        embeddings: (A, D) unit vectors.
+        tower: fingerprint of the video tower, the text encoder's twin.
+        origin: digest of the names, the sentences they were put into, and the text encoder with its weights.
+    """
+
+    names: list[str]
+    embeddings: Tensor
+    tower: str
+    origin: str
+
+
+def activities_of(targets: Sequence[Target]) -> list[str]:
+    """Every activity that a target can ask for, in natural order."""
+    names = {name for target in targets for name in distinct(target.shards.table["activity"])} - {UNLABELLED}
+    return sorted(names, key=natural_key)
+
+
+def embed_names(config: Config, names: Sequence[str]) -> NamedActivities:
+    """Embed names by the text encoder of the settings, once it is known to be the video tower's twin.
+
+    Args:
+        config: ``text_encoder`` and ``video_encoder`` are used.
+        names: activities.
+
+    Raises:
+        NoPrototypesError: the tower's features are not in a space shared with text, no text encoder is set, it
+            can't be had, or it is not the tower's twin; says what to set.
+    """
+    _refuse_without_joint_space(config)
+    settings = config.text_encoder
+    if not settings.name:
+        raise NoPrototypesError(
+            "no text encoder: set text_encoder.name to open_clip's name of the video tower's CLIP model, e.g."
+            " ViT-B-32-quickgelu, and text_encoder.weights to its weights"
+        )
+    tower = _tower(config)
+    try:
+        text = ClipText(settings.name, settings.weights, tower.frame_size)
+        text.refuse_other_than_twin(_tower(config, precision="float32") if _is_low(config) else tower)
+    except TextEncoderError as error:
+        raise NoPrototypesError(f"text_encoder: {error}") from error
+    console.print(f"text encoder: {text.description}", highlight=False)
+    names = list(names)
+    return NamedActivities(names, text.embed(names), tower.fingerprint(), digest_of([names, text.fingerprint()]))
+
+
+@torch.inference_mode()
+def text_prototypes(
+    model: ImuPretraining, named: NamedActivities, window: WindowSettings, device: torch.device | str = "cpu"
+) -> Prototypes:
+    """Prototypes of named activities: each name is embedded as if it were every frame of a clip.
+
+    Args:
+        model: the checkpoint; its video head and projection are used.
+        named: names in the space of the frame features that it was trained on.
+        window: length and number of frames of a clip, where the checkpoint doesn't say what it was trained on.
+        device: where to compute.
+
+    Raises:
+        NoPrototypesError: the checkpoint was trained with another video tower.
+    """
+    trained_with = str((model.settings.video_encoder or {}).get("fingerprint"))
+    if trained_with != named.tower:
+        raise NoPrototypesError(
+            f"the checkpoint was trained with video tower {trained_with[:12]}..., the settings give"
+            f" {named.tower[:12]}...: use the settings of its pretraining"
+        )
+    if model.settings.window:
+        window = WindowSettings(**model.settings.window)
+    n_names, n_frames = len(named.names), window.frames
+    times = (torch.arange(n_frames) + 0.5) * window.duration_s / n_frames  # as the builder of shards puts them
+    model = model.to(device).eval()
+    vectors = model.embed_video(
+        named.embeddings[:, None].repeat(1, n_frames, 1).to(device),
+        times.repeat(n_names, 1).to(device),
+        torch.ones(n_names, n_frames, dtype=torch.bool, device=device),
+    )
+    origin = digest_of([named.origin, named.tower, window.duration_s, window.frames])
+    return Prototypes(list(named.names), vectors.float().cpu().numpy(), [0] * n_names, origin, False)
+
+
+def _refuse_without_joint_space(config: Config) -> None:
+    encoder = config.video_encoder
+    pooling = encoder.params.get("pooling")
+    if encoder.name != "vit" or pooling != "joint" or encoder.weights == "self_supervised":
+        raise NoPrototypesError(
+            f"the video tower ({encoder.name}, weights {encoder.weights}"
+            f"{f', pooling {pooling}' if pooling else ''}) has no space that it shares with text: pretrain with"
+            " video_encoder.name=vit, weights of a CLIP model, e.g. video_encoder.weights=pretrained and"
+            " video_encoder.params.model=vit_base_patch32_clip_quickgelu_224.openai, and"
+            " video_encoder.params.pooling=joint"
+        )
+
+
+def _is_low(config: Config) -> bool:
+    return config.video_encoder.params.get("precision") == "bfloat16"
+
+
+def _tower(config: Config, **others: Any) -> VideoEncoder:
+    """The settings' video tower, or one with other settings, built without looking at any video."""
+    encoder = config.video_encoder
+    try:
+        torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws anything, as in pretraining
+        params = {**tower_params(config), "weights": encoder.weights, **others}
+        return build_video_encoder(encoder.name, params).eval()
+    except (WeightsError, ValueError, UserError) as error:
+        raise NoPrototypesError(f"video_encoder: {error}") from error

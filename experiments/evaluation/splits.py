@@ -1,0 +1,294 @@
+"""Who is tested, and which labelled windows a method gets: by subject, always.
+
+Folds depend on the subjects' names and on which side a window may be on. Draws depend on names and a key, never on
+the order of windows in a batch or on the method, so that every method gets the same windows and more shots contain
+the fewer.
+
+Shape legend: N windows of a data set.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.labels.label_column import Names, among, distinct, numbered
+
+BoolArray = NDArray[np.bool_]
+Table = Mapping[str, Any]  # columns of (N,): names (``datamodules.labels.label_column``) or numbers
+
+UNLABELLED = ""
+LARGEST_LOSO = 25  # subjects; more are cut into groups
+GROUPED_FOLDS = 10
+CONDITIONS = ("dataset", "subject", "population", "placement", "device")
+
+
+class SplitError(ValueError):
+    """Data that can't be split as asked; the message says what was found and what is expected."""
+
+
+class LeakError(SplitError):
+    """A subject would be on both sides; the message names them."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One group of subjects that is tested, and what labels may be drawn from.
+
+    Attributes:
+        number: of the fold, from 0.
+        test_subjects: in natural order.
+        support_subjects: all others that labels may come from, in natural order.
+        classes: activities that labels can be drawn of, sorted; labels are positions in it.
+        pool: windows of the support subjects that show one of ``classes``, ascending.
+        test: windows of the test subjects that do, ascending.
+        left_out: activities of the test subjects that no support subject shows, sorted, and how many windows of theirs.
+    """
+
+    number: int
+    test_subjects: list[str]
+    support_subjects: list[str]
+    classes: list[str]
+    pool: NDArray[np.int64]
+    test: NDArray[np.int64]
+    left_out: dict[str, int]
+
+
+def natural_key(name: str) -> list[tuple[int, int, str]]:
+    """Sorts "s2" before "s10"; no two names are equal, not "01" and "1" either."""
+    parts = re.split(r"([0-9]+)", name)
+    key = [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts if part]
+    return [*key, (-1, 0, name)]
+
+
+def subject_folds(subjects: Iterable[str], folds: int) -> list[list[str]]:
+    """Cut subjects, in natural order, into contiguous groups as even as possible.
+
+    Args:
+        subjects: names; repeats are one subject.
+        folds: number of groups, at least 2; 0 leaves one subject out at a time up to ``LARGEST_LOSO`` subjects,
+            and makes ``GROUPED_FOLDS`` groups of more.
+
+    Raises:
+        SplitError: one group, or fewer subjects than groups.
+    """
+    names = sorted(set(subjects), key=natural_key)
+    if folds == 0:
+        folds = max(2, len(names) if len(names) <= LARGEST_LOSO else GROUPED_FOLDS)
+    if folds < 2:
+        raise SplitError(
+            f"evaluation.folds is {folds}; expected at least 2, or 0 for one subject at a time: labels come from the"
+            " subjects not tested"
+        )
+    if len(names) < folds:
+        found = ", ".join(names) or "none"
+        raise SplitError(f"evaluation.folds is {folds}, but there are only {len(names)} labelled subjects: {found}")
+    return [[str(name) for name in group] for group in np.array_split(np.array(names, dtype=object), folds)]
+
+
+def make_folds(
+    table: Table,
+    folds: int,
+    only: Sequence[str] = (),
+    test_side: BoolArray | None = None,
+    support_side: BoolArray | None = None,
+) -> list[Fold]:
+    """All folds of a target.
+
+    Where nobody is on both sides, as with labels from another data set or another population, all of the test
+    side is tested in one fold. So is a single person, where others give labels.
+
+    Args:
+        table: ``subject`` and ``activity`` of each window, (N,) each; "" is unlabelled and not used.
+        folds: number of groups of subjects, see :func:`subject_folds`.
+        only: these activities; empty takes all.
+        test_side: windows that may be tested, (N,); None for all.
+        support_side: windows that labels may come from, (N,); None for all.
+
+    Raises:
+        SplitError: too few subjects, an activity in ``only`` that is not there, or a fold with labels of fewer
+            than two activities or nothing to test.
+    """
+    subjects, activities = table["subject"], table["activity"]
+    there = [name for name in distinct(activities) if name != UNLABELLED]
+    missing = sorted(set(only) - set(there))
+    if missing:
+        raise SplitError(f"evaluation.activities names '{missing[0]}'; there are: {', '.join(there) or 'none'}")
+    usable = among(activities, only or there)
+    if not usable.any():
+        raise SplitError("no window has a label: there is nothing to evaluate")
+    tested = usable if test_side is None else usable & test_side
+    supporting = usable if support_side is None else usable & support_side
+    for side, what in ((tested, "test"), (supporting, "give labels")):
+        if not side.any():
+            raise SplitError(f"no labelled window to {what}: nothing fits the target's conditions")
+    people, labelled = set(distinct(subjects[tested])), set(distinct(subjects[supporting]))
+    whole = people.isdisjoint(labelled) or (folds == 0 and len(people) == 1 and labelled > people)
+    groups = [sorted(people, key=natural_key)] if whole else subject_folds(people, folds)
+    return [_fold(number, group, subjects, activities, tested, supporting) for number, group in enumerate(groups)]
+
+
+def _fold(
+    number: int,
+    group: list[str],
+    subjects: Names,
+    activities: Names,
+    tested: BoolArray,
+    supporting: BoolArray,
+) -> Fold:
+    in_group = among(subjects, group)
+    is_test, is_support = tested & in_group, supporting & ~in_group
+    # What the tested people did must not narrow down the answers: only labels can.
+    classes = sorted(distinct(activities[is_support]), key=natural_key)
+    known = among(activities, classes)
+    if len(classes) < 2 or not (is_test & known).any():
+        raise SplitError(
+            f"fold {number} tests {', '.join(group)} with labels of {len(classes)} activities"
+            f" ({', '.join(classes) or 'none'}); expected at least 2, and some of them tested: try other"
+            " evaluation.folds"
+        )
+    others = sorted(distinct(subjects[is_support]), key=natural_key)
+    assert_disjoint(others, group)
+    unknown, which = numbered(activities[is_test & ~known])
+    by_name = dict(zip(unknown, np.bincount(which, minlength=len(unknown)).tolist(), strict=True))
+    left_out = {name: by_name[name] for name in sorted(by_name, key=natural_key)}
+    return Fold(number, group, others, classes, np.flatnonzero(is_support), np.flatnonzero(is_test & known), left_out)
+
+
+def where(table: Table, conditions: Mapping[str, Sequence[str]]) -> BoolArray:
+    """Windows whose columns have one of the values given, (N,); no condition is all windows.
+
+    Args:
+        table: columns of (N,).
+        conditions: column -> values, e.g. ``{"population": ["young"]}``.
+
+    Raises:
+        SplitError: no such column, or a value that no window has.
+    """
+    chosen: BoolArray = np.ones(len(table["subject"]), bool)
+    for column, values in conditions.items():
+        if column not in CONDITIONS:
+            raise SplitError(f"windows can't be chosen by '{column}'; expected one of {', '.join(CONDITIONS)}")
+        there = sorted(distinct(table[column]), key=natural_key)
+        for value in values:
+            if value not in there:
+                raise SplitError(f"no window has {column} '{value}'; there are: {', '.join(there)}")
+        chosen &= among(table[column], values)
+    return chosen
+
+
+def union(sets: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """The windows that are in any of these sets, ascending."""
+    there = np.zeros(max((int(windows.max()) + 1 for windows in sets if windows.size), default=0), bool)
+    for windows in sets:
+        there[windows] = True
+    return np.flatnonzero(there)
+
+
+def non_overlapping(table: Table, duration_s: float) -> BoolArray:
+    """Windows such that no two of one sensor share a moment, (N,): the first, the first after its end, ...
+
+    Args:
+        table: ``recording``, ``placement`` and ``start_s``, (N,) each.
+        duration_s: of a window.
+    """
+    start = np.asarray(table["start_s"], np.float64)
+    recording, placement = (numbered(table[name])[1].astype(np.int32) for name in ("recording", "placement"))
+    kept = np.ones(len(start), bool)
+    order = np.lexsort((start, placement, recording))
+    same = (np.diff(recording[order]) == 0) & (np.diff(placement[order]) == 0)
+    # Most sensors' windows follow one another; only those of others have to be gone through.
+    near = same & (np.diff(start[order]) < duration_s - 1e-6)
+    edges = np.flatnonzero(np.concatenate([[True], ~same, [True]]))
+    for stream in np.unique(np.searchsorted(edges, np.flatnonzero(near), side="right") - 1).tolist():
+        free_from = -np.inf
+        for window in order[edges[stream] : edges[stream + 1]].tolist():
+            kept[window] = start[window] >= free_from - 1e-6
+            if kept[window]:
+                free_from = start[window] + duration_s
+    return kept
+
+
+def draw_support(
+    table: Table,
+    candidates: NDArray[np.int64],
+    shots: int,
+    key: Sequence[int | str],
+    people: int = 0,
+) -> tuple[NDArray[np.int64], list[str]]:
+    """Draw ``shots`` windows of each activity, without replacement.
+
+    The same key gives the same order of an activity's windows whatever the number of shots, so that the
+    windows of fewer shots are among those of more.
+
+    Args:
+        table: ``activity`` and ``subject`` of every window, (N,) each.
+        candidates: windows to draw from.
+        shots: windows an activity; one with fewer gives all it has.
+        key: what the draw is for, e.g. seed, data set, fold and number of the draw.
+        people: from so many subjects, drawn first; 0 for all.
+
+    Returns:
+        The windows, ascending, and a note if activities have too few.
+
+    Raises:
+        SplitError: ``shots`` is below 1, or there are fewer subjects than asked for.
+    """
+    if shots < 1:
+        raise SplitError(f"evaluation.shots has {shots}; expected at least 1 window an activity")
+    if (candidates[1:] <= candidates[:-1]).any():
+        candidates = np.unique(candidates)
+    if people:
+        candidates = draw_subjects(table, candidates, people, key)
+    labels = table["activity"][candidates]
+    drawn, short = [], []
+    for activity in sorted(distinct(labels), key=natural_key):
+        windows = candidates[labels == activity]
+        drawn.append(windows[_order([*key, activity], len(windows))[:shots]])
+        if len(windows) < shots:
+            short.append(activity)
+    few = f"k = {shots}: fewer windows, so all of them, of {', '.join(short)}"
+    return np.sort(np.concatenate(drawn)), [few] if short else []
+
+
+def draw_subjects(
+    table: Table, candidates: NDArray[np.int64], people: int, key: Sequence[int | str]
+) -> NDArray[np.int64]:
+    """All candidate windows of ``people`` subjects; those of fewer subjects are among those of more.
+
+    Raises:
+        SplitError: fewer than 1 subject was asked for, or more than there are.
+    """
+    names = sorted(distinct(table["subject"][candidates]), key=natural_key)
+    if not 1 <= people <= len(names):
+        raise SplitError(f"{people} labelled subjects were asked for; expected 1 to {len(names)}: {', '.join(names)}")
+    drawn = [names[i] for i in _order([*key, "subjects"], len(names))[:people]]
+    return np.sort(candidates[among(table["subject"][candidates], drawn)])
+
+
+def _order(key: Sequence[int | str], n: int) -> NDArray[np.int64]:
+    digest = hashlib.sha256(json.dumps([*key]).encode()).digest()
+    return np.random.default_rng(int.from_bytes(digest, "big")).permutation(n)
+
+
+def assert_disjoint(support_subjects: Iterable[str], test_subjects: Iterable[str]) -> None:
+    """Refuse a subject on both sides.
+
+    Raises:
+        LeakError: there is one; the message names all.
+    """
+    both = sorted(set(support_subjects) & set(test_subjects), key=natural_key)
+    if both:
+        raise LeakError(f"subjects give labels and are tested: {', '.join(both)}")
+
+
+def seen_subjects(people: Iterable[str], pretraining_subjects: Iterable[str]) -> list[str]:
+    """People of a target who were in pretraining; both as "source/subject"."""
+    return sorted(set(people) & set(pretraining_subjects), key=natural_key)

@@ -1,0 +1,293 @@
+"""What an evaluation compares: checkpoints, with all that their zero-shot methods need, and the targets' shards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from datamodules.features.cache import FeatureCache
+from datamodules.labels.label_column import among, prefixed, repeated
+from datamodules.labels.mapping import CommonActivitiesError
+from datamodules.shards.concat import JoinedShards
+from datamodules.shards.layout import file_digest
+from encoders.contract import VideoEncoder
+from experiments.artifacts.shards import console, open_dataset
+from experiments.artifacts.video_encoder import features_of, open_tower
+from experiments.evaluation.methods import Method
+from experiments.evaluation.placements import Elsewhere, PlacementError, find_elsewhere
+from experiments.evaluation.prototypes.text import NamedActivities, activities_of, embed_names, text_prototypes
+from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
+from experiments.evaluation.targets import System, Target
+from experiments.runtime.command_line import UserError
+from experiments.runtime.devices import accelerator
+from experiments.runtime.run_folder import LAST, run_folder
+from experiments.settings.layers import NONE
+from experiments.settings.load import load_saved
+from experiments.settings.schema import Config, TargetConfig
+from lightning_modules.pretraining import ImuPretraining
+
+OWN = ""  # name of the system that is the run's own
+
+
+def open_targets(config: Config) -> list[Target]:
+    """Targets with their shards, built where they are missing.
+
+    Raises:
+        UserError: a data set is not configured or can't be built, or is not another placement of the tested one, or
+            its activities have no common names where these are asked for.
+    """
+    targets = []
+    for settings in config.evaluation.targets:
+        if settings.labels not in ("own", "common"):
+            raise UserError(
+                f"target '{settings.name or settings.dataset}': labels is '{settings.labels}'; expected own or common"
+            )
+        keys = list(dict.fromkeys([settings.dataset, *settings.support]))
+        parts = [(key, open_dataset(config, key)) for key in keys]
+        shards = JoinedShards(parts, settings.labels == "common", settings.gyroscope)
+        if shards.common:
+            try:
+                counted = str(shards.renamed)
+            except CommonActivitiesError as error:
+                raise UserError(f"target '{settings.name or settings.dataset}': {error}") from error
+            name = settings.name or settings.dataset
+            console.print(f"{name}: activities by their common names\n{counted}", highlight=False, markup=False)
+        targets.append(Target(settings, shards, _elsewhere(config, settings, shards)))
+    return targets
+
+
+def _elsewhere(config: Config, settings: TargetConfig, shards: JoinedShards) -> dict[str, Elsewhere]:
+    found: dict[str, Elsewhere] = {}
+    for key in settings.placements:
+        try:
+            other = open_dataset(config, key)
+            placement, there = find_elsewhere(shards, other)
+        except PlacementError as error:
+            raise UserError(f"target '{settings.name or settings.dataset}', placements, '{key}': {error}") from error
+        if placement in found:
+            raise UserError(f"target '{settings.name or settings.dataset}': 'placements' names '{placement}' twice")
+        if not settings.gyroscope:
+            there = replace(there, shards=JoinedShards([(key, other)], gyroscope=False))
+        found[placement] = there
+    return found
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A loaded checkpoint.
+
+    Attributes:
+        system: whose; "" is the run's own.
+        model: it.
+        digest: of its file.
+        config: the settings that it was trained with, as far as its videos go: data set, windows and tower.
+        path: of its file.
+    """
+
+    system: str
+    model: ImuPretraining
+    digest: str
+    config: Config
+    path: Path
+
+
+def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoint]:
+    """The run's own checkpoint first, then ``evaluation.checkpoints``; none if no method needs one.
+
+    With ``checkpoint: none`` there are only the named ones.
+
+    Raises:
+        UserError: a checkpoint is missing, or takes other windows than the settings say.
+    """
+    if not any(method.checkpoint for method in methods):
+        return []
+    paths = [] if config.checkpoint == NONE else [(OWN, own_checkpoint(config))]
+    for name, files in config.evaluation.checkpoints.items():
+        for file in files:
+            if not Path(file).is_file():
+                raise UserError(f"evaluation.checkpoints.{name}: no file '{file}'")
+            paths.append((name, Path(file)))
+    if not paths:
+        raise UserError("checkpoint is 'none', and evaluation.checkpoints names none either; name at least one")
+    found = []
+    for name, path in paths:
+        model = ImuPretraining.load_pretrained(path)
+        _refuse_other_windows(config, model, path)
+        trained = config if name == OWN else _trained(config, path)
+        found.append(Checkpoint(name, model, file_digest(path)[:16], trained, path))
+    return found
+
+
+def _trained(config: Config, path: Path) -> Config:
+    """The settings that another system was trained with, if they lie beside it, with this machine's folders."""
+    saved = path.parent.parent / "config.yaml"
+    if not saved.is_file():
+        return config
+    return replace(load_saved(saved), paths=config.paths, build=config.build, trainer=config.trainer)
+
+
+def open_systems(
+    config: Config, methods: Sequence[Method], targets: Sequence[Target], checkpoints: Sequence[Checkpoint]
+) -> tuple[list[System], list[str]]:
+    """Each checkpoint with what its zero-shot methods need; one system without a checkpoint if there is none.
+
+    Returns:
+        The systems, and for each method that can't be done with one of them a remark that says why.
+    """
+    if not checkpoints:
+        return [System()], []
+    kinds = {method.prototypes for method in methods} - {""}
+    named = _named(config, targets) if "text" in kinds else ""
+    systems, remarks = [], []
+    for checkpoint in checkpoints:
+        name, model = checkpoint.system, checkpoint.model
+        prototypes: dict[str, Prototypes] = {}
+        clips: dict[str, FeatureCache] = {}
+        tower = _tower(checkpoint) if kinds & {"source", "target"} else ""
+        if "source" in kinds:
+            found = _source_prototypes(checkpoint, tower)
+            if isinstance(found, Prototypes):
+                prototypes["source"] = found
+            else:
+                remarks.append(_left_out(name, "source", methods, found))
+        if "target" in kinds:
+            clips, why = _clips(checkpoint, targets, tower)
+            if why:
+                remarks.append(_left_out(name, "target", methods, why))
+        if "text" in kinds:
+            try:
+                if isinstance(named, str):
+                    raise NoPrototypesError(named)
+                prototypes["text"] = text_prototypes(model, named, config.window, _device(config))
+            except NoPrototypesError as error:
+                remarks.append(_left_out(name, "text", methods, str(error)))
+        systems.append(System(name, model, checkpoint.digest, prototypes, clips))
+    return systems, list(dict.fromkeys(remarks))  # checkpoints of several seeds lack the same
+
+
+def _tower(checkpoint: Checkpoint) -> VideoEncoder | str:
+    """The video tower that a checkpoint was trained with, or why it can't be had."""
+    config, settings = checkpoint.config, checkpoint.model.settings
+    if not checkpoint.model.shares_space or not settings.video_encoder:
+        return "the checkpoint was trained without a video tower"
+    key = config.pretraining.dataset
+    if key not in config.datasets or not config.datasets[key].camera:
+        return "the settings name no data set with a camera as pretraining.dataset"
+    try:
+        tower = open_tower(config, open_dataset(config, key), train=False)
+    except UserError as error:
+        return str(error)
+    frozen = config.video_encoder.params.get("frozen", True)
+    if frozen and not settings.video_encoder.get("frozen", True):  # the fingerprint is that of before it learnt
+        return (
+            "the checkpoint was trained with a video tower that learnt too, the settings have"
+            " video_encoder.params.frozen=true: use the settings of its pretraining"
+        )
+    if not frozen:
+        content = torch.load(checkpoint.path, map_location="cpu", weights_only=True)["state_dict"]
+        prefix = "video_encoder."
+        tower.load_state_dict({k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)})
+        return tower
+    trained_with, found = str(settings.video_encoder["fingerprint"]), tower.fingerprint()
+    if trained_with == found:
+        return tower
+    return (
+        f"the checkpoint was trained with video tower {trained_with[:12]}..., the settings give"
+        f" {found[:12]}...: use the settings of its pretraining"
+    )
+
+
+def _named(config: Config, targets: Sequence[Target]) -> NamedActivities | str:
+    """The targets' activities in the space of the video tower's text twin, or why there is none."""
+    try:
+        return embed_names(config, activities_of(targets))
+    except NoPrototypesError as error:
+        return str(error)
+
+
+def own_checkpoint(config: Config) -> Path:
+    """The run's last checkpoint, or the one that the settings name.
+
+    Raises:
+        UserError: it isn't there.
+    """
+    path = Path(config.checkpoint) if config.checkpoint else run_folder(config) / "checkpoints" / LAST
+    if path.is_file():
+        return path
+    if config.checkpoint:
+        raise UserError(f"checkpoint: no file '{path}'")
+    raise UserError(
+        f"no checkpoint '{path}' yet: run `make pretrain EXPERIMENT={config.experiment}` first, or name one with"
+        " checkpoint=..."
+    )
+
+
+def _refuse_other_windows(config: Config, model: ImuPretraining, path: Path) -> None:
+    """Before any features are computed: the checkpoint's encoder can't take windows of another length or rate."""
+    trained, window = model.settings.imu_input, config.window
+    if (trained["samples"], trained["rate_hz"]) != (window.samples, window.imu_rate_hz):
+        raise UserError(
+            f"window: the settings give {window.samples} samples at {window.imu_rate_hz:g} Hz, checkpoint '{path}' was"
+            f" trained on {trained['samples']} samples at {trained['rate_hz']:g} Hz; set window.duration_s and"
+            " window.imu_rate_hz as they were there"
+        )
+
+
+def _left_out(system: str, kind: str, methods: Sequence[Method], why: str) -> str:
+    names = ", ".join(method.name for method in methods if method.prototypes == kind)
+    return f"left out: {names}{f' of {system}' if system else ''} ({why})"
+
+
+def _source_prototypes(checkpoint: Checkpoint, tower: VideoEncoder | str) -> Prototypes | str:
+    """Prototypes by the checkpoint's own video tower, from labelled videos of the people that it was pretrained on.
+
+    Returns:
+        The prototypes, or why there are none.
+    """
+    if isinstance(tower, str):
+        return tower
+    config, model = checkpoint.config, checkpoint.model
+    key = config.pretraining.dataset
+    shards = open_dataset(config, key)
+    windows = None
+    if model.settings.pretraining_subjects is not None:
+        # The settings may name other people than the checkpoint was pretrained on, those who are tested among them.
+        people = prefixed(repeated([str(shards.index.build["source"])], [shards.n_windows]), shards.table["subject"])
+        windows = np.flatnonzero(among(people, model.settings.pretraining_subjects))
+        if not len(windows):
+            return f"the checkpoint was pretrained on nobody of data set '{key}'"
+    features = features_of(config, shards, key, tower)
+    try:
+        return build_prototypes(model, shards, features, _device(config), windows)
+    except NoPrototypesError as error:
+        return str(error)
+
+
+def _clips(
+    checkpoint: Checkpoint, targets: Sequence[Target], tower: VideoEncoder | str
+) -> tuple[dict[str, FeatureCache], str]:
+    """Video features of every data set with a camera that labels come from; why there are none."""
+    if isinstance(tower, str):
+        return {}, tower
+    config = checkpoint.config
+    clips: dict[str, FeatureCache] = {}
+    why = "no data set that labels come from has a camera"
+    for target in targets:
+        parts = dict(target.shards.parts)
+        for key in target.settings.support or [target.settings.dataset]:
+            if key in clips or key not in config.datasets or not config.datasets[key].camera:
+                continue
+            shards = open_dataset(config, key)
+            if shards.n_windows == parts[key].n_windows:
+                clips[key] = features_of(config, shards, key, tower)
+            else:  # cut otherwise: its clips can't be told which of the target's windows they show
+                why = f"its settings cut '{key}' into {shards.n_windows} windows, not {parts[key].n_windows}"
+    return clips, "" if clips else why
+
+
+def _device(config: Config) -> str:
+    return "cuda" if accelerator(config) == "gpu" else "cpu"

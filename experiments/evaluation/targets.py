@@ -1,0 +1,160 @@
+"""Who is evaluated, on what: the targets of an evaluation and the systems that are compared on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from datamodules.features.cache import FeatureCache
+from datamodules.labels.label_column import among, distinct
+from datamodules.shards.concat import JoinedShards
+from experiments.evaluation.features.target_features import EvaluationError
+from experiments.evaluation.placements import Elsewhere
+from experiments.evaluation.prototypes.video import Prototypes
+from experiments.evaluation.splits import (
+    UNLABELLED,
+    Fold,
+    LeakError,
+    make_folds,
+    non_overlapping,
+    seen_subjects,
+    union,
+    where,
+)
+from experiments.settings.schema import EvaluationConfig, TargetConfig
+from lightning_modules.pretraining import ImuPretraining
+
+_LOOKED_AT = 256  # windows
+
+
+@dataclass(frozen=True)
+class System:
+    """A checkpoint, or none, that is evaluated.
+
+    Attributes:
+        name: "" for the run's own; results of several checkpoints under one name are averaged, as of seeds.
+        model: the checkpoint; None if no method needs one.
+        checkpoint: digest of its file.
+        prototypes: of its zero-shot methods, by what they are made of: "source", "text". Those of the target depend
+            on the fold, and are made from ``clips``.
+        clips: data set -> video features by the system's own tower, for the target's prototypes.
+        remarks: what could not be had, and why, by method.
+    """
+
+    name: str = ""
+    model: ImuPretraining | None = None
+    checkpoint: str = ""
+    prototypes: Mapping[str, Prototypes] = field(default_factory=dict)
+    clips: Mapping[str, FeatureCache] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is evaluated on.
+
+    Attributes:
+        settings: name, sides, activities and event.
+        shards: of the tested data set first, then of those that only give labels.
+        elsewhere: placement -> the tested data set's windows there.
+    """
+
+    settings: TargetConfig
+    shards: JoinedShards
+    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """How tables call it."""
+        return self.settings.name or self.settings.dataset
+
+    def folds(self, evaluation: EvaluationConfig) -> list[Fold]:
+        """Groups of people to test, with the windows that labels may be drawn from.
+
+        Raises:
+            SplitError: the target can't be split as asked.
+            EvaluationError: the event is no activity of the target.
+        """
+        s, table = self.settings, self.shards.table
+        activities = s.activities or evaluation.activities
+        tested = where(table, s.test_where) & (table["dataset"] == s.dataset)
+        supporting = where(table, s.support_where)
+        if s.support:
+            supporting &= among(table["dataset"], s.support)
+        # A window that is not used must not cost one that is.
+        used = (tested | supporting) & (table["activity"] != UNLABELLED)
+        if activities:
+            used &= among(table["activity"], activities)
+        apart = np.zeros(self.shards.n_windows, bool)
+        for key in distinct(table["dataset"]):
+            own = np.flatnonzero(used & (table["dataset"] == key))
+            columns = {name: table[name][own] for name in ("recording", "placement", "start_s")}
+            apart[own] = non_overlapping(columns, self.shards.settings.duration_s)
+        folds = make_folds(table, evaluation.folds, activities, tested & apart, supporting & apart)
+        if s.event and not any(s.event in fold.classes for fold in folds):
+            there = ", ".join(folds[0].classes)
+            raise EvaluationError(f"target '{self.name}': event '{s.event}' is none of its activities: {there}")
+        return folds
+
+    def remarks(self, folds: Sequence[Fold]) -> list[str]:
+        """What a reader has to know of the windows: what their labels became, and which side lacks a gyroscope."""
+        found = []
+        if self.shards.common:
+            found += [f"activities by their common names: {line}" for line in self.shards.renamed.lines()]
+        pool, test = union([fold.pool for fold in folds]), union([fold.test for fold in folds])
+        if not self.shards.gyroscope:
+            found.append("gyroscope: taken from all windows, 'gyroscope: false'")
+        elif (given := self._gyroscope(pool)) != (tested := self._gyroscope(test)):
+            sampled = max(len(pool), len(test)) > _LOOKED_AT
+            found.append(
+                f"gyroscope: {given} of the windows that labels come from have one, {tested} of the tested ones"
+                f"{f' (up to {_LOOKED_AT} of either were looked at)' if sampled else ''};"
+                " 'gyroscope: false' at the target takes it from all"
+            )
+        return found
+
+    def _gyroscope(self, windows: NDArray[np.int64]) -> str:
+        """Whether "all", "some" or "none" of these windows have one; a few hundred, from all over, are looked at."""
+        looked_at = windows[:: -(-len(windows) // _LOOKED_AT)]
+        there = self.shards.imu(looked_at)[2][:, 3:].any(axis=1)
+        return "all" if there.all() else "some" if there.any() else "none"
+
+    def people(self, windows: NDArray[np.int64]) -> list[str]:
+        """Whose windows these are, as "source/subject", sorted."""
+        return distinct(self.shards.table["person"][windows])
+
+
+def seen_in_pretraining(target: Target, folds: list[Fold], system: System, allowed: bool) -> list[str]:
+    """A note if tested people were in pretraining and that is allowed; nothing if none was.
+
+    Raises:
+        LeakError: some were, or it is not known, and that is not allowed.
+    """
+    if system.model is None:
+        return []
+    pretraining = system.model.settings.pretraining_subjects
+    if pretraining is None:
+        found = "the checkpoint does not say which subjects it was pretrained on"
+    else:
+        seen = seen_subjects(target.people(np.concatenate([fold.test for fold in folds])), pretraining)
+        if not seen:
+            return []
+        found = f"tested subjects who were in pretraining too: {', '.join(seen)}"
+    if not allowed:
+        raise LeakError(
+            f"target '{target.name}': {found}; leave them out of its 'subjects', or set"
+            " evaluation.allow_seen_subjects=true, and every table says so"
+        )
+    return [found]
+
+
+def held_out_note(system: System, classes: list[str]) -> list[str]:
+    """Which of the activities pretraining was kept from, where it was kept from any."""
+    if system.model is None or not system.model.settings.excluded_activities:
+        return []
+    held_out = [name for name in classes if name in system.model.settings.excluded_activities]
+    shown = [name for name in classes if name not in held_out]
+    note = f"held out of pretraining: {', '.join(held_out) or 'none of these activities'}"
+    return [note + (f"; not held out: {', '.join(shown)}" if held_out and shown else "")]

@@ -1,6 +1,0 @@
-"""The report on a build: what came in, what was left out and why, on one page for the person whose data it is."""
-
-from experiments.quality.content import Quality, RecordingQuality, gather
-from experiments.quality.page import FILE, html, write_report
-
-__all__ = ["FILE", "Quality", "RecordingQuality", "gather", "html", "write_report"]

@@ -1,0 +1,1 @@
+"""Reports for people: of an evaluation, of a build, of a manifest."""

@@ -1,0 +1,225 @@
+"""The report on a build as one HTML file that needs nothing but itself: no network, no server, no script to be read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from datamodules.recording import STANDARD_GRAVITY
+from datamodules.windows.quality.facts import NORM_STEP_G
+from experiments.reports.build.content import Quality, RecordingQuality, gather
+from experiments.reports.build.drawings import COLOURS, clock_text, histogram, span_of, time_line
+from experiments.reports.build.remarks import clocks_of, remarks_of
+from experiments.reports.build.tables import activities_table, clocks_table, people_table, reasons_table, settings_table
+from experiments.reports.build.words import duration, plural, share, title_of
+from experiments.statistics.results import write_text
+
+FILE = "quality.html"
+_HERE = Path(__file__).parent
+_SHARED = _HERE.parent / "report"
+_OPEN = 40  # recordings; with more of them, people are folded
+_FINE, _COARSE, _COARSEST = 500, 200, 60  # cells of a time line
+_MANY = 200  # recordings; more are drawn coarsely
+_BUDGET = 4 << 20  # characters of all time lines; when it is spent, the rest is drawn most coarsely
+_MOST_DRAWN = 2000
+_MOST_TOLD = 4  # stretches of a recording in words
+_MOST_UNUSABLE = 100
+
+
+@dataclass(frozen=True)
+class _Recording:
+    name: str
+    line: str
+    drawing: Markup
+    told: list[str]
+
+
+@dataclass(frozen=True)
+class _Person:
+    name: str
+    anchor: str
+    line: str
+    recordings: list[_Recording]
+    not_drawn: int
+
+
+def write_report(directory: str | Path) -> Path:
+    """Write ``quality.html`` beside finished shards; it appears whole or not at all.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        ShardError: the build did not finish, or a shard can't be read.
+    """
+    path = Path(directory) / FILE
+    write_text(html(gather(directory)), path)
+    return path
+
+
+def html(quality: Quality) -> str:
+    """The page. All that comes from data is escaped, and nothing but the page's own script may run."""
+    environment = Environment(
+        loader=FileSystemLoader([_HERE, _SHARED]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+    )
+    css = "".join((folder / "page.css").read_text(encoding="utf-8") for folder in (_SHARED, _HERE))
+    script = (_SHARED / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    unusable = [(one.name, one.unusable) for one in quality.recordings if one.unusable]
+    colours = _colours(quality)
+    return environment.get_template("page.quality.j2").render(
+        title=_title(quality),
+        css=css,
+        script=script,
+        script_digest=digest,
+        simulated=quality.index.simulated,
+        figures=_figures(quality),
+        remarks=remarks_of(quality),
+        unusable=unusable[:_MOST_UNUSABLE],
+        unusable_more=max(0, len(unusable) - _MOST_UNUSABLE),
+        reasons=reasons_table(quality),
+        activities=activities_table(quality),
+        people=people_table(quality),
+        histograms=_histograms(quality),
+        clocks=clocks_table(quality) if clocks_of(quality) else None,
+        with_video=any(facts.camera for facts in quality.known),
+        persons=_persons(quality, colours),
+        is_open=len(quality.recordings) <= _OPEN,
+        colours=colours,
+        others=COLOURS - 1,
+        settings=settings_table(quality),
+        build_hash=quality.index.build_hash,
+    )
+
+
+def _title(quality: Quality) -> str:
+    source = str(quality.index.build.get("source", ""))
+    return f"{source}, {quality.directory.resolve().name}" if source else quality.directory.resolve().name
+
+
+def _figures(quality: Quality) -> list[tuple[str, str, str]]:
+    """Number, what of, and more about it."""
+    known = quality.known
+    people = [subject for subject in quality.by_subject if subject]
+    lost = sum(quality.lost.values())
+    gaps = sum(facts.gap_s for facts in known)
+    figures = [
+        (f"{len(quality.recordings):,}", "recordings", f"{len(known):,} could be used"),
+        (f"{len(people):,}", "people" if len(people) != 1 else "person", ", ".join(_groups(quality))),
+        (duration(sum(facts.duration_s for facts in known)), "of the sensor", f"{duration(gaps)} of it gaps"),
+    ]
+    video = [f.video_end_s - f.video_begin_s - f.frame_hole_s for f in known
+             if f.video_begin_s is not None and f.video_end_s is not None]  # fmt: skip
+    if video:
+        holes = sum(facts.frame_hole_s for facts in known)
+        figures.append((duration(sum(video)), "of video", f"{duration(holes)} more without frames"))
+    figures += [
+        (f"{quality.kept:,}", "windows kept", f"of {duration(quality.index.settings.duration_s)} each"),
+        (f"{lost:,}", "windows left out", share(lost, lost + quality.kept)),
+    ]
+    return figures
+
+
+def _groups(quality: Quality) -> list[str]:
+    """Such as "10 parkinson"."""
+    of = {facts.subject: facts.population for facts in quality.known}
+    return [f"{count} {name}" for name, count in sorted(Counter(of.values()).items())]
+
+
+def _colours(quality: Quality) -> dict[str, int]:
+    """The longest activities have colours of their own, the others share one."""
+    seconds: Counter[str] = Counter()
+    for facts in quality.known:
+        seconds.update(facts.labelled_s)
+    longest = sorted(seconds, key=lambda name: (-seconds[name], name))
+    return {name: min(number, COLOURS - 1) for number, name in enumerate(longest)}
+
+
+def _histograms(quality: Quality) -> list[Markup]:
+    known = quality.known
+    if not known:
+        return []
+    rates = np.array([facts.rate_hz for facts in known])
+    middle = float(np.median(rates))
+    reach = max(0.02 * middle, 1.1 * float(np.abs(rates - middle).max()))
+    counts, edges = np.histogram(rates, 31, (middle - reach, middle + reach))
+    norms = np.sum([facts.norm_counts for facts in known], axis=0)
+    shares = 100 * norms / max(1, norms.sum())
+    steps = NORM_STEP_G * np.arange(norms.size + 1)
+    made = [
+        histogram(counts.tolist(), edges.tolist(), "Recordings by the sensor's rate", "Hz"),
+        histogram(
+            shares.tolist(), steps.tolist(), "Samples by the acceleration's length", "g; at rest it is 1", mark=1.0
+        ),
+    ]
+    offsets = np.array([1000 * row.offset_s for row in clocks_of(quality) if row.offset_s is not None])
+    if offsets.size:
+        reach = 100.0 * np.ceil(0.011 * float(np.abs(offsets).max()) + 1e-9)
+        counts, edges = np.histogram(offsets, 41, (-reach, reach))
+        made.append(histogram(counts.tolist(), edges.tolist(), "Recordings by the clocks' offset", "ms", mark=0.0))
+    return made
+
+
+def _persons(quality: Quality, colours: dict[str, int]) -> list[_Person]:
+    found = []
+    spent, drawn = 0, 0
+    fine = _FINE if len(quality.recordings) <= _MANY else _COARSE
+    for number, (subject, recordings) in enumerate(quality.by_subject.items(), 1):
+        usable = [one for one in recordings if one.facts is not None]
+        shown = []
+        for one in usable[: max(0, _MOST_DRAWN - drawn)]:
+            cells = fine if spent < _BUDGET else _COARSEST
+            drawing = time_line(one, quality.index.settings, colours, cells)
+            spent += len(drawing)
+            shown.append(_Recording(one.name, _line(one), drawing, _told(one)))
+        drawn += len(shown)
+        if not usable:
+            continue
+        kept, lost = sum(one.kept for one in usable), sum(sum(one.lost.values()) for one in usable)
+        length = duration(sum(one.facts.duration_s for one in usable if one.facts is not None))
+        line = f"{plural(len(usable), 'recording')}, {length}, {plural(kept, 'window')} kept, {lost:,} left out"
+        found.append(_Person(subject or "unknown", f"person-{number}", line, shown, len(usable) - len(shown)))
+    return found
+
+
+def _line(one: RecordingQuality) -> str:
+    """A recording in figures."""
+    facts = one.facts
+    assert facts is not None
+    parts = [duration(facts.duration_s), f"{facts.placement}, {facts.rate_hz:.1f} Hz"]
+    if facts.norm is not None:
+        parts.append(f"median {facts.norm / STANDARD_GRAVITY:.2f} g")
+    if facts.frame_rate_hz is not None:
+        parts.append(f"{facts.camera} {facts.frame_rate_hz:.1f} frames/s")
+    if facts.gap_count:
+        parts.append(f"{plural(facts.gap_count, 'gap')} ({duration(facts.gap_s)})")
+    offset = facts.clock.get("clock_offset_s")
+    if isinstance(offset, int | float):
+        parts.append(f"clocks {1000 * offset:+.0f} ms")
+    lost = ", ".join(f"{title_of(reason)} {count:,}" for reason, count in one.lost.most_common())
+    parts.append(f"{plural(one.kept, 'window')} kept" + (f", left out: {lost}" if lost else ""))
+    return " · ".join(parts)
+
+
+def _told(one: RecordingQuality) -> list[str]:
+    """The first stretches that were left out, as the build's index says it."""
+    begin = span_of(one.facts)[0] if one.facts is not None else 0.0
+    rows = [row for row in one.left_out if row["reason"] in one.lost]
+    told = [f"at {clock_text(max(0.0, row['start_s'] - begin))}: {_brief(row['detail'])}" for row in rows[:_MOST_TOLD]]
+    return told + ([f"and {len(rows) - _MOST_TOLD:,} more, all in index.json"] if len(rows) > _MOST_TOLD else [])
+
+
+def _brief(detail: str) -> str:
+    """A cause with its file's name instead of the whole path, which is in the index."""
+    file, colon, cause = detail.partition(": ")
+    return f"{Path(file).name}{colon}{cause}"

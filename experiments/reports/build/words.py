@@ -1,0 +1,109 @@
+"""Reasons, durations and numbers as a person reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from datamodules.clock_sync.apply_offset import DISAGREE_S
+from datamodules.windows.settings import Reason, WindowSettings
+
+# A reason's title, what it means, and the settings that decide it.
+_REASONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "gap": ("gap", "no samples for longer than {max_gap_s} s", ("max_gap_s",)),
+    "nan": ("lost samples", "the sensor's file has no value (NaN)", ()),
+    "saturated": (
+        "saturated",
+        "{saturated_samples} samples or more at the end of the sensor's range",
+        ("saturated_samples",),
+    ),
+    "flat_line": ("flat line", "the sensor does not change by a bit for {standstill_s} s", ("standstill_s",)),
+    "gravity": (
+        "implausible gravity",
+        "the median acceleration is below {min_norm_g} g or above {max_norm_g} g: wrong units?",
+        ("min_norm_g", "max_norm_g"),
+    ),
+    "repeated": (
+        "repeated time stamps",
+        "more than {max_repeated_share:.0%} of the samples share another one's time stamp",
+        ("max_repeated_share",),
+    ),
+    "missing_frames": ("missing frames", "the video has a hole of more than {max_frame_gap_s} s", ("max_frame_gap_s",)),
+    "black_video": ("black video", "no part of any frame is brighter than {black_level:g} of 255", ("black_level",)),
+    "frozen_video": (
+        "frozen video",
+        "no part of the picture changes by more than {frozen_level:g} of 255 for {frozen_share:.0%} of the window",
+        ("frozen_level", "frozen_share"),
+    ),
+    "no_label": (
+        "no label",
+        "no activity covers {min_label_share:.0%} of it, and unlabelled windows are not kept",
+        ("min_label_share", "keep_unlabelled"),
+    ),
+    "no_video": ("no video", "there is no frame inside it", ()),
+    "short": ("too short", "sensor and video overlap for less than one window ({duration_s} s)", ("duration_s",)),
+    "remainder": ("end of the recording", "what is left is shorter than a window ({duration_s} s)", ("duration_s",)),
+    "clocks": (
+        "clocks disagree",
+        f"sensor and camera are for certain more than {1000 * DISAGREE_S:.0f} ms apart",
+        ("build.clocks",),
+    ),
+    "unusable": ("unusable recording", "its files can't be read or contradict themselves", ()),
+}
+_NB = "\N{NO-BREAK SPACE}"
+VIDEO_REASONS = frozenset({"missing_frames", "black_video", "frozen_video", "no_video"})
+
+
+def title_of(reason: str) -> str:
+    """A reason in a word or two."""
+    return _REASONS[reason][0] if reason in _REASONS else reason.replace("_", " ")
+
+
+def meaning_of(reason: str, settings: WindowSettings) -> str:
+    """When a window is left out for it, with the build's own thresholds."""
+    return _REASONS[reason][1].format(**vars(settings)) if reason in _REASONS else ""
+
+
+def settings_of(reason: str) -> str:
+    """Names of the settings that decide it."""
+    names = _REASONS[reason][2] if reason in _REASONS else ()
+    return ", ".join(name if "." in name else f"window.{name}" for name in names)
+
+
+def in_order(reasons: Sequence[str]) -> list[str]:
+    """As ``Reason`` lists them, unknown ones last."""
+    listed = [reason.value for reason in Reason]
+    return sorted(reasons, key=lambda name: (listed.index(name) if name in listed else len(listed), name))
+
+
+def duration(seconds: float) -> str:
+    """Such as 3.2 s, 4 min 05 s, 2 h 07 min; a browser keeps it on one line."""
+    if seconds < 60:
+        return f"{seconds:.1f}{_NB}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{_NB}min{_NB}{rest:02d}{_NB}s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours:,}{_NB}h{_NB}{minutes:02d}{_NB}min"
+
+
+def share(part: float, whole: float) -> str:
+    """In %, without hiding the few behind a rounded 0 or 100; empty of nothing."""
+    if not whole:
+        return ""
+    percent = 100 * part / whole
+    if 0 < percent < 0.1:
+        return "< 0.1 %"
+    if 99.9 < percent < 100:
+        return "> 99.9 %"
+    return f"{percent:.1f} %"
+
+
+def plural(count: int, one: str, many: str = "") -> str:
+    """1 window, 2 windows; in thousands with a comma."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """The first ones, and how many more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,0 +1,259 @@
+"""What a report is made from, looked up by target, entrant and number of shots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from experiments.evaluation.cells import CellResult
+from experiments.evaluation.features.embedding_map import EmbeddingMap
+from experiments.reports.evaluation.claims import Comparison, compare_entrants
+from experiments.reports.evaluation.titles import in_order, method_title
+from experiments.statistics.comparisons import Correction
+from experiments.statistics.intervals import FEWEST, interval_method
+from experiments.statistics.results import Estimate, estimate
+
+SIMULATED_DATA = "SIMULATED DATA: these windows come from the simulator, not from people."
+
+
+class Key(NamedTuple):
+    """Which cells of a target belong together: they differ in fold, draw, checkpoint and seed alone."""
+
+    entrant: str
+    unit: str
+    shots: int
+    condition: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything that the tables and figures are made from.
+
+    Attributes:
+        title: experiment and run.
+        results: of all cells.
+        resamples: of the bootstrap.
+        checkpoint: path and digest, for the header; empty without one.
+        simulated_targets: names of the targets whose windows come from the simulator.
+        pretraining_simulated: the checkpoint was trained on simulated recordings.
+        seen_allowed: subjects that pretraining saw too were let in; the cells' notes name them.
+        remarks: what concerns the whole evaluation, e.g. a method that was left out.
+        maps: target -> where its windows lie in the feature space.
+        audit: target -> what is doubtful about its data, in plain sentences.
+        correction: of the comparisons' p-values for there being many of them.
+    """
+
+    title: str
+    results: list[CellResult]
+    resamples: int
+    checkpoint: str = ""
+    simulated_targets: frozenset[str] = frozenset()
+    pretraining_simulated: bool = False
+    seen_allowed: bool = False
+    remarks: list[str] = field(default_factory=list)
+    maps: dict[str, EmbeddingMap] = field(default_factory=dict)
+    audit: dict[str, list[str]] = field(default_factory=dict)
+    correction: Correction = "westfall_young"
+
+    @cached_property
+    def groups(self) -> dict[str, dict[Key, list[CellResult]]]:
+        """Target -> cells that belong together."""
+        found: dict[str, dict[Key, list[CellResult]]] = {}
+        for result in self.results:
+            cell = result.cell
+            # Without labels there is nothing to count in people.
+            unit = cell.shots_unit if cell.shots else "windows"
+            key = Key(cell.entrant, unit, cell.shots, cell.condition)
+            found.setdefault(cell.dataset, {}).setdefault(key, []).append(result)
+        return found
+
+    @cached_property
+    def comparisons(self) -> list[Comparison]:
+        """Of the pretrained entrants with all others, on all targets; one family."""
+        return compare_entrants(self)
+
+    @cached_property
+    def _estimates(self) -> dict[tuple[str, str, Key], Estimate | None]:
+        return {}
+
+    def datasets(self) -> list[str]:
+        """Names of the targets, in order."""
+        return list(self.groups)
+
+    def entrants(self, dataset: str) -> list[str]:
+        """Of a target, in the tables' order."""
+        return in_order({key.entrant for key in self.groups[dataset]})
+
+    def of(
+        self, dataset: str, entrant: str | None = None, shots: int | None = None, unit: str | None = None
+    ) -> list[CellResult]:
+        """Cells of a target on windows as they are; of an entrant, number of shots and their unit if given."""
+        return [
+            result
+            for key, cells in self.groups[dataset].items()
+            if key.condition == ""
+            and (entrant is None or key.entrant == entrant)
+            and (shots is None or key.shots == shots)
+            and (unit is None or key.unit == unit)
+            for result in cells
+        ]
+
+    def shots(self, dataset: str, unit: str = "windows", entrant: str | None = None) -> list[int]:
+        """Numbers of shots that were done, ascending; 0 stands for methods without labels."""
+        keys = self.groups[dataset]
+        return sorted({k.shots for k in keys if _fits(k, unit) and entrant in (None, k.entrant)})
+
+    def units(self, dataset: str) -> list[str]:
+        """Of the shots: "windows" always, "subjects" where whole people were labelled."""
+        people = any(key.unit == "subjects" for key in self.groups[dataset])
+        return ["windows", "subjects"] if people else ["windows"]
+
+    def estimate(self, dataset: str, metric: str, key: Key) -> Estimate | None:
+        """Of the cells with that key; None where no participant has the metric."""
+        known = self._estimates
+        at = (dataset, metric, key)
+        if at not in known:
+            cells = self.groups[dataset].get(key, [])
+            told = any(metric in values for cell in cells for values in cell.by_subject.values())
+            known[at] = estimate(cells, metric, self.resamples) if told else None
+        return known[at]
+
+    def estimates(self, dataset: str, metric: str, unit: str = "windows") -> dict[str, dict[int, Estimate]]:
+        """Entrant -> shots -> estimate, entrants in the tables' order; only those that have the metric.
+
+        Methods without labels have 0 shots, and are there for either unit.
+        """
+        table: dict[str, dict[int, Estimate]] = {name: {} for name in self.entrants(dataset)}
+        for key in sorted(self.groups[dataset]):
+            if key.condition == "" and _fits(key, unit):
+                found = self.estimate(dataset, metric, key)
+                if found is not None:
+                    table[key.entrant][key.shots] = found
+        return {entrant: by_shots for entrant, by_shots in table.items() if by_shots}
+
+    def flags(self, dataset: str) -> str:
+        """What each table and figure says beside its name, in brackets; empty where there is nothing to say."""
+        flags = []
+        if dataset in self.simulated_targets:
+            flags.append("simulated")
+        elif self.pretraining_simulated:
+            flags.append("pretraining simulated")
+        if self.seen_allowed:
+            flags.append("seen subjects allowed")
+        if self.audit.get(dataset):
+            flags.append("see the audit")
+        return f" ({', '.join(flags)})" if flags else ""
+
+    def warnings(self, dataset: str) -> list[str]:
+        """What has to be said before a target's first number."""
+        lines = []
+        if dataset in self.simulated_targets:
+            lines.append(SIMULATED_DATA)
+        elif self.pretraining_simulated:
+            lines.append("The encoder was pretrained on SIMULATED DATA.")
+        if self.seen_allowed:
+            lines.append("evaluation.allow_seen_subjects is on: NOT OUT OF DISTRIBUTION where the notes name subjects.")
+        return lines + [f"AUDIT: {finding}" for finding in self.audit.get(dataset, [])]
+
+    def participants(self, dataset: str) -> int:
+        """How many people were tested."""
+        return len({subject for r in self.of(dataset) for subject in r.by_subject})
+
+    def folds(self, dataset: str) -> int:
+        """How many groups of people were tested, each with draws of its own."""
+        return len({r.cell.fold for r in self.of(dataset)})
+
+    def caption(self, dataset: str) -> str:
+        """Who and what is behind a target's numbers."""
+        results = self.of(dataset)
+        people: dict[str, int] = {}
+        for result in results:  # a method that can't tell all activities apart is tested on fewer windows
+            for subject, n in result.windows_by_subject.items():
+                people[subject] = max(n, people.get(subject, 0))
+        classes = {name for r in results for name in r.classes}
+        # Folds may test different populations.
+        populations = sorted({name for r in results for name in r.cell.population.split("+")})
+        folds = self.folds(dataset)
+        return (
+            f"population {'+'.join(populations)}; {len(people)} test participants,"
+            f" {sum(people.values())} test windows, {len(classes)} activities, {folds} fold{'s' * (folds != 1)}"
+        )
+
+    def reading(self, dataset: str) -> str:
+        """How the numbers are to be read: over whom they are averaged, and what the brackets are."""
+        people = self.participants(dataset)
+        mean = f"In %: the mean over {people} participants of each one's mean over draws"
+        if len({(r.cell.checkpoint, r.cell.seed) for r in self.of(dataset) if r.cell.checkpoint}) > 1:
+            mean += " and checkpoints of one name"
+        if people < FEWEST:
+            too_few = f"{people} participant{' is' if people == 1 else 's are'} too few for intervals"
+            return f"{mean}; {too_few}.{self._one_activity(dataset)}"
+        few = " So few participants make it wide." if people < 10 else ""
+        how = interval_method(people)
+        by = (
+            f"{how}, {self.resamples} resamples of these {people}" if "bootstrap" in how else f"{how}, {people} of them"
+        )
+        return f"{mean}; in brackets its 95 % interval over participants ({by}).{few}{self._one_activity(dataset)}"
+
+    def _one_activity(self, dataset: str) -> str:
+        """What balanced accuracy means for participants who did one thing only."""
+        shown = self._shown(dataset)
+        alone = sorted(subject for subject, activities in shown.items() if len(activities) == 1)
+        if not alone:
+            return ""
+        everything = self.tested(dataset)
+        if len(everything) == 1:
+            (only,) = (name.replace("_", " ") for name in everything)
+            return (
+                f" Of all activities that could be answered only {only} was tested: balanced accuracy is the share of"
+                f" it that is recognised, 100 for a method that always answers {only}."
+            )
+        return (
+            f" Only one activity was seen of {', '.join(alone)}: there, balanced accuracy is its recall,"
+            " 100 for a method that always answers it."
+        )
+
+    def tested(self, dataset: str) -> set[str]:
+        """Activities that tested participants did."""
+        return set().union(*self._shown(dataset).values())
+
+    def _shown(self, dataset: str) -> dict[str, set[str]]:
+        """Participant -> the activities that were seen of them."""
+        shown: dict[str, set[str]] = {}
+        for result in self.of(dataset):
+            for subject, counts in result.confusion_by_subject.items():
+                there = {name for name, row in zip(result.classes, counts, strict=True) if any(row)}
+                shown[subject] = shown.get(subject, set()) | there
+        return shown
+
+    def notes(self, dataset: str) -> list[str]:
+        """Remarks on a target's cells, each once, with the entrant that it is about where that is one alone."""
+        results = self.of(dataset)
+        entrants = self.entrants(dataset)
+        draws: dict[str, set[int]] = {}
+        about: dict[str, set[str]] = {}
+        for result in results:
+            draws.setdefault(result.cell.entrant, set()).add(result.cell.draw)
+            for note in result.notes:
+                about.setdefault(note, set()).add(result.cell.entrant)
+        counts = [f"{method_title(name)}: {len(draws[name])}" for name in entrants if name in draws]
+        notes = [f"draws a fold -- {'; '.join(counts)}"]
+        if "majority" in entrants:
+            notes.append("majority: the activity that is most frequent among the support participants' windows")
+        for note, concerned in about.items():
+            title = method_title(next(iter(concerned)))
+            unsaid = len(concerned) == 1 < len(entrants) and not title.startswith(note.partition(":")[0])
+            notes.append(f"{title}: {note}" if unsaid else note)
+        return notes
+
+
+def _fits(key: Key, unit: str) -> bool:
+    return key.unit == unit or key.shots == 0
+
+
+def first_of(entrants: Iterable[str], methods: Iterable[str]) -> list[str]:
+    """Those of the run's own entrants that are such methods, in the methods' order."""
+    there = set(entrants)
+    return [method for method in methods if method in there]

@@ -1,0 +1,87 @@
+"""Pictures of an evaluation, made for TensorBoard, for files and for the HTML report.
+
+A figure's label (``Figure.get_label()``) says in words what it shows.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.figures.confusion import confusion_figure
+from experiments.reports.evaluation.figures.cost import cost_figure
+from experiments.reports.evaluation.figures.few_shot import few_shot_figure
+from experiments.reports.evaluation.figures.forest import forest_figure
+from experiments.reports.evaluation.figures.maps import map_figure
+from experiments.reports.evaluation.figures.robustness import robustness_figure
+from experiments.reports.evaluation.tables import confused
+
+__all__ = [
+    "confusion_figure",
+    "cost_figure",
+    "few_shot_figure",
+    "figures",
+    "file_name",
+    "forest_figure",
+    "map_figure",
+    "names",
+    "robustness_figure",
+    "save",
+]
+
+
+def figures(report: Report) -> dict[str, Figure]:
+    """All by name; what has nothing to show is left out."""
+    result: dict[str, Figure | None] = {}
+    by_kind = names(report)
+    for dataset in report.datasets():
+        called = {kind: found[0] for kind, found in by_kind[dataset].items() if found}
+        result[called["few_shot"]] = few_shot_figure(report, dataset)
+        if "few_shot_subjects" in called:
+            result[called["few_shot_subjects"]] = few_shot_figure(report, dataset, unit="subjects")
+        result[called["forest"]] = forest_figure(report, dataset)
+        for name, (entrant, shots) in zip(by_kind[dataset]["confusion"], confused(report, dataset), strict=True):
+            result[name] = confusion_figure(report, dataset, entrant, shots)
+        result[called["robustness"]] = robustness_figure(report, dataset)
+        result[called["cost"]] = cost_figure(report, dataset)
+        result[called["map"]] = map_figure(report, dataset)
+    return {name: figure for name, figure in result.items() if figure is not None}
+
+
+def names(report: Report) -> dict[str, dict[str, list[str]]]:
+    """Target -> kind, as of a report's sections -> names that its figures have, if they are there."""
+    found: dict[str, dict[str, list[str]]] = {}
+    taken: set[str] = set()
+    for dataset in report.datasets():
+        base = name = file_name(dataset)
+        number = 1
+        while name in taken:  # names that differ in signs alone
+            number += 1
+            name = f"{base}_{number}"
+        taken.add(name)
+        kinds = ["few_shot", *(["few_shot_subjects"] if "subjects" in report.units(dataset) else [])]
+        kinds += ["forest", "robustness", "cost", "map"]
+        found[dataset] = {kind: [f"{kind}_{name}"] for kind in kinds}
+        found[dataset]["confusion"] = [
+            f"confusion_{name}_{file_name(entrant)}" for entrant, _ in confused(report, dataset)
+        ]
+    return found
+
+
+def save(made: dict[str, Figure], folder: Path) -> list[Path]:
+    """Write each as PNG; the files' paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, figure in made.items():
+        path = folder / f"{name}.png"
+        figure.savefig(path, dpi=150)
+        paths.append(path)
+    return paths
+
+
+def file_name(text: str) -> str:
+    """A target's name as part of a file's: lower case, letters, digits and underscores."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "target"

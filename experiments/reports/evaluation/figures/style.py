@@ -1,0 +1,105 @@
+"""How entrants look: the same in all figures."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from experiments.reports.evaluation.titles import in_order, method_title, within
+from experiments.statistics.results import Estimate
+
+# Okabe and Ito's palette: told apart with any kind of colour vision; markers differ too.
+_METHODS = {
+    "linear_probe": ("#0072B2", "o"),
+    "finetune": ("#D55E00", "s"),
+    "supervised": ("#009E73", "^"),
+    "random_frozen": ("#56B4E9", "v"),
+    "handcrafted_rf": ("#CC79A7", "D"),
+    "zero_shot": ("#E69F00", "*"),
+    "majority": ("#7F7F7F", "x"),
+    # There are only eight: variants take darker relatives.
+    "knn": ("#000000", "P"),
+    "nearest_mean": ("#4D4D4D", "H"),
+    "finetune_paper": ("#8C3B00", "<"),
+    "finetune_tuned": ("#B8860B", ">"),
+    "zero_shot_target": ("#6B4E00", "p"),
+    "zero_shot_text": ("#5E3C99", "h"),
+}
+_OTHERS = (("#01665E", "X"), ("#8C510A", "d"), ("#762A83", "H"), ("#1B7837", "8"))
+_SYSTEMS = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (2, 2)))
+
+
+@dataclass(frozen=True)
+class Style:
+    """Colour and marker say which method, the line which system."""
+
+    colour: str
+    marker: str
+    line: Any
+
+
+def style_of(entrant: str, listed: Sequence[str]) -> Style:
+    """How an entrant looks among those of a target."""
+    method, _, system = entrant.partition("@")
+    systems = ["", *sorted({name.partition("@")[2] for name in listed} - {""})]
+    line = _SYSTEMS[systems.index(system) % len(_SYSTEMS)] if system in systems else "-"
+    if method in _METHODS:
+        return Style(*_METHODS[method], line)
+    unknown = sorted({name.partition("@")[0] for name in listed} - _METHODS.keys())
+    at = unknown.index(method) if method in unknown else 0
+    return Style(*_OTHERS[at % len(_OTHERS)], line)
+
+
+def bars(values: Sequence[Estimate]) -> NDArray[np.float64] | None:
+    """Lengths below and above the mean of shares, (2, K); None where no interval is known."""
+    if any(math.isnan(v.low) for v in values):
+        return None
+    ends = [within(v) for v in values]
+    lengths = [[max(v.mean - low, 0), max(high - v.mean, 0)] for v, (low, high) in zip(values, ends, strict=True)]
+    return 100 * np.array(lengths).T
+
+
+def tidy(axis: Axes, grid: str = "y") -> None:
+    """A light grid, and no frame where there is no axis."""
+    axis.grid(axis=grid, color="0.9")  # type: ignore[arg-type]
+    axis.set_axisbelow(True)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def percent_limits(axis: Axes) -> None:
+    """0 to 100 %, with room for markers at the ends."""
+    axis.set_ylim(-2, 102)
+    axis.set_yticks(range(0, 101, 20))
+
+
+def legend(figure: Figure, handles: dict[str, Any], order: Sequence[str] | None = None) -> None:
+    """Beside the axes, in the tables' order or the one given."""
+    names = [name for name in (order or in_order(handles)) if name in handles]
+    figure.legend(
+        [handles[name] for name in names],
+        [method_title(name) for name in names],
+        loc="outside right center",
+        frameon=False,
+        fontsize=9,
+        handlelength=3,
+    )
+
+
+def short(value: str, length: int = 28) -> str:
+    """A name from data as a label, shortened in its middle, with no mathematics in it."""
+    plain = re.sub(r"\s+", " ", value.replace("_", " ")).replace("$", r"\$")
+    return plain if len(plain) <= length else f"{plain[: length - 9]}…{plain[-8:]}"
+
+
+def titled(dataset: str, flags: str) -> str:
+    """A target's name and flags as the title of a narrow figure: on two lines where one would not hold them."""
+    name = short(dataset, 60)
+    return f"{name}{flags}" if len(name) + len(flags) <= 64 else f"{name}\n{flags.strip()}"

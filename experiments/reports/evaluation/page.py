@@ -1,0 +1,165 @@
+"""A report as one HTML file that needs nothing else: no network, no server, no script to be read."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib as mpl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from experiments.reports.evaluation.claims import OUTCOMES, verdicts_of
+from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.figures import file_name, names
+from experiments.reports.evaluation.sections import sections_of
+from experiments.reports.evaluation.tables import Table
+from experiments.statistics.results import write_text
+
+_TEMPLATES = Path(__file__).parent
+_MOST_SVG = 150_000  # bytes; a browser draws larger ones slowly
+_DPI = 150
+_WIDE = 8.0  # inches; wider figures scroll on a phone
+_CSS_DPI = 96
+_CORRECTIONS = {"holm": "Holm's", "westfall_young": "Westfall and Young's"}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure as an image.
+
+    Attributes:
+        source: data: URL.
+        description: in words.
+        width, height: in CSS pixels.
+        wide: has small print across a wide page.
+    """
+
+    source: str
+    description: str
+    width: int
+    height: int
+    wide: bool
+
+
+@dataclass(frozen=True)
+class _Section:
+    anchor: str
+    title: str
+    text: str
+    tables: list[Table]
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
+class _Target:
+    name: str
+    anchor: str
+    warnings: list[str]
+    caption: str
+    reading: str
+    notes: list[str]
+    sections: list[_Section]
+
+
+def write_html(report: Report, made: Mapping[str, Figure], path: Path) -> None:
+    """Write a report; it appears whole or not at all.
+
+    Args:
+        report: what to tell.
+        made: figures by name, as ``reports.evaluation.figures`` gives them; those that are missing are left out.
+        path: of the file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(html(report, made), path)
+
+
+def html(report: Report, made: Mapping[str, Figure]) -> str:
+    """The page. All that comes from data is escaped, and nothing but the page's own script may run."""
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
+    )
+    css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    targets = _targets(report, made)
+    return environment.get_template("page.html.j2").render(
+        title=report.title,
+        checkpoint=report.checkpoint,
+        css=css,
+        script=script,
+        script_digest=digest,
+        warnings=_warnings(report),
+        verdicts=verdicts_of(report),
+        outcomes=OUTCOMES,
+        correction=_CORRECTIONS[report.correction],
+        comparisons=len(report.comparisons),
+        flags={dataset: report.flags(dataset) for dataset in report.datasets()},
+        targets=targets,
+    )
+
+
+def _warnings(report: Report) -> list[str]:
+    """Of the whole report: remarks, and each target's with its name, once where they are the same for all."""
+    lines = list(report.remarks)
+    about: dict[str, list[str]] = {}
+    for dataset in report.datasets():
+        for warning in report.warnings(dataset):
+            about.setdefault(warning, []).append(dataset)
+    everywhere = len(report.datasets())
+    lines += [w if len(there) == everywhere > 1 else f"{', '.join(there)}: {w}" for w, there in about.items()]
+    return lines
+
+
+def _targets(report: Report, made: Mapping[str, Figure]) -> list[_Target]:
+    found = []
+    by_kind = names(report)
+    for number, dataset in enumerate(report.datasets(), 1):
+        anchor = f"target-{number}-{file_name(dataset)}"
+        sections = []
+        for section in sections_of(report, dataset):
+            figures = [made[name] for name in by_kind[dataset].get(section.kind, []) if name in made]
+            pictures = [picture(figure) for figure in figures]
+            sections.append(_Section(f"{anchor}-{section.kind}", section.title, section.text, section.tables, pictures))
+        found.append(
+            _Target(
+                dataset,
+                anchor,
+                report.warnings(dataset),
+                report.caption(dataset),
+                report.reading(dataset),
+                report.notes(dataset),
+                sections,
+            )
+        )
+    return found
+
+
+def picture(figure: Figure) -> Picture:
+    """As SVG, letters drawn as shapes; as PNG where that is smaller and SVG is large."""
+    # Without a salt and with a date, the same figure would be another file each time.
+    with mpl.rc_context({"svg.hashsalt": "report", "svg.fonttype": "path"}):
+        svg = _saved(figure, "svg", {"Date": None, "Creator": None})
+    svg = re.sub(rb"<metadata>.*?</metadata>", b"", svg, flags=re.DOTALL)
+    kind, data = "svg+xml", svg
+    if len(svg) > _MOST_SVG:
+        png = _saved(figure, "png", {"Software": None})
+        kind, data = ("png", png) if len(png) < len(svg) else (kind, data)
+    width, height = (float(inches) for inches in figure.get_size_inches())
+    return Picture(
+        source=f"data:image/{kind};base64,{base64.b64encode(data).decode()}",
+        description=str(figure.get_label()),
+        width=round(_CSS_DPI * width),
+        height=round(_CSS_DPI * height),
+        wide=width > _WIDE,
+    )
+
+
+def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
+    return buffer.getvalue()

@@ -1,0 +1,117 @@
+"""How tables and figures call things, and how they write numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from experiments.statistics.results import Estimate
+
+TITLES = {  # in the order of the tables' rows
+    "majority": "majority",
+    "zero_shot_text": "zero-shot, text",
+    "zero_shot": "zero-shot, source videos",
+    "zero_shot_target": "zero-shot, target videos",
+    "handcrafted_rf": "handcrafted + random forest",
+    "random_frozen": "random frozen encoder, probe",
+    "supervised": "supervised from scratch",
+    "knn": "pretrained, nearest neighbours",
+    "nearest_mean": "pretrained, nearest class mean",
+    "linear_probe": "pretrained, linear probe",
+    "finetune_paper": "fine-tuned, paper's rates",
+    "finetune_tuned": "fine-tuned, rates chosen on training subjects",
+    "finetune": "pretrained, fine-tuned",
+}
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is shown.
+
+    Attributes:
+        title: with its unit, if it is no share.
+        percent: a share that tables give in %.
+        digits: after the point.
+        share: is never above 1.
+    """
+
+    title: str
+    percent: bool = True
+    digits: int = 1
+    share: bool = True
+
+
+METRICS = {  # of every evaluation
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro-F1",
+    "accuracy": "accuracy",
+    "calibration_error": "calibration error",
+}
+RANKING = {
+    "recall@1": Metric("recall@1, %"),
+    "recall@3": Metric("recall@3, %"),
+    "recall@5": Metric("recall@5, %"),
+    "mrr": Metric("MRR", percent=False, digits=3),
+}
+EVENT = {
+    "auroc": Metric("AUROC", percent=False, digits=3),
+    "auprc": Metric("AUPRC", percent=False, digits=3),
+    "chance_auprc": Metric("AUPRC by chance", percent=False, digits=3),
+    "event_sensitivity": Metric("sensitivity, %"),
+    "event_precision": Metric("precision, %"),
+    "detections_per_hour": Metric("detections per hour", percent=False, share=False),
+    "false_alarms_per_hour": Metric("false alarms per hour", percent=False, share=False),
+}
+
+
+def method_title(entrant: str) -> str:
+    """How tables and figures call a method, or a method of one of several systems ("linear_probe@imu_only")."""
+    method, _, system = entrant.partition("@")
+    title = TITLES.get(method, method.replace("_", " "))
+    return f"{title} ({system})" if system else title
+
+
+def in_order(entrants: Collection[str]) -> list[str]:
+    """From what looks at nothing to what learns most; those without a title last; a method's systems by name."""
+    known = list(TITLES)
+
+    def key(entrant: str) -> tuple[int, str, str]:
+        method, _, system = entrant.partition("@")
+        return known.index(method) if method in TITLES else len(known), method, system
+
+    return sorted(entrants, key=key)
+
+
+def show(value: Estimate, percent: bool = True, digits: int | None = None, share: bool = True) -> str:
+    """``61.2 [55.0, 67.1]``; without brackets where there are too few participants for an interval.
+
+    Intervals end where the metric does, at 0 and, for a share, at 1: Student's knows nothing of that.
+    """
+    factor, digits = (100 if percent else 1), digits if digits is not None else (1 if percent else 3)
+    mean, low, high = (factor * x for x in (value.mean, *within(value, share)))
+    if math.isnan(low):
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def within(value: Estimate, share: bool = True) -> tuple[float, float]:
+    """An interval's ends, kept within 0 and, for a share, 1; NaN stays NaN."""
+    if math.isnan(value.low):
+        return math.nan, math.nan
+    return max(value.low, 0.0), min(value.high, 1.0) if share else value.high
+
+
+def size_title(shots: int, unit: str) -> str:
+    """A number of shots as a column's name: "k = 10", or "2 people"."""
+    if unit == "subjects" and shots:
+        return "1 person" if shots == 1 else f"{shots} people"
+    return f"k = {shots}"
+
+
+def headline_shots(shots: Sequence[int]) -> list[int]:
+    """The numbers of shots that a summary speaks of: the one nearest to 10, and the most."""
+    labelled = sorted(k for k in shots if k > 0)
+    if not labelled:
+        return []
+    return sorted({min(labelled, key=lambda k: (round(abs(math.log(k / 10)), 9), k)), labelled[-1]})

@@ -1,0 +1,1 @@
+"""What every command runs on: command line, errors, console, devices, run folder, checkpoints."""

@@ -1,0 +1,103 @@
+"""What all commands share: ``COMMAND CONFIG [key=value ...]``, ``--help``, ``--print-config``, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from datamodules.augment import AugmentationError
+from datamodules.features.cache import FeatureCacheError
+from datamodules.recording import RecordingError
+from datamodules.shards.layout import ShardError
+from encoders.registry import UnknownNameError
+from encoders.video.vit_backbone import WeightsError
+from experiments.settings.layers import ConfigError, available
+from experiments.settings.load import describe, load, to_yaml
+from experiments.settings.schema import Config
+from lightning_modules.pretraining import CheckpointError
+
+EXIT_OK = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+class UserError(RuntimeError):
+    """Something that the person at the keyboard can mend; shown without a traceback."""
+
+
+_MENDABLE = (
+    AugmentationError,
+    CheckpointError,
+    ConfigError,
+    FeatureCacheError,
+    OSError,  # of the disk: full, read-only, not there; its message names the path
+    RecordingError,
+    ShardError,
+    UnknownNameError,
+    UserError,
+    WeightsError,
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
+
+
+def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
+    """Read the settings that a command line asks for; ``--help`` and ``--print-config`` end the program.
+
+    Args:
+        argv: arguments without the program's name; None takes ``sys.argv``.
+        command: the module, e.g. ``experiments.pretrain``.
+        description: what the command does, one line.
+
+    Raises:
+        SystemExit: after ``--help``, ``--print-config``, or a wrong setting (exit code 2).
+    """
+    parser = _Parser(
+        prog=f"python -m {command}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_all_keys(),
+    )
+    parser.add_argument("config", nargs="?", default="simulator", help=f"{', '.join(available())}, or a .yaml file")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ, e.g. run.seed=1")
+    parser.add_argument("--print-config", action="store_true", help="print the merged settings and stop")
+    arguments = parser.parse_args(argv)
+    if "=" in arguments.config:  # `COMMAND run.seed=1` means the default experiment
+        arguments.overrides.insert(0, arguments.config)
+        arguments.config = "simulator"
+    try:
+        config = load(arguments.config, arguments.overrides)
+    except ConfigError as error:
+        parser.exit(EXIT_USAGE, f"{parser.prog}: {error}\n")
+    if arguments.print_config:
+        print(to_yaml(config), end="")
+        parser.exit(EXIT_OK)
+    return config
+
+
+def guarded(run: Callable[[], int], command: str) -> int:
+    """Run a command; an error that its user can mend becomes one message and exit code 1."""
+    try:
+        return run()
+    except _MENDABLE as error:
+        print(f"python -m {command}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print(
+            f"\npython -m {command}: interrupted; the same command continues where it stopped",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def _all_keys() -> str:
+    rows = list(describe())
+    width = max(len(path) for path, *_ in rows)
+    lines = [f"  {path:<{width}}  {text} [{kind}, default {default}]" for path, kind, default, text in rows]
+    return "settings:\n" + "\n".join(lines)

@@ -1,0 +1,125 @@
+"""The layers that settings are made of: an experiment's files, a video tower, a system, the command line.
+
+An experiment says what is trained and tested on; a system (``configs/systems/``) says how, a tower
+(``configs/towers/``) which frozen video encoder: each file names only what differs. ``system=imu2clip`` on the
+command line, or in an experiment's file, lays the system over the experiment; a system may name its tower, and
+``tower=none`` keeps the experiment's own.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
+NONE = "none"
+
+Layer = tuple[str, dict[str, Any]]
+
+
+class ConfigError(ValueError):
+    """A setting that can't be used; the message names the key's full path."""
+
+
+def did_you_mean(word: str, choices: Sequence[str], prefix: str = "") -> str:
+    """A hint for a message, where one of the choices is close to the word; otherwise nothing."""
+    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    return f"; did you mean '{prefix}{close[0]}'?" if close else ""
+
+
+def available(kind: str = "") -> list[str]:
+    """Names of the experiments, or of the ``kind`` of overlay, that come with the project."""
+    folder = CONFIG_FOLDER / f"{kind}s" if kind else CONFIG_FOLDER
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def find(name_or_path: str, kind: str = "") -> Path:
+    """The YAML file of an experiment, or of a system or tower.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name_or_path.endswith((".yaml", ".yml")):
+        path = Path(name_or_path)
+        if path.is_file():
+            return path
+        raise ConfigError(f"no configuration file '{name_or_path}'")
+    path = (CONFIG_FOLDER / f"{kind}s" if kind else CONFIG_FOLDER) / f"{name_or_path}.yaml"
+    if path.is_file():
+        return path
+    known = available(kind)
+    raise ConfigError(
+        f"no {kind or 'experiment'} '{name_or_path}'{did_you_mean(name_or_path, known)}"
+        f" (there are: {', '.join(known)}; a path ends in .yaml)"
+    )
+
+
+def layers(path: Path, command_line: dict[str, Any]) -> list[Layer]:
+    """All layers, the weakest first; each names where it comes from.
+
+    Raises:
+        ConfigError: a file is missing, no YAML, or builds on itself.
+    """
+    experiment, last = _with_bases(path), ("command line", command_line)
+    system = _overlay("system", [*experiment, last])
+    # A system may name its tower, and change something of it.
+    return [*experiment, *_overlay("tower", [*experiment, *system, last]), *system, last]
+
+
+def _overlay(kind: str, known: Sequence[Layer]) -> list[Layer]:
+    chosen = [str(layer[kind]) for _, layer in known if layer.get(kind)]
+    return _with_bases(find(chosen[-1], kind)) if chosen and chosen[-1] != NONE else []
+
+
+def merge(into: DictConfig, layer: Mapping[str, Any]) -> DictConfig:
+    """One layer more; parameters of a component that the layer replaces by another are dropped first."""
+    for group in ("imu_encoder", "video_encoder", "video_head"):
+        new = layer.get(group)
+        if not isinstance(new, Mapping):
+            continue
+        other = "name" in new and new["name"] != into[group].name
+        params = new.get("params")
+        model = params.get("model") if isinstance(params, Mapping) else None
+        if other or (model is not None and model != into[group].params.get("model")):
+            into[group].params = {}
+    merged = OmegaConf.merge(into, layer)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _with_bases(path: Path) -> list[Layer]:
+    """The file's settings and those of the files it builds on, base first."""
+    chain: list[Layer] = []
+    seen: list[Path] = []
+    current: Path | None = path
+    while current is not None:
+        if current in seen:
+            raise ConfigError(f"{path}: 'base' goes round in a circle: {' -> '.join(map(str, [*seen, current]))}")
+        seen.append(current)
+        content = _read(current)
+        base = content.pop("base", None)
+        chain.insert(0, (str(current), content))
+        if base is None:
+            current = None
+        elif str(base).endswith((".yaml", ".yml")):
+            current = find(str(current.parent / str(base)))
+        else:
+            folder = current.parent
+            current = folder / f"{base}.yaml" if (folder / f"{base}.yaml").is_file() else find(str(base))
+    return chain
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    content = {} if content is None else content
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path}: expected 'key: value' lines, found a {type(content).__name__}")
+    return content

@@ -1,0 +1,252 @@
+"""Default, merged with file, merged with command line; a mistyped key fails with "did you mean".
+
+``load("utd_mhad", ["trainer.max_epochs=5"])`` reads ``experiments/configs/utd_mhad.yaml`` (or a path to any
+YAML file). A file may name another one that it builds on with ``base: NAME``; systems and towers are laid over it, see
+:mod:`experiments.settings.layers`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from datamodules.sources.registry import sources
+from encoders.registry import imu_encoders, video_encoders, video_heads
+from experiments.settings.layers import NONE, ConfigError, did_you_mean, find, layers, merge
+from experiments.settings.schema import Config, RunConfig
+
+
+def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
+    """Read an experiment's settings.
+
+    Args:
+        name_or_path: a name in ``experiments/configs``, or the path of a YAML file.
+        overrides: ``key.path=value``, the value read as YAML.
+
+    Raises:
+        ConfigError: the file is missing or no YAML, or a key or value is wrong.
+    """
+    path = find(name_or_path)
+    chain = layers(path, _dotlist(overrides))
+    for origin, layer in chain:
+        _check_keys(layer, Config, "", origin)
+    merged = OmegaConf.structured(Config)
+    merged.experiment = path.stem
+    for origin, layer in chain:
+        try:
+            merged = merge(merged, layer)
+        except OmegaConfBaseException as error:
+            key = getattr(error, "full_key", None) or "?"
+            raise ConfigError(f"{origin}: {key}: {str(error).splitlines()[0]}") from error
+    config = OmegaConf.to_object(merged)
+    assert isinstance(config, Config)
+    if config.system not in ("", NONE) and config.run.name == RunConfig().name:
+        config.run.name = Path(config.system).stem  # systems are trained side by side
+    _check_values(config)
+    _check_components(config)
+    return config
+
+
+def load_saved(path: Path) -> Config:
+    """The settings that a run was saved with, whole as they are.
+
+    Raises:
+        ConfigError: the file is missing, or of another version.
+    """
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+    except (OmegaConfBaseException, yaml.YAMLError, OSError) as error:
+        raise ConfigError(f"{path}: not the settings of a run: {str(error).splitlines()[0]}") from error
+    config = OmegaConf.to_object(merged)
+    assert isinstance(config, Config)
+    return config
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The settings as plain dicts and values, as a checkpoint keeps them."""
+    container = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
+    assert isinstance(container, dict)
+    return typing.cast("dict[str, Any]", container)
+
+
+def to_yaml(config: Config) -> str:
+    """The settings as a YAML document."""
+    return str(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
+
+
+def describe(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """Every key as (path, type, default, help), in the schema's order."""
+    instance = cls()
+    hints = typing.get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        path, value = prefix + field.name, getattr(instance, field.name)
+        text = str(field.metadata.get("help", ""))
+        if dataclasses.is_dataclass(value):
+            yield from describe(type(value), path + ".")
+            continue
+        yield path, _type_name(hints[field.name]), _show(value), text
+        item = _item_type(hints[field.name])
+        if item is not None:
+            marker = "<name>" if typing.get_origin(hints[field.name]) is dict else "<i>"
+            yield from describe(item, f"{path}.{marker}.")
+
+
+def _dotlist(overrides: Sequence[str]) -> dict[str, Any]:
+    for entry in overrides:
+        if "=" not in entry:
+            raise ConfigError(f"command line: expected key=value, found '{entry}'")
+    try:
+        container = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
+        raise ConfigError(f"command line: {str(error).splitlines()[0]}") from error
+    assert isinstance(container, dict)
+    return typing.cast("dict[str, Any]", container)
+
+
+def _check_keys(layer: Mapping[Any, Any], cls: type, prefix: str, origin: str) -> None:
+    """Compare a nested mapping's keys with a dataclass, so that the error can name path and alternatives."""
+    hints = typing.get_type_hints(cls)
+    names = [field.name for field in dataclasses.fields(cls)]
+    for key, value in layer.items():
+        path = f"{prefix}{key}"
+        if key not in names:
+            everywhere = [p for p, *_ in describe() if p.split(".")[-1] == str(key)]
+            hint = did_you_mean(str(key), names, prefix) or (f"; did you mean '{everywhere[0]}'?" if everywhere else "")
+            raise ConfigError(f"{origin}: unknown key '{path}'{hint} (keys there: {', '.join(names)})")
+        hint_type = hints[str(key)]
+        if dataclasses.is_dataclass(hint_type) and isinstance(hint_type, type):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{origin}: '{path}' is a group of settings, found {value!r}")
+            _check_keys(value, hint_type, path + ".", origin)
+            continue
+        item = _item_type(hint_type)
+        if item is None:
+            continue
+        entries = value.items() if isinstance(value, Mapping) else enumerate(value or [])
+        for name, entry in entries:
+            if not isinstance(entry, Mapping):
+                raise ConfigError(f"{origin}: '{path}.{name}' is a group of settings, found {entry!r}")
+            _check_keys(entry, item, f"{path}.{name}.", origin)
+
+
+def _check_components(config: Config) -> None:
+    """Names and ``params`` of whatever is chosen by name, against that component's own dataclass."""
+    imu = {name: entry.params for name, entry in imu_encoders().items()}
+    video = {name: entry.params for name, entry in video_encoders().items()}
+    heads = {name: entry.params for name, entry in video_heads().items()}
+    known = {name: entry.params for name, entry in sources().items()}
+    _check_component("imu_encoder", config.imu_encoder.name, config.imu_encoder.params, imu)
+    _check_component("video_encoder", config.video_encoder.name, config.video_encoder.params, video)
+    _check_component("video_head", config.video_head.name, config.video_head.params, heads)
+    for key, dataset in config.datasets.items():
+        _check_component(f"datasets.{key}.source", dataset.source.name, dataset.source.params, known)
+
+
+def _check_component(path: str, name: str, params: Mapping[str, Any], known: Mapping[str, type]) -> None:
+    if name not in known:
+        raise ConfigError(f"{path}.name: no '{name}'{did_you_mean(name, list(known))} (there are: {', '.join(known)})")
+    valid = [field.name for field in dataclasses.fields(known[name])]
+    for key in params:
+        if key not in valid:
+            raise ConfigError(
+                f"unknown key '{path}.params.{key}'{did_you_mean(key, valid, path + '.params.')}"
+                f" ('{name}' takes: {', '.join(valid) or 'none'})"
+            )
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "build.on_bad": ("exclude", "raise"),
+    "loss.contrastive": ("sigmoid", "softmax", "soft_targets", "distillation", "none"),
+    "pretraining.normalisation": ("physical", "window", "none"),
+    "trainer.accelerator": ("auto", "cpu", "gpu"),
+    "window.layout": ("grid", "centred"),
+}
+_POSITIVE = (
+    "window.duration_s",
+    "window.stride_s",
+    "window.imu_rate_hz",
+    "pretraining.batch_size",
+    "trainer.max_epochs",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "optim.lr",
+    "loss.alignment_width_s",
+    "build.recordings_per_shard",
+    "pretraining.views",
+    "video_encoder.views",
+    "video_pretraining.steps",
+    "video_pretraining.batch_size",
+    "evaluation.draws",
+    "evaluation.draws_trained",
+    "evaluation.probe_c",
+    "evaluation.knn_neighbours",
+    "evaluation.forest_trees",
+    "evaluation.conditions_draws",
+)
+
+
+def _check_values(config: Config) -> None:
+    """Ranges and choices that a type can't say."""
+    for path, choices in _CHOICES.items():
+        value = _at(config, path)
+        if value not in choices:
+            raise ConfigError(f"{path}: expected one of {', '.join(choices)}; found {value!r}")
+    for path in _POSITIVE:
+        if not _at(config, path) > 0:
+            raise ConfigError(f"{path}: expected a number above 0, found {_at(config, path)!r}")
+    if config.video_encoder.cache and not config.video_encoder.params.get("frozen", True):
+        raise ConfigError("video_encoder.cache: features of an encoder that learns (frozen: false) can't be cached")
+    loss = config.loss
+    if loss.order_weight and loss.order_count < 2:
+        raise ConfigError(
+            f"loss.order_count: expected at least 2, the true order and another; found {loss.order_count}"
+        )
+    if loss.alignment_max_shift_s and not loss.alignment_weight:
+        raise ConfigError(
+            f"loss.alignment_max_shift_s: it lets clocks disagree in a loss whose weight is 0; found"
+            f" {loss.alignment_max_shift_s}, expected 0, or a weight: loss.alignment_weight=0.5"
+        )
+    e = config.evaluation
+    if e.folds < 0 or e.folds == 1:
+        raise ConfigError(f"evaluation.folds: expected at least 2, or 0 for one subject at a time, found {e.folds}")
+    if not 0 <= config.pretraining.validation_share < 1:
+        found = config.pretraining.validation_share
+        raise ConfigError(f"pretraining.validation_share: expected 0 <= share < 1, found {found}")
+    for index, target in enumerate(e.targets):
+        for field, key in (("dataset", target.dataset), *(("support", key) for key in target.support)):
+            if key not in config.datasets:
+                raise ConfigError(
+                    f"evaluation.targets.{index}.{field}: no data set '{key}'{did_you_mean(key, list(config.datasets))}"
+                )
+
+
+def _at(config: Config, path: str) -> Any:
+    value: Any = config
+    for name in path.split("."):
+        value = getattr(value, name)
+    return value
+
+
+def _item_type(hint: Any) -> type | None:
+    """The dataclass inside ``list[X]`` or ``dict[str, X]``, if any."""
+    for argument in typing.get_args(hint):
+        if isinstance(argument, type) and dataclasses.is_dataclass(argument):
+            return argument
+    return None
+
+
+def _type_name(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
+
+
+def _show(value: Any) -> str:
+    if isinstance(value, DictConfig | ListConfig):
+        value = OmegaConf.to_container(value)
+    return "''" if value == "" else str(value)

@@ -1,0 +1,1 @@
+"""Statistics of an evaluation: results, intervals, comparisons, verdicts, costs."""

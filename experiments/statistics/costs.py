@@ -1,0 +1,83 @@
+"""What accuracy costs: labels that people have to give, and time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from experiments.evaluation.cells import CellResult
+from experiments.statistics.results import participant_means
+
+METRIC = "balanced_accuracy"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one entrant at one number of shots on one target.
+
+    Attributes:
+        labels: labelled windows of the target that a cell used, the mean over cells.
+        people: whom they came from, the mean over cells.
+        seconds: of a cell, the median over cells: the first ones also pay for features that all of them share.
+        accuracy: balanced accuracy, the mean over participants.
+        gain: by how many points it is above chance.
+        labels_per_point: labels / gain; NaN where it is not above chance.
+        seconds_per_point: seconds / gain; NaN where it is not above chance.
+    """
+
+    labels: float
+    people: float
+    seconds: float
+    accuracy: float
+    gain: float
+    labels_per_point: float
+    seconds_per_point: float
+
+
+def cost_of(results: Sequence[CellResult], chance: Mapping[str, float]) -> Cost:
+    """Sum up the cells of one entrant, target and number of shots.
+
+    Args:
+        results: all folds and draws.
+        chance: participant -> balanced accuracy of a method that looks at nothing.
+
+    Raises:
+        ValueError: no participant has a balanced accuracy and a chance level.
+    """
+    done = [r for r in results if r.metrics]
+    means = participant_means(done, METRIC)
+    shared = [name for name in means if name in chance]
+    if not shared:
+        raise ValueError("no participant has both a balanced accuracy and a chance level")
+    gain = 100 * float(np.mean([means[name] - chance[name] for name in shared]))
+    labels = float(np.mean([r.support_windows for r in done]))
+    seconds = float(np.median([r.seconds for r in done]))
+    above = gain > 0.05  # less is shown as 0.0 points
+    return Cost(
+        labels=labels,
+        people=float(np.mean([r.support_subjects for r in done])),
+        seconds=seconds,
+        accuracy=float(np.mean(list(means.values()))),
+        gain=gain,
+        labels_per_point=labels / gain if above else math.nan,
+        seconds_per_point=seconds / gain if above else math.nan,
+    )
+
+
+def chance_levels(majority: Sequence[CellResult], others: Sequence[CellResult]) -> dict[str, float]:
+    """Participant -> chance level in balanced accuracy: the majority's, or one over the activities that were done.
+
+    Args:
+        majority: cells of the majority; may be empty.
+        others: any cells of the same target.
+    """
+    if majority:
+        return participant_means(majority, METRIC)
+    levels: dict[str, float] = {}
+    for result in others:
+        for subject, counts in result.confusion_by_subject.items():
+            levels[subject] = 1 / max(int(np.count_nonzero(np.sum(counts, axis=1))), 1)
+    return levels

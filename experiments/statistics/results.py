@@ -1,0 +1,225 @@
+"""Results of cells as rows of ``results.csv`` and ``results.parquet``, summed up over draws and people."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from experiments.evaluation.cells import CellResult
+from experiments.evaluation.metrics import per_class_recall
+from experiments.statistics.intervals import bootstrap_interval
+
+_OF_THE_CELL = (
+    "dataset",
+    "population",
+    "method",
+    "encoder",
+    "checkpoint",
+    "shots",
+    "seed",
+    "fold",
+    "draw",
+    "system",
+    "shots_unit",
+    "condition",
+)
+COLUMNS = (
+    *_OF_THE_CELL[:8],
+    "metric",
+    "value",
+    "n_test_windows",
+    "n_test_subjects",
+    "draw",
+    "subject",
+    "support_windows",
+    "simulated",
+    "system",
+    "shots_unit",
+    "condition",
+    "support_subjects",
+    "seconds",
+)
+BY_PARTICIPANT = "_by_participant"
+
+
+def recall_of(activity: str) -> str:
+    """Name of the metric that is one activity's recall."""
+    return f"recall[{activity}]"
+
+
+def rows(results: Sequence[CellResult]) -> pd.DataFrame:
+    """One row per cell and metric.
+
+    ``subject`` is empty where all test windows of the fold were scored together; a metric that ends in
+    ``_by_participant`` is the mean over those of the fold's test participants for whom it is defined, whose number is
+    in ``n_test_subjects``; rows with a ``subject`` are that participant's own, among them the recall of each activity
+    that the participant did, ``recall[NAME]``.
+    """
+    long = _Long([], [], [], [], [])
+    lengths = []
+    for result in results:
+        before = len(long.metric)
+        _add(long, result)
+        lengths.append(len(long.metric) - before)
+    cell = np.repeat(np.arange(len(results)), lengths)
+
+    def repeated(values: list[Any]) -> Any:
+        return pd.Series(values).take(cell).array
+
+    columns = {name: repeated([getattr(r.cell, name) for r in results]) for name in _OF_THE_CELL}
+    for name in ("support_windows", "simulated", "support_subjects", "seconds"):
+        columns[name] = repeated([getattr(r, name) for r in results])
+    columns |= vars(long)
+    return pd.DataFrame({name: columns[name] for name in COLUMNS})
+
+
+@dataclass(frozen=True)
+class _Long:
+    """Columns that differ within a cell."""
+
+    metric: list[str]
+    value: list[float]
+    subject: list[str]
+    n_test_windows: list[int]
+    n_test_subjects: list[int]
+
+    def add(self, metric: str, value: float, subject: str, windows: int, subjects: int) -> None:
+        self.metric.append(metric)
+        self.value.append(value)
+        self.subject.append(subject)
+        self.n_test_windows.append(windows)
+        self.n_test_subjects.append(subjects)
+
+
+def _add(long: _Long, result: CellResult) -> None:
+    windows = result.windows_by_subject
+    everyone = sum(windows.values())
+    for metric, value in result.metrics.items():
+        long.add(metric, value, "", everyone, len(result.by_subject))
+        own = {subject: values[metric] for subject, values in result.by_subject.items() if metric in values}
+        if own:
+            mean = float(np.mean(list(own.values())))
+            long.add(metric + BY_PARTICIPANT, mean, "", sum(windows[subject] for subject in own), len(own))
+    for subject, values in result.by_subject.items():
+        for metric, value in values.items():
+            long.add(metric, value, subject, windows[subject], 1)
+        for activity, recall in recalls(result, subject).items():
+            long.add(recall_of(activity), recall, subject, windows[subject], 1)
+
+
+def recalls(result: CellResult, subject: str) -> dict[str, float]:
+    """Recall of each activity that the subject did."""
+    if subject not in result.confusion_by_subject:
+        return {}
+    found = per_class_recall(np.asarray(result.confusion_by_subject[subject], np.int64)).tolist()
+    return {name: value for name, value in zip(result.classes, found, strict=True) if not math.isnan(value)}
+
+
+def write(frame: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
+    """Write ``results.csv`` and ``results.parquet``; each appears whole or not at all."""
+    csv, parquet = folder / "results.csv", folder / "results.parquet"
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = csv.with_suffix(".tmp")
+    frame.to_csv(temporary, index=False)
+    _into_place(temporary, csv)
+    frame.to_parquet(temporary, index=False)
+    _into_place(temporary, parquet)
+    return csv, parquet
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a text file; it appears whole or not at all."""
+    temporary = path.with_suffix(path.suffix + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    _into_place(temporary, path)
+
+
+def _into_place(temporary: Path, path: Path) -> None:
+    with temporary.open("rb") as file:
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric of one entrant at one number of shots on one target.
+
+    Attributes:
+        mean: over participants of the mean over draws (and seeds, where there are several).
+        low: lower end of the 95 % interval over participants; NaN for fewer than 3.
+        high: upper end.
+        participants: how many have a value: a metric may be undefined for some.
+        draws: how many draws a fold.
+    """
+
+    mean: float
+    low: float
+    high: float
+    participants: int
+    draws: int
+
+
+def estimate(results: Sequence[CellResult], metric: str, resamples: int) -> Estimate:
+    """Sum up the cells of one entrant, target and number of shots.
+
+    Args:
+        results: all folds and draws.
+        metric: one of each cell's.
+        resamples: of the bootstrap.
+
+    Raises:
+        ValueError: no participant has the metric.
+    """
+    return summed_up(participant_means(results, metric), len({r.cell.draw for r in results}), resamples)
+
+
+def summed_up(means: dict[str, float], draws: int, resamples: int) -> Estimate:
+    """The same from each participant's mean.
+
+    Raises:
+        ValueError: there is no participant.
+    """
+    if not means:
+        raise ValueError("no results to sum up")
+    values = np.array(list(means.values()))
+    low, high = bootstrap_interval(values, resamples)
+    return Estimate(float(values.mean()), low, high, len(values), draws)
+
+
+def participant_means(results: Sequence[CellResult], metric: str) -> dict[str, float]:
+    """Each test participant's mean over draws and seeds, by name in order; without those who lack the metric."""
+    by_subject: dict[str, list[float]] = {}
+    for result in results:
+        for subject, values in result.by_subject.items():
+            if metric in values:
+                by_subject.setdefault(subject, []).append(values[metric])
+    return {subject: float(np.mean(by_subject[subject])) for subject in sorted(by_subject)}
+
+
+def draw_means(results: Sequence[CellResult], metric: str) -> dict[int, float]:
+    """Draw -> mean over the test participants of each one's mean over folds and seeds; without draws that lack it."""
+    by_draw: dict[int, list[CellResult]] = {}
+    for result in results:
+        by_draw.setdefault(result.cell.draw, []).append(result)
+    means = {draw: participant_means(cells, metric) for draw, cells in sorted(by_draw.items())}
+    return {draw: float(np.mean(list(values.values()))) for draw, values in means.items() if values}
+
+
+def participant_recalls(results: Sequence[CellResult]) -> dict[str, dict[str, float]]:
+    """Activity -> participant -> mean recall over draws and seeds; without activities that nobody did."""
+    found: dict[str, dict[str, list[float]]] = {}
+    for result in results:
+        for subject in result.by_subject:
+            for activity, recall in recalls(result, subject).items():
+                found.setdefault(activity, {}).setdefault(subject, []).append(recall)
+    return {
+        activity: {subject: float(np.mean(by_subject[subject])) for subject in sorted(by_subject)}
+        for activity, by_subject in found.items()
+    }

@@ -1,0 +1,58 @@
+import numpy as np
+import pytest
+from helpers.made_data import make_video
+from helpers.real_data import real_data
+
+from datamodules.recording import RecordingError
+from datamodules.sources.action_camera import ActionCamera, ActionCameraParams
+from datamodules.windows.checks import check_recording
+from datamodules.windows.cut import WindowSettings, cut_windows
+
+
+def test_the_gopro_sample_has_gravity_and_a_walkers_motion():
+    path = real_data("gopro") / "max-heromode.mp4"
+    camera = ActionCamera(ActionCameraParams([str(path.parent / "*.mp4")], subject="me", placement="chest"))
+    assert camera.names() == ["max-heromode"]
+    assert camera.subject_of("max-heromode") == "me"
+    recording = camera.load("max-heromode")
+    check_recording(recording)
+    imu = recording.imu("chest")
+    # Known of this file: 198 Hz, 10.5 s, norm 9.83 m/s^2.
+    assert 1 / np.median(np.diff(imu.times)) == pytest.approx(197.5, abs=1)
+    assert np.linalg.norm(imu.values[:, :3], axis=1).mean() == pytest.approx(9.83, abs=0.02)
+    # Walking turns a camera by tens of degrees a second, not by tens of radians.
+    assert 0.05 < imu.values[:, 3:].std() < 1.0
+    assert "GoPro" in imu.device
+    windows, exclusions = cut_windows(recording, "any", "action_camera", WindowSettings(duration_s=2.0))
+    assert windows
+    assert all(w.frame_mask.all() and w.sample_mask.all() for w in windows)
+    assert {e.reason.value for e in exclusions} <= {"remainder"}
+
+
+def test_a_video_without_telemetry_names_the_file(tmp_path):
+    make_video(tmp_path / "plain.mp4", seconds=1)
+    (tmp_path / "text.mp4").write_bytes(b"no video" * 1000)
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    camera = ActionCamera(ActionCameraParams([str(tmp_path / "*.mp4")]))
+    for name in ("plain", "text", "empty"):
+        with pytest.raises(RecordingError, match=rf"{name}\.mp4: "):
+            camera.load(name)
+
+
+def test_a_truncated_sample_names_the_file(tmp_path):
+    data = (real_data("gopro") / "max-heromode.mp4").read_bytes()
+    for share in (0.01, 0.3, 0.7, 0.99):
+        (tmp_path / "cut.mp4").write_bytes(data[: int(len(data) * share)])
+        camera = ActionCamera(ActionCameraParams([str(tmp_path / "cut.mp4")]))
+        with pytest.raises(RecordingError, match=r"cut\.mp4: "):
+            camera.load("cut").videos[0].frame_times()
+
+
+def test_paths_that_match_nothing_or_twice_the_same_name(tmp_path):
+    with pytest.raises(ValueError, match="no file matches"):
+        ActionCamera(ActionCameraParams([str(tmp_path / "*.mp4")])).names()
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.mp4").write_bytes(b"")
+    with pytest.raises(ValueError, match="same name"):
+        ActionCamera(ActionCameraParams([str(tmp_path / "*" / "x.mp4")])).names()

@@ -1,0 +1,481 @@
+"""Tables and sentences of evaluations that were made up."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from helpers.made_results import METHODS, make_results
+from rich.console import Console
+
+from experiments.evaluation.cells import CellResult
+from experiments.evaluation.features.embedding_map import make_embedding_map
+from experiments.reports.evaluation import METRICS, Report, in_order, markdown, method_title, terminal_tables
+from experiments.reports.evaluation.claims import verdicts_of
+from experiments.reports.evaluation.content import Key
+from experiments.reports.evaluation.sections import sections_of
+from experiments.reports.evaluation.tables import (
+    Table,
+    cost_tables,
+    difference_tables,
+    event_tables,
+    ranking_tables,
+    recall_tables,
+    robustness_tables,
+    score_tables,
+)
+from experiments.reports.evaluation.titles import headline_shots
+from experiments.statistics.intervals import worst_third
+from experiments.statistics.results import participant_means
+
+HOME = "people at home"
+ACTIVITIES = ("fall", "sit", "walk")
+
+
+def report(people: int = 8, **asked: object) -> Report:
+    """Two numbers of shots and two draws."""
+    options: dict[str, object] = {"shots": (1, 10), "draws": 2, **asked}
+    return Report("x/default", make_results(HOME, people, ACTIVITIES, **options), 500)  # type: ignore[arg-type]
+
+
+def with_accuracy(result: CellResult, value: float) -> CellResult:
+    """All of a cell's scores have this value."""
+    metrics = dict.fromkeys(METRICS, value)
+    return dataclasses.replace(result, metrics=metrics, by_subject=dict.fromkeys(result.by_subject, metrics))
+
+
+def cells_of(table: Table, row: str) -> dict[str, str]:
+    """Column -> text of a row."""
+    found = next(r for r in table.rows if r[0] == row)
+    return dict(zip(table.columns, found[1:], strict=True))
+
+
+def test_a_score_table_has_a_row_an_entrant_and_a_column_a_number_of_shots() -> None:
+    made = report()
+    tables = score_tables(made, HOME, "windows")
+    assert [t.title for t in tables] == [
+        "balanced accuracy, %",
+        "macro-F1, %",
+        "accuracy, %",
+        "balanced accuracy of the worst third of participants, %",
+        "calibration error, %",
+    ]
+    for table in tables:
+        assert table.columns == ("k = 0", "k = 1", "k = 10")
+        assert [row[0] for row in table.rows] == [method_title(m) for m in in_order(METHODS)]
+    probe = cells_of(tables[0], "pretrained, linear probe")
+    means = participant_means(made.of(HOME, "linear_probe", 10), "balanced_accuracy")
+    assert probe["k = 10"].startswith(f"{100 * sum(means.values()) / 8:.1f} [")
+    assert probe["k = 0"] == ""
+    lowest = worst_third(np.array(list(means.values())))
+    assert cells_of(tables[3], "pretrained, linear probe")["k = 10"] == f"{100 * lowest:.1f}"
+    assert "the 3 participants" in tables[3].note
+
+
+def test_conditions_stay_out_of_scores() -> None:
+    plain, changed = report(), report(conditions=["rotation=90", "noise=1"])
+    assert score_tables(plain, HOME, "windows") == score_tables(changed, HOME, "windows")
+    assert difference_tables(plain, HOME, "windows") == difference_tables(changed, HOME, "windows")
+
+
+def test_whole_people_have_tables_of_their_own() -> None:
+    made = report(subject_shots=(1, 2))
+    assert score_tables(made, HOME, "windows") == score_tables(report(), HOME, "windows")
+    table = score_tables(made, HOME, "subjects")[0]
+    assert table.columns == ("k = 0", "1 person", "2 people")  # methods without labels belong to both
+    assert [s.kind for s in sections_of(made, HOME)][:2] == ["few_shot", "few_shot_subjects"]
+    assert "few_shot_subjects" not in [s.kind for s in sections_of(report(), HOME)]
+
+
+def test_systems_are_entrants_of_their_own() -> None:
+    made = report(methods=("linear_probe", "linear_probe@imu_only", "majority"))
+    rows = [row[0] for row in score_tables(made, HOME, "windows")[0].rows]
+    assert rows == ["majority", "pretrained, linear probe", "pretrained, linear probe (imu_only)"]
+    against = {(c.first, c.second) for c in made.comparisons}
+    assert against == {("linear_probe", "majority"), ("linear_probe", "linear_probe@imu_only")}
+
+
+def test_all_methods_have_titles_in_their_order() -> None:
+    listed = ["finetune_tuned", "mine", "knn", "zero_shot_text", "linear_probe@b", "linear_probe", "majority"]
+    assert in_order(listed) == [
+        "majority",
+        "zero_shot_text",
+        "knn",
+        "linear_probe",
+        "linear_probe@b",
+        "finetune_tuned",
+        "mine",
+    ]
+    assert method_title("zero_shot_target@b") == "zero-shot, target videos (b)"
+    assert method_title("my_own") == "my own"
+
+
+def test_every_pair_is_compared_once_at_each_number_of_shots_and_corrected_for_all() -> None:
+    made = report()
+    pairs = [(c.first, c.second, c.claim.shots) for c in made.comparisons]
+    assert len(set(pairs)) == len(pairs) == 2 * (7 + 6)
+    assert ("linear_probe", "finetune", 1) in pairs
+    assert ("finetune", "linear_probe", 1) not in pairs
+    assert {c.claim.difference.comparisons for c in made.comparisons} == {len(pairs)}
+    assert all(c.claim.difference.adjusted_p >= c.claim.difference.p for c in made.comparisons)
+
+
+def test_differences_are_taken_on_the_draws_that_both_did() -> None:
+    cells = report(methods=("linear_probe", "supervised"), shots=(1,)).results
+    probe = [with_accuracy(c, 0.9 - 0.4 * c.cell.draw) for c in cells if c.cell.method == "linear_probe"]
+    scratch = [with_accuracy(c, 0.6) for c in cells if c.cell.method == "supervised" and c.cell.draw == 0]
+    (comparison,) = Report("x", probe + scratch, 100).comparisons
+    assert comparison.claim.difference.mean == pytest.approx(0.3)
+    without_labels = [
+        with_accuracy(c, 0.6) for c in make_results(HOME, 8, ACTIVITIES, methods=("zero_shot",)) if c.cell.draw == 0
+    ]
+    (comparison,) = Report("x", probe + without_labels, 100).comparisons
+    assert comparison.claim.difference.mean == pytest.approx(0.1)  # of both draws
+
+
+def test_verdicts_speak_of_ten_labels_and_of_the_most_and_come_first() -> None:
+    assert headline_shots([0, 1, 5, 20, 100]) == [5, 100]  # of two that are as near, the fewer
+    assert headline_shots([1, 5, 10, 20]) == [10, 20]
+    assert headline_shots([3]) == [3]
+    assert headline_shots([0]) == []
+    made = report(people=12, shots=(1, 10, 50))
+    (verdicts,) = verdicts_of(made)
+    assert {c.claim.shots for c in verdicts.headline} == {10, 50}
+    assert {c.claim.shots for c in verdicts.others} == {1}
+    assert len(verdicts.headline) + len(verdicts.others) == len(made.comparisons)
+    text = markdown(made)
+    assert text.index("## Verdicts") < text.index(f"## {HOME}")
+    for comparison in verdicts.headline:
+        assert f"- {comparison.sentence.replace('<', '&lt;')}" in text
+    assert f"beats majority at k = 10 windows per class on {HOME}" in text
+
+
+def test_a_summary_counts_what_was_shown() -> None:
+    cells = []
+    for c in report(people=8, shots=(10,), methods=("linear_probe", "majority", "supervised", "knn")).results:
+        value = {"linear_probe": 0.7, "majority": 0.2, "supervised": 0.9, "knn": 0.7}[c.cell.method]
+        wiggle = 0.01 * (c.cell.fold % 3) * (1 if c.cell.method == "linear_probe" else 0)
+        cells.append(with_accuracy(c, value + wiggle * (-1) ** c.cell.fold))
+    (verdicts,) = verdicts_of(Report("x", cells, 500))
+    assert verdicts.summaries == [
+        "pretrained, linear probe at k = 10: better than 1, worse than 1 of 3 others; 1 not decided."
+    ]
+    assert verdicts.decided
+
+
+def test_too_few_people_decide_nothing_and_are_told_so() -> None:
+    (verdicts,) = verdicts_of(report(people=4))
+    assert not verdicts.decided
+    assert all("participants are too few" in line for line in verdicts.summaries)
+    assert all("can't be decided" in c.sentence for c in verdicts.headline)
+    assert all(
+        "*" not in text for t in difference_tables(report(people=4), HOME, "windows") for r in t.rows for text in r
+    )
+
+
+def test_the_correction_is_the_one_asked_for_and_named() -> None:
+    other = report(people=8)
+    holm = dataclasses.replace(other, correction="holm")
+    # Of 26 comparisons of 8 people, whose smallest p is 1/128, Holm's can show nothing.
+    assert not any(v.decided for v in verdicts_of(holm))
+    assert any(v.decided for v in verdicts_of(other))
+    for made, name in ((holm, "Holm's correction"), (other, "Westfall and Young's correction")):
+        assert name in difference_tables(made, HOME, "windows")[0].note
+
+
+def test_no_pretrained_entrant_no_claims() -> None:
+    made = report(methods=("majority", "handcrafted_rf"))
+    assert verdicts_of(made) == []
+    assert "Verdicts" not in markdown(made)
+    assert difference_tables(made, HOME, "windows") == []
+
+
+def test_ranking_tells_the_pool_and_chance() -> None:
+    (table,) = ranking_tables(report(), HOME)
+    assert table.columns == ("activities", "recall@1, %", "recall@3, %", "recall@5, %", "MRR")
+    chance = cells_of(table, "a random order")
+    assert chance == {
+        "activities": "3",
+        "recall@1, %": "33.3",
+        "recall@3, %": "100.0",
+        "recall@5, %": "100.0",
+        "MRR": "0.200",
+    }
+    assert ranking_tables(report(methods=("majority", "linear_probe")), HOME) == []
+
+
+def test_events_are_told_where_the_target_has_one_and_for_whom_it_is_defined() -> None:
+    made = report(event="fall")
+    tables = event_tables(made, HOME, "fall")
+    assert [t.title for t in tables] == ["fall: AUROC", "fall: AUPRC", "fall: detection"]
+    assert tables[0].note.startswith("Over 7 of the 8 participants")  # p1 never fell
+    detection = cells_of(tables[2], "pretrained, linear probe, k = 10")
+    assert set(detection) >= {"AUROC", "AUPRC", "AUPRC by chance", "sensitivity, %", "false alarms per hour"}
+    assert detection["AUPRC by chance"] == "0.333 [0.333, 0.333]"
+    assert "Rare event: fall" in [s.title for s in sections_of(made, HOME)]
+    assert "event" not in [s.kind for s in sections_of(report(), HOME)]
+
+
+def test_recall_by_activity_counts_those_who_did_it() -> None:
+    (table,) = recall_tables(report(), HOME)
+    assert [(row[0], row[1]) for row in table.rows] == [("fall", "7"), ("sit", "8"), ("walk", "8")]
+    assert "pretrained, linear probe, k = 10" in table.columns
+    assert not any("majority" in column for column in table.columns)
+
+
+def test_robustness_compares_with_the_same_models_on_windows_as_they_are() -> None:
+    made = report(draws=4, conditions=["rotation=90", "rotation=180"])  # conditions for two of the four draws
+    (table,) = robustness_tables(made, HOME)
+    assert table.columns == ("0", "90", "180")
+    cells = [c for c in made.of(HOME, "linear_probe", 10) if c.cell.draw < 2]
+    means = participant_means(cells, "balanced_accuracy")
+    clean = cells_of(table, "pretrained, linear probe, k = 10")["0"]
+    assert clean.startswith(f"{100 * sum(means.values()) / 8:.1f} [")
+    assert robustness_tables(report(), HOME) == []
+
+
+def test_cost_is_told_for_each_entrant_and_number_of_shots() -> None:
+    (table,) = cost_tables(report(), HOME)
+    rows = [(row[0], row[1]) for row in table.rows]
+    assert ("pretrained, linear probe", "k = 1") in rows
+    assert ("pretrained, linear probe", "k = 10") in rows
+    assert "majority" not in [name for name, _ in rows]
+    assert "the majority's" in table.note
+    without = Report("x", [c for c in report().results if c.cell.method != "majority"], 100)
+    assert "one over the number of activities" in cost_tables(without, HOME)[0].note
+
+
+def test_warnings_and_flags_are_impossible_to_miss() -> None:
+    made = dataclasses.replace(
+        report(),
+        simulated_targets=frozenset({HOME}),
+        seen_allowed=True,
+        audit={HOME: ["2 windows are in both p1 and p2."]},
+        remarks=["left out: zero_shot (no videos)"],
+    )
+    text = markdown(made)
+    first_number = text.index("| majority |")
+    for line in ("SIMULATED DATA", "NOT OUT OF DISTRIBUTION", "AUDIT: 2 windows are in both", "left out: zero_shot"):
+        assert text.index(line) < first_number
+    lines = text.splitlines()
+    headers = [line for line, below in pairwise(lines) if below.startswith("| --- |")]
+    assert len(headers) > 8
+    assert all("(simulated, seen subjects allowed, see the audit)" in line for line in headers)
+    pretraining = dataclasses.replace(report(), pretraining_simulated=True)
+    assert "pretrained on SIMULATED DATA" in markdown(pretraining)
+    assert pretraining.flags(HOME) == " (pretraining simulated)"
+    assert report().flags(HOME) == ""
+    assert "SIMULATED" not in markdown(report())
+
+
+def test_simulated_claims_say_so() -> None:
+    pretraining = report(people=10, simulated=True)
+    target = dataclasses.replace(pretraining, simulated_targets=frozenset({HOME}))
+    for made, said in ((pretraining, "pretrained on simulated data"), (target, "simulated data")):
+        (verdicts,) = verdicts_of(made)
+        assert all(line.startswith(f"{said.upper()}: ") for line in verdicts.summaries)
+        assert all(c.sentence.startswith(f"{said.capitalize()}: ") for c in verdicts.headline)
+
+
+def test_names_from_data_cannot_break_the_tables() -> None:
+    bad = "a | b <script>alert(1)</script>"
+    text = markdown(Report("x", make_results(bad, 3, ["x|y", "<b>", "z"], shots=(1,), draws=1), 100))
+    assert "<script" not in text
+    assert "<b>" not in text
+    tables = [block.splitlines() for block in text.split("\n\n") if block.startswith("| ")]
+    for lines in tables:
+        assert len({line.replace(r"\|", "").count("|") for line in lines}) == 1, lines[0]
+
+
+def test_two_participants_get_no_interval_and_the_text_says_so() -> None:
+    made = report(people=2)
+    assert "2 participants are too few for intervals" in made.reading(HOME)
+    table = score_tables(made, HOME, "windows")[0]
+    assert not any("[" in text for row in table.rows for text in row)
+
+
+def test_intervals_of_shares_end_at_0_and_100() -> None:
+    made = report(people=3, methods=("linear_probe",), shots=(1,), draws=1)
+    values = [0.9, 0.95, 1.0]
+    cells = [with_accuracy(c, v) for c, v in zip(made.results, values, strict=True)]
+    (row,) = score_tables(Report("x", cells, 100), HOME, "windows")[0].rows
+    assert row[1] == "95.0 [82.6, 100.0]"  # Student's interval goes to 107.4
+
+
+def test_cells_that_could_not_be_done_leave_their_note_and_no_number() -> None:
+    def undone(result: CellResult) -> CellResult:
+        return dataclasses.replace(
+            result,
+            metrics={},
+            by_subject={},
+            windows_by_subject={},
+            hours_by_subject={},
+            confusion_by_subject={},
+            notes=["not done: one activity"],
+        )
+
+    all_cells = report(conditions=["rotation=90"], event="fall").results
+    some = [undone(c) if c.cell.method == "zero_shot" else c for c in all_cells]
+    text = markdown(Report("x", some, 100))
+    assert "- zero-shot, source videos: not done: one activity" in text
+    assert "a random order" not in text
+    nothing = Report("x", [undone(c) for c in all_cells], 100)
+    assert "- not done: one activity" in markdown(nothing)
+    assert [table.row_count for table in terminal_tables(nothing)] == [0, 0]
+
+
+def test_the_order_of_the_cells_does_not_matter() -> None:
+    cells = report(conditions=["noise=1", "rotation=90"], subject_shots=(1,)).results
+    forward, backward = (markdown(Report("x", found, 100)) for found in (cells, cells[::-1]))
+    assert sorted(forward.splitlines()) == sorted(backward.splitlines())
+    assert [row for row in forward.splitlines() if row.startswith("|")] == [
+        row for row in backward.splitlines() if row.startswith("|")
+    ]
+
+
+def test_cells_are_looked_up_by_what_is_asked_for() -> None:
+    made = report(conditions=["noise=1"], subject_shots=(1,))
+    assert len(made.of(HOME, "linear_probe", 10)) == 8 * 2
+    assert len(made.of(HOME, "linear_probe", 1, "subjects")) == 8 * 2
+    assert len(made.of(HOME, "linear_probe")) == 8 * 2 * 3
+    assert {r.cell.condition for r in made.of(HOME)} == {""}
+    assert made.of(HOME, "nobody") == []
+    assert made.shots(HOME) == [0, 1, 10]
+    assert made.estimate(HOME, "accuracy", Key("linear_probe", "windows", 99, "")) is None
+
+
+def test_caption_counts_windows_by_the_methods_that_are_tested_on_all() -> None:
+    made = report(people=3)
+    assert made.caption(HOME) == "population healthy; 3 test participants, 48 test windows, 3 activities, 3 folds"
+    fewer = [
+        dataclasses.replace(c, windows_by_subject=dict.fromkeys(c.by_subject, 1)) if c.cell.method == "zero_shot" else c
+        for c in made.results
+    ]
+    assert "48 test windows" in Report("x", fewer, 100).caption(HOME)
+
+
+def test_notes_are_said_once_and_name_an_entrant_that_is_alone() -> None:
+    cells = [dataclasses.replace(c, notes=["few windows"]) for c in report().results]
+    cells[-1] = dataclasses.replace(cells[-1], notes=["left out: jump"])
+    notes = Report("x", cells, 100).notes(HOME)
+    assert notes.count("few windows") == 1
+    assert "pretrained, fine-tuned: left out: jump" in notes
+    assert "pretrained, linear probe: 2" in notes[0]
+
+
+def test_a_map_is_described_in_words() -> None:
+    labels = ["sit", "walk"] * 20
+    features = [[float(i % 2), 0.01 * i] for i in range(40)]
+    found = make_embedding_map(np.array(features), labels, ["p1"] * 40, ["watch"] * 40)
+    made = dataclasses.replace(report(), maps={HOME: found})
+    section = next(s for s in sections_of(made, HOME) if s.kind == "map")
+    assert "activity 100 % (by chance 49 %)" in section.text
+
+
+def test_terminal_tables_promise_intervals_only_where_there_are_some() -> None:
+    for people, words in ((8, "mean and 95 % interval over participants"), (2, "too few for intervals")):
+        for table in terminal_tables(report(people)):
+            assert words in str(table.caption)
+
+
+def test_terminal_tables_show_both_units_and_every_warning() -> None:
+    made = dataclasses.replace(report(subject_shots=(1,)), seen_allowed=True)
+    tables = terminal_tables(made)
+    assert [table.row_count for table in tables] == [8] * 4
+    out = io.StringIO()
+    console = Console(file=out, width=100)
+    for table in tables:
+        console.print(table)
+    text = out.getvalue()
+    assert text.index("NOT OUT OF DISTRIBUTION") < text.index("k = 10")
+    assert "1 person" in text
+
+
+def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
+    made = report(people=3)
+    assert "Only one activity" not in made.reading(HOME)
+    alone = []
+    for result in made.results:  # p2 keeps windows of one activity
+        row = result.confusion_by_subject.get("p2")
+        kept = [counts if i == 1 else [0] * len(counts) for i, counts in enumerate(row)] if row else None
+        confusion = {**result.confusion_by_subject, **({"p2": kept} if kept else {})}
+        alone.append(dataclasses.replace(result, confusion_by_subject=confusion))
+    said = Report("x", alone, 100).reading(HOME)
+    assert "Only one activity was seen of p2: there, balanced accuracy is its recall" in said
+    made = report(people=3)
+    assert cost_tables(made, HOME)
+    row = next(i for i, name in enumerate(made.results[0].classes) if name == "walk")
+    for position, result in enumerate(alone):  # everybody walks, nobody does anything else
+        only = {
+            subject: [counts if i == row else [0] * len(counts) for i, counts in enumerate(matrix)]
+            for subject, matrix in result.confusion_by_subject.items()
+        }
+        alone[position] = dataclasses.replace(result, confusion_by_subject=only)
+    everyone = Report("x", [r for r in alone if r.cell.method != "majority"], 100)
+    assert cost_tables(Report("x", alone, 100), HOME) == []  # a majority has all or nothing
+    assert "only walk was tested: balanced accuracy is the share of it that is recognised" in everyone.reading(HOME)
+    assert cost_tables(everyone, HOME) == []  # there is no chance level to be above
+
+
+def one_fold(made: Report) -> Report:
+    """The same people, tested at once: all with the same draws."""
+    cells = [dataclasses.replace(r, cell=dataclasses.replace(r.cell, fold=0)) for r in made.results]
+    return Report(made.title, cells, made.resamples)
+
+
+def test_how_much_hangs_on_the_draw_is_told_where_all_people_share_it() -> None:
+    apart = report(draws=4)
+    assert not [t for t in score_tables(apart, HOME, "windows") if "from draw to draw" in t.title]
+    assert {c.claim.over_draws for c in apart.comparisons} == {None}
+    together = one_fold(apart)
+    (table,) = (t for t in score_tables(together, HOME, "windows") if "from draw to draw" in t.title)
+    text = cells_of(table, "pretrained, linear probe")["k = 10"]
+    cells = together.of(HOME, "linear_probe", 10)
+    of_draws = [
+        100 * np.mean(list(participant_means([r for r in cells if r.cell.draw == draw], "balanced_accuracy").values()))
+        for draw in range(4)
+    ]
+    assert text == f"{min(of_draws):.1f} to {max(of_draws):.1f}"
+    assert "majority" not in {row[0] for row in table.rows}  # it has one draw
+
+
+def test_a_gain_in_some_draws_alone_is_not_shown_however_many_people_it_was_for() -> None:
+    """The probe is 0.5 better for each of twelve people in two draws of four, and 0.1 worse in the others."""
+    made = one_fold(report(people=12, draws=4, methods=("handcrafted_rf", "linear_probe")))
+    gain = {0: 0.5, 1: 0.5, 2: -0.1, 3: -0.1}
+    lucky = [with_accuracy(r, 0.4 + gain[r.cell.draw] * (r.cell.method == "linear_probe")) for r in made.results]
+    (at_ten,) = (c for c in Report("x", lucky, 500).comparisons if c.claim.shots == 10)
+    assert at_ten.claim.difference.adjusted_p < 0.05
+    assert at_ten.claim.difference.low > 0
+    assert at_ten.outcome == "open"
+    assert "hangs on the draw of labels" in at_ten.sentence
+    always = [with_accuracy(r, 0.4 + 0.2 * (r.cell.method == "linear_probe")) for r in made.results]
+    (at_ten,) = (c for c in Report("x", always, 500).comparisons if c.claim.shots == 10)
+    assert at_ten.outcome == "better"
+
+
+def test_a_gain_in_so_few_draws_that_they_have_no_interval_is_not_shown() -> None:
+    made = one_fold(report(people=12, draws=2, methods=("handcrafted_rf", "linear_probe")))
+    always = [with_accuracy(r, 0.4 + 0.2 * (r.cell.method == "linear_probe")) for r in made.results]
+    (at_ten,) = (c for c in Report("x", always, 500).comparisons if c.claim.shots == 10)
+    assert at_ten.claim.difference.adjusted_p < 0.05
+    assert at_ten.outcome == "open"
+    assert "too few for an interval" in at_ten.sentence
+
+
+@pytest.mark.parametrize(("people", "said"), [(1, "1 participant is too few"), (2, "2 participants are too few")])
+def test_one_tested_activity_is_said_of_too_few_people_for_intervals_as_well(people: int, said: str) -> None:
+    walking = []
+    for result in report(people=people).results:
+        row = result.classes.index("walk")
+        only = {
+            subject: [counts if i == row else [0] * len(counts) for i, counts in enumerate(matrix)]
+            for subject, matrix in result.confusion_by_subject.items()
+        }
+        walking.append(dataclasses.replace(result, confusion_by_subject=only))
+    reading = Report("x", walking, 100).reading(HOME)
+    assert f"{said} for intervals" in reading
+    assert "only walk was tested" in reading
