@@ -32,10 +32,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 shards: setup ## build an experiment's shards only
 	$(BIN)/python -m experiments.build_shards $(EXPERIMENT) $(OVERRIDES)
 
-features: setup ## compute and check the video tower's features, which pretrain would else do first
+features: setup ## compute and check the video encoder's features, which pretrain would else do first
 	$(BIN)/python -m experiments.features $(EXPERIMENT) $(OVERRIDES)
 
-pretrain: setup ## shards, video tower, features, then contrastive pretraining
+pretrain: setup ## shards, video encoder, features, then contrastive pretraining
 	$(BIN)/python -m experiments.pretrain $(EXPERIMENT) $(OVERRIDES)
 
 eval-ood: setup ## evaluate the pretrained encoder out of distribution

@@ -14,7 +14,7 @@ measures
 - the balanced accuracy of a linear probe on few labelled windows an activity, tested on other people than it was
   fitted on, in percent; the draws are the same for all.
 
-Shards, the video tower, its features and finished results are kept in ``--data``, so that seeds share them and an
+Shards, the video encoder, its features and finished results are kept in ``--data``, so that seeds share them and an
 interrupted benchmark goes on. Intervals are over the seeds, from three seeds on; differences are taken seed by seed.
 """
 
@@ -42,14 +42,16 @@ from experiments.statistics.intervals import bootstrap_interval
 
 
 def result_of(
-    config: Config, arm: Arm, seed: int, epochs: int, clock_s: float, data: dict[str, Data], tower: VideoEncoder
+    config: Config, arm: Arm, seed: int, epochs: int, clock_s: float, data: dict[str, Data], video_encoder: VideoEncoder
 ) -> dict[str, Any]:
     """One arm with one seed: what was kept of it, or trained and measured now."""
     identity = [asdict(arm), seed, epochs, clock_s, {name: part.shards.fingerprint for name, part in data.items()}]
-    digest = hashlib.sha256(json.dumps([*identity, tower.fingerprint()], sort_keys=True).encode()).hexdigest()[:12]
+    digest = hashlib.sha256(json.dumps([*identity, video_encoder.fingerprint()], sort_keys=True).encode()).hexdigest()[
+        :12
+    ]
     path = Path(config.paths.data) / "results" / f"{digest}.json"
     if not path.is_file():
-        model = train(config, arm, seed, epochs, data[arm.clocks], tower)
+        model = train(config, arm, seed, epochs, data[arm.clocks], video_encoder)
         result = {
             "arm": asdict(arm),
             "seed": seed,
@@ -116,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     quiet()
     torch.set_num_threads(arguments.threads)
     config = settings(arguments.data, arguments.clock)
-    data, tower = open_data(config)
+    data, video_encoder = open_data(config)
     # Somewhat wider than the clocks are off, so that the largest offsets have candidates on both sides.
     max_shift_s = round(1.2 * arguments.clock, 3)
     arms = [
@@ -135,7 +137,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for seed in range(arguments.seeds):
         for arm in arms:
             started = time.perf_counter()
-            results[arm.key].append(result_of(config, arm, seed, arguments.epochs, arguments.clock, data, tower))
+            results[arm.key].append(
+                result_of(config, arm, seed, arguments.epochs, arguments.clock, data, video_encoder)
+            )
             seconds = time.perf_counter() - started
             console.print(f"seed {seed}, {arm.name}, clocks {arm.clocks}: {seconds:.0f} s", highlight=False)
     print(f"{arguments.seeds} seeds, {arguments.epochs} epochs, clocks off by up to {arguments.clock} s; SIMULATED\n")

@@ -20,7 +20,7 @@ from datamodules.shards.reader import ShardSet
 from datamodules.sources.simulator import Simulator, SimulatorParams
 from encoders.contract import VideoEncoder
 from experiments.artifacts.shards import open_dataset
-from experiments.artifacts.video_encoder import features_of, open_tower
+from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.evaluation.splits import draw_support
 from experiments.pretrain import make_data_module, make_module
 from experiments.settings.load import load
@@ -71,7 +71,7 @@ def settings(folder: Path, clock_s: float) -> Config:
     """The simulator's configuration, with the data sets that the benchmark needs beside it.
 
     Args:
-        folder: for shards, tower and features.
+        folder: for shards, video encoder and features.
         clock_s: how far apart clocks may be, seconds.
     """
     config = load("simulator", [f"paths.data={folder}", f"paths.runs={folder / 'runs'}"])
@@ -90,22 +90,24 @@ def settings(folder: Path, clock_s: float) -> Config:
 
 
 def open_data(config: Config) -> tuple[dict[str, Data], VideoEncoder]:
-    """All data sets, built where they are missing, and the video tower, which never saw the people held out."""
+    """All data sets, built where they are missing, and the video encoder, which never saw the people held out."""
     data: dict[str, Data] = {}
-    tower: VideoEncoder | None = None
+    video_encoder: VideoEncoder | None = None
     for name in ("agree", "off", "held_out", "few_shot"):
         shards = open_dataset(config, name)
-        if tower is None:
-            tower = open_tower(config, shards)
+        if video_encoder is None:
+            video_encoder = open_video_encoder(config, shards)
         plain = copy.deepcopy(config)
         if name == "held_out":
             plain.video_encoder.views = 1
-        data[name] = Data(shards, features_of(plain, shards, name, tower) if config.datasets[name].camera else None)
-    assert tower is not None
-    return data, tower
+        data[name] = Data(
+            shards, features_of(plain, shards, name, video_encoder) if config.datasets[name].camera else None
+        )
+    assert video_encoder is not None
+    return data, video_encoder
 
 
-def train(config: Config, arm: Arm, seed: int, epochs: int, data: Data, tower: VideoEncoder) -> ImuPretraining:
+def train(config: Config, arm: Arm, seed: int, epochs: int, data: Data, video_encoder: VideoEncoder) -> ImuPretraining:
     """Pretrain one model; the last epoch's is taken, as nothing is selected here.
 
     A model that was not taught to align gets the two projections of the alignment fitted afterwards, to see what its
@@ -121,12 +123,12 @@ def train(config: Config, arm: Arm, seed: int, epochs: int, data: Data, tower: V
     config.loss.alignment_max_shift_s = arm.max_shift_s
     windows = make_data_module(config, data.shards, data.features)
     L.seed_everything(seed, verbose=False)
-    module = make_module(config, data.shards, tower, data.features, windows)
+    module = make_module(config, data.shards, video_encoder, data.features, windows)
     _fit(config, module, windows)
     if arm.weight or arm.order:
         return module.eval()
     config.loss.alignment_weight = 1.0
-    aligned = make_module(config, data.shards, tower, data.features, windows)
+    aligned = make_module(config, data.shards, video_encoder, data.features, windows)
     missing = aligned.load_state_dict(module.state_dict(), strict=False)
     assert not missing.unexpected_keys
     assert all(name.startswith("objectives.alignment.") for name in missing.missing_keys)

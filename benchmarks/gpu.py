@@ -31,7 +31,7 @@ from datamodules.pretraining import PretrainingDataModule
 from datamodules.sampling.loader import Batch
 from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder
-from experiments.artifacts.video_encoder import open_tower
+from experiments.artifacts.video_encoder import open_video_encoder
 from experiments.pretrain import make_data_module, make_module
 from experiments.runtime.training_bar import quiet
 
@@ -39,13 +39,15 @@ POOLING = "video_encoder.params.pooling=mean"  # 768 features a frame from ViT-B
 _BEFORE = 16  # steps, as many batches may have been read before the clock starts
 
 
-def measure(folder: Path, device: torch.device, tower: str, runs: int, small: bool = False) -> list[dict[str, Any]]:
+def measure(
+    folder: Path, device: torch.device, video_encoder: str, runs: int, small: bool = False
+) -> list[dict[str, Any]]:
     """Rates run by run: ``case``, ``ours``, ``most`` and, where there is a loader, ``waiting``, its share of the time.
 
     Args:
         folder: of the data of ``make bench``, made where it is not there.
         device: where to compute.
-        tower: a timm model whose features are 768 wide.
+        video_encoder: a timm model whose features are 768 wide.
         runs: of each.
         small: a few windows only, to try the code.
     """
@@ -53,17 +55,17 @@ def measure(folder: Path, device: torch.device, tower: str, runs: int, small: bo
     data.make(folder, windows, clips)
     steps, batch, live_batch = (2, 16, 4) if small else (50, 256, 32)
     jpeg, features = folder / "ours" / "jpeg", folder / "ours" / "features"
-    config = training.settings(folder, tower, live_batch, POOLING)
-    video = open_tower(config, ShardSet.open(jpeg)).to(device)
+    config = training.settings(folder, video_encoder, live_batch, POOLING)
+    video = open_video_encoder(config, ShardSet.open(jpeg)).to(device)
     return [
         vit(video, device, 1 if small else 64, 512 if small else 8192, runs),
-        fed("training from cached features", features, tower, video, device, batch, steps, runs),
-        fed("training from clips", jpeg, tower, video, device, live_batch, steps, runs),
+        fed("training from cached features", features, video_encoder, video, device, batch, steps, runs),
+        fed("training from clips", jpeg, video_encoder, video, device, live_batch, steps, runs),
     ]
 
 
 def vit(video: VideoEncoder, device: torch.device, clips: int, side: int, runs: int) -> dict[str, Any]:
-    """Floating-point operations a second of the frozen tower, and of a product of square matrices."""
+    """Floating-point operations a second of the frozen video encoder, and of a product of square matrices."""
     frames = torch.randint(0, 256, (clips, FRAMES, 3, SIZE, SIZE), dtype=torch.uint8, device=device)
     mask = torch.ones(clips, FRAMES, dtype=torch.bool, device=device)
     matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
@@ -84,13 +86,20 @@ def vit(video: VideoEncoder, device: torch.device, clips: int, side: int, runs: 
 
 
 def fed(
-    case: str, folder: Path, tower: str, video: VideoEncoder, device: torch.device, batch: int, steps: int, runs: int
+    case: str,
+    folder: Path,
+    video_encoder: str,
+    video: VideoEncoder,
+    device: torch.device,
+    batch: int,
+    steps: int,
+    runs: int,
 ) -> dict[str, Any]:
     """Windows a second of training that is fed by the loader, and of the same with one batch on the device."""
     shards = ShardSet.open(folder)
     cached = FeatureCache.open(folder, shards, "made") if (folder / "features.json").is_file() else None
     options = [] if cached else ["video_encoder.cache=false", "video_head.params.input_norm=layer"]
-    config = training.settings(folder, tower, batch, POOLING, *options)
+    config = training.settings(folder, video_encoder, batch, POOLING, *options)
     reader = make_data_module(config, shards, cached)
     reader.trainer = SimpleNamespace(  # type: ignore[assignment]
         global_rank=0, world_size=1, global_step=0, accumulate_grad_batches=1, training=True
@@ -159,14 +168,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench", help="of the data of `make bench`")
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--tower", default="vit_base_patch16_224", help="a timm model whose features are 768 wide")
+    parser.add_argument("--video-encoder", default="vit_base_patch16_224", help="a timm model, 768 wide")
     parser.add_argument("--runs", type=int, default=5, help="of which medians are shown")
     parser.add_argument("--small", action="store_true", help="a few windows only, to try the code")
     arguments = parser.parse_args(argv)
     quiet()
     device = torch.device(arguments.device)
     print("| | ours, a second | at most | share | waiting for batches |\n| --- | ---: | ---: | ---: | ---: |")
-    for row in measure(arguments.folder.resolve(), device, arguments.tower, arguments.runs, arguments.small):
+    for row in measure(arguments.folder.resolve(), device, arguments.video_encoder, arguments.runs, arguments.small):
         ours, most = statistics.median(row["ours"]), statistics.median(row["most"])
         waiting = f"{statistics.median(row['waiting']):.1%}" if "waiting" in row else ""
         print(f"| {row['case']} | {ours:.4g} | {most:.4g} | {ours / most:.0%} | {waiting} |")

@@ -35,19 +35,19 @@ from datamodules.labels.label_column import prefixed, repeated
 from datamodules.pretraining import PretrainingDataModule
 from datamodules.sampling.order import WindowOrder
 from datamodules.shards import layout
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from datamodules.shards.index import read_index
 from datamodules.shards.reader import ShardSet
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
 from encoders.registry import imu_encoder
-from experiments.artifacts.video_encoder import open_tower
+from experiments.artifacts.video_encoder import open_video_encoder
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.targets import System, Target
 from experiments.pretrain import make_data_module, make_module
 from experiments.settings.schema import Config, EvaluationConfig, ImuEncoderConfig, TargetConfig
 
 CASES = ("imu", "features", "jpeg", "raw", "training", "protocol")
-TOWER = "vit_base_patch16_224"
+VIDEO_ENCODER = "vit_base_patch16_224"
 A_SHARD = 1000
 EPOCH = 4_000_000  # windows, many of them several times
 SECONDS = 5.0  # of reading
@@ -116,12 +116,12 @@ def read(folder: Path, case: str) -> dict[str, Any]:
 
 def train(folder: Path) -> dict[str, Any]:
     """Windows a second of a step in batches of 16, and the peak of memory."""
-    config = training.settings(folder, TOWER, 16, "video_encoder.params.pooling=mean")
+    config = training.settings(folder, VIDEO_ENCODER, 16, "video_encoder.params.pooling=mean")
     shards = ShardSet.open(folder, 2)
     features = FeatureCache.open(folder, shards, "made")
     data_module = make_data_module(config, shards, features)
-    tower = open_tower(config, shards)
-    way = training.Way(make_module(config, shards, tower, features, data_module), data_module, config)
+    video_encoder = open_video_encoder(config, shards)
+    way = training.Way(make_module(config, shards, video_encoder, features, data_module), data_module, config)
     rng = np.random.default_rng(0)
     draws = [rng.choice(data_module.training_windows, 16) for _ in range(12)]
     seconds = [way.step(draw, i) for i, draw in enumerate(draws)]
@@ -135,7 +135,7 @@ def evaluate(folder: Path) -> dict[str, Any]:
     config.evaluation = EvaluationConfig(
         methods=["random_frozen"], shots=list(probes.SHOTS), draws=probes.SEEDS, folds=probes.FOLDS
     )
-    target = Target(TargetConfig(dataset="made"), JoinedShards([("made", ManyRecordings.open(folder, 1))]))
+    target = Target(TargetConfig(dataset="made"), ConcatShards([("made", ManyRecordings.open(folder, 1))]))
     started = time.perf_counter()
     found = run_protocol(config, [target], [System()], lambda cell: None, lambda result: None, lambda *_: None)
     return {"per_s": len(found) / (time.perf_counter() - started), "peak_mb": peak_mb()}

@@ -1,9 +1,9 @@
 """An epoch of pretraining from cached features, against decoding and encoding the clips in every epoch.
 
-    python -m benchmarks.training [--tower vit_base_patch16_224] [--batch 16] [--live-batch 4] [--runs 3]
+    python -m benchmarks.training [--video encoder vit_base_patch16_224] [--batch 16] [--live-batch 4] [--runs 3]
 
-The same windows, IMU encoder and losses both ways, turn about: once with the video tower's features from
-the cache, once with the clips decoded and put through the tower in every step. The tower has random weights, which
+The same windows, IMU encoder and losses both ways, turn about: once with the video encoder's features from
+the cache, once with the clips decoded and put through it in every step. The video encoder has random weights, which
 cost what pretrained ones do. Also said: which part of a step from the cache is spent on waiting for the features.
 """
 
@@ -28,7 +28,7 @@ from datamodules.augment.draws import window_keys
 from datamodules.pretraining import PretrainingDataModule
 from datamodules.sampling.loader import Batch
 from experiments.artifacts.shards import open_dataset
-from experiments.artifacts.video_encoder import features_of, open_tower
+from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.pretrain import make_data_module, make_module
 from experiments.runtime.training_bar import quiet
 from experiments.settings.load import load
@@ -36,7 +36,7 @@ from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
 
-def settings(folder: Path, tower: str, batch: int, *more: str) -> Config:
+def settings(folder: Path, video_encoder: str, batch: int, *more: str) -> Config:
     """Some windows of one simulated person, 10 frames of 224 x 224 each."""
     return load(
         "simulator",
@@ -45,7 +45,7 @@ def settings(folder: Path, tower: str, batch: int, *more: str) -> Config:
             "datasets.pretraining.source.params={subjects: 1, sessions_per_subject: 1, session_s: 120,"
             " cameras: [head], placements: [head]}",
             "window.frame_size=224",
-            f"video_encoder={{weights: random, views: 1, params: {{model: {tower}}}}}",
+            f"video_encoder={{weights: random, views: 1, params: {{model: {video_encoder}}}}}",
             f"pretraining.batch_size={batch}",
             "pretraining.validation_share=0",
             *more,
@@ -82,19 +82,19 @@ class Way:
         return batch
 
 
-def measure(folder: Path, tower: str, batch: int, live_batch: int, runs: int) -> dict[str, Any]:
+def measure(folder: Path, video_encoder: str, batch: int, live_batch: int, runs: int) -> dict[str, Any]:
     """Windows/s both ways, run by run, and the features' share of a step from the cache.
 
     Args:
         folder: for the shards and features.
-        tower: a timm model.
+        video_encoder: a timm model.
         batch: windows a step from the cache.
         live_batch: windows a step with decoding and encoding, whose time grows with their number.
         runs: of each.
     """
-    config = settings(folder, tower, batch)
+    config = settings(folder, video_encoder, batch)
     shards = open_dataset(config, "pretraining")
-    video = open_tower(config, shards)
+    video = open_video_encoder(config, shards)
     cache = features_of(config, shards, "pretraining", video)
     live_config = copy.deepcopy(config)
     live_config.video_encoder.cache = False
@@ -122,16 +122,16 @@ def measure(folder: Path, tower: str, batch: int, live_batch: int, runs: int) ->
 def main(argv: Sequence[str] | None = None) -> None:
     """Command line; prints Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--tower", default="vit_base_patch16_224", help="a timm model")
+    parser.add_argument("--video-encoder", default="vit_base_patch16_224", help="a timm model")
     parser.add_argument("--batch", type=int, default=16, help="windows a step from the cache")
     parser.add_argument("--live-batch", type=int, default=4, help="windows a step with decoding and encoding")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("data/bench-training"))
     arguments = parser.parse_args(argv)
     quiet()
-    found = measure(arguments.folder, arguments.tower, arguments.batch, arguments.live_batch, arguments.runs)
+    found = measure(arguments.folder, arguments.video_encoder, arguments.batch, arguments.live_batch, arguments.runs)
     cached, live = (statistics.median(found[name]) for name in ("cached", "live"))
-    print(f"{arguments.tower}, medians of {arguments.runs}, {found['threads']} threads\n")
+    print(f"{arguments.video_encoder}, medians of {arguments.runs}, {found['threads']} threads\n")
     print("| | windows a step | windows/s | features' share of the step |\n| --- | ---: | ---: | ---: |")
     print(f"| from cached features | {arguments.batch} | {cached:.1f} | {100 * found['share']:.2f} % |")
     print(f"| decoding and encoding | {arguments.live_batch} | {live:.3f} | |")

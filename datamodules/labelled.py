@@ -51,7 +51,7 @@ class ImuBatches:
             yield read_imu(self.shards, self.windows[start : start + self.size], self.normalisation)
 
 
-class OodDataModule(L.LightningDataModule):
+class LabelledDataModule(L.LightningDataModule):
     """A few labelled windows of a set of shards to train on, others to predict.
 
     Args:

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from datamodules.augment import Draws, ImuAugmentation
 from datamodules.augment.draws import window_keys
 from datamodules.features.cache import FeatureCache
-from datamodules.io.buffer_pool import Buffers
+from datamodules.io.buffer_pool import BufferPool
 from datamodules.labels.label_column import among, distinct, numbered
 from datamodules.sampling.loader import Batch, BatchLoader
 from datamodules.sampling.order import BatchPlan, BlockOrder, Order, SpreadOrder, WindowOrder
@@ -88,7 +88,7 @@ class PretrainingDataModule(L.LightningDataModule):
         self.augmentation = augmentation or ImuAugmentation()
         self.n_views = views
         self.seed = seed
-        self._buffers = Buffers(pinned=torch.cuda.is_available())
+        self._buffers = BufferPool(pinned=torch.cuda.is_available())
         for activity in exclude_activities:
             labels = [name for name in distinct(shards.table["activity"]) if name]
             if activity not in labels:

@@ -21,7 +21,7 @@ from experiments.evaluation.cell_store import CellStore
 from experiments.evaluation.features.embedding_map import EmbeddingMap, draw_windows, make_embedding_map
 from experiments.evaluation.features.target_features import EvaluationError
 from experiments.evaluation.methods import find_method
-from experiments.evaluation.perturbations import ConditionError
+from experiments.evaluation.perturbations import PerturbationError
 from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.protocol import run_units
 from experiments.evaluation.splits import SplitError
@@ -72,7 +72,7 @@ def run(config: Config) -> Path:
                 bar.update(task, completed=done, total=total, description=what)
 
             cells = run_units(config, units, store.get, store.add, progress)
-    except (EvaluationError, SplitError, ConditionError) as error:
+    except (EvaluationError, SplitError, PerturbationError) as error:
         raise UserError(str(error)) from error
     report = Report(
         title=f"{config.experiment}/{config.run.name}",

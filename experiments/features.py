@@ -1,4 +1,4 @@
-"""Compute the video tower's features of an experiment's clips: ``python -m experiments.features CONFIG [key=value]``.
+"""Compute the video encoder's features of an experiment's clips: ``python -m experiments.features CONFIG [key=value]``.
 
 They are what ``experiments.pretrain`` would compute on its first run, in the same place, so that it finds them: the
 command lets a machine with a GPU do it beforehand. Interrupted, it goes on where it stopped; run again, it compares
@@ -47,7 +47,7 @@ def run(config: Config) -> list[str]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    config = parse(argv, _COMMAND, "Compute and check the video tower's features that pretraining reads.")
+    config = parse(argv, _COMMAND, "Compute and check the video encoder's features that pretraining reads.")
 
     def work() -> int:
         problems = run(config)

@@ -31,12 +31,12 @@ _FEW_SHOT = {"linear_probe": "probe", "finetune": "fine-tuned", "finetune_paper"
 _CURVES = {**_FEW_SHOT, "supervised": "supervised from scratch"}
 _LINES = {"linear_probe": ("-", "o"), "finetune": ("--", "s"), "finetune_paper": ("-.", "D"), "supervised": (":", "^")}
 _ZERO_SHOT = {"zero_shot": "source videos", "zero_shot_target": "target videos", "zero_shot_text": "text"}
-_NEEDED = ("dataset", "method", "system", "shots", "shots_unit", "condition", "metric", "value", "subject", "draw")
+_NEEDED = ("dataset", "method", "system", "shots", "shots_unit", "perturbation", "metric", "value", "subject", "draw")
 _METRIC = "balanced_accuracy"
 
 
 def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
-    """Each participant's mean over draws and folds, by run, system, method, target, shots and metric.
+    """Each subject's mean over draws and folds, by run, system, method, target, shots and metric.
 
     Columns: ``name`` (of the system), ``dataset``, ``method``, ``shots``, ``metric``, ``subject``, ``value``,
     ``simulated``.
@@ -53,7 +53,7 @@ def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
         missing = [column for column in _NEEDED if column not in frame]
         if missing:
             raise UserError(f"{path}: no column '{missing[0]}': evaluate again, it is of an earlier version")
-        clean = (frame["subject"] != "") & (frame["condition"] == "") & (frame["shots_unit"] == "windows")
+        clean = (frame["subject"] != "") & (frame["perturbation"] == "") & (frame["shots_unit"] == "windows")
         frame = frame[clean]
         own = f"{folder.parent.name}/{folder.name}" if len(folders) > 1 else folder.parent.name
         names = np.where(frame["system"] == "", own, frame["system"])
@@ -89,7 +89,7 @@ def table_5(people: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
 
 
 def _summed_up(people: pd.DataFrame, rows: list[str], columns: list[str], resamples: int) -> pd.DataFrame:
-    """Mean over participants and interval as text; systems and targets in the order in which they came."""
+    """Mean over subjects and interval as text; systems and targets in the order in which they came."""
     cells: dict[tuple[object, ...], dict[tuple[object, ...], str]] = {}
     for keys, part in people.groupby([*columns, *rows], sort=False):
         column, row = keys[: len(columns)], keys[len(columns) :]

@@ -1,6 +1,6 @@
 """Pretrain an IMU encoder against video: ``python -m experiments.pretrain CONFIG [key=value]``.
 
-Builds what is missing (shards, the video tower's weights, its features), then trains; the same command continues
+Builds what is missing (shards, the video encoder's weights, its features), then trains; the same command continues
 a run that was interrupted. With ``trainer.devices`` above 1 it trains with DDP.
 """
 
@@ -28,7 +28,7 @@ from encoders.contract import VideoEncoder
 from encoders.video.heads import TemporalHead
 from experiments.artifacts.shards import console, open_dataset
 from experiments.artifacts.stores import check_order
-from experiments.artifacts.video_encoder import features_of, open_tower
+from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.runtime.checkpoints import DurableCheckpointIO
 from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
 from experiments.runtime.devices import accelerator, is_main_process, set_threads, supports_bf16
@@ -57,10 +57,10 @@ def run(config: Config) -> Path:
         raise UserError(
             f"pretraining.batch_size is {config.pretraining.batch_size}, which {processes} processes can't share evenly"
         )
-    shards, tower, features = prepare_data(config)
+    shards, video_encoder, features = prepare_data(config)
     data = make_data_module(config, shards, features)
     L.seed_everything(config.run.seed, verbose=False)
-    module = make_module(config, shards, tower, features, data)
+    module = make_module(config, shards, video_encoder, features, data)
     checkpoint = prepare(config, main_process)
     folder = run_folder(config)
     last = folder / "checkpoints" / LAST
@@ -83,7 +83,7 @@ def run(config: Config) -> Path:
 def make_module(
     config: Config,
     shards: ShardSet,
-    tower: VideoEncoder | None,
+    video_encoder: VideoEncoder | None,
     features: FeatureCache | None,
     data: PretrainingDataModule,
 ) -> ImuPretraining:
@@ -98,16 +98,16 @@ def make_module(
             f"loss.queue_size is {config.loss.queue_size}, but an epoch has {windows} windows: "
             "the nearest neighbour of each would be itself, an epoch ago; expected less, e.g. a third of them"
         )
-    module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, tower, data)))
+    module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, video_encoder, data)))
     head = module.video_head
     standardises = isinstance(head, TemporalHead) and head.params.input_norm == "standard"
-    if tower is not None and features is None:
+    if video_encoder is not None and features is None:
         if standardises:
             raise UserError(
                 "video_head.params.input_norm is 'standard', which takes its statistics from the feature cache, but"
                 " video_encoder.cache is false; expected 'layer'"
             )
-        module.use_video_encoder(tower)
+        module.use_video_encoder(video_encoder)
     elif features is not None and isinstance(head, TemporalHead) and standardises:
         mean, deviation = features.statistics(data.training_windows)
         head.set_input_statistics(torch.from_numpy(mean), torch.from_numpy(deviation))
@@ -115,9 +115,10 @@ def make_module(
 
 
 def prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder | None, FeatureCache | None]:
-    """Shards, video tower and features; one process makes what is missing, the others wait for it.
+    """Shards, video encoder and features; one process makes what is missing, the others wait for it.
 
-    Where nothing is learnt from video there is no tower; where clips are encoded anew in each step, no features.
+    Where nothing is learnt from video there is no video encoder; where clips are encoded anew in each step, no
+    features.
     """
     root = Path(config.paths.data)
     root.mkdir(parents=True, exist_ok=True)
@@ -125,11 +126,13 @@ def prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder | None, Feature
         shards = open_dataset(config, config.pretraining.dataset)
         if not learns_from_video(config.loss):
             return shards, None, None
-        tower = open_tower(config, shards)
+        video_encoder = open_video_encoder(config, shards)
         features = (
-            features_of(config, shards, config.pretraining.dataset, tower) if config.video_encoder.cache else None
+            features_of(config, shards, config.pretraining.dataset, video_encoder)
+            if config.video_encoder.cache
+            else None
         )
-    return shards, tower, features
+    return shards, video_encoder, features
 
 
 def make_data_module(config: Config, shards: ShardSet, features: FeatureCache | None) -> PretrainingDataModule:
@@ -161,7 +164,7 @@ def learns_from_video(loss: LossConfig) -> bool:
 
 
 def _settings(
-    config: Config, shards: ShardSet, tower: VideoEncoder | None, data: PretrainingDataModule
+    config: Config, shards: ShardSet, video_encoder: VideoEncoder | None, data: PretrainingDataModule
 ) -> PretrainingSettings:
     source = config.datasets[config.pretraining.dataset].source.name
     encoder, loss, optim = config.imu_encoder, config.loss, config.optim
@@ -169,8 +172,10 @@ def _settings(
     return PretrainingSettings(
         imu_encoder={"name": encoder.name, "params": encoder.params},
         imu_input={"samples": shards.settings.samples, "rate_hz": shards.settings.imu_rate_hz},
-        video_head=None if tower is None else {"name": config.video_head.name, "params": config.video_head.params},
-        frame_width=0 if tower is None else tower.token_width,
+        video_head=None
+        if video_encoder is None
+        else {"name": config.video_head.name, "params": config.video_head.params},
+        frame_width=0 if video_encoder is None else video_encoder.token_width,
         total_steps=config.trainer.max_epochs * -(-data.steps_per_epoch // config.trainer.accumulate),
         seed=config.run.seed,
         normalisation=config.pretraining.normalisation,
@@ -179,11 +184,11 @@ def _settings(
         pretraining_subjects=[f"{source}/{shards.label_tables['subject'][code]}" for code in subjects],
         excluded_activities=list(config.pretraining.exclude_activities),
         video_encoder=None
-        if tower is None
+        if video_encoder is None
         else {
             "name": config.video_encoder.name,
             "weights": config.video_encoder.weights,
-            "fingerprint": tower.fingerprint(),
+            "fingerprint": video_encoder.fingerprint(),
             "frozen": config.video_encoder.params.get("frozen", True),
         },
         simulated=shards.simulated,

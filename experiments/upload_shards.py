@@ -1,4 +1,4 @@
-"""Put an experiment's shards, features and video tower into a store.
+"""Put an experiment's shards, features and video encoder into a store.
 
 ``python -m experiments.upload_shards CONFIG paths.store=s3://bucket/prefix``: everything is made in ``paths.data``
 first, and copied to the same path in the store. What is there already is kept, so an interrupted upload goes on.
@@ -94,7 +94,7 @@ def _holds(folder: RemoteFolder, there: Mapping[str, int], name: str, local: Pat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    config = parse(argv, _COMMAND, "Copy an experiment's shards, features and video tower to paths.store.")
+    config = parse(argv, _COMMAND, "Copy an experiment's shards, features and video encoder to paths.store.")
 
     def work() -> int:
         run(config)

@@ -1,4 +1,4 @@
-"""Pretraining of an IMU encoder: against a video tower, with temporal alignment, or by itself.
+"""Pretraining of an IMU encoder: against a video encoder, with temporal alignment, or by itself.
 
 Shape legend: B windows, V views, T samples, L IMU tokens, F frames, D token width, P pooled width, E width of
 the shared space.

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-class Buffers:
+class BufferPool:
     """Tensors in memory that goes round.
 
     Args:

@@ -20,7 +20,7 @@ from datamodules.shards.reader import ShardSet
 from datamodules.windows.cut import WindowSettings
 
 
-class JoinedShards:
+class ConcatShards:
     """Windows of several sets, numbered through in the order given.
 
     Args:

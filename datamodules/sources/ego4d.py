@@ -123,7 +123,7 @@ class Ego4d(Source):
         return choose(data, found, self.params.subjects, "Ego4D video with IMU", expected)
 
     def subject_of(self, name: str) -> str:
-        """The participant's number.
+        """The subject's number.
 
         Raises:
             RecordingError: the metadata don't know the video.

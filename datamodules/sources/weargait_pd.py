@@ -11,7 +11,7 @@ Controls. Scientific Data 13:440, 2026 (medRxiv 2024.09.11.24313476).
   SelfPace_doorpat and FreeWalk; ``metadata`` says which.
 - Licence: CC BY 4.0. Get it from Synapse (project syn52540892, doi 10.7303/syn52540892; needs a free account).
 - Layout: anywhere below ``root`` one file a person and task, ``NLS002_SelfPace_mat.csv``, as in the publisher's folders
-  ``PD PARTICIPANTS/CSV files`` and ``CONTROL PARTICIPANTS/CSV files``. Comma-separated; the line that begins with
+  ``PD SUBJECTS/CSV files`` and ``CONTROL SUBJECTS/CSV files``. Comma-separated; the line that begins with
   ``Time`` is the header (the first, or the second one): ``Time`` ("0.01 sec" or a number, in s), ``GeneralEvent``,
   ``LowerBack_Acc_X`` to ``Forehead_Gyr_Z`` and others. A sensor that was not worn has no columns, or only NaN.
 

@@ -39,7 +39,7 @@ TWIN_DISTANCE = 5e-4  # of unit vectors; float32 costs about 1e-6, the other kin
 
 
 class TextEncoderError(RuntimeError):
-    """A text encoder that can't be had or doesn't fit the video tower; the message says what to do."""
+    """A text encoder that can't be had or doesn't fit the video encoder; the message says what to do."""
 
 
 class ClipText:
@@ -100,27 +100,27 @@ class ClipText:
         return digest.hexdigest()
 
     @torch.inference_mode()
-    def refuse_other_than_twin(self, tower: VideoEncoder) -> None:
-        """Make sure that a video tower's frame tokens lie in this model's space: both embed a few made pictures.
+    def refuse_other_than_twin(self, video_encoder: VideoEncoder) -> None:
+        """Make sure that a video encoder's frame tokens lie in this model's space: both embed a few made pictures.
 
         Args:
-            tower: on the CPU, in float32: bfloat16's rounding would hide that the activation function is another.
+            video_encoder: on the CPU, in float32: bfloat16's rounding would hide another activation function.
 
         Raises:
             TextEncoderError: width, weights, activation function or normalisation are others.
         """
-        if tower.token_width != self.width:
+        if video_encoder.token_width != self.width:
             raise TextEncoderError(
-                f"the video tower's frames are {tower.token_width} wide, text by '{self.model}' is {self.width} wide:"
+                f"the video encoder's frames are {video_encoder.token_width} wide, text by '{self.model}' {self.width}:"
                 " they are not halves of one CLIP model"
             )
-        pictures = _made_pictures(tower.frame_size)
+        pictures = _made_pictures(video_encoder.frame_size)
         mask = torch.ones(1, len(pictures), dtype=torch.bool)
-        seen = tower(pictures.unsqueeze(0), mask).frame_tokens[0]
+        seen = video_encoder(pictures.unsqueeze(0), mask).frame_tokens[0]
         distance = (F.normalize(seen.float(), dim=1) - self.embed_images(pictures)).norm(dim=1).max().item()
         if not distance < TWIN_DISTANCE:
             raise TextEncoderError(
-                f"the video tower and the pictures' half of '{self.model}' ({self.description}) embed the same picture"
+                f"the video encoder and the image half of '{self.model}' ({self.description}) embed the same picture"
                 f" differently ({distance:.2g} apart, expected less than {TWIN_DISTANCE}): weights, activation"
                 " function (quickgelu or not), pooling or normalisation are not the same"
             )

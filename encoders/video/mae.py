@@ -1,4 +1,4 @@
-"""The paper's video tower: VideoMAE (Tong et al., NeurIPS 2022), by transformers, whose numbers it gives.
+"""The paper's video encoder: VideoMAE (Tong et al., NeurIPS 2022), by transformers, whose numbers it gives.
 
 Shape legend: B batch, N steps, R patches a step, D token width; the rest is said in :mod:`encoders.video.tubelets`.
 

@@ -148,8 +148,8 @@ def save_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) 
 def load_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) -> None:
     """Load a safetensors file into ``backbone``, every weight or none.
 
-    The names in it are timm's, or those of a whole CLIP model by OpenAI or open_clip, of which the image tower is
-    taken. A classifier in the file is left out, and absolute position embeddings are resampled to the frames' size.
+    The names in it are timm's, or those of a whole CLIP model by OpenAI or open_clip, of which the image half is taken.
+    A classifier in the file is left out, and absolute position embeddings are resampled to the frames' size.
     A file that ``save_weights`` wrote must have been made with the same model and normalisation.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The frozen video tower: its weights, and the features that it gives for a set of shards."""
+"""The frozen video encoder: its weights, and the features that it gives for a set of shards."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from experiments.settings.schema import Config
 from lightning_modules.masked_video import MaskedVideoPretraining
 
 
-def open_tower(config: Config, shards: ShardSet, train: bool = True) -> VideoEncoder:
+def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> VideoEncoder:
     """Build the video encoder with the weights that the settings ask for, and say which.
 
     ``self_supervised`` weights are trained on ``shards``' clips where they are not there yet, and kept.
@@ -47,7 +47,7 @@ def open_tower(config: Config, shards: ShardSet, train: bool = True) -> VideoEnc
     Raises:
         UserError: frames and encoder differ in size, the shards have no frames, or there are no weights.
     """
-    params = tower_params(config)
+    params = video_encoder_params(config)
     if shards.settings.frames == 0:
         raise UserError(f"{shards.directory}: these shards have no video; name a 'camera' in the data set's settings")
     weights = config.video_encoder.weights
@@ -68,12 +68,12 @@ def open_tower(config: Config, shards: ShardSet, train: bool = True) -> VideoEnc
     else:
         said = {"pretrained": "pretrained", "random": "RANDOM, as asked for"}.get(weights, weights)
         params["weights"] = weights
-    console.print(f"video tower: {config.video_encoder.name}, weights {said}", highlight=False)
+    console.print(f"video encoder: {config.video_encoder.name}, weights {said}", highlight=False)
     torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws anything
     return build_video_encoder(config.video_encoder.name, params)
 
 
-def tower_params(config: Config) -> dict[str, Any]:
+def video_encoder_params(config: Config) -> dict[str, Any]:
     """The encoder's settings, with the shards' frame size.
 
     Raises:
@@ -91,9 +91,9 @@ def tower_params(config: Config) -> dict[str, Any]:
     return params
 
 
-def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder) -> FeatureCache:
-    """The features that ``tower`` gives for all windows, from the cache, the store, or computed now."""
-    fingerprint = tower.fingerprint()
+def features_of(config: Config, shards: ShardSet, key: str, video_encoder: VideoEncoder) -> FeatureCache:
+    """The features that ``video_encoder`` gives for all windows, from the cache, the store, or computed now."""
+    fingerprint = video_encoder.fingerprint()
     views = ViewSettings(count=config.video_encoder.views)
     directory = features_directory(config, shards, key, fingerprint)
     if not (directory / META).is_file() and (folder := stored(config, directory, META)) is not None:
@@ -101,17 +101,21 @@ def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder)
     if (directory / META).is_file():  # nothing is written then: the folder may be read-only
         return FeatureCache.open(directory, shards, fingerprint)
     device = torch.device("cuda" if accelerator(config) == "gpu" else "cpu")
-    tower = tower.to(device).eval()
+    video_encoder = video_encoder.to(device).eval()
 
     @torch.inference_mode()
     def encode(frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        made: VideoFeatures = tower(frames, mask)
+        made: VideoFeatures = video_encoder(frames, mask)
         return made.frame_tokens, made.pooled
 
     def show(done: int, _: int) -> None:
         bar.update(task, completed=done)
 
-    computed = f"{tower.precision_on(device.type)} on {device.type}" if isinstance(tower, BackboneEncoder) else ""
+    computed = (
+        f"{video_encoder.precision_on(device.type)} on {device.type}"
+        if isinstance(video_encoder, BackboneEncoder)
+        else ""
+    )
     directory.parent.mkdir(parents=True, exist_ok=True)
     # Two commands that need the same features at once must not both write them.
     with FileLock(directory.with_name(f".{directory.name}.lock")), progress_bar() as bar:
@@ -122,7 +126,7 @@ def features_of(config: Config, shards: ShardSet, key: str, tower: VideoEncoder)
 
 
 def features_directory(config: Config, shards: ShardSet, key: str, fingerprint: str) -> Path:
-    """Where the features of data set ``key`` lie: a folder named after tower, shards and views together."""
+    """Where the features of data set ``key`` lie: a folder named after video encoder, shards and views together."""
     views = dataclasses.asdict(ViewSettings(count=config.video_encoder.views))
     identity = json.dumps([fingerprint, shards.fingerprint, views])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
@@ -141,12 +145,14 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
     if path.is_file() or fetch_stored(config, path):
         return path
     if not train:
-        raise UserError(f"there is no video tower of these settings yet ({path}), so no checkpoint was trained with it")
+        raise UserError(
+            f"there is no video encoder of these settings yet ({path}), so no checkpoint was trained with it"
+        )
     if settings.batch_size > shards.n_windows * (shards.settings.frames - 1):
         raise UserError(
             f"video_pretraining.batch_size is {settings.batch_size}: more than {shards.directory} has pairs"
         )
-    console.print(f"video tower: no weights yet; {settings.steps} steps on masked patches of unlabelled clips")
+    console.print(f"video encoder: no weights yet; {settings.steps} steps on masked patches of unlabelled clips")
     quiet()
     L.seed_everything(settings.seed, verbose=False)
     module = MaskedVideoPretraining(params, {"steps": settings.steps, **settings.params})

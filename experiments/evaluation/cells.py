@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Cell:
-    """One method on one fold of one target with one few-shot draw, under one condition.
+    """One method on one fold of one target with one few-shot draw, under one perturbation.
 
     Attributes:
         dataset: name of the target in tables, e.g. "Parkinson's, head".
@@ -28,9 +28,9 @@ class Cell:
         fold: which group of subjects is tested.
         draw: which few-shot draw.
         seed: of the run.
-        condition: what was done to the tested windows, e.g. "rotation=90"; empty for nothing. See
+        perturbation: what was done to the tested windows, e.g. "rotation=90"; empty for nothing. See
             :mod:`experiments.evaluation.perturbations`.
-        binding: digest of everything else that the result depends on: data, checkpoint, settings.
+        input_digest: digest of everything else that the result depends on: data, checkpoint, settings.
     """
 
     dataset: str
@@ -44,11 +44,11 @@ class Cell:
     fold: int
     draw: int
     seed: int
-    condition: str
-    binding: str
+    perturbation: str
+    input_digest: str
 
     @property
-    def entrant(self) -> str:
+    def contender(self) -> str:
         """What a table gives a row to: the method, and the system where several are compared."""
         return f"{self.method}@{self.system}" if self.system else self.method
 

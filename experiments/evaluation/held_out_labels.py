@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.labels.label_column import Names, numbered
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from datamodules.windows.cut import WindowSettings
 from experiments.evaluation.metrics import classification_metrics, confusion_matrix, event_metrics, ranking_metrics
-from experiments.evaluation.perturbations import PLACEMENT, Condition, apply
+from experiments.evaluation.perturbations import PLACEMENT, Perturbation, apply
 from experiments.evaluation.placements import Elsewhere
 from experiments.evaluation.splits import LeakError
 
@@ -39,7 +39,7 @@ class Scored:
     confusion_by_subject: dict[str, list[list[int]]]
 
 
-class SealedTest:
+class HeldOutLabels:
     """True labels of a cell's tested windows.
 
     Args:
@@ -139,56 +139,56 @@ class _NoLabels(Mapping[str, Names]):
 
 
 class UnlabelledShards:
-    """A target's windows as methods see them: without labels, under a condition or as they are.
+    """A target's windows as methods see them: without labels, under a perturbation or as they are.
 
     Args:
         shards: the target's.
-        condition: that its windows are under; None for windows as they are.
-        elsewhere: placement -> the same windows there, for conditions that are a placement.
+        perturbation: that its windows are under; None for windows as they are.
+        elsewhere: placement -> the same windows there, for perturbations that are a placement.
     """
 
     def __init__(
         self,
-        shards: JoinedShards,
-        condition: Condition | None = None,
+        shards: ConcatShards,
+        perturbation: Perturbation | None = None,
         elsewhere: Mapping[str, Elsewhere] | None = None,
     ) -> None:
         self._shards = shards
         self._elsewhere = elsewhere or {}
-        self.condition = condition
+        self.perturbation = perturbation
         self.settings: WindowSettings = shards.settings
         self.n_windows = shards.n_windows
         self.directory = shards.directory
         self.table: Mapping[str, Names] = _NoLabels(shards.table)
 
-    def under(self, condition: Condition) -> UnlabelledShards:
-        """The same windows under a condition."""
-        return UnlabelledShards(self._shards, condition, self._elsewhere)
+    def under(self, perturbation: Perturbation) -> UnlabelledShards:
+        """The same windows under a perturbation."""
+        return UnlabelledShards(self._shards, perturbation, self._elsewhere)
 
     def measured(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of these windows that there are under the condition: not every sensor measured all the time."""
+        """Those of these windows that there are under the perturbation: not every sensor measured all the time."""
         other = self._other()
         return windows if other is None else windows[other.windows[windows] >= 0]
 
     def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """As :meth:`JoinedShards.imu`, changed as the condition says.
+        """As :meth:`ConcatShards.imu`, changed as the perturbation says.
 
         Raises:
-            ValueError: a window was not measured under the condition.
+            ValueError: a window was not measured under the perturbation.
         """
         other = self._other()
         if other is not None:
             found = other.windows[indices]
             if (found < 0).any():
                 missing = int(np.asarray(indices)[found < 0][0])
-                raise ValueError(f"window {missing} was not measured under condition '{self.condition}'")
+                raise ValueError(f"window {missing} was not measured under perturbation '{self.perturbation}'")
             return other.shards.imu(found)
         windows = self._shards.imu(indices)
-        if self.condition is None:
+        if self.perturbation is None:
             return windows
-        return apply(self.condition, np.asarray(indices, np.int64), *windows, self.settings.imu_rate_hz)
+        return apply(self.perturbation, np.asarray(indices, np.int64), *windows, self.settings.imu_rate_hz)
 
     def _other(self) -> Elsewhere | None:
-        if self.condition is None or self.condition.kind != PLACEMENT:
+        if self.perturbation is None or self.perturbation.kind != PLACEMENT:
             return None
-        return self._elsewhere[str(self.condition.level)]
+        return self._elsewhere[str(self.perturbation.level)]

@@ -1,9 +1,9 @@
 """What is done to tested windows to see how far a method can be trusted: one change at a time, in known degrees.
 
 A method is fitted on windows as they are and then tested on changed ones, so that a curve over the degrees shows
-what a sensor worn askew, a cheaper sensor or a lost gyroscope costs. A condition is written "rotation=90"; a window's
-changes depend on its own number and the condition alone. Along a curve only their size changes: a window is turned
-about the same axis, and gets the same noise, at every level.
+what a sensor worn askew, a cheaper sensor or a lost gyroscope costs. A perturbation is written "rotation=90"; a
+window's changes depend on its own number and the perturbation alone. Along a curve only their size changes: a window is
+turned about the same axis, and gets the same noise, at every level.
 
 Shape legend: N windows, T samples, P samples of padding, R runs of valid samples.
 """
@@ -31,8 +31,8 @@ GYROSCOPE_NOISE = 0.1
 _REACH = 24.0  # of the low-pass to either side, in samples of the lower rate
 
 
-class ConditionError(ValueError):
-    """A condition that can't be understood or made; the message says what is expected."""
+class PerturbationError(ValueError):
+    """A perturbation that can't be understood or made; the message says what is expected."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Condition:
+class Perturbation:
     """One kind in one degree; the level of a change of placement is the placement's name.
 
     Raises:
-        ConditionError: an unknown kind, or a level that the kind can't have.
+        PerturbationError: an unknown kind, or a level that the kind can't have.
     """
 
     kind: str
@@ -82,7 +82,7 @@ class Condition:
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
-            raise ConditionError(f"condition '{self}': no kind '{self.kind}'; there are: {', '.join(KINDS)}")
+            raise PerturbationError(f"perturbation '{self}': no kind '{self.kind}'; there are: {', '.join(KINDS)}")
         if self.kind == PLACEMENT:
             good, expected = isinstance(self.level, str) and bool(self.level), "a placement's name"
         elif isinstance(self.level, str):
@@ -94,7 +94,7 @@ class Condition:
         else:
             good, expected = math.isfinite(self.level) and self.level >= 0, "a number of at least 0"
         if not good:
-            raise ConditionError(f"condition '{self}': expected {expected}")
+            raise PerturbationError(f"perturbation '{self}': expected {expected}")
 
     def __str__(self) -> str:
         return f"{self.kind}={self.level if isinstance(self.level, str) else f'{self.level:g}'}"
@@ -112,35 +112,35 @@ class Condition:
         return self.level != KINDS[self.kind].clean
 
 
-def parse_condition(text: str) -> Condition:
-    """The inverse of ``str(condition)``.
+def parse_perturbation(text: str) -> Perturbation:
+    """The inverse of ``str(perturbation)``.
 
     Raises:
-        ConditionError: an unknown kind, no number, or one that the kind can't have.
+        PerturbationError: an unknown kind, no number, or one that the kind can't have.
     """
     kind, _, level = text.partition("=")
     if kind not in KINDS:
-        raise ConditionError(f"condition '{text}': no kind '{kind}'; there are: {', '.join(KINDS)}")
+        raise PerturbationError(f"perturbation '{text}': no kind '{kind}'; there are: {', '.join(KINDS)}")
     if kind == PLACEMENT:
-        return Condition(kind, level)
+        return Perturbation(kind, level)
     try:
         number = float(level)
     except ValueError:
-        raise ConditionError(
-            f"condition '{text}': expected a number after '=', as in '{kind}={KINDS[kind].levels[0]:g}'"
+        raise PerturbationError(
+            f"perturbation '{text}': expected a number after '=', as in '{kind}={KINDS[kind].levels[0]:g}'"
         ) from None
-    return Condition(kind, number)
+    return Perturbation(kind, number)
 
 
 def apply(
-    condition: Condition,
+    perturbation: Perturbation,
     numbers: NDArray[np.int64],
     imu: NDArray[np.float32],
     sample_mask: NDArray[np.bool_],
     channel_mask: NDArray[np.bool_],
     rate_hz: float,
 ) -> Windows:
-    """Windows as they would be under a condition.
+    """Windows as they would be under a perturbation.
 
     - ``rotation``: both sensors turned by the same angle, about an axis that is uniform on the sphere. A sensor that
       lacks an axis is turned as if that had measured nothing.
@@ -155,7 +155,7 @@ def apply(
     Another placement's windows are read where it measured them (``evaluation.placements``), not made here.
 
     Args:
-        condition: what is done.
+        perturbation: what is done.
         numbers: each window's number in its data set, (N,); random changes depend on it.
         imu: (N, T, 6) m/s^2 and rad/s, zero where invalid.
         sample_mask: (N, T) False where nothing was measured.
@@ -164,13 +164,13 @@ def apply(
 
     Returns:
         New arrays, of the same shapes and types, zero where invalid. A window's values do not depend on the others.
-        A condition that changes nothing (``Condition.changes``) gives the same bits.
+        A perturbation that changes nothing (``Perturbation.changes``) gives the same bits.
 
     Raises:
-        ValueError: the arrays' shapes do not belong together, or the condition is another placement.
+        ValueError: the arrays' shapes do not belong together, or the perturbation is another placement.
     """
-    if condition.kind == PLACEMENT:
-        raise ValueError(f"condition '{condition}' can't be made of windows of another placement")
+    if perturbation.kind == PLACEMENT:
+        raise ValueError(f"perturbation '{perturbation}' can't be made of windows of another placement")
     n, t = sample_mask.shape
     if imu.shape != (n, t, 6) or channel_mask.shape != (n, 6) or numbers.shape != (n,):
         raise ValueError(
@@ -178,17 +178,17 @@ def apply(
             f" {channel_mask.shape}; expected (N,), (N, T, 6), (N, T) and (N, 6)"
         )
     samples, channels = sample_mask.copy(), channel_mask.copy()
-    if not condition.changes(rate_hz) or imu.size == 0:
+    if not perturbation.changes(rate_hz) or imu.size == 0:
         return imu.copy(), samples, channels
     changed: NDArray[np.floating]
-    if condition.kind == "rotation":
-        changed = _rotated(imu, numbers, condition.degree)
-    elif condition.kind == "rate":
-        changed = _at_rate(imu, sample_mask, rate_hz, condition.degree)
-    elif condition.kind == "noise":
-        changed = _noisy(imu, numbers, condition.degree)
-    elif condition.kind == "clip":
-        limit = np.float32(condition.degree * STANDARD_GRAVITY)
+    if perturbation.kind == "rotation":
+        changed = _rotated(imu, numbers, perturbation.degree)
+    elif perturbation.kind == "rate":
+        changed = _at_rate(imu, sample_mask, rate_hz, perturbation.degree)
+    elif perturbation.kind == "noise":
+        changed = _noisy(imu, numbers, perturbation.degree)
+    elif perturbation.kind == "clip":
+        limit = np.float32(perturbation.degree * STANDARD_GRAVITY)
         changed = np.concatenate([np.clip(imu[..., :3], -limit, limit), imu[..., 3:]], axis=2)
     else:
         channels[:, 3:] = False

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.labels.label_column import distinct
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from datamodules.shards.reader import ShardSet
 
 SAME_TIME_S = 0.1  # sensors of one recording start some samples apart, and their windows with them
@@ -30,11 +30,11 @@ class Elsewhere:
         windows: the number in ``shards`` of each window of the target, (N,); -1 where the sensor measured none.
     """
 
-    shards: ShardSet | JoinedShards
+    shards: ShardSet | ConcatShards
     windows: NDArray[np.int64]
 
 
-def find_elsewhere(tested: JoinedShards, other: ShardSet) -> tuple[str, Elsewhere]:
+def find_elsewhere(tested: ConcatShards, other: ShardSet) -> tuple[str, Elsewhere]:
     """The windows of the first set of a target in the shards of another sensor: same recording, same time.
 
     Returns:

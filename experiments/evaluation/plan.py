@@ -1,4 +1,4 @@
-"""Which cells an evaluation has: target x system x method x fold x shots x draw, and conditions of tested windows.
+"""Which cells an evaluation has: target x system x method x fold x shots x draw, and perturbations of tested windows.
 
 Folds are groups of people: each is tested once, labels come from others. The draws of a fold are the same windows
 for every method, so that methods are compared in pairs, and more shots contain the fewer.
@@ -22,7 +22,7 @@ from experiments.evaluation.cells import Cell
 from experiments.evaluation.features.target_features import EncoderSpec, EvaluationError, TargetFeatures
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.methods import Method, find_method
-from experiments.evaluation.perturbations import KINDS, PLACEMENT, Condition, ConditionError, parse_condition
+from experiments.evaluation.perturbations import KINDS, PLACEMENT, Perturbation, PerturbationError, parse_perturbation
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, union
 from experiments.evaluation.targets import System, Target, held_out_note, seen_in_pretraining
@@ -34,17 +34,17 @@ PROTOCOL = 5  # goes up when results of before can't be compared with those of n
 
 @dataclass(frozen=True)
 class Unit:
-    """Cells that share one fitting: the tested windows as they are, and under each condition.
+    """Cells that share one fitting: the tested windows as they are, and under each perturbation.
 
     Attributes:
-        cells: at least one; the conditions differ.
-        conditions: of each cell; None for windows as they are.
+        cells: at least one; the perturbations differ.
+        perturbations: of each cell; None for windows as they are.
         method, target, system, features, fold: what they are made of.
         notes: what is known about them before.
     """
 
     cells: tuple[Cell, ...]
-    conditions: tuple[Condition | None, ...]
+    perturbations: tuple[Perturbation | None, ...]
     method: Method
     target: Target
     system: System
@@ -62,7 +62,7 @@ class _Group:
     system: System
     folds: list[Fold]
     features: TargetFeatures
-    conditions: tuple[Condition, ...]
+    perturbations: tuple[Perturbation, ...]
     notes: tuple[str, ...]
     first: bool  # of the systems
 
@@ -80,31 +80,31 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         EvaluationError: a method is unknown or lacks what it needs, or windows don't fit the checkpoint.
         LeakError: a tested subject was in pretraining.
         SplitError: subjects or activities of a target can't be split.
-        ConditionError: an unknown condition.
+        PerturbationError: an unknown perturbation.
     """
     e = config.evaluation
     chosen = [find_method(name) for name in e.methods]
-    if e.conditions and e.conditions_shots and e.conditions_shots not in e.shots:
+    if e.perturbations and e.perturbations_shots and e.perturbations_shots not in e.shots:
         raise EvaluationError(
-            f"evaluation.conditions_shots is {e.conditions_shots}; expected one of evaluation.shots:"
+            f"evaluation.perturbations_shots is {e.perturbations_shots}; expected one of evaluation.shots:"
             f" {', '.join(map(str, e.shots)) or 'none'}"
         )
     _refuse_what_lacks(chosen, systems)
     names = [target.name for target in targets]
     if len(set(names)) < len(names):
         raise EvaluationError(f"evaluation.targets: two have the same name: {', '.join(names)}")
-    asked = expand_conditions(e.conditions)
+    asked = expand_perturbations(e.perturbations)
     device = "cuda" if accelerator(config) == "gpu" else "cpu"
     units: list[Unit] = []
     for target in targets:
         folds = target.folds(e)
         if any(method.needs_labels for method in chosen):
-            _refuse_too_few_people(config, target, folds)
+            _refuse_too_few_subjects(config, target, folds)
         used = union([windows for fold in folds for windows in (fold.pool, fold.test)])
         shards = UnlabelledShards(target.shards, elsewhere=target.elsewhere)
         tested = union([fold.test for fold in folds])
-        conditions = tuple(condition for condition in asked if _changes(condition, target, tested))
-        conditions += tuple(Condition(PLACEMENT, name) for name in target.elsewhere)
+        perturbations = tuple(perturbation for perturbation in asked if _changes(perturbation, target, tested))
+        perturbations += tuple(Perturbation(PLACEMENT, name) for name in target.elsewhere)
         remarks = target.remarks(folds)
         specs: list[EncoderSpec] = []
         for position, system in enumerate(systems):
@@ -114,7 +114,7 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
             another = spec not in specs
             specs.append(spec)
             notes = (*seen, *remarks)
-            group = _Group(config, target, system, folds, features, conditions, notes, position == 0)
+            group = _Group(config, target, system, folds, features, perturbations, notes, position == 0)
             for method in chosen:
                 # Without a checkpoint it is only the encoder in which systems can differ.
                 if method.checkpoint or position == 0 or (method.encoder and another):
@@ -123,35 +123,35 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
     return list({unit.cells[0].key: unit for unit in units}.values())
 
 
-def expand_conditions(texts: Sequence[str]) -> list[Condition]:
-    """Conditions as the settings name them: "noise=1", or "noise" for all of its levels.
+def expand_perturbations(texts: Sequence[str]) -> list[Perturbation]:
+    """Perturbations as the settings name them: "noise=1", or "noise" for all of its levels.
 
     Raises:
-        ConditionError: one can't be understood.
+        PerturbationError: one can't be understood.
     """
-    asked: list[Condition] = []
+    asked: list[Perturbation] = []
     for text in texts:
         if text.partition("=")[0] == PLACEMENT:
-            raise ConditionError(
-                f"condition '{text}': another placement's windows are not made but read; name the data sets of the"
+            raise PerturbationError(
+                f"perturbation '{text}': another placement's windows are not made but read; name the data sets of the"
                 " other sensors in a target's 'placements'"
             )
         named = text in KINDS
-        asked += [Condition(text, level) for level in KINDS[text].levels] if named else [parse_condition(text)]
+        asked += [Perturbation(text, level) for level in KINDS[text].levels] if named else [parse_perturbation(text)]
     return list(dict.fromkeys(asked))
 
 
-def _changes(condition: Condition, target: Target, tested: NDArray[np.int64]) -> bool:
+def _changes(perturbation: Perturbation, target: Target, tested: NDArray[np.int64]) -> bool:
     """Whether there is something to change: a gyroscope to lose, a rate to lower."""
-    if condition.kind == "gyroscope":
+    if perturbation.kind == "gyroscope":
         # Enough of them, from all over: sensors may differ from person to person.
         some = tested[:: -(-len(tested) // 256)]
         if not target.shards.imu(some)[2][:, 3:].any():
             return False
-    return condition.changes(target.shards.settings.imu_rate_hz)
+    return perturbation.changes(target.shards.settings.imu_rate_hz)
 
 
-def _refuse_too_few_people(config: Config, target: Target, folds: Sequence[Fold]) -> None:
+def _refuse_too_few_subjects(config: Config, target: Target, folds: Sequence[Fold]) -> None:
     """Before anything is computed: people who give labels can't be more than there are."""
     e = config.evaluation
     fewest = min(folds, key=lambda fold: len(fold.support_subjects))
@@ -187,7 +187,7 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
         sizes = [("windows", k) for k in shots] + [("subjects", k) for k in e.subject_shots]
     else:
         sizes, draws = [("windows", 0)], 1
-    changed = _size_for_conditions(sizes, e.conditions_shots)
+    changed = _shots_for_perturbations(sizes, e.perturbations_shots)
     units: list[Unit] = []
     for fold in group.folds:
         prototypes = group.system.prototypes.get(method.prototypes)
@@ -201,22 +201,29 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
             notes.append(f"left out, without a label to learn from: {counted}")
         if prototypes is not None:
             notes += without_prototype(prototypes, fold.classes)
-        binding = _binding(group, method, fold, prototypes, notes)
+        input_digest = _input_digest(group, method, fold, prototypes, notes)
         for unit, k in sizes:
             for draw in range(draws):
-                conditions: list[Condition | None] = [None]
-                if (unit, k) == changed and draw < e.conditions_draws:
-                    conditions += group.conditions
-                cells = tuple(_cell(group, method, fold, unit, k, draw, c, binding) for c in conditions)
+                perturbations: list[Perturbation | None] = [None]
+                if (unit, k) == changed and draw < e.perturbations_draws:
+                    perturbations += group.perturbations
+                cells = tuple(_cell(group, method, fold, unit, k, draw, c, input_digest) for c in perturbations)
                 units.append(
                     Unit(
-                        cells, tuple(conditions), method, group.target, group.system, group.features, fold, tuple(notes)
+                        cells,
+                        tuple(perturbations),
+                        method,
+                        group.target,
+                        group.system,
+                        group.features,
+                        fold,
+                        tuple(notes),
                     )
                 )
     return units
 
 
-def _size_for_conditions(sizes: Sequence[tuple[str, int]], asked: int) -> tuple[str, int]:
+def _shots_for_perturbations(sizes: Sequence[tuple[str, int]], asked: int) -> tuple[str, int]:
     """At how many labels windows are changed: as asked, or where a method is not done at so many, at its most."""
     if ("windows", asked) in sizes:
         return "windows", asked
@@ -224,7 +231,7 @@ def _size_for_conditions(sizes: Sequence[tuple[str, int]], asked: int) -> tuple[
 
 
 def clips_of(target: Target, system: System) -> str | None:
-    """A data set that labels come from, with video features by the system's tower; None if there is none."""
+    """A data set that labels come from, with video features by the system's video encoder; None if there is none."""
     settings = target.settings
     return next((key for key in settings.support or [settings.dataset] if key in system.clips), None)
 
@@ -236,12 +243,19 @@ def without_prototype(prototypes: Prototypes, classes: Sequence[str]) -> list[st
 
 
 def _cell(
-    group: _Group, method: Method, fold: Fold, unit: str, k: int, draw: int, condition: Condition | None, binding: str
+    group: _Group,
+    method: Method,
+    fold: Fold,
+    unit: str,
+    k: int,
+    draw: int,
+    perturbation: Perturbation | None,
+    input_digest: str,
 ) -> Cell:
     system = group.system if method.checkpoint else System("" if group.first else group.system.name)
-    if condition is not None and condition.kind == PLACEMENT:
-        there = group.target.elsewhere[str(condition.level)].shards.fingerprint
-        binding = digest_of({"binding": binding, "elsewhere": there})
+    if perturbation is not None and perturbation.kind == PLACEMENT:
+        there = group.target.elsewhere[str(perturbation.level)].shards.fingerprint
+        input_digest = digest_of({"input_digest": input_digest, "elsewhere": there})
     populations = distinct(group.target.shards.table["population"][fold.test])
     return Cell(
         dataset=group.target.name,
@@ -255,12 +269,12 @@ def _cell(
         fold=fold.number,
         draw=draw,
         seed=group.config.run.seed,
-        condition=str(condition) if condition else "",
-        binding=binding,
+        perturbation=str(perturbation) if perturbation else "",
+        input_digest=input_digest,
     )
 
 
-def _binding(group: _Group, method: Method, fold: Fold, prototypes: Prototypes | None, notes: list[str]) -> str:
+def _input_digest(group: _Group, method: Method, fold: Fold, prototypes: Prototypes | None, notes: list[str]) -> str:
     evaluation = group.config.evaluation
     clips = clips_of(group.target, group.system) if method.prototypes == "target" else None
     return digest_of(

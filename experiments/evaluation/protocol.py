@@ -20,7 +20,7 @@ from datamodules.pretraining import stream_seed
 from experiments.evaluation.cells import Cell, CellResult
 from experiments.evaluation.features.feature_rows import in_blocks
 from experiments.evaluation.features.target_features import EvaluationError
-from experiments.evaluation.held_out_labels import ScoresError, SealedTest
+from experiments.evaluation.held_out_labels import HeldOutLabels, ScoresError
 from experiments.evaluation.methods import CellData, Scores
 from experiments.evaluation.plan import Unit, clips_of, plan_units, without_prototype
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
@@ -69,10 +69,14 @@ def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, pro
     for unit in units:
         kept = {cell.key: load(cell) for cell in unit.cells}
         results |= {key: result for key, result in kept.items() if result is not None}
-        # Nothing is scored again, so of a unit only the conditions that are not there yet.
-        new = [(c, condition) for c, condition in zip(unit.cells, unit.conditions, strict=True) if kept[c.key] is None]
+        # Nothing is scored again, so of a unit only the perturbations that are not there yet.
+        new = [
+            (c, perturbation)
+            for c, perturbation in zip(unit.cells, unit.perturbations, strict=True)
+            if kept[c.key] is None
+        ]
         if new:
-            missing.append(replace(unit, cells=tuple(c for c, _ in new), conditions=tuple(c for _, c in new)))
+            missing.append(replace(unit, cells=tuple(c for c, _ in new), perturbations=tuple(c for _, c in new)))
     total = sum(len(unit.cells) for unit in units)
     # Those that answer soon come first, so that an interrupted evaluation has kept the most.
     missing.sort(key=lambda unit: unit.method.trained)
@@ -108,7 +112,7 @@ def _computed(
 
 def _title(unit: Unit) -> str:
     cell = unit.cells[0]
-    return f"{cell.dataset}: {cell.entrant}, {cell.shots} {'shots' if cell.shots_unit == 'windows' else 'subjects'}"
+    return f"{cell.dataset}: {cell.contender}, {cell.shots} {'shots' if cell.shots_unit == 'windows' else 'subjects'}"
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class _Sides:
 
 
 def _compute(config: Config, unit: Unit) -> list[CellResult]:
-    """Fit once, and predict the tested windows under each of the unit's conditions."""
+    """Fit once, and predict the tested windows under each of the unit's perturbations."""
     cell, fold = unit.cells[0], unit.fold
     started = time.perf_counter()
     table = unit.target.shards.table
@@ -149,7 +153,7 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
         classes=classes,
         support=sides.support,
         support_labels=positions(labels[sides.support], classes),
-        support_people=table["subject"][sides.support],
+        support_subjects=table["subject"][sides.support],
         pool=pool,
         pool_counts=np.bincount(positions(labels[pool], classes), minlength=len(classes)),
         seed=stream_seed(cell.seed, cell.fold, cell.shots, cell.draw),
@@ -157,12 +161,12 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
     )
     predict = unit.method.fit(data)
     results = []
-    for cell, condition in zip(unit.cells, unit.conditions, strict=True):
-        features = unit.features.under(condition) if condition else unit.features
+    for cell, perturbation in zip(unit.cells, unit.perturbations, strict=True):
+        features = unit.features.under(perturbation) if perturbation else unit.features
         tested = features.shards.measured(sides.test)
         scores, said = None, []
         if missing := len(sides.test) - len(tested):
-            said = [f"{condition}: {missing} of {len(sides.test)} tested windows were not measured there"]
+            said = [f"{perturbation}: {missing} of {len(sides.test)} tested windows were not measured there"]
         if len(tested):
             scores = np.zeros((len(tested), len(fold.classes)))  # activities without a labelled window keep 0
             answered = [fold.classes.index(name) for name in classes]
@@ -237,7 +241,7 @@ def _result(
     target, classes, table = unit.target, unit.fold.classes, unit.target.shards.table
     model = unit.system.model if unit.method.checkpoint else None
     event = target.settings.event if target.settings.event in classes else ""
-    sealed = SealedTest(
+    sealed = HeldOutLabels(
         positions(table["activity"][sides.test], classes),
         table["subject"][sides.test],
         len(classes),

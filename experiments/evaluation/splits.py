@@ -27,7 +27,7 @@ Table = Mapping[str, Any]  # columns of (N,): names (``datamodules.labels.label_
 UNLABELLED = ""
 LARGEST_LOSO = 25  # subjects; more are cut into groups
 GROUPED_FOLDS = 10
-CONDITIONS = ("dataset", "subject", "population", "placement", "device")
+PERTURBATIONS = ("dataset", "subject", "population", "placement", "device")
 
 
 class SplitError(ValueError):
@@ -128,7 +128,7 @@ def make_folds(
     supporting = usable if support_side is None else usable & support_side
     for side, what in ((tested, "test"), (supporting, "give labels")):
         if not side.any():
-            raise SplitError(f"no labelled window to {what}: nothing fits the target's conditions")
+            raise SplitError(f"no labelled window to {what}: nothing fits the target's perturbations")
     people, labelled = set(distinct(subjects[tested])), set(distinct(subjects[supporting]))
     whole = people.isdisjoint(labelled) or (folds == 0 and len(people) == 1 and labelled > people)
     groups = [sorted(people, key=natural_key)] if whole else subject_folds(people, folds)
@@ -162,20 +162,20 @@ def _fold(
     return Fold(number, group, others, classes, np.flatnonzero(is_support), np.flatnonzero(is_test & known), left_out)
 
 
-def where(table: Table, conditions: Mapping[str, Sequence[str]]) -> BoolArray:
-    """Windows whose columns have one of the values given, (N,); no condition is all windows.
+def where(table: Table, perturbations: Mapping[str, Sequence[str]]) -> BoolArray:
+    """Windows whose columns have one of the values given, (N,); no perturbation is all windows.
 
     Args:
         table: columns of (N,).
-        conditions: column -> values, e.g. ``{"population": ["young"]}``.
+        perturbations: column -> values, e.g. ``{"population": ["young"]}``.
 
     Raises:
         SplitError: no such column, or a value that no window has.
     """
     chosen: BoolArray = np.ones(len(table["subject"]), bool)
-    for column, values in conditions.items():
-        if column not in CONDITIONS:
-            raise SplitError(f"windows can't be chosen by '{column}'; expected one of {', '.join(CONDITIONS)}")
+    for column, values in perturbations.items():
+        if column not in PERTURBATIONS:
+            raise SplitError(f"windows can't be chosen by '{column}'; expected one of {', '.join(PERTURBATIONS)}")
         there = sorted(distinct(table[column]), key=natural_key)
         for value in values:
             if value not in there:

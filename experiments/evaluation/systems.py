@@ -12,11 +12,11 @@ import torch
 from datamodules.features.cache import FeatureCache
 from datamodules.labels.label_column import among, prefixed, repeated
 from datamodules.labels.mapping import CommonActivitiesError
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from datamodules.shards.layout import file_digest
 from encoders.contract import VideoEncoder
 from experiments.artifacts.shards import console, open_dataset
-from experiments.artifacts.video_encoder import features_of, open_tower
+from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.evaluation.methods import Method
 from experiments.evaluation.placements import Elsewhere, PlacementError, find_elsewhere
 from experiments.evaluation.prototypes.text import NamedActivities, activities_of, embed_names, text_prototypes
@@ -48,7 +48,7 @@ def open_targets(config: Config) -> list[Target]:
             )
         keys = list(dict.fromkeys([settings.dataset, *settings.support]))
         parts = [(key, open_dataset(config, key)) for key in keys]
-        shards = JoinedShards(parts, settings.labels == "common", settings.gyroscope)
+        shards = ConcatShards(parts, settings.labels == "common", settings.gyroscope)
         if shards.common:
             try:
                 counted = str(shards.renamed)
@@ -60,7 +60,7 @@ def open_targets(config: Config) -> list[Target]:
     return targets
 
 
-def _elsewhere(config: Config, settings: TargetConfig, shards: JoinedShards) -> dict[str, Elsewhere]:
+def _elsewhere(config: Config, settings: TargetConfig, shards: ConcatShards) -> dict[str, Elsewhere]:
     found: dict[str, Elsewhere] = {}
     for key in settings.placements:
         try:
@@ -71,7 +71,7 @@ def _elsewhere(config: Config, settings: TargetConfig, shards: JoinedShards) -> 
         if placement in found:
             raise UserError(f"target '{settings.name or settings.dataset}': 'placements' names '{placement}' twice")
         if not settings.gyroscope:
-            there = replace(there, shards=JoinedShards([(key, other)], gyroscope=False))
+            there = replace(there, shards=ConcatShards([(key, other)], gyroscope=False))
         found[placement] = there
     return found
 
@@ -84,7 +84,7 @@ class Checkpoint:
         system: whose; "" is the run's own.
         model: it.
         digest: of its file.
-        config: the settings that it was trained with, as far as its videos go: data set, windows and tower.
+        config: the settings that it was trained with, as far as its videos go: data set, windows and video encoder.
         path: of its file.
     """
 
@@ -147,15 +147,15 @@ def open_systems(
         name, model = checkpoint.system, checkpoint.model
         prototypes: dict[str, Prototypes] = {}
         clips: dict[str, FeatureCache] = {}
-        tower = _tower(checkpoint) if kinds & {"source", "target"} else ""
+        video_encoder = _video_encoder(checkpoint) if kinds & {"source", "target"} else ""
         if "source" in kinds:
-            found = _source_prototypes(checkpoint, tower)
+            found = _source_prototypes(checkpoint, video_encoder)
             if isinstance(found, Prototypes):
                 prototypes["source"] = found
             else:
                 remarks.append(_left_out(name, "source", methods, found))
         if "target" in kinds:
-            clips, why = _clips(checkpoint, targets, tower)
+            clips, why = _clips(checkpoint, targets, video_encoder)
             if why:
                 remarks.append(_left_out(name, "target", methods, why))
         if "text" in kinds:
@@ -169,40 +169,40 @@ def open_systems(
     return systems, list(dict.fromkeys(remarks))  # checkpoints of several seeds lack the same
 
 
-def _tower(checkpoint: Checkpoint) -> VideoEncoder | str:
-    """The video tower that a checkpoint was trained with, or why it can't be had."""
+def _video_encoder(checkpoint: Checkpoint) -> VideoEncoder | str:
+    """The video encoder that a checkpoint was trained with, or why it can't be had."""
     config, settings = checkpoint.config, checkpoint.model.settings
     if not checkpoint.model.shares_space or not settings.video_encoder:
-        return "the checkpoint was trained without a video tower"
+        return "the checkpoint was trained without a video encoder"
     key = config.pretraining.dataset
     if key not in config.datasets or not config.datasets[key].camera:
         return "the settings name no data set with a camera as pretraining.dataset"
     try:
-        tower = open_tower(config, open_dataset(config, key), train=False)
+        video_encoder = open_video_encoder(config, open_dataset(config, key), train=False)
     except UserError as error:
         return str(error)
     frozen = config.video_encoder.params.get("frozen", True)
     if frozen and not settings.video_encoder.get("frozen", True):  # the fingerprint is that of before it learnt
         return (
-            "the checkpoint was trained with a video tower that learnt too, the settings have"
+            "the checkpoint was trained with a video encoder that learnt too, the settings have"
             " video_encoder.params.frozen=true: use the settings of its pretraining"
         )
     if not frozen:
         content = torch.load(checkpoint.path, map_location="cpu", weights_only=True)["state_dict"]
         prefix = "video_encoder."
-        tower.load_state_dict({k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)})
-        return tower
-    trained_with, found = str(settings.video_encoder["fingerprint"]), tower.fingerprint()
+        video_encoder.load_state_dict({k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)})
+        return video_encoder
+    trained_with, found = str(settings.video_encoder["fingerprint"]), video_encoder.fingerprint()
     if trained_with == found:
-        return tower
+        return video_encoder
     return (
-        f"the checkpoint was trained with video tower {trained_with[:12]}..., the settings give"
+        f"the checkpoint was trained with video encoder {trained_with[:12]}..., the settings give"
         f" {found[:12]}...: use the settings of its pretraining"
     )
 
 
 def _named(config: Config, targets: Sequence[Target]) -> NamedActivities | str:
-    """The targets' activities in the space of the video tower's text twin, or why there is none."""
+    """The targets' activities in the space of the video encoder's text twin, or why there is none."""
     try:
         return embed_names(config, activities_of(targets))
     except NoPrototypesError as error:
@@ -242,14 +242,14 @@ def _left_out(system: str, kind: str, methods: Sequence[Method], why: str) -> st
     return f"left out: {names}{f' of {system}' if system else ''} ({why})"
 
 
-def _source_prototypes(checkpoint: Checkpoint, tower: VideoEncoder | str) -> Prototypes | str:
-    """Prototypes by the checkpoint's own video tower, from labelled videos of the people that it was pretrained on.
+def _source_prototypes(checkpoint: Checkpoint, video_encoder: VideoEncoder | str) -> Prototypes | str:
+    """Prototypes by the checkpoint's own video encoder, from labelled videos of the people that it was pretrained on.
 
     Returns:
         The prototypes, or why there are none.
     """
-    if isinstance(tower, str):
-        return tower
+    if isinstance(video_encoder, str):
+        return video_encoder
     config, model = checkpoint.config, checkpoint.model
     key = config.pretraining.dataset
     shards = open_dataset(config, key)
@@ -260,7 +260,7 @@ def _source_prototypes(checkpoint: Checkpoint, tower: VideoEncoder | str) -> Pro
         windows = np.flatnonzero(among(people, model.settings.pretraining_subjects))
         if not len(windows):
             return f"the checkpoint was pretrained on nobody of data set '{key}'"
-    features = features_of(config, shards, key, tower)
+    features = features_of(config, shards, key, video_encoder)
     try:
         return build_prototypes(model, shards, features, _device(config), windows)
     except NoPrototypesError as error:
@@ -268,11 +268,11 @@ def _source_prototypes(checkpoint: Checkpoint, tower: VideoEncoder | str) -> Pro
 
 
 def _clips(
-    checkpoint: Checkpoint, targets: Sequence[Target], tower: VideoEncoder | str
+    checkpoint: Checkpoint, targets: Sequence[Target], video_encoder: VideoEncoder | str
 ) -> tuple[dict[str, FeatureCache], str]:
     """Video features of every data set with a camera that labels come from; why there are none."""
-    if isinstance(tower, str):
-        return {}, tower
+    if isinstance(video_encoder, str):
+        return {}, video_encoder
     config = checkpoint.config
     clips: dict[str, FeatureCache] = {}
     why = "no data set that labels come from has a camera"
@@ -283,7 +283,7 @@ def _clips(
                 continue
             shards = open_dataset(config, key)
             if shards.n_windows == parts[key].n_windows:
-                clips[key] = features_of(config, shards, key, tower)
+                clips[key] = features_of(config, shards, key, video_encoder)
             else:  # cut otherwise: its clips can't be told which of the target's windows they show
                 why = f"its settings cut '{key}' into {shards.n_windows} windows, not {parts[key].n_windows}"
     return clips, "" if clips else why

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datamodules.features.cache import FeatureCache
 from datamodules.labels.label_column import among, distinct
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from experiments.evaluation.features.target_features import EvaluationError
 from experiments.evaluation.placements import Elsewhere
 from experiments.evaluation.prototypes.video import Prototypes
@@ -40,7 +40,7 @@ class System:
         checkpoint: digest of its file.
         prototypes: of its zero-shot methods, by what they are made of: "source", "text". Those of the target depend
             on the fold, and are made from ``clips``.
-        clips: data set -> video features by the system's own tower, for the target's prototypes.
+        clips: data set -> video features by the system's own video encoder, for the target's prototypes.
         remarks: what could not be had, and why, by method.
     """
 
@@ -62,7 +62,7 @@ class Target:
     """
 
     settings: TargetConfig
-    shards: JoinedShards
+    shards: ConcatShards
     elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
 
     @property

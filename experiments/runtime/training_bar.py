@@ -54,12 +54,12 @@ def quiet() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         r".*Total length of .* across ranks is zero.*",  # one recording: nothing to validate on
-        r".*no `val_dataloader`.*",  # the video tower is validated by what is learnt from it
+        r".*no `val_dataloader`.*",  # the video encoder is validated by what is learnt from it
         r".*smaller than the logging interval.*",  # small data sets
         r".*LeafSpec.*is deprecated.*",
         r".*does not have many workers.*",  # batches are read by a thread
         r".*your dataloader is not resumable.*",  # it asks for the step instead of keeping a state
-        r".*module\(s\) in eval mode at the start of training.*",  # the frozen video tower
+        r".*module\(s\) in eval mode at the start of training.*",  # the frozen video encoder
         r".*Checkpoint directory .* exists and is not empty.*",  # resuming
     ):
         warnings.filterwarnings("ignore", message=message)

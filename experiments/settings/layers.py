@@ -1,15 +1,15 @@
-"""The layers that settings are made of: an experiment's files, a video tower, a system, the command line.
+"""The layers that settings are made of: an experiment's files, a video encoder, a system, the command line.
 
-An experiment says what is trained and tested on; a system (``configs/systems/``) says how, a tower
-(``configs/towers/``) which frozen video encoder: each file names only what differs. ``system=imu2clip`` on the
-command line, or in an experiment's file, lays the system over the experiment; a system may name its tower, and
-``tower=none`` keeps the experiment's own.
+An experiment says what is trained and tested on; a system (``configs/systems/``) says how, a video encoder
+(``configs/video_encoders/``) which frozen video encoder: each file names only what differs. ``system=imu2clip`` on the
+command line, or in an experiment's file, lays the system over the experiment; a system may name its video encoder, and
+``video_encoder.preset=none`` keeps the experiment's own.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ def available(kind: str = "") -> list[str]:
 
 
 def find(name_or_path: str, kind: str = "") -> Path:
-    """The YAML file of an experiment, or of a system or tower.
+    """The YAML file of an experiment, or of a system or video encoder.
 
     Raises:
         ConfigError: there is none.
@@ -52,9 +52,9 @@ def find(name_or_path: str, kind: str = "") -> Path:
     path = (CONFIG_FOLDER / f"{kind}s" if kind else CONFIG_FOLDER) / f"{name_or_path}.yaml"
     if path.is_file():
         return path
-    known = available(kind)
+    known, what = available(kind), kind.replace("_", " ") or "experiment"
     raise ConfigError(
-        f"no {kind or 'experiment'} '{name_or_path}'{did_you_mean(name_or_path, known)}"
+        f"no {what} '{name_or_path}'{did_you_mean(name_or_path, known)}"
         f" (there are: {', '.join(known)}; a path ends in .yaml)"
     )
 
@@ -66,13 +66,20 @@ def layers(path: Path, command_line: dict[str, Any]) -> list[Layer]:
         ConfigError: a file is missing, no YAML, or builds on itself.
     """
     experiment, last = _with_bases(path), ("command line", command_line)
-    system = _overlay("system", [*experiment, last])
-    # A system may name its tower, and change something of it.
-    return [*experiment, *_overlay("tower", [*experiment, *system, last]), *system, last]
+    system = _overlay("system", (layer.get("system") for _, layer in [*experiment, last]))
+    # A system may name its video encoder's preset, and change something of it.
+    presets = (_preset(layer) for _, layer in [*experiment, *system, last])
+    return [*experiment, *_overlay("video_encoder", presets), *system, last]
 
 
-def _overlay(kind: str, known: Sequence[Layer]) -> list[Layer]:
-    chosen = [str(layer[kind]) for _, layer in known if layer.get(kind)]
+def _preset(layer: Mapping[str, Any]) -> Any:
+    video_encoder = layer.get("video_encoder")
+    return video_encoder.get("preset") if isinstance(video_encoder, Mapping) else None
+
+
+def _overlay(kind: str, names: Iterable[Any]) -> list[Layer]:
+    """The file that the last of ``names`` names, and what it builds on."""
+    chosen = [str(name) for name in names if name]
     return _with_bases(find(chosen[-1], kind)) if chosen and chosen[-1] != NONE else []
 
 

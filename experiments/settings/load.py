@@ -1,8 +1,8 @@
 """Default, merged with file, merged with command line; a mistyped key fails with "did you mean".
 
 ``load("utd_mhad", ["trainer.max_epochs=5"])`` reads ``experiments/configs/utd_mhad.yaml`` (or a path to any
-YAML file). A file may name another one that it builds on with ``base: NAME``; systems and towers are laid over it, see
-:mod:`experiments.settings.layers`.
+YAML file). A file may name another one that it builds on with ``base: NAME``; systems and video encoders are laid
+over it, see :mod:`experiments.settings.layers`.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ _POSITIVE = (
     "evaluation.probe_c",
     "evaluation.knn_neighbours",
     "evaluation.forest_trees",
-    "evaluation.conditions_draws",
+    "evaluation.perturbations_draws",
 )
 
 

@@ -119,15 +119,16 @@ class PretrainingConfig:
 class ImuEncoderConfig:
     """The encoder that is learnt."""
 
-    name: str = _option("cnn_transformer", "an encoder of encoders/imu_*.py")
+    name: str = _option("cnn_transformer", "an encoder of encoders/imu")
     params: dict[str, Any] = _option({}, "that encoder's own settings")
 
 
 @dataclass
 class VideoEncoderConfig:
-    """The video tower, frozen."""
+    """The video encoder, frozen."""
 
-    name: str = _option("vit", "an encoder of encoders/video_*.py")
+    preset: str = _option("", "a file of configs/video_encoders; 'none' keeps the experiment's own encoder")
+    name: str = _option("vit", "an encoder of encoders/video")
     weights: str = _option(
         "self_supervised",
         "'self_supervised' (train it first, on the clips), 'pretrained', 'random', or a path",
@@ -139,7 +140,7 @@ class VideoEncoderConfig:
 
 @dataclass
 class TextEncoderConfig:
-    """The text half of the video tower's CLIP model, for zero_shot_text."""
+    """The text half of the video encoder's CLIP model, for zero_shot_text."""
 
     name: str = _option("", "open_clip's name of that model, e.g. ViT-B-32-quickgelu; empty: there is none")
     weights: str = _option("", "a tag of open_clip, e.g. openai, or a path to a file of the whole model")
@@ -147,11 +148,11 @@ class TextEncoderConfig:
 
 @dataclass
 class VideoPretrainingConfig:
-    """How the video tower is trained where no weights are to be had: masked patches of unlabelled frames."""
+    """How the video encoder is trained where no weights are to be had: masked patches of unlabelled frames."""
 
     steps: int = _option(600, "optimiser steps")
     batch_size: int = _option(128, "pairs of neighbouring frames a step")
-    seed: int = _option(0, "of this training; not run.seed, so that runs of several seeds share one tower")
+    seed: int = _option(0, "of this training; not run.seed, so that runs of several seeds share one video encoder")
     windows: int = _option(1000, "clips held in memory, drawn from all")
     precision: str = _option("auto", "'auto' (bf16 where the processor computes in it), '32-true', 'bf16-mixed'")
     params: dict[str, Any] = _option({}, "settings of lightning_modules.masked_video")
@@ -267,9 +268,9 @@ class EvaluationConfig:
     folds: int = _option(0, "groups of subjects, tested in turn; 0: one subject at a time, 10 groups above 25")
     activities: list[str] = _option([], "only these; empty takes all")
     checkpoints: dict[str, list[str]] = _option({}, "other systems to compare: name -> checkpoints (one a seed)")
-    conditions: list[str] = _option([], "what is done to tested windows: 'rotation', 'noise=1', ...; see the docs")
-    conditions_shots: int = _option(0, "labelled windows per class for that; 0 takes the most")
-    conditions_draws: int = _option(2, "draws a fold for that")
+    perturbations: list[str] = _option([], "what is done to tested windows: 'rotation', 'noise=1', ...; see the docs")
+    perturbations_shots: int = _option(0, "labelled windows per class for that; 0 takes the most")
+    perturbations_draws: int = _option(2, "draws a fold for that")
     probe_c: float = _option(1.0, "inverse regularisation of the logistic probe")
     knn_neighbours: int = _option(10, "nearest labelled windows that vote, at most")
     forest_trees: int = _option(300, "trees of the random forest")
@@ -295,7 +296,6 @@ class Config:
 
     experiment: str = _option("simulator", "name of the experiment; the configuration file's by default")
     system: str = _option("", "a file of configs/systems, laid over the experiment; see docs/systems.md")
-    tower: str = _option("", "a file of configs/towers; 'none' keeps the experiment's own where a system names one")
     checkpoint: str = _option(
         "", "eval_ood: the checkpoint; empty: this run's last.ckpt; 'none': evaluation.checkpoints only"
     )
@@ -306,10 +306,10 @@ class Config:
     build: BuildConfig = _option(BuildConfig(), "how shards are built")
     pretraining: PretrainingConfig = _option(PretrainingConfig(), "what is pretrained on")
     imu_encoder: ImuEncoderConfig = _option(ImuEncoderConfig(), "the encoder that is learnt")
-    video_encoder: VideoEncoderConfig = _option(VideoEncoderConfig(), "the video tower, frozen")
-    text_encoder: TextEncoderConfig = _option(TextEncoderConfig(), "the text half of the video tower's CLIP model")
+    video_encoder: VideoEncoderConfig = _option(VideoEncoderConfig(), "the video encoder, frozen")
+    text_encoder: TextEncoderConfig = _option(TextEncoderConfig(), "the text half of the video encoder's CLIP model")
     video_pretraining: VideoPretrainingConfig = _option(
-        VideoPretrainingConfig(), "how the video tower gets weights where there are none"
+        VideoPretrainingConfig(), "how the video encoder gets weights where there are none"
     )
     video_head: VideoHeadConfig = _option(VideoHeadConfig(), "the trained head over frozen frame features")
     loss: LossConfig = _option(LossConfig(), "what is minimised")

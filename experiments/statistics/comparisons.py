@@ -1,4 +1,4 @@
-"""Whether one method is better than another: paired differences over participants, and many of them at once."""
+"""Whether one method is better than another: paired differences over subjects, and many of them at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scipy.special import betainc
 
 from experiments.statistics.intervals import Values, bootstrap_interval
 
-EXACT = 14  # participants; up to so many all 2^n patterns of signs are tried
+EXACT = 14  # subjects; up to so many all 2^n patterns of signs are tried
 FLIPS = 10_000  # random patterns for more
 TIE = 1e-9  # of the sum of absolute differences; what is closer differs by rounding alone
 
@@ -23,15 +23,15 @@ Correction = Literal["holm", "westfall_young"]
 
 @dataclass(frozen=True)
 class Difference:
-    """One method minus another, over the participants that both were tested on.
+    """One method minus another, over the subjects that both were tested on.
 
     Attributes:
-        mean: over participants.
+        mean: over subjects.
         low: lower end of the 95 % interval, see ``intervals.bootstrap_interval``; NaN for fewer than
-            3 participants.
+            3 subjects.
         high: upper end.
         p: two-sided, of the sign-flip test, for this comparison alone.
-        participants: how many.
+        subjects: how many.
         adjusted_p: corrected for the family of comparisons that it was made in.
         comparisons: how many there are in that family.
     """
@@ -40,21 +40,21 @@ class Difference:
     low: float
     high: float
     p: float
-    participants: int
+    subjects: int
     adjusted_p: float
     comparisons: int = 1
 
 
 def compare(first: Mapping[str, float], second: Mapping[str, float], resamples: int = 10_000) -> Difference:
-    """First minus second, paired by participant; a family of one, so ``adjusted_p`` is ``p``.
+    """First minus second, paired by subject; a family of one, so ``adjusted_p`` is ``p``.
 
     Args:
-        first: participant -> value.
-        second: participant -> value.
+        first: subject -> value.
+        second: subject -> value.
         resamples: of the interval's bootstrap.
 
     Raises:
-        ValueError: no participant is shared, or a shared one's value is not finite.
+        ValueError: no subject is shared, or a shared one's value is not finite.
     """
     differences = _differences(first, second)
     values = np.array(list(differences.values()))
@@ -73,13 +73,13 @@ def compare_all(
     most 5 %.
 
     Args:
-        pairs: first and second of each comparison, participant -> value.
+        pairs: first and second of each comparison, subject -> value.
         resamples: of the intervals' bootstrap.
-        correction: ``holm`` is good for any p-values, and multiplies the smallest of m by m: eight participants,
+        correction: ``holm`` is good for any p-values, and multiplies the smallest of m by m: eight subjects,
             whose smallest p is 0.008, can show nothing in a family of seven.
             ``westfall_young`` makes use of the comparisons' being about the same people, see :func:`westfall_young`:
             where five of ten methods were better by 1.5 standard deviations, it found 31 % of these with eight
-            participants, Holm none; 57 % and 50 % with eleven, 95 % and 94 % with twenty (400 families each; in at
+            subjects, Holm none; 57 % and 50 % with eleven, 95 % and 94 % with twenty (400 families each; in at
             most 6 % of them either found a difference that was not there).
 
     Raises:
@@ -109,29 +109,29 @@ def corrected(differences: Sequence[Difference]) -> list[Difference]:
 def sign_flip_p(differences: Values) -> float:
     """Two-sided p-value of the paired sign-flip (Fisher-Pitman) permutation test of mean 0.
 
-    If nothing but chance tells the methods apart, each participant's difference might as well have had the other
+    If nothing but chance tells the methods apart, each subject's difference might as well have had the other
     sign: p is the share of patterns of signs that give a mean at least as far from 0. Exact up to ``EXACT``
-    participants. Beyond, ``FLIPS`` random patterns and the found one (Phipson & Smyth 2010), with a fixed seed.
+    subjects. Beyond, ``FLIPS`` random patterns and the found one (Phipson & Smyth 2010), with a fixed seed.
 
     Args:
-        differences: (P,) one a participant, P at least 1.
+        differences: (P,) one a subject, P at least 1.
     """
     sums = np.abs(_signs(len(differences)) @ differences)
     return float((sums >= sums[0] - TIE * np.abs(differences).sum()).mean())
 
 
-def smallest_p(participants: int) -> float:
+def smallest_p(subjects: int) -> float:
     """The smallest p that :func:`sign_flip_p` can give: 2 / 2^n, when all differences have the same sign.
 
-    Five participants give no less than 0.0625, so that fewer than six can never show anything at the 5 % level. For
-    more than ``EXACT`` participants it is the random patterns' 1 / (``FLIPS`` + 1).
+    Five subjects give no less than 0.0625, so that fewer than six can never show anything at the 5 % level. For
+    more than ``EXACT`` subjects it is the random patterns' 1 / (``FLIPS`` + 1).
 
     Raises:
-        ValueError: fewer than one participant.
+        ValueError: fewer than one subject.
     """
-    if participants < 1:
-        raise ValueError(f"{participants} participants: expected at least 1")
-    return 2.0 ** (1 - participants) if participants <= EXACT else 1 / (FLIPS + 1)
+    if subjects < 1:
+        raise ValueError(f"{subjects} subjects: expected at least 1")
+    return 2.0 ** (1 - subjects) if subjects <= EXACT else 1 / (FLIPS + 1)
 
 
 def holm(p_values: Sequence[float] | Values) -> Values:
@@ -165,13 +165,13 @@ def westfall_young(families: Sequence[Mapping[str, float]]) -> Values:
     A person's differences in all comparisons change sign together. That keeps how the comparisons depend on each
     other: 24 comparisons that all rest on the same eight people may cost little more than one, where Holm's
     correction has to suppose the worst. What the comparisons are ranked by, in every pattern of signs, is the p of
-    Student's t, which unlike their own p has few ties and is alike for few and many participants; normality is not
+    Student's t, which unlike their own p has few ties and is alike for few and many subjects; normality is not
     supposed, as the patterns say how often so small a p comes about. The family-wise error is controlled as long as
     signs are exchangeable, as the sign-flip test supposes anyway. Names shared by different people of different data
     sets do no harm: flipping independent people together leaves each comparison's distribution as it is.
 
     Args:
-        families: of each comparison, participant -> difference; comparisons may have different participants.
+        families: of each comparison, subject -> difference; comparisons may have different subjects.
 
     Returns:
         Adjusted p-values, (M,).
@@ -180,8 +180,8 @@ def westfall_young(families: Sequence[Mapping[str, float]]) -> Values:
     if not people:
         return np.full(len(families), np.nan)
     table = np.array([[differences.get(name, 0.0) for differences in families] for name in people])  # (P, M)
-    participants = np.array([len(differences) for differences in families])
-    p = _students_p(_signs(len(people)) @ table, (table**2).sum(axis=0), participants)
+    subjects = np.array([len(differences) for differences in families])
+    p = _students_p(_signs(len(people)) @ table, (table**2).sum(axis=0), subjects)
     order = np.argsort(p[0], kind="stable")
     # The smallest p of this comparison and all that are less clear than it, in each pattern.
     smallest = np.minimum.accumulate(p[:, order[::-1]], axis=1)[:, ::-1]
@@ -190,44 +190,44 @@ def westfall_young(families: Sequence[Mapping[str, float]]) -> Values:
     return adjusted
 
 
-def _students_p(sums: Values, squares: Values, participants: NDArray[np.int64]) -> Values:
+def _students_p(sums: Values, squares: Values, subjects: NDArray[np.int64]) -> Values:
     """Two-sided p of the t-test: sum^2 / (n * sum of squares) has the distribution Beta(1/2, (n - 1) / 2).
 
     Args:
         sums: (patterns, M) of differences.
         squares: (M,) sums of squared differences.
-        participants: (M,); one participant's p is 1, as are those of differences that are all 0.
+        subjects: (M,); one subject's p is 1, as are those of differences that are all 0.
     """
-    largest = participants * squares
-    told = (participants > 1) & (largest > 0)
+    largest = subjects * squares
+    told = (subjects > 1) & (largest > 0)
     p = np.ones_like(sums)
     # Rounded so that patterns that differ by rounding alone are ties.
     ratio = np.minimum(np.round(np.abs(sums[:, told]) / np.sqrt(largest[told]), 9), 1)
-    p[:, told] = betainc((participants[told] - 1) / 2, 0.5, 1 - ratio**2)
+    p[:, told] = betainc((subjects[told] - 1) / 2, 0.5, 1 - ratio**2)
     return p
 
 
 def _differences(first: Mapping[str, float], second: Mapping[str, float]) -> dict[str, float]:
     shared = sorted(first.keys() & second.keys())
     if not shared:
-        raise ValueError("no participant was tested with both methods")
+        raise ValueError("no subject was tested with both methods")
     differences = {name: first[name] - second[name] for name in shared}
     for name, value in differences.items():
         if not math.isfinite(value):
-            raise ValueError(f"participant {name}: {first[name]} and {second[name]}, expected finite values")
+            raise ValueError(f"subject {name}: {first[name]} and {second[name]}, expected finite values")
     return differences
 
 
 @lru_cache(maxsize=8)
-def _signs(participants: int) -> Values:
+def _signs(subjects: int) -> Values:
     """Patterns of signs, (patterns, P), of which the first changes none.
 
-    Of all patterns only those that leave the first participant's sign: the others give the same means, negated.
+    Of all patterns only those that leave the first subject's sign: the others give the same means, negated.
     """
-    if participants <= EXACT:
-        negated = (np.arange(2 ** (participants - 1))[:, None] >> np.arange(participants)) & 1
+    if subjects <= EXACT:
+        negated = (np.arange(2 ** (subjects - 1))[:, None] >> np.arange(subjects)) & 1
     else:
-        negated = np.random.default_rng(0).integers(0, 2, size=(FLIPS + 1, participants))
+        negated = np.random.default_rng(0).integers(0, 2, size=(FLIPS + 1, subjects))
         negated[0] = 0
     signs = np.where(negated, -1.0, 1.0)
     signs.flags.writeable = False

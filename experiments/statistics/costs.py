@@ -9,20 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.evaluation.cells import CellResult
-from experiments.statistics.results import participant_means
+from experiments.statistics.results import subject_means
 
 METRIC = "balanced_accuracy"
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one entrant at one number of shots on one target.
+    """Of one contender at one number of shots on one target.
 
     Attributes:
         labels: labelled windows of the target that a cell used, the mean over cells.
         people: whom they came from, the mean over cells.
         seconds: of a cell, the median over cells: the first ones also pay for features that all of them share.
-        accuracy: balanced accuracy, the mean over participants.
+        accuracy: balanced accuracy, the mean over subjects.
         gain: by how many points it is above chance.
         labels_per_point: labels / gain; NaN where it is not above chance.
         seconds_per_point: seconds / gain; NaN where it is not above chance.
@@ -38,20 +38,20 @@ class Cost:
 
 
 def cost_of(results: Sequence[CellResult], chance: Mapping[str, float]) -> Cost:
-    """Sum up the cells of one entrant, target and number of shots.
+    """Sum up the cells of one contender, target and number of shots.
 
     Args:
         results: all folds and draws.
-        chance: participant -> balanced accuracy of a method that looks at nothing.
+        chance: subject -> balanced accuracy of a method that looks at nothing.
 
     Raises:
-        ValueError: no participant has a balanced accuracy and a chance level.
+        ValueError: no subject has a balanced accuracy and a chance level.
     """
     done = [r for r in results if r.metrics]
-    means = participant_means(done, METRIC)
+    means = subject_means(done, METRIC)
     shared = [name for name in means if name in chance]
     if not shared:
-        raise ValueError("no participant has both a balanced accuracy and a chance level")
+        raise ValueError("no subject has both a balanced accuracy and a chance level")
     gain = 100 * float(np.mean([means[name] - chance[name] for name in shared]))
     labels = float(np.mean([r.support_windows for r in done]))
     seconds = float(np.median([r.seconds for r in done]))
@@ -68,14 +68,14 @@ def cost_of(results: Sequence[CellResult], chance: Mapping[str, float]) -> Cost:
 
 
 def chance_levels(majority: Sequence[CellResult], others: Sequence[CellResult]) -> dict[str, float]:
-    """Participant -> chance level in balanced accuracy: the majority's, or one over the activities that were done.
+    """Subject -> chance level in balanced accuracy: the majority's, or one over the activities that were done.
 
     Args:
         majority: cells of the majority; may be empty.
         others: any cells of the same target.
     """
     if majority:
-        return participant_means(majority, METRIC)
+        return subject_means(majority, METRIC)
     levels: dict[str, float] = {}
     for result in others:
         for subject, counts in result.confusion_by_subject.items():

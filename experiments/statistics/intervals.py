@@ -1,4 +1,4 @@
-"""Intervals over participants: people are what a claim about new people is sampled from, windows are not."""
+"""Intervals over subjects: people are what a claim about new people is sampled from, windows are not."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 Values = NDArray[np.float64]
-FEWEST = 3  # participants; the interval of two would be 13 times as wide as their standard error
+FEWEST = 3  # subjects; the interval of two would be 13 times as wide as their standard error
 
 
 def bootstrap_interval(
     values: Values, resamples: int = 10_000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
-    """Expanded percentile bootstrap interval of the mean over participants.
+    """Expanded percentile bootstrap interval of the mean over subjects.
 
-    The plain percentile bootstrap is too narrow for few participants: its spread lacks the factor
+    The plain percentile bootstrap is too narrow for few subjects: its spread lacks the factor
     sqrt(n / (n - 1)) and it takes the normal's quantiles for Student's. Hesterberg (2015, "What Teachers Should
     Know About the Bootstrap", The American Statistician 69:4) widens it by taking the quantiles of
     the resampled means at Phi(-sqrt(n / (n - 1)) * t) for Phi(-z), t and z being the quantiles of Student's
     distribution with n - 1 degrees of freedom and of the normal.
 
-    No interval between the smallest and the largest resampled mean, which are the smallest and largest participant,
-    can hold the median of a population more often than 1 - 2 / 2^n: 75 % for three participants, 87.5 % for four,
+    No interval between the smallest and the largest resampled mean, which are the smallest and largest subject,
+    can hold the median of a population more often than 1 - 2 / 2^n: 75 % for three subjects, 87.5 % for four,
     93.75 % for five. Where that is less than ``level`` the interval is Student's, mean -/+ t s / sqrt(n), which is
     what the quantiles above stand for; see :func:`interval_method`. Its ends may lie beyond what a share can be.
 
@@ -33,7 +33,7 @@ def bootstrap_interval(
     0.5 points or less):
 
     =============================  ====  ====  ====  ====  ====  ====  ====  ====
-    participants                      3     4     5     6     8    12    20    50
+    subjects                      3     4     5     6     8    12    20    50
     =============================  ====  ====  ====  ====  ====  ====  ====  ====
     normal                         95.2  94.8  95.1  93.7  94.3  94.4  95.0  94.7
     skewed a little: beta(5, 1.2)  91.6  92.0  92.1  92.0  93.0  93.9  94.6  94.4
@@ -44,13 +44,13 @@ def bootstrap_interval(
     So for people who are alike but for one or two, it still holds the truth less often than it says.
 
     Args:
-        values: (P,) one value a participant.
+        values: (P,) one value a subject.
         resamples: R; none gives no interval.
         seed: of the draws.
         level: share of such intervals that hold the true mean.
 
     Returns:
-        Lower and upper end; NaN for fewer than ``FEWEST`` participants.
+        Lower and upper end; NaN for fewer than ``FEWEST`` subjects.
     """
     n = len(values)
     if n < FEWEST or resamples < 1:
@@ -61,45 +61,45 @@ def bootstrap_interval(
         return mean - half, mean + half
     tail = float(norm.cdf(-math.sqrt(n / (n - 1)) * quantile))
     low, high = np.quantile(_shares(n, resamples, seed) @ values, [tail, 1 - tail])
-    # Rounding aside no mean is beyond the values; without it equal participants would get a spread of 1e-16.
+    # Rounding aside no mean is beyond the values; without it equal subjects would get a spread of 1e-16.
     return max(float(low), float(np.min(values))), min(float(high), float(np.max(values)))
 
 
-def interval_method(participants: int, level: float = 0.95) -> str:
-    """What :func:`bootstrap_interval` does for so many participants, in words for a caption; empty for none."""
-    if participants < FEWEST:
+def interval_method(subjects: int, level: float = 0.95) -> str:
+    """What :func:`bootstrap_interval` does for so many subjects, in words for a caption; empty for none."""
+    if subjects < FEWEST:
         return ""
-    return "Student's t" if _beyond_the_bootstrap(participants, level) else "expanded percentile bootstrap"
+    return "Student's t" if _beyond_the_bootstrap(subjects, level) else "expanded percentile bootstrap"
 
 
-def _beyond_the_bootstrap(participants: int, level: float) -> bool:
-    """Whether even the span of all participants holds the truth less often than asked for."""
-    return bool(2.0 ** (1 - participants) > 1 - level)
+def _beyond_the_bootstrap(subjects: int, level: float) -> bool:
+    """Whether even the span of all subjects holds the truth less often than asked for."""
+    return bool(2.0 ** (1 - subjects) > 1 - level)
 
 
 @lru_cache(maxsize=8)
-def _shares(participants: int, resamples: int, seed: int) -> Values:
-    """Share that each participant has in each resample, (R, P); kept, as a report asks for the same hundreds of times.
+def _shares(subjects: int, resamples: int, seed: int) -> Values:
+    """Share that each subject has in each resample, (R, P); kept, as a report asks for the same hundreds of times.
 
-    8 MB for 10,000 resamples of 100 participants.
+    8 MB for 10,000 resamples of 100 subjects.
     """
-    drawn = np.random.default_rng(seed).integers(0, participants, size=(resamples, participants))
-    flat = drawn + participants * np.arange(resamples)[:, None]
-    counts = np.bincount(flat.ravel(), minlength=resamples * participants)
-    shares = counts.reshape(resamples, participants) / participants
+    drawn = np.random.default_rng(seed).integers(0, subjects, size=(resamples, subjects))
+    flat = drawn + subjects * np.arange(resamples)[:, None]
+    counts = np.bincount(flat.ravel(), minlength=resamples * subjects)
+    shares = counts.reshape(resamples, subjects) / subjects
     shares.flags.writeable = False
     return shares
 
 
 def worst_third(values: Values) -> float:
-    """Mean of the lowest ceil(P / 3) participants: what those may expect whom a method suits least.
+    """Mean of the lowest ceil(P / 3) subjects: what those may expect whom a method suits least.
 
     Args:
-        values: (P,) one value a participant, where more is better.
+        values: (P,) one value a subject, where more is better.
 
     Raises:
-        ValueError: there is no participant.
+        ValueError: there is no subject.
     """
     if len(values) == 0:
-        raise ValueError("the worst third of no participants: expected at least one value")
+        raise ValueError("the worst third of no subjects: expected at least one value")
     return float(np.sort(values)[: math.ceil(len(values) / 3)].mean())

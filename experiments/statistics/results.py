@@ -28,7 +28,7 @@ _OF_THE_CELL = (
     "draw",
     "system",
     "shots_unit",
-    "condition",
+    "perturbation",
 )
 COLUMNS = (
     *_OF_THE_CELL[:8],
@@ -42,11 +42,11 @@ COLUMNS = (
     "simulated",
     "system",
     "shots_unit",
-    "condition",
+    "perturbation",
     "support_subjects",
     "seconds",
 )
-BY_PARTICIPANT = "_by_participant"
+BY_SUBJECT = "_by_subject"
 
 
 def recall_of(activity: str) -> str:
@@ -58,9 +58,9 @@ def rows(results: Sequence[CellResult]) -> pd.DataFrame:
     """One row per cell and metric.
 
     ``subject`` is empty where all test windows of the fold were scored together; a metric that ends in
-    ``_by_participant`` is the mean over those of the fold's test participants for whom it is defined, whose number is
-    in ``n_test_subjects``; rows with a ``subject`` are that participant's own, among them the recall of each activity
-    that the participant did, ``recall[NAME]``.
+    ``_by_subject`` is the mean over those of the fold's test subjects for whom it is defined, whose number is
+    in ``n_test_subjects``; rows with a ``subject`` are that subject's own, among them the recall of each activity
+    that the subject did, ``recall[NAME]``.
     """
     long = _Long([], [], [], [], [])
     lengths = []
@@ -106,7 +106,7 @@ def _add(long: _Long, result: CellResult) -> None:
         own = {subject: values[metric] for subject, values in result.by_subject.items() if metric in values}
         if own:
             mean = float(np.mean(list(own.values())))
-            long.add(metric + BY_PARTICIPANT, mean, "", sum(windows[subject] for subject in own), len(own))
+            long.add(metric + BY_SUBJECT, mean, "", sum(windows[subject] for subject in own), len(own))
     for subject, values in result.by_subject.items():
         for metric, value in values.items():
             long.add(metric, value, subject, windows[subject], 1)
@@ -149,25 +149,25 @@ def _into_place(temporary: Path, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric of one entrant at one number of shots on one target.
+    """A metric of one contender at one number of shots on one target.
 
     Attributes:
-        mean: over participants of the mean over draws (and seeds, where there are several).
-        low: lower end of the 95 % interval over participants; NaN for fewer than 3.
+        mean: over subjects of the mean over draws (and seeds, where there are several).
+        low: lower end of the 95 % interval over subjects; NaN for fewer than 3.
         high: upper end.
-        participants: how many have a value: a metric may be undefined for some.
+        subjects: how many have a value: a metric may be undefined for some.
         draws: how many draws a fold.
     """
 
     mean: float
     low: float
     high: float
-    participants: int
+    subjects: int
     draws: int
 
 
 def estimate(results: Sequence[CellResult], metric: str, resamples: int) -> Estimate:
-    """Sum up the cells of one entrant, target and number of shots.
+    """Sum up the cells of one contender, target and number of shots.
 
     Args:
         results: all folds and draws.
@@ -175,16 +175,16 @@ def estimate(results: Sequence[CellResult], metric: str, resamples: int) -> Esti
         resamples: of the bootstrap.
 
     Raises:
-        ValueError: no participant has the metric.
+        ValueError: no subject has the metric.
     """
-    return summed_up(participant_means(results, metric), len({r.cell.draw for r in results}), resamples)
+    return summed_up(subject_means(results, metric), len({r.cell.draw for r in results}), resamples)
 
 
 def summed_up(means: dict[str, float], draws: int, resamples: int) -> Estimate:
-    """The same from each participant's mean.
+    """The same from each subject's mean.
 
     Raises:
-        ValueError: there is no participant.
+        ValueError: there is no subject.
     """
     if not means:
         raise ValueError("no results to sum up")
@@ -193,8 +193,8 @@ def summed_up(means: dict[str, float], draws: int, resamples: int) -> Estimate:
     return Estimate(float(values.mean()), low, high, len(values), draws)
 
 
-def participant_means(results: Sequence[CellResult], metric: str) -> dict[str, float]:
-    """Each test participant's mean over draws and seeds, by name in order; without those who lack the metric."""
+def subject_means(results: Sequence[CellResult], metric: str) -> dict[str, float]:
+    """Each test subject's mean over draws and seeds, by name in order; without those who lack the metric."""
     by_subject: dict[str, list[float]] = {}
     for result in results:
         for subject, values in result.by_subject.items():
@@ -204,16 +204,16 @@ def participant_means(results: Sequence[CellResult], metric: str) -> dict[str, f
 
 
 def draw_means(results: Sequence[CellResult], metric: str) -> dict[int, float]:
-    """Draw -> mean over the test participants of each one's mean over folds and seeds; without draws that lack it."""
+    """Draw -> mean over the test subjects of each one's mean over folds and seeds; without draws that lack it."""
     by_draw: dict[int, list[CellResult]] = {}
     for result in results:
         by_draw.setdefault(result.cell.draw, []).append(result)
-    means = {draw: participant_means(cells, metric) for draw, cells in sorted(by_draw.items())}
+    means = {draw: subject_means(cells, metric) for draw, cells in sorted(by_draw.items())}
     return {draw: float(np.mean(list(values.values()))) for draw, values in means.items() if values}
 
 
-def participant_recalls(results: Sequence[CellResult]) -> dict[str, dict[str, float]]:
-    """Activity -> participant -> mean recall over draws and seeds; without activities that nobody did."""
+def subject_recalls(results: Sequence[CellResult]) -> dict[str, dict[str, float]]:
+    """Activity -> subject -> mean recall over draws and seeds; without activities that nobody did."""
     found: dict[str, dict[str, list[float]]] = {}
     for result in results:
         for subject in result.by_subject:

@@ -29,8 +29,8 @@ class Claim:
         share: the metric is a share from 0 to 1, told in percentage points.
         more_is_better: false e.g. for calibration error and false alarms.
         simulated: what comes from the simulator: "simulated data", "pretrained on simulated data", or nothing.
-        over_draws: 95 % interval of the difference over the draws of labels, where all participants share these, NaN
-            where there are too few draws for one; None where each fold has its own, so that the participants' spread
+        over_draws: 95 % interval of the difference over the draws of labels, where all subjects share these, NaN
+            where there are too few draws for one; None where each fold has its own, so that the subjects' spread
             holds the draws' chance.
     """
 
@@ -51,11 +51,11 @@ def outcome(claim: Claim) -> Outcome:
     """Whether the first method was shown to be better or worse.
 
     Interval and corrected p-value have to agree: the interval doesn't hold 0, and p is below ``LEVEL``. Where all
-    participants share the draws of labels, there must be an interval over these, and it must not hold 0 either: many
+    subjects share the draws of labels, there must be an interval over these, and it must not hold 0 either: many
     people who were tested with one lucky draw say nothing of the next.
 
     Returns:
-        ``too_few`` where so few participants could not show anything: their smallest p is not below ``LEVEL``, or
+        ``too_few`` where so few subjects could not show anything: their smallest p is not below ``LEVEL``, or
         all of them agree, so that p is the smallest that there is, and its correction is not; ``open`` where
         nothing was shown otherwise, equal methods among them.
     """
@@ -73,7 +73,7 @@ def verdict(claim: Claim) -> str:
     """The claim's outcome as a sentence, with the difference, its interval, the people and the corrected p.
 
     For example "pretrained, linear probe beats handcrafted + random forest at k = 10 windows per class on Daphnet by
-    4.1 points of balanced accuracy [1.2, 7.3] (11 participants, p = 0.004 after correction for 24 comparisons)".
+    4.1 points of balanced accuracy [1.2, 7.3] (11 subjects, p = 0.004 after correction for 24 comparisons)".
     """
     sentence = _sentence(claim)
     return f"{claim.simulated}: {sentence}" if claim.simulated else sentence
@@ -82,7 +82,7 @@ def verdict(claim: Claim) -> str:
 def _sentence(claim: Claim) -> str:
     difference = claim.difference
     first, second, where = claim.first_title, claim.second_title, _where(claim)
-    people = _count(difference.participants, "participant")
+    people = _count(difference.subjects, "subject")
     if _same(difference):
         return f"{first} and {second} are the same {where}: equal {claim.metric_title} for each of {people}"
     found = outcome(claim)
@@ -91,8 +91,8 @@ def _sentence(claim: Claim) -> str:
         return f"{first} {verb} {second} {where} by {_by(claim)} ({people}, {_p(difference)})"
     measured = f"measured {_by(claim, signed=True)}"
     if found == "too_few":
-        floor = f"the smallest p that they can give is {_number(smallest_p(difference.participants))}"
-        reason = f"{people} {'is' if difference.participants == 1 else 'are'} too few"
+        floor = f"the smallest p that they can give is {_number(smallest_p(difference.subjects))}"
+        reason = f"{people} {'is' if difference.subjects == 1 else 'are'} too few"
         if not _too_few_alone(difference):
             reason = f"{reason} for {difference.comparisons} comparisons"
             floor = f"{floor}, {_number(difference.adjusted_p)} after correction"
@@ -106,7 +106,7 @@ def _sentence(claim: Claim) -> str:
 
 
 def _same(difference: Difference) -> bool:
-    """Equal for every participant: the interval of no spread."""
+    """Equal for every subject: the interval of no spread."""
     return all(abs(value) <= ROUNDING for value in (difference.mean, difference.low, difference.high))
 
 
@@ -129,11 +129,11 @@ def _draws(claim: Claim) -> str:
 
 
 def _too_few_alone(difference: Difference) -> bool:
-    return smallest_p(difference.participants) >= LEVEL
+    return smallest_p(difference.subjects) >= LEVEL
 
 
 def _too_few_for_the_family(difference: Difference) -> bool:
-    n = difference.participants
+    n = difference.subjects
     return n <= EXACT and difference.p <= smallest_p(n) and difference.adjusted_p >= LEVEL
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_modules.losses.all_gather import rank, world_size
 
 
-class Passing:
+class RingExchange:
     """A tensor under way to the next process, and the previous process's to this one.
 
     Every process has to pass on at the same time, tensors of the same shape and type.

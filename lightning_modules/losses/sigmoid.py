@@ -18,7 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from lightning_modules.losses.all_gather import rank, world_size
-from lightning_modules.losses.ring import Passing
+from lightning_modules.losses.ring import RingExchange
 
 
 def sigmoid_loss(
@@ -71,7 +71,7 @@ class _RingSigmoid(torch.autograd.Function):
         for hop in range(processes):
             owner = (me - hop) % processes
             last = hop == processes - 1
-            next_visitors = None if last else Passing(visitors)
+            next_visitors = None if last else RingExchange(visitors)
             products = rows @ visitors.T
             sign = -torch.ones_like(products)
             if owner == me:
@@ -88,7 +88,7 @@ class _RingSigmoid(torch.autograd.Function):
             to_temperature += (slope * products).sum()
             to_bias += slope.sum()
             if processes > 1:  # gradients travel with whom they belong to; the last pass brings them home
-                to_visitors = Passing(to_visitors).arrived()
+                to_visitors = RingExchange(to_visitors).arrived()
             if next_visitors is not None:
                 visitors = next_visitors.arrived()
         ctx.save_for_backward(scale * to_rows / n, scale * to_visitors / n, scale * to_temperature / n, to_bias / n)

@@ -7,13 +7,13 @@ from helpers.fake_shards import FakeShards
 
 from datamodules.augment import ImuAugmentation
 from datamodules.augment.draws import window_keys
-from datamodules.labelled import OodDataModule
+from datamodules.labelled import LabelledDataModule
 
 
-def _module(n: int, most: int, **options: object) -> OodDataModule:
+def _module(n: int, most: int, **options: object) -> LabelledDataModule:
     shards = FakeShards()
     training = np.arange(n)[::-1].copy()
-    module = OodDataModule(shards, training, np.arange(n), np.arange(60, 96), max_batch_size=most, **options)  # type: ignore[arg-type]
+    module = LabelledDataModule(shards, training, np.arange(n), np.arange(60, 96), max_batch_size=most, **options)  # type: ignore[arg-type]
     module.trainer = SimpleNamespace(global_step=0, training=True)  # type: ignore[assignment]
     return module
 

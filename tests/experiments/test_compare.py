@@ -36,13 +36,13 @@ SMALL = {
     "ablation_one_frame": (TINY_PATCHTST,),
     "imu_only": (TINY_PATCHTST,),
 }
-# Trained with a live video tower: that is tested apart.
+# Trained with a live video encoder: that is tested apart.
 SYSTEMS = [name for name in available("system") if name != "paper_joint"]
 
 
 def settings_of(name: str) -> list[str]:
     quick = ["pretraining.batch_size=8", "optim.lr=1e-3", "loss.queue_size=24"]
-    return [f"system={name}", "tower=none", *quick, *SMALL.get(name, ())]
+    return [f"system={name}", "video_encoder.preset=none", *quick, *SMALL.get(name, ())]
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -55,10 +55,10 @@ def test_every_system_trains(tiny: Make, name: str) -> None:
 def test_every_system_trains_on_real_recordings(shared_data: Path, tmp_path: Path, name: str) -> None:
     root = real_data("utd-mhad")
     here = [f"datasets.pretraining.source.params.root={root}", f"paths.data={shared_data}", f"paths.runs={tmp_path}"]
-    # One person's trials; a video tower small enough to need no training to be of some use.
+    # One person's trials; a video encoder small enough to need no training to be of some use.
     small = ["datasets.pretraining.subjects=['1']", "window.frame_size=32", "trainer.accelerator=cpu"]
-    tower = "{kwargs: {patch_size: 16, embed_dim: 16, depth: 1, num_heads: 2}, grid_size: 2}"
-    video = ["video_encoder.weights=random", "video_encoder.views=1", f"video_encoder.params={tower}"]
+    video_encoder = "{kwargs: {patch_size: 16, embed_dim: 16, depth: 1, num_heads: 2}, grid_size: 2}"
+    video = ["video_encoder.weights=random", "video_encoder.views=1", f"video_encoder.params={video_encoder}"]
     the_loss_falls(load("utd_mhad", [*here, *small, *settings_of(name), *video]), lr=1e-3)
 
 
@@ -118,10 +118,10 @@ def learnt_by_heart(tiny: Make, name: str, steps: int) -> tuple[ImuPretraining, 
 
 
 def ready(config: Config) -> tuple[ImuPretraining, PretrainingDataModule]:
-    shards, tower, features = prepare_data(config)
+    shards, video_encoder, features = prepare_data(config)
     data = make_data_module(config, shards, features)
     torch.manual_seed(0)
-    module = make_module(config, shards, tower, features, data)
+    module = make_module(config, shards, video_encoder, features, data)
     module.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
     return module, data
 
@@ -183,7 +183,7 @@ def test_two_systems_of_two_seeds_in_one_table(
     assert probes.groupby("system").checkpoint.nunique().to_dict() == {"ours": 2, "imu_only": 2}
     # Zero-shot needs video: one of them has none, and the report says why.
     assert set(frame[frame.method == "zero_shot"].system) == {"ours"}
-    assert "left out: zero_shot of imu_only (the checkpoint was trained without a video tower)" in (
+    assert "left out: zero_shot of imu_only (the checkpoint was trained without a video encoder)" in (
         folder / "results.md"
     ).read_text().replace("\\", "")
     assert set(frame[frame.method == "random_frozen"].encoder) == {"cnn_transformer", "patchtst"}
@@ -234,6 +234,6 @@ def test_a_video_tower_that_learns_too_is_evaluated_with_what_it_learnt(tiny: Ma
     assert remarks == []
     frozen = tiny("run.name=joint", *plain, f"checkpoint={path}")
     (other,), remarks = open_systems(frozen, methods, [], load_checkpoints(frozen, methods))
-    assert "trained with a video tower that learnt too" in remarks[0]
+    assert "trained with a video encoder that learnt too" in remarks[0]
     assert not other.prototypes
     assert len(system.prototypes["source"].activities) > 1

@@ -33,9 +33,9 @@ def test_pretraining_finds_what_was_computed_and_damage_is_named(
             raise AssertionError("it computes them again")
 
         patch.setattr(video_encoder, "build_features", refuse)
-        _, tower, found = pretrain.prepare_data(config)
+        _, encoder, found = pretrain.prepare_data(config)
     assert found is not None
-    assert tower is not None
+    assert encoder is not None
     assert found.shape[1] == 3
     path = Path(found.directory) / "features.f16"
     content = bytearray(path.read_bytes())

@@ -23,12 +23,12 @@ def make_run(folder: Path, better: float = 0.0, system: str = "", simulated: boo
                     row = dict.fromkeys(COLUMNS, "") | {
                         "dataset": dataset, "method": method, "system": system, "shots": shots,
                         "shots_unit": "windows", "draw": draw, "fold": 0, "subject": f"p{person}",
-                        "simulated": simulated, "condition": "",
+                        "simulated": simulated, "perturbation": "",
                     }  # fmt: skip
                     rows.append(row | {"metric": "balanced_accuracy", "value": share})
                     if method == "zero_shot":
                         rows += [row | {"metric": name, "value": share} for name in ("mrr", "macro_f1", "recall@1")]
-                    rows.append(row | {"metric": "balanced_accuracy", "value": 0.0, "condition": "rotation=90"})
+                    rows.append(row | {"metric": "balanced_accuracy", "value": 0.0, "perturbation": "rotation=90"})
                     rows.append(row | {"metric": "balanced_accuracy", "value": 0.0, "shots_unit": "subjects"})
                     rows.append(row | {"metric": "balanced_accuracy", "value": 0.0, "subject": ""})
     folder.mkdir(parents=True)
@@ -44,7 +44,7 @@ def test_means_over_people_of_their_means_over_draws(tmp_path: Path) -> None:
         ("ours", "probe", "MMEA"), ("ours", "fine-tuned", "MMEA"),
         ("ours", "probe", "PD"), ("ours", "fine-tuned", "PD"),
     ]  # fmt: skip
-    # 0.5 + (0 + 1 + 2 + 3) / 4 / 20 + k / 1000; windows under a condition, whole people and folds are not in it.
+    # 0.5 + (0 + 1 + 2 + 3) / 4 / 20 + k / 1000; windows under a perturbation, whole people and folds are not in it.
     assert table[("ours", "probe", "MMEA")].tolist() == ["58.5", "67.5"]
     assert table[("ours", "fine-tuned", "PD")].tolist()[0] == "58.5"
     assert "[" in table_3(people, resamples=200)[("ours", "probe", "MMEA")].iloc[0]

@@ -85,7 +85,7 @@ def test_a_checkpoint_can_be_used_without_the_experiment(tiny: Make) -> None:
     assert module.hparams["simulated"] is True
     embedding = module.embed_imu(torch.randn(3, 200, 6), torch.ones(3, 6).bool(), torch.ones(3, 200).bool())
     torch.testing.assert_close(embedding.norm(dim=1), torch.ones(3), atol=1e-5, rtol=0)  # float32 norms
-    # Frozen: nothing of the video tower is in the checkpoint.
+    # Frozen: nothing of the video encoder is in the checkpoint.
     assert not any("backbone" in name for name in module.state_dict())
 
 

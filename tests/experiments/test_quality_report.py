@@ -23,7 +23,7 @@ from experiments.reports.build import FILE, gather, html
 from experiments.reports.build.content import Quality, RecordingQuality
 from experiments.reports.build.drawings import time_line
 from experiments.reports.build.remarks import remarks_of
-from experiments.reports.build.tables import activities_table, clocks_table, people_table, reasons_table
+from experiments.reports.build.tables import activities_table, clocks_table, reasons_table, subjects_table
 from experiments.reports.build.words import duration, in_order, meaning_of, settings_of, share, title_of
 
 
@@ -108,7 +108,7 @@ def test_tables_add_up(quality: Quality) -> None:
     reasons = {row[0]: row for row in reasons_table(quality).rows}
     assert reasons["frozen video"][1:5] == ("6", share(6, quality.kept + 13), "1", "1")
     assert reasons["unusable recording"][1:4] == ("1", "", "1")
-    people = {row[0]: row for row in people_table(quality).rows}
+    people = {row[0]: row for row in subjects_table(quality).rows}
     assert people["p4"][2:8] == ("2", duration(120), duration(120), "", "17", "7")
     assert people["p2"][5] == duration(1.54)
     assert people["unknown"][2] == "1"

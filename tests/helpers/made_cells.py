@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from helpers.fake_shards import ACTIVITIES, FakeShards
 
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from experiments.evaluation.features.target_features import EncoderSpec, TargetFeatures
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.methods import CellData
@@ -51,15 +51,15 @@ def make_model(shards: FakeShards, **settings: object) -> ImuPretraining:
 
 
 def prototypes_of(shards: FakeShards, features: TargetFeatures) -> Prototypes:
-    """What a perfect video tower would give: the mean embedding of each activity's windows."""
+    """What a perfect video encoder would give: the mean embedding of each activity's windows."""
     labels = shards.table["activity"]
     vectors = np.stack([features.embeddings[np.flatnonzero(labels == name)].mean(0) for name in ACTIVITIES])
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     return Prototypes(list(ACTIVITIES), vectors, [1] * len(ACTIVITIES), "made", False)
 
 
-def joined(shards: FakeShards) -> JoinedShards:
-    return JoinedShards([("fake", shards)])  # type: ignore[list-item]
+def joined(shards: FakeShards) -> ConcatShards:
+    return ConcatShards([("fake", shards)])  # type: ignore[list-item]
 
 
 def make_features(shards: FakeShards, model: ImuPretraining | None) -> TargetFeatures:

@@ -41,28 +41,28 @@ def make_results(
     draws: int = 10,
     methods: Sequence[str] = METHODS,
     event: str = "",
-    conditions: Sequence[str] = (),
+    perturbations: Sequence[str] = (),
     subject_shots: Sequence[int] = (),
     simulated: bool = False,
     windows: int = 6,
 ) -> list[CellResult]:
     """One fold a person, named p1, p2, ...; the first person lacks the first activity.
 
-    Skill grows with shots, differs from person to person, and falls by half under a condition. Methods may be written
-    "linear_probe@imu_only".
+    Skill grows with shots, differs from person to person, and falls by half under a perturbation. Methods may be
+    written "linear_probe@imu_only".
     """
     found = []
-    for entrant in methods:
-        method = entrant.partition("@")[0]
+    for contender in methods:
+        method = contender.partition("@")[0]
         sizes = [("windows", k) for k in shots] + [("subjects", k) for k in subject_shots]
         if method in _WITHOUT_LABELS:
             sizes = [("windows", 0)]
         for fold in range(people):
             for unit, k in sizes:
                 for draw in range(draws if k else 1):
-                    asked = ["", *(conditions if k in (0, max(shots)) and unit == "windows" and draw < 2 else ())]
+                    asked = ["", *(perturbations if k in (0, max(shots)) and unit == "windows" and draw < 2 else ())]
                     found += [
-                        _cell(dataset, entrant, unit, k, fold, draw, c, classes, event, simulated, windows)
+                        _cell(dataset, contender, unit, k, fold, draw, c, classes, event, simulated, windows)
                         for c in asked
                     ]
     return found
@@ -70,24 +70,26 @@ def make_results(
 
 def _cell(
     dataset: str,
-    entrant: str,
+    contender: str,
     unit: str,
     shots: int,
     fold: int,
     draw: int,
-    condition: str,
+    perturbation: str,
     classes: Sequence[str],
     event: str,
     simulated: bool,
     windows: int,
 ) -> CellResult:
-    method, _, system = entrant.partition("@")
-    rng = np.random.default_rng(zlib.crc32(f"{dataset}/{entrant}/{unit}/{shots}/{fold}/{draw}/{condition}".encode()))
+    method, _, system = contender.partition("@")
+    rng = np.random.default_rng(
+        zlib.crc32(f"{dataset}/{contender}/{unit}/{shots}/{fold}/{draw}/{perturbation}".encode())
+    )
     person = np.random.default_rng((fold, len(dataset))).normal(0, 0.08)
     n = len(classes)
     labels = shots * (30 if unit == "subjects" else 1)
     skill = _SKILL.get(method, 0.4) - 0.15 * bool(system) + 0.06 * np.log1p(labels) + person + rng.normal(0, 0.03)
-    skill = float(np.clip(skill * (0.5 if condition else 1), 0, 0.98)) if method != "majority" else 0.0
+    skill = float(np.clip(skill * (0.5 if perturbation else 1), 0, 0.98)) if method != "majority" else 0.0
     first = 1 if fold == 0 and n > 2 else 0
     truth = np.repeat(np.arange(first, n), windows)
     guess = np.full(len(truth), n - 1) if method == "majority" else (truth + rng.integers(1, 3, len(truth))) % n
@@ -132,8 +134,8 @@ def _cell(
             fold=fold,
             draw=draw,
             seed=0,
-            condition=condition,
-            binding="x",
+            perturbation=perturbation,
+            input_digest="x",
         ),
         classes=list(classes),
         event=event,

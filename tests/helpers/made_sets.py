@@ -244,8 +244,8 @@ def weargait_text(
 
 
 def write_weargait_pd(root: Path) -> Path:
-    for folder, name in (("PD PARTICIPANTS", "NLS002_SelfPace_matTURN"), ("CONTROL PARTICIPANTS", "WHC010_TUG")):
+    for folder, name in (("PD SUBJECTS", "NLS002_SelfPace_matTURN"), ("CONTROL SUBJECTS", "WHC010_TUG")):
         (root / folder / "CSV files").mkdir(parents=True)
         (root / folder / "CSV files" / f"{name}.csv").write_text(weargait_text(WEARGAIT_EVENTS))
-    (root / "PD PARTICIPANTS" / "PD - Demographic+Clinical - datasetV1.csv").write_text("Subject ID\nNLS002\n")
-    return root / "PD PARTICIPANTS" / "CSV files" / "NLS002_SelfPace_matTURN.csv"
+    (root / "PD SUBJECTS" / "PD - Demographic+Clinical - datasetV1.csv").write_text("Subject ID\nNLS002\n")
+    return root / "PD SUBJECTS" / "CSV files" / "NLS002_SelfPace_matTURN.csv"

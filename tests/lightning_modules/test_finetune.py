@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers.fake_shards import RATE_HZ, SAMPLES, FakeShards
 
-from datamodules.labelled import OodDataModule, read_imu
+from datamodules.labelled import LabelledDataModule, read_imu
 from encoders.contract import ImuInput
 from encoders.registry import build_imu_encoder
 from lightning_modules.finetune import FineTune, FineTuneSettings, StandardisedLinear, predict_windows, train
@@ -19,11 +19,11 @@ def _encoder() -> torch.nn.Module:
     return build_imu_encoder("cnn_transformer", TINY, ImuInput(SAMPLES, RATE_HZ))
 
 
-def _data(shards: FakeShards) -> tuple[OodDataModule, np.ndarray]:
+def _data(shards: FakeShards) -> tuple[LabelledDataModule, np.ndarray]:
     labels = np.unique(shards.table["activity"], return_inverse=True)[1].astype(np.int64)
     support = np.flatnonzero(shards.table["subject"] != "1")
     test = np.flatnonzero(shards.table["subject"] == "1")
-    data = OodDataModule(shards, support, labels[support], test, max_batch_size=24, seed=3)  # type: ignore[arg-type]
+    data = LabelledDataModule(shards, support, labels[support], test, max_batch_size=24, seed=3)  # type: ignore[arg-type]
     return data, labels[test]
 
 

@@ -96,7 +96,7 @@ class Aria(Source):
             )
         self.params = params
         self.root = Path(params.root)
-        self._participants: dict[str, str] | None = None
+        self._subjects: dict[str, str] | None = None
 
     def names(self) -> list[str]:
         """Paths below ``root`` without their ending, in natural order.
@@ -182,16 +182,16 @@ class Aria(Source):
         )
 
     def _takes(self) -> dict[str, str]:
-        """Ego-Exo4D: folder of a take -> participant."""
-        if self._participants is None:
+        """Ego-Exo4D: folder of a take -> subject."""
+        if self._subjects is None:
             path = self.root / "takes.json"
-            self._participants = {}
+            self._subjects = {}
             if path.is_file():
                 try:
                     for take in json.loads(path.read_text(encoding="utf-8")):
-                        self._participants[str(take["take_name"])] = str(take["participant_uid"])
+                        self._subjects[str(take["take_name"])] = str(take["participant_uid"])
                 except (ValueError, KeyError, TypeError) as error:
                     raise RecordingError(
                         f"{path}: no list of takes with 'take_name' and 'participant_uid' ({error!r})"
                     ) from error
-        return self._participants
+        return self._subjects

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from datamodules.labels.label_column import numbered
 from experiments.evaluation.audit.duplicates import Copy, Read, find_copies
-from experiments.evaluation.audit.shortcuts import LEAK, Finding, label_giveaways, recording_codes
+from experiments.evaluation.audit.shortcuts import LEAK, Finding, label_shortcuts, recording_codes
 from experiments.evaluation.splits import LeakError, Table
 from experiments.evaluation.targets import Target
 from experiments.settings.schema import EvaluationConfig
@@ -68,7 +68,7 @@ def audit_windows(table: Table, read: Read, sides: Sides, rate_hz: float, durati
             assert_apart()
         except LeakError as error:
             findings.append(Finding(LEAK, str(error)))
-    return findings + label_giveaways(table, read, _all_windows(sides), duration_s)
+    return findings + label_shortcuts(table, read, _all_windows(sides), duration_s)
 
 
 def assert_not_touching(table: Table, sides: Sides, duration_s: float) -> None:

@@ -77,7 +77,7 @@ class _Labelled:
         return _Labelled(labels, self.subjects[rows], self.recordings[rows], len(codes))
 
 
-def label_giveaways(table: Table, read: Read, windows: NDArray[np.int64], duration_s: float) -> list[Finding]:
+def label_shortcuts(table: Table, read: Read, windows: NDArray[np.int64], duration_s: float) -> list[Finding]:
     """Ask both questions of labelled windows.
 
     A single number is a leak if a small tree on it reaches a balanced accuracy of 0.90 among 6 or more activities, on
@@ -295,7 +295,7 @@ def _separation(known: _Labelled, numbers: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def _tells_all(known: _Labelled, number: NDArray[np.float64]) -> tuple[bool, float, int]:
-    """Whether one number is a leak by the rule of :func:`label_giveaways`, its balanced accuracy, and C."""
+    """Whether one number is a leak by the rule of :func:`label_shortcuts`, its balanced accuracy, and C."""
     c = known.n_classes
 
     def tree() -> _Model:

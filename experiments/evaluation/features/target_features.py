@@ -18,13 +18,13 @@ from torch.nn import functional as F
 
 from datamodules.labelled import ImuBatches
 from datamodules.sampling.loader import Batch
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import IMU_ENCODERS, build_imu_encoder
 from experiments.evaluation.features.feature_rows import FeatureRows, in_blocks
 from experiments.evaluation.features.handcrafted import FEATURE_NAMES, handcrafted_features
 from experiments.evaluation.held_out_labels import UnlabelledShards
-from experiments.evaluation.perturbations import Condition
+from experiments.evaluation.perturbations import Perturbation
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
@@ -53,7 +53,7 @@ class EncoderSpec:
     normalisation: str
 
     @classmethod
-    def of(cls, config: Config, shards: JoinedShards, model: ImuPretraining | None) -> EncoderSpec:
+    def of(cls, config: Config, shards: ConcatShards, model: ImuPretraining | None) -> EncoderSpec:
         """The checkpoint's encoder, or without one the configured encoder for these windows.
 
         Raises:
@@ -113,18 +113,18 @@ class TargetFeatures:
         self.device = torch.device(device)
         self._lock = threading.RLock()
         self._kept: dict[str, FeatureRows] = {}
-        self._changed: dict[Condition, TargetFeatures] = {}
+        self._changed: dict[Perturbation, TargetFeatures] = {}
 
-    def under(self, condition: Condition) -> TargetFeatures:
-        """Features of the same windows under a condition, as far as it was measured in them."""
+    def under(self, perturbation: Perturbation) -> TargetFeatures:
+        """Features of the same windows under a perturbation, as far as it was measured in them."""
         with self._lock:
-            if condition not in self._changed:
-                shards = self.shards.under(condition)
+            if perturbation not in self._changed:
+                shards = self.shards.under(perturbation)
                 windows = shards.measured(self.windows)
-                self._changed[condition] = TargetFeatures(
+                self._changed[perturbation] = TargetFeatures(
                     shards, windows, self.spec, self.model, self.seed, str(self.device)
                 )
-            return self._changed[condition]
+            return self._changed[perturbation]
 
     @property
     def pretrained(self) -> FeatureRows:

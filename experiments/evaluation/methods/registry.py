@@ -24,7 +24,7 @@ from experiments.settings.schema import Config
 
 Indices = NDArray[np.int64]
 Scores = NDArray[np.float64]
-# Features of a target, under a condition or as they are, and windows -> probabilities (N', C).
+# Features of a target, under a perturbation or as they are, and windows -> probabilities (N', C).
 Predict = Callable[[TargetFeatures, Indices], Scores]
 
 
@@ -39,7 +39,7 @@ class CellData:
         classes: names; labels are positions in it.
         support: labelled windows; empty for methods without labels.
         support_labels: theirs.
-        support_people: whose they are; tuning keeps people apart.
+        support_subjects: whose they are; tuning keeps people apart.
         pool: all windows that the support could have been drawn from.
         pool_counts: how many of them show each class, (C,); only ``majority`` looks at it.
         seed: of whatever the method draws; differs from cell to cell.
@@ -52,7 +52,7 @@ class CellData:
     classes: list[str]
     support: Indices
     support_labels: Indices
-    support_people: Names
+    support_subjects: Names
     pool: Indices
     pool_counts: Indices
     seed: int

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from datamodules.augment import ImuAugmentation
-from datamodules.labelled import OodDataModule
+from datamodules.labelled import LabelledDataModule
 from datamodules.labels.label_column import among
 from datamodules.pretraining import stream_seed
 from encoders.contract import ImuEncoder
@@ -130,11 +130,11 @@ def _pretrained(data: CellData) -> ImuEncoder:
 
 def _halves(data: CellData) -> list[tuple[Indices, Indices]]:
     """Positions in the support to train on and to validate on, by people, each half once; nothing if that fails."""
-    people = sorted({str(name) for name in data.support_people}, key=natural_key)
+    people = sorted({str(name) for name in data.support_subjects}, key=natural_key)
     if len(people) < 2:
         return []
     # Neighbours in a list are often of one group (age, site): every other one goes to the other half.
-    first = among(data.support_people, people[::2])
+    first = among(data.support_subjects, people[::2])
     halves = []
     for is_training in (first, ~first):
         shared = np.intersect1d(data.support_labels[is_training], data.support_labels[~is_training])
@@ -153,7 +153,7 @@ def _restricted(data: CellData, positions: Indices) -> CellData:
         classes=[data.classes[i] for i in shown],
         support=data.support[positions],
         support_labels=labels.astype(np.int64),
-        support_people=data.support_people[positions],
+        support_subjects=data.support_subjects[positions],
         pool_counts=data.pool_counts[shown],
     )
 
@@ -166,8 +166,8 @@ def _train(data: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recip
             **vars(data.config.pretraining.augment), normalisation=features.spec.normalisation
         )
 
-    def windows_of(where: TargetFeatures, windows: Indices) -> OodDataModule:
-        return OodDataModule(
+    def windows_of(where: TargetFeatures, windows: Indices) -> LabelledDataModule:
+        return LabelledDataModule(
             where.shards,
             data.support,
             data.support_labels,

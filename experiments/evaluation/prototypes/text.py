@@ -1,8 +1,8 @@
 """Activities without a label and without a video: each has its name as its prototype.
 
-Where the video tower is the image half of a CLIP model, its text half puts a name where a picture of it would lie. The
-trained video head and projection take the name for a clip in which nothing moves, every frame of which shows it; IMU
-windows take the nearest.
+Where the video encoder is the image half of a CLIP model, its text half puts a name where a picture of it would lie.
+The trained video head and projection take the name for a clip in which nothing moves, every frame of which shows it;
+IMU windows take the nearest.
 
 Names and pictures are known to lie in separate cones of CLIP's space (Liang et al. 2022, "Mind the Gap"), and a head
 that has seen pictures only isn't trained for the difference.
@@ -27,7 +27,7 @@ from encoders.registry import build_video_encoder
 from encoders.text.clip import ClipText, TextEncoderError
 from encoders.video.vit_backbone import WeightsError
 from experiments.artifacts.shards import console
-from experiments.artifacts.video_encoder import tower_params
+from experiments.artifacts.video_encoder import video_encoder_params
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes
 from experiments.evaluation.splits import UNLABELLED, natural_key
 from experiments.evaluation.targets import Target
@@ -43,13 +43,13 @@ class NamedActivities:
     Attributes:
         names: (A,).
         embeddings: (A, D) unit vectors.
-        tower: fingerprint of the video tower, the text encoder's twin.
+        video encoder: fingerprint of the video encoder, the text encoder's twin.
         origin: digest of the names, the sentences they were put into, and the text encoder with its weights.
     """
 
     names: list[str]
     embeddings: Tensor
-    tower: str
+    video_encoder: str
     origin: str
 
 
@@ -60,32 +60,34 @@ def activities_of(targets: Sequence[Target]) -> list[str]:
 
 
 def embed_names(config: Config, names: Sequence[str]) -> NamedActivities:
-    """Embed names by the text encoder of the settings, once it is known to be the video tower's twin.
+    """Embed names by the text encoder of the settings, once it is known to be the video encoder's twin.
 
     Args:
         config: ``text_encoder`` and ``video_encoder`` are used.
         names: activities.
 
     Raises:
-        NoPrototypesError: the tower's features are not in a space shared with text, no text encoder is set, it
-            can't be had, or it is not the tower's twin; says what to set.
+        NoPrototypesError: the video encoder's features are not in a space shared with text, no text encoder is set, it
+            can't be had, or it is not the video encoder's twin; says what to set.
     """
     _refuse_without_joint_space(config)
     settings = config.text_encoder
     if not settings.name:
         raise NoPrototypesError(
-            "no text encoder: set text_encoder.name to open_clip's name of the video tower's CLIP model, e.g."
+            "no text encoder: set text_encoder.name to open_clip's name of the video encoder's CLIP model, e.g."
             " ViT-B-32-quickgelu, and text_encoder.weights to its weights"
         )
-    tower = _tower(config)
+    video_encoder = _video_encoder(config)
     try:
-        text = ClipText(settings.name, settings.weights, tower.frame_size)
-        text.refuse_other_than_twin(_tower(config, precision="float32") if _is_low(config) else tower)
+        text = ClipText(settings.name, settings.weights, video_encoder.frame_size)
+        text.refuse_other_than_twin(_video_encoder(config, precision="float32") if _is_low(config) else video_encoder)
     except TextEncoderError as error:
         raise NoPrototypesError(f"text_encoder: {error}") from error
     console.print(f"text encoder: {text.description}", highlight=False)
     names = list(names)
-    return NamedActivities(names, text.embed(names), tower.fingerprint(), digest_of([names, text.fingerprint()]))
+    return NamedActivities(
+        names, text.embed(names), video_encoder.fingerprint(), digest_of([names, text.fingerprint()])
+    )
 
 
 @torch.inference_mode()
@@ -101,13 +103,13 @@ def text_prototypes(
         device: where to compute.
 
     Raises:
-        NoPrototypesError: the checkpoint was trained with another video tower.
+        NoPrototypesError: the checkpoint was trained with another video encoder.
     """
     trained_with = str((model.settings.video_encoder or {}).get("fingerprint"))
-    if trained_with != named.tower:
+    if trained_with != named.video_encoder:
         raise NoPrototypesError(
-            f"the checkpoint was trained with video tower {trained_with[:12]}..., the settings give"
-            f" {named.tower[:12]}...: use the settings of its pretraining"
+            f"the checkpoint was trained with video encoder {trained_with[:12]}..., the settings give"
+            f" {named.video_encoder[:12]}...: use the settings of its pretraining"
         )
     if model.settings.window:
         window = WindowSettings(**model.settings.window)
@@ -119,7 +121,7 @@ def text_prototypes(
         times.repeat(n_names, 1).to(device),
         torch.ones(n_names, n_frames, dtype=torch.bool, device=device),
     )
-    origin = digest_of([named.origin, named.tower, window.duration_s, window.frames])
+    origin = digest_of([named.origin, named.video_encoder, window.duration_s, window.frames])
     return Prototypes(list(named.names), vectors.float().cpu().numpy(), [0] * n_names, origin, False)
 
 
@@ -128,7 +130,7 @@ def _refuse_without_joint_space(config: Config) -> None:
     pooling = encoder.params.get("pooling")
     if encoder.name != "vit" or pooling != "joint" or encoder.weights == "self_supervised":
         raise NoPrototypesError(
-            f"the video tower ({encoder.name}, weights {encoder.weights}"
+            f"the video encoder ({encoder.name}, weights {encoder.weights}"
             f"{f', pooling {pooling}' if pooling else ''}) has no space that it shares with text: pretrain with"
             " video_encoder.name=vit, weights of a CLIP model, e.g. video_encoder.weights=pretrained and"
             " video_encoder.params.model=vit_base_patch32_clip_quickgelu_224.openai, and"
@@ -140,12 +142,12 @@ def _is_low(config: Config) -> bool:
     return config.video_encoder.params.get("precision") == "bfloat16"
 
 
-def _tower(config: Config, **others: Any) -> VideoEncoder:
-    """The settings' video tower, or one with other settings, built without looking at any video."""
+def _video_encoder(config: Config, **others: Any) -> VideoEncoder:
+    """The settings' video encoder, or one with other settings, built without looking at any video."""
     encoder = config.video_encoder
     try:
         torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws anything, as in pretraining
-        params = {**tower_params(config), "weights": encoder.weights, **others}
+        params = {**video_encoder_params(config), "weights": encoder.weights, **others}
         return build_video_encoder(encoder.name, params).eval()
     except (WeightsError, ValueError, UserError) as error:
         raise NoPrototypesError(f"video_encoder: {error}") from error

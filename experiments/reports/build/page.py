@@ -17,7 +17,13 @@ from datamodules.windows.quality.facts import NORM_STEP_G
 from experiments.reports.build.content import Quality, RecordingQuality, gather
 from experiments.reports.build.drawings import COLOURS, clock_text, histogram, span_of, time_line
 from experiments.reports.build.remarks import clocks_of, remarks_of
-from experiments.reports.build.tables import activities_table, clocks_table, people_table, reasons_table, settings_table
+from experiments.reports.build.tables import (
+    activities_table,
+    clocks_table,
+    reasons_table,
+    settings_table,
+    subjects_table,
+)
 from experiments.reports.build.words import duration, plural, share, title_of
 from experiments.statistics.results import write_text
 
@@ -89,7 +95,7 @@ def html(quality: Quality) -> str:
         unusable_more=max(0, len(unusable) - _MOST_UNUSABLE),
         reasons=reasons_table(quality),
         activities=activities_table(quality),
-        people=people_table(quality),
+        people=subjects_table(quality),
         histograms=_histograms(quality),
         clocks=clocks_table(quality) if clocks_of(quality) else None,
         with_video=any(facts.camera for facts in quality.known),

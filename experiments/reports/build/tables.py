@@ -42,7 +42,7 @@ def reasons_table(quality: Quality) -> Table:
     )
 
 
-def people_table(quality: Quality) -> Table:
+def subjects_table(quality: Quality) -> Table:
     """One row a person; columns that would be empty are left out."""
     rows = []
     for subject, recordings in quality.by_subject.items():

@@ -1,4 +1,4 @@
-"""Is the pretrained encoder better? Its entrants against every other, participant by participant."""
+"""Is the pretrained encoder better? Its contenders against every other, subject by subject."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.evaluation.cells import CellResult
 from experiments.reports.evaluation.titles import METRICS, headline_shots, in_order, method_title
 from experiments.statistics.comparisons import compare_all
 from experiments.statistics.intervals import bootstrap_interval
-from experiments.statistics.results import draw_means, participant_means
+from experiments.statistics.results import draw_means, subject_means
 from experiments.statistics.verdicts import Claim, Outcome, outcome, verdict
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ OUTCOMES: dict[Outcome, str] = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """A claim, and the entrants that it is about.
+    """A claim, and the contenders that it is about.
 
     Attributes:
         first: one of ``FIRST``.
-        second: any other entrant.
+        second: any other contender.
         claim: with the difference, corrected for all comparisons of the report.
     """
 
@@ -54,34 +54,34 @@ class Comparison:
         return f"{text[0].upper()}{text[1:]}."
 
 
-def compare_entrants(report: Report) -> list[Comparison]:
-    """All comparisons of a report, targets in order, by number of shots, then entrants in the tables' order.
+def compare_contenders(report: Report) -> list[Comparison]:
+    """All comparisons of a report, targets in order, by number of shots, then contenders in the tables' order.
 
     A pair is compared on the folds and draws that both did. A method without labels is compared with every number of
-    shots. Of two entrants of ``FIRST``, the earlier one is compared with the later one only.
+    shots. Of two contenders of ``FIRST``, the earlier one is compared with the later one only.
     """
     planned: list[tuple[str, str, str, int, str, str, tuple[float, float] | None]] = []
     pairs: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
     for dataset, groups in report.groups.items():
         by_size: dict[tuple[str, int], dict[str, list[CellResult]]] = {}
         for key, cells in groups.items():
-            if key.condition == "":
-                by_size.setdefault((key.unit, key.shots), {})[key.entrant] = cells
+            if key.perturbation == "":
+                by_size.setdefault((key.unit, key.shots), {})[key.contender] = cells
         without_labels = by_size.get(("windows", 0), {})
         for (unit, shots), labelled in sorted(by_size.items(), key=lambda item: (item[0][0] != "windows", item[0][1])):
-            entrants = without_labels | labelled
+            contenders = without_labels | labelled
             for position, first in enumerate(FIRST):
                 if first not in labelled:
                     continue
-                for second in in_order(entrants.keys() - {*FIRST[: position + 1]}):
-                    pair = _paired(labelled[first], entrants[second], not_drawn=second in without_labels)
+                for second in in_order(contenders.keys() - {*FIRST[: position + 1]}):
+                    pair = _paired(labelled[first], contenders[second], not_drawn=second in without_labels)
                     if pair[0].keys() & pair[1].keys():
                         simulated = ""
                         if dataset in report.simulated_targets:
                             simulated = "simulated data"
-                        elif any(r.simulated for r in [*labelled[first], *entrants[second]]):
+                        elif any(r.simulated for r in [*labelled[first], *contenders[second]]):
                             simulated = "pretrained on simulated data"
-                        over_draws = _over_draws(labelled[first], entrants[second], second in without_labels)
+                        over_draws = _over_draws(labelled[first], contenders[second], second in without_labels)
                         planned.append((dataset, first, second, shots, unit, simulated, over_draws))
                         pairs.append(pair)
     found = compare_all(pairs, report.resamples, report.correction)
@@ -108,18 +108,18 @@ def compare_entrants(report: Report) -> list[Comparison]:
 def _paired(
     first: Sequence[CellResult], second: Sequence[CellResult], not_drawn: bool
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Each one's participant means over the folds and draws that both did."""
+    """Each one's subject means over the folds and draws that both did."""
     if not_drawn:
-        return participant_means(first, METRIC), participant_means(second, METRIC)
+        return subject_means(first, METRIC), subject_means(second, METRIC)
     shared = _draws(first) & _draws(second)
     kept = [[r for r in results if (r.cell.fold, r.cell.draw) in shared] for results in (first, second)]
-    return participant_means(kept[0], METRIC), participant_means(kept[1], METRIC)
+    return subject_means(kept[0], METRIC), subject_means(kept[1], METRIC)
 
 
 def _over_draws(
     first: Sequence[CellResult], second: Sequence[CellResult], not_drawn: bool
 ) -> tuple[float, float] | None:
-    """Interval of the difference over draws, where all participants share them; NaN where there are too few."""
+    """Interval of the difference over draws, where all subjects share them; NaN where there are too few."""
     if len({r.cell.fold for r in [*first, *second]}) > 1:
         return None
     one, other = draw_means(first, METRIC), draw_means(second, METRIC)
@@ -140,7 +140,7 @@ class Verdicts:
 
     Attributes:
         dataset: name of the target.
-        summaries: one sentence for each entrant of ``FIRST`` and number of shots.
+        summaries: one sentence for each contender of ``FIRST`` and number of shots.
         headline: comparisons at the numbers of shots that summaries speak of.
         others: all other comparisons.
     """
@@ -178,15 +178,15 @@ def verdicts_of(report: Report) -> list[Verdicts]:
 
 
 def _summary(chosen: Sequence[Comparison]) -> str:
-    """Comparisons of one entrant at one number of shots, counted by outcome."""
+    """Comparisons of one contender at one number of shots, counted by outcome."""
     claim = chosen[0].claim
     counts = {kind: sum(c.outcome == kind for c in chosen) for kind in OUTCOMES}
     who = f"{claim.simulated.upper()}{': ' if claim.simulated else ''}{claim.first_title} {_size(claim)}"
     if counts["too_few"] == len(chosen):
-        return f"{who}: the participants are too few to decide about any of {len(chosen)} others."
+        return f"{who}: the subjects are too few to decide about any of {len(chosen)} others."
     words = [f"{title} than {counts[kind]}" for kind, title in OUTCOMES.items() if kind in ("better", "worse")]
     rest = counts["open"] + counts["too_few"]
-    reason = f" ({counts['too_few']} for too few participants)" if counts["too_few"] else ""
+    reason = f" ({counts['too_few']} for too few subjects)" if counts["too_few"] else ""
     return f"{who}: {', '.join(words)} of {len(chosen)} others; {rest} not decided{reason}."
 
 

@@ -1,4 +1,4 @@
-"""What a report is made from, looked up by target, entrant and number of shots."""
+"""What a report is made from, looked up by target, contender and number of shots."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.features.embedding_map import EmbeddingMap
-from experiments.reports.evaluation.claims import Comparison, compare_entrants
+from experiments.reports.evaluation.claims import Comparison, compare_contenders
 from experiments.reports.evaluation.titles import in_order, method_title
 from experiments.statistics.comparisons import Correction
 from experiments.statistics.intervals import FEWEST, interval_method
@@ -21,10 +21,10 @@ SIMULATED_DATA = "SIMULATED DATA: these windows come from the simulator, not fro
 class Key(NamedTuple):
     """Which cells of a target belong together: they differ in fold, draw, checkpoint and seed alone."""
 
-    entrant: str
+    contender: str
     unit: str
     shots: int
-    condition: str
+    perturbation: str
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ class Report:
             cell = result.cell
             # Without labels there is nothing to count in people.
             unit = cell.shots_unit if cell.shots else "windows"
-            key = Key(cell.entrant, unit, cell.shots, cell.condition)
+            key = Key(cell.contender, unit, cell.shots, cell.perturbation)
             found.setdefault(cell.dataset, {}).setdefault(key, []).append(result)
         return found
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """Of the pretrained entrants with all others, on all targets; one family."""
-        return compare_entrants(self)
+        """Of the pretrained contenders with all others, on all targets; one family."""
+        return compare_contenders(self)
 
     @cached_property
     def _estimates(self) -> dict[tuple[str, str, Key], Estimate | None]:
@@ -82,28 +82,28 @@ class Report:
         """Names of the targets, in order."""
         return list(self.groups)
 
-    def entrants(self, dataset: str) -> list[str]:
+    def contenders(self, dataset: str) -> list[str]:
         """Of a target, in the tables' order."""
-        return in_order({key.entrant for key in self.groups[dataset]})
+        return in_order({key.contender for key in self.groups[dataset]})
 
     def of(
-        self, dataset: str, entrant: str | None = None, shots: int | None = None, unit: str | None = None
+        self, dataset: str, contender: str | None = None, shots: int | None = None, unit: str | None = None
     ) -> list[CellResult]:
-        """Cells of a target on windows as they are; of an entrant, number of shots and their unit if given."""
+        """Cells of a target on windows as they are; of an contender, number of shots and their unit if given."""
         return [
             result
             for key, cells in self.groups[dataset].items()
-            if key.condition == ""
-            and (entrant is None or key.entrant == entrant)
+            if key.perturbation == ""
+            and (contender is None or key.contender == contender)
             and (shots is None or key.shots == shots)
             and (unit is None or key.unit == unit)
             for result in cells
         ]
 
-    def shots(self, dataset: str, unit: str = "windows", entrant: str | None = None) -> list[int]:
+    def shots(self, dataset: str, unit: str = "windows", contender: str | None = None) -> list[int]:
         """Numbers of shots that were done, ascending; 0 stands for methods without labels."""
         keys = self.groups[dataset]
-        return sorted({k.shots for k in keys if _fits(k, unit) and entrant in (None, k.entrant)})
+        return sorted({k.shots for k in keys if _fits(k, unit) and contender in (None, k.contender)})
 
     def units(self, dataset: str) -> list[str]:
         """Of the shots: "windows" always, "subjects" where whole people were labelled."""
@@ -111,7 +111,7 @@ class Report:
         return ["windows", "subjects"] if people else ["windows"]
 
     def estimate(self, dataset: str, metric: str, key: Key) -> Estimate | None:
-        """Of the cells with that key; None where no participant has the metric."""
+        """Of the cells with that key; None where no subject has the metric."""
         known = self._estimates
         at = (dataset, metric, key)
         if at not in known:
@@ -121,17 +121,17 @@ class Report:
         return known[at]
 
     def estimates(self, dataset: str, metric: str, unit: str = "windows") -> dict[str, dict[int, Estimate]]:
-        """Entrant -> shots -> estimate, entrants in the tables' order; only those that have the metric.
+        """Contender -> shots -> estimate, contenders in the tables' order; only those that have the metric.
 
         Methods without labels have 0 shots, and are there for either unit.
         """
-        table: dict[str, dict[int, Estimate]] = {name: {} for name in self.entrants(dataset)}
+        table: dict[str, dict[int, Estimate]] = {name: {} for name in self.contenders(dataset)}
         for key in sorted(self.groups[dataset]):
-            if key.condition == "" and _fits(key, unit):
+            if key.perturbation == "" and _fits(key, unit):
                 found = self.estimate(dataset, metric, key)
                 if found is not None:
-                    table[key.entrant][key.shots] = found
-        return {entrant: by_shots for entrant, by_shots in table.items() if by_shots}
+                    table[key.contender][key.shots] = found
+        return {contender: by_shots for contender, by_shots in table.items() if by_shots}
 
     def flags(self, dataset: str) -> str:
         """What each table and figure says beside its name, in brackets; empty where there is nothing to say."""
@@ -157,7 +157,7 @@ class Report:
             lines.append("evaluation.allow_seen_subjects is on: NOT OUT OF DISTRIBUTION where the notes name subjects.")
         return lines + [f"AUDIT: {finding}" for finding in self.audit.get(dataset, [])]
 
-    def participants(self, dataset: str) -> int:
+    def subjects(self, dataset: str) -> int:
         """How many people were tested."""
         return len({subject for r in self.of(dataset) for subject in r.by_subject})
 
@@ -177,28 +177,28 @@ class Report:
         populations = sorted({name for r in results for name in r.cell.population.split("+")})
         folds = self.folds(dataset)
         return (
-            f"population {'+'.join(populations)}; {len(people)} test participants,"
+            f"population {'+'.join(populations)}; {len(people)} test subjects,"
             f" {sum(people.values())} test windows, {len(classes)} activities, {folds} fold{'s' * (folds != 1)}"
         )
 
     def reading(self, dataset: str) -> str:
         """How the numbers are to be read: over whom they are averaged, and what the brackets are."""
-        people = self.participants(dataset)
-        mean = f"In %: the mean over {people} participants of each one's mean over draws"
+        people = self.subjects(dataset)
+        mean = f"In %: the mean over {people} subjects of each one's mean over draws"
         if len({(r.cell.checkpoint, r.cell.seed) for r in self.of(dataset) if r.cell.checkpoint}) > 1:
             mean += " and checkpoints of one name"
         if people < FEWEST:
-            too_few = f"{people} participant{' is' if people == 1 else 's are'} too few for intervals"
+            too_few = f"{people} subject{' is' if people == 1 else 's are'} too few for intervals"
             return f"{mean}; {too_few}.{self._one_activity(dataset)}"
-        few = " So few participants make it wide." if people < 10 else ""
+        few = " So few subjects make it wide." if people < 10 else ""
         how = interval_method(people)
         by = (
             f"{how}, {self.resamples} resamples of these {people}" if "bootstrap" in how else f"{how}, {people} of them"
         )
-        return f"{mean}; in brackets its 95 % interval over participants ({by}).{few}{self._one_activity(dataset)}"
+        return f"{mean}; in brackets its 95 % interval over subjects ({by}).{few}{self._one_activity(dataset)}"
 
     def _one_activity(self, dataset: str) -> str:
-        """What balanced accuracy means for participants who did one thing only."""
+        """What balanced accuracy means for subjects who did one thing only."""
         shown = self._shown(dataset)
         alone = sorted(subject for subject, activities in shown.items() if len(activities) == 1)
         if not alone:
@@ -216,11 +216,11 @@ class Report:
         )
 
     def tested(self, dataset: str) -> set[str]:
-        """Activities that tested participants did."""
+        """Activities that tested subjects did."""
         return set().union(*self._shown(dataset).values())
 
     def _shown(self, dataset: str) -> dict[str, set[str]]:
-        """Participant -> the activities that were seen of them."""
+        """Subject -> the activities that were seen of them."""
         shown: dict[str, set[str]] = {}
         for result in self.of(dataset):
             for subject, counts in result.confusion_by_subject.items():
@@ -229,22 +229,22 @@ class Report:
         return shown
 
     def notes(self, dataset: str) -> list[str]:
-        """Remarks on a target's cells, each once, with the entrant that it is about where that is one alone."""
+        """Remarks on a target's cells, each once, with the contender that it is about where that is one alone."""
         results = self.of(dataset)
-        entrants = self.entrants(dataset)
+        contenders = self.contenders(dataset)
         draws: dict[str, set[int]] = {}
         about: dict[str, set[str]] = {}
         for result in results:
-            draws.setdefault(result.cell.entrant, set()).add(result.cell.draw)
+            draws.setdefault(result.cell.contender, set()).add(result.cell.draw)
             for note in result.notes:
-                about.setdefault(note, set()).add(result.cell.entrant)
-        counts = [f"{method_title(name)}: {len(draws[name])}" for name in entrants if name in draws]
+                about.setdefault(note, set()).add(result.cell.contender)
+        counts = [f"{method_title(name)}: {len(draws[name])}" for name in contenders if name in draws]
         notes = [f"draws a fold -- {'; '.join(counts)}"]
-        if "majority" in entrants:
-            notes.append("majority: the activity that is most frequent among the support participants' windows")
+        if "majority" in contenders:
+            notes.append("majority: the activity that is most frequent among the support subjects' windows")
         for note, concerned in about.items():
             title = method_title(next(iter(concerned)))
-            unsaid = len(concerned) == 1 < len(entrants) and not title.startswith(note.partition(":")[0])
+            unsaid = len(concerned) == 1 < len(contenders) and not title.startswith(note.partition(":")[0])
             notes.append(f"{title}: {note}" if unsaid else note)
         return notes
 
@@ -253,7 +253,7 @@ def _fits(key: Key, unit: str) -> bool:
     return key.unit == unit or key.shots == 0
 
 
-def first_of(entrants: Iterable[str], methods: Iterable[str]) -> list[str]:
-    """Those of the run's own entrants that are such methods, in the methods' order."""
-    there = set(entrants)
+def first_of(contenders: Iterable[str], methods: Iterable[str]) -> list[str]:
+    """Those of the run's own contenders that are such methods, in the methods' order."""
+    there = set(contenders)
     return [method for method in methods if method in there]

@@ -1,11 +1,11 @@
-"""How entrants fare on windows that were changed: turned, noisy, slower, without a gyroscope, from elsewhere."""
+"""How contenders fare on windows that were changed: turned, noisy, slower, without a gyroscope, from elsewhere."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from experiments.evaluation.cells import CellResult
-from experiments.evaluation.perturbations import KINDS, PLACEMENT, parse_condition
+from experiments.evaluation.perturbations import KINDS, PLACEMENT, parse_perturbation
 from experiments.reports.evaluation.content import Key, Report
 from experiments.reports.evaluation.titles import in_order
 from experiments.statistics.results import Estimate, estimate
@@ -16,17 +16,17 @@ Level = float | str
 
 @dataclass(frozen=True)
 class Curve:
-    """One entrant under one kind of condition.
+    """One contender under one kind of perturbation.
 
     Attributes:
-        entrant: which one.
+        contender: which one.
         unit: of its shots.
-        shots: at the most for which conditions were evaluated.
+        shots: at the most for which perturbations were evaluated.
         clean: on windows as they are, by the same fitted models.
         levels: level -> estimate, ascending; placements by name.
     """
 
-    entrant: str
+    contender: str
     unit: str
     shots: int
     clean: Estimate
@@ -34,25 +34,25 @@ class Curve:
 
 
 def robustness_curves(report: Report, dataset: str, metric: str = METRIC) -> dict[str, list[Curve]]:
-    """Kind of condition -> curves, kinds in the order of ``KINDS``, entrants in the tables' order."""
+    """Kind of perturbation -> curves, kinds in the order of ``KINDS``, contenders in the tables' order."""
     groups = report.groups[dataset]
     found: dict[str, dict[str, dict[tuple[str, int], dict[Level, list[CellResult]]]]] = {}
     for key, cells in groups.items():
-        if key.condition:
-            condition = parse_condition(key.condition)
-            sizes = found.setdefault(condition.kind, {}).setdefault(key.entrant, {})
-            sizes.setdefault((key.unit, key.shots), {})[condition.level] = [r for r in cells if metric in r.metrics]
+        if key.perturbation:
+            perturbation = parse_perturbation(key.perturbation)
+            sizes = found.setdefault(perturbation.kind, {}).setdefault(key.contender, {})
+            sizes.setdefault((key.unit, key.shots), {})[perturbation.level] = [r for r in cells if metric in r.metrics]
     curves: dict[str, list[Curve]] = {}
     for kind in KINDS:
-        by_entrant = found.get(kind, {})
-        for entrant in in_order(by_entrant):
-            (unit, shots), levels = max(by_entrant[entrant].items(), key=lambda item: item[0][1])
-            # Conditions get fewer draws: the clean level is that of the same draws.
+        by_contender = found.get(kind, {})
+        for contender in in_order(by_contender):
+            (unit, shots), levels = max(by_contender[contender].items(), key=lambda item: item[0][1])
+            # Perturbations get fewer draws: the clean level is that of the same draws.
             fitted = {_model(r) for cells in levels.values() for r in cells}
-            clean = [r for r in groups.get(Key(entrant, unit, shots, ""), []) if _model(r) in fitted and r.metrics]
+            clean = [r for r in groups.get(Key(contender, unit, shots, ""), []) if _model(r) in fitted and r.metrics]
             estimates = {k: estimate(levels[k], metric, report.resamples) for k in sorted(levels) if levels[k]}
             if clean and estimates:
-                curve = Curve(entrant, unit, shots, estimate(clean, metric, report.resamples), estimates)
+                curve = Curve(contender, unit, shots, estimate(clean, metric, report.resamples), estimates)
                 curves.setdefault(kind, []).append(curve)
     return curves
 

@@ -19,7 +19,7 @@ from experiments.reports.evaluation.robustness import clean_title, level_title, 
 from experiments.reports.evaluation.titles import EVENT, METRICS, RANKING, Metric, method_title, show, size_title
 from experiments.statistics.costs import chance_levels, cost_of
 from experiments.statistics.intervals import FEWEST, worst_third
-from experiments.statistics.results import Estimate, draw_means, participant_means, participant_recalls, summed_up
+from experiments.statistics.results import Estimate, draw_means, subject_means, subject_recalls, summed_up
 
 # Whose recall of each activity is told, where they are there.
 RECALLED = ("zero_shot", "handcrafted_rf", "supervised", "linear_probe", "finetune")
@@ -45,7 +45,7 @@ class Table:
 
 
 def score_tables(report: Report, dataset: str, unit: str) -> list[Table]:
-    """A table for each metric: rows are entrants, columns numbers of shots; and the worst third of participants."""
+    """A table for each metric: rows are contenders, columns numbers of shots; and the worst third of subjects."""
     tables = [
         _by_shots(report, dataset, metric, unit, f"{title}{report.flags(dataset)}, %", Metric(title))
         for metric, title in METRICS.items()
@@ -58,8 +58,8 @@ def score_tables(report: Report, dataset: str, unit: str) -> list[Table]:
 def _by_shots(report: Report, dataset: str, metric: str, unit: str, title: str, how: Metric) -> Table:
     table = report.estimates(dataset, metric, unit)
     texts = {
-        entrant: {k: show(value, how.percent, how.digits, how.share) for k, value in values.items()}
-        for entrant, values in table.items()
+        contender: {k: show(value, how.percent, how.digits, how.share) for k, value in values.items()}
+        for contender, values in table.items()
     }
     less = " Less is better." if metric == "calibration_error" else ""
     return _wide(title, unit, texts, (_fewer(report, dataset, table) + less).strip())
@@ -73,49 +73,49 @@ def _wide(title: str, unit: str, texts: Mapping[str, Mapping[int, str]], note: s
 
 def _fewer(report: Report, dataset: str, table: Mapping[str, Mapping[int, Estimate]]) -> str:
     """Says so where a metric isn't defined for everyone."""
-    people = report.participants(dataset)
-    counts = sorted({value.participants for by_shots in table.values() for value in by_shots.values()})
+    people = report.subjects(dataset)
+    counts = sorted({value.subjects for by_shots in table.values() for value in by_shots.values()})
     if not counts or counts == [people]:
         return ""
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Over {span} of the {people} participants: for the others it is not defined or was not done."
+    return f"Over {span} of the {people} subjects: for the others it is not defined or was not done."
 
 
 def _worst_third(report: Report, dataset: str, unit: str) -> Table:
     texts: dict[str, dict[int, str]] = {}
-    for entrant, by_shots in report.estimates(dataset, "balanced_accuracy", unit).items():
+    for contender, by_shots in report.estimates(dataset, "balanced_accuracy", unit).items():
         for k in by_shots:
-            cells = report.groups[dataset][Key(entrant, unit if k else "windows", k, "")]
-            means = np.array(list(participant_means(cells, "balanced_accuracy").values()))
-            texts.setdefault(entrant, {})[k] = f"{100 * worst_third(means):.1f}"
-    count = math.ceil(report.participants(dataset) / 3)
-    title = f"balanced accuracy of the worst third of participants{report.flags(dataset)}, %"
-    whom = "The one participant" if count == 1 else f"The mean over the {count} participants"
+            cells = report.groups[dataset][Key(contender, unit if k else "windows", k, "")]
+            means = np.array(list(subject_means(cells, "balanced_accuracy").values()))
+            texts.setdefault(contender, {})[k] = f"{100 * worst_third(means):.1f}"
+    count = math.ceil(report.subjects(dataset) / 3)
+    title = f"balanced accuracy of the worst third of subjects{report.flags(dataset)}, %"
+    whom = "The one subject" if count == 1 else f"The mean over the {count} subjects"
     note = f"{whom} whom a method suits least; not the same people for each number."
     return _wide(title, unit, texts, note)
 
 
 def _by_draw(report: Report, dataset: str, unit: str) -> Table:
-    """How much depends on which windows were labelled, where all participants share that; else it is empty."""
+    """How much depends on which windows were labelled, where all subjects share that; else it is empty."""
     texts: dict[str, dict[int, str]] = {}
     if report.folds(dataset) == 1:
-        for entrant, by_shots in report.estimates(dataset, "balanced_accuracy", unit).items():
+        for contender, by_shots in report.estimates(dataset, "balanced_accuracy", unit).items():
             for k in by_shots:
-                means = draw_means(report.groups[dataset][Key(entrant, unit if k else "windows", k, "")], METRIC)
+                means = draw_means(report.groups[dataset][Key(contender, unit if k else "windows", k, "")], METRIC)
                 if len(means) > 1:
-                    texts.setdefault(entrant, {})[k] = (
+                    texts.setdefault(contender, {})[k] = (
                         f"{100 * min(means.values()):.1f} to {100 * max(means.values()):.1f}"
                     )
     title = f"balanced accuracy from draw to draw{report.flags(dataset)}, %"
     note = (
-        "The mean over participants with the least and the most lucky draw of labels. All participants are tested with"
-        " the same draws, so that the intervals above, over participants, do not hold this chance."
+        "The mean over subjects with the least and the most lucky draw of labels. All subjects are tested with"
+        " the same draws, so that the intervals above, over subjects, do not hold this chance."
     )
     return _wide(title, unit, texts, note)
 
 
 def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
-    """By how much the pretrained entrants beat the others, on draws that both did."""
+    """By how much the pretrained contenders beat the others, on draws that both did."""
     tables = []
     for first in FIRST:
         texts: dict[str, dict[int, str]] = {}
@@ -134,12 +134,12 @@ def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
             title = f"{method_title(first)} minus ..., {METRICS['balanced_accuracy']}{report.flags(dataset)}, points"
             name = "Holm" if report.correction == "holm" else "Westfall and Young"
             note = (
-                "Paired by participant, with 95 % intervals. * the interval leaves out 0 and the sign-flip test's"
+                "Paired by subject, with 95 % intervals. * the interval leaves out 0 and the sign-flip test's"
                 f" p is below 0.05 after {name}'s correction for all {m} comparisons of this report."
             )
             if any(c.claim.over_draws for c in own):
                 note += (
-                    " All participants share the draws of labels: * needs the interval over draws, of which it takes"
+                    " All subjects share the draws of labels: * needs the interval over draws, of which it takes"
                     f" {FEWEST}, to leave out 0 too."
                 )
             tables.append(_wide(title, unit, texts, note))
@@ -172,11 +172,11 @@ def event_tables(report: Report, dataset: str, event: str) -> list[Table]:
         if metric in ("auroc", "auprc")
     ]
     found: dict[Key, list[Estimate | None]] = {}
-    for entrant in report.entrants(dataset):
-        shots = report.shots(dataset, "windows", entrant)
+    for contender in report.contenders(dataset):
+        shots = report.shots(dataset, "windows", contender)
         if not shots:
             continue
-        key = Key(entrant, "windows", shots[-1], "")
+        key = Key(contender, "windows", shots[-1], "")
         values = [report.estimate(dataset, metric, key) for metric in EVENT]
         if any(value is not None for value in values):
             found[key] = values
@@ -185,7 +185,7 @@ def event_tables(report: Report, dataset: str, event: str) -> list[Table]:
     rows = [(_at(report, key), *(_text(values[i], shown[i]) for i in told)) for key, values in found.items()]
     note = (
         "At the most labels. Every window that is taken for the event counts as a detection. Each number is the mean"
-        " over the participants for whom it is defined: sensitivity and areas need somebody to whom the event happened."
+        " over the subjects for whom it is defined: sensitivity and areas need somebody to whom the event happened."
     )
     columns = tuple(shown[i].title for i in told)
     tables.append(Table(f"{event}: detection{report.flags(dataset)}", "method", columns, tuple(rows), note))
@@ -193,11 +193,11 @@ def event_tables(report: Report, dataset: str, event: str) -> list[Table]:
 
 
 def recall_tables(report: Report, dataset: str) -> list[Table]:
-    """Recall of each activity by the main entrants at their most shots."""
-    everyone = report.entrants(dataset)
+    """Recall of each activity by the main contenders at their most shots."""
+    everyone = report.contenders(dataset)
     main = [e for e in everyone if e.partition("@")[0] in RECALLED] or [e for e in everyone if e != "majority"]
     keys = [Key(e, "windows", shots[-1], "") for e in main if (shots := report.shots(dataset, "windows", e))]
-    by_key = {key: participant_recalls(report.groups[dataset].get(key, [])) for key in keys}
+    by_key = {key: subject_recalls(report.groups[dataset].get(key, [])) for key in keys}
     keys = [key for key in keys if by_key[key]]
     activities = sorted({name for found in by_key.values() for name in found}, key=natural_key)
     rows = []
@@ -210,19 +210,19 @@ def recall_tables(report: Report, dataset: str) -> list[Table]:
         rows.append((activity.replace("_", " "), f"{max(counts)}", *texts))
     if not rows:
         return []
-    columns = ("participants", *(_at(report, key) for key in keys))
-    note = "The share of an activity's windows that are recognised; the mean over the participants who did it."
+    columns = ("subjects", *(_at(report, key) for key in keys))
+    note = "The share of an activity's windows that are recognised; the mean over the subjects who did it."
     return [Table(f"recall by activity{report.flags(dataset)}, %", "activity", columns, tuple(rows), note)]
 
 
 def robustness_tables(report: Report, dataset: str) -> list[Table]:
-    """A table for each kind of condition: rows are entrants, columns its levels."""
+    """A table for each kind of perturbation: rows are contenders, columns its levels."""
     tables = []
     for kind, curves in robustness_curves(report, dataset).items():
         levels = sorted({level for curve in curves for level in curve.levels})
         rows = tuple(
             (
-                _at(report, Key(curve.entrant, curve.unit, curve.shots, "")),
+                _at(report, Key(curve.contender, curve.unit, curve.shots, "")),
                 show(curve.clean),
                 *(show(curve.levels[level]) if level in curve.levels else "" for level in levels),
             )
@@ -246,12 +246,12 @@ def cost_tables(report: Report, dataset: str) -> list[Table]:
     rows = []
     for key in _labelled_keys(report, dataset):
         cells = [r for r in report.groups[dataset][key] if "balanced_accuracy" in r.metrics]
-        if key.entrant == "majority" or not cells:
+        if key.contender == "majority" or not cells:
             continue
         cost = cost_of(cells, chance)
         rows.append(
             (
-                method_title(key.entrant),
+                method_title(key.contender),
                 size_title(key.shots, key.unit),
                 f"{cost.labels:.0f}",
                 f"{cost.people:.0f}",
@@ -286,28 +286,32 @@ def event_of(report: Report, dataset: str) -> str:
 
 
 def confused(report: Report, dataset: str) -> list[tuple[str, int]]:
-    """Entrants whose confusion matrices are shown, with their most shots."""
-    chosen = first_of(report.entrants(dataset), ("linear_probe", "handcrafted_rf", "zero_shot"))
+    """Contenders whose confusion matrices are shown, with their most shots."""
+    chosen = first_of(report.contenders(dataset), ("linear_probe", "handcrafted_rf", "zero_shot"))
     found = [(e, shots[-1]) for e in chosen if (shots := report.shots(dataset, "windows", e))]
     return [(e, k) for e, k in found if any(r.confusion_by_subject for r in report.of(dataset, e, k, "windows"))]
 
 
 def _labelled_keys(report: Report, dataset: str) -> list[Key]:
-    """On windows as they are: entrants in the tables' order, by unit and number of shots."""
-    order = {entrant: i for i, entrant in enumerate(report.entrants(dataset))}
-    keys = [key for key in report.groups[dataset] if key.condition == ""]
-    return sorted(keys, key=lambda key: (order[key.entrant], key.unit != "windows", key.shots))
+    """On windows as they are: contenders in the tables' order, by unit and number of shots."""
+    order = {contender: i for i, contender in enumerate(report.contenders(dataset))}
+    keys = [key for key in report.groups[dataset] if key.perturbation == ""]
+    return sorted(keys, key=lambda key: (order[key.contender], key.unit != "windows", key.shots))
 
 
 def _at(report: Report, key: Key) -> str:
-    return f"{method_title(key.entrant)}, {size_title(key.shots, key.unit)}" if key.shots else method_title(key.entrant)
+    return (
+        f"{method_title(key.contender)}, {size_title(key.shots, key.unit)}"
+        if key.shots
+        else method_title(key.contender)
+    )
 
 
 def _text(value: Estimate | None, how: Metric, interval: bool = True) -> str:
     if value is None:
         return ""
     if not interval:
-        value = Estimate(value.mean, math.nan, math.nan, value.participants, value.draws)
+        value = Estimate(value.mean, math.nan, math.nan, value.subjects, value.draws)
     return show(value, how.percent, how.digits, how.share)
 
 

@@ -28,9 +28,7 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
     shots = sorted({k for values in estimates.values() for k in values})
     warnings = "".join(f"[bold red]{escape(line)}[/]\n" for line in report.warnings(dataset))
     has_intervals = any(not math.isnan(within(value)[0]) for values in estimates.values() for value in values.values())
-    what = (
-        "mean and 95 % interval over participants" if has_intervals else "mean over participants, too few for intervals"
-    )
+    what = "mean and 95 % interval over subjects" if has_intervals else "mean over subjects, too few for intervals"
     table = Table(
         title=f"{warnings}{escape(dataset)}: {METRICS[metric]}, %",
         caption=f"{escape(report.caption(dataset))}; {what}",
@@ -39,13 +37,13 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
     for k in shots:
         table.add_column(size_title(k, unit), justify="right", no_wrap=True)
     best = {k: max(v[k].mean for v in estimates.values() if k in v) for k in shots}
-    for entrant, values in estimates.items():
+    for contender, values in estimates.items():
         cells = []
         for k in shots:
             text = _two_lines(values[k]) if k in values else ""
             is_best = k > 0 and k in values and values[k].mean == best[k]
             cells.append(f"[bold]{text}[/]" if is_best else text)
-        table.add_row(escape(method_title(entrant)), *cells)
+        table.add_row(escape(method_title(contender)), *cells)
     return table
 
 

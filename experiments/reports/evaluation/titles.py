@@ -65,26 +65,26 @@ EVENT = {
 }
 
 
-def method_title(entrant: str) -> str:
+def method_title(contender: str) -> str:
     """How tables and figures call a method, or a method of one of several systems ("linear_probe@imu_only")."""
-    method, _, system = entrant.partition("@")
+    method, _, system = contender.partition("@")
     title = TITLES.get(method, method.replace("_", " "))
     return f"{title} ({system})" if system else title
 
 
-def in_order(entrants: Collection[str]) -> list[str]:
+def in_order(contenders: Collection[str]) -> list[str]:
     """From what looks at nothing to what learns most; those without a title last; a method's systems by name."""
     known = list(TITLES)
 
-    def key(entrant: str) -> tuple[int, str, str]:
-        method, _, system = entrant.partition("@")
+    def key(contender: str) -> tuple[int, str, str]:
+        method, _, system = contender.partition("@")
         return known.index(method) if method in TITLES else len(known), method, system
 
-    return sorted(entrants, key=key)
+    return sorted(contenders, key=key)
 
 
 def show(value: Estimate, percent: bool = True, digits: int | None = None, share: bool = True) -> str:
-    """``61.2 [55.0, 67.1]``; without brackets where there are too few participants for an interval.
+    """``61.2 [55.0, 67.1]``; without brackets where there are too few subjects for an interval.
 
     Intervals end where the metric does, at 0 and, for a share, at 1: Student's knows nothing of that.
     """

@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.io.buffer_pool import Buffers
+from datamodules.io.buffer_pool import BufferPool
 
 
 def test_memory_goes_round_once_it_is_let_go() -> None:
-    buffers = Buffers()
+    buffers = BufferPool()
     first = buffers.empty((256, 1000), torch.float32)
     address = first.data_ptr()
     del first
@@ -37,7 +37,7 @@ def test_memory_goes_round_once_it_is_let_go() -> None:
     ],
 )
 def test_whoever_holds_a_part_holds_the_memory(hold) -> None:  # type: ignore[no-untyped-def]
-    buffers = Buffers()
+    buffers = BufferPool()
     first = buffers.empty((8, 16), torch.float32).fill_(7)
     held = hold(first)
     del first
@@ -50,7 +50,7 @@ def test_whoever_holds_a_part_holds_the_memory(hold) -> None:  # type: ignore[no
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=40))
 def test_no_two_tensors_share_memory(steps: list[tuple[int, bool]]) -> None:
-    buffers = Buffers(keep=3)
+    buffers = BufferPool(keep=3)
     held: list[tuple[int, torch.Tensor]] = []
     for n, (size, drop) in enumerate(steps):
         held.append((n, buffers.empty((size, 5), torch.int64).fill_(n)))
@@ -61,14 +61,14 @@ def test_no_two_tensors_share_memory(steps: list[tuple[int, bool]]) -> None:
 
 
 def test_a_bounded_number_of_free_buffers_waits() -> None:
-    buffers = Buffers(keep=2)
+    buffers = BufferPool(keep=2)
     many = [buffers.empty((10,), torch.uint8) for _ in range(9)]
     del many
     assert len(buffers._free) == 2
 
 
 def test_what_came_back_last_is_used_first() -> None:
-    buffers = Buffers()
+    buffers = BufferPool()
     first, second, other = (buffers.empty((size,), torch.uint8) for size in (10, 10, 20))
     addresses = first.data_ptr(), second.data_ptr()
     del first, second, other
@@ -78,7 +78,7 @@ def test_what_came_back_last_is_used_first() -> None:
 
 
 def test_threads_never_get_the_same_buffer() -> None:
-    buffers, clashes = Buffers(), []
+    buffers, clashes = BufferPool(), []
 
     def work(number: int) -> None:
         for _ in range(300):
@@ -96,7 +96,7 @@ def test_threads_never_get_the_same_buffer() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_pinned_memory_is_not_filled_again_before_its_copy_is_done() -> None:
-    buffers = Buffers(pinned=True)
+    buffers = BufferPool(pinned=True)
     copies = []
     for n in range(32):
         tensor = buffers.empty((1 << 22,), torch.int64).fill_(n)

@@ -166,7 +166,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.brought: list[str] = []
-        self._news = threading.Condition()
+        self._news = threading.Perturbation()
 
     def bring(self, wanted: Piece) -> None:
         with self._news:

@@ -12,7 +12,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.io.buffer_pool import Buffers
+from datamodules.io.buffer_pool import BufferPool
 from datamodules.sampling.loader import Batch, BatchLoader
 from datamodules.sampling.order import BatchPlan, WindowOrder
 
@@ -108,7 +108,7 @@ def test_an_error_in_reading_reaches_the_training_loop() -> None:
 
 
 def test_batches_that_are_kept_stay_what_they_were() -> None:
-    buffers = Buffers(keep=2)
+    buffers = BufferPool(keep=2)
 
     def fill(windows: np.ndarray, epoch: int) -> Batch:
         tensor = buffers.empty((len(windows), 50), torch.int64)

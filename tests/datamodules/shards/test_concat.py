@@ -12,13 +12,13 @@ from helpers.made_shards import make_shards
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from datamodules.shards.layout import ShardError
 from datamodules.shards.reader import ShardSet
 
 
-def join(**parts: FakeShards) -> JoinedShards:
-    return JoinedShards(list(parts.items()))  # type: ignore[arg-type]
+def join(**parts: FakeShards) -> ConcatShards:
+    return ConcatShards(list(parts.items()))  # type: ignore[arg-type]
 
 
 def equal(found: Any, expected: Any) -> bool:
@@ -39,7 +39,7 @@ def sources(sets: list[ShardSet]) -> None:
 
 
 def test_windows_are_numbered_through(sets: list[ShardSet]) -> None:
-    joined = JoinedShards([("a", sets[0]), ("b", sets[1]), ("c", sets[2])])
+    joined = ConcatShards([("a", sets[0]), ("b", sets[1]), ("c", sets[2])])
     assert joined.n_windows == 8 + 2 + 11
     assert joined.table["dataset"].tolist() == ["a"] * 8 + ["b"] * 2 + ["c"] * 11
     assert all(len(column) == 21 for column in joined.table.values())
@@ -51,7 +51,7 @@ def test_windows_are_numbered_through(sets: list[ShardSet]) -> None:
 
 @given(asked=st.lists(st.integers(0, 20), max_size=40))
 def test_windows_of_any_order_with_repeats_are_those_of_their_sets(sets: list[ShardSet], asked: list[int]) -> None:
-    joined = JoinedShards([("a", sets[0]), ("b", sets[1]), ("c", sets[2])])
+    joined = ConcatShards([("a", sets[0]), ("b", sets[1]), ("c", sets[2])])
     own = [(part, i) for part in sets for i in range(part.n_windows)]
     found = joined.imu(np.array(asked, np.int64))
     assert [len(array) for array in found] == [len(asked)] * 3
@@ -62,7 +62,7 @@ def test_windows_of_any_order_with_repeats_are_those_of_their_sets(sets: list[Sh
 
 
 def test_one_set_alone_is_itself(sets: list[ShardSet]) -> None:
-    joined = JoinedShards([("only", sets[2])])
+    joined = ConcatShards([("only", sets[2])])
     asked = np.array([7, 0, 7, 10])
     assert equal(joined.imu(asked), sets[2].imu(asked))
     assert set(sets[2].table) | {"dataset", "source", "person"} == set(joined.table)
@@ -73,7 +73,7 @@ def test_one_set_alone_is_itself(sets: list[ShardSet]) -> None:
 def test_a_gyroscope_that_is_taken_leaves_the_rest_as_it_was(sets: list[ShardSet], names: list[str]) -> None:
     parts = list(zip(names, sets, strict=False))
     asked = np.arange(sum(shards.n_windows for _, shards in parts))
-    whole, without = JoinedShards(parts), JoinedShards(parts, gyroscope=False)
+    whole, without = ConcatShards(parts), ConcatShards(parts, gyroscope=False)
     (values, samples, channels), (rest, same_samples, left) = whole.imu(asked), without.imu(asked)
     assert channels[:, 3:].any()
     assert not left[:, 3:].any()
@@ -86,9 +86,9 @@ def test_a_gyroscope_that_is_taken_leaves_the_rest_as_it_was(sets: list[ShardSet
 @pytest.mark.parametrize("asked", [[-1], [21], [0, 21], [5, -3]])
 def test_numbers_that_are_not_there_are_refused(sets: list[ShardSet], asked: list[int]) -> None:
     with pytest.raises(IndexError):
-        JoinedShards([("a", sets[0]), ("b", sets[1]), ("c", sets[2])]).imu(np.array(asked))
+        ConcatShards([("a", sets[0]), ("b", sets[1]), ("c", sets[2])]).imu(np.array(asked))
     with pytest.raises(IndexError):
-        JoinedShards([("c", sets[2])]).imu(np.array(asked))
+        ConcatShards([("c", sets[2])]).imu(np.array(asked))
 
 
 def test_two_sets_of_one_source_have_the_same_people() -> None:

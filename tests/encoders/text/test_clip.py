@@ -27,7 +27,7 @@ def text(clip: MadeClip) -> ClipText:
     return ClipText(clip.name, str(clip.weights))
 
 
-def tower(clip: MadeClip, model: str = "vit_base_patch32_clip_224", **params: Any) -> VideoVit:
+def video_encoder(clip: MadeClip, model: str = "vit_base_patch32_clip_224", **params: Any) -> VideoVit:
     settings = {"weights": str(clip.weights), "pooling": "joint", "frame_size": SIZE, "kwargs": VIT, **params}
     made = build_video_encoder("vit", {"model": model, **settings})
     assert isinstance(made, VideoVit)
@@ -53,7 +53,7 @@ def test_names_are_the_mean_of_open_clips_sentences(clip: MadeClip, text: ClipTe
 def test_pictures_of_both_libraries_are_equal(clip: MadeClip) -> None:
     frames = torch.randint(0, 256, (2, 3, 3, SIZE, SIZE), dtype=torch.uint8)
     mask = torch.tensor([[True] * 3, [True, False, True]])
-    found = tower(clip)(frames, mask).frame_tokens
+    found = video_encoder(clip)(frames, mask).frame_tokens
     visual = clip.model.visual
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (visual.image_mean, visual.image_std))
     with torch.no_grad():
@@ -65,7 +65,7 @@ def test_pictures_of_both_libraries_are_equal(clip: MadeClip) -> None:
 
 @pytest.mark.parametrize("size", [SIZE, 48])  # at 48 px, both resample the position embeddings
 def test_the_twin_is_known_at_any_size(clip: MadeClip, size: int) -> None:
-    ClipText(clip.name, str(clip.weights), size).refuse_other_than_twin(tower(clip, frame_size=size))
+    ClipText(clip.name, str(clip.weights), size).refuse_other_than_twin(video_encoder(clip, frame_size=size))
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_the_twin_is_known_at_any_size(clip: MadeClip, size: int) -> None:
 )
 def test_anything_but_the_twin_is_refused(clip: MadeClip, text: ClipText, params: dict[str, Any]) -> None:
     with pytest.raises(TextEncoderError, match="embed the same picture differently"):
-        text.refuse_other_than_twin(tower(clip, **params))
+        text.refuse_other_than_twin(video_encoder(clip, **params))
 
 
 def test_another_width_is_refused(clip: MadeClip, text: ClipText) -> None:
     with pytest.raises(TextEncoderError, match="frames are 48 wide, text by 'made-clip' is 24 wide"):
-        text.refuse_other_than_twin(tower(clip, pooling="cls"))
+        text.refuse_other_than_twin(video_encoder(clip, pooling="cls"))
 
 
 def test_the_fingerprint_is_that_of_the_texts_weights(clip: MadeClip, text: ClipText, tmp_path: Path) -> None:

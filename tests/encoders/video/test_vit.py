@@ -260,7 +260,7 @@ def test_towers_by_timm_name(
     for name, weight in encoder.named_parameters():
         assert (weight.grad is not None) == weight.requires_grad, name  # else several processes would wait for it
     assert not torch.equal(features.frame_tokens[0, 0], features.frame_tokens[0, 1])
-    path = save_weights(tmp_path / "tower.safetensors", encoder.backbone, encoder.params)
+    path = save_weights(tmp_path / "video encoder.safetensors", encoder.backbone, encoder.params)
     loaded = make(**settings, weights=str(path))
     assert loaded.fingerprint() == encoder.fingerprint()
     # One is in train mode, which these models have no use for; products of other shapes round otherwise.

@@ -1,4 +1,4 @@
-"""The video tower's weights: trained once where none are to be had, never silently random."""
+"""The video encoder's weights: trained once where none are to be had, never silently random."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from experiments.artifacts.shards import open_dataset
-from experiments.artifacts.video_encoder import FramePairs, features_of, open_tower
+from experiments.artifacts.video_encoder import FramePairs, features_of, open_video_encoder
 from experiments.runtime.command_line import UserError
 from experiments.settings.schema import Config
 
@@ -24,32 +24,35 @@ SELF_SUPERVISED = (
 def test_self_supervised_weights_are_trained_once_and_kept(tiny: Make, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny(*SELF_SUPERVISED)
     shards = open_dataset(config, "pretraining")
-    first = open_tower(config, shards)
+    first = open_video_encoder(config, shards)
     assert "6 steps on masked patches" in capsys.readouterr().err
-    again = open_tower(config, shards)
+    again = open_video_encoder(config, shards)
     assert "6 steps" not in capsys.readouterr().err
     assert first.fingerprint() == again.fingerprint()
     assert not any(p.requires_grad for p in first.parameters())
-    assert open_tower(tiny("video_pretraining.seed=1", *SELF_SUPERVISED), shards).fingerprint() != first.fingerprint()
-    # Runs of several seeds share one tower.
-    assert open_tower(tiny("run.seed=1", *SELF_SUPERVISED), shards).fingerprint() == first.fingerprint()
+    assert (
+        open_video_encoder(tiny("video_pretraining.seed=1", *SELF_SUPERVISED), shards).fingerprint()
+        != first.fingerprint()
+    )
+    # Runs of several seeds share one video encoder.
+    assert open_video_encoder(tiny("run.seed=1", *SELF_SUPERVISED), shards).fingerprint() == first.fingerprint()
 
 
 def test_random_weights_are_said_first(tiny: Make, capsys: pytest.CaptureFixture[str]) -> None:
     config = tiny()
-    open_tower(config, open_dataset(config, "pretraining"))
+    open_video_encoder(config, open_dataset(config, "pretraining"))
     assert "RANDOM" in capsys.readouterr().err
 
 
 def test_features_are_those_of_the_tower(tiny: Make) -> None:
     config = tiny()
     shards = open_dataset(config, "pretraining")
-    features = features_of(config, shards, "pretraining", open_tower(config, shards))
-    tower = open_tower(config, shards)
+    features = features_of(config, shards, "pretraining", open_video_encoder(config, shards))
+    video_encoder = open_video_encoder(config, shards)
     indices = torch.arange(5).numpy()
     frames = torch.from_numpy(shards.frames(indices)).permute(0, 1, 4, 2, 3)
     mask = torch.from_numpy(shards.frame_times(indices)[1])
-    expected = tower(frames, mask).frame_tokens
+    expected = video_encoder(frames, mask).frame_tokens
     found = torch.from_numpy(features.read(indices)[0])
     # Halves have 11 bits: one part in 2048 of values up to a few units.
     torch.testing.assert_close(found, expected * mask[..., None], atol=5e-3, rtol=2e-3)
@@ -61,11 +64,11 @@ def test_a_video_transformer_is_a_tower_too(tiny: Make) -> None:
     shards = open_dataset(config, "pretraining")
     small = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
     config.video_encoder.params = {"config": {"image_size": 32, **small}}
-    features = features_of(config, shards, "pretraining", open_tower(config, shards))
+    features = features_of(config, shards, "pretraining", open_video_encoder(config, shards))
     assert features.shape == (shards.n_windows, 1, 4, 8)
     config.video_encoder.weights = "self_supervised"
     with pytest.raises(UserError, match="only 'vit' is trained here, not 'video_mae'"):
-        open_tower(config, shards)
+        open_video_encoder(config, shards)
 
 
 def test_frame_pairs_are_neighbours_and_cover_all(tiny: Make) -> None:
@@ -84,7 +87,7 @@ def test_frame_pairs_are_neighbours_and_cover_all(tiny: Make) -> None:
 def test_wrong_sizes_are_explained(tiny: Make) -> None:
     config = tiny("video_encoder.params.frame_size=64")
     with pytest.raises(UserError, match=r"frame_size is 64, but window\.frame_size is 32"):
-        open_tower(config, open_dataset(config, "pretraining"))
+        open_video_encoder(config, open_dataset(config, "pretraining"))
     blind = tiny("datasets.pretraining.camera=''")
     with pytest.raises(UserError, match="name a 'camera'"):
-        open_tower(blind, open_dataset(blind, "pretraining"))
+        open_video_encoder(blind, open_dataset(blind, "pretraining"))

@@ -14,7 +14,7 @@ from experiments.evaluation.cells import Cell, CellResult
 def make_result(**changes: object) -> CellResult:
     cell = Cell(
         "target", "healthy", "linear_probe", "imu_only", "cnn_transformer", "abc", 5, "windows", 0, 1, 0, "noise=1",
-        "binding",
+        "input_digest",
     )  # fmt: skip
     cell = dataclasses.replace(cell, **{k: v for k, v in changes.items() if hasattr(cell, k)})  # type: ignore[arg-type]
     return CellResult(
@@ -47,14 +47,14 @@ def test_anything_that_a_result_depends_on_makes_another_cell(tmp_path: Path) ->
     store = CellStore(tmp_path / "cells.jsonl")
     store.add(make_result())
     for change in (
-        {"binding": "x"},
+        {"input_digest": "x"},
         {"checkpoint": "x"},
         {"shots": 1},
         {"fold": 1},
         {"draw": 0},
         {"seed": 3},
         {"shots_unit": "subjects"},
-        {"condition": ""},
+        {"perturbation": ""},
         {"system": ""},
     ):
         assert store.get(make_result(**change).cell) is None, change

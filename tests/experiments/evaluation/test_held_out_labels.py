@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
-from experiments.evaluation.held_out_labels import ScoresError, SealedTest, UnlabelledShards
+from experiments.evaluation.held_out_labels import HeldOutLabels, ScoresError, UnlabelledShards
 from experiments.evaluation.metrics import classification_metrics, confusion_matrix, event_metrics, ranking_metrics
-from experiments.evaluation.perturbations import Condition, apply
+from experiments.evaluation.perturbations import Perturbation, apply
 from experiments.evaluation.splits import LeakError
 
 HOURS = 4 / 3600
@@ -30,8 +30,8 @@ def made(seed: int, n: int = 60, classes: int = 4) -> tuple[Any, Any, Any]:
     )
 
 
-def sealed(truth: Any, people: Any, event: int | None = None, ranking: bool = False, classes: int = 4) -> SealedTest:
-    return SealedTest(truth, people, classes, event, HOURS, ranking)
+def sealed(truth: Any, people: Any, event: int | None = None, ranking: bool = False, classes: int = 4) -> HeldOutLabels:
+    return HeldOutLabels(truth, people, classes, event, HOURS, ranking)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([None, 0, 3]), st.booleans())
@@ -131,7 +131,7 @@ def test_shards_without_labels_give_everything_else() -> None:
         lambda: plain.table.get("activity"),
         lambda: "activity" in plain.table,
         lambda: dict(plain.table)["activity"],
-        lambda: plain.under(Condition("noise", 1)).table["activity"],
+        lambda: plain.under(Perturbation("noise", 1)).table["activity"],
         # In some sets, what a recording is called or when it began tells what was done in it.
         lambda: plain.table["recording"],
         lambda: plain.table["start_s"],
@@ -146,12 +146,12 @@ def test_shards_without_labels_give_everything_else() -> None:
 @pytest.mark.parametrize("text", ["noise=1", "rotation=90", "clip=0.5", "gyroscope=0", "rate=12.5"])
 def test_windows_under_a_condition_are_changed_whatever_batch_they_are_read_in(text: str) -> None:
     kind, level = text.split("=")
-    shards, condition = FakeShards(), Condition(kind, float(level))
+    shards, perturbation = FakeShards(), Perturbation(kind, float(level))
     plain = UnlabelledShards(joined(shards))
-    under = plain.under(condition)
+    under = plain.under(perturbation)
     asked = np.array([7, 2, 30])
     values, samples, channels = under.imu(asked)
-    expected = apply(condition, asked, *plain.imu(asked), 25.0)
+    expected = apply(perturbation, asked, *plain.imu(asked), 25.0)
     for found, one in zip((values, samples, channels), expected, strict=True):
         assert np.array_equal(found, one)
     for row, window in enumerate(asked):

@@ -14,7 +14,7 @@ from scipy.stats import binom, norm
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.metrics import event_metrics
 from experiments.statistics.intervals import bootstrap_interval
-from experiments.statistics.results import participant_means
+from experiments.statistics.results import subject_means
 
 
 class Offset(FakeShards):
@@ -32,7 +32,7 @@ class Offset(FakeShards):
 
 
 def means(results: list[CellResult], method: str, metric: str = "accuracy") -> np.ndarray:
-    found = participant_means([r for r in results if r.cell.method == method], metric)
+    found = subject_means([r for r in results if r.cell.method == method], metric)
     return np.array(list(found.values()))
 
 

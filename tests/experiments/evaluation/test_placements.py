@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from experiments.eval_ood import run
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.held_out_labels import UnlabelledShards
-from experiments.evaluation.perturbations import PLACEMENT, Condition, ConditionError, apply, parse_condition
+from experiments.evaluation.perturbations import PLACEMENT, Perturbation, PerturbationError, apply, parse_perturbation
 from experiments.evaluation.placements import SAME_TIME_S, Elsewhere, PlacementError, find_elsewhere
-from experiments.evaluation.plan import expand_conditions
+from experiments.evaluation.plan import expand_perturbations
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.systems import open_targets
 from experiments.evaluation.targets import System, Target
@@ -82,14 +82,14 @@ def test_the_nearest_of_several_windows_of_a_recording() -> None:
 
 def test_another_sensor_s_windows_are_tested_and_nothing_else_changes() -> None:
     results = evaluate(elsewhere(on_the_leg()))
-    found = Counter((r.cell.method, r.cell.shots, r.cell.condition) for r in results)
+    found = Counter((r.cell.method, r.cell.shots, r.cell.perturbation) for r in results)
     assert found == {
         ("majority", 0, ""): 2, ("majority", 0, "placement=leg"): 2, ("handcrafted_rf", 1, ""): 4,
         ("handcrafted_rf", 4, ""): 4, ("handcrafted_rf", 4, "placement=leg"): 4,
     }  # fmt: skip
 
-    def mean(condition: str) -> float:
-        chosen = [r for r in results if r.cell.condition == condition and r.cell.shots == 4]
+    def mean(perturbation: str) -> float:
+        chosen = [r for r in results if r.cell.perturbation == perturbation and r.cell.shots == 4]
         return float(np.mean([r.metrics["accuracy"] for r in chosen]))
 
     assert mean("") > 0.9
@@ -104,8 +104,8 @@ def test_where_the_sensor_measured_the_same_nothing_changes() -> None:
     twin.table["placement"] = np.full(twin.n_windows, "leg")
     results = evaluate(elsewhere(twin))
     by_condition = {
-        condition: [r.by_subject for r in results if r.cell.condition == condition and r.cell.shots == 4]
-        for condition in ("", "placement=leg")
+        perturbation: [r.by_subject for r in results if r.cell.perturbation == perturbation and r.cell.shots == 4]
+        for perturbation in ("", "placement=leg")
     }
     assert by_condition[""] == by_condition["placement=leg"] != []
 
@@ -116,7 +116,7 @@ def test_windows_that_the_sensor_did_not_measure_are_left_out_and_counted() -> N
     leg.table["recording"] = np.where(gone, "other", leg.table["recording"])
     results = evaluate(elsewhere(leg))
     for result in results:
-        if not result.cell.condition:
+        if not result.cell.perturbation:
             assert result.notes == []
             continue
         missing = 24 + 6 if result.cell.fold == 0 else 12
@@ -130,7 +130,7 @@ def test_a_fold_that_the_sensor_measured_nobody_of_has_no_score() -> None:
     leg.table["recording"] = np.where(np.isin(leg.table["subject"], ["1", "2"]), "other", leg.table["recording"])
     results = evaluate(elsewhere(leg))
     for result in results:
-        nobody = result.cell.condition != "" and result.cell.fold == 0
+        nobody = result.cell.perturbation != "" and result.cell.fold == 0
         assert bool(result.metrics) != nobody
     assert any("48 of 48" in note for r in results for note in r.notes)
 
@@ -150,11 +150,11 @@ def test_methods_see_the_other_sensor_s_motion_and_no_window_that_is_not_there()
     leg = on_the_leg()
     leg.table["recording"] = np.where(np.arange(96) == 5, "other", leg.table["recording"])
     plain = UnlabelledShards(joined(FakeShards()), elsewhere=elsewhere(leg))
-    under = plain.under(Condition(PLACEMENT, "leg"))
+    under = plain.under(Perturbation(PLACEMENT, "leg"))
     assert np.array_equal(under.measured(np.arange(8)), [0, 1, 2, 3, 4, 6, 7])
     assert np.array_equal(plain.measured(np.arange(8)), np.arange(8))
     assert np.array_equal(under.imu(np.array([7, 2]))[0], leg._imu[[7, 2]])
-    with pytest.raises(ValueError, match="window 5 was not measured under condition 'placement=leg'"):
+    with pytest.raises(ValueError, match="window 5 was not measured under perturbation 'placement=leg'"):
         under.imu(np.array([4, 5]))
 
 
@@ -180,18 +180,22 @@ def test_shards_that_are_no_other_placement_are_refused(change: Callable[[FakeSh
 
 
 def test_placements_are_read_and_not_made() -> None:
-    condition = Condition(PLACEMENT, "left_leg")
-    assert str(condition) == "placement=left_leg"
-    assert parse_condition(str(condition)) == condition
-    assert condition.changes(50.0)
+    perturbation = Perturbation(PLACEMENT, "left_leg")
+    assert str(perturbation) == "placement=left_leg"
+    assert parse_perturbation(str(perturbation)) == perturbation
+    assert perturbation.changes(50.0)
     for text in ("placement", "placement=leg"):
-        with pytest.raises(ConditionError, match="name the data sets of the other sensors in a target's 'placements'"):
-            expand_conditions([text])
+        with pytest.raises(
+            PerturbationError, match="name the data sets of the other sensors in a target's 'placements'"
+        ):
+            expand_perturbations([text])
     for kind, level in ((PLACEMENT, ""), (PLACEMENT, 3.0), ("noise", "leg")):
-        with pytest.raises(ConditionError, match="expected a"):
-            Condition(kind, level)
+        with pytest.raises(PerturbationError, match="expected a"):
+            Perturbation(kind, level)
     with pytest.raises(ValueError, match="can't be made"):
-        apply(condition, np.arange(1), np.zeros((1, 4, 6), np.float32), np.ones((1, 4), bool), np.ones((1, 6), bool), 5)
+        apply(
+            perturbation, np.arange(1), np.zeros((1, 4, 6), np.float32), np.ones((1, 4), bool), np.ones((1, 6), bool), 5
+        )
 
 
 SETS = tuple(
@@ -215,7 +219,7 @@ def test_simulated_people_with_two_sensors_from_the_settings_to_the_figure(tiny:
         )
     )
     frame = pd.read_csv(csv, keep_default_na=False)
-    assert set(frame.condition) == {"", "placement=chest"}
+    assert set(frame.perturbation) == {"", "placement=chest"}
     assert (csv.parent / "figures" / "robustness_people.png").stat().st_size > 10_000
     text = Path(csv.parent / "results.md").read_text()
     assert "sensor worn elsewhere" in text
@@ -225,7 +229,7 @@ def test_simulated_people_with_two_sensors_from_the_settings_to_the_figure(tiny:
 def test_a_target_without_a_gyroscope_has_none_elsewhere_either(tiny: Callable[..., Config]) -> None:
     targets = "evaluation.targets=[{name: plain, dataset: head, placements: [chest]}, {name: without, dataset: head,"
     plain, without = open_targets(tiny(*SETS, f"{targets} placements: [chest], gyroscope: false}}]"))
-    chest = Condition(PLACEMENT, "chest")
+    chest = Perturbation(PLACEMENT, "chest")
     for target, channels in ((plain, 6), (without, 3)):
         shards = UnlabelledShards(target.shards, elsewhere=target.elsewhere)
         for windows in (shards, shards.under(chest)):

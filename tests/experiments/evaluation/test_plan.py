@@ -14,13 +14,13 @@ from helpers.fake_shards import FakeShards
 from helpers.made_cells import joined, make_config, make_features, make_model, prototypes_of
 from helpers.made_protocol import make_target, run
 
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from experiments.evaluation import protocol
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.features.target_features import EncoderSpec, EvaluationError
-from experiments.evaluation.held_out_labels import SealedTest
-from experiments.evaluation.perturbations import ConditionError
-from experiments.evaluation.plan import expand_conditions, plan_units
+from experiments.evaluation.held_out_labels import HeldOutLabels
+from experiments.evaluation.perturbations import PerturbationError
+from experiments.evaluation.plan import expand_perturbations, plan_units
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.targets import System, Target
@@ -28,10 +28,10 @@ from experiments.settings.schema import TargetConfig
 
 
 def test_conditions_by_kind_and_one_by_one() -> None:
-    assert [str(c) for c in expand_conditions(["noise=1", "gyroscope", "noise=1"])] == ["noise=1", "gyroscope=0"]
-    assert len(expand_conditions(["rotation"])) > 3
-    with pytest.raises(ConditionError, match="no kind 'nois'"):
-        expand_conditions(["nois"])
+    assert [str(c) for c in expand_perturbations(["noise=1", "gyroscope", "noise=1"])] == ["noise=1", "gyroscope=0"]
+    assert len(expand_perturbations(["rotation"])) > 3
+    with pytest.raises(PerturbationError, match="no kind 'nois'"):
+        expand_perturbations(["nois"])
 
 
 def test_conditions_are_done_at_the_most_labels_and_share_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,19 +39,22 @@ def test_conditions_are_done_at_the_most_labels_and_share_the_fit(monkeypatch: p
     compute = protocol._compute
     monkeypatch.setattr(protocol, "_compute", lambda config, unit: fits.append(unit) or compute(config, unit))
     config = make_config(
-        methods=["majority", "random_frozen"], shots=[1, 4], draws=3, conditions=["noise=10", "gyroscope=0", "rate=50"]
+        methods=["majority", "random_frozen"],
+        shots=[1, 4],
+        draws=3,
+        perturbations=["noise=10", "gyroscope=0", "rate=50"],
     )
     results = run(config, FakeShards())
-    found = Counter((r.cell.method, r.cell.shots, r.cell.condition) for r in results)
+    found = Counter((r.cell.method, r.cell.shots, r.cell.perturbation) for r in results)
     # Two folds; two of three draws; at 25 Hz, 50 Hz is no change.
     assert found[("random_frozen", 4, "")] == 6
     assert found[("random_frozen", 4, "noise=10")] == found[("random_frozen", 4, "gyroscope=0")] == 4
     assert found[("majority", 0, "noise=10")] == 2
-    assert not any(condition == "rate=50" or (shots == 1 and condition) for _, shots, condition in found)
+    assert not any(perturbation == "rate=50" or (shots == 1 and perturbation) for _, shots, perturbation in found)
     assert len(fits) == 2 + 2 * 2 * 3
 
-    def mean(condition: str) -> float:
-        chosen = [r for r in results if r.cell.condition == condition and r.cell.method == "random_frozen"]
+    def mean(perturbation: str) -> float:
+        chosen = [r for r in results if r.cell.perturbation == perturbation and r.cell.method == "random_frozen"]
         return float(np.mean([r.metrics["accuracy"] for r in chosen if r.cell.shots == 4]))
 
     assert mean("noise=10") < mean("") - 0.1
@@ -60,8 +63,8 @@ def test_conditions_are_done_at_the_most_labels_and_share_the_fit(monkeypatch: p
 def test_a_gyroscope_that_is_not_there_can_not_be_lost() -> None:
     shards = FakeShards()
     shards.channel_mask[:, 3:] = False
-    results = run(make_config(methods=["majority"], conditions=["gyroscope", "noise=1"]), shards)
-    assert {r.cell.condition for r in results} == {"", "noise=1"}
+    results = run(make_config(methods=["majority"], perturbations=["gyroscope", "noise=1"]), shards)
+    assert {r.cell.perturbation for r in results} == {"", "noise=1"}
 
 
 def test_conditions_added_later_leave_what_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,13 +72,15 @@ def test_conditions_added_later_leave_what_is_done(monkeypatch: pytest.MonkeyPat
     shards = FakeShards()
     first = run(make_config(methods=["random_frozen"], shots=[2], draws=1), shards, store=store)
     kept = dict(store)
-    honest, calls = SealedTest.score, []
-    monkeypatch.setattr(SealedTest, "score", lambda self, scores: calls.append(1) or honest(self, scores))
-    again = run(make_config(methods=["random_frozen"], shots=[2], draws=1, conditions=["noise=1"]), shards, store=store)
+    honest, calls = HeldOutLabels.score, []
+    monkeypatch.setattr(HeldOutLabels, "score", lambda self, scores: calls.append(1) or honest(self, scores))
+    again = run(
+        make_config(methods=["random_frozen"], shots=[2], draws=1, perturbations=["noise=1"]), shards, store=store
+    )
     assert len(again) == 2 * len(first)
     assert all(store[key] is result for key, result in kept.items())
     assert len(calls) == len(first)  # what was scored is not scored again
-    afresh = run(make_config(methods=["random_frozen"], shots=[2], draws=1, conditions=["noise=1"]), shards)
+    afresh = run(make_config(methods=["random_frozen"], shots=[2], draws=1, perturbations=["noise=1"]), shards)
     assert [(r.cell, r.by_subject) for r in again] == [(r.cell, r.by_subject) for r in afresh]
 
 
@@ -84,7 +89,7 @@ def test_several_systems_stand_beside_each_other_and_what_needs_none_is_done_onc
     systems = [System("", make_model(shards), "own"), System("imu_only", make_model(shards), "other")]
     config = make_config(methods=["majority", "random_frozen", "linear_probe", "knn"], shots=[1], draws=1)
     results = run_protocol(config, [make_target(shards)], systems, lambda _: None, lambda _: None, lambda *_: None)
-    assert Counter(r.cell.entrant for r in results) == {
+    assert Counter(r.cell.contender for r in results) == {
         "majority": 2, "random_frozen": 2, "linear_probe": 2, "knn": 2, "linear_probe@imu_only": 2, "knn@imu_only": 2,
     }  # fmt: skip
     assert {r.cell.checkpoint for r in results if r.cell.system} == {"other"}
@@ -101,7 +106,7 @@ def test_each_encoder_is_trained_from_scratch_once() -> None:
     ]
     config = make_config(methods=["majority", "random_frozen", "supervised"], shots=[1], draws=1, draws_trained=1)
     units = plan_units(config, [make_target(shards)], systems)
-    found = Counter((u.cells[0].entrant, u.cells[0].encoder) for u in units)
+    found = Counter((u.cells[0].contender, u.cells[0].encoder) for u in units)
     assert found == {
         ("majority", ""): 2, ("random_frozen", "cnn_transformer"): 2, ("supervised", "cnn_transformer"): 2,
         ("random_frozen@paper", "patchtst"): 2, ("supervised@paper", "patchtst"): 2,
@@ -169,7 +174,7 @@ def test_several_targets_and_conditions_do_not_depend_on_the_number_of_threads(
     for workers in (1, 3):
         config = make_config(
             methods=["random_frozen", "handcrafted_rf"], shots=[2], draws=2, workers=workers, forest_trees=20,
-            conditions=["noise", "rotation"],
+            perturbations=["noise", "rotation"],
         )  # fmt: skip
         results = run_protocol(config, targets, [System()], lambda _: None, lambda _: None, lambda *_: None)
         found.append([{**r.to_json(), "seconds": 0} for r in results])
@@ -190,7 +195,10 @@ def test_planning_computes_nothing() -> None:
         ({"support_subjects": 5}, r"support_subjects asks for labels of 5 people.* who are not tested: 3, 4"),
         ({"shots": [5, 0]}, r"evaluation\.shots has 0; expected at least 1"),
         ({"subject_shots": [-1]}, r"evaluation\.subject_shots has -1"),
-        ({"shots": [1, 5], "conditions": ["noise"], "conditions_shots": 2}, r"is 2; expected one of .*shots: 1, 5"),
+        (
+            {"shots": [1, 5], "perturbations": ["noise"], "perturbations_shots": 2},
+            r"is 2; expected one of .*shots: 1, 5",
+        ),
     ],
 )
 def test_what_can_not_be_drawn_is_said_before_anything_is_computed(asked: dict[str, Any], found: str) -> None:
@@ -221,10 +229,10 @@ def test_methods_that_train_have_draws_and_shots_of_their_own() -> None:
     shards = FakeShards()
     config = make_config(
         methods=["random_frozen", "supervised"], shots=[1, 2, 4], draws=3, shots_trained=[2], draws_trained=1,
-        subject_shots=[1], conditions=["noise=1"], conditions_shots=2, conditions_draws=1,
+        subject_shots=[1], perturbations=["noise=1"], perturbations_shots=2, perturbations_draws=1,
     )  # fmt: skip
     units = plan_units(config, [make_target(shards)], [System()])
-    found = Counter((c.method, c.shots_unit, c.shots, c.condition) for u in units for c in u.cells)
+    found = Counter((c.method, c.shots_unit, c.shots, c.perturbation) for u in units for c in u.cells)
     assert found == {
         **{("random_frozen", "windows", k, ""): 6 for k in (1, 2, 4)},
         ("random_frozen", "subjects", 1, ""): 6,
@@ -244,27 +252,29 @@ def test_methods_that_train_have_draws_and_shots_of_their_own() -> None:
 )
 def test_conditions_are_done_where_each_method_has_the_most_labels(asked: dict[str, Any], found: set[Any]) -> None:
     config = make_config(
-        methods=["random_frozen", "supervised"], draws=1, draws_trained=1, conditions=["noise=1"], **asked
+        methods=["random_frozen", "supervised"], draws=1, draws_trained=1, perturbations=["noise=1"], **asked
     )
     units = plan_units(config, [make_target(FakeShards())], [System()])
-    assert {(c.method, c.shots_unit, c.shots) for u in units for c in u.cells if c.condition} == found
+    assert {(c.method, c.shots_unit, c.shots) for u in units for c in u.cells if c.perturbation} == found
 
 
 @pytest.mark.parametrize("has_it", ["tested", "support"])
 def test_the_gyroscope_that_can_be_lost_is_that_of_tested_windows(has_it: str) -> None:
     tested, support = FakeShards(), FakeShards(seed=1, source="other")
     (support if has_it == "tested" else tested).channel_mask[:, 3:] = False
-    shards = JoinedShards([("a", tested), ("b", support)])  # type: ignore[list-item]
+    shards = ConcatShards([("a", tested), ("b", support)])  # type: ignore[list-item]
     target = Target(TargetConfig("made", "a", support=["b"]), shards)
-    units = plan_units(make_config(methods=["majority"], conditions=["gyroscope"]), [target], [System()])
-    assert {c.condition for u in units for c in u.cells} == ({"", "gyroscope=0"} if has_it == "tested" else {""})
+    units = plan_units(make_config(methods=["majority"], perturbations=["gyroscope"]), [target], [System()])
+    assert {c.perturbation for u in units for c in u.cells} == ({"", "gyroscope=0"} if has_it == "tested" else {""})
 
 
 def test_a_gyroscope_that_only_the_last_person_has_can_be_lost() -> None:
     shards = FakeShards(tuple(f"{i:02}" for i in range(20)), per_class=8)
     shards.channel_mask[shards.table["subject"] != "19", 3:] = False
-    units = plan_units(make_config(methods=["majority"], conditions=["gyroscope"]), [make_target(shards)], [System()])
-    assert {c.condition for u in units for c in u.cells} == {"", "gyroscope=0"}
+    units = plan_units(
+        make_config(methods=["majority"], perturbations=["gyroscope"]), [make_target(shards)], [System()]
+    )
+    assert {c.perturbation for u in units for c in u.cells} == {"", "gyroscope=0"}
 
 
 @pytest.mark.parametrize("support", [[], ["b"], ["c", "b"]])
@@ -274,9 +284,9 @@ def test_prototypes_of_the_target_show_nobody_who_is_tested(
     """Windows are numbered through all sets; each set's clips are numbered by itself."""
     sets = {"a": FakeShards(), "c": FakeShards(("3", "4"), seed=2), "b": FakeShards(("1", "2", "5"), seed=1)}
     keys = list(dict.fromkeys(["a", *support]))
-    target = Target(TargetConfig("made", "a", support=support), JoinedShards([(k, sets[k]) for k in keys]))  # type: ignore[misc]
+    target = Target(TargetConfig("made", "a", support=support), ConcatShards([(k, sets[k]) for k in keys]))  # type: ignore[misc]
     with_clips = "b" if support else "a"
-    clips = {with_clips: SimpleNamespace(encoder_fingerprint="tower")}
+    clips = {with_clips: SimpleNamespace(encoder_fingerprint="video encoder")}
     model, given = make_model(sets["a"]), []
     vectors = prototypes_of(sets["a"], make_features(sets["a"], model)).vectors
 

@@ -10,12 +10,12 @@ from helpers.fake_shards import ACTIVITIES, FakeShards
 from helpers.made_cells import make_cell, make_config, make_features, make_model
 from helpers.made_protocol import make_target, run
 
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from experiments import eval_ood
 from experiments.evaluation import plan, protocol, targets
 from experiments.evaluation.audit.audit import audit_target
 from experiments.evaluation.features.target_features import TargetFeatures
-from experiments.evaluation.held_out_labels import SealedTest
+from experiments.evaluation.held_out_labels import HeldOutLabels
 from experiments.evaluation.methods import CellData, Method, Predict, find_method
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.splits import Fold, LeakError
@@ -58,7 +58,7 @@ def test_a_tested_window_among_those_drawn(monkeypatch: pytest.MonkeyPatch, shot
 def test_the_same_person_under_two_names_of_sets_is_one_person() -> None:
     """Labels from the head, tests on the chest: without a look at who it is, everyone would be on both sides."""
     chest, head = FakeShards(), FakeShards(seed=1)
-    joined = JoinedShards([("chest", chest), ("head", head)])  # type: ignore[list-item]
+    joined = ConcatShards([("chest", chest), ("head", head)])  # type: ignore[list-item]
     target = Target(TargetConfig("made", "chest", support=["head"]), joined)
     config = make_config(methods=["handcrafted_rf"], shots=[], subject_shots=[2], draws=1)
     results = run_protocol(config, [target], [System()], lambda _: None, lambda _: None, lambda *_: None)
@@ -82,7 +82,7 @@ def test_a_method_that_asks_for_the_tested_labels(monkeypatch: pytest.MonkeyPatc
 def test_an_epoch_chosen_by_the_tested_windows() -> None:
     rng = np.random.default_rng(0)
     truth = np.arange(40) % 4
-    sealed = SealedTest(truth, np.repeat(["1", "2"], 20), 4, None, 0.01, ranking=False)
+    sealed = HeldOutLabels(truth, np.repeat(["1", "2"], 20), 4, None, 0.01, ranking=False)
     epochs = [rng.dirichlet(np.ones(4), 40) for _ in range(5)]
     sealed.score(epochs[0])
     with pytest.raises(LeakError, match="scored a second time"):
@@ -90,17 +90,17 @@ def test_an_epoch_chosen_by_the_tested_windows() -> None:
 
 
 def test_tested_windows_are_scored_once_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest, calls = SealedTest.score, []
-    monkeypatch.setattr(SealedTest, "score", lambda self, scores: calls.append(self) or honest(self, scores))
+    honest, calls = HeldOutLabels.score, []
+    monkeypatch.setattr(HeldOutLabels, "score", lambda self, scores: calls.append(self) or honest(self, scores))
     shards = FakeShards()
     config = make_config(
         methods=["majority", "linear_probe", "finetune_tuned"], shots=[2, 6], draws=2, draws_trained=1,
-        finetune_min_steps=2, finetune_epochs=1, finetune_rates=[1e-4, 1e-3], conditions=["noise=1"],
+        finetune_min_steps=2, finetune_epochs=1, finetune_rates=[1e-4, 1e-3], perturbations=["noise=1"],
     )  # fmt: skip
     results = run(config, shards, make_model(shards))
     assert len(calls) == len(results) == len({id(sealed) for sealed in calls})
     # Choosing rates looked at the support's people alone.
-    assert {r.cell.condition for r in results} == {"", "noise=1"}
+    assert {r.cell.perturbation for r in results} == {"", "noise=1"}
 
 
 def test_the_same_window_under_two_people() -> None:

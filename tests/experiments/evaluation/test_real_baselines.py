@@ -16,7 +16,7 @@ from helpers.real_data import real_data
 from sklearn.metrics import roc_auc_score
 
 from datamodules.build.run import build
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from datamodules.shards.reader import ShardSet
 from datamodules.windows.cut import WindowSettings
 from experiments.evaluation.cells import CellResult
@@ -45,7 +45,7 @@ def forest(shards: ShardSet, **target: Any) -> list[CellResult]:
     config = load("sisfall", [])
     e = config.evaluation
     e.methods, e.shots, e.draws, e.forest_trees = ["handcrafted_rf"], [10_000], 1, 300
-    made = Target(TargetConfig("real", "real", **target), JoinedShards([("real", shards)]))
+    made = Target(TargetConfig("real", "real", **target), ConcatShards([("real", shards)]))
     return run_protocol(config, [made], [System()], lambda _: None, lambda _: None, lambda *_: None)
 
 

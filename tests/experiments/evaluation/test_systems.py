@@ -13,7 +13,7 @@ import torch
 from helpers.fake_shards import RATE_HZ, SAMPLES, FakeShards
 from helpers.made_cells import make_config, make_model
 
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from datamodules.windows.cut import WindowSettings
 from experiments.evaluation import systems
 from experiments.evaluation.methods import find_method
@@ -24,7 +24,7 @@ from experiments.runtime.command_line import UserError
 from experiments.settings.schema import Config, DatasetConfig, SourceConfig, TargetConfig
 from lightning_modules.pretraining import CheckpointError, ImuPretraining
 
-TOWER = "0123456789abcdef"
+VIDEO_ENCODER = "0123456789abcdef"
 SOURCE, TARGET, PROBE = (find_method(name) for name in ("zero_shot", "zero_shot_target", "linear_probe"))
 
 
@@ -117,16 +117,16 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, what: str) -> Non
 
 
 class Opened:
-    """In place of shards and the tower: what was asked for, and what it gives."""
+    """In place of shards and the video encoder: what was asked for, and what it gives."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, fingerprint: str = TOWER) -> None:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, fingerprint: str = VIDEO_ENCODER) -> None:
         self.shards = {"source": FakeShards(("1", "2"), source="sim"), "target": FakeShards(seed=1)}
         self.built: list[Any] = []
         self.fails = False
-        tower = SimpleNamespace(fingerprint=lambda: fingerprint)
-        monkeypatch.setattr(systems, "open_tower", lambda config, shards, train: tower)
+        video_encoder = SimpleNamespace(fingerprint=lambda: fingerprint)
+        monkeypatch.setattr(systems, "open_video_encoder", lambda config, shards, train: video_encoder)
         monkeypatch.setattr(systems, "open_dataset", lambda config, key: self.shards[key])
-        monkeypatch.setattr(systems, "features_of", lambda config, shards, key, tower: f"features of {key}")
+        monkeypatch.setattr(systems, "features_of", lambda config, shards, key, video_encoder: f"features of {key}")
         monkeypatch.setattr(systems, "build_prototypes", self.build)
 
     def build(self, model: object, shards: Any, features: object, device: str, windows: Any) -> Prototypes:
@@ -136,8 +136,8 @@ class Opened:
         return Prototypes(["walk"], np.ones((1, 16), np.float32) / 4, [3], "made", True)
 
     def run(self, methods: list[Any], config: Config, *names: str, **model: Any) -> tuple[list[Any], list[str]]:
-        made = make_model(FakeShards(), **{"video_encoder": {"fingerprint": TOWER}, **model})
-        target = Target(TargetConfig("t", "target"), JoinedShards([("target", self.shards["target"])]))  # type: ignore[list-item]
+        made = make_model(FakeShards(), **{"video_encoder": {"fingerprint": VIDEO_ENCODER}, **model})
+        target = Target(TargetConfig("t", "target"), ConcatShards([("target", self.shards["target"])]))  # type: ignore[list-item]
         return open_systems(
             config, methods, [target], [Checkpoint(n, made, n or "own", config, Path()) for n in names or ("",)]
         )
@@ -185,24 +185,24 @@ def test_prototypes_show_nobody_whom_the_checkpoint_has_not_seen(monkeypatch: py
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
-        ("another tower", "trained with video tower 0123456789ab..., the settings give fedcba987654"),
+        ("another video encoder", "trained with video encoder 0123456789ab..., the settings give fedcba987654"),
         ("no camera of the source", "the settings name no data set with a camera as pretraining.dataset"),
         ("no such data set", "the settings name no data set with a camera as pretraining.dataset"),
-        ("no tower", "there is no video tower of these settings yet"),
+        ("no video encoder", "there is no video encoder of these settings yet"),
         ("no labels", "no window has a label and a frame"),
     ],
 )
 def test_why_there_are_no_prototypes_is_remarked(monkeypatch: pytest.MonkeyPatch, case: str, expected: str) -> None:
-    opened = Opened(monkeypatch, "fedcba9876543210" if case == "another tower" else TOWER)
+    opened = Opened(monkeypatch, "fedcba9876543210" if case == "another video encoder" else VIDEO_ENCODER)
     config = with_cameras(source="" if case == "no camera of the source" else "head")
     if case == "no such data set":
         config.pretraining.dataset = "other"
-    if case == "no tower":
+    if case == "no video encoder":
 
         def none(*_: object, **__: object) -> None:
-            raise UserError("there is no video tower of these settings yet (x)")
+            raise UserError("there is no video encoder of these settings yet (x)")
 
-        monkeypatch.setattr(systems, "open_tower", none)
+        monkeypatch.setattr(systems, "open_video_encoder", none)
     opened.fails = case == "no labels"
     (system,), remarks = opened.run([SOURCE, PROBE], config, pretraining_subjects=["sim/1"])
     assert system.model is not None  # the probe goes on
@@ -227,7 +227,7 @@ def test_what_a_named_system_lacks_is_said_of_it_once(monkeypatch: pytest.Monkey
 
 def test_a_checkpoint_without_video_is_not_said_to_have_a_tower(monkeypatch: pytest.MonkeyPatch) -> None:
     _, (remark,) = Opened(monkeypatch).run([SOURCE], with_cameras(), video_encoder=None)
-    assert remark == "left out: zero_shot (the checkpoint was trained without a video tower)"
+    assert remark == "left out: zero_shot (the checkpoint was trained without a video encoder)"
 
 
 def test_loaded_weights_are_those_that_were_saved(tmp_path: Path) -> None:

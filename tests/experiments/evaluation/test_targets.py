@@ -9,7 +9,7 @@ import pytest
 from helpers.fake_shards import FakeShards
 from helpers.made_cells import make_model
 
-from datamodules.shards.concat import JoinedShards
+from datamodules.shards.concat import ConcatShards
 from datamodules.shards.layout import ShardError
 from experiments.evaluation.features.target_features import EvaluationError
 from experiments.evaluation.splits import LeakError, SplitError
@@ -18,7 +18,7 @@ from experiments.settings.schema import EvaluationConfig, TargetConfig
 
 
 def target(parts: dict[str, FakeShards], **settings: Any) -> Target:
-    joined = JoinedShards(list(parts.items()))  # type: ignore[arg-type]
+    joined = ConcatShards(list(parts.items()))  # type: ignore[arg-type]
     return Target(TargetConfig("made", next(iter(parts)), **settings), joined)
 
 
@@ -64,7 +64,7 @@ def test_data_sets_meet_in_the_common_names_of_their_activities() -> None:
     labelled.table["activity"] = np.array([renamed.get(name, "fall") for name in own])
     tested.table["activity"] = np.where(tested.table["activity"] == "walk", "no_freezing", "freezing")
     parts = [("a", tested), ("b", labelled)]
-    plain, common = JoinedShards(parts), JoinedShards(parts, common=True)  # type: ignore[arg-type]
+    plain, common = ConcatShards(parts), ConcatShards(parts, common=True)  # type: ignore[arg-type]
     (fold,) = Target(TargetConfig("made", "a", support=["b"], labels="common"), common).folds(EvaluationConfig())
     assert fold.classes == ["fall", "sit_to_stand", "walking"]
     assert set(common.table["activity"][fold.test]) == {"walking"}
@@ -80,7 +80,7 @@ def test_what_labels_became_is_said_with_the_windows_left_out() -> None:
     names = {"walk": "walking_slow", "turn": "jump"}
     labelled.table["activity"] = np.array([names.get(name, "fall") for name in labelled.table["activity"]])
     tested.table["activity"] = np.full(tested.n_windows, "no_freezing")
-    joined = JoinedShards([("a", tested), ("b", labelled)], common=True)  # type: ignore[list-item]
+    joined = ConcatShards([("a", tested), ("b", labelled)], common=True)  # type: ignore[list-item]
     made = Target(TargetConfig("made", "a", support=["b"], labels="common"), joined)
     assert made.remarks(made.folds(EvaluationConfig())) == [
         "activities by their common names: daphnet: no_freezing -> walking 96",
@@ -105,7 +105,7 @@ def test_a_gyroscope_on_one_side_alone_is_said_and_can_be_taken(lack: tuple[str,
     made = target(parts, support=["labelled"])
     remarks = made.remarks(made.folds(EvaluationConfig()))
     assert [line.split(";")[0] for line in remarks] == ([f"gyroscope: {said}"] if said else [])
-    joined = JoinedShards(list(parts.items()), gyroscope=False)  # type: ignore[arg-type]
+    joined = ConcatShards(list(parts.items()), gyroscope=False)  # type: ignore[arg-type]
     without = Target(TargetConfig("made", "tested", support=["labelled"], gyroscope=False), joined)
     assert without.remarks(made.folds(EvaluationConfig())) == ["gyroscope: taken from all windows, 'gyroscope: false'"]
 
@@ -143,7 +143,7 @@ def test_one_person_in_two_sets_of_a_source_is_one_person() -> None:
 
 def test_joined_windows_are_those_of_their_sets() -> None:
     first, second = FakeShards(), FakeShards(seed=1)
-    joined = JoinedShards([("a", first), ("b", second)])  # type: ignore[list-item]
+    joined = ConcatShards([("a", first), ("b", second)])  # type: ignore[list-item]
     n = first.n_windows
     assert joined.n_windows == 2 * n
     asked = np.array([n + 3, 5, 5, 2 * n - 1, 0])
@@ -157,7 +157,7 @@ def test_joined_windows_are_those_of_their_sets() -> None:
         joined.imu(np.array([2 * n]))
     second.settings = type(second.settings)(duration_s=1.0, imu_rate_hz=25.0)
     with pytest.raises(ShardError, match="25 samples at 25 Hz, 'a' of 50"):
-        JoinedShards([("a", first), ("b", second)])  # type: ignore[list-item]
+        ConcatShards([("a", first), ("b", second)])  # type: ignore[list-item]
 
 
 def test_an_event_is_an_activity() -> None:

@@ -142,23 +142,29 @@ def test_every_system_lies_over_an_experiment(name: str) -> None:
     assert config.datasets["pretraining"].subjects == ["1", "3", "5", "7"]
 
 
-@pytest.mark.parametrize("name", available("tower"))
+@pytest.mark.parametrize("name", available("video_encoder"))
 def test_every_tower_lies_over_an_experiment(name: str) -> None:
-    config, plain_one = load("utd_mhad", [f"tower={name}"]), load("utd_mhad")
+    config, plain_one = load("utd_mhad", [f"video_encoder.preset={name}"]), load("utd_mhad")
     assert config.video_encoder.weights == "pretrained"
     assert config.imu_encoder == plain_one.imu_encoder
     assert "grid_size" not in config.video_encoder.params  # that was another encoder's
 
 
 def test_the_order_of_layers(tmp_path: Path) -> None:
-    system, tower = tmp_path / "mine.yaml", tmp_path / "big.yaml"
-    system.write_text(f"tower: {tower}\nimu_encoder: {{name: patchtst, params: {{depth: 2}}}}\noptim: {{lr: 0.5}}\n")
-    tower.write_text("window: {frame_size: 64}\noptim: {lr: 0.25}\n")
+    system, video_encoder = tmp_path / "mine.yaml", tmp_path / "big.yaml"
+    system.write_text(
+        f"video_encoder: {{preset: {video_encoder}}}\nimu_encoder: {{name: patchtst, params: {{depth: 2}}}}\n"
+        "optim: {lr: 0.5}\n"
+    )
+    video_encoder.write_text("window: {frame_size: 64}\noptim: {lr: 0.25}\n")
     config = load("simulator", [f"system={system}", "imu_encoder.params.heads=2"])
     assert config.imu_encoder.params == {"depth": 2, "heads": 2}  # nothing of the experiment's own encoder
-    assert (config.window.frame_size, config.optim.lr) == (64, 0.5)  # the system's word counts more than its tower's
+    assert (config.window.frame_size, config.optim.lr) == (
+        64,
+        0.5,
+    )  # the system's word counts more
     assert config.run.name == "mine"
-    own = load("simulator", [f"system={system}", "tower=none", "run.name=other", "optim.lr=1"])
+    own = load("simulator", [f"system={system}", "video_encoder.preset=none", "run.name=other", "optim.lr=1"])
     assert (own.window.frame_size, own.optim.lr, own.run.name) == (96, 1.0, "other")
     same = load("simulator", ["imu_encoder.name=cnn_transformer", "imu_encoder.params.depth=1"])
     assert same.imu_encoder.params["stem_kernels"] == [8, 6, 6]  # the same encoder keeps its settings
@@ -167,8 +173,8 @@ def test_the_order_of_layers(tmp_path: Path) -> None:
 def test_a_system_or_tower_that_is_not_there() -> None:
     with pytest.raises(ConfigError, match="no system 'imu2clipp'; did you mean 'imu2clip'"):
         load("simulator", ["system=imu2clipp"])
-    with pytest.raises(ConfigError, match=r"no tower 'dinov9'.*there are: clip_b32"):
-        load("simulator", ["tower=dinov9"])
+    with pytest.raises(ConfigError, match=r"no video encoder 'dinov9'.*there are: clip_b32"):
+        load("simulator", ["video_encoder.preset=dinov9"])
 
 
 def test_saved_settings_come_back_as_they_were(tmp_path: Path) -> None:

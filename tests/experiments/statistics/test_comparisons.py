@@ -41,7 +41,7 @@ def test_a_comparison_of_those_who_were_tested_with_both() -> None:
     second = {"e": 0.1, "a": 0.5, "b": 0.4, "d": 0.0, "f": 0.1}
     found = compare(first, second, 1000)
     assert found.mean == pytest.approx(0.25)
-    assert found.participants == 4
+    assert found.subjects == 4
     assert found.p == found.adjusted_p == 2 / 16
     assert found.comparisons == 1
     assert (found.low, found.high) == pytest.approx(bootstrap_interval(np.array([0.3, 0.2, 0.4, 0.1]), 1000))
@@ -51,9 +51,9 @@ def test_a_comparison_of_those_who_were_tested_with_both() -> None:
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
-    with pytest.raises(ValueError, match="no participant was tested with both"):
+    with pytest.raises(ValueError, match="no subject was tested with both"):
         compare({"a": 1.0}, {"b": 1.0}, 10)
-    with pytest.raises(ValueError, match=r"participant b: nan and 0\.5"):
+    with pytest.raises(ValueError, match=r"subject b: nan and 0\.5"):
         compare({"a": 1.0, "b": math.nan}, {"a": 0.9, "b": 0.5}, 10)
 
 
@@ -89,12 +89,12 @@ def test_the_smallest_p_is_that_of_unanimous_participants(n: int) -> None:
 def test_the_smallest_p_of_random_patterns() -> None:
     # A random pattern of 25 signs is unanimous with probability 6e-8.
     assert smallest_p(25) == sign_flip_p(np.linspace(1, 2, 25)) == 1 / 10_001
-    with pytest.raises(ValueError, match="0 participants"):
+    with pytest.raises(ValueError, match="0 subjects"):
         smallest_p(0)
 
 
 def test_random_patterns_agree_with_students_t() -> None:
-    """For 40 normal participants the test is all but the t-test; the random patterns add 0.005 at p = 0.5."""
+    """For 40 normal subjects the test is all but the t-test; the random patterns add 0.005 at p = 0.5."""
     rng = np.random.default_rng(3)
     for shift in (0.0, 0.2, 0.4):
         differences = rng.normal(shift, 1, 40)

@@ -13,7 +13,7 @@ from experiments.statistics.costs import chance_levels, cost_of
 
 
 def cells(accuracies: list[float], seconds: list[float]) -> list[CellResult]:
-    """One participant and cell for each accuracy."""
+    """One subject and cell for each accuracy."""
     made = make_results("home", len(accuracies), ["sit", "walk"], shots=(5,), draws=1, methods=("linear_probe",))
     return [
         dataclasses.replace(

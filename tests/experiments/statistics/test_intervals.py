@@ -1,4 +1,4 @@
-"""Intervals over participants: closed forms, and the coverage that they promise."""
+"""Intervals over subjects: closed forms, and the coverage that they promise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Draw = Callable[[np.random.Generator, int], np.ndarray]
 NORMAL: tuple[Draw, float] = (lambda rng, n: rng.normal(0.7, 0.1, n), 0.7)
 BETA: tuple[Draw, float] = (lambda rng, n: rng.beta(5, 1.2, n), 5 / 6.2)
 EXPONENTIAL: tuple[Draw, float] = (lambda rng, n: rng.exponential(1.0, n), 1.0)
-PARTICIPANTS = (3, 4, 5, 6, 8, 12, 20, 50)
+SUBJECTS = (3, 4, 5, 6, 8, 12, 20, 50)
 COVERAGE = {  # of the docstring, in %
     "normal": (NORMAL, (95.2, 94.8, 95.1, 93.7, 94.3, 94.4, 95.0, 94.7)),
     "beta": (BETA, (91.6, 92.0, 92.1, 92.0, 93.0, 93.9, 94.6, 94.4)),
@@ -26,7 +26,7 @@ COVERAGE = {  # of the docstring, in %
 CASES = [
     pytest.param(population, n, expected, id=f"{name}-{n}")
     for name, (population, coverage) in COVERAGE.items()
-    for n, expected in zip(PARTICIPANTS, coverage, strict=True)
+    for n, expected in zip(SUBJECTS, coverage, strict=True)
 ]
 
 
@@ -150,5 +150,5 @@ def test_worst_third_is_between_the_worst_and_the_mean(values: list[float]) -> N
 
 
 def test_worst_third_of_nobody() -> None:
-    with pytest.raises(ValueError, match="no participants"):
+    with pytest.raises(ValueError, match="no subjects"):
         worst_third(np.array([]))

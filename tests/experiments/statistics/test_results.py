@@ -33,14 +33,14 @@ DOCUMENTED = [
     "simulated",
     "system",
     "shots_unit",
-    "condition",
+    "perturbation",
     "support_subjects",
     "seconds",
 ]
 
 
 def made() -> list[CellResult]:
-    return make_results("home", 3, ["fall", "sit", "walk"], shots=(1, 5), draws=2, conditions=["rotation=90"])
+    return make_results("home", 3, ["fall", "sit", "walk"], shots=(1, 5), draws=2, perturbations=["rotation=90"])
 
 
 def with_people(result: CellResult, accuracy: dict[str, float]) -> CellResult:
@@ -66,12 +66,12 @@ def test_columns_are_the_documented_ones_and_survive_both_files(tmp_path: Path) 
 def test_every_row_says_which_cell_it_is_of() -> None:
     cells = made()
     frame = results.rows(cells)
-    keys = ["method", "system", "shots", "shots_unit", "fold", "draw", "condition"]
+    keys = ["method", "system", "shots", "shots_unit", "fold", "draw", "perturbation"]
     by_cell = frame[(frame.metric == "macro_f1") & (frame.subject == "")].set_index(keys).value
     assert len(by_cell) == len(cells)
     for result in cells:
         c = result.cell
-        at = (c.method, c.system, c.shots, c.shots_unit, c.fold, c.draw, c.condition)
+        at = (c.method, c.system, c.shots, c.shots_unit, c.fold, c.draw, c.perturbation)
         assert by_cell[at] == result.metrics["macro_f1"]
 
 
@@ -87,7 +87,7 @@ def test_recall_of_each_activity_is_told_for_people_only() -> None:
     found = recall[
         (recall.subject == subject) & (recall.method == cell.cell.method) & (recall.shots == cell.cell.shots)
     ]
-    found = found[(found.draw == cell.cell.draw) & (found.condition == cell.cell.condition)]
+    found = found[(found.draw == cell.cell.draw) & (found.perturbation == cell.cell.perturbation)]
     assert found[found.metric == "recall[sit]"].value.tolist() == [expected]
 
 
@@ -98,7 +98,7 @@ def test_means_run_over_the_people_who_have_the_metric_and_say_how_many() -> Non
     mean = frame[frame.metric == "accuracy_by_participant"].iloc[0]
     assert mean.value == pytest.approx(0.6)
     assert (mean.n_test_subjects, mean.n_test_windows) == (2, 8)
-    assert results.participant_means([cell], "accuracy") == {"a": 0.5, "b": 0.7}
+    assert results.subject_means([cell], "accuracy") == {"a": 0.5, "b": 0.7}
 
 
 def test_a_metric_that_nobody_has_alone_has_no_mean_over_people() -> None:
@@ -121,10 +121,10 @@ def test_estimates_average_draws_before_people() -> None:
     draws[1] = dataclasses.replace(draws[1], cell=dataclasses.replace(draws[1].cell, draw=1))
     found = results.estimate(draws, "accuracy", 1000)
     assert found.mean == pytest.approx((0.7 + 0.7 + 0.8) / 3)
-    # Three participants get Student's interval: 4.3027 standard errors.
+    # Three subjects get Student's interval: 4.3027 standard errors.
     half = 4.302653 * np.std([0.7, 0.7, 0.8], ddof=1) / np.sqrt(3)
     assert (found.low, found.high) == pytest.approx((found.mean - half, found.mean + half), rel=1e-6)
-    assert (found.participants, found.draws) == (3, 2)
+    assert (found.subjects, found.draws) == (3, 2)
     with pytest.raises(ValueError, match="no results"):
         results.estimate([], "accuracy", 10)
 
@@ -133,9 +133,9 @@ def test_checkpoints_of_one_name_are_averaged_as_draws_are() -> None:
     first = with_people(made()[0], {"a": 0.4, "b": 0.6})
     second = with_people(made()[0], {"a": 0.8, "b": 0.6})
     second = dataclasses.replace(second, cell=dataclasses.replace(second.cell, checkpoint="other", seed=1))
-    assert results.participant_means([first, second], "accuracy") == pytest.approx({"a": 0.6, "b": 0.6})
+    assert results.subject_means([first, second], "accuracy") == pytest.approx({"a": 0.6, "b": 0.6})
 
 
 def test_recalls_of_people() -> None:
-    found = results.participant_recalls([with_people(made()[0], {"a": 0.5})])
+    found = results.subject_recalls([with_people(made()[0], {"a": 0.5})])
     assert found == {"fall": {"a": pytest.approx(2 / 3)}, "walk": {"a": 0.75}}  # nobody sat

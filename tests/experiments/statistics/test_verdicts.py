@@ -34,7 +34,7 @@ def test_shown_better() -> None:
     assert outcome(CLAIM) == "better"
     assert verdict(CLAIM) == (
         "pretrained, linear probe beats handcrafted + random forest at k = 10 windows per class on Daphnet by 4.1"
-        " points of balanced accuracy [1.2, 7.3] (11 participants, p = 0.004 after correction for 24 comparisons)"
+        " points of balanced accuracy [1.2, 7.3] (11 subjects, p = 0.004 after correction for 24 comparisons)"
     )
 
 
@@ -43,7 +43,7 @@ def test_shown_worse_tells_the_loss_as_a_positive_number() -> None:
     assert outcome(claim) == "worse"
     assert verdict(claim) == (
         "pretrained, linear probe loses to handcrafted + random forest at k = 10 windows per class on Daphnet by 4.1"
-        " points of balanced accuracy [1.2, 7.3] (11 participants, p = 0.004 after correction for 24 comparisons)"
+        " points of balanced accuracy [1.2, 7.3] (11 subjects, p = 0.004 after correction for 24 comparisons)"
     )
 
 
@@ -60,7 +60,7 @@ def test_no_difference_shown() -> None:
     assert outcome(claim) == "open"
     assert verdict(claim) == (
         "no difference shown between pretrained, linear probe and handcrafted + random forest at k = 10 windows per"
-        " class on Daphnet: measured +0.4 points of balanced accuracy [-2.1, +3.0] (11 participants, p = 1.000 after"
+        " class on Daphnet: measured +0.4 points of balanced accuracy [-2.1, +3.0] (11 subjects, p = 1.000 after"
         " correction for 24 comparisons)"
     )
 
@@ -103,28 +103,28 @@ def test_an_interval_that_the_test_does_not_bear_out_is_said_so() -> None:
 
 
 def test_too_few_participants_for_any_p() -> None:
-    claim = _with(p=0.125, adjusted_p=1.0, participants=4)
+    claim = _with(p=0.125, adjusted_p=1.0, subjects=4)
     assert outcome(claim) == "too_few"
     assert verdict(claim) == (
         "pretrained, linear probe against handcrafted + random forest at k = 10 windows per class on Daphnet can't be"
-        " decided: 4 participants are too few (the smallest p that they can give is 0.125); measured +4.1 points of"
+        " decided: 4 subjects are too few (the smallest p that they can give is 0.125); measured +4.1 points of"
         " balanced accuracy [+1.2, +7.3]"
     )
 
 
 def test_too_few_participants_for_so_many_comparisons() -> None:
-    claim = _with(p=2 / 2**8, adjusted_p=24 * 2 / 2**8, participants=8)
+    claim = _with(p=2 / 2**8, adjusted_p=24 * 2 / 2**8, subjects=8)
     assert outcome(claim) == "too_few"
-    assert "8 participants are too few for 24 comparisons (the smallest p that they can give is 0.008" in verdict(claim)
+    assert "8 subjects are too few for 24 comparisons (the smallest p that they can give is 0.008" in verdict(claim)
     assert "0.188 after correction)" in verdict(claim)
     # Eight who do not all agree show no difference for another reason.
-    assert outcome(_with(p=6 / 2**8, adjusted_p=0.3, participants=8)) == "open"
+    assert outcome(_with(p=6 / 2**8, adjusted_p=0.3, subjects=8)) == "open"
 
 
 def test_one_participant() -> None:
     claim = replace(CLAIM, difference=compare({"a": 0.75}, {"a": 0.5}, 10))
     assert outcome(claim) == "too_few"
-    assert "1 participant is too few (the smallest p that they can give is 1.000)" in verdict(claim)
+    assert "1 subject is too few (the smallest p that they can give is 1.000)" in verdict(claim)
     assert verdict(claim).endswith("measured +25.0 points of balanced accuracy")
 
 
@@ -135,12 +135,12 @@ def test_equal_for_everybody_is_the_same(n: int) -> None:
     assert outcome(claim) == "open"
     assert verdict(claim) == (
         "pretrained, linear probe and handcrafted + random forest are the same at k = 10 windows per class on"
-        f" Daphnet: equal balanced accuracy for each of {n} participants"
+        f" Daphnet: equal balanced accuracy for each of {n} subjects"
     )
 
 
 def test_simulated_data_is_said_first() -> None:
-    for difference in (BETTER, replace(BETTER, participants=4, p=0.125), replace(BETTER, mean=0.0, low=0.0, high=0.0)):
+    for difference in (BETTER, replace(BETTER, subjects=4, p=0.125), replace(BETTER, mean=0.0, low=0.0, high=0.0)):
         said = verdict(replace(CLAIM, difference=difference, simulated="simulated data"))
         assert said.startswith("simulated data: pretrained")
 
@@ -169,7 +169,7 @@ def test_numbers_do_not_contradict_the_words() -> None:
     assert "p = 0.050 after" in verdict(_with(adjusted_p=0.05))
     assert "p < 0.001 after" in verdict(_with(adjusted_p=0.0005))
     assert "[+0.0, +2.0]" in verdict(_with(mean=0.01, low=-0.0001, high=0.02))
-    assert verdict(_with(comparisons=1)).endswith("(11 participants, p = 0.004)")
+    assert verdict(_with(comparisons=1)).endswith("(11 subjects, p = 0.004)")
 
 
 @settings(deadline=None)

@@ -43,8 +43,8 @@ def figures(report: Report) -> dict[str, Figure]:
         if "few_shot_subjects" in called:
             result[called["few_shot_subjects"]] = few_shot_figure(report, dataset, unit="subjects")
         result[called["forest"]] = forest_figure(report, dataset)
-        for name, (entrant, shots) in zip(by_kind[dataset]["confusion"], confused(report, dataset), strict=True):
-            result[name] = confusion_figure(report, dataset, entrant, shots)
+        for name, (contender, shots) in zip(by_kind[dataset]["confusion"], confused(report, dataset), strict=True):
+            result[name] = confusion_figure(report, dataset, contender, shots)
         result[called["robustness"]] = robustness_figure(report, dataset)
         result[called["cost"]] = cost_figure(report, dataset)
         result[called["map"]] = map_figure(report, dataset)
@@ -66,7 +66,7 @@ def names(report: Report) -> dict[str, dict[str, list[str]]]:
         kinds += ["forest", "robustness", "cost", "map"]
         found[dataset] = {kind: [f"{kind}_{name}"] for kind in kinds}
         found[dataset]["confusion"] = [
-            f"confusion_{name}_{file_name(entrant)}" for entrant, _ in confused(report, dataset)
+            f"confusion_{name}_{file_name(contender)}" for contender, _ in confused(report, dataset)
         ]
     return found
 

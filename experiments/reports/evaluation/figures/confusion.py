@@ -17,9 +17,9 @@ from experiments.reports.evaluation.titles import method_title
 _LARGE = 12  # more activities than this get smaller cells, and numbers in the fuller ones only
 
 
-def confusion_figure(report: Report, dataset: str, entrant: str, shots: int) -> Figure | None:
+def confusion_figure(report: Report, dataset: str, contender: str, shots: int) -> Figure | None:
     """What each true activity's windows were taken for, over all folds, draws and people; None without cells."""
-    results = [r for r in report.of(dataset, entrant, shots, "windows") if r.confusion_by_subject]
+    results = [r for r in report.of(dataset, contender, shots, "windows") if r.confusion_by_subject]
     if not results:
         return None
     classes = sorted({name for r in results for name in r.classes}, key=natural_key)
@@ -29,9 +29,9 @@ def confusion_figure(report: Report, dataset: str, entrant: str, shots: int) -> 
         at = [position[name] for name in result.classes]
         counts[np.ix_(at, at)] += result.confusion
     size = f", k = {shots}" if shots else ""
-    title = f"{titled(dataset, report.flags(dataset))}\n{method_title(entrant)}{size}"
+    title = f"{titled(dataset, report.flags(dataset))}\n{method_title(contender)}{size}"
     figure = _matrix(counts, classes, title)
-    figure.set_label(_description(counts, classes, f"{method_title(entrant)}{size} on {dataset}"))
+    figure.set_label(_description(counts, classes, f"{method_title(contender)}{size} on {dataset}"))
     return figure
 
 

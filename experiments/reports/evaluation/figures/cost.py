@@ -14,15 +14,15 @@ from experiments.statistics.costs import Cost, cost_of
 
 
 def cost_figure(report: Report, dataset: str) -> Figure | None:
-    """Balanced accuracy over labels and over seconds, one line an entrant; None without results."""
+    """Balanced accuracy over labels and over seconds, one line an contender; None without results."""
     costs = _costs(report, dataset)
     if not costs:
         return None
     figure = Figure(figsize=(12.4, max(4.4, 0.24 * len(costs) + 1)), layout="constrained")
     by_labels, by_seconds = figure.subplots(1, 2)
     handles: dict[str, Any] = {}
-    for entrant, found in costs.items():
-        style = style_of(entrant, list(costs))
+    for contender, found in costs.items():
+        style = style_of(contender, list(costs))
         look = {"color": style.colour, "marker": style.marker, "markersize": 6, "linewidth": 1.6}
         labelled = [cost for cost in found if cost.labels > 0]
         accuracy = [100 * cost.accuracy for cost in labelled]
@@ -30,7 +30,7 @@ def cost_figure(report: Report, dataset: str) -> Figure | None:
             by_labels.plot([c.labels for c in labelled], accuracy, linestyle=style.line, **look)
         else:
             by_labels.axhline(100 * found[0].accuracy, color=style.colour, linestyle="--", linewidth=1.4)
-        (handles[entrant],) = by_seconds.plot(
+        (handles[contender],) = by_seconds.plot(
             [max(c.seconds, 1e-4) for c in found], [100 * c.accuracy for c in found], linestyle=style.line, **look
         )
     by_labels.set_xlabel("labelled windows used (without labels: level lines)")
@@ -62,11 +62,11 @@ def _plain_ticks(axis: Axes) -> None:
 
 
 def _costs(report: Report, dataset: str) -> dict[str, list[Cost]]:
-    """Entrant -> costs by shots in windows."""
+    """Contender -> costs by shots in windows."""
     found: dict[str, list[Cost]] = {}
-    for entrant, by_shots in report.estimates(dataset, "balanced_accuracy").items():
+    for contender, by_shots in report.estimates(dataset, "balanced_accuracy").items():
         for k in by_shots:
-            cells = report.of(dataset, entrant, k, "windows")
+            cells = report.of(dataset, contender, k, "windows")
             everyone = {subject: 0.0 for r in cells for subject in r.by_subject}
-            found.setdefault(entrant, []).append(cost_of(cells, everyone))
+            found.setdefault(contender, []).append(cost_of(cells, everyone))
     return found

@@ -1,4 +1,4 @@
-"""Few-shot curves: scores over labels, with intervals over participants."""
+"""Few-shot curves: scores over labels, with intervals over subjects."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def few_shot_figure(
     metrics: tuple[str, ...] = ("balanced_accuracy", "macro_f1"),
     unit: str = "windows",
 ) -> Figure:
-    """Metric over shots, one line an entrant; methods without labels are level lines.
+    """Metric over shots, one line an contender; methods without labels are level lines.
 
-    The legend lists entrants from best to worst at the most shots of the first metric.
+    The legend lists contenders from best to worst at the most shots of the first metric.
     """
     first = report.estimates(dataset, metrics[0], unit)
-    ranked = sorted(first, key=lambda entrant: first[entrant][max(first[entrant])].mean, reverse=True)
+    ranked = sorted(first, key=lambda contender: first[contender][max(first[contender])].mean, reverse=True)
     figure = Figure(figsize=(4.6 * len(metrics) + 3.2, max(4.4, 0.24 * len(ranked) + 1)), layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     handles: dict[str, Any] = {}
@@ -38,9 +38,9 @@ def few_shot_figure(
         axis.set(ylabel=f"{METRICS[metric]}, %")
         tidy(axis)
     legend(figure, handles, ranked)
-    people = report.participants(dataset)
+    people = report.subjects(dataset)
     spread = "mean" if people < FEWEST else "mean and 95 % interval"
-    figure.suptitle(f"{short(dataset, 60)}{report.flags(dataset)}\n{spread} over {people} participants", fontsize=11)
+    figure.suptitle(f"{short(dataset, 60)}{report.flags(dataset)}\n{spread} over {people} subjects", fontsize=11)
     what = "people labelled" if unit == "subjects" else "labelled windows per class"
     best = f" Best at the most labels: {method_title(ranked[0])}." if ranked else ""
     names = " and ".join(METRICS[metric] for metric in metrics)
@@ -49,25 +49,25 @@ def few_shot_figure(
 
 
 def _curves(axis: Axes, table: dict[str, dict[int, Estimate]], unit: str) -> dict[str, Any]:
-    """Draw all entrants of one metric; what stands for each in a legend."""
+    """Draw all contenders of one metric; what stands for each in a legend."""
     handles: dict[str, Any] = {}
     shots = sorted({k for values in table.values() for k in values if k > 0})
-    curves = [entrant for entrant, values in table.items() if any(k > 0 for k in values)]
+    curves = [contender for contender, values in table.items() if any(k > 0 for k in values)]
     # Side by side, so that intervals can be told apart, but nearer to their own tick than to the next.
     nearest = min((math.log(b / a) for a, b in pairwise(shots)), default=1.0)
     step = min(0.04, 0.6 * nearest / max(len(curves), 1))
-    for entrant, values in table.items():
-        style = style_of(entrant, list(table))
-        if entrant not in curves:
+    for contender, values in table.items():
+        style = style_of(contender, list(table))
+        if contender not in curves:
             value = values[0]
             dashes = "--" if style.line == "-" else style.line
-            handles[entrant] = axis.axhline(100 * value.mean, color=style.colour, linestyle=dashes, linewidth=1.6)
+            handles[contender] = axis.axhline(100 * value.mean, color=style.colour, linestyle=dashes, linewidth=1.6)
             if not math.isnan(value.low):
                 axis.axhspan(100 * value.low, 100 * value.high, color=style.colour, alpha=0.1, linewidth=0)
             continue
         ks = [k for k in shots if k in values]
-        aside = step * (curves.index(entrant) - (len(curves) - 1) / 2)
-        handles[entrant] = axis.errorbar(
+        aside = step * (curves.index(contender) - (len(curves) - 1) / 2)
+        handles[contender] = axis.errorbar(
             [k * math.exp(aside) for k in ks],
             [100 * values[k].mean for k in ks],
             yerr=bars([values[k] for k in ks]),

@@ -16,7 +16,7 @@ _GROUP = 1.5  # room for a group's heading, in rows
 
 
 def forest_figure(report: Report, dataset: str) -> Figure | None:
-    """One panel for each pretrained entrant, rows grouped by number of shots; None without comparisons.
+    """One panel for each pretrained contender, rows grouped by number of shots; None without comparisons.
 
     Of the numbers of shots those are shown that a summary speaks of, and the fewest. Filled markers are differences
     that were shown, hollow ones were not.
@@ -29,12 +29,12 @@ def forest_figure(report: Report, dataset: str) -> Figure | None:
     figure = Figure(figsize=(2.6 + 4.0 * len(panels), 1.5 + 0.25 * rows), layout="constrained")
     # Panels have the same rows only if the same methods were compared: each has its own names.
     for axis, (first, groups) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
-        _draw(axis, groups, report.entrants(dataset))
+        _draw(axis, groups, report.contenders(dataset))
         axis.set_ylim(rows, -0.6)
         axis.set_title(f"{method_title(first)} minus ...", fontsize=10)
-    people = max(c.claim.difference.participants for groups in panels.values() for g in groups.values() for c in g)
+    people = max(c.claim.difference.subjects for groups in panels.values() for g in groups.values() for c in g)
     figure.suptitle(
-        f"{titled(dataset, report.flags(dataset))}\npaired by participant ({people}), 95 % intervals;"
+        f"{titled(dataset, report.flags(dataset))}\npaired by subject ({people}), 95 % intervals;"
         " filled: shown after correction",
         fontsize=11,
     )

@@ -18,7 +18,7 @@ _COLUMNS = 3
 
 
 def robustness_figure(report: Report, dataset: str) -> Figure | None:
-    """A panel for each kind of condition, one line an entrant; None where no condition was evaluated."""
+    """A panel for each kind of perturbation, one line an contender; None where no perturbation was evaluated."""
     kinds = robustness_curves(report, dataset)
     if not kinds:
         return None
@@ -28,7 +28,7 @@ def robustness_figure(report: Report, dataset: str) -> Figure | None:
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     handles: dict[str, Any] = {}
     for axis, (kind, curves) in zip(axes, kinds.items(), strict=False):
-        handles = {**_draw(axis, kind, curves, report.entrants(dataset)), **handles}
+        handles = {**_draw(axis, kind, curves, report.contenders(dataset)), **handles}
         axis.set_title(KINDS[kind].title, fontsize=10)
         axis.set_ylabel("balanced accuracy, %")
         percent_limits(axis)
@@ -66,9 +66,9 @@ def _draw(axis: Axes, kind: str, curves: list[Curve], listed: list[str]) -> dict
     for i, curve in enumerate(curves):
         points: list[tuple[float, Estimate]] = [(places[level], value) for level, value in curve.levels.items()]
         points = sorted([*points, (clean_at, curve.clean)], key=lambda point: point[0])
-        style = style_of(curve.entrant, listed)
+        style = style_of(curve.contender, listed)
         aside = step * (i - (len(curves) - 1) / 2)
-        handles[curve.entrant] = axis.errorbar(
+        handles[curve.contender] = axis.errorbar(
             [x + aside for x, _ in points],
             [100 * value.mean for _, value in points],
             yerr=bars([value for _, value in points]),
@@ -81,7 +81,7 @@ def _draw(axis: Axes, kind: str, curves: list[Curve], listed: list[str]) -> dict
             capsize=2,
         )
         if kind == PLACEMENT:
-            handles[curve.entrant].lines[0].set_linestyle("none")  # nothing lies between two places on the body
+            handles[curve.contender].lines[0].set_linestyle("none")  # nothing lies between two places on the body
     axis.axvspan(clean_at - 4 * step, clean_at + 4 * step, color="0.92", zorder=0)
     shown = [(clean_at, clean_title(kind)), *zip(places.values(), titles, strict=True)]
     axis.set_xticks([x for x, _ in shown], [text for _, text in shown], fontsize=8.5)

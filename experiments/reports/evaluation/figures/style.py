@@ -1,4 +1,4 @@
-"""How entrants look: the same in all figures."""
+"""How contenders look: the same in all figures."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class Style:
     line: Any
 
 
-def style_of(entrant: str, listed: Sequence[str]) -> Style:
-    """How an entrant looks among those of a target."""
-    method, _, system = entrant.partition("@")
+def style_of(contender: str, listed: Sequence[str]) -> Style:
+    """How an contender looks among those of a target."""
+    method, _, system = contender.partition("@")
     systems = ["", *sorted({name.partition("@")[2] for name in listed} - {""})]
     line = _SYSTEMS[systems.index(system) % len(_SYSTEMS)] if system in systems else "-"
     if method in _METHODS:

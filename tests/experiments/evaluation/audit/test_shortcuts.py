@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from helpers.made_motion import DURATION_S, SAMPLES, Motion, make_motion
 
-from experiments.evaluation.audit.shortcuts import LEAK, WARNING, Finding, label_giveaways
+from experiments.evaluation.audit.shortcuts import LEAK, WARNING, Finding, label_shortcuts
 
 MOTION = make_motion()
 FEW = make_motion(classes=3, per_class=8)
 
 
 def _findings(motion: Motion) -> list[Finding]:
-    return label_giveaways(motion.table, motion.read, motion.windows, DURATION_S)
+    return label_shortcuts(motion.table, motion.read, motion.windows, DURATION_S)
 
 
 def _leaks(motion: Motion) -> list[str]:

@@ -116,7 +116,7 @@ def test_rates_are_chosen_by_other_people_of_the_support(monkeypatch: pytest.Mon
     honest, seen = trained._train, []
 
     def spy(inner: CellData, *rest: object) -> object:
-        seen.append(({str(name) for name in inner.support_people}, rest[2].rates[0]))
+        seen.append(({str(name) for name in inner.support_subjects}, rest[2].rates[0]))
         return honest(inner, *rest)
 
     monkeypatch.setattr(trained, "_train", spy)
@@ -147,12 +147,12 @@ def test_the_paper_moves_the_encoder_a_thousandth_as_fast(monkeypatch: pytest.Mo
 
 def test_rates_that_can_not_be_chosen_are_the_configured_ones_and_that_is_said() -> None:
     data, test, _ = make_cell(FakeShards())
-    alone = data.support_people == "3"
+    alone = data.support_subjects == "3"
     one = dataclasses.replace(
         data,
         support=data.support[alone],
         support_labels=data.support_labels[alone],
-        support_people=data.support_people[alone],
+        support_subjects=data.support_subjects[alone],
     )
     assert (run("finetune_tuned", one, test) == run("finetune", one, test)).all()
     assert "the configured rate" in one.notes[0]

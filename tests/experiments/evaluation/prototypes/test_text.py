@@ -1,4 +1,5 @@
-"""Names as prototypes: through the video head as still clips, and only where tower and text are halves of one CLIP."""
+"""Names as prototypes: through the video head as still clips, and only where video encoder and text are halves of one
+CLIP."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ from helpers.made_clip import VIT, MadeClip, make_clip
 
 Make = Callable[..., Config]
 WINDOW = WindowSettings(duration_s=2.0, imu_rate_hz=25.0, frames=4)
-TOWER = {"video_encoder": {"name": "vit", "weights": "x", "fingerprint": "tower"}}
+VIDEO_ENCODER = {"video_encoder": {"name": "vit", "weights": "x", "fingerprint": "video encoder"}}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> MadeClip:
 
 @pytest.fixture
 def joint(tiny: Make, clip: MadeClip) -> Callable[..., Config]:
-    """A function from overrides to the tiny experiment with a CLIP video tower, and its text half."""
+    """A function from overrides to the tiny experiment with a CLIP video encoder, and its text half."""
 
     def make(*overrides: str) -> Config:
         kwargs = ", ".join(f"{key}: {value}" for key, value in VIT.items())
@@ -70,7 +71,7 @@ def joint(tiny: Make, clip: MadeClip) -> Callable[..., Config]:
 
 
 def named(names: list[str], embeddings: torch.Tensor) -> NamedActivities:
-    return NamedActivities(names, embeddings, "tower", "digest")
+    return NamedActivities(names, embeddings, "video encoder", "digest")
 
 
 def unit_rows(n: int, width: int) -> torch.Tensor:
@@ -78,7 +79,7 @@ def unit_rows(n: int, width: int) -> torch.Tensor:
 
 
 def test_a_name_is_a_clip_of_equal_frames() -> None:
-    model = make_model(FakeShards(), **TOWER)
+    model = make_model(FakeShards(), **VIDEO_ENCODER)
     names, rows = ["walk", "sit", "a10", "a9"], unit_rows(4, 8)
     found = text_prototypes(model, named(names, rows), WINDOW)
     assert found.activities == names
@@ -93,8 +94,8 @@ def test_a_name_is_a_clip_of_equal_frames() -> None:
 
 def test_the_checkpoints_own_windows_count() -> None:
     rows = unit_rows(2, 8)
-    plain = make_model(FakeShards(), **TOWER)
-    knows = make_model(FakeShards(), window=dataclasses.asdict(WINDOW), **TOWER)
+    plain = make_model(FakeShards(), **VIDEO_ENCODER)
+    knows = make_model(FakeShards(), window=dataclasses.asdict(WINDOW), **VIDEO_ENCODER)
     other = dataclasses.replace(WINDOW, duration_s=8.0, frames=12)
     found = text_prototypes(knows, named(["a", "b"], rows), other)
     assert (found.vectors == text_prototypes(plain, named(["a", "b"], rows), WINDOW).vectors).all()
@@ -105,7 +106,7 @@ def test_the_checkpoints_own_windows_count() -> None:
 
 def test_another_video_tower_is_refused() -> None:
     model = make_model(FakeShards(), video_encoder={"fingerprint": "abcdef"})
-    with pytest.raises(NoPrototypesError, match=r"trained with video tower abcdef.*the settings give tower"):
+    with pytest.raises(NoPrototypesError, match=r"trained with video encoder abcdef.*the settings give video encoder"):
         text_prototypes(model, named(["a"], unit_rows(1, 8)), WINDOW)
 
 
@@ -128,7 +129,7 @@ def test_names_that_lie_where_their_pictures_do_score_as_the_pictures() -> None:
     data, test, truth = make_cell(shards)
     model = data.features.model
     assert model is not None
-    model.settings = dataclasses.replace(model.settings, **TOWER)
+    model.settings = dataclasses.replace(model.settings, **VIDEO_ENCODER)
     labels = shards.table["activity"]
     assert data.prototypes is not None
     hit = features_that_hit(model, torch.from_numpy(data.prototypes.of(ACTIVITIES)))
@@ -177,12 +178,12 @@ def test_the_origin_follows_names_and_text_weights(
     torch.save(state, tmp_path / "other.pt")
     other = embed_names(joint(f"text_encoder.weights={tmp_path / 'other.pt'}"), ["walk", "sit"])
     assert other.origin != found.origin
-    assert other.tower == found.tower
+    assert other.video_encoder == found.video_encoder
 
 
 def test_a_tower_in_bfloat16_is_known_by_its_float32(joint: Callable[..., Config]) -> None:
     low = embed_names(joint("video_encoder.params.precision=bfloat16"), ["walk"])
-    assert low.tower != embed_names(joint(), ["walk"]).tower
+    assert low.video_encoder != embed_names(joint(), ["walk"]).video_encoder
 
 
 @pytest.mark.parametrize(
@@ -213,7 +214,7 @@ def test_from_pretraining_to_the_table(joint: Callable[..., Config]) -> None:
     frame = pd.read_csv(csv, keep_default_na=False)
     assert set(frame.method) == {"majority", "zero_shot_text"}
     assert frame[frame.method == "zero_shot_text"].value.between(0, 10).all()
-    # Another tower than that of the checkpoint, or none in CLIP's space: left out, and said.
+    # Another video encoder than that of the checkpoint, or none in CLIP's space: left out, and said.
     csv = evaluate(joint("video_encoder.params.pooling=grid"))
     assert set(pd.read_csv(csv, keep_default_na=False).method) == {"majority"}
-    assert "left out: zero_shot_text (the video tower (vit" in (csv.parent / "results.md").read_text()
+    assert "left out: zero_shot_text (the video encoder (vit" in (csv.parent / "results.md").read_text()

@@ -1,4 +1,4 @@
-"""What the evaluation's figures show: every entrant and level, in %, and shares that add up."""
+"""What the evaluation's figures show: every contender and level, in %, and shares that add up."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_curves_have_a_tick_for_each_number_of_shots_and_a_line_for_each_entrant
     assert best[0] == "finetune"
     assert legend[-1] == "zero-shot, source videos"
     assert "(simulated)" in figure.get_suptitle()
-    assert "interval over 8 participants" in figure.get_suptitle()
+    assert "interval over 8 subjects" in figure.get_suptitle()
 
 
 def test_curves_go_through_the_means() -> None:
@@ -95,7 +95,7 @@ def test_curves_go_through_the_means() -> None:
 
 def test_two_participants_get_curves_without_intervals() -> None:
     figure = figures.few_shot_figure(report(people=2), HOME)
-    assert figure.get_suptitle().endswith("mean over 2 participants")
+    assert figure.get_suptitle().endswith("mean over 2 subjects")
     assert {len(bar.lines[2]) for bar in bars(figure.axes[0])} == {0}
 
 
@@ -173,7 +173,7 @@ def test_the_forests_intervals_are_the_comparisons() -> None:
 
 
 def test_robustness_has_a_panel_a_kind_and_marks_windows_as_they_are() -> None:
-    made = report(conditions=["rotation=90", "rotation=180", "clip=2", "clip=4", "gyroscope=0"])
+    made = report(perturbations=["rotation=90", "rotation=180", "clip=2", "clip=4", "gyroscope=0"])
     figure = figures.robustness_figure(made, HOME)
     assert figure is not None
     panels = {axis.get_title(): axis for axis in figure.axes if axis.get_visible()}
@@ -228,7 +228,7 @@ def test_what_has_nothing_to_show_is_left_out() -> None:
 
 
 def test_figures_are_written_say_what_they_show_and_lose_no_text(tmp_path: Path) -> None:
-    made = figures.figures(with_map(report(conditions=["noise=1"], subject_shots=(1, 2))))
+    made = figures.figures(with_map(report(perturbations=["noise=1"], subject_shots=(1, 2))))
     assert set(made) == {
         "few_shot_people_at_home",
         "few_shot_subjects_people_at_home",

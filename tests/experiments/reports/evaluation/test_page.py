@@ -37,7 +37,7 @@ def make_report() -> Report:
         draws=2,
         methods=METHOD_SET,
         event=ACTIVITIES[1],
-        conditions=["rotation=90", "clip=2"],
+        perturbations=["rotation=90", "clip=2"],
         subject_shots=(1, 2),
         simulated=True,
     )

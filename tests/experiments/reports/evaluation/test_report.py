@@ -29,7 +29,7 @@ from experiments.reports.evaluation.tables import (
 )
 from experiments.reports.evaluation.titles import headline_shots
 from experiments.statistics.intervals import worst_third
-from experiments.statistics.results import participant_means
+from experiments.statistics.results import subject_means
 
 HOME = "people at home"
 ACTIVITIES = ("fall", "sit", "walk")
@@ -60,23 +60,23 @@ def test_a_score_table_has_a_row_an_entrant_and_a_column_a_number_of_shots() -> 
         "balanced accuracy, %",
         "macro-F1, %",
         "accuracy, %",
-        "balanced accuracy of the worst third of participants, %",
+        "balanced accuracy of the worst third of subjects, %",
         "calibration error, %",
     ]
     for table in tables:
         assert table.columns == ("k = 0", "k = 1", "k = 10")
         assert [row[0] for row in table.rows] == [method_title(m) for m in in_order(METHODS)]
     probe = cells_of(tables[0], "pretrained, linear probe")
-    means = participant_means(made.of(HOME, "linear_probe", 10), "balanced_accuracy")
+    means = subject_means(made.of(HOME, "linear_probe", 10), "balanced_accuracy")
     assert probe["k = 10"].startswith(f"{100 * sum(means.values()) / 8:.1f} [")
     assert probe["k = 0"] == ""
     lowest = worst_third(np.array(list(means.values())))
     assert cells_of(tables[3], "pretrained, linear probe")["k = 10"] == f"{100 * lowest:.1f}"
-    assert "the 3 participants" in tables[3].note
+    assert "the 3 subjects" in tables[3].note
 
 
 def test_conditions_stay_out_of_scores() -> None:
-    plain, changed = report(), report(conditions=["rotation=90", "noise=1"])
+    plain, changed = report(), report(perturbations=["rotation=90", "noise=1"])
     assert score_tables(plain, HOME, "windows") == score_tables(changed, HOME, "windows")
     assert difference_tables(plain, HOME, "windows") == difference_tables(changed, HOME, "windows")
 
@@ -169,7 +169,7 @@ def test_a_summary_counts_what_was_shown() -> None:
 def test_too_few_people_decide_nothing_and_are_told_so() -> None:
     (verdicts,) = verdicts_of(report(people=4))
     assert not verdicts.decided
-    assert all("participants are too few" in line for line in verdicts.summaries)
+    assert all("subjects are too few" in line for line in verdicts.summaries)
     assert all("can't be decided" in c.sentence for c in verdicts.headline)
     assert all(
         "*" not in text for t in difference_tables(report(people=4), HOME, "windows") for r in t.rows for text in r
@@ -211,7 +211,7 @@ def test_events_are_told_where_the_target_has_one_and_for_whom_it_is_defined() -
     made = report(event="fall")
     tables = event_tables(made, HOME, "fall")
     assert [t.title for t in tables] == ["fall: AUROC", "fall: AUPRC", "fall: detection"]
-    assert tables[0].note.startswith("Over 7 of the 8 participants")  # p1 never fell
+    assert tables[0].note.startswith("Over 7 of the 8 subjects")  # p1 never fell
     detection = cells_of(tables[2], "pretrained, linear probe, k = 10")
     assert set(detection) >= {"AUROC", "AUPRC", "AUPRC by chance", "sensitivity, %", "false alarms per hour"}
     assert detection["AUPRC by chance"] == "0.333 [0.333, 0.333]"
@@ -227,11 +227,11 @@ def test_recall_by_activity_counts_those_who_did_it() -> None:
 
 
 def test_robustness_compares_with_the_same_models_on_windows_as_they_are() -> None:
-    made = report(draws=4, conditions=["rotation=90", "rotation=180"])  # conditions for two of the four draws
+    made = report(draws=4, perturbations=["rotation=90", "rotation=180"])  # perturbations for two of the four draws
     (table,) = robustness_tables(made, HOME)
     assert table.columns == ("0", "90", "180")
     cells = [c for c in made.of(HOME, "linear_probe", 10) if c.cell.draw < 2]
-    means = participant_means(cells, "balanced_accuracy")
+    means = subject_means(cells, "balanced_accuracy")
     clean = cells_of(table, "pretrained, linear probe, k = 10")["0"]
     assert clean.startswith(f"{100 * sum(means.values()) / 8:.1f} [")
     assert robustness_tables(report(), HOME) == []
@@ -292,7 +292,7 @@ def test_names_from_data_cannot_break_the_tables() -> None:
 
 def test_two_participants_get_no_interval_and_the_text_says_so() -> None:
     made = report(people=2)
-    assert "2 participants are too few for intervals" in made.reading(HOME)
+    assert "2 subjects are too few for intervals" in made.reading(HOME)
     table = score_tables(made, HOME, "windows")[0]
     assert not any("[" in text for row in table.rows for text in row)
 
@@ -317,7 +317,7 @@ def test_cells_that_could_not_be_done_leave_their_note_and_no_number() -> None:
             notes=["not done: one activity"],
         )
 
-    all_cells = report(conditions=["rotation=90"], event="fall").results
+    all_cells = report(perturbations=["rotation=90"], event="fall").results
     some = [undone(c) if c.cell.method == "zero_shot" else c for c in all_cells]
     text = markdown(Report("x", some, 100))
     assert "- zero-shot, source videos: not done: one activity" in text
@@ -328,7 +328,7 @@ def test_cells_that_could_not_be_done_leave_their_note_and_no_number() -> None:
 
 
 def test_the_order_of_the_cells_does_not_matter() -> None:
-    cells = report(conditions=["noise=1", "rotation=90"], subject_shots=(1,)).results
+    cells = report(perturbations=["noise=1", "rotation=90"], subject_shots=(1,)).results
     forward, backward = (markdown(Report("x", found, 100)) for found in (cells, cells[::-1]))
     assert sorted(forward.splitlines()) == sorted(backward.splitlines())
     assert [row for row in forward.splitlines() if row.startswith("|")] == [
@@ -337,11 +337,11 @@ def test_the_order_of_the_cells_does_not_matter() -> None:
 
 
 def test_cells_are_looked_up_by_what_is_asked_for() -> None:
-    made = report(conditions=["noise=1"], subject_shots=(1,))
+    made = report(perturbations=["noise=1"], subject_shots=(1,))
     assert len(made.of(HOME, "linear_probe", 10)) == 8 * 2
     assert len(made.of(HOME, "linear_probe", 1, "subjects")) == 8 * 2
     assert len(made.of(HOME, "linear_probe")) == 8 * 2 * 3
-    assert {r.cell.condition for r in made.of(HOME)} == {""}
+    assert {r.cell.perturbation for r in made.of(HOME)} == {""}
     assert made.of(HOME, "nobody") == []
     assert made.shots(HOME) == [0, 1, 10]
     assert made.estimate(HOME, "accuracy", Key("linear_probe", "windows", 99, "")) is None
@@ -349,7 +349,7 @@ def test_cells_are_looked_up_by_what_is_asked_for() -> None:
 
 def test_caption_counts_windows_by_the_methods_that_are_tested_on_all() -> None:
     made = report(people=3)
-    assert made.caption(HOME) == "population healthy; 3 test participants, 48 test windows, 3 activities, 3 folds"
+    assert made.caption(HOME) == "population healthy; 3 test subjects, 48 test windows, 3 activities, 3 folds"
     fewer = [
         dataclasses.replace(c, windows_by_subject=dict.fromkeys(c.by_subject, 1)) if c.cell.method == "zero_shot" else c
         for c in made.results
@@ -376,7 +376,7 @@ def test_a_map_is_described_in_words() -> None:
 
 
 def test_terminal_tables_promise_intervals_only_where_there_are_some() -> None:
-    for people, words in ((8, "mean and 95 % interval over participants"), (2, "too few for intervals")):
+    for people, words in ((8, "mean and 95 % interval over subjects"), (2, "too few for intervals")):
         for table in terminal_tables(report(people)):
             assert words in str(table.caption)
 
@@ -435,7 +435,7 @@ def test_how_much_hangs_on_the_draw_is_told_where_all_people_share_it() -> None:
     text = cells_of(table, "pretrained, linear probe")["k = 10"]
     cells = together.of(HOME, "linear_probe", 10)
     of_draws = [
-        100 * np.mean(list(participant_means([r for r in cells if r.cell.draw == draw], "balanced_accuracy").values()))
+        100 * np.mean(list(subject_means([r for r in cells if r.cell.draw == draw], "balanced_accuracy").values()))
         for draw in range(4)
     ]
     assert text == f"{min(of_draws):.1f} to {max(of_draws):.1f}"
@@ -466,7 +466,7 @@ def test_a_gain_in_so_few_draws_that_they_have_no_interval_is_not_shown() -> Non
     assert "too few for an interval" in at_ten.sentence
 
 
-@pytest.mark.parametrize(("people", "said"), [(1, "1 participant is too few"), (2, "2 participants are too few")])
+@pytest.mark.parametrize(("people", "said"), [(1, "1 subject is too few"), (2, "2 subjects are too few")])
 def test_one_tested_activity_is_said_of_too_few_people_for_intervals_as_well(people: int, said: str) -> None:
     walking = []
     for result in report(people=people).results:
