@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from benchmarks.alignment_arms import SHOTS, Arm, Data, few_shot, offset_errors_ms, open_data, settings, train
 from encoders.contract import VideoEncoder
-from experiments.artifacts.shards import console
+from experiments.runtime.console import console
 from experiments.runtime.training_bar import quiet
 from experiments.settings.schema import Config
 from experiments.statistics.intervals import bootstrap_interval

@@ -22,9 +22,10 @@ from encoders.contract import VideoEncoder
 from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.evaluation.splits import draw_support
-from experiments.pretrain import make_data_module, make_module
 from experiments.settings.load import load
 from experiments.settings.schema import Config, DatasetConfig, SourceConfig
+from experiments.training.data import make_data_module
+from experiments.training.module import make_module
 from lightning_modules.monitoring.clock_shift import recording_shift, shift_scores
 from lightning_modules.objectives.alignment import AlignmentObjective, TokenObjective
 from lightning_modules.pretraining import ImuPretraining

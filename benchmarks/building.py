@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.build.encode import make_source
 from datamodules.build.run import build
 from datamodules.build.stages import describe
+from datamodules.sources.registry import make_source
 from datamodules.windows.cut import WindowSettings, cut_windows
 
 SETTINGS = WindowSettings()

@@ -14,6 +14,7 @@ import numpy as np
 import simplejpeg
 
 from benchmarks.peers.protocol import FRAMES, SIZE, Records
+from core.digest import digest_of, file_digest
 from datamodules.features.cache import FORMAT, VERSION
 from datamodules.shards import layout
 from datamodules.shards.index import Index, ShardEntry
@@ -125,7 +126,7 @@ def write_shards(folder: Path, how: WindowSettings, windows: Iterator[EncodedWin
     def flush() -> None:
         path = folder / layout.shard_name(len(entries), 0)
         write_shard(path, ShardHeader(how, "made", False, "0" * 64, len(entries), 0, True), waiting, [])
-        entries.append(ShardEntry(path.name, len(waiting), path.stat().st_size, layout.file_digest(path)))
+        entries.append(ShardEntry(path.name, len(waiting), path.stat().st_size, file_digest(path)))
         for code in layout.CODES:
             tables[code] |= {str(getattr(row.window, code)) for row in waiting} - {""}
         waiting.clear()
@@ -142,7 +143,7 @@ def write_shards(folder: Path, how: WindowSettings, windows: Iterator[EncodedWin
     build = {"source": "made", "window": dataclasses.asdict(how)}
     Index(
         build=build,
-        build_hash=layout.digest_of(build),
+        build_hash=digest_of(build),
         settings=how,
         simulated=False,
         shards=tuple(entries),

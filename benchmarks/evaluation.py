@@ -13,14 +13,15 @@ import sys
 import time
 from collections.abc import Sequence
 
-from experiments.artifacts.shards import console
 from experiments.evaluation.methods import find_method
 from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.protocol import run_units
 from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
 from experiments.evaluation.targets import System
-from experiments.runtime.command_line import EXIT_OK, UserError, parse
+from experiments.runtime.command_line import EXIT_OK, parse
+from experiments.runtime.console import console
 from experiments.runtime.devices import cores, set_threads
+from experiments.runtime.errors import UserError
 from experiments.runtime.training_bar import quiet
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining

@@ -32,8 +32,9 @@ from datamodules.sampling.loader import Batch
 from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder
 from experiments.artifacts.video_encoder import open_video_encoder
-from experiments.pretrain import make_data_module, make_module
 from experiments.runtime.training_bar import quiet
+from experiments.training.data import make_data_module
+from experiments.training.module import make_module
 
 POOLING = "video_encoder.params.pooling=mean"  # 768 features a frame from ViT-B/16, as in the data of `make bench`
 _BEFORE = 16  # steps, as many batches may have been read before the clock starts

@@ -43,8 +43,9 @@ from encoders.registry import imu_encoder
 from experiments.artifacts.video_encoder import open_video_encoder
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.targets import System, Target
-from experiments.pretrain import make_data_module, make_module
 from experiments.settings.schema import Config, EvaluationConfig, ImuEncoderConfig, TargetConfig
+from experiments.training.data import make_data_module
+from experiments.training.module import make_module
 
 CASES = ("imu", "features", "jpeg", "raw", "training", "protocol")
 VIDEO_ENCODER = "vit_base_patch16_224"

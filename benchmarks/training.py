@@ -29,10 +29,11 @@ from datamodules.pretraining import PretrainingDataModule
 from datamodules.sampling.loader import Batch
 from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
-from experiments.pretrain import make_data_module, make_module
 from experiments.runtime.training_bar import quiet
 from experiments.settings.load import load
 from experiments.settings.schema import Config
+from experiments.training.data import make_data_module
+from experiments.training.module import make_module
 from lightning_modules.pretraining import ImuPretraining
 
 

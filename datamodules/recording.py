@@ -16,6 +16,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import MendableError
+
 CHANNELS = ("ax", "ay", "az", "gx", "gy", "gz")
 STANDARD_GRAVITY = 9.80665  # m/s^2
 
@@ -23,7 +25,7 @@ FloatArray = NDArray[np.float64]
 FrameArray = NDArray[np.uint8]
 
 
-class RecordingError(ValueError):
+class RecordingError(MendableError, ValueError):
     """A recording that can't be used; the message names the file, what was found and what is expected."""
 
 

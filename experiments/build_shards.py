@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from experiments.artifacts.shards import build_dataset, dataset_directory
-from experiments.reports.build import FILE
-from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.reports.build import FILE, write_if_stale
+from experiments.runtime.command_line import EXIT_OK, guarded, parse
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
 
 _COMMAND = "experiments.build_shards"
@@ -23,6 +24,7 @@ def run(config: Config) -> None:
         raise UserError(f"experiment '{config.experiment}' has no 'datasets'")
     for key in config.datasets:
         report = build_dataset(config, key)
+        write_if_stale(dataset_directory(config, key))
         if not report.built:
             print(report)
         print(f"report: {dataset_directory(config, key) / FILE}")

@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from datamodules.build.encode import make_source
 from datamodules.clock_sync import CERTAIN, ClockEstimate, estimate_clock
 from datamodules.clock_sync.apply_offset import DISAGREE_S
 from datamodules.recording import RecordingError
+from datamodules.sources.registry import make_source
 from datamodules.windows.checks import check_recording
-from experiments.artifacts.shards import progress_bar
-from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.runtime.command_line import EXIT_OK, guarded, parse
+from experiments.runtime.console import progress_bar
+from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import run_folder
 from experiments.settings.schema import Config
 

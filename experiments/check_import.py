@@ -19,10 +19,10 @@ from datamodules.recording import Recording, RecordingError
 from datamodules.sources.manifest import Manifest, ManifestParams
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import Window, WindowSettings, cut_windows
-from experiments.preview import Scene, draw_scene
 from experiments.reports.manifest.facts import RecordingFacts, measure
 from experiments.reports.manifest.remarks import Remark, judge
 from experiments.reports.manifest.words import activity_table, describe_group, describe_recording
+from experiments.reports.preview.scene import Scene, draw_scene
 from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded
 
 _COMMAND = "experiments.check_import"

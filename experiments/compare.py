@@ -15,9 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments import paper_tables
-from experiments.artifacts.shards import console
-from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, UserError, guarded
+from experiments.reports.paper.tables import write_tables
+from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded
+from experiments.runtime.console import console
+from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST, run_folder
 from experiments.settings.layers import ConfigError, available
 from experiments.settings.load import load
@@ -51,7 +52,9 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
     ]
     _call("experiments.eval_ood", experiment, evaluation)
     folder = run_folder(load(experiment, evaluation))
-    paper_tables.main([str(folder)])
+    paths = write_tables([folder], folder, 10_000)
+    print(paths[0].read_text(encoding="utf-8"))
+    print("\n".join(map(str, paths)))
     return folder
 
 

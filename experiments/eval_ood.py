@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from rich.console import Console
 from torch.utils.tensorboard import SummaryWriter
 
-from experiments.artifacts.shards import console, progress_bar
+from core.durable import write_text
+from experiments.artifacts.shards import dataset_directory
 from experiments.evaluation.audit.audit import audit_target
 from experiments.evaluation.cell_store import CellStore
 from experiments.evaluation.features.embedding_map import EmbeddingMap, draw_windows, make_embedding_map
@@ -27,10 +28,13 @@ from experiments.evaluation.protocol import run_units
 from experiments.evaluation.splits import SplitError
 from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
 from experiments.evaluation.targets import Target
+from experiments.reports.build import write_if_stale
 from experiments.reports.evaluation import METRICS, Report, figures, markdown, terminal_tables
 from experiments.reports.evaluation.page import write_html
-from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.runtime.command_line import EXIT_OK, guarded, parse
+from experiments.runtime.console import console, progress_bar
 from experiments.runtime.devices import set_threads
+from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import run_folder
 from experiments.runtime.training_bar import quiet
 from experiments.settings.load import to_yaml
@@ -59,6 +63,8 @@ def run(config: Config) -> Path:
         chosen = [find_method(name) for name in e.methods]
         checkpoints = load_checkpoints(config, chosen)  # what is wrong with one is said before shards are built
         targets = open_targets(config)
+        for key in {key for t in config.evaluation.targets for key in (t.dataset, *t.support, *t.placements)}:
+            write_if_stale(dataset_directory(config, key))
         systems, remarks = open_systems(config, chosen, targets, checkpoints)
         units = plan_units(config, targets, systems)
         audit = {target.name: _audit(config, target) for target in targets}
@@ -118,8 +124,8 @@ def _audit(config: Config, target: Target) -> list[str]:
 def _write(config: Config, report: Report, folder: Path) -> Path:
     csv, parquet = results.write(results.rows(report.results), folder)
     text = markdown(report)
-    results.write_text(text, folder / "results.md")
-    results.write_text(to_yaml(config), folder / "eval_config.yaml")
+    write_text(folder / "results.md", text)
+    write_text(folder / "eval_config.yaml", to_yaml(config))
     made = figures.figures(report)
     paths = figures.save(made, folder / "figures")
     page = folder / "report.html"

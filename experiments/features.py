@@ -10,10 +10,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from experiments.pretrain import learns_from_video, prepare_data
-from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, UserError, guarded, parse
+from experiments.artifacts.shards import dataset_directory
+from experiments.reports.build import write_if_stale
+from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded, parse
 from experiments.runtime.devices import set_threads
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
+from experiments.training.data import learns_from_video, prepare_data
 
 _COMMAND = "experiments.features"
 
@@ -34,6 +37,7 @@ def run(config: Config) -> list[str]:
     set_threads(config)
     _, _, features = prepare_data(config)
     assert features is not None
+    write_if_stale(dataset_directory(config, config.pretraining.dataset))
     problems = features.verify()
     n, views, frames, width = features.shape
     state = f"{len(problems)} problems; delete the folder to have it made anew" if problems else "all good"

@@ -3,180 +3,19 @@
 A RUN is a folder that ``make eval-ood`` wrote ``results.parquet`` into, e.g. ``runs/simulator/default``; several runs
 are several systems, compared side by side. Writes ``paper_tables.md``, ``paper_tables.csv`` and ``paper_figure_3.png``
 into ``--out``.
-
-Tables have the shape of Cheshmi et al. 2025: Table 3 is few-shot balanced accuracy of each system, probed and
-fine-tuned, on each target; Table 4 zero-shot; Table 5 the probe with the most labels, one row a system, for ablations;
-Figure 3 the curves of Table 3, beside supervised training from scratch. What differs: every figure is a mean over
-people with its 95 % interval.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from matplotlib.figure import Figure
-
-from experiments.runtime.command_line import EXIT_OK, UserError, guarded
-from experiments.statistics.intervals import bootstrap_interval
-from experiments.statistics.results import write_text
+from experiments.reports.paper.tables import write_tables
+from experiments.runtime.command_line import EXIT_OK, guarded
 
 _COMMAND = "experiments.paper_tables"
-_FEW_SHOT = {"linear_probe": "probe", "finetune": "fine-tuned", "finetune_paper": "fine-tuned, paper's rates"}
-_CURVES = {**_FEW_SHOT, "supervised": "supervised from scratch"}
-_LINES = {"linear_probe": ("-", "o"), "finetune": ("--", "s"), "finetune_paper": ("-.", "D"), "supervised": (":", "^")}
-_ZERO_SHOT = {"zero_shot": "source videos", "zero_shot_target": "target videos", "zero_shot_text": "text"}
-_NEEDED = ("dataset", "method", "system", "shots", "shots_unit", "perturbation", "metric", "value", "subject", "draw")
-_METRIC = "balanced_accuracy"
-
-
-def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
-    """Each subject's mean over draws and folds, by run, system, method, target, shots and metric.
-
-    Columns: ``name`` (of the system), ``dataset``, ``method``, ``shots``, ``metric``, ``subject``, ``value``,
-    ``simulated``.
-
-    Raises:
-        UserError: a folder has no results, or results of another version.
-    """
-    parts = []
-    for folder in folders:
-        path = folder / "results.parquet"
-        if not path.is_file():
-            raise UserError(f"{path}: not there; `make eval-ood` writes it")
-        frame = pd.read_parquet(path)
-        missing = [column for column in _NEEDED if column not in frame]
-        if missing:
-            raise UserError(f"{path}: no column '{missing[0]}': evaluate again, it is of an earlier version")
-        clean = (frame["subject"] != "") & (frame["perturbation"] == "") & (frame["shots_unit"] == "windows")
-        frame = frame[clean]
-        own = f"{folder.parent.name}/{folder.name}" if len(folders) > 1 else folder.parent.name
-        names = np.where(frame["system"] == "", own, frame["system"])
-        parts.append(frame.assign(name=names))
-    keys = ["name", "dataset", "method", "shots", "metric", "subject"]
-    found = pd.concat(parts)
-    return found.groupby(keys, sort=False).agg(value=("value", "mean"), simulated=("simulated", "any")).reset_index()
-
-
-def table_3(people: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
-    """Few-shot balanced accuracy in %: rows are k, columns (system, how, target)."""
-    chosen = people[(people["metric"] == _METRIC) & people["method"].isin(_FEW_SHOT)]
-    return _summed_up(
-        chosen.assign(how=chosen["method"].map(_FEW_SHOT)), ["shots"], ["name", "how", "dataset"], resamples
-    )
-
-
-def table_4(people: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
-    """Zero-shot: rows are (target, prototypes, metric), columns systems."""
-    metrics = {_METRIC: "balanced accuracy, %", "macro_f1": "macro-F1, %", "recall@1": "recall@1, %"}
-    metrics |= {"recall@3": "recall@3, %", "mrr": "MRR"}
-    chosen = people[people["method"].isin(_ZERO_SHOT) & people["metric"].isin(metrics)]
-    chosen = chosen.assign(how=chosen["method"].map(_ZERO_SHOT), what=chosen["metric"].map(metrics))
-    return _summed_up(chosen, ["dataset", "how", "what"], ["name"], resamples)
-
-
-def table_5(people: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
-    """The probe's balanced accuracy in % with the most labels: rows are systems, columns targets."""
-    chosen = people[(people["metric"] == _METRIC) & (people["method"] == "linear_probe")]
-    if len(chosen):
-        chosen = chosen[chosen["shots"] == chosen["shots"].max()]
-    return _summed_up(chosen, ["name"], ["dataset"], resamples)
-
-
-def _summed_up(people: pd.DataFrame, rows: list[str], columns: list[str], resamples: int) -> pd.DataFrame:
-    """Mean over subjects and interval as text; systems and targets in the order in which they came."""
-    cells: dict[tuple[object, ...], dict[tuple[object, ...], str]] = {}
-    for keys, part in people.groupby([*columns, *rows], sort=False):
-        column, row = keys[: len(columns)], keys[len(columns) :]
-        share = not (part["metric"] == "mrr").all()
-        cells.setdefault(column, {})[row] = _shown(part["value"].to_numpy(float), resamples, share)
-    table = pd.DataFrame(cells)
-    if not table.empty:
-        table.index = pd.MultiIndex.from_tuples([tuple(key) for key in table.index], names=rows)
-        table.columns = pd.MultiIndex.from_tuples([tuple(key) for key in table.columns], names=columns)
-        if rows == ["shots"]:
-            table = table.sort_index()
-    return table
-
-
-def _shown(values: np.ndarray, resamples: int, share: bool) -> str:
-    low, high = bootstrap_interval(values, resamples)
-    factor, digits = (100, 1) if share else (1, 3)
-    mean, *ends = (f"{factor * x:.{digits}f}" for x in (float(values.mean()), low, high))
-    return mean if math.isnan(low) else f"{mean} [{', '.join(ends)}]"
-
-
-def markdown(people: pd.DataFrame, resamples: int = 10_000) -> str:
-    """All tables, with what is simulated said first."""
-    lines = ["# Tables in the shape of the paper's", ""]
-    simulated = sorted(people.loc[people["simulated"], "dataset"].unique())
-    if simulated:
-        lines += [f"**SIMULATED DATA has a part in: {', '.join(simulated)}.**", ""]
-    titles = (
-        ("Table 3: few-shot balanced accuracy, %, by labelled windows per class", table_3),
-        ("Table 4: zero-shot", table_4),
-        ("Table 5: linear probe with the most labels, balanced accuracy, %", table_5),
-    )
-    for title, make in titles:
-        table = make(people, resamples)
-        lines += [f"## {title}", "", *(_rows(table) if len(table) else ["no such results"]), ""]
-    lines.append("Means over people; in brackets 95 % intervals over people, where there are at least three.")
-    return "\n".join(lines) + "\n"
-
-
-def _rows(table: pd.DataFrame) -> list[str]:
-    names = [*(str(name) for name in table.index.names), *(", ".join(map(str, column)) for column in table.columns)]
-    lines = ["| " + " | ".join(names) + " |", "| " + " | ".join("---" for _ in names) + " |"]
-    for index, row in table.iterrows():
-        key = index if isinstance(index, tuple) else (index,)
-        cells = ["" if isinstance(cell, float) and math.isnan(cell) else str(cell) for cell in row]
-        lines.append("| " + " | ".join([*(str(part) for part in key), *cells]) + " |")
-    return lines
-
-
-def figure_3(people: pd.DataFrame, resamples: int = 10_000) -> Figure:
-    """Few-shot curves with intervals: one panel a target, one line a system and way of adapting it."""
-    chosen = people[(people["metric"] == _METRIC) & people["method"].isin(_CURVES)]
-    targets = list(dict.fromkeys(chosen["dataset"]))
-    figure = Figure(figsize=(4.4 * max(len(targets), 1) + 2.4, 4.0), layout="constrained")
-    axes = figure.subplots(1, max(len(targets), 1), squeeze=False, sharey=True)[0]
-    colours = dict(zip(dict.fromkeys(chosen["name"]), _COLOURS, strict=False))
-    handles = {}
-    for axis, target in zip(axes, targets, strict=True):
-        here = chosen[chosen["dataset"] == target]
-        for (name, method), part in here.groupby(["name", "method"], sort=False):
-            by_shots = [(int(k), p["value"].to_numpy(float)) for k, p in part.groupby("shots")]
-            mean = np.array([100 * values.mean() for _, values in by_shots])
-            ends = np.array([bootstrap_interval(values, resamples) for _, values in by_shots]) * 100
-            bars = None if np.isnan(ends).any() else np.clip([mean - ends[:, 0], ends[:, 1] - mean], 0, None)
-            line, marker = _LINES[method]
-            handles[f"{name}, {_CURVES[method]}"] = axis.errorbar(
-                [k for k, _ in by_shots],
-                mean,
-                yerr=bars,
-                color=colours.get(name, "#000000"),
-                linestyle=line,
-                marker=marker,
-                capsize=2.5,
-            )
-        shots = sorted(here["shots"].unique())
-        axis.set_xscale("log")
-        axis.set_xticks(shots, [str(k) for k in shots])
-        axis.set_xticks([], minor=True)
-        axis.set(title=target, xlabel="labelled windows per class, k", ylim=(0, 100))
-        axis.grid(axis="y", color="0.9")
-    axes[0].set_ylabel("balanced accuracy, %")
-    if handles:
-        figure.legend(list(handles.values()), list(handles), loc="outside right center", frameon=False)
-    return figure
-
-
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -188,15 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work() -> int:
-        people = load_runs(arguments.runs)
-        out: Path = arguments.out or arguments.runs[0]
-        out.mkdir(parents=True, exist_ok=True)
-        text = markdown(people, arguments.bootstrap)
-        write_text(text, out / "paper_tables.md")
-        write_text(people.to_csv(index=False), out / "paper_tables.csv")
-        figure_3(people, arguments.bootstrap).savefig(out / "paper_figure_3.png", dpi=150)
-        print(text)
-        print("\n".join(str(out / name) for name in ("paper_tables.md", "paper_tables.csv", "paper_figure_3.png")))
+        paths = write_tables(arguments.runs, arguments.out or arguments.runs[0], arguments.bootstrap)
+        print(paths[0].read_text(encoding="utf-8"))
+        print("\n".join(map(str, paths)))
         return EXIT_OK
 
     return guarded(work, _COMMAND)

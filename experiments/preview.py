@@ -8,110 +8,24 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure, FigureBase
-from numpy.typing import NDArray
 
-from datamodules.recording import STANDARD_GRAVITY
-from datamodules.shards.reader import ShardSet
-from experiments.artifacts.shards import open_dataset
+from experiments.artifacts.shards import dataset_directory, open_dataset
+from experiments.reports.build import write_if_stale
+from experiments.reports.preview.scene import draw_window
 from experiments.runtime.command_line import EXIT_OK, guarded, parse
 from experiments.runtime.run_folder import run_folder
 from experiments.settings.schema import Config
 
 _COMMAND = "experiments.preview"
-_COLOURS = ("#0072B2", "#E69F00", "#009E73")  # Okabe and Ito's, told apart by all eyes
-_FRAME_SHARE = 0.113  # of the axis' width: what makes a frame of its height square
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What is drawn of a window.
-
-    Attributes:
-        title: above it.
-        imu: (T, 6) m/s^2 and rad/s, NaN where there is nothing.
-        rate_hz: of the IMU.
-        duration_s: of the window.
-        frames: times since the window's start and (H, W, 3) uint8 pixels.
-    """
-
-    title: str
-    imu: NDArray[np.floating]
-    rate_hz: float
-    duration_s: float
-    frames: Sequence[tuple[float, NDArray[np.uint8]]]
-
-
-def draw_window(shards: ShardSet, window: int) -> Figure:
-    """One window: its frames where they lie in time, acceleration and angular rate below.
-
-    Args:
-        shards: of the data set.
-        window: its number.
-    """
-    indices = np.array([window])
-    imu, sample_mask, channel_mask = shards.imu(indices)
-    settings = shards.settings
-    frames: list[tuple[float, NDArray[np.uint8]]] = []
-    if settings.frames:
-        pixels = shards.frames(indices)[0]
-        times, mask = shards.frame_times(indices)
-        frames = [(float(times[0][index]), pixels[index]) for index in np.flatnonzero(mask[0])]
-    table = {name: column[window] for name, column in shards.table.items()}
-    start, activity = f"{table['start_s']:.2f}", table["activity"] or "unlabelled"
-    note = ", simulated" if shards.simulated else ""
-    title = f"{table['recording']}, {table['placement']}, from {start} s: {activity}{note}"
-    valid = np.where(sample_mask[0][:, None] & channel_mask[0], imu[0], np.nan)
-    figure = Figure(figsize=(12, 5.6), layout="constrained")
-    draw_scene(Scene(title, valid, settings.imu_rate_hz, settings.duration_s, frames), figure)
-    return figure
-
-
-def draw_scene(scene: Scene, figure: FigureBase) -> None:
-    """Draw into a figure, or a part of one: frames where they lie in time, acceleration and angular rate below."""
-    times = np.arange(len(scene.imu)) / scene.rate_hz
-    film, acceleration, rate = figure.subplots(
-        3, 1, sharex=True, gridspec_kw={"height_ratios": [0.9, 1, 1], "hspace": 0.03}
-    )
-    _draw_frames(film, scene)
-    for axis in range(3):
-        acceleration.plot(times, scene.imu[:, axis], color=_COLOURS[axis], lw=1.2, label="xyz"[axis])
-        rate.plot(times, scene.imu[:, 3 + axis], color=_COLOURS[axis], lw=1.2, label="xyz"[axis])
-    norm = np.linalg.norm(scene.imu[:, :3], axis=1)
-    acceleration.plot(times, norm, color="0.6", lw=0.9, label="norm")
-    acceleration.axhline(STANDARD_GRAVITY, color="0.6", lw=0.7, ls=":")
-    acceleration.set_ylabel("acceleration\n(m/s$^2$)")
-    rate.set_ylabel("angular rate\n(rad/s)")
-    rate.set(xlabel="seconds since the window's start", xlim=(0, scene.duration_s))
-    acceleration.legend(loc="center right", ncols=4, fontsize=8, frameon=False)
-    figure.suptitle(scene.title, fontsize=11)
-
-
-def _draw_frames(axes: Axes, scene: Scene) -> None:
-    axes.set(yticks=[], ylim=(0, 1))
-    if not scene.frames:
-        axes.text(0.5, 0.5, "no video", transform=axes.transAxes, ha="center")
-        return
-    side = _FRAME_SHARE * scene.duration_s  # of a square frame, in seconds along the axis
-    end = -np.inf
-    for time, pixels in scene.frames:
-        if time - side / 2 < end:  # it would cover the one before
-            continue
-        axes.imshow(pixels, extent=(time - side / 2, time + side / 2, 0.08, 1.0), aspect="auto")
-        axes.plot([time, time], [0, 0.08], color="0.3", lw=1)  # the very moment
-        end = time + side / 2
-    axes.set(xlim=(0, scene.duration_s), ylim=(0, 1))
-    axes.set_ylabel("frames")
 
 
 def run(config: Config) -> list[Path]:
     """Draw the first windows of the pretraining data set; returns the pictures' paths."""
     shards = open_dataset(config, config.pretraining.dataset)
+    write_if_stale(dataset_directory(config, config.pretraining.dataset))
     _, first = np.unique(shards.table["recording"], return_index=True)
     folder = run_folder(config) / "preview"
     folder.mkdir(parents=True, exist_ok=True)

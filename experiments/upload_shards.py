@@ -18,7 +18,9 @@ from datamodules.shards import layout
 from datamodules.shards.index import read_index
 from experiments.artifacts.shards import build_dataset, dataset_directory
 from experiments.artifacts.stores import place_in_store
-from experiments.runtime.command_line import EXIT_OK, UserError, guarded, parse
+from experiments.reports.build import write_if_stale
+from experiments.runtime.command_line import EXIT_OK, guarded, parse
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
 
 _COMMAND = "experiments.upload_shards"
@@ -43,6 +45,7 @@ def run(config: Config) -> None:
         _target(config, directory)  # a store that can't be used is told before shards are built
         if not (directory / layout.INDEX).is_file():
             build_dataset(config, key)
+            write_if_stale(directory)
         index = read_index(directory)
         _upload(config, directory, [entry.file for entry in index.shards], layout.INDEX)
         for meta in sorted((data / "features" / config.experiment).glob(f"{key}-*/{META}")):

@@ -25,7 +25,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from encoders.registry import merge_params
+from core.registry import merge_params
 from encoders.video.vit import VitParams
 from encoders.video.vit_backbone import (
     BackboneParams,

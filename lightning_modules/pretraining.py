@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from core.errors import MendableError
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
 from encoders.layers.projection import ProjectionHead
 from encoders.registry import build_imu_encoder, build_video_head
@@ -32,7 +33,7 @@ from lightning_modules.optim import adamw, warmup_cosine
 Batch = dict[str, Any]
 
 
-class CheckpointError(ValueError):
+class CheckpointError(MendableError, ValueError):
     """A checkpoint that can't be used; the message names the file and what is wrong."""
 
 

@@ -1,22 +1,94 @@
-"""The four top-level packages are ours alone, and whole when installed."""
+"""The packages are ours alone and whole when installed; their rooms import one way."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("datamodules", "encoders", "lightning_modules", "experiments")
-# Imports run one way: a folder may import from those listed for it.
-ALLOWED = {
-    "datamodules": {"datamodules"},
-    "encoders": {"encoders"},
-    "lightning_modules": {"lightning_modules", "encoders"},
-    "experiments": set(PACKAGES),
+# A package may import from itself and from those listed for it.
+MAY_IMPORT = {
+    "core": set(),
+    "datamodules": {"core"},
+    "encoders": {"core"},
+    "lightning_modules": {"core", "encoders"},
+    "experiments": {"core", "datamodules", "encoders", "lightning_modules"},
 }
+PACKAGES = tuple(MAY_IMPORT)
+# The rooms of a package in reading order: each imports only from rooms before it.
+READING_ORDER = {
+    "core": ("errors", "suggestions", "digest", "durable", "settings", "registry"),
+    "datamodules": (
+        "recording",
+        "signal",
+        "formats",
+        "io",
+        "labels",
+        "windows",
+        "sources",
+        "clock_sync",
+        "augment",
+        "sampling",
+        "shards",
+        "features",
+        "build",
+        "pretraining",
+        "labelled",
+    ),
+    "encoders": ("contract", "registry", "layers", "imu", "video", "text"),
+    "lightning_modules": (
+        "losses",
+        "objectives",
+        "settings",
+        "monitoring",
+        "optim",
+        "pretraining",
+        "masked_video",
+        "probe",
+        "finetune",
+    ),
+    "experiments": (
+        "settings",
+        "runtime",
+        "artifacts",
+        "training",
+        "evaluation",
+        "statistics",
+        "reports",
+        "commands",
+    ),
+}
+
+
+def modules_of(package: str) -> Iterator[tuple[Path, str]]:
+    """All files of a package, each with its room."""
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT / package).with_suffix("").parts
+        yield path, room_of(package, parts[0])
+
+
+def room_of(package: str, name: str) -> str:
+    """The room that a module or folder directly below a package stands for."""
+    if package == "experiments" and name != "__init__" and (ROOT / package / f"{name}.py").is_file():
+        return "commands"
+    return name
+
+
+def imported_by(path: Path) -> Iterator[str]:
+    """The modules of ours that a file imports, those inside functions and for type checkers too."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            # ``from datamodules import signal`` imports a module too.
+            for alias in node.names:
+                name = f"{node.module}.{alias.name}"
+                target = ROOT / name.replace(".", "/")
+                yield name if target.is_dir() or target.with_suffix(".py").is_file() else node.module
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -25,18 +97,63 @@ def test_no_other_distribution_owns_the_name(name: str) -> None:
     assert set(owners) <= {"imu-video-har"}, f"another distribution installs '{name}': {owners}"
 
 
-@pytest.mark.parametrize("name", PACKAGES)
-def test_imports_run_one_way(name: str) -> None:
-    for path in sorted((ROOT / name).rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            modules = []
-            if isinstance(node, ast.ImportFrom) and node.module:
-                modules = [node.module]
-            elif isinstance(node, ast.Import):
-                modules = [alias.name for alias in node.names]
-            for module in modules:
-                top = module.split(".")[0]
-                assert top not in PACKAGES or top in ALLOWED[name], f"{path.relative_to(ROOT)} imports {module}"
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_import_one_way(package: str) -> None:
+    for path, _ in modules_of(package):
+        for module in imported_by(path):
+            top = module.split(".")[0]
+            allowed = top not in PACKAGES or top == package or top in MAY_IMPORT[package]
+            assert allowed, f"{path.relative_to(ROOT)} imports {module}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_rooms_import_one_way(package: str) -> None:
+    order = READING_ORDER[package]
+    wrong = []
+    for path, room in modules_of(package):
+        for module in imported_by(path):
+            top, *rest = module.split(".")
+            if top != package or not rest or room == "__init__":
+                continue
+            other = room_of(package, rest[0])
+            assert {room, other} <= set(order), f"{path.relative_to(ROOT)} or {module}: a room that has no place"
+            if order.index(other) > order.index(room):
+                wrong.append(f"{path.relative_to(ROOT)} imports {module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_command_imports_another() -> None:
+    for path, room in modules_of("experiments"):
+        if room == "commands":
+            for module in imported_by(path):
+                top, *rest = module.split(".")
+                same = top == "experiments" and rest and room_of(top, rest[0]) == "commands"
+                assert not same, f"{path.relative_to(ROOT)} imports {module}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_module_is_in_a_circle(package: str) -> None:
+    graph = {}
+    for path, _ in modules_of(package):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        graph[name] = {module for module in imported_by(path) if module.startswith(f"{package}.")} - {name}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, f"a circle: {' -> '.join([*above[above.index(name) :], name])}"
+        if name in graph and name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+def test_no_test_imports_another() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        for module in imported_by(path):
+            assert not module.split(".")[-1].startswith("test_"), f"{path.relative_to(ROOT)} imports {module}"
 
 
 def test_every_folder_is_a_package() -> None:

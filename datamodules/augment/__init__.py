@@ -22,6 +22,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from core.errors import MendableError
 from datamodules.augment.device import drop_gyroscope, sensor_errors
 from datamodules.augment.draws import Draws
 from datamodules.augment.gravity import estimate_gravity, heading_axis
@@ -45,7 +46,7 @@ _IN_UNITS = (
 )
 
 
-class AugmentationError(ValueError):
+class AugmentationError(MendableError, ValueError):
     """A magnitude that can't be; the message names it and says what is expected."""
 
 

@@ -20,10 +20,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from datamodules.build.encode import BuildJob, make_source
+from core.digest import digest_of
+from core.durable import TEMPORARY
+from datamodules.build.encode import BuildJob
 from datamodules.build.scheduler import Done, Scheduler, run_futures
 from datamodules.build.tasks import BuildError, Task, run_task
-from datamodules.shards import layout
+from datamodules.sources.registry import make_source
 
 _RELATIVE = "expected paths that mean the same on all machines (relative ones start at {} there)"
 _LIBRARIES = ("decord", "h5py", "numpy", "pandas", "pyarrow", "scipy", "simplejpeg", "torch")
@@ -89,7 +91,7 @@ class Handshake:
             names = make_source(self.job.description["source"], self.job.description["params"]).names()
         except ValueError as error:
             raise BuildError(f"it does not find the recordings: {error}; {_RELATIVE.format(Path.cwd())}") from error
-        if layout.digest_of(names) != self.listing:
+        if digest_of(names) != self.listing:
             raise BuildError(
                 f"it finds {len(names)} recordings, and not the same as this process, which finds e.g. "
                 f"'{self.example}'; {_RELATIVE.format(Path.cwd())}"
@@ -142,8 +144,8 @@ class Cluster(Scheduler):
         self._distributed = distributed
         self._address, self._job = address, job
         names = make_source(job.description["source"], job.description["params"]).names()
-        self._marker = job.directory / f"{layout.TEMPORARY}marker-{job.token}"
-        self._handshake = Handshake(job, self._marker, software(), layout.digest_of(names), names[0])
+        self._marker = job.directory / f"{TEMPORARY}marker-{job.token}"
+        self._handshake = Handshake(job, self._marker, software(), digest_of(names), names[0])
         try:
             client: Any = distributed.Client
             self._client = client(address, timeout=_CONNECT_S, set_as_default=False)

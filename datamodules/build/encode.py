@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-import multiprocessing
-import multiprocessing.connection
-import os
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import simplejpeg
-import torch
 from numpy.typing import NDArray
 
 from datamodules.build.judge_pictures import judge_pictures
@@ -24,7 +18,7 @@ from datamodules.build.stages import StageTimes
 from datamodules.clock_sync.apply_offset import apply_offset
 from datamodules.recording import RecordingError, VideoStream
 from datamodules.shards.writer import EncodedWindow
-from datamodules.sources.registry import Source, sources
+from datamodules.sources.registry import Source
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import Window, WindowSettings, cut_windows, select_imu
 from datamodules.windows.quality.facts import facts_of
@@ -49,37 +43,6 @@ class BuildJob:
     settings: WindowSettings
     raise_bad: bool
     token: str
-
-
-def make_source(name: str, params: Mapping[str, Any]) -> Source:
-    """A source from plain values, as they stand in a config.
-
-    Raises:
-        ValueError: there is no such source, or it has no such setting; the message lists those there are.
-    """
-    known = sources()
-    if name not in known:
-        raise ValueError(f"no source '{name}'; there are: {', '.join(known)}")
-    fields = [field.name for field in dataclasses.fields(known[name].params)]
-    unknown = sorted(set(params) - set(fields))
-    if unknown:
-        raise ValueError(f"source {name} has no setting '{unknown[0]}'; it has: {', '.join(fields)}")
-    return known[name].create(known[name].params(**params))
-
-
-def start_worker() -> None:
-    """Make a fresh worker process a good neighbour."""
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        # A worker whose parent was killed would wait for work for ever.
-        sentinel = parent.sentinel
-        threading.Thread(target=_die_with, args=(sentinel,), daemon=True).start()
-
-
-def _die_with(sentinel: int) -> None:
-    multiprocessing.connection.wait([sentinel])
-    os._exit(1)
 
 
 def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts, stages: StageTimes) -> None:

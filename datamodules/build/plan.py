@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from core.digest import digest_of
 from datamodules.build.encode import BuildJob
 from datamodules.build.parts import PartFiles
 from datamodules.build.tasks import PIECES, PackTask, RecordingTask
@@ -27,16 +28,16 @@ class BuildPlan:
     @cached_property
     def index_description(self) -> dict[str, Any]:
         """The description with a digest of the recordings' names: a source may have grown."""
-        return {**self.job.description, "recordings_digest": layout.digest_of(self.groups)}
+        return {**self.job.description, "recordings_digest": digest_of(self.groups)}
 
     @property
     def index_hash(self) -> str:
         """Digest of ``index_description``."""
-        return layout.digest_of(self.index_description)
+        return digest_of(self.index_description)
 
     def shard(self, group: int) -> PartFiles:
         """The files that a group becomes."""
-        digest = layout.digest_of([self.job.description, self.groups[group], group])
+        digest = digest_of([self.job.description, self.groups[group], group])
         return PartFiles(self.job.directory, layout.shard_stem(group), group, digest)
 
     def recording_tasks(self, group: int) -> list[RecordingTask]:
@@ -57,7 +58,7 @@ class BuildPlan:
                 self.job.directory / PIECES,
                 f"{layout.shard_stem(group)}-{number:04d}",
                 group,
-                layout.digest_of([self.job.description, name]),
+                digest_of([self.job.description, name]),
             )
             for number, name in enumerate(self.groups[group])
         )

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.durable import write_json
 from datamodules.build import stages
 from datamodules.shards import layout
 from datamodules.shards.index import Index
@@ -85,4 +86,4 @@ def remember(report: BuildReport) -> None:
             "stages": {stage: round(seconds, 3) for stage, seconds in report.stages.items()},
         }
     )
-    layout.write_json(path, runs)
+    write_json(path, runs)

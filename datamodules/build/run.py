@@ -22,17 +22,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from datamodules.build.encode import BuildJob, make_source
+from core.digest import canonical
+from core.durable import TEMPORARY, write_json
+from datamodules.build.choose_scheduler import scheduler_of
+from datamodules.build.encode import BuildJob
 from datamodules.build.plan import BuildPlan
 from datamodules.build.report import HISTORY, BuildReport, remember
-from datamodules.build.scheduler import scheduler_of
 from datamodules.build.stages import StageTimes
 from datamodules.build.tasks import PIECES, BuildError, RecordingTask, Task
 from datamodules.build.write_index import write_index
 from datamodules.clock_sync.apply_offset import clocks_mode
 from datamodules.shards import layout
 from datamodules.shards.index import Index, read_index
-from datamodules.sources.registry import Source
+from datamodules.sources.registry import Source, make_source
 from datamodules.windows.cut import ANY_PLACEMENT, WindowSettings
 
 PLAN = "build.json"
@@ -107,7 +109,7 @@ def build(
     groups = _groups(source_name, source, params, subjects, recordings_per_shard)
     # Through JSON, so that what is compared with a file is what a file can hold.
     described: dict[str, Any] = json.loads(
-        layout.canonical(
+        canonical(
             {
                 "version": layout.VERSION,
                 "source": source_name,
@@ -205,7 +207,7 @@ def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
     foreign = sorted(p.name for p in path.glob("windows-*.h5"))
     if foreign:
         raise BuildError(f"{path} holds {foreign[0]} but no {PLAN}; take another directory")
-    layout.write_json(path / PLAN, described)
+    write_json(path / PLAN, described)
 
 
 def _differences(found: Any, asked: Any, name: str = "") -> Iterator[str]:
@@ -261,5 +263,5 @@ def _do(
 
 def _clear(path: Path) -> None:
     """Delete what killed processes left half done."""
-    for leftover in path.glob(f"{layout.TEMPORARY}*"):
+    for leftover in path.glob(f"{TEMPORARY}*"):
         leftover.unlink(missing_ok=True)

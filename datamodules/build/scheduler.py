@@ -1,23 +1,19 @@
-"""Who does the tasks of a build: this process, processes on this machine, or the workers of a Dask cluster.
+"""Schedulers of a build: they do its tasks in this process or in processes on this machine.
 
-What comes out is the same; see ``build_tasks``. ::
-
-    with scheduler_of("tcp://10.0.0.1:8786", job, workers=0) as scheduler:
-        scheduler.run(tasks, done=print)
+The shards are the same whoever does the tasks; see ``build.tasks``. A Dask cluster is in ``build.dask_scheduler``.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 
-from datamodules.build.encode import BuildJob, start_worker
+from datamodules.build.encode import BuildJob
 from datamodules.build.tasks import BuildError, Task, at_work, run_task
+from datamodules.io.worker_process import start_worker
 
 # Of a finished task: seconds by stage in, the tasks that can be done now out.
 Done = Callable[[Task, dict[str, float]], Iterable[Task]]
@@ -103,26 +99,3 @@ def run_futures(
     finally:
         for future in pending:
             future.cancel()
-
-
-@contextmanager
-def scheduler_of(address: str, job: BuildJob, workers: int, recordings: int) -> Iterator[Scheduler]:
-    """The scheduler that a build asked for.
-
-    Args:
-        address: ``tcp://host:port`` of a Dask scheduler (or ``tls://``); empty for this machine.
-        job: for the check whether the cluster's workers can do it.
-        workers: processes on this machine; 0 takes one a core.
-        recordings: that are to be read; more processes make no sense.
-
-    Raises:
-        BuildError: the cluster can't be used; the message says why.
-    """
-    if address:
-        from datamodules.build.dask_scheduler import Cluster
-
-        with Cluster(address, job) as cluster:
-            yield cluster
-        return
-    count = min(workers or os.cpu_count() or 1, recordings)
-    yield InProcess() if count <= 1 else Processes(job, count)

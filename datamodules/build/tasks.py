@@ -15,21 +15,23 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from datamodules.build.encode import BuildJob, encode_recording, make_source
+from core.digest import digest_of
+from core.durable import TEMPORARY
+from core.errors import MendableError
+from datamodules.build.encode import BuildJob, encode_recording
 from datamodules.build.parts import PartFiles, ShardParts, read_exclusions, read_windows
 from datamodules.build.stages import StageTimes
 from datamodules.recording import RecordingError
-from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 from datamodules.shards.shard_file import open_shard
-from datamodules.sources.registry import Source
+from datamodules.sources.registry import Source, make_source
 from datamodules.windows.cut import Exclusion, Reason
 
 PIECES = "pieces"
 _last = threading.local()
 
 
-class BuildError(ValueError):
+class BuildError(MendableError, ValueError):
     """A build that can't be done as asked; the message says what was found and what is expected."""
 
 
@@ -140,7 +142,7 @@ def run_task(task: Task) -> dict[str, float]:
 def at_work(directory: Path) -> list[str]:
     """Recordings that were being read when their worker died."""
     names = []
-    for path in directory.glob(f"{layout.TEMPORARY}reading-*"):
+    for path in directory.glob(f"{TEMPORARY}reading-*"):
         # Those that live may be done with theirs just now.
         with contextlib.suppress(FileNotFoundError):
             names.append(path.read_text(encoding="utf-8"))
@@ -149,7 +151,7 @@ def at_work(directory: Path) -> list[str]:
 
 def _note(directory: Path, name: str) -> Path:
     """File with the recording that is being read, for the message if the worker dies."""
-    return directory / f"{layout.TEMPORARY}reading-{layout.digest_of(name)[:16]}-{os.getpid()}"
+    return directory / f"{TEMPORARY}reading-{digest_of(name)[:16]}-{os.getpid()}"
 
 
 def _open_parts(job: BuildJob, files: PartFiles, stages: StageTimes) -> ShardParts:

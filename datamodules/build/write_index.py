@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+from core.digest import file_digest
 from datamodules.build.plan import BuildPlan
 from datamodules.build.tasks import BuildError
 from datamodules.clock_sync.apply_offset import verdict
@@ -32,7 +33,7 @@ def write_index(plan: BuildPlan) -> Index:
             raise BuildError(f"{plan.job.directory}: the shards of group {group} vanished while building")
         for file in files:
             shard = open_shard(file)
-            entries.append(ShardEntry(file.name, shard.n_windows, file.stat().st_size, layout.file_digest(file)))
+            entries.append(ShardEntry(file.name, shard.n_windows, file.stat().st_size, file_digest(file)))
             for code in layout.CODES:
                 columns[code].update(str(value) for value in shard.strings(code))
             bits = shard.array("faults")

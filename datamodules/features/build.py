@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.durable import write_json
 from datamodules.features.cache import (
     BLOCK,
     FORMAT,
@@ -160,7 +161,7 @@ class _Run:
             "pooled": {"shape": self._shapes["pooled"], "xxh3": [entry["pooled"] for entry in self._digests]},
             "computed": computed,
         }
-        _write_json(self._directory / META, content)
+        write_json(self._directory / META, content)
         self._journal.unlink()
 
     def _resume(self) -> None:
@@ -245,12 +246,3 @@ def _cropped(frames: Tensor, theta: Tensor) -> Tensor:
     grid = F.affine_grid(theta, [B, n_frames * channels, height, width], align_corners=False)
     seen = F.grid_sample(stacked, grid, padding_mode="border", align_corners=False)
     return seen.round().clamp(0, 255).to(torch.uint8).view(frames.shape)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    temporary = path.with_suffix(".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -23,6 +23,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from core.errors import MendableError
 from datamodules.io.row_reader import RowReader
 
 FORMAT = "imu-video-har features"
@@ -32,7 +33,7 @@ BLOCK = 128  # windows; the unit of resuming and of checksums
 STATISTICS_WINDOWS = 1 << 14
 
 
-class FeatureCacheError(ValueError):
+class FeatureCacheError(MendableError, ValueError):
     """A cache that can't be used; the message names the folder, what was found and what is expected."""
 
 

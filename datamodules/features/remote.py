@@ -17,11 +17,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from core.digest import digest_of
 from datamodules.features.cache import BLOCK, META, POOLED, RAW, ClipReader, FeatureCache, check_meta
 from datamodules.io.local_cache import LocalCache
 from datamodules.io.prefetch import Piece
 from datamodules.io.store import Part, RemoteFolder, StorageError
-from datamodules.shards import layout
 from datamodules.shards.remote import in_order
 
 PIECE_BYTES = 8 << 20  # about a shard's share: larger pieces would be fetched for several of them
@@ -79,7 +79,7 @@ class Stretches:
     def names(self) -> tuple[str, ...]:
         """Of the pieces."""
         contents = (self.digests[first : first + self.blocks] for first in range(0, len(self.digests), self.blocks))
-        return tuple(f"features-{layout.digest_of(content)}" for content in contents)
+        return tuple(f"features-{digest_of(content)}" for content in contents)
 
     @property
     def windows(self) -> int:

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 import fsspec
 
-from datamodules.shards.layout import ShardError
+from core.errors import MendableError
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ _EXTRAS = {"s3": "s3", "s3a": "s3"}  # protocol -> extra of this project that br
 _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")  # botocore's
 
 
-class StorageError(ShardError):
+class StorageError(MendableError, ValueError):
     """Something in a store or in its local cache that can't be used; the message names the object."""
 
 

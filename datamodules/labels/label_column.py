@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Strings (N,), or a Categorical of N: compared, indexed and iterated over in the same way.
-Names = Any
+LabelColumn = Any
+UNLABELLED = ""  # the activity of a window that none labels
 
 
 def from_codes(codes: NDArray[np.integer], names: Sequence[str]) -> pd.Categorical[str]:
@@ -35,27 +36,27 @@ def repeated(names: Sequence[str], times: Sequence[int]) -> pd.Categorical[str]:
     return from_codes(np.repeat(which, times), found)
 
 
-def distinct(column: Names) -> list[str]:
+def distinct(column: LabelColumn) -> list[str]:
     """The names that occur, sorted."""
     if _is_categorical(column):
         return sorted(str(column.categories[code]) for code in _codes(column))
     return sorted({str(name) for name in column})
 
 
-def among(column: Names, names: Iterable[str]) -> NDArray[np.bool_]:
+def among(column: LabelColumn, names: Iterable[str]) -> NDArray[np.bool_]:
     """Which windows have one of ``names``, (N,)."""
     if _is_categorical(column):
         return np.asarray(column.isin(list(names)))
     return np.isin(column, list(names))
 
 
-def numbered(column: Names) -> tuple[list[str], NDArray[np.int64]]:
+def numbered(column: LabelColumn) -> tuple[list[str], NDArray[np.int64]]:
     """The names that occur, sorted, and each window's position among them, (N,)."""
     found = distinct(column)
     return found, positions(column, found)
 
 
-def positions(column: Names, names: Sequence[str]) -> NDArray[np.int64]:
+def positions(column: LabelColumn, names: Sequence[str]) -> NDArray[np.int64]:
     """Each window's position in ``names``, (N,).
 
     Raises:
@@ -71,7 +72,7 @@ def positions(column: Names, names: Sequence[str]) -> NDArray[np.int64]:
     return np.asarray(table[column.codes])
 
 
-def concatenated(columns: Sequence[Names]) -> pd.Categorical[str]:
+def concatenated(columns: Sequence[LabelColumn]) -> pd.Categorical[str]:
     """One column after the other."""
     if len(columns) == 1 and _is_categorical(columns[0]):
         found: pd.Categorical[str] = columns[0]
@@ -83,7 +84,7 @@ def concatenated(columns: Sequence[Names]) -> pd.Categorical[str]:
     return from_codes(np.concatenate([np.empty(0, np.int32), *codes]), names)
 
 
-def prefixed(prefixes: Names, column: Names) -> pd.Categorical[str]:
+def prefixed(prefixes: LabelColumn, column: LabelColumn) -> pd.Categorical[str]:
     """Of each window its prefix, a slash and its name."""
     firsts, seconds = concatenated([prefixes]), concatenated([column])
     pairs = np.multiply(firsts.codes, len(seconds.categories), dtype=np.int64) + seconds.codes
@@ -94,7 +95,7 @@ def prefixed(prefixes: Names, column: Names) -> pd.Categorical[str]:
     return from_codes((np.cumsum(there, dtype=np.int32) - 1)[pairs], names)
 
 
-def _is_categorical(column: Names) -> bool:
+def _is_categorical(column: LabelColumn) -> bool:
     return hasattr(column, "categories")
 
 

@@ -1,4 +1,4 @@
-"""Names that the activities of all sources share, so that data sets can be each other's out-of-distribution test.
+"""LabelColumn that the activities of all sources share, so that data sets can be each other's out-of-distribution test.
 
 ``common_labels.py`` is the table: for each source, each of its labels that has a counterpart among the paper's
 activities, a line of its own. A label without one is no label then, and is counted.
@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.errors import MendableError
 from datamodules.labels.common_names import COMMON, COMMON_LABELS
-from datamodules.labels.label_column import Names, distinct, from_codes
-from experiments.evaluation.splits import UNLABELLED
+from datamodules.labels.label_column import UNLABELLED, LabelColumn, distinct, from_codes
 
 
-class CommonActivitiesError(ValueError):
+class CommonActivitiesError(MendableError, ValueError):
     """A source whose activities have no common names; the message lists those that have."""
 
 
@@ -32,7 +32,7 @@ class Renamed:
         left_out: (source, label) -> windows without a counterpart.
     """
 
-    activities: Names
+    activities: LabelColumn
     kept: Counter[tuple[str, str, str]]
     left_out: Counter[tuple[str, str]]
 
@@ -54,7 +54,7 @@ class Renamed:
         return lines
 
 
-def rename(sources: Names, activities: Names) -> Renamed:
+def rename(sources: LabelColumn, activities: LabelColumn) -> Renamed:
     """Common names of windows' labels.
 
     Args:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.labels.label_column import Names, concatenated, distinct, prefixed, repeated
+from core.digest import digest_of
+from datamodules.labels.label_column import LabelColumn, concatenated, distinct, prefixed, repeated
 from datamodules.labels.mapping import Renamed, rename
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
@@ -69,7 +70,7 @@ class ConcatShards:
             content.append(sorted([*key, n] for key, n in self.renamed.kept.items()))
         if not self.gyroscope:
             content.append("no gyroscope")
-        return layout.digest_of(content)
+        return digest_of(content)
 
     @property
     def directory(self) -> str:
@@ -114,7 +115,7 @@ class ConcatShards:
         return [shards.n_windows for _, shards in self.parts]
 
     @property
-    def _sources(self) -> Names:
+    def _sources(self) -> LabelColumn:
         """Name of each window's source, (N,)."""
         return repeated([str(shards.index.build["source"]) for _, shards in self.parts], self._sizes)
 

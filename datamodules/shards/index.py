@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.digest import digest_of
+from core.durable import write_json
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 from datamodules.windows.cut import WindowSettings
@@ -59,7 +61,7 @@ class Index:
     @property
     def fingerprint(self) -> str:
         """Digest of the content of all shards, hex."""
-        return layout.digest_of([self.build_hash, [entry.sha256 for entry in self.shards]])
+        return digest_of([self.build_hash, [entry.sha256 for entry in self.shards]])
 
     def write(self, directory: Path) -> None:
         """Write ``index.json`` atomically."""
@@ -77,7 +79,7 @@ class Index:
             "excluded": dict(sorted(reasons.items())),
             "exclusions": list(self.exclusions),
         }
-        layout.write_json(directory / layout.INDEX, value)
+        write_json(directory / layout.INDEX, value)
 
 
 def read_index(directory: Path) -> Index:

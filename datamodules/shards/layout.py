@@ -25,10 +25,6 @@ Shape legend: N windows, T samples, F frames a window.
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,13 +33,14 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from core.errors import MendableError
+
 FORMAT = "imu-video-har windows"
 VERSION = 3  # 1 had no device, 2 no facts
 INDEX = "index.json"
 CODES = ("recording", "subject", "population", "placement", "device", "activity")
 CHECKED = ("imu", "sample_mask", "channel_mask", "frame_times", "frame_mask")
 COMPLETE = "complete"
-TEMPORARY = ".part-"
 
 # Every dataset with its type and its shape in terms of N, T and F; None is any length.
 DATASETS: dict[str, tuple[str, Callable[[int, int, int], tuple[int | None, ...]]]] = {
@@ -63,7 +60,7 @@ DATASETS: dict[str, tuple[str, Callable[[int, int, int], tuple[int | None, ...]]
 }
 
 
-class ShardError(ValueError):
+class ShardError(MendableError, ValueError):
     """A shard or an index that can't be used; the message names the file, what was found and expected."""
 
 
@@ -99,52 +96,3 @@ def checksum(arrays: Sequence[NDArray[Any]], frames: bytes) -> int:
         digest.update(np.ascontiguousarray(array).tobytes())
     digest.update(frames)
     return int(digest.intdigest())
-
-
-def canonical(value: Any) -> str:
-    """JSON with one way of writing every value, for hashing."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def digest_of(value: Any) -> str:
-    """SHA-256 of ``canonical(value)``."""
-    return hashlib.sha256(canonical(value).encode()).hexdigest()
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def write_atomically(path: Path, write: Callable[[Path], None]) -> None:
-    """Let ``write`` fill a temporary file beside ``path``, bring it to the disk, and only then name it.
-
-    Whoever is killed in between leaves no file of that name, or the old one, whole.
-    """
-    temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-{path.name}")
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically, for people to read."""
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    write_atomically(path, write)

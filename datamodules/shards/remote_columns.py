@@ -100,7 +100,7 @@ def _collect(folder: RemoteFolder, index: Index) -> bytes:
 def _of_shard(folder: RemoteFolder, name: str, nbytes: int) -> RemoteShardFile:
     where = f"{folder}/{name}"
     remote = RangeFile(folder, name, nbytes)
-    wrong: ShardError | None = None
+    wrong: ShardError | StorageError | None = None
     try:
         with h5py.File(remote, "r") as file:
             shard = inspect(where, file, nbytes)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.digest import digest_of, file_digest
 from datamodules.shards import layout
 from datamodules.shards.frames import read_frame
 from datamodules.shards.index import Index, ShardEntry, read_index
@@ -40,7 +41,7 @@ def verify(directory: str | Path) -> list[Problem]:
     except ShardError as error:
         return [Problem(str(path / layout.INDEX), None, _without_path(error, path / layout.INDEX))]
     problems: list[Problem] = []
-    if layout.digest_of(index.build) != index.build_hash:
+    if digest_of(index.build) != index.build_hash:
         problems.append(Problem(str(path / layout.INDEX), None, "'build' does not match its 'build_hash'"))
     listed = {entry.file for entry in index.shards}
     for stranger in sorted({p.name for p in path.glob("windows-*.h5")} - listed):
@@ -58,7 +59,7 @@ def _verify_shard(path: Path, entry: ShardEntry, index: Index) -> Iterator[Probl
     size = path.stat().st_size
     if size != entry.bytes:
         yield Problem(file, None, f"{size} bytes; expected {entry.bytes}")
-    sha256 = layout.file_digest(path)
+    sha256 = file_digest(path)
     if sha256 != entry.sha256:
         yield Problem(file, None, f"SHA-256 {sha256[:16]}...; expected {entry.sha256[:16]}...")
     try:

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from core.durable import write_atomically
 from datamodules.shards import layout
 from datamodules.windows.cut import FAULTS, Exclusion, Window, WindowSettings
 from datamodules.windows.quality.facts import RecordingFacts
@@ -74,7 +75,7 @@ def write_shard(
         with h5py.File(temporary, "w", locking=False, alignment_threshold=_PAGE, alignment_interval=_PAGE) as file:
             _write(file, header, windows, exclusions, facts)
 
-    layout.write_atomically(path, write)
+    write_atomically(path, write)
 
 
 def _write(

@@ -1,4 +1,4 @@
-"""How sources are named and found.
+"""The registry of sources.
 
 A source is one file in this folder: a dataclass of its settings and a class with ``names()`` and ``load()``::
 
@@ -10,19 +10,20 @@ A source is one file in this folder: a dataclass of its settings and a class wit
     class MySet(Source):
         def __init__(self, params: MySetParams) -> None: ...
 
-It is found by its name. What its activities are called elsewhere goes into ``common_labels.py``.
+It is found by its name. What its activities are called elsewhere goes into
+``labels/common_names.py``.
 """
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
+from core.registry import Component, Registry, build, register
 from datamodules.recording import Recording
+
+C = TypeVar("C", bound=Callable[..., Any])
 
 
 class Source(ABC):
@@ -55,33 +56,25 @@ class Source(ABC):
         return (self.load(name) for name in self.names())
 
 
-@dataclass(frozen=True)
-class SourceEntry:
-    """A registered source: its name, the dataclass of its settings, and how to make it."""
-
-    name: str
-    params: type
-    create: Callable[[Any], Source]
+SOURCES: Registry[Component[Source]] = Registry("source", "datamodules.sources")
 
 
-_ENTRIES: dict[str, SourceEntry] = {}
+def source(name: str, params: type) -> Callable[[C], C]:
+    """Register a source: a class made from ``(params)``."""
+    return register(SOURCES, name, params)
 
 
-def source(name: str, params: type) -> Callable[[type[Source]], type[Source]]:
-    """Class decorator that registers a source under ``name``."""
-
-    def register(cls: type[Source]) -> type[Source]:
-        if name in _ENTRIES and _ENTRIES[name].create is not cls:
-            raise ValueError(f"two sources are named '{name}': {_ENTRIES[name].create} and {cls}")
-        _ENTRIES[name] = SourceEntry(name, params, cls)
-        return cls
-
-    return register
+def sources() -> dict[str, Component[Source]]:
+    """Return all sources by name."""
+    return SOURCES.entries()
 
 
-def sources() -> dict[str, SourceEntry]:
-    """All sources by name; imports every file of this folder first."""
-    package = importlib.import_module("datamodules.sources")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"datamodules.sources.{module.name}")
-    return dict(sorted(_ENTRIES.items()))
+def make_source(name: str, params: Mapping[str, Any]) -> Source:
+    """Make a source from plain values, as they stand in a config.
+
+    Raises:
+        UnknownNameError: there is no such source, or it has no such setting.
+        ValueError: a setting has a value of the wrong type.
+        RecordingError: what the source reads at once, such as a manifest, can't be used.
+    """
+    return build(SOURCES, name, params)

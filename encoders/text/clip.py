@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.errors import MendableError
 from encoders.contract import VideoEncoder
 from encoders.video.vit_backbone import normalise_frames
 
@@ -38,7 +39,7 @@ SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 TWIN_DISTANCE = 5e-4  # of unit vectors; float32 costs about 1e-6, the other kind of GELU far more
 
 
-class TextEncoderError(RuntimeError):
+class TextEncoderError(MendableError, RuntimeError):
     """A text encoder that can't be had or doesn't fit the video encoder; the message says what to do."""
 
 

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from core.errors import MendableError
 from encoders.contract import VideoEncoder
 
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
-class FingerprintError(RuntimeError):
+class FingerprintError(MendableError, RuntimeError):
     """A checkpoint was trained against another video encoder than the one that is there."""
 
 

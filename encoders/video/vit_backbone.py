@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,13 @@ from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 
+from core.durable import write_atomically
+from core.errors import MendableError
+
 FORMAT = "imu-video-har vit 1"
 
 
-class WeightsError(RuntimeError):
+class WeightsError(MendableError, RuntimeError):
     """Weights that can't be had or don't fit; the message says what to do."""
 
 
@@ -137,11 +139,7 @@ def save_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) 
         "std": json.dumps(std),
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    save_file(tensors, unfinished, metadata=metadata)
-    with unfinished.open("rb") as file:
-        os.fsync(file.fileno())
-    unfinished.replace(path)
+    write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
     return path
 
 

@@ -6,42 +6,17 @@ import hashlib
 import json
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-
-from datamodules.build.encode import make_source
 from datamodules.build.run import BuildReport, build
 from datamodules.clock_sync.apply_offset import clocks_mode
 from datamodules.recording import RecordingError
-from datamodules.shards.layout import INDEX
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.remote import RemoteShardSet
+from datamodules.sources.registry import make_source
 from experiments.artifacts.stores import local_cache, stored
-from experiments.reports.build import FILE, write_report
-from experiments.runtime.command_line import UserError
+from experiments.runtime.console import console, progress_bar
+from experiments.runtime.errors import UserError
 from experiments.settings.load import plain
 from experiments.settings.schema import Config
-
-console = Console(stderr=True)
-
-
-def progress_bar() -> Progress:
-    """The bar that all long work shows."""
-    return Progress(
-        TextColumn("[progress.description]{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
 
 
 def dataset_directory(config: Config, key: str) -> Path:
@@ -72,7 +47,7 @@ def dataset_directory(config: Config, key: str) -> Path:
 
 
 def build_dataset(config: Config, key: str) -> BuildReport:
-    """Build a data set's shards, or what is missing of them, with a progress bar, and write the report beside them.
+    """Build a data set's shards, or what is missing of them, with a progress bar.
 
     Raises:
         UserError: it came out empty (the message says what was left out and why), or the source's settings are wrong.
@@ -102,12 +77,11 @@ def build_dataset(config: Config, key: str) -> BuildReport:
         raise
     except ValueError as error:  # a source's settings, or a folder that holds something else
         raise UserError(f"data set '{key}': {error}") from error
-    page = directory / FILE
-    # Whoever was killed between the two left none, or that of an earlier build.
-    if report.built or not page.is_file() or page.stat().st_mtime < (directory / INDEX).stat().st_mtime:
-        write_report(directory)
     if report.index.n_windows == 0:
-        raise UserError(f"data set '{key}' has no windows:\n{report}\nwhat came in and what did not: {page}")
+        raise UserError(
+            f"data set '{key}' has no windows:\n{report}\n"
+            f"what came in and what did not: python -m experiments.quality_report {directory}"
+        )
     if report.built:
         console.print(str(report), highlight=False, markup=False)
     return report

@@ -5,14 +5,14 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+from core.durable import write_atomically
 from datamodules.features.cache import FeatureCache
 from datamodules.features.remote import RemoteFeatureCache
 from datamodules.io.local_cache import GB, LocalCache
 from datamodules.io.store import RemoteFolder, is_url
-from datamodules.shards.layout import write_atomically
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.remote import RemoteShardSet
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
 
 

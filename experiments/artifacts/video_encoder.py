@@ -25,10 +25,10 @@ from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder, VideoFeatures
 from encoders.registry import build_video_encoder, video_encoders
 from encoders.video.backbone_encoder import BackboneEncoder
-from experiments.artifacts.shards import console, progress_bar
 from experiments.artifacts.stores import fetch_stored, local_cache, stored
-from experiments.runtime.command_line import UserError
+from experiments.runtime.console import console, progress_bar
 from experiments.runtime.devices import accelerator, supports_bf16
+from experiments.runtime.errors import UserError
 from experiments.runtime.training_bar import TrainingBar, quiet
 from experiments.settings.schema import Config
 from lightning_modules.masked_video import MaskedVideoPretraining

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.labels.label_column import Names, numbered
+from datamodules.labels.label_column import LabelColumn, numbered
 from datamodules.shards.concat import ConcatShards
 from datamodules.windows.cut import WindowSettings
 from experiments.evaluation.metrics import classification_metrics, confusion_matrix, event_metrics, ranking_metrics
@@ -54,7 +54,7 @@ class HeldOutLabels:
     def __init__(
         self,
         truth: NDArray[np.int64],
-        subjects: Names,
+        subjects: LabelColumn,
         n_classes: int,
         event: int | None,
         window_hours: float,
@@ -113,17 +113,18 @@ class HeldOutLabels:
         return metrics
 
 
-# What a method may know of a window besides its motion. Names of recordings and times tell the activity in some sets.
+# What a method may know of a window besides its motion. LabelColumn of recordings and times tell the activity in some
+# sets.
 _KNOWN = ("dataset", "source", "person", "subject", "population", "placement", "device")
 
 
-class _NoLabels(Mapping[str, Names]):
+class _NoLabels(Mapping[str, LabelColumn]):
     """A table of windows with the columns that methods may see."""
 
     def __init__(self, table: Mapping[str, Any]) -> None:
         self._table = {name: table[name] for name in _KNOWN}
 
-    def __getitem__(self, name: str) -> Names:
+    def __getitem__(self, name: str) -> LabelColumn:
         if name not in self._table:
             raise LeakError(
                 f"a method asked for the {name} of windows; it gets the labels of its support only, and of other"
@@ -159,7 +160,7 @@ class UnlabelledShards:
         self.settings: WindowSettings = shards.settings
         self.n_windows = shards.n_windows
         self.directory = shards.directory
-        self.table: Mapping[str, Names] = _NoLabels(shards.table)
+        self.table: Mapping[str, LabelColumn] = _NoLabels(shards.table)
 
     def under(self, perturbation: Perturbation) -> UnlabelledShards:
         """The same windows under a perturbation."""

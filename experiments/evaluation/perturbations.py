@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from core.errors import MendableError
 from datamodules.recording import STANDARD_GRAVITY
 from datamodules.signal import resample
 
@@ -31,7 +32,7 @@ GYROSCOPE_NOISE = 0.1
 _REACH = 24.0  # of the low-pass to either side, in samples of the lower rate
 
 
-class PerturbationError(ValueError):
+class PerturbationError(MendableError, ValueError):
     """A perturbation that can't be understood or made; the message says what is expected."""
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import MendableError
 from datamodules.labels.label_column import distinct
 from datamodules.shards.concat import ConcatShards
 from datamodules.shards.reader import ShardSet
@@ -17,7 +18,7 @@ from datamodules.shards.reader import ShardSet
 SAME_TIME_S = 0.1  # sensors of one recording start some samples apart, and their windows with them
 
 
-class PlacementError(ValueError):
+class PlacementError(MendableError, ValueError):
     """Shards that don't hold a target's windows at another placement; the message says what is expected."""
 
 

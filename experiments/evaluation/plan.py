@@ -16,8 +16,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from core.digest import digest_of
 from datamodules.labels.label_column import distinct
-from datamodules.shards.layout import digest_of
 from experiments.evaluation.cells import Cell
 from experiments.evaluation.features.target_features import EncoderSpec, EvaluationError, TargetFeatures
 from experiments.evaluation.held_out_labels import UnlabelledShards

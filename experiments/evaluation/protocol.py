@@ -26,7 +26,7 @@ from experiments.evaluation.plan import Unit, clips_of, plan_units, without_prot
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
 from experiments.evaluation.splits import assert_disjoint, draw_subjects, draw_support
 from experiments.evaluation.targets import System, Target
-from experiments.evaluation.worker_pool import WORTH_IT, processes
+from experiments.evaluation.worker_pool import WORTH_IT, worker_pool
 from experiments.runtime.devices import cores
 from experiments.settings.schema import Config
 
@@ -96,7 +96,7 @@ def _computed(
     workers = config.evaluation.workers or cores()
     models = sum(unit.method.needs_labels for unit in light)
     # Many small solvers side by side: each with threads of its own would only wait for the others.
-    with threadpool_limits(1), processes(workers if models >= WORTH_IT else 1), ThreadPoolExecutor(workers) as pool:
+    with threadpool_limits(1), worker_pool(workers if models >= WORTH_IT else 1), ThreadPoolExecutor(workers) as pool:
         waiting = [pool.submit(_compute, config, unit) for unit in light]
         try:
             # In the plan's order, so that of several errors the same one is said each time.

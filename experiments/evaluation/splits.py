@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,18 +18,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.labels.label_column import Names, among, distinct, numbered
+from core.errors import MendableError
+from datamodules.labels.label_column import UNLABELLED, LabelColumn, among, distinct, numbered
+from datamodules.labels.natural_order import natural_key
 
 BoolArray = NDArray[np.bool_]
 Table = Mapping[str, Any]  # columns of (N,): names (``datamodules.labels.label_column``) or numbers
 
-UNLABELLED = ""
 LARGEST_LOSO = 25  # subjects; more are cut into groups
 GROUPED_FOLDS = 10
-PERTURBATIONS = ("dataset", "subject", "population", "placement", "device")
+CONDITION_COLUMNS = ("dataset", "subject", "population", "placement", "device")
 
 
-class SplitError(ValueError):
+class SplitError(MendableError, ValueError):
     """Data that can't be split as asked; the message says what was found and what is expected."""
 
 
@@ -59,13 +59,6 @@ class Fold:
     pool: NDArray[np.int64]
     test: NDArray[np.int64]
     left_out: dict[str, int]
-
-
-def natural_key(name: str) -> list[tuple[int, int, str]]:
-    """Sorts "s2" before "s10"; no two names are equal, not "01" and "1" either."""
-    parts = re.split(r"([0-9]+)", name)
-    key = [(0, int(part), "") if part[0] in "0123456789" else (1, 0, part) for part in parts if part]
-    return [*key, (-1, 0, name)]
 
 
 def subject_folds(subjects: Iterable[str], folds: int) -> list[list[str]]:
@@ -128,7 +121,7 @@ def make_folds(
     supporting = usable if support_side is None else usable & support_side
     for side, what in ((tested, "test"), (supporting, "give labels")):
         if not side.any():
-            raise SplitError(f"no labelled window to {what}: nothing fits the target's perturbations")
+            raise SplitError(f"no labelled window to {what}: nothing fits the target's conditions")
     people, labelled = set(distinct(subjects[tested])), set(distinct(subjects[supporting]))
     whole = people.isdisjoint(labelled) or (folds == 0 and len(people) == 1 and labelled > people)
     groups = [sorted(people, key=natural_key)] if whole else subject_folds(people, folds)
@@ -138,8 +131,8 @@ def make_folds(
 def _fold(
     number: int,
     group: list[str],
-    subjects: Names,
-    activities: Names,
+    subjects: LabelColumn,
+    activities: LabelColumn,
     tested: BoolArray,
     supporting: BoolArray,
 ) -> Fold:
@@ -162,20 +155,20 @@ def _fold(
     return Fold(number, group, others, classes, np.flatnonzero(is_support), np.flatnonzero(is_test & known), left_out)
 
 
-def where(table: Table, perturbations: Mapping[str, Sequence[str]]) -> BoolArray:
-    """Windows whose columns have one of the values given, (N,); no perturbation is all windows.
+def where(table: Table, conditions: Mapping[str, Sequence[str]]) -> BoolArray:
+    """Windows whose columns have one of the values given, (N,); no condition is all windows.
 
     Args:
         table: columns of (N,).
-        perturbations: column -> values, e.g. ``{"population": ["young"]}``.
+        conditions: column -> values, e.g. ``{"population": ["young"]}``.
 
     Raises:
         SplitError: no such column, or a value that no window has.
     """
     chosen: BoolArray = np.ones(len(table["subject"]), bool)
-    for column, values in perturbations.items():
-        if column not in PERTURBATIONS:
-            raise SplitError(f"windows can't be chosen by '{column}'; expected one of {', '.join(PERTURBATIONS)}")
+    for column, values in conditions.items():
+        if column not in CONDITION_COLUMNS:
+            raise SplitError(f"windows can't be chosen by '{column}'; expected one of {', '.join(CONDITION_COLUMNS)}")
         there = sorted(distinct(table[column]), key=natural_key)
         for value in values:
             if value not in there:

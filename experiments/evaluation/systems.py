@@ -9,21 +9,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from core.digest import file_digest
 from datamodules.features.cache import FeatureCache
 from datamodules.labels.label_column import among, prefixed, repeated
 from datamodules.labels.mapping import CommonActivitiesError
 from datamodules.shards.concat import ConcatShards
-from datamodules.shards.layout import file_digest
 from encoders.contract import VideoEncoder
-from experiments.artifacts.shards import console, open_dataset
+from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.evaluation.methods import Method
 from experiments.evaluation.placements import Elsewhere, PlacementError, find_elsewhere
 from experiments.evaluation.prototypes.text import NamedActivities, activities_of, embed_names, text_prototypes
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
 from experiments.evaluation.targets import System, Target
-from experiments.runtime.command_line import UserError
+from experiments.runtime.console import console
 from experiments.runtime.devices import accelerator
+from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST, run_folder
 from experiments.settings.layers import NONE
 from experiments.settings.load import load_saved

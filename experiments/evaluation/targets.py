@@ -9,21 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.features.cache import FeatureCache
-from datamodules.labels.label_column import among, distinct
+from datamodules.labels.label_column import UNLABELLED, among, distinct
 from datamodules.shards.concat import ConcatShards
 from experiments.evaluation.features.target_features import EvaluationError
 from experiments.evaluation.placements import Elsewhere
 from experiments.evaluation.prototypes.video import Prototypes
-from experiments.evaluation.splits import (
-    UNLABELLED,
-    Fold,
-    LeakError,
-    make_folds,
-    non_overlapping,
-    seen_subjects,
-    union,
-    where,
-)
+from experiments.evaluation.splits import Fold, LeakError, make_folds, non_overlapping, seen_subjects, union, where
 from experiments.settings.schema import EvaluationConfig, TargetConfig
 from lightning_modules.pretraining import ImuPretraining
 

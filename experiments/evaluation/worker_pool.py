@@ -14,7 +14,7 @@ from typing import ParamSpec, TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from datamodules.build.encode import start_worker
+from datamodules.io.worker_process import start_worker
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _pool: ProcessPoolExecutor | None = None
 
 
 @contextmanager
-def processes(count: int) -> Iterator[None]:
+def worker_pool(count: int) -> Iterator[None]:
     """While this is open, :func:`apart` uses so many processes; one is this one."""
     global _pool
     if count < 2 or _pool is not None:
@@ -42,7 +42,7 @@ def processes(count: int) -> Iterator[None]:
             pool.shutdown(cancel_futures=True)
 
 
-def apart(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
+def run_in_pool(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """``function(*arguments, **options)``, in another process if there is one; all of it must be picklable."""
     if _pool is None:
         return function(*arguments, **options)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+
+from core.durable import write_atomically
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
@@ -17,14 +19,10 @@ class DurableCheckpointIO(TorchCheckpointIO):
         """Save as Lightning asks; the old file stays in place until the new one is on the disk."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(target.name + ".tmp")
-        with temporary.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        directory = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        # A stream, not a path: torch would name the archive inside after the path, and bytes would differ.
+        write_atomically(target, partial(_save, checkpoint))
+
+
+def _save(checkpoint: dict[str, Any], path: Path) -> None:
+    with path.open("wb") as file:
+        torch.save(checkpoint, file)

@@ -7,38 +7,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from datamodules.augment import AugmentationError
-from datamodules.features.cache import FeatureCacheError
-from datamodules.recording import RecordingError
-from datamodules.shards.layout import ShardError
-from encoders.registry import UnknownNameError
-from encoders.video.vit_backbone import WeightsError
+from core.errors import MendableError
 from experiments.settings.layers import ConfigError, available
 from experiments.settings.load import describe, load, to_yaml
 from experiments.settings.schema import Config
-from lightning_modules.pretraining import CheckpointError
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 
 
-class UserError(RuntimeError):
-    """Something that the person at the keyboard can mend; shown without a traceback."""
-
-
-_MENDABLE = (
-    AugmentationError,
-    CheckpointError,
-    ConfigError,
-    FeatureCacheError,
-    OSError,  # of the disk: full, read-only, not there; its message names the path
-    RecordingError,
-    ShardError,
-    UnknownNameError,
-    UserError,
-    WeightsError,
-)
+_MENDABLE = (MendableError, OSError)  # of the disk: full, read-only, not there; its message names the path
 
 
 class _Parser(argparse.ArgumentParser):

@@ -8,7 +8,8 @@ from typing import Any
 
 import yaml
 
-from experiments.runtime.command_line import UserError
+from core.durable import write_text
+from experiments.runtime.errors import UserError
 from experiments.settings.load import plain, to_yaml
 from experiments.settings.schema import Config
 
@@ -63,9 +64,7 @@ def prepare(config: Config, main_process: bool) -> Path | None:
             _refuse_other_settings(folder / "config.yaml", config)
     if main_process:
         (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        temporary = folder / "config.yaml.tmp"
-        temporary.write_text(to_yaml(config), encoding="utf-8")
-        temporary.replace(folder / "config.yaml")
+        write_text(folder / "config.yaml", to_yaml(config))
     return checkpoint if checkpoint.is_file() and config.run.resume != "never" else None
 
 

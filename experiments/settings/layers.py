@@ -8,13 +8,15 @@ command line, or in an experiment's file, lays the system over the experiment; a
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from omegaconf import DictConfig, OmegaConf
+
+from core.errors import MendableError
+from core.suggestions import did_you_mean
 
 CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
 NONE = "none"
@@ -22,14 +24,8 @@ NONE = "none"
 Layer = tuple[str, dict[str, Any]]
 
 
-class ConfigError(ValueError):
+class ConfigError(MendableError, ValueError):
     """A setting that can't be used; the message names the key's full path."""
-
-
-def did_you_mean(word: str, choices: Sequence[str], prefix: str = "") -> str:
-    """A hint for a message, where one of the choices is close to the word; otherwise nothing."""
-    close = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
-    return f"; did you mean '{prefix}{close[0]}'?" if close else ""
 
 
 def available(kind: str = "") -> list[str]:

@@ -17,9 +17,10 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from core.suggestions import did_you_mean
 from datamodules.sources.registry import sources
 from encoders.registry import imu_encoders, video_encoders, video_heads
-from experiments.settings.layers import NONE, ConfigError, did_you_mean, find, layers, merge
+from experiments.settings.layers import NONE, ConfigError, find, layers, merge
 from experiments.settings.schema import Config, RunConfig
 
 

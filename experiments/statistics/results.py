@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from core.durable import write_atomically
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.metrics import per_class_recall
 from experiments.statistics.intervals import bootstrap_interval
@@ -126,25 +126,9 @@ def write(frame: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
     """Write ``results.csv`` and ``results.parquet``; each appears whole or not at all."""
     csv, parquet = folder / "results.csv", folder / "results.parquet"
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = csv.with_suffix(".tmp")
-    frame.to_csv(temporary, index=False)
-    _into_place(temporary, csv)
-    frame.to_parquet(temporary, index=False)
-    _into_place(temporary, parquet)
+    write_atomically(csv, lambda temporary: frame.to_csv(temporary, index=False))
+    write_atomically(parquet, lambda temporary: frame.to_parquet(temporary, index=False))
     return csv, parquet
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a text file; it appears whole or not at all."""
-    temporary = path.with_suffix(path.suffix + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    _into_place(temporary, path)
-
-
-def _into_place(temporary: Path, path: Path) -> None:
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 @dataclass(frozen=True)

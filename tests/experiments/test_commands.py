@@ -10,7 +10,7 @@ import pytest
 
 from experiments import build_shards, check_shards, preview
 from experiments.artifacts.shards import dataset_directory, open_dataset
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
 
 Make = Callable[..., Config]

@@ -18,12 +18,13 @@ from datamodules.pretraining import PretrainingDataModule
 from experiments.compare import main, run
 from experiments.evaluation.methods import find_method
 from experiments.evaluation.systems import load_checkpoints, open_systems
-from experiments.pretrain import make_data_module, make_module, prepare_data
 from experiments.pretrain import run as pretrain
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.layers import available
 from experiments.settings.load import load
 from experiments.settings.schema import Config
+from experiments.training.data import make_data_module, prepare_data
+from experiments.training.module import make_module
 from lightning_modules.losses.negatives import neighbour_mask
 from lightning_modules.pretraining import ImuPretraining
 

@@ -19,7 +19,7 @@ from experiments.evaluation import methods, protocol, systems
 from experiments.evaluation.cell_store import CellStore
 from experiments.evaluation.prototypes.video import NoPrototypesError
 from experiments.pretrain import run as pretrain
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.load import load, to_yaml
 from experiments.settings.schema import Config
 

@@ -9,7 +9,7 @@ import pytest
 
 from experiments import features, pretrain
 from experiments.artifacts import video_encoder
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
 
 Make = Callable[..., Config]

@@ -18,12 +18,13 @@ from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from encoders.registry import imu_encoders
-from experiments.pretrain import make_data_module, prepare_data, run
-from experiments.runtime.command_line import UserError
+from experiments.pretrain import run
+from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST, prepare, run_folder
 from experiments.runtime.training_bar import TrainingBar
 from experiments.settings.load import load, plain
 from experiments.settings.schema import Config
+from experiments.training.data import make_data_module, prepare_data
 from lightning_modules.pretraining import CheckpointError, ImuPretraining
 
 Make = Callable[..., Config]

@@ -135,7 +135,7 @@ def test_remarks_say_what_is_wrong_and_not_what_is_right(quality: Quality) -> No
 
 
 def test_a_good_build_has_nothing_to_look_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("made_faults.KINDS", ("fine",) * 5)
+    monkeypatch.setattr("helpers.made_faults.KINDS", ("fine",) * 5)
     build(register(monkeypatch), {"many": 11}, tmp_path, SETTINGS, workers=1)
     quality = gather(tmp_path)
     assert [r.text for r in remarks_of(quality)] == [f"{share(2, 12)} of the kept windows have no label."]
@@ -144,7 +144,7 @@ def test_a_good_build_has_nothing_to_look_at(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_build_without_a_window_is_explained_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("made_faults.KINDS", ("unusable",) * 5)
+    monkeypatch.setattr("helpers.made_faults.KINDS", ("unusable",) * 5)
     build(register(monkeypatch), {"many": 5}, tmp_path, SETTINGS, workers=1)
     text = Elements(html(gather(tmp_path))).text
     assert "5 of 5 recordings could not be used" in text

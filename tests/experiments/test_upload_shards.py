@@ -18,9 +18,9 @@ from datamodules.shards.remote import RemoteShardSet
 from experiments import upload_shards
 from experiments.artifacts.shards import dataset_directory, open_dataset
 from experiments.artifacts.stores import check_order, fetch_stored, local_cache, place_in_store
-from experiments.pretrain import prepare_data
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
+from experiments.training.data import prepare_data
 
 
 def elsewhere(config: Config, folder: Path) -> Config:

@@ -90,7 +90,9 @@ class MadeParams:
 def register(monkeypatch: pytest.MonkeyPatch) -> str:
     """Make the source known; its name."""
     # All others first: those that were registered meanwhile would be forgotten with this one.
-    monkeypatch.setattr(registry, "_ENTRIES", dict(registry.sources()))
+    registry.sources()
+    monkeypatch.setattr(registry.SOURCES, "_entries", dict(registry.SOURCES._entries))
+    monkeypatch.setattr(registry.SOURCES, "_made_from", dict(registry.SOURCES._made_from))
 
     @source("made_faults", MadeParams)
     class MadeFaults(Source):

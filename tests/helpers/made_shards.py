@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import simplejpeg
 
+from core.digest import digest_of, file_digest
 from datamodules.shards import layout
 from datamodules.shards.index import Index, ShardEntry
 from datamodules.shards.shard_file import open_shard
@@ -54,14 +55,14 @@ def make_shards(directory: Path, sizes: list[int], settings: WindowSettings = DI
         windows = [make_window(i, settings) for i in range(first, first + size)]
         header = ShardHeader(settings, "made", True, "0" * 64, group, 0, True)
         write_shard(path, header, windows, [Exclusion("r0", 1.0, Reason.GAP, "a gap")])
-        entries.append(ShardEntry(path.name, size, path.stat().st_size, layout.file_digest(path)))
+        entries.append(ShardEntry(path.name, size, path.stat().st_size, file_digest(path)))
         for code in layout.CODES:
             tables[code] |= set(open_shard(path).tables[code])
         first += size
     build = {"window": settings.__dict__.copy()}
     Index(
         build=build,
-        build_hash=layout.digest_of(build),
+        build_hash=digest_of(build),
         settings=settings,
         simulated=True,
         shards=tuple(entries),

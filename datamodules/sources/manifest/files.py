@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.suggestions import did_you_mean
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.details import Details
-from datamodules.sources.manifest.errors import ManifestError, did_you_mean
+from datamodules.sources.manifest.errors import ManifestError
 from datamodules.sources.manifest.patterns import Pattern, check_template, fill_template
 from datamodules.sources.manifest.spec import GroupSpec
 

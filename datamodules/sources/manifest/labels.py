@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.suggestions import did_you_mean
 from datamodules.recording import FloatArray, Interval, RecordingError
 from datamodules.signal import find_gaps
 from datamodules.sources.manifest import units
-from datamodules.sources.manifest.errors import did_you_mean
 from datamodules.sources.manifest.spec import LabelsSpec
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, read_all
 from datamodules.sources.manifest.tables import open_table

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from datamodules.sources.manifest.errors import ManifestError, did_you_mean
+from core.suggestions import did_you_mean
+from datamodules.sources.manifest.errors import ManifestError
 
 Groups = tuple[tuple[str, str], ...]  # (name, value) in the pattern's order
 

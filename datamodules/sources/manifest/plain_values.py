@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 
 import yaml
 
-from datamodules.sources.manifest.errors import ManifestError, did_you_mean, shown
+from core.suggestions import did_you_mean
+from datamodules.sources.manifest.errors import ManifestError, shown
 
 T = TypeVar("T")
 

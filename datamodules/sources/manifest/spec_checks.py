@@ -6,9 +6,10 @@ import codecs
 from collections.abc import Sequence
 from typing import NoReturn
 
+from core.suggestions import did_you_mean
 from datamodules.formats.video import FITS
 from datamodules.sources.manifest import spec as s
-from datamodules.sources.manifest.errors import ManifestError, did_you_mean, shown
+from datamodules.sources.manifest.errors import ManifestError, shown
 
 _UNIT_ALIASES = {
     "m/s2": "m/s^2", "m/s²": "m/s^2", "m/s/s": "m/s^2", "dps": "deg/s", "°/s": "deg/s", "degrees/s": "deg/s",

@@ -15,8 +15,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.suggestions import did_you_mean
 from datamodules.recording import RecordingError
-from datamodules.sources.manifest.errors import did_you_mean, shown
+from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.spec import Column
 
 NUMBER, TEXT = "number", "text"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from experiments.evaluation.splits import natural_key
+from datamodules.labels.natural_order import natural_key
 
 
 def choose(root: Path, found: Mapping[str, str], wanted: Sequence[str], what: str, expected: str) -> list[str]:

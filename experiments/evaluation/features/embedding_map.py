@@ -13,7 +13,7 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from sklearn.neighbors import NearestNeighbors
 
-from datamodules.labels.label_column import Names
+from datamodules.labels.label_column import LabelColumn
 
 NEIGHBOURS = 10
 _COMPONENTS = 50  # that van der Maaten and Hinton (2008) keep before t-SNE
@@ -64,10 +64,10 @@ def draw_windows(windows: NDArray[np.int64], most: int, seed: int = 0) -> NDArra
 
 def make_embedding_map(
     features: NDArray[np.floating],
-    activity: Names,
-    subject: Names,
-    device: Names,
-    placement: Names | None = None,
+    activity: LabelColumn,
+    subject: LabelColumn,
+    device: LabelColumn,
+    placement: LabelColumn | None = None,
     drawn_from: int = 0,
 ) -> EmbeddingMap:
     """Standardise, keep the main components, and lay out by t-SNE (van der Maaten & Hinton 2008).

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.errors import MendableError
+from core.registry import component_params
 from datamodules.labelled import ImuBatches
 from datamodules.sampling.loader import Batch
 from datamodules.shards.concat import ConcatShards
@@ -32,7 +34,7 @@ from lightning_modules.pretraining import ImuPretraining
 _DRAWING = threading.Lock()
 
 
-class EvaluationError(ValueError):
+class EvaluationError(MendableError, ValueError):
     """An evaluation that can't be done as asked; the message says what to change."""
 
 
@@ -73,7 +75,7 @@ class EncoderSpec:
                     f" checkpoint was trained on {expected.samples} at {expected.rate_hz} Hz: set 'window' as"
                     " it was there"
                 )
-        return cls(name, asdict(IMU_ENCODERS.params(name, params)), found, normalisation)
+        return cls(name, asdict(component_params(IMU_ENCODERS, name, params)), found, normalisation)
 
     def build(self, seed: int) -> ImuEncoder:
         """The encoder with random weights, the same in any thread; torch's random state stays as it was."""

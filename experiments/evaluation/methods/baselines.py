@@ -8,7 +8,7 @@ from experiments.evaluation.features.handcrafted import fit_forest
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.probes import fit_on
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
-from experiments.evaluation.worker_pool import apart
+from experiments.evaluation.worker_pool import run_in_pool
 
 
 @method("majority", needs_labels=False)
@@ -25,7 +25,7 @@ def majority(data: CellData) -> Predict:
 @method("handcrafted_rf", needs_labels=True, settings=("evaluation.forest_trees",))
 def handcrafted_rf(data: CellData) -> Predict:
     """A random forest on handcrafted features."""
-    forest = apart(
+    forest = run_in_pool(
         fit_forest,
         data.features.handcrafted[data.support],
         data.support_labels,

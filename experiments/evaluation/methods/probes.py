@@ -12,7 +12,7 @@ from scipy.special import softmax
 from experiments.evaluation.features.feature_rows import FeatureRows
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
-from experiments.evaluation.worker_pool import apart
+from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, fit_probe
 
 _TEMPERATURE = 0.07  # of cosines, as in Wu et al. 2018, "Unsupervised feature learning via ... discrimination"
@@ -83,7 +83,7 @@ def fit_on(data: CellData, features: FeatureRows) -> LinearProbe:
     # tested subjects.
     standardisation = features.standardisation(data.pool)
     c = data.config.evaluation.probe_c
-    return apart(fit_probe, features[data.support], data.support_labels, len(data.classes), standardisation, c)
+    return run_in_pool(fit_probe, features[data.support], data.support_labels, len(data.classes), standardisation, c)
 
 
 def _directions(features: NDArray[np.float64]) -> NDArray[np.float64]:

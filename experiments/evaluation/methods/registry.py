@@ -10,14 +10,14 @@ Shape legend: N' windows to be predicted, C classes.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.labels.label_column import Names
+from core.registry import Registry, UnknownNameError
+from datamodules.labels.label_column import LabelColumn
 from experiments.evaluation.features.target_features import EvaluationError, TargetFeatures
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.settings.schema import Config
@@ -52,7 +52,7 @@ class CellData:
     classes: list[str]
     support: Indices
     support_labels: Indices
-    support_subjects: Names
+    support_subjects: LabelColumn
     pool: Indices
     pool_counts: Indices
     seed: int
@@ -84,7 +84,7 @@ class Method:
     settings: tuple[str, ...] = ()
 
 
-_METHODS: dict[str, Method] = {}
+METHODS: Registry[Method] = Registry("method", "experiments.evaluation.methods")
 
 
 def method(
@@ -104,10 +104,7 @@ def method(
     """
 
     def decorate(fit: Callable[[CellData], Predict]) -> Callable[[CellData], Predict]:
-        known = _METHODS.get(name)
-        if known is not None and known.fit.__qualname__ != fit.__qualname__:
-            raise ValueError(f"two methods are named '{name}': {known.fit} and {fit}")
-        _METHODS[name] = Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, settings)
+        METHODS.add(name, Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, settings), fit)
         return fit
 
     return decorate
@@ -115,7 +112,7 @@ def method(
 
 def methods() -> dict[str, Method]:
     """All methods by name."""
-    return dict(_METHODS)
+    return METHODS.entries()
 
 
 def find_method(name: str) -> Method:
@@ -124,8 +121,7 @@ def find_method(name: str) -> Method:
     Raises:
         EvaluationError: there is none.
     """
-    if name not in _METHODS:
-        close = difflib.get_close_matches(name, _METHODS, n=1)
-        hint = f" Did you mean '{close[0]}'?" if close else ""
-        raise EvaluationError(f"evaluation.methods: no method '{name}'.{hint} Valid: {', '.join(_METHODS)}")
-    return _METHODS[name]
+    try:
+        return METHODS.entry(name)
+    except UnknownNameError as error:
+        raise EvaluationError(f"evaluation.methods: {error}") from error

@@ -18,13 +18,13 @@ import torch
 from datamodules.augment import ImuAugmentation
 from datamodules.labelled import LabelledDataModule
 from datamodules.labels.label_column import among
+from datamodules.labels.natural_order import natural_key
 from datamodules.pretraining import stream_seed
 from encoders.contract import ImuEncoder
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.probes import fit_on
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
 from experiments.evaluation.metrics import balanced_accuracy, confusion_matrix
-from experiments.evaluation.splits import natural_key
 from lightning_modules.finetune import FineTune, FineTuneSettings, predict_windows, train
 from lightning_modules.probe import LinearProbe
 

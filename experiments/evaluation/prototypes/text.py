@@ -4,8 +4,8 @@ Where the video encoder is the image half of a CLIP model, its text half puts a 
 The trained video head and projection take the name for a clip in which nothing moves, every frame of which shows it;
 IMU windows take the nearest.
 
-Names and pictures are known to lie in separate cones of CLIP's space (Liang et al. 2022, "Mind the Gap"), and a head
-that has seen pictures only isn't trained for the difference.
+LabelColumn and pictures are known to lie in separate cones of CLIP's space (Liang et al. 2022, "Mind the Gap"), and a
+head that has seen pictures only isn't trained for the difference.
 
 Shape legend: A names, F frames, D width of CLIP's space, E width of the space shared with the IMU.
 """
@@ -19,26 +19,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from datamodules.labels.label_column import distinct
-from datamodules.shards.layout import digest_of
+from core.digest import digest_of
+from datamodules.labels.label_column import UNLABELLED, distinct
+from datamodules.labels.natural_order import natural_key
 from datamodules.windows.cut import WindowSettings
 from encoders.contract import VideoEncoder
 from encoders.registry import build_video_encoder
 from encoders.text.clip import ClipText, TextEncoderError
 from encoders.video.vit_backbone import WeightsError
-from experiments.artifacts.shards import console
 from experiments.artifacts.video_encoder import video_encoder_params
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes
-from experiments.evaluation.splits import UNLABELLED, natural_key
 from experiments.evaluation.targets import Target
-from experiments.runtime.command_line import UserError
+from experiments.runtime.console import console
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
 
 @dataclass(frozen=True)
 class NamedActivities:
-    """Names in CLIP's space.
+    """LabelColumn in CLIP's space.
 
     Attributes:
         names: (A,).

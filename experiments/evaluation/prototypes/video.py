@@ -16,17 +16,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from core.digest import digest_of
+from core.errors import MendableError
 from datamodules.features.cache import FeatureCache
-from datamodules.labels.label_column import Names, distinct
-from datamodules.shards.layout import digest_of
+from datamodules.labels.label_column import UNLABELLED, LabelColumn, distinct
+from datamodules.labels.natural_order import natural_key
 from datamodules.shards.reader import ShardSet
-from experiments.evaluation.splits import UNLABELLED, natural_key
 from lightning_modules.pretraining import ImuPretraining
 
 _CHUNK = 256
 
 
-class NoPrototypesError(ValueError):
+class NoPrototypesError(MendableError, ValueError):
     """The source has no labelled videos, so nothing can be recognised without labels of the target."""
 
 
@@ -60,7 +61,7 @@ def build_prototypes(
     features: FeatureCache,
     device: torch.device | str = "cpu",
     windows: NDArray[np.int64] | None = None,
-    labels: Names | None = None,
+    labels: LabelColumn | None = None,
 ) -> Prototypes:
     """Prototypes from all labelled windows that have a frame.
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.labels.natural_order import natural_key
 from datamodules.shards.index import Index, read_index
 from datamodules.shards.shard_file import open_shard
 from datamodules.windows.cut import FAULTS, Reason
 from datamodules.windows.quality.facts import RecordingFacts
-from experiments.evaluation.splits import natural_key
 
 # Not windows, but whole recordings, or stretches that no window fits into.
 WHOLE = frozenset({Reason.CLOCKS.value, Reason.UNUSABLE.value})

@@ -12,7 +12,9 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from core.durable import write_text
 from datamodules.recording import STANDARD_GRAVITY
+from datamodules.shards.layout import INDEX
 from datamodules.windows.quality.facts import NORM_STEP_G
 from experiments.reports.build.content import Quality, RecordingQuality, gather
 from experiments.reports.build.drawings import COLOURS, clock_text, histogram, span_of, time_line
@@ -25,11 +27,10 @@ from experiments.reports.build.tables import (
     subjects_table,
 )
 from experiments.reports.build.words import duration, plural, share, title_of
-from experiments.statistics.results import write_text
 
 FILE = "quality.html"
 _HERE = Path(__file__).parent
-_SHARED = _HERE.parent / "report"
+_SHARED = _HERE.parent / "evaluation"
 _OPEN = 40  # recordings; with more of them, people are folded
 _FINE, _COARSE, _COARSEST = 500, 200, 60  # cells of a time line
 _MANY = 200  # recordings; more are drawn coarsely
@@ -56,6 +57,13 @@ class _Person:
     not_drawn: int
 
 
+def write_if_stale(directory: Path) -> None:
+    """Write the report of finished shards that have none, or one of an earlier build; do nothing elsewhere."""
+    page, index = directory / FILE, directory / INDEX
+    if index.is_file() and not (page.is_file() and page.stat().st_mtime >= index.stat().st_mtime):
+        write_report(directory)
+
+
 def write_report(directory: str | Path) -> Path:
     """Write ``quality.html`` beside finished shards; it appears whole or not at all.
 
@@ -66,7 +74,7 @@ def write_report(directory: str | Path) -> Path:
         ShardError: the build did not finish, or a shard can't be read.
     """
     path = Path(directory) / FILE
-    write_text(html(gather(directory)), path)
+    write_text(path, html(gather(directory)))
     return path
 
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from experiments.evaluation.cells import CellResult
-from experiments.reports.evaluation.titles import METRICS, headline_shots, in_order, method_title
-from experiments.statistics.comparisons import compare_all
+from experiments.reports.evaluation.titles import METRICS, in_order, method_title
+from experiments.statistics.comparisons import Correction, compare_all
+from experiments.statistics.groups import Groups
 from experiments.statistics.intervals import bootstrap_interval
 from experiments.statistics.results import draw_means, subject_means
 from experiments.statistics.verdicts import Claim, Outcome, outcome, verdict
-
-if TYPE_CHECKING:
-    from experiments.reports.evaluation.content import Report
 
 FIRST = ("linear_probe", "finetune")  # what a reader is told to use
 METRIC = "balanced_accuracy"
@@ -54,21 +51,32 @@ class Comparison:
         return f"{text[0].upper()}{text[1:]}."
 
 
-def compare_contenders(report: Report) -> list[Comparison]:
-    """All comparisons of a report, targets in order, by number of shots, then contenders in the tables' order.
+def compare_contenders(
+    groups: Groups, simulated_targets: Collection[str], resamples: int, correction: Correction
+) -> list[Comparison]:
+    """Compare the contenders of ``FIRST`` with every other one, on all targets, as one family.
 
     A pair is compared on the folds and draws that both did. A method without labels is compared with every number of
-    shots. Of two contenders of ``FIRST``, the earlier one is compared with the later one only.
+    shots. The two of ``FIRST`` are compared with each other once.
+
+    Args:
+        groups: of all cells.
+        simulated_targets: names of the targets whose windows come from the simulator.
+        resamples: of the bootstrap.
+        correction: of the p-values for there being many comparisons.
+
+    Returns:
+        Targets in the order of ``groups``, by number of shots, then contenders in the order of the tables.
     """
     planned: list[tuple[str, str, str, int, str, str, tuple[float, float] | None]] = []
     pairs: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
-    for dataset, groups in report.groups.items():
-        by_size: dict[tuple[str, int], dict[str, list[CellResult]]] = {}
-        for key, cells in groups.items():
+    for dataset, cells_by_key in groups.items():
+        by_shots: dict[tuple[str, int], dict[str, list[CellResult]]] = {}
+        for key, cells in cells_by_key.items():
             if key.perturbation == "":
-                by_size.setdefault((key.unit, key.shots), {})[key.contender] = cells
-        without_labels = by_size.get(("windows", 0), {})
-        for (unit, shots), labelled in sorted(by_size.items(), key=lambda item: (item[0][0] != "windows", item[0][1])):
+                by_shots.setdefault((key.unit, key.shots), {})[key.contender] = cells
+        without_labels = by_shots.get(("windows", 0), {})
+        for (unit, shots), labelled in sorted(by_shots.items(), key=lambda item: (item[0][0] != "windows", item[0][1])):
             contenders = without_labels | labelled
             for position, first in enumerate(FIRST):
                 if first not in labelled:
@@ -77,14 +85,14 @@ def compare_contenders(report: Report) -> list[Comparison]:
                     pair = _paired(labelled[first], contenders[second], not_drawn=second in without_labels)
                     if pair[0].keys() & pair[1].keys():
                         simulated = ""
-                        if dataset in report.simulated_targets:
+                        if dataset in simulated_targets:
                             simulated = "simulated data"
                         elif any(r.simulated for r in [*labelled[first], *contenders[second]]):
                             simulated = "pretrained on simulated data"
                         over_draws = _over_draws(labelled[first], contenders[second], second in without_labels)
                         planned.append((dataset, first, second, shots, unit, simulated, over_draws))
                         pairs.append(pair)
-    found = compare_all(pairs, report.resamples, report.correction)
+    found = compare_all(pairs, resamples, correction)
     return [
         Comparison(
             first,
@@ -132,65 +140,3 @@ def _over_draws(
 def _draws(results: Sequence[CellResult]) -> set[tuple[int, int]]:
     """Folds and draws that were done."""
     return {(r.cell.fold, r.cell.draw) for r in results if r.metrics}
-
-
-@dataclass(frozen=True)
-class Verdicts:
-    """What a reader is told first about one target.
-
-    Attributes:
-        dataset: name of the target.
-        summaries: one sentence for each contender of ``FIRST`` and number of shots.
-        headline: comparisons at the numbers of shots that summaries speak of.
-        others: all other comparisons.
-    """
-
-    dataset: str
-    summaries: list[str]
-    headline: list[Comparison]
-    others: list[Comparison]
-
-    @property
-    def decided(self) -> bool:
-        """Whether anything was shown at these numbers of shots."""
-        return any(comparison.outcome in ("better", "worse") for comparison in self.headline)
-
-
-def verdicts_of(report: Report) -> list[Verdicts]:
-    """Of all targets that have comparisons, in order."""
-    found = []
-    for dataset in report.datasets():
-        own = [c for c in report.comparisons if c.claim.dataset == dataset]
-        if not own:
-            continue
-        headline, summaries = [], []
-        for unit in report.units(dataset):
-            there = [c for c in own if c.claim.shots_unit == unit]
-            for shots in headline_shots([c.claim.shots for c in there]):
-                for first in FIRST:
-                    chosen = [c for c in there if c.claim.shots == shots and c.first == first]
-                    headline += chosen
-                    if chosen:
-                        summaries.append(_summary(chosen))
-        shown = set(map(id, headline))
-        found.append(Verdicts(dataset, summaries, headline, [c for c in own if id(c) not in shown]))
-    return found
-
-
-def _summary(chosen: Sequence[Comparison]) -> str:
-    """Comparisons of one contender at one number of shots, counted by outcome."""
-    claim = chosen[0].claim
-    counts = {kind: sum(c.outcome == kind for c in chosen) for kind in OUTCOMES}
-    who = f"{claim.simulated.upper()}{': ' if claim.simulated else ''}{claim.first_title} {_size(claim)}"
-    if counts["too_few"] == len(chosen):
-        return f"{who}: the subjects are too few to decide about any of {len(chosen)} others."
-    words = [f"{title} than {counts[kind]}" for kind, title in OUTCOMES.items() if kind in ("better", "worse")]
-    rest = counts["open"] + counts["too_few"]
-    reason = f" ({counts['too_few']} for too few subjects)" if counts["too_few"] else ""
-    return f"{who}: {', '.join(words)} of {len(chosen)} others; {rest} not decided{reason}."
-
-
-def _size(claim: Claim) -> str:
-    if claim.shots_unit == "subjects":
-        return f"with {'1 whole person' if claim.shots == 1 else f'{claim.shots} whole people'} labelled"
-    return f"at k = {claim.shots}"

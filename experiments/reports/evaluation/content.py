@@ -5,26 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.features.embedding_map import EmbeddingMap
 from experiments.reports.evaluation.claims import Comparison, compare_contenders
 from experiments.reports.evaluation.titles import in_order, method_title
 from experiments.statistics.comparisons import Correction
+from experiments.statistics.groups import Groups, Key, group_cells
 from experiments.statistics.intervals import FEWEST, interval_method
 from experiments.statistics.results import Estimate, estimate
 
 SIMULATED_DATA = "SIMULATED DATA: these windows come from the simulator, not from people."
-
-
-class Key(NamedTuple):
-    """Which cells of a target belong together: they differ in fold, draw, checkpoint and seed alone."""
-
-    contender: str
-    unit: str
-    shots: int
-    perturbation: str
 
 
 @dataclass(frozen=True)
@@ -58,21 +49,14 @@ class Report:
     correction: Correction = "westfall_young"
 
     @cached_property
-    def groups(self) -> dict[str, dict[Key, list[CellResult]]]:
+    def groups(self) -> Groups:
         """Target -> cells that belong together."""
-        found: dict[str, dict[Key, list[CellResult]]] = {}
-        for result in self.results:
-            cell = result.cell
-            # Without labels there is nothing to count in people.
-            unit = cell.shots_unit if cell.shots else "windows"
-            key = Key(cell.contender, unit, cell.shots, cell.perturbation)
-            found.setdefault(cell.dataset, {}).setdefault(key, []).append(result)
-        return found
+        return group_cells(self.results)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
         """Of the pretrained contenders with all others, on all targets; one family."""
-        return compare_contenders(self)
+        return compare_contenders(self.groups, self.simulated_targets, self.resamples, self.correction)
 
     @cached_property
     def _estimates(self) -> dict[tuple[str, str, Key], Estimate | None]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from experiments.reports.evaluation.claims import verdicts_of
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.tables import Table
+from experiments.reports.evaluation.verdicts import verdicts_of
 
 
 def markdown(report: Report) -> str:

@@ -14,12 +14,13 @@ import matplotlib as mpl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from experiments.reports.evaluation.claims import OUTCOMES, verdicts_of
+from core.durable import write_text
+from experiments.reports.evaluation.claims import OUTCOMES
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures import file_name, names
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.tables import Table
-from experiments.statistics.results import write_text
+from experiments.reports.evaluation.verdicts import verdicts_of
 
 _TEMPLATES = Path(__file__).parent
 _MOST_SVG = 150_000  # bytes; a browser draws larger ones slowly
@@ -76,7 +77,7 @@ def write_html(report: Report, made: Mapping[str, Figure], path: Path) -> None:
         path: of the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(html(report, made), path)
+    write_text(path, html(report, made))
 
 
 def html(report: Report, made: Mapping[str, Figure]) -> str:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.perturbations import KINDS, PLACEMENT, parse_perturbation
-from experiments.reports.evaluation.content import Key, Report
+from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.titles import in_order
+from experiments.statistics.groups import Key
 from experiments.statistics.results import Estimate, estimate
 
 METRIC = "balanced_accuracy"

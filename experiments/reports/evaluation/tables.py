@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.perturbations import KINDS
-from experiments.evaluation.splits import natural_key
 from experiments.reports.evaluation.claims import FIRST, METRIC
-from experiments.reports.evaluation.content import Key, Report, first_of
+from experiments.reports.evaluation.content import Report, first_of
 from experiments.reports.evaluation.robustness import clean_title, level_title, robustness_curves
 from experiments.reports.evaluation.titles import EVENT, METRICS, RANKING, Metric, method_title, show, size_title
 from experiments.statistics.costs import chance_levels, cost_of
+from experiments.statistics.groups import Key
 from experiments.statistics.intervals import FEWEST, worst_third
 from experiments.statistics.results import Estimate, draw_means, subject_means, subject_recalls, summed_up
 

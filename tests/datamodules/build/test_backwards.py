@@ -24,7 +24,9 @@ class ClockParams:
 @pytest.fixture
 def clocks(monkeypatch: pytest.MonkeyPatch) -> str:
     """A source of three recordings; the clock of the second one jumps back."""
-    monkeypatch.setattr(registry, "_ENTRIES", dict(registry.sources()))
+    registry.sources()
+    monkeypatch.setattr(registry.SOURCES, "_entries", dict(registry.SOURCES._entries))
+    monkeypatch.setattr(registry.SOURCES, "_made_from", dict(registry.SOURCES._made_from))
 
     @source("clocks", ClockParams)
     class Clocks(Source):

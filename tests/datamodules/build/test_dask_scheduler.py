@@ -16,6 +16,8 @@ from types import SimpleNamespace
 import pytest
 from helpers.made_data import make_utd_trial
 
+from core.digest import digest_of
+from core.durable import TEMPORARY
 from datamodules.build import dask_scheduler
 from datamodules.build.dask_scheduler import Handshake, run_checked, software
 from datamodules.build.encode import BuildJob
@@ -94,7 +96,7 @@ def test_the_recording_of_a_worker_that_was_killed_is_done_by_another_one(
     def kill() -> None:
         """Kill -9 whoever is in the middle of a recording, the first one that is met."""
         while not over.wait(0.005):
-            for note in tmp_path.glob(f"{layout.TEMPORARY}reading-*"):
+            for note in tmp_path.glob(f"{TEMPORARY}reading-*"):
                 worker = int(note.name.rpartition("-")[2])
                 os.kill(worker, signal.SIGSTOP)
                 time.sleep(0.05)
@@ -124,7 +126,7 @@ def handshake(root: Path, tmp_path: Path) -> Handshake:
     marker = tmp_path / "marker"
     marker.touch()
     names = [f"a{a}_s{s}_t1" for a in (1, 2) for s in (1, 2, 3, 4)]
-    return Handshake(job, marker, software(), layout.digest_of(names), names[0])
+    return Handshake(job, marker, software(), digest_of(names), names[0])
 
 
 def test_a_worker_that_is_like_the_client_passes(handshake: Handshake) -> None:

@@ -98,7 +98,9 @@ class RateParams:
 def test_any_rate_becomes_windows_of_the_same_motion(
     rate: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(registry, "_ENTRIES", dict(registry.sources()))
+    registry.sources()
+    monkeypatch.setattr(registry.SOURCES, "_entries", dict(registry.SOURCES._entries))
+    monkeypatch.setattr(registry.SOURCES, "_made_from", dict(registry.SOURCES._made_from))
     phases = np.arange(6)
 
     def motion(times: FloatArray) -> FloatArray:

@@ -12,6 +12,7 @@ from helpers.made_data import make_utd_trial
 from helpers.real_data import real_data
 from scipy.io import loadmat, savemat
 
+from core.durable import TEMPORARY
 from datamodules.build import tasks
 from datamodules.build.run import BuildError, build
 from datamodules.build.stages import STAGES
@@ -90,7 +91,7 @@ def test_a_finished_build_is_left_alone_and_a_lost_shard_is_made_again(root, bui
     lost.unlink()
     broken = tmp_path / layout.shard_name(0, 0)
     broken.write_bytes(broken.read_bytes()[:1000])
-    (tmp_path / f"{layout.TEMPORARY}leftover").write_bytes(b"x")
+    (tmp_path / f"{TEMPORARY}leftover").write_bytes(b"x")
     report = run(root, tmp_path)
     assert (report.reused, report.built) == (2, 2)
     assert contents(tmp_path) == contents(built[0])
@@ -172,8 +173,8 @@ def test_a_shard_that_another_worker_finishes_meanwhile_is_taken_as_it_is(root, 
 
 def test_recordings_that_finish_while_they_are_listed_are_not_at_work(tmp_path):
     for number, name in enumerate(("a", "b")):
-        (tmp_path / f"{layout.TEMPORARY}reading-{number}").write_text(name)
-    (tmp_path / f"{layout.TEMPORARY}reading-2").symlink_to(tmp_path / "gone")
+        (tmp_path / f"{TEMPORARY}reading-{number}").write_text(name)
+    (tmp_path / f"{TEMPORARY}reading-2").symlink_to(tmp_path / "gone")
     assert tasks.at_work(tmp_path) == ["a", "b"]
 
 
@@ -297,9 +298,9 @@ def test_a_killed_build_goes_on_to_the_same_files(root, built, tmp_path, workers
 
 
 def test_settings_and_sources_that_do_not_exist_are_named(root, tmp_path):
-    with pytest.raises(ValueError, match=r"no source 'utd'; there are: .*utd_mhad"):
+    with pytest.raises(ValueError, match=r"no source 'utd'; did you mean 'utd_mhad'.*valid: .*utd_mhad"):
         build("utd", {}, tmp_path, SETTINGS)
-    with pytest.raises(ValueError, match="no setting 'rot'; it has: root"):
+    with pytest.raises(ValueError, match=r"setting of source .* called 'rot'; did you mean 'root'"):
         build("utd_mhad", {"rot": "x"}, tmp_path, SETTINGS)
     with pytest.raises(BuildError, match="median_kernel"):
         run(root, tmp_path, settings=WindowSettings(median_kernel=2))

@@ -13,6 +13,7 @@ from helpers.made_features import FRAMES, Clips, N, encode
 from torch import Tensor
 
 from datamodules.features import build
+from datamodules.features import cache as cache_module
 from datamodules.features.build import ViewSettings, build_features
 from datamodules.features.cache import FeatureCache, FeatureCacheError
 
@@ -58,13 +59,13 @@ def test_statistics_of_many_windows_come_from_some_that_are_spread_over_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = build_features(tmp_path, Clips(), encode, "vit-1", ViewSettings())
-    monkeypatch.setattr(cache, "STATISTICS_WINDOWS", 7)
+    monkeypatch.setattr(cache_module, "STATISTICS_WINDOWS", 7)
     asked: list[int] = []
     read = cache.read
     monkeypatch.setattr(cache, "read", lambda windows: asked.extend(windows.tolist()) or read(windows))
     found = cache.statistics(np.arange(20, 80))
     assert asked == [20, 29, 39, 49, 59, 69, 79]
-    monkeypatch.setattr(cache, "STATISTICS_WINDOWS", 100)
+    monkeypatch.setattr(cache_module, "STATISTICS_WINDOWS", 100)
     for a, b in zip(found, cache.statistics(np.array(asked)), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -189,7 +190,7 @@ def test_killed_between_the_last_block_and_the_end_nothing_is_computed_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(build, "_write_json", dies)
+        patch.setattr(build, "write_json", dies)
         with pytest.raises(KeyboardInterrupt):
             build_features(tmp_path, Clips(), encode, "vit-1", ViewSettings())
     clips = Clips()

@@ -166,7 +166,7 @@ class Recorder:
 
     def __init__(self) -> None:
         self.brought: list[str] = []
-        self._news = threading.Perturbation()
+        self._news = threading.Condition()
 
     def bring(self, wanted: Piece) -> None:
         with self._news:

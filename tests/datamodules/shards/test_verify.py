@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from helpers.made_shards import make_shards
 
+from core.digest import file_digest
 from datamodules.shards import layout
 from datamodules.shards.shard_file import open_shard
 from datamodules.shards.verify import verify
@@ -21,7 +22,7 @@ def reindex(directory):
 
     for entry in read_index(directory).shards:
         path = directory / entry.file
-        text = text.replace(entry.sha256, layout.file_digest(path))
+        text = text.replace(entry.sha256, file_digest(path))
         text = text.replace(f'"bytes": {entry.bytes}', f'"bytes": {path.stat().st_size}')
     index.write_text(text)
 

@@ -11,8 +11,8 @@ from helpers import made_sets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datamodules.build.encode import make_source
 from datamodules.recording import RecordingError
+from datamodules.sources.registry import make_source
 from datamodules.windows.checks import check_recording
 
 FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -84,7 +84,7 @@ def test_anything_but_the_twin_is_refused(clip: MadeClip, text: ClipText, params
 
 
 def test_another_width_is_refused(clip: MadeClip, text: ClipText) -> None:
-    with pytest.raises(TextEncoderError, match="frames are 48 wide, text by 'made-clip' is 24 wide"):
+    with pytest.raises(TextEncoderError, match="frames are 48 wide, text by 'made-clip' 24"):
         text.refuse_other_than_twin(video_encoder(clip, pooling="cls"))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from helpers.made_video_models import MAE, NAMES, SMALL, make_tubelets, saved_model
 
-from encoders.registry import UnknownNameError, build_video_encoder
+from core.registry import UnknownNameError
+from encoders.registry import build_video_encoder
 from encoders.video.hub_weights import IMAGENET_MEAN, MissingPackageError
 from encoders.video.vit_backbone import WeightsError
 
@@ -101,7 +102,7 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_bad_settings_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match=r"'hiden_size'\. Did you mean 'hidden_size'"):
+    with pytest.raises(UnknownNameError, match=r"'hiden_size'; did you mean 'hidden_size'"):
         make_tubelets("video_mae", config={"hiden_size": 24})
     with pytest.raises(ValueError, match=r"config: .*hidden_size.*expected int"):
         make_tubelets("video_mae", config={"hidden_size": "wide"})

@@ -10,7 +10,7 @@ import torch
 
 from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.video_encoder import FramePairs, features_of, open_video_encoder
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
 
 Make = Callable[..., Config]

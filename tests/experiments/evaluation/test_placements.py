@@ -25,7 +25,7 @@ from experiments.evaluation.plan import expand_perturbations
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.systems import open_targets
 from experiments.evaluation.targets import System, Target
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config, TargetConfig
 
 

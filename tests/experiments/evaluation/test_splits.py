@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.splits import (
     LeakError,
     SplitError,
@@ -12,7 +13,6 @@ from experiments.evaluation.splits import (
     draw_subjects,
     draw_support,
     make_folds,
-    natural_key,
     non_overlapping,
     seen_subjects,
     subject_folds,

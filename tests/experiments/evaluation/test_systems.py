@@ -20,7 +20,7 @@ from experiments.evaluation.methods import find_method
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes
 from experiments.evaluation.systems import Checkpoint, load_checkpoints, open_systems, own_checkpoint
 from experiments.evaluation.targets import Target
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config, DatasetConfig, SourceConfig, TargetConfig
 from lightning_modules.pretraining import CheckpointError, ImuPretraining
 

@@ -9,7 +9,7 @@ import pytest
 
 from experiments.evaluation import worker_pool as module
 from experiments.evaluation.features.handcrafted import fit_forest
-from experiments.evaluation.worker_pool import apart, processes
+from experiments.evaluation.worker_pool import run_in_pool, worker_pool
 from lightning_modules.probe import Standardisation, fit_probe
 
 
@@ -19,19 +19,19 @@ def test_what_is_fitted_does_not_depend_on_where() -> None:
     standardisation = Standardisation.of(features)
     here = fit_probe(features, labels, 3, standardisation, 1.0)
     forest = fit_forest(features, labels, 3, seed=1, trees=10).probabilities(features)
-    with processes(2):
-        assert apart(os.getpid) != os.getpid()
-        there = apart(fit_probe, features, labels, 3, standardisation, 1.0)
+    with worker_pool(2):
+        assert run_in_pool(os.getpid) != os.getpid()
+        there = run_in_pool(fit_probe, features, labels, 3, standardisation, 1.0)
         assert (there.weight == here.weight).all()
         assert (there.bias == here.bias).all()
-        far = apart(fit_forest, features, labels, 3, seed=1, trees=10)
+        far = run_in_pool(fit_forest, features, labels, 3, seed=1, trees=10)
         assert (far.probabilities(features) == forest).all()
         with pytest.raises(ValueError, match="no window of class 2"):
-            apart(fit_probe, features, labels % 2, 3, standardisation, 1.0)
-    assert apart(os.getpid) == os.getpid()
+            run_in_pool(fit_probe, features, labels % 2, 3, standardisation, 1.0)
+    assert run_in_pool(os.getpid) == os.getpid()
 
 
 def test_one_process_is_this_one() -> None:
-    with processes(1):
-        assert apart(os.getpid) == os.getpid()
+    with worker_pool(1):
+        assert run_in_pool(os.getpid) == os.getpid()
     assert module._pool is None

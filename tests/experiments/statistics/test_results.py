@@ -95,7 +95,7 @@ def test_means_run_over_the_people_who_have_the_metric_and_say_how_many() -> Non
     cell = with_people(made()[0], {"a": 0.5, "b": 0.7, "c": 0.9})
     del cell.by_subject["c"]["accuracy"]
     frame = results.rows([dataclasses.replace(cell, metrics={"accuracy": 0.65})])
-    mean = frame[frame.metric == "accuracy_by_participant"].iloc[0]
+    mean = frame[frame.metric == "accuracy_by_subject"].iloc[0]
     assert mean.value == pytest.approx(0.6)
     assert (mean.n_test_subjects, mean.n_test_windows) == (2, 8)
     assert results.subject_means([cell], "accuracy") == {"a": 0.5, "b": 0.7}
@@ -105,7 +105,7 @@ def test_a_metric_that_nobody_has_alone_has_no_mean_over_people() -> None:
     cell = dataclasses.replace(with_people(made()[0], {"a": 0.5, "b": 0.7}), metrics={"auroc": 0.9})
     frame = results.rows([cell])
     assert "auroc" in set(frame.metric)
-    assert "auroc_by_participant" not in set(frame.metric)
+    assert "auroc_by_subject" not in set(frame.metric)
 
 
 def test_no_cells_and_undone_cells_make_no_rows() -> None:

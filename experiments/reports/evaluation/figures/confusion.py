@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments.evaluation.splits import natural_key
+from datamodules.labels.natural_order import natural_key
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import short, titled
 from experiments.reports.evaluation.titles import method_title

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.features.embedding_map import Grouping
-from experiments.evaluation.splits import natural_key
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import short
 

@@ -10,11 +10,11 @@ import pytest
 import yaml
 from helpers.made_data import make_video
 
-from datamodules.build.encode import make_source
 from datamodules.build.run import build
 from datamodules.recording import RecordingError
 from datamodules.signal import DEGREE, G
 from datamodules.sources.manifest import Manifest, ManifestError, ManifestParams
+from datamodules.sources.registry import make_source
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import WindowSettings, cut_windows
 

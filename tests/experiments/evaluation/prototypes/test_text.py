@@ -22,7 +22,7 @@ from experiments.evaluation.prototypes.text import NamedActivities, activities_o
 from experiments.evaluation.prototypes.video import NoPrototypesError, build_prototypes
 from experiments.evaluation.targets import Target
 from experiments.pretrain import run as pretrain
-from experiments.runtime.command_line import UserError
+from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config, TargetConfig
 from lightning_modules.pretraining import ImuPretraining
 
@@ -106,7 +106,7 @@ def test_the_checkpoints_own_windows_count() -> None:
 
 def test_another_video_tower_is_refused() -> None:
     model = make_model(FakeShards(), video_encoder={"fingerprint": "abcdef"})
-    with pytest.raises(NoPrototypesError, match=r"trained with video encoder abcdef.*the settings give video encoder"):
+    with pytest.raises(NoPrototypesError, match=r"trained with video encoder abcdef.*the settings give video encode"):
         text_prototypes(model, named(["a"], unit_rows(1, 8)), WINDOW)
 
 

@@ -16,10 +16,10 @@ from matplotlib.image import imread
 
 from experiments.evaluation.features.embedding_map import make_embedding_map
 from experiments.reports.evaluation import Report
-from experiments.reports.evaluation.claims import verdicts_of
 from experiments.reports.evaluation.figures import figures
 from experiments.reports.evaluation.page import html, picture, write_html
 from experiments.reports.evaluation.sections import sections_of
+from experiments.reports.evaluation.verdicts import verdicts_of
 
 EVIL = "<script>document.title='taken'</script>"
 HOME = f'home "{EVIL}" & co'

@@ -14,8 +14,6 @@ from rich.console import Console
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.features.embedding_map import make_embedding_map
 from experiments.reports.evaluation import METRICS, Report, in_order, markdown, method_title, terminal_tables
-from experiments.reports.evaluation.claims import verdicts_of
-from experiments.reports.evaluation.content import Key
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.tables import (
     Table,
@@ -28,6 +26,8 @@ from experiments.reports.evaluation.tables import (
     score_tables,
 )
 from experiments.reports.evaluation.titles import headline_shots
+from experiments.reports.evaluation.verdicts import verdicts_of
+from experiments.statistics.groups import Key
 from experiments.statistics.intervals import worst_third
 from experiments.statistics.results import subject_means
 

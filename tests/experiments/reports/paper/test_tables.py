@@ -7,8 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from experiments.paper_tables import figure_3, load_runs, main, markdown, table_3, table_4, table_5
-from experiments.runtime.command_line import UserError
+from experiments.paper_tables import main
+from experiments.reports.paper.tables import figure_3, load_runs, markdown, table_3, table_4, table_5
+from experiments.runtime.errors import UserError
 from experiments.statistics.results import COLUMNS
 
 

@@ -1,0 +1,1 @@
+"""Pictures of windows: frames above IMU traces."""

@@ -1,0 +1,1 @@
+"""Pretraining from settings: its data, its module, its trainer."""
