@@ -119,16 +119,16 @@ def train(config: Config, arm: Arm, seed: int, epochs: int, data: Data, video_en
     config.pretraining.validation_share = 0.0
     config.run.seed = seed
     config.trainer.max_epochs = epochs
-    config.loss.alignment_weight = arm.weight
-    config.loss.order_weight = arm.order
-    config.loss.alignment_max_shift_s = arm.max_shift_s
+    config.loss.alignment.weight = arm.weight
+    config.loss.order.weight = arm.order
+    config.loss.alignment.max_shift_s = arm.max_shift_s
     windows = make_data_module(config, data.shards, data.features)
     L.seed_everything(seed, verbose=False)
     module = make_module(config, data.shards, video_encoder, data.features, windows)
     _fit(config, module, windows)
     if arm.weight or arm.order:
         return module.eval()
-    config.loss.alignment_weight = 1.0
+    config.loss.alignment.weight = 1.0
     aligned = make_module(config, data.shards, video_encoder, data.features, windows)
     missing = aligned.load_state_dict(module.state_dict(), strict=False)
     assert not missing.unexpected_keys

@@ -43,7 +43,8 @@ from encoders.registry import imu_encoder
 from experiments.artifacts.video_encoder import open_video_encoder
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.targets import System, Target
-from experiments.settings.schema import Config, EvaluationConfig, ImuEncoderConfig, TargetConfig
+from experiments.settings.evaluation import EvaluationConfig, TargetConfig
+from experiments.settings.schema import Config, ImuEncoderConfig
 from experiments.training.data import make_data_module
 from experiments.training.module import make_module
 

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.augment import Draws, ImuAugmentation
+from datamodules.augment import AugmentSettings, Draws, ImuAugmentation
 from datamodules.augment.draws import window_keys
 from datamodules.features.cache import FeatureCache
 from datamodules.io.buffer_pool import BufferPool
@@ -85,7 +85,7 @@ class PretrainingDataModule(L.LightningDataModule):
         self.video = video
         self.batch_size = batch_size
         self.normalisation = normalisation
-        self.augmentation = augmentation or ImuAugmentation()
+        self.augmentation = augmentation or ImuAugmentation(AugmentSettings.only())
         self.n_views = views
         self.seed = seed
         self._buffers = BufferPool(pinned=torch.cuda.is_available())

@@ -4,10 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
+
+from core.settings import setting
+
+
+@dataclass
+class OptimSettings:
+    """AdamW with warm-up and cosine."""
+
+    lr: float = setting(1e-3, "peak learning rate", above=0)
+    min_lr: float = setting(1e-7, "learning rate at the end", at_least=0)
+    weight_decay: float = setting(0.05, "decoupled; not on biases, norms and temperatures", at_least=0)
+    scalar_lr_factor: float = setting(10.0, "temperatures and the sigmoid's bias learn at this times the rate", above=0)
+    warmup_share: float = setting(0.05, "share of all steps in which the rate rises", at_least=0, at_most=1)
+    gradient_clip: float = setting(1.0, "largest gradient norm; 0 switches clipping off", at_least=0)
+
 
 FUSED = ("cuda", "cpu")  # what AdamW has a fused kernel for in all versions of torch that we run on
 

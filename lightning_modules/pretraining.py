@@ -6,7 +6,8 @@ the shared space.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -17,18 +18,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core.errors import MendableError
+from core.registry import merge_params
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
 from encoders.layers.projection import ProjectionHead
 from encoders.registry import build_imu_encoder, build_video_head
 from lightning_modules.losses.negatives import neighbour_mask
 from lightning_modules.losses.temporal_alignment import interpolate_tokens
+from lightning_modules.migration import migrate
 from lightning_modules.monitoring.clock_shift import alignment_error_ms
 from lightning_modules.monitoring.figures import alignment_figure, similarity_figure
 from lightning_modules.monitoring.retrieval import retrieval_metrics
-from lightning_modules.objectives import Step, build_objectives
-from lightning_modules.objectives.alignment import TokenObjective
+from lightning_modules.objectives.build import build_objectives
 from lightning_modules.objectives.masked import MaskedObjective
-from lightning_modules.optim import adamw, warmup_cosine
+from lightning_modules.objectives.objective import Parts
+from lightning_modules.objectives.step import Step
+from lightning_modules.objectives.tokens import TokenObjective
+from lightning_modules.optim import OptimSettings, adamw, warmup_cosine
+from lightning_modules.settings import LossSettings, SharedSpaceSettings
 
 Batch = dict[str, Any]
 
@@ -39,82 +45,34 @@ class CheckpointError(MendableError, ValueError):
 
 @dataclass(frozen=True)
 class PretrainingSettings:
-    """What the module is made from; plain values, since they are a checkpoint's hyper-parameters.
+    """What the module is made from; as plain values, the hyper-parameters of a checkpoint.
 
     Attributes:
         imu_encoder: ``{"name": ..., "params": {...}}`` for the registry.
         imu_input: ``{"samples": T, "rate_hz": ...}``.
         video_head: as ``imu_encoder``; None without video.
         frame_width: width of the video encoder's frame tokens.
-        contrastive: a loss of ``objectives.contrastive``, "distillation" or "none".
-        alignment_weight: of the temporal alignment loss; 0 leaves it out.
-        alignment_width_s: of its Gaussian target.
-        alignment_temperature: at the start.
-        alignment_max_shift_s: the two clocks may disagree by up to this, in each recording; 0 trusts them.
-        alignment_shift_step_s: between the shifts that are tried, at most.
-        alignment_dim: width of the space in which tokens are compared with frames.
-        order_weight: of telling the true order of the frames; 0 leaves it out.
-        order_count: orders that it is told from, itself among them.
-        masked_weight: of filling in hidden patches; 0 leaves it out.
-        masked_share: of the patches that are hidden.
-        masked_patch: samples a patch.
-        neighbour_weight: of the nearest neighbours from a queue; 0 leaves it out.
-        neighbour_temperature: at the start.
-        queue_size: of the neighbours and of the distillation.
-        student_temperature: of the distillation.
-        teacher_temperature: of the distillation.
-        consistency_weight: of the view consistency loss; 0 leaves it out.
-        consistency_temperature: its temperature.
-        projection_width: E.
-        projection_dropout: in both projection heads.
-        same_recording_gap_s: windows of one recording closer than this are no negatives.
-        lr: peak learning rate.
-        min_lr: at the last step.
-        weight_decay: decoupled.
-        scalar_lr_factor: temperatures and the sigmoid's bias learn at this times the rate.
-        warmup_share: share of the steps in which the rate rises.
+        loss: the objectives and their weights.
+        shared_space: the space that IMU and video share.
+        optim: the optimiser.
         total_steps: optimiser steps of the whole run.
         seed: of dropout; with the step and rank it fixes every draw.
         max_shift_s: validation finds shifts up to this.
-        normalisation: of the IMU, for whoever uses the encoder later.
-        window: the settings that the windows were cut with, likewise.
-        pretraining_subjects: "source/subject" of every person seen, for the guard of the evaluation.
+        normalisation: of the IMU, for later users of the encoder.
+        window: settings that the windows were cut with, for later users of the encoder.
+        pretraining_subjects: "source/subject" of every subject seen, for the guard of the evaluation.
         excluded_activities: windows with these labels were left out.
-        video_encoder: what the frame features came from: name, weights, fingerprint, frozen or not.
+        video_encoder: name, weights, fingerprint of the encoder of the frame features, and whether it was frozen.
         simulated: trained on simulated data.
     """
 
     imu_encoder: dict[str, Any]
     imu_input: dict[str, Any]
-    video_head: dict[str, Any] | None
-    frame_width: int
-    contrastive: str = "sigmoid"
-    alignment_weight: float = 0.5
-    alignment_width_s: float = 0.25
-    alignment_temperature: float = 0.1
-    alignment_max_shift_s: float = 0.0
-    alignment_shift_step_s: float = 0.05
-    alignment_dim: int = 128
-    order_weight: float = 0.0
-    order_count: int = 32
-    masked_weight: float = 0.0
-    masked_share: float = 0.4
-    masked_patch: int = 16
-    neighbour_weight: float = 0.0
-    neighbour_temperature: float = 0.1
-    queue_size: int = 4096
-    student_temperature: float = 0.05
-    teacher_temperature: float = 0.1
-    consistency_weight: float = 0.0
-    consistency_temperature: float = 0.2
-    projection_width: int = 512
-    projection_dropout: float = 0.1
-    same_recording_gap_s: float = 0.0
-    lr: float = 1e-3
-    min_lr: float = 1e-7
-    weight_decay: float = 0.05
-    scalar_lr_factor: float = 10.0
-    warmup_share: float = 0.05
+    video_head: dict[str, Any] | None = None
+    frame_width: int = 0
+    loss: LossSettings = field(default_factory=LossSettings)
+    shared_space: SharedSpaceSettings = field(default_factory=SharedSpaceSettings)
+    optim: OptimSettings = field(default_factory=OptimSettings)
     total_steps: int = 1
     seed: int = 0
     max_shift_s: float = 1.0
@@ -125,6 +83,22 @@ class PretrainingSettings:
     video_encoder: dict[str, Any] | None = None
     simulated: bool = False
 
+    @classmethod
+    def of(cls, hyper_parameters: Mapping[str, Any]) -> PretrainingSettings:
+        """Make settings from plain values, such as those of a checkpoint.
+
+        Raises:
+            UnknownNameError: there is no such setting.
+            ValueError: a setting has a value of the wrong type.
+            TypeError: a setting is missing or unknown.
+        """
+        groups = {"loss": LossSettings, "shared_space": SharedSpaceSettings, "optim": OptimSettings}
+        values = dict(hyper_parameters)
+        for name, group in groups.items():
+            if isinstance(values.get(name), Mapping):
+                values[name] = merge_params(name, group, values[name])
+        return cls(**values)
+
 
 class ImuPretraining(L.LightningModule):
     """The IMU encoder, a head over frozen frame features, projections and objectives.
@@ -132,7 +106,7 @@ class ImuPretraining(L.LightningModule):
     What no objective needs is not there: an encoder that is pretrained by itself has no video head.
 
     Args:
-        settings: the fields of :class:`PretrainingSettings`.
+        settings: the fields of :class:`PretrainingSettings`; its groups as dataclasses or plain dicts.
 
     Raises:
         ValueError: settings that don't make a model.
@@ -140,21 +114,27 @@ class ImuPretraining(L.LightningModule):
 
     def __init__(self, **settings: Any) -> None:
         super().__init__()
-        self.settings = PretrainingSettings(**settings)
+        self.settings = PretrainingSettings.of(settings)
         self.save_hyperparameters(asdict(self.settings))
         s = self.settings
-        self.imu_encoder = build_imu_encoder(s.imu_encoder["name"], s.imu_encoder["params"], ImuInput(**s.imu_input))
+        imu_input = ImuInput(**s.imu_input)
+        self.imu_encoder = build_imu_encoder(s.imu_encoder["name"], s.imu_encoder["params"], imu_input)
         head = build_video_head(s.video_head["name"], s.video_head["params"], s.frame_width) if s.video_head else None
-        self.objectives, self.weights = build_objectives(s, self.imu_encoder, head)
+        self.objectives, self.weights = build_objectives(
+            s.loss.chosen(), Parts(self.imu_encoder, imu_input, head, s.shared_space.width)
+        )
         self.video_head = head if any(o.uses_video for o in self.objectives.values()) else None
         self.shares_space = any(bool(o.shares_space) for o in self.objectives.values())
         if self.shares_space:
             assert head is not None
             # A student comes to its teacher's space; that must not come to the student's.
-            apart = s.contrastive == "distillation"
-            width, dropout = head.pooled_width if apart else s.projection_width, s.projection_dropout
+            in_teacher_space = "distillation" in self.objectives
+            width = head.pooled_width if in_teacher_space else s.shared_space.width
+            dropout = s.shared_space.dropout
             self.imu_projection = ProjectionHead(self.imu_encoder.pooled_width, width, dropout)
-            self.video_projection = nn.Identity() if apart else ProjectionHead(head.pooled_width, width, dropout)
+            self.video_projection = (
+                nn.Identity() if in_teacher_space else ProjectionHead(head.pooled_width, width, dropout)
+            )
         self.video_encoder: VideoEncoder | None = None
         self._validation: list[dict[str, Tensor]] = []
 
@@ -176,8 +156,8 @@ class ImuPretraining(L.LightningModule):
         if not isinstance(content, dict) or not {"hyper_parameters", "state_dict"} <= content.keys():
             raise CheckpointError(f"{path}: not a checkpoint: 'hyper_parameters' or 'state_dict' is missing")
         try:
-            module = cls(**content["hyper_parameters"])
-        except TypeError as error:
+            module = cls(**migrate(content["hyper_parameters"]))
+        except (TypeError, ValueError) as error:
             raise CheckpointError(f"{path}: not a checkpoint of {cls.__name__}: {error}") from error
         weights = {k: v for k, v in content["state_dict"].items() if not k.startswith("video_encoder.")}
         try:
@@ -258,7 +238,7 @@ class ImuPretraining(L.LightningModule):
         )
 
     def _negative_mask(self, batch: Batch) -> Tensor | None:
-        gap_s = self.settings.same_recording_gap_s
+        gap_s = self.settings.shared_space.same_recording_gap_s
         return neighbour_mask(batch["recording"], batch["start_s"], gap_s) if gap_s > 0 else None
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
@@ -332,11 +312,11 @@ class ImuPretraining(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW, warm-up and cosine over ``total_steps``."""
-        s = self.settings
+        s, total = self.settings.optim, self.settings.total_steps
         # Lightning can't clip for a fused optimiser where gradients are scaled, as 16-bit floats need.
         scaled = self._trainer is not None and str(self.trainer.precision).startswith("16")
         optimizer = adamw(self.named_parameters(), s.lr, s.weight_decay, s.scalar_lr_factor, fused=not scaled)
-        scheduler = warmup_cosine(optimizer, s.total_steps, round(s.warmup_share * s.total_steps), s.min_lr)
+        scheduler = warmup_cosine(optimizer, total, round(s.warmup_share * total), s.min_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 

@@ -44,6 +44,7 @@ READING_ORDER = {
         "losses",
         "objectives",
         "settings",
+        "migration",
         "monitoring",
         "optim",
         "pretraining",

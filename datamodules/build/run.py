@@ -24,6 +24,7 @@ from typing import Any
 
 from core.digest import canonical
 from core.durable import TEMPORARY, write_json
+from core.settings import check_settings
 from datamodules.build.choose_scheduler import scheduler_of
 from datamodules.build.encode import BuildJob
 from datamodules.build.plan import BuildPlan
@@ -97,7 +98,7 @@ def build(
             f"workers {workers}; expected at least 1, 1 and 0"
         )
     try:
-        settings.check()
+        check_settings(settings, "window")
         mode = clocks_mode(clocks) if camera and settings.frames else "off"
     except ValueError as error:
         raise BuildError(str(error)) from error

@@ -5,13 +5,10 @@ The rules are in ``datamodules/quality``; ``windows.cut_windows`` and the build 
 
 from __future__ import annotations
 
-import dataclasses
-import math
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
 
-T = TypeVar("T")
+from core.settings import setting
 
 ANY_PLACEMENT = "any"
 LAYOUTS = ("grid", "centred")
@@ -51,11 +48,6 @@ FAULTS = (
 )
 
 
-def _setting(default: T, text: str) -> T:
-    """A field with the line of help that the commands print."""
-    return dataclasses.field(default=default, metadata={"help": text})
-
-
 @dataclass(frozen=True)
 class WindowSettings:
     """How windows are cut; a build is bound to these by their hash.
@@ -64,27 +56,41 @@ class WindowSettings:
     that are listed in ``exclude``, separated by commas, keep it out.
     """
 
-    duration_s: float = _setting(5.0, "length of a window, seconds")
-    stride_s: float = _setting(5.0, "from one window's start to the next one's, seconds")
-    layout: str = _setting("grid", "'grid' (every stride_s) or 'centred' (one a recording, padded where it is short)")
-    imu_rate_hz: float = _setting(50.0, "the rate that the IMU is resampled to")
-    frames: int = _setting(10, "frames a window, at the centres of as many equal parts; 0 builds IMU-only shards")
-    frame_size: int = _setting(112, "height and width of the frames, pixels")
-    jpeg_quality: int = _setting(90, "of the stored frames; 0 stores plain pixels: eight times the disk, no decoding")
-    max_gap_s: float = _setting(0.1, "longer stretches without samples are never interpolated over, seconds")
-    min_label_share: float = _setting(0.6, "an activity labels a window if it covers at least this share of it")
-    keep_unlabelled: bool = _setting(True, "keep windows that no activity labels; pretraining needs none")
-    median_kernel: int = _setting(1, "median filter of the IMU, samples, odd; the paper's is 5, 1 is off")
-    exclude: str = _setting(",".join(fault.value for fault in FAULTS), "faults that keep a window out; others mark it")
-    saturated_samples: int = _setting(3, "saturated: so many samples of a channel at the end of its range")
-    standstill_s: float = _setting(0.5, "flat_line: no axis of a sensor changes by a single bit for so long, seconds")
-    min_norm_g: float = _setting(0.3, "gravity: a smaller median acceleration is no person's, g")
-    max_norm_g: float = _setting(3.0, "gravity: a larger median acceleration is no person's, g")
-    max_repeated_share: float = _setting(0.05, "repeated: a larger share of the samples has another one's time stamp")
-    max_frame_gap_s: float = _setting(0.5, "missing_frames: the video shows nothing new for longer, seconds")
-    black_level: float = _setting(16.0, "black_video: no part of any frame is brighter, of 255")
-    frozen_level: float = _setting(0.5, "frozen_video: no part of the picture changes by more, of 255")
-    frozen_share: float = _setting(0.8, "frozen_video: for at least this share of the window")
+    duration_s: float = setting(5.0, "length of a window, seconds", above=0)
+    stride_s: float = setting(5.0, "from one window's start to the next one's, seconds", above=0)
+    layout: str = setting(
+        "grid", "'grid' (every stride_s) or 'centred' (one a recording, padded where it is short)", choices=LAYOUTS
+    )
+    imu_rate_hz: float = setting(50.0, "the rate that the IMU is resampled to", above=0)
+    frames: int = setting(
+        10, "frames a window, at the centres of as many equal parts; 0 builds IMU-only shards", at_least=0
+    )
+    frame_size: int = setting(112, "height and width of the frames, pixels", at_least=1)
+    jpeg_quality: int = setting(
+        90, "of the stored frames; 0 stores plain pixels: eight times the disk, no decoding", at_least=0, at_most=100
+    )
+    max_gap_s: float = setting(0.1, "longer stretches without samples are never interpolated over, seconds", above=0)
+    min_label_share: float = setting(
+        0.6, "an activity labels a window if it covers at least this share of it", above=0, at_most=1
+    )
+    keep_unlabelled: bool = setting(True, "keep windows that no activity labels; pretraining needs none")
+    median_kernel: int = setting(1, "median filter of the IMU, samples, odd; the paper's is 5, 1 is off", at_least=1)
+    exclude: str = setting(",".join(fault.value for fault in FAULTS), "faults that keep a window out; others mark it")
+    saturated_samples: int = setting(3, "saturated: so many samples of a channel at the end of its range", at_least=1)
+    standstill_s: float = setting(
+        0.5, "flat_line: no axis of a sensor changes by a single bit for so long, seconds", above=0
+    )
+    min_norm_g: float = setting(0.3, "gravity: a smaller median acceleration is no person's, g", at_least=0)
+    max_norm_g: float = setting(3.0, "gravity: a larger median acceleration is no person's, g")
+    max_repeated_share: float = setting(
+        0.05, "repeated: a larger share of the samples has another one's time stamp", at_least=0, below=1
+    )
+    max_frame_gap_s: float = setting(0.5, "missing_frames: the video shows nothing new for longer, seconds", above=0)
+    black_level: float = setting(16.0, "black_video: no part of any frame is brighter, of 255", at_least=0, at_most=255)
+    frozen_level: float = setting(
+        0.5, "frozen_video: no part of the picture changes by more, of 255", at_least=0, at_most=255
+    )
+    frozen_share: float = setting(0.8, "frozen_video: for at least this share of the window", above=0, at_most=1)
 
     @property
     def samples(self) -> int:
@@ -101,38 +107,15 @@ class WindowSettings:
         known = {fault.value: fault for fault in FAULTS}
         for name in names:
             if name not in known:
-                raise ValueError(f"window.exclude names '{name}'; expected some of {', '.join(known)}")
+                raise ValueError(f"exclude: expected some of {', '.join(known)}; found '{name}'")
         return frozenset(known[name] for name in names)
 
     def check(self) -> None:
-        """Raise a ValueError that names the first setting that makes no sense."""
+        """Refuse settings that don't fit together; the message begins with the name of one of them."""
         self.excluded_faults()
-        if self.layout not in LAYOUTS:
-            raise ValueError(f"window.layout is '{self.layout}'; expected one of {', '.join(LAYOUTS)}")
-        for name in ("duration_s", "stride_s", "imu_rate_hz", "max_gap_s", "standstill_s", "max_frame_gap_s"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValueError(f"window.{name} is {value}; expected a number greater than 0")
         if self.samples < 1:
-            raise ValueError(f"window.duration_s {self.duration_s} at {self.imu_rate_hz} Hz is no sample")
-        if self.frames < 0 or self.frame_size < 1:
-            raise ValueError(f"window.frames is {self.frames}, window.frame_size {self.frame_size}")
-        if not 0 <= self.jpeg_quality <= 100:
-            raise ValueError(f"window.jpeg_quality is {self.jpeg_quality}; expected 1 to 100, or 0 for plain pixels")
-        for name in ("min_label_share", "frozen_share"):
-            if not 0 < getattr(self, name) <= 1:
-                raise ValueError(f"window.{name} is {getattr(self, name)}; expected above 0, at most 1")
-        if self.median_kernel < 1 or self.median_kernel % 2 == 0:
-            raise ValueError(f"window.median_kernel is {self.median_kernel}; expected an odd number")
-        if self.saturated_samples < 1:
-            raise ValueError(f"window.saturated_samples is {self.saturated_samples}; expected at least 1")
-        if not 0 <= self.min_norm_g < self.max_norm_g:
-            raise ValueError(
-                f"window.min_norm_g is {self.min_norm_g} and window.max_norm_g {self.max_norm_g}; "
-                "expected 0 or more, and less than the other"
-            )
-        if not 0 <= self.max_repeated_share < 1:
-            raise ValueError(f"window.max_repeated_share is {self.max_repeated_share}; expected 0 or more, below 1")
-        for name in ("black_level", "frozen_level"):
-            if not 0 <= getattr(self, name) <= 255:
-                raise ValueError(f"window.{name} is {getattr(self, name)}; expected 0 to 255")
+            raise ValueError(f"duration_s: {self.duration_s} at {self.imu_rate_hz} Hz is no sample")
+        if self.median_kernel % 2 == 0:
+            raise ValueError(f"median_kernel: expected an odd number, found {self.median_kernel}")
+        if self.min_norm_g >= self.max_norm_g:
+            raise ValueError(f"min_norm_g: expected less than max_norm_g {self.max_norm_g}, found {self.min_norm_g}")

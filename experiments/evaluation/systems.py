@@ -26,9 +26,10 @@ from experiments.runtime.console import console
 from experiments.runtime.devices import accelerator
 from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST, run_folder
+from experiments.settings.evaluation import TargetConfig
 from experiments.settings.layers import NONE
 from experiments.settings.load import load_saved
-from experiments.settings.schema import Config, TargetConfig
+from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
 OWN = ""  # name of the system that is the run's own

@@ -15,7 +15,7 @@ from experiments.evaluation.features.target_features import EvaluationError
 from experiments.evaluation.placements import Elsewhere
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, LeakError, make_folds, non_overlapping, seen_subjects, union, where
-from experiments.settings.schema import EvaluationConfig, TargetConfig
+from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 from lightning_modules.pretraining import ImuPretraining
 
 _LOOKED_AT = 256  # windows

@@ -11,6 +11,7 @@ import yaml
 from core.durable import write_text
 from experiments.runtime.errors import UserError
 from experiments.settings.load import plain, to_yaml
+from experiments.settings.migration import migrate
 from experiments.settings.schema import Config
 
 LAST = "last.ckpt"
@@ -79,7 +80,7 @@ def _set_aside(folder: Path) -> None:
 def _refuse_other_settings(saved: Path, config: Config) -> None:
     if not saved.is_file():
         return
-    before = dict(_flat(yaml.safe_load(saved.read_text(encoding="utf-8")) or {}))
+    before = dict(_flat(migrate(yaml.safe_load(saved.read_text(encoding="utf-8")) or {})))
     now = dict(_flat(plain(config)))
     # A setting that is newer than the run: what it was trained with is today's default.
     before = {key: value for key, value in _flat(plain(Config())) if key in now} | before

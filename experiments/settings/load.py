@@ -17,10 +17,12 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from core.settings import SettingError, check_settings
 from core.suggestions import did_you_mean
 from datamodules.sources.registry import sources
 from encoders.registry import imu_encoders, video_encoders, video_heads
 from experiments.settings.layers import NONE, ConfigError, find, layers, merge
+from experiments.settings.migration import migrate, renamed
 from experiments.settings.schema import Config, RunConfig
 
 
@@ -62,7 +64,10 @@ def load_saved(path: Path) -> Config:
         ConfigError: the file is missing, or of another version.
     """
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), OmegaConf.load(path))
+        saved = OmegaConf.to_container(OmegaConf.load(path))
+        if not isinstance(saved, dict):
+            raise ConfigError(f"{path}: not the settings of a run: expected 'key: value' lines")
+        merged = OmegaConf.merge(OmegaConf.structured(Config), migrate({str(k): v for k, v in saved.items()}))
     except (OmegaConfBaseException, yaml.YAMLError, OSError) as error:
         raise ConfigError(f"{path}: not the settings of a run: {str(error).splitlines()[0]}") from error
     config = OmegaConf.to_object(merged)
@@ -118,13 +123,16 @@ def _check_keys(layer: Mapping[Any, Any], cls: type, prefix: str, origin: str) -
     for key, value in layer.items():
         path = f"{prefix}{key}"
         if key not in names:
+            if (now := renamed(path)) is not None:
+                raise ConfigError(f"{origin}: '{path}' is now {now}")
             everywhere = [p for p, *_ in describe() if p.split(".")[-1] == str(key)]
             hint = did_you_mean(str(key), names, prefix) or (f"; did you mean '{everywhere[0]}'?" if everywhere else "")
             raise ConfigError(f"{origin}: unknown key '{path}'{hint} (keys there: {', '.join(names)})")
         hint_type = hints[str(key)]
         if dataclasses.is_dataclass(hint_type) and isinstance(hint_type, type):
             if not isinstance(value, Mapping):
-                raise ConfigError(f"{origin}: '{path}' is a group of settings, found {value!r}")
+                keys = ", ".join(field.name for field in dataclasses.fields(hint_type))
+                raise ConfigError(f"{origin}: '{path}' is a group of settings ({keys}), found {value!r}")
             _check_keys(value, hint_type, path + ".", origin)
             continue
         item = _item_type(hint_type)
@@ -162,77 +170,20 @@ def _check_component(path: str, name: str, params: Mapping[str, Any], known: Map
             )
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "build.on_bad": ("exclude", "raise"),
-    "loss.contrastive": ("sigmoid", "softmax", "soft_targets", "distillation", "none"),
-    "pretraining.normalisation": ("physical", "window", "none"),
-    "trainer.accelerator": ("auto", "cpu", "gpu"),
-    "window.layout": ("grid", "centred"),
-}
-_POSITIVE = (
-    "window.duration_s",
-    "window.stride_s",
-    "window.imu_rate_hz",
-    "pretraining.batch_size",
-    "trainer.max_epochs",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "optim.lr",
-    "loss.alignment_width_s",
-    "build.recordings_per_shard",
-    "pretraining.views",
-    "video_encoder.views",
-    "video_pretraining.steps",
-    "video_pretraining.batch_size",
-    "evaluation.draws",
-    "evaluation.draws_trained",
-    "evaluation.probe_c",
-    "evaluation.knn_neighbours",
-    "evaluation.forest_trees",
-    "evaluation.perturbations_draws",
-)
-
-
 def _check_values(config: Config) -> None:
-    """Ranges and choices that a type can't say."""
-    for path, choices in _CHOICES.items():
-        value = _at(config, path)
-        if value not in choices:
-            raise ConfigError(f"{path}: expected one of {', '.join(choices)}; found {value!r}")
-    for path in _POSITIVE:
-        if not _at(config, path) > 0:
-            raise ConfigError(f"{path}: expected a number above 0, found {_at(config, path)!r}")
+    """Check values against their fields, and settings of different groups against each other."""
+    try:
+        check_settings(config)
+    except SettingError as error:
+        raise ConfigError(str(error)) from error
     if config.video_encoder.cache and not config.video_encoder.params.get("frozen", True):
         raise ConfigError("video_encoder.cache: features of an encoder that learns (frozen: false) can't be cached")
-    loss = config.loss
-    if loss.order_weight and loss.order_count < 2:
-        raise ConfigError(
-            f"loss.order_count: expected at least 2, the true order and another; found {loss.order_count}"
-        )
-    if loss.alignment_max_shift_s and not loss.alignment_weight:
-        raise ConfigError(
-            f"loss.alignment_max_shift_s: it lets clocks disagree in a loss whose weight is 0; found"
-            f" {loss.alignment_max_shift_s}, expected 0, or a weight: loss.alignment_weight=0.5"
-        )
-    e = config.evaluation
-    if e.folds < 0 or e.folds == 1:
-        raise ConfigError(f"evaluation.folds: expected at least 2, or 0 for one subject at a time, found {e.folds}")
-    if not 0 <= config.pretraining.validation_share < 1:
-        found = config.pretraining.validation_share
-        raise ConfigError(f"pretraining.validation_share: expected 0 <= share < 1, found {found}")
-    for index, target in enumerate(e.targets):
+    for index, target in enumerate(config.evaluation.targets):
         for field, key in (("dataset", target.dataset), *(("support", key) for key in target.support)):
             if key not in config.datasets:
                 raise ConfigError(
                     f"evaluation.targets.{index}.{field}: no data set '{key}'{did_you_mean(key, list(config.datasets))}"
                 )
-
-
-def _at(config: Config, path: str) -> Any:
-    value: Any = config
-    for name in path.split("."):
-        value = getattr(value, name)
-    return value
 
 
 def _item_type(hint: Any) -> type | None:

@@ -15,7 +15,9 @@ from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.stores import check_order
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.runtime.errors import UserError
-from experiments.settings.schema import Config, LossConfig
+from experiments.settings.schema import Config
+from lightning_modules.objectives.build import uses_video
+from lightning_modules.settings import LossSettings
 
 
 def prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder | None, FeatureCache | None]:
@@ -50,7 +52,7 @@ def make_data_module(config: Config, shards: ShardSet, features: FeatureCache | 
             batch_size=p.batch_size,
             normalisation=p.normalisation,
             validation_share=p.validation_share,
-            augmentation=ImuAugmentation(**vars(p.augment), normalisation=p.normalisation),
+            augmentation=ImuAugmentation(p.augment, p.normalisation),
             views=p.views,
             exclude_activities=p.exclude_activities,
             seed=config.run.seed,
@@ -61,7 +63,6 @@ def make_data_module(config: Config, shards: ShardSet, features: FeatureCache | 
         raise UserError(str(error)) from error
 
 
-def learns_from_video(loss: LossConfig) -> bool:
-    """Whether any objective needs clips."""
-    weights = (loss.alignment_weight, loss.order_weight, loss.neighbour_weight)
-    return loss.contrastive != "none" or max(weights) > 0
+def learns_from_video(loss: LossSettings) -> bool:
+    """Say whether any objective needs clips."""
+    return uses_video(loss.chosen())

@@ -30,11 +30,11 @@ def make_module(
         UserError: the queue of neighbours is too long for so few windows, or the video head needs cached features.
     """
     windows = len(data.training_windows)
-    if config.loss.neighbour_weight and config.loss.queue_size >= windows:
-        raise UserError(
-            f"loss.queue_size is {config.loss.queue_size}, but an epoch has {windows} windows: "
-            "the nearest neighbour of each would be itself, an epoch ago; expected less, e.g. a third of them"
-        )
+    for name, objective in config.loss.chosen().items():
+        try:
+            objective.check_windows(windows)
+        except ValueError as error:
+            raise UserError(f"loss.{name}.{error}") from error
     module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, video_encoder, data)))
     head = module.video_head
     standardises = isinstance(head, TemporalHead) and head.params.input_norm == "standard"
@@ -55,7 +55,7 @@ def _settings(
     config: Config, shards: ShardSet, video_encoder: VideoEncoder | None, data: PretrainingDataModule
 ) -> PretrainingSettings:
     source = config.datasets[config.pretraining.dataset].source.name
-    encoder, loss, optim = config.imu_encoder, config.loss, config.optim
+    encoder = config.imu_encoder
     subjects = np.unique(shards.codes("subject")).tolist()
     return PretrainingSettings(
         imu_encoder={"name": encoder.name, "params": encoder.params},
@@ -67,7 +67,6 @@ def _settings(
         total_steps=config.trainer.max_epochs * -(-data.steps_per_epoch // config.trainer.accumulate),
         seed=config.run.seed,
         normalisation=config.pretraining.normalisation,
-        same_recording_gap_s=config.pretraining.same_recording_gap_s,
         window=dataclasses.asdict(shards.settings),
         pretraining_subjects=[f"{source}/{shards.label_tables['subject'][code]}" for code in subjects],
         excluded_activities=list(config.pretraining.exclude_activities),
@@ -80,30 +79,7 @@ def _settings(
             "frozen": config.video_encoder.params.get("frozen", True),
         },
         simulated=shards.simulated,
-        contrastive=loss.contrastive,
-        projection_width=loss.projection_width,
-        projection_dropout=loss.projection_dropout,
-        alignment_weight=loss.alignment_weight,
-        alignment_width_s=loss.alignment_width_s,
-        alignment_temperature=loss.alignment_temperature,
-        alignment_max_shift_s=loss.alignment_max_shift_s,
-        alignment_shift_step_s=loss.alignment_shift_step_s,
-        alignment_dim=loss.alignment_dim,
-        order_weight=loss.order_weight,
-        order_count=loss.order_count,
-        masked_weight=loss.masked_weight,
-        masked_share=loss.masked_share,
-        masked_patch=loss.masked_patch,
-        neighbour_weight=loss.neighbour_weight,
-        neighbour_temperature=loss.neighbour_temperature,
-        queue_size=loss.queue_size,
-        student_temperature=loss.student_temperature,
-        teacher_temperature=loss.teacher_temperature,
-        consistency_weight=loss.consistency_weight,
-        consistency_temperature=loss.consistency_temperature,
-        lr=optim.lr,
-        min_lr=optim.min_lr,
-        weight_decay=optim.weight_decay,
-        scalar_lr_factor=optim.scalar_lr_factor,
-        warmup_share=optim.warmup_share,
+        loss=config.loss,
+        shared_space=config.shared_space,
+        optim=config.optim,
     )

@@ -113,6 +113,11 @@ class SigmoidLoss(nn.Module):
         self.log_temperature = nn.Parameter(torch.tensor(log_temperature))
         self.bias = nn.Parameter(torch.tensor(bias))
 
+    @property
+    def scale(self) -> Tensor:
+        """The inverse temperature, ()."""
+        return self.log_temperature.exp()
+
     def forward(self, imu: Tensor, video: Tensor, negative_mask: Tensor | None = None) -> Tensor:
         """See ``sigmoid_loss``."""
         return sigmoid_loss(imu, video, self.log_temperature, self.bias, negative_mask)

@@ -1,101 +1,65 @@
-"""What happens inside a window: IMU tokens and video frames, compared in a space of their own.
+"""Temporal alignment inside a window: the IMU at a frame's time resembles that frame.
 
-Shape legend: B windows, V views, L IMU tokens, F frames, A width of the space of the comparison.
+Shape legend: B windows, V views, A width of the space of the comparison.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from encoders.contract import ImuFeatures, VideoFeatures
-from lightning_modules.losses.frame_order import FrameOrderLoss, draw_priorities
+from core.settings import setting
 from lightning_modules.losses.temporal_alignment import TemporalAlignmentLoss, TemporalAlignmentParams
-from lightning_modules.objectives.step import Objective, Step
+from lightning_modules.objectives.objective import ObjectiveSettings, Parts, objective
+from lightning_modules.objectives.step import Step
+from lightning_modules.objectives.tokens import TokenObjective
 
 
-class TokenObjective(Objective):
-    """An objective on tokens and frames, each projected linearly.
+@dataclass
+class AlignmentSettings(ObjectiveSettings):
+    """Alignment of IMU and frames moment by moment."""
+
+    weight: float = setting(0.0, "weight of aligning IMU and frames moment by moment; 0 leaves it out", at_least=0)
+    width_s: float = setting(0.25, "standard deviation of the Gaussian target, seconds", above=0)
+    temperature: float = setting(0.1, "temperature at the start; it is learnt", above=0)
+    max_shift_s: float = setting(
+        0.0, "clocks of a recording may disagree by up to this, seconds; 0 trusts them", at_least=0
+    )
+    shift_step_s: float = setting(0.05, "step between the shifts that are tried, seconds", above=0)
+    width: int = setting(128, "width of the space in which tokens and frames are compared", at_least=1)
+
+    def check(self) -> None:
+        """Refuse clocks that may disagree in a loss that is left out."""
+        if self.max_shift_s and not self.weight:
+            raise ValueError(
+                "max_shift_s: it lets clocks disagree in a loss whose weight is 0; found"
+                f" {self.max_shift_s}, expected 0, or a weight: loss.alignment.weight=0.5"
+            )
+
+
+@objective(AlignmentSettings)
+class AlignmentObjective(TokenObjective):
+    """The temporal alignment loss; see :class:`TemporalAlignmentLoss`.
 
     Args:
-        imu_width: of the IMU tokens.
-        frame_width: of the video head's frame tokens.
-        width: A.
+        settings: of the objective.
+        parts: of the module.
     """
 
-    uses_video = True
-
-    def __init__(self, imu_width: int, frame_width: int, width: int) -> None:
-        super().__init__()
-        self.imu_projection = nn.Linear(imu_width, width)
-        self.frame_projection = nn.Linear(frame_width, width)
-
-    def tokens(self, imu: ImuFeatures, video: VideoFeatures) -> tuple[Tensor, Tensor]:
-        """IMU tokens (B, L, A) and frame tokens (B, F, A)."""
-        return self.imu_projection(imu.tokens), self.frame_projection(video.frame_tokens)
-
-    def compared(self, step: Step) -> tuple[Any, ...]:
-        """Each view against the frames, at its own frame times: what the losses take first, (V B) windows."""
-        assert step.video is not None
-        n_views = len(step.views)
-        imu_tokens, frame_tokens = self.tokens(step.imu, step.video)
-        return (
-            imu_tokens,
-            step.imu.token_times,
-            step.imu.token_mask,
-            frame_tokens.repeat(n_views, 1, 1),
-            torch.cat([view["frame_times"] for view in step.views]),
-            step.batch["frame_mask"].repeat(n_views, 1),
+    def __init__(self, settings: AlignmentSettings, parts: Parts) -> None:
+        super().__init__(settings.width, parts)
+        self.loss = TemporalAlignmentLoss(
+            TemporalAlignmentParams(
+                width_s=settings.width_s,
+                temperature=settings.temperature,
+                max_shift_s=settings.max_shift_s,
+                shift_step_s=settings.shift_step_s,
+            )
         )
 
-
-class AlignmentObjective(TokenObjective):
-    """See :class:`TemporalAlignmentLoss`.
-
-    Args:
-        imu_width: see ``TokenObjective``, as the next two.
-        frame_width: of the video head's frame tokens.
-        width: A.
-        params: of the loss.
-    """
-
-    def __init__(self, imu_width: int, frame_width: int, width: int, params: TemporalAlignmentParams) -> None:
-        super().__init__(imu_width, frame_width, width)
-        self.loss = TemporalAlignmentLoss(params)
-
     def forward(self, step: Step) -> Tensor:
-        """The mean over views."""
+        """Compute the mean over views."""
         recordings = step.batch["recording"].repeat(len(step.views))  # whose windows share what the clocks differ by
         loss: Tensor = self.loss(*self.compared(step), recordings)
-        return loss
-
-
-class OrderObjective(TokenObjective):
-    """See :class:`FrameOrderLoss`.
-
-    Args:
-        imu_width: see ``TokenObjective``, as the next two.
-        frame_width: of the video head's frame tokens.
-        width: A.
-        orders: K, that are compared.
-
-    Raises:
-        ValueError: fewer than two orders.
-    """
-
-    def __init__(self, imu_width: int, frame_width: int, width: int, orders: int) -> None:
-        super().__init__(imu_width, frame_width, width)
-        if orders < 2:
-            raise ValueError(f"loss.order_count must be at least 2, the true order and another; found {orders}")
-        self.loss = FrameOrderLoss()
-        self.orders = orders
-
-    def forward(self, step: Step) -> Tensor:
-        """The mean over views, which see the same orders."""
-        compared = self.compared(step)
-        mask = compared[-1]
-        generator = torch.Generator(device=mask.device).manual_seed(step.common_seed)
-        loss: Tensor = self.loss(*compared, draw_priorities(mask.shape[1], self.orders, generator))
         return loss

@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from core.settings import setting
 from lightning_modules.losses.sigmoid import SigmoidLoss
 from lightning_modules.losses.soft_targets import SoftTargetLoss
 from lightning_modules.losses.softmax import SoftmaxLoss
-from lightning_modules.objectives.step import Objective, Step
+from lightning_modules.objectives.objective import Objective, ObjectiveSettings, Parts, objective
+from lightning_modules.objectives.step import Step
 
-PAIR_LOSSES: dict[str, Callable[[], nn.Module]] = {
+
+class PairLoss(Protocol):
+    """A loss over pairs of the global batch, a module."""
+
+    @property
+    def scale(self) -> Tensor:
+        """The inverse temperature, ()."""
+
+    def __call__(self, imu: Tensor, video: Tensor | None, negative_mask: Tensor | None) -> Tensor:
+        """Compare rows (n, E) of both modalities; see ``losses.sigmoid``."""
+
+
+PAIR_LOSSES: dict[str, Callable[[], PairLoss]] = {
     "sigmoid": SigmoidLoss,
     "softmax": SoftmaxLoss,
     "soft_targets": SoftTargetLoss,
 }
 
 
+@dataclass
+class ContrastiveSettings(ObjectiveSettings):
+    """IMU windows against their clips."""
+
+    weight: float = setting(1.0, "weight of telling a window's own clip from others; 0 leaves it out", at_least=0)
+    pairs: str = setting(
+        "sigmoid", "loss over pairs: 'sigmoid', 'softmax' or 'soft_targets'", choices=tuple(PAIR_LOSSES)
+    )
+
+
+@objective(ContrastiveSettings)
 class ContrastiveObjective(Objective):
     """One of ``PAIR_LOSSES``.
 
     Args:
-        loss: its name.
+        settings: of the objective.
+        parts: of the module.
 
     Raises:
         ValueError: there is no such loss.
@@ -33,11 +60,11 @@ class ContrastiveObjective(Objective):
     uses_video = True
     shares_space = True
 
-    def __init__(self, loss: str) -> None:
+    def __init__(self, settings: ContrastiveSettings, parts: Parts) -> None:
         super().__init__()
-        if loss not in PAIR_LOSSES:
-            raise ValueError(f"loss.contrastive is '{loss}'; expected one of: {', '.join(PAIR_LOSSES)}")
-        self.loss = PAIR_LOSSES[loss]()
+        if settings.pairs not in PAIR_LOSSES:
+            raise ValueError(f"loss.contrastive.pairs is '{settings.pairs}'; expected one of: {', '.join(PAIR_LOSSES)}")
+        self.loss = PAIR_LOSSES[settings.pairs]()
 
     def forward(self, step: Step) -> Tensor:
         """Each view against the clips; the mean over views."""
@@ -47,12 +74,9 @@ class ContrastiveObjective(Objective):
     @property
     def scale(self) -> float:
         """The inverse temperature."""
-        name = "log_temperature" if isinstance(self.loss, SigmoidLoss) else "log_scale"
-        return math.exp(getattr(self.loss, name).item())
+        return float(self.loss.scale.detach())
 
     def parameters_to_log(self) -> dict[str, Tensor]:
         """Temperature, and the sigmoid's bias."""
-        if isinstance(self.loss, SigmoidLoss):
-            return {"temperature": self.loss.log_temperature.detach().exp(), "bias": self.loss.bias.detach()}
-        scale: Tensor = self.loss.log_scale.detach()  # type: ignore[operator]
-        return {"temperature": scale.exp()}
+        values = {"temperature": self.loss.scale.detach()}
+        return {**values, "bias": self.loss.bias.detach()} if isinstance(self.loss, SigmoidLoss) else values

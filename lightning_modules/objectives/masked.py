@@ -5,31 +5,42 @@ Shape legend: B windows, T samples, C channels.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from encoders.contract import ImuEncoder, ImuInput
+from core.settings import setting
 from lightning_modules.losses.masked_reconstruction import TokenDecoder, mask_patches, masked_reconstruction_loss
-from lightning_modules.objectives.step import Objective, Step
+from lightning_modules.objectives.objective import Objective, ObjectiveSettings, Parts, objective
+from lightning_modules.objectives.step import Step
 
 
+@dataclass
+class MaskedSettings(ObjectiveSettings):
+    """Hidden patches of the IMU, filled in."""
+
+    weight: float = setting(0.0, "weight of filling in hidden patches; 0 leaves it out", at_least=0)
+    share: float = setting(0.4, "share of each channel's patches that are hidden", above=0, below=1)
+    patch: int = setting(16, "samples a patch", at_least=1)
+
+
+@objective(MaskedSettings)
 class MaskedObjective(Objective):
     """See :mod:`lightning_modules.losses.masked_reconstruction`.
 
     Args:
-        encoder: whose tokens predict the samples.
-        imu_input: of its windows.
-        share: of the patches that are hidden.
-        patch: samples a patch.
+        settings: of the objective.
+        parts: of the module.
     """
 
-    def __init__(self, encoder: ImuEncoder, imu_input: ImuInput, share: float, patch: int) -> None:
+    def __init__(self, settings: MaskedSettings, parts: Parts) -> None:
         super().__init__()
-        self.decoder = TokenDecoder.for_encoder(encoder, imu_input, encoder.token_groups)
-        self.share = share
-        self.patch = patch
+        encoder = parts.imu_encoder
+        self.decoder = TokenDecoder.for_encoder(encoder, parts.imu_input, encoder.token_groups)
+        self.share = settings.share
+        self.patch = settings.patch
 
     def forward(self, step: Step) -> Tensor:
         """Of each view; the mean over views."""

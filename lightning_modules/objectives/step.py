@@ -1,16 +1,15 @@
-"""What a training step has computed, and what an objective makes of it.
+"""One training step: a batch, encoded once for all objectives.
 
 Shape legend: B windows, V views, L IMU tokens, F frames, P pooled width, E width of the shared space.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from encoders.contract import ImuFeatures, VideoFeatures
 
@@ -44,23 +43,3 @@ class Step:
     encode_imu: Callable[[Tensor, Tensor, Tensor], ImuFeatures]
     seed: int
     common_seed: int
-
-
-class Objective(nn.Module, ABC):
-    """One term of what is minimised.
-
-    Attributes:
-        uses_video: needs ``Step.video``.
-        shares_space: needs embeddings of both modalities in one space.
-    """
-
-    uses_video: bool = False
-    shares_space: bool = False
-
-    @abstractmethod
-    def forward(self, step: Step) -> Tensor:
-        """The term, a scalar; averaged over views, and over processes as ``losses.all_gather`` says."""
-
-    def parameters_to_log(self) -> dict[str, Tensor]:
-        """Learnt scalars worth a curve: name -> value."""
-        return {}

@@ -5,7 +5,7 @@ import pytest
 import torch
 from helpers.fake_shards import FakeShards
 
-from datamodules.augment import ImuAugmentation
+from datamodules.augment import AugmentSettings, ImuAugmentation
 from datamodules.augment.draws import window_keys
 from datamodules.labelled import LabelledDataModule
 
@@ -56,7 +56,7 @@ def test_prediction_batches_are_in_order_and_without_labels() -> None:
 
 
 def test_augmentation_is_for_training_only_and_a_function_of_the_epoch() -> None:
-    module = _module(10, 64, augmentation=ImuAugmentation(rotation_deg=20, noise=0.1))
+    module = _module(10, 64, augmentation=ImuAugmentation(AugmentSettings.only(rotation_deg=20, noise=0.1)))
     batch = next(iter(module.train_dataloader()))
     one, again = (module.on_after_batch_transfer(batch, 0)["imu"] for _ in range(2))
     assert torch.equal(one, again)
@@ -68,7 +68,7 @@ def test_augmentation_is_for_training_only_and_a_function_of_the_epoch() -> None
 
 
 def test_a_lost_gyroscope_is_said_to_the_encoder() -> None:
-    module = _module(64, 64, augmentation=ImuAugmentation(drop_gyroscope=0.5))
+    module = _module(64, 64, augmentation=ImuAugmentation(AugmentSettings.only(drop_gyroscope=0.5)))
     batch = next(iter(module.train_dataloader()))
     seen = module.on_after_batch_transfer(batch, 0)
     lost = ~seen["channel_mask"][:, 3:].any(dim=1)

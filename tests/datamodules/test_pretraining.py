@@ -13,7 +13,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.augment import ImuAugmentation
+from datamodules.augment import AugmentSettings, ImuAugmentation
 from datamodules.augment.draws import window_keys
 from datamodules.build.run import build
 from datamodules.pretraining import PretrainingDataModule, held_out_windows, split_recordings
@@ -165,7 +165,7 @@ def test_two_ranks_share_the_batch_of_one(shards: ShardSet) -> None:
 
 
 def test_views_differ_and_repeat_in_the_same_epoch_only(shards: ShardSet) -> None:
-    module = make(shards, augmentation=ImuAugmentation(rotation_deg=20, noise=0.1))
+    module = make(shards, augmentation=ImuAugmentation(AugmentSettings.only(rotation_deg=20, noise=0.1)))
     batch = next(iter(module.train_dataloader()))
     first = module.on_after_batch_transfer(dict(batch), 0)["views"]
     again = module.on_after_batch_transfer(dict(batch), 0)["views"]
@@ -182,7 +182,9 @@ def test_views_differ_and_repeat_in_the_same_epoch_only(shards: ShardSet) -> Non
 
 def test_any_number_of_ranks_sees_the_same_views(shards: ShardSet) -> None:
     everything = dict.fromkeys(("noise", "scale", "shift_s", "time_warp", "trim", "drop_gyroscope"), 0.1)
-    module = make(shards, augmentation=ImuAugmentation(rotation_deg=20, rotation_any=0.3, **everything))
+    module = make(
+        shards, augmentation=ImuAugmentation(AugmentSettings.only(rotation_deg=20, rotation_any=0.3, **everything))
+    )
 
     def seen(rank: int, ranks: int) -> list[dict[str, torch.Tensor]]:
         module.trainer.global_rank, module.trainer.world_size = rank, ranks
@@ -200,7 +202,7 @@ def test_any_number_of_ranks_sees_the_same_views(shards: ShardSet) -> None:
 
 
 def test_each_view_has_its_own_channels(shards: ShardSet) -> None:
-    module = make(shards, augmentation=ImuAugmentation(drop_gyroscope=0.5), batch_size=16)
+    module = make(shards, augmentation=ImuAugmentation(AugmentSettings.only(drop_gyroscope=0.5)), batch_size=16)
     batch = next(iter(module.train_dataloader()))
     given = batch["channel_mask"].clone()
     views = module.on_after_batch_transfer(dict(batch), 0)["views"]

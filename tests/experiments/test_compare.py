@@ -42,7 +42,12 @@ SYSTEMS = [name for name in available("system") if name != "paper_joint"]
 
 
 def settings_of(name: str) -> list[str]:
-    quick = ["pretraining.batch_size=8", "optim.lr=1e-3", "loss.queue_size=24"]
+    quick = [
+        "pretraining.batch_size=8",
+        "optim.lr=1e-3",
+        "loss.neighbours.queue_size=24",
+        "loss.distillation.queue_size=24",
+    ]
     return [f"system={name}", "video_encoder.preset=none", *quick, *SMALL.get(name, ())]
 
 
@@ -65,8 +70,8 @@ def test_every_system_trains_on_real_recordings(shared_data: Path, tmp_path: Pat
 
 def the_loss_falls(config: Config, lr: float = 3e-3) -> None:
     """On a few windows, over and over."""
-    config.loss.projection_dropout = 0.0
-    config.loss.queue_size = 8
+    config.shared_space.dropout = 0.0
+    config.loss.neighbours.queue_size = config.loss.distillation.queue_size = 8
     module, data = ready(config)
     batches = [batch_of(data, config, windows, seed) for seed, windows in enumerate(halves(data))]
     losses = fit(module, batches, 40, lr)
@@ -89,7 +94,7 @@ def test_every_system_learns_32_windows_by_heart(tiny: Make, name: str) -> None:
         imu = module.embed_imu(batch["imu"], batch["channel_mask"], batch["sample_mask"])
         video = module.embed_video(batch["features"].float(), batch["frame_times"], batch["frame_mask"])
     similarity = imu @ video.T
-    gap_s = module.settings.same_recording_gap_s
+    gap_s = module.settings.shared_space.same_recording_gap_s
     if gap_s:  # such neighbours need not be told apart
         neighbours = neighbour_mask(batch["recording"], batch["start_s"], gap_s) & ~torch.eye(32, dtype=torch.bool)
         similarity = similarity.masked_fill(neighbours, -torch.inf)
@@ -109,7 +114,7 @@ def test_comodo_learns_32_windows_similarities_by_heart(tiny: Make) -> None:
 
 def learnt_by_heart(tiny: Make, name: str, steps: int) -> tuple[ImuPretraining, dict[str, Any]]:
     """A module trained on 32 windows as they are, and these."""
-    config = tiny(*settings_of(name), "loss.projection_dropout=0", "video_head.params={}", "pretraining.views=2")
+    config = tiny(*settings_of(name), "shared_space.dropout=0", "video_head.params={}", "pretraining.views=2")
     module, data = ready(config)
     windows = np.concatenate(halves(data, 16))
     assert len(windows) == 32

@@ -291,7 +291,7 @@ def test_a_batch_that_can_not_be_shared_is_refused(tiny: Make) -> None:
 
 def test_a_queue_of_neighbours_longer_than_an_epoch_is_refused(tiny: Make) -> None:
     with pytest.raises(UserError, match=r"queue_size is 4096, but an epoch has \d+ windows: the nearest neighbour"):
-        run(tiny("system=primus", "loss.queue_size=4096"))
+        run(tiny("system=primus", "loss.neighbours.queue_size=4096"))
 
 
 @pytest.mark.parametrize("name", sorted(imu_encoders()))

@@ -24,7 +24,7 @@ STILL = (
     "imu_encoder.params.dropout=0.0",
     "video_head.params.dropout=0.0",
     "video_head.params.input_dropout=0.0",
-    "loss.projection_dropout=0.0",
+    "shared_space.dropout=0.0",
     "trainer.max_epochs=2",
 )
 

@@ -43,7 +43,7 @@ def make_model(shards: FakeShards, **settings: object) -> ImuPretraining:
             "imu_input": {"samples": shards.settings.samples, "rate_hz": shards.settings.imu_rate_hz},
             "video_head": {"name": "temporal", "params": {"width": 16, "depth": 1}},
             "frame_width": 8,
-            "projection_width": 16,
+            "shared_space": {"width": 16},
             "pretraining_subjects": ["fake/90"],
             **settings,
         }

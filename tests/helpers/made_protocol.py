@@ -11,7 +11,8 @@ from experiments.evaluation.cells import Cell, CellResult
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.targets import System, Target
-from experiments.settings.schema import Config, TargetConfig
+from experiments.settings.evaluation import TargetConfig
+from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
 
 N, T, F, D = 8, 100, 6, 12
+SPACE = {"width": 32, "dropout": 0.0}
 
 
 def settings(**changes: Any) -> dict[str, Any]:
@@ -25,12 +26,10 @@ def settings(**changes: Any) -> dict[str, Any]:
             "params": {"width": 16, "depth": 1, "heads": 2, "dropout": 0.0, "input_dropout": 0.0},
         },
         "frame_width": D,
-        "projection_width": 32,
-        "projection_dropout": 0.0,
-        "consistency_weight": 0.5,
+        "shared_space": SPACE,
         "total_steps": 10,
     }
-    return asdict(PretrainingSettings(**{**own, **changes}))
+    return asdict(PretrainingSettings.of({**own, **changes}))
 
 
 def make_batch(seed: int = 0) -> dict[str, Any]:
@@ -86,7 +85,12 @@ def make_step(**changes: Any) -> Step:
 NO_HEAD = {"video_head": {"name": "mean", "params": {}}}
 
 
-ALONE = {"contrastive": "none", "alignment_weight": 0.0, "consistency_weight": 0.0}
+ALONE = {"contrastive": {"weight": 0.0}, "order": {"weight": 0.0}, "consistency": {"weight": 0.0}}
+
+
+def alone(**objectives: dict[str, Any]) -> dict[str, Any]:
+    """Only these objectives."""
+    return {"loss": {**ALONE, **objectives}}
 
 
 PATCHTST = {"imu_encoder": {"name": "patchtst", "params": {"width": 8, "depth": 2, "heads": 2, "norm": "layer"}}}
@@ -94,13 +98,14 @@ PATCHTST = {"imu_encoder": {"name": "patchtst", "params": {"width": 8, "depth": 
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "ours": {},
-    "clocks that disagree": {"alignment_max_shift_s": 0.5},
-    "frame order": {**ALONE, "order_weight": 1.0, "order_count": 6},
-    "softmax": {"contrastive": "softmax", "same_recording_gap_s": 6.0},
-    "soft targets": {"contrastive": "soft_targets"},
-    "distillation": {**ALONE, "contrastive": "distillation", "queue_size": 20, **NO_HEAD},
-    "neighbours": {"contrastive": "softmax", "neighbour_weight": 1.0, "queue_size": 20},
-    "masked": {**ALONE, "masked_weight": 1.0, "video_head": None},
-    "masked patchtst": {**ALONE, "masked_weight": 1.0, "video_head": None, **PATCHTST},
-    "views alone": {**ALONE, "consistency_weight": 1.0, "video_head": None},
+    "moments": {"loss": {"alignment": {"weight": 0.5}}},
+    "clocks that disagree": {"loss": {"alignment": {"weight": 0.5, "max_shift_s": 0.5}}},
+    "frame order": alone(order={"weight": 1.0, "count": 6}),
+    "softmax": {"loss": {"contrastive": {"pairs": "softmax"}}, "shared_space": {**SPACE, "same_recording_gap_s": 6.0}},
+    "soft targets": {"loss": {"contrastive": {"pairs": "soft_targets"}}},
+    "distillation": {**alone(distillation={"weight": 1.0, "queue_size": 20}), **NO_HEAD},
+    "neighbours": {"loss": {"contrastive": {"pairs": "softmax"}, "neighbours": {"weight": 1.0, "queue_size": 20}}},
+    "masked": {**alone(masked={"weight": 1.0}), "video_head": None},
+    "masked patchtst": {**alone(masked={"weight": 1.0}), "video_head": None, **PATCHTST},
+    "views alone": {**alone(consistency={"weight": 1.0}), "video_head": None},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -51,11 +52,16 @@ def test_a_step_of_every_objective_asks_the_device_nothing(name: str) -> None:
     assert waiting.found == []
 
 
-@pytest.mark.parametrize("name", [name for name in OBJECTIVES if "masked" not in name and "order" not in name])
+def without_order(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings without the one objective that draws on the device."""
+    return {**settings, "loss": {**settings.get("loss", {}), "order": {"weight": 0.0}}}
+
+
+@pytest.mark.parametrize("name", [name for name in OBJECTIVES if "masked" not in name and name != "frame order"])
 def test_a_step_needs_no_values_at_all(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """On tensors without content, which can't be copied to the host: a stricter check, where no generator is used."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # which knows no such device
-    step = make_step(**OBJECTIVES[name]).to("meta")
+    step = make_step(**without_order(OBJECTIVES[name])).to("meta")
     batch = make_batch()
     views = [{key: value.to("meta") for key, value in view.items()} for view in batch.pop("views")]
     batch = {key: value.to("meta") for key, value in batch.items()} | {"views": views}

@@ -9,9 +9,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from helpers.made_training import (
-    ALONE,
     OBJECTIVES,
     N,
+    alone,
     make_batch,
     make_step,
     settings,
@@ -122,11 +122,11 @@ def test_a_teacher_does_not_come_to_its_student() -> None:
 
 def test_losses_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="nothing to minimise"):
-        make_step(**ALONE)
-    with pytest.raises(ValueError, match=r"loss\.order_count must be at least 2"):
-        ImuPretraining(**settings(order_weight=1.0, order_count=1))
-    with pytest.raises(ValueError, match=r"loss\.contrastive is 'sofmax'; expected one of: sigmoid"):
-        make_step(contrastive="sofmax")
+        make_step(**alone())
+    with pytest.raises(ValueError, match=r"loss\.order\.count must be at least 2"):
+        ImuPretraining(**settings(loss={"order": {"weight": 1.0, "count": 1}}))
+    with pytest.raises(ValueError, match=r"loss\.contrastive\.pairs is 'sofmax'; expected one of: sigmoid"):
+        make_step(loss={"contrastive": {"pairs": "sofmax"}})
 
 
 def test_what_the_masks_hide_does_not_matter() -> None:
@@ -141,7 +141,7 @@ def test_what_the_masks_hide_does_not_matter() -> None:
 
 
 def test_neighbours_are_no_negatives() -> None:
-    step = make_step(same_recording_gap_s=6.0)
+    step = make_step(shared_space={"same_recording_gap_s": 6.0})
     mask = step.module._negative_mask(make_batch())
     assert mask is not None
     # Windows 2 i and 2 i + 1 are of one recording, 5 s apart.
@@ -151,7 +151,7 @@ def test_neighbours_are_no_negatives() -> None:
 
 def test_overfits_a_batch() -> None:
     torch.manual_seed(0)
-    step = make_step(alignment_weight=0.5)
+    step = make_step(loss={"alignment": {"weight": 0.5}})
     batch = make_batch()
     optimizer = torch.optim.AdamW(step.parameters(), lr=3e-3)
     first = None

@@ -18,7 +18,7 @@ from experiments.evaluation.audit.duplicates import Copy, Read, find_copies
 from experiments.evaluation.audit.shortcuts import LEAK, Finding, label_shortcuts, recording_codes
 from experiments.evaluation.splits import LeakError, Table
 from experiments.evaluation.targets import Target
-from experiments.settings.schema import EvaluationConfig
+from experiments.settings.evaluation import EvaluationConfig
 
 Sides = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
 

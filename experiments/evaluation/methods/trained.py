@@ -162,9 +162,7 @@ def _train(data: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recip
     features = data.features
     augmentation = None
     if recipe.augment:
-        augmentation = ImuAugmentation(
-            **vars(data.config.pretraining.augment), normalisation=features.spec.normalisation
-        )
+        augmentation = ImuAugmentation(data.config.pretraining.augment, features.spec.normalisation)
 
     def windows_of(where: TargetFeatures, windows: Indices) -> LabelledDataModule:
         return LabelledDataModule(

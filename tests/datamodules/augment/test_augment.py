@@ -1,6 +1,5 @@
 """Augmentations keep the physics that they say they keep."""
 
-import dataclasses
 import math
 from collections.abc import Sized
 
@@ -10,27 +9,29 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.augment import AugmentationError, Draws, ImuAugmentation
+from core.settings import SettingError
+from datamodules.augment import AugmentationError, AugmentSettings, Draws, ImuAugmentation
 from datamodules.augment.draws import window_keys
 from datamodules.augment.rotation import orientations, random_rotation, rotation_about, turned, uniform_rotation
-from experiments.settings.schema import AugmentConfig
 
 RATE_HZ = 50.0
 EVERYTHING = ImuAugmentation(
-    rotation_deg=20,
-    noise=0.1,
-    scale=0.1,
-    shift_s=0.3,
-    time_warp=0.15,
-    trim=0.2,
-    rotation_about_gravity=0.5,
-    rotation_any=0.5,
-    accelerometer_noise=0.01,
-    gyroscope_noise=0.001,
-    accelerometer_bias=0.3,
-    gyroscope_bias=0.02,
-    drop_gyroscope=0.5,
-    placement_jitter_cm=5,
+    AugmentSettings.only(
+        rotation_deg=20,
+        noise=0.1,
+        scale=0.1,
+        shift_s=0.3,
+        time_warp=0.15,
+        trim=0.2,
+        rotation_about_gravity=0.5,
+        rotation_any=0.5,
+        accelerometer_noise=0.01,
+        gyroscope_noise=0.001,
+        accelerometer_bias=0.3,
+        gyroscope_bias=0.02,
+        drop_gyroscope=0.5,
+        placement_jitter_cm=5,
+    )
 )
 
 
@@ -56,7 +57,9 @@ def _draws(windows: Sized, seed: int = 0) -> Draws:
 
 def test_all_off_changes_nothing() -> None:
     imu, mask, frame_times = _window()
-    seen, seen_mask, _, seen_times = ImuAugmentation()(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu))
+    seen, seen_mask, _, seen_times = ImuAugmentation(AugmentSettings.only())(
+        imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)
+    )
     assert torch.equal(seen, imu)
     assert torch.equal(seen_mask, mask)
     assert torch.equal(seen_times, frame_times)
@@ -71,7 +74,9 @@ def test_rotation_matrices_are_rotations() -> None:
 
 def test_rotation_turns_both_sensors_together() -> None:
     imu, mask, frame_times = _window()
-    seen, *_ = ImuAugmentation(rotation_deg=40)(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu))
+    seen, *_ = ImuAugmentation(AugmentSettings.only(rotation_deg=40))(
+        imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)
+    )
     for before, after in ((imu[..., :3], seen[..., :3]), (imu[..., 3:], seen[..., 3:])):
         torch.testing.assert_close(after.norm(dim=-1), before.norm(dim=-1), atol=1e-5, rtol=1e-5)
     # What is invariant only if both turn by the same rotation: their scalar product.
@@ -86,7 +91,7 @@ def test_frames_stay_with_what_the_imu_measured() -> None:
     imu, mask, frame_times = _window()
     imu = imu.clone()
     imu[..., 0] = torch.arange(250) / RATE_HZ
-    augment = ImuAugmentation(shift_s=0.3, time_warp=0.15, warp_acceleration=False)
+    augment = ImuAugmentation(AugmentSettings.only(shift_s=0.3, time_warp=0.15, warp_acceleration=False))
     seen, seen_mask, _, seen_times = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu))
     assert not torch.allclose(seen_times, frame_times, atol=1e-2)
     checked = 0
@@ -107,7 +112,7 @@ def test_frames_stay_with_what_the_imu_measured() -> None:
 def test_warp_multiplies_the_angular_rate() -> None:
     imu, mask, frame_times = _window(64)
     imu = torch.ones_like(imu)
-    seen, seen_mask, _, seen_times = ImuAugmentation(time_warp=0.15)(
+    seen, seen_mask, _, seen_times = ImuAugmentation(AugmentSettings.only(time_warp=0.15))(
         imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)
     )
     speed = (frame_times[:, 1] - frame_times[:, 0]) / (seen_times[:, 1] - seen_times[:, 0])
@@ -166,7 +171,7 @@ def test_the_input_is_left_alone() -> None:
 def test_every_rotation_turns_both_sensors_together(share: str) -> None:
     imu, mask, frame_times = _window(16)
     imu[..., 2] += 1
-    augment = ImuAugmentation(rotation_deg=10, **{share: 1.0})  # type: ignore[arg-type]
+    augment = ImuAugmentation(AugmentSettings.only(rotation_deg=10, **{share: 1.0}))  # type: ignore[arg-type]
     seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
     # Lengths and angles within and between the sensors, at all times, are what a common rotation keeps.
     both = [torch.cat([x[..., :3], x[..., 3:]], dim=1) for x in (imu, seen)]
@@ -184,7 +189,7 @@ def test_heading_rotation_keeps_the_vertical() -> None:
     mask = mask.clone()
     mask[:, 200:] = False
     imu = imu * mask[..., None]
-    augment = ImuAugmentation(rotation_about_gravity=1)
+    augment = ImuAugmentation(AugmentSettings.only(rotation_about_gravity=1))
     seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
     vertical, still = imu[..., :3].sum(1) / 200, seen[..., :3].sum(1) / 200
     torch.testing.assert_close(still, vertical, atol=1e-5, rtol=0)  # means of 200 float32 of size 1
@@ -208,7 +213,9 @@ def test_no_vertical_no_heading() -> None:
     imu[2, :, 2] += 1
     channels = _all(imu)
     channels[1, 0] = False
-    seen = ImuAugmentation(rotation_about_gravity=1)(imu, mask, channels, frame_times, RATE_HZ, _draws(imu)).imu
+    seen = ImuAugmentation(AugmentSettings.only(rotation_about_gravity=1))(
+        imu, mask, channels, frame_times, RATE_HZ, _draws(imu)
+    ).imu
     assert torch.equal(seen[:2], imu[:2])
     assert not torch.allclose(seen[2], imu[2], atol=0.1)
 
@@ -228,7 +235,10 @@ def test_any_rotation_is_uniform() -> None:
 def test_shares_are_of_windows(share: float) -> None:
     imu, mask, frame_times = _window(2000, 20)
     imu[..., 2] += 3
-    for augment in (ImuAugmentation(rotation_about_gravity=share), ImuAugmentation(rotation_any=share)):
+    for augment in (
+        ImuAugmentation(AugmentSettings.only(rotation_about_gravity=share)),
+        ImuAugmentation(AugmentSettings.only(rotation_any=share)),
+    ):
         seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
         same = (seen == imu).all(dim=(1, 2))
         assert abs(float((~same).float().mean()) - share) < 0.04  # four standard errors of 2000 draws
@@ -264,7 +274,7 @@ def test_noise_and_bias_have_their_physical_size() -> None:
     mask = torch.ones(4000, 50, dtype=torch.bool)
     levels = {"accelerometer_noise": 0.02, "gyroscope_noise": 0.003, "accelerometer_bias": 0.2, "gyroscope_bias": 0.01}
     for normalisation, units in (("physical", (9.80665, math.pi)), ("none", (1.0, 1.0))):
-        augment = ImuAugmentation(**levels, normalisation=normalisation)  # type: ignore[arg-type]
+        augment = ImuAugmentation(AugmentSettings.only(**levels), normalisation=normalisation)  # type: ignore[arg-type]
         seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
         for part, name, unit in ((seen[..., :3], "accelerometer", units[0]), (seen[..., 3:], "gyroscope", units[1])):
             mean = part.mean(dim=1, keepdim=True)
@@ -282,7 +292,7 @@ def test_gyroscopes_are_dropped_whole_and_only_beside_an_accelerometer() -> None
     channels = _all(imu)
     channels[:100, :3] = False
     imu = imu * channels[:, None]
-    augment = ImuAugmentation(drop_gyroscope=0.3)
+    augment = ImuAugmentation(AugmentSettings.only(drop_gyroscope=0.3))
     seen, _, seen_channels, _ = augment(imu, mask, channels, frame_times, RATE_HZ, _draws(imu))
     lost = ~seen_channels[:, 3:].any(dim=1)
     assert torch.equal(lost, ~seen_channels[:, 3:].all(dim=1))
@@ -299,7 +309,7 @@ def test_a_window_of_which_nothing_would_be_left_stays() -> None:
     mask = torch.zeros_like(mask)
     mask[:, 3] = True  # one sample: between two times of the view, nearly always
     imu = imu * mask[..., None]
-    augment = ImuAugmentation(time_warp=0.15, shift_s=0.3)
+    augment = ImuAugmentation(AugmentSettings.only(time_warp=0.15, shift_s=0.3))
     assert all(
         torch.equal(a, b)
         for a, b in zip(
@@ -313,28 +323,31 @@ def test_a_window_of_which_nothing_would_be_left_stays() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rotation_any": 1.5}, "augment.rotation_any is 1.5; expected 0 to 1"),
-        ({"drop_gyroscope": -0.1}, "augment.drop_gyroscope is -0.1"),
-        ({"trim": 0.6}, "augment.trim is 0.6; expected 0 to 0.5"),
-        ({"noise": math.nan}, "augment.noise is nan; expected a number of at least 0"),
+        ({"rotation_any": 1.5}, "augment.rotation_any: expected a number at least 0 and at most 1, found 1.5"),
+        ({"drop_gyroscope": -0.1}, "augment.drop_gyroscope: .*found -0.1"),
+        ({"trim": 0.6}, "augment.trim: expected a number at least 0 and at most 0.5, found 0.6"),
+        ({"noise": math.nan}, "augment.noise: expected a number at least 0, found nan"),
         ({"normalisation": "minmax"}, "'minmax'; expected one of physical, window, none"),
         ({"placement_jitter_cm": 3.0, "normalisation": "window"}, "augment.placement_jitter_cm is 3.0, but under"),
         ({"gyroscope_bias": 0.1, "normalisation": "window"}, "'physical' or 'none'"),
     ],
 )
 def test_what_cannot_be_is_refused(change: dict[str, object], message: str) -> None:
-    with pytest.raises(AugmentationError, match=message):
-        ImuAugmentation(**change)  # type: ignore[arg-type]
+    normalisation = str(change.pop("normalisation", "physical"))
+    with pytest.raises((AugmentationError, SettingError), match=message):
+        ImuAugmentation(AugmentSettings.only(**change), normalisation)
 
 
 def test_the_default_recipe_is_for_every_normalisation() -> None:
     imu, mask, frame_times = _window()
     for normalisation in ("physical", "window", "none"):
-        augment = ImuAugmentation(**vars(AugmentConfig()), normalisation=normalisation)
+        augment = ImuAugmentation(AugmentSettings(), normalisation=normalisation)
         seen = augment(imu, mask, _all(imu), frame_times, RATE_HZ, _draws(imu)).imu
         assert torch.isfinite(seen).all()
 
 
-def test_every_magnitude_is_a_setting() -> None:
-    names = {field.name for field in dataclasses.fields(ImuAugmentation)}
-    assert names - {"normalisation"} == set(vars(AugmentConfig()))
+def test_only_switches_everything_else_off() -> None:
+    for name in vars(AugmentSettings()):
+        levels = {**vars(AugmentSettings.only()), name: 0.25}
+        assert vars(AugmentSettings.only(**{name: 0.25})) == levels
+    assert not any(vars(AugmentSettings.only()).values())

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from datamodules.augment import Draws, ImuAugmentation
+from datamodules.augment import AugmentSettings, Draws, ImuAugmentation
 from datamodules.augment.draws import window_keys
 from datamodules.augment.gravity import estimate_gravity
 from datamodules.augment.placement import acceleration_elsewhere, derivative
@@ -125,13 +125,13 @@ def test_jitter_moves_acceleration_only_and_needs_a_gyroscope() -> None:
     channels[0, 3:] = False
     channels[1, 4] = False
     windows = windows * channels[:, None]
-    augment = ImuAugmentation(placement_jitter_cm=3)
+    augment = ImuAugmentation(AugmentSettings.only(placement_jitter_cm=3))
     keys = window_keys(0, 0, np.arange(len(windows)))
     seen = augment(windows, _mask(windows), channels, torch.zeros(len(windows), 1), RATE_HZ, Draws(keys)).imu
     assert torch.equal(seen[..., 3:], windows[..., 3:])
     assert torch.equal(seen[:2], windows[:2])
     assert ((seen - windows)[2:].abs().amax(dim=(1, 2)) > 1e-4).all()
-    in_si = ImuAugmentation(placement_jitter_cm=3, normalisation="none")
+    in_si = ImuAugmentation(AugmentSettings.only(placement_jitter_cm=3), normalisation="none")
     units = torch.tensor([STANDARD_GRAVITY] * 3 + [np.pi] * 3)
     again = in_si(windows * units, _mask(windows), channels, torch.zeros(len(windows), 1), RATE_HZ, Draws(keys)).imu
     torch.testing.assert_close(again, seen * units, atol=1e-4, rtol=1e-5)  # the same in other units: roundings
@@ -185,7 +185,7 @@ def test_a_warped_window_is_the_motion_played_at_that_speed(gyroscope: bool) -> 
         window[..., 3:] *= gyroscope
         frames = torch.tensor([1.0, 2.0]).expand(len(window), 2)
         views = [
-            ImuAugmentation(time_warp=0.2, warp_acceleration=corrected, normalisation="none")(
+            ImuAugmentation(AugmentSettings.only(time_warp=0.2, warp_acceleration=corrected), normalisation="none")(
                 window, _mask(window), channels, frames, RATE_HZ, Draws(window_keys(0, 0, np.arange(len(window))))
             )
             for corrected in (True, False)
@@ -215,6 +215,8 @@ def test_gravity_itself_is_not_scaled() -> None:
     rate[0, :, 4] = 0.8 * torch.cos(torch.arange(SAMPLES) / RATE_HZ) / np.pi
     draws = Draws(window_keys(1, 0, np.arange(1)))
     channels = torch.ones(1, 6, dtype=torch.bool)
-    seen, mask, *_ = ImuAugmentation(time_warp=0.5)(rate, _mask(rate), channels, torch.zeros(1, 1), RATE_HZ, draws)
+    seen, mask, *_ = ImuAugmentation(AugmentSettings.only(time_warp=0.5))(
+        rate, _mask(rate), channels, torch.zeros(1, 1), RATE_HZ, draws
+    )
     norm = seen[0, mask[0], :3].norm(dim=-1)
     torch.testing.assert_close(norm, torch.ones_like(norm), atol=2e-3, rtol=0)  # chords of turns of 1 degree

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.settings import check_settings
 from datamodules.recording import ImuStream, Interval, Recording, RecordingError
 from datamodules.windows.checks import check_imu, check_recording
 from datamodules.windows.cut import Reason, WindowSettings, cut_windows, label_of
@@ -208,7 +209,7 @@ def test_settings_that_make_no_sense_are_named():
         ({"frozen_share": 0.0}, "frozen_share"),
     ):
         with pytest.raises(ValueError, match=text):
-            dataclasses.replace(GRID, **change).check()
+            check_settings(dataclasses.replace(GRID, **change), "window")
 
 
 def test_streams_that_break_the_contract_are_refused():

@@ -26,7 +26,8 @@ from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.systems import open_targets
 from experiments.evaluation.targets import System, Target
 from experiments.runtime.errors import UserError
-from experiments.settings.schema import Config, TargetConfig
+from experiments.settings.evaluation import TargetConfig
+from experiments.settings.schema import Config
 
 
 def on_the_leg(seed: int = 0, **options: Any) -> FakeShards:

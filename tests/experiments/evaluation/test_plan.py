@@ -24,7 +24,7 @@ from experiments.evaluation.plan import expand_perturbations, plan_units
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.targets import System, Target
-from experiments.settings.schema import TargetConfig
+from experiments.settings.evaluation import TargetConfig
 
 
 def test_conditions_by_kind_and_one_by_one() -> None:

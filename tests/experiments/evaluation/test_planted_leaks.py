@@ -20,7 +20,7 @@ from experiments.evaluation.methods import CellData, Method, Predict, find_metho
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.splits import Fold, LeakError
 from experiments.evaluation.targets import System, Target
-from experiments.settings.schema import EvaluationConfig, TargetConfig
+from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, fit: Any) -> None:

@@ -23,8 +23,8 @@ from experiments.evaluation.cells import CellResult
 from experiments.evaluation.features.handcrafted import fit_forest, handcrafted_features
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.targets import System, Target
+from experiments.settings.evaluation import TargetConfig
 from experiments.settings.load import load
-from experiments.settings.schema import TargetConfig
 
 pytestmark = pytest.mark.slow
 Open = Callable[..., ShardSet]

@@ -21,7 +21,8 @@ from experiments.evaluation.prototypes.video import NoPrototypesError, Prototype
 from experiments.evaluation.systems import Checkpoint, load_checkpoints, open_systems, own_checkpoint
 from experiments.evaluation.targets import Target
 from experiments.runtime.errors import UserError
-from experiments.settings.schema import Config, DatasetConfig, SourceConfig, TargetConfig
+from experiments.settings.evaluation import TargetConfig
+from experiments.settings.schema import Config, DatasetConfig, SourceConfig
 from lightning_modules.pretraining import CheckpointError, ImuPretraining
 
 VIDEO_ENCODER = "0123456789abcdef"

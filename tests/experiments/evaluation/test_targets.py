@@ -14,7 +14,7 @@ from datamodules.shards.layout import ShardError
 from experiments.evaluation.features.target_features import EvaluationError
 from experiments.evaluation.splits import LeakError, SplitError
 from experiments.evaluation.targets import System, Target, held_out_note, seen_in_pretraining
-from experiments.settings.schema import EvaluationConfig, TargetConfig
+from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 
 
 def target(parts: dict[str, FakeShards], **settings: Any) -> Target:

@@ -17,7 +17,7 @@ from experiments.evaluation.audit.audit import assert_no_copies, assert_not_touc
 from experiments.evaluation.audit.shortcuts import LEAK, WARNING
 from experiments.evaluation.splits import LeakError
 from experiments.evaluation.targets import Target
-from experiments.settings.schema import EvaluationConfig
+from experiments.settings.evaluation import EvaluationConfig
 
 MOTION = make_motion()
 EACH = MOTION.sides()

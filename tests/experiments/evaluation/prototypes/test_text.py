@@ -23,7 +23,8 @@ from experiments.evaluation.prototypes.video import NoPrototypesError, build_pro
 from experiments.evaluation.targets import Target
 from experiments.pretrain import run as pretrain
 from experiments.runtime.errors import UserError
-from experiments.settings.schema import Config, TargetConfig
+from experiments.settings.evaluation import TargetConfig
+from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
 pytest.importorskip("open_clip")
