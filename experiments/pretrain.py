@@ -41,8 +41,6 @@ def run(config: Config) -> Path:
     quiet()
     processes = config.trainer.devices * config.trainer.num_nodes
     set_threads(config, config.trainer.devices)
-    if config.trainer.accumulate < 1:
-        raise UserError(f"trainer.accumulate is {config.trainer.accumulate}; expected a number of batches, at least 1")
     main_process = is_main_process(config)
     if config.pretraining.batch_size % processes:
         raise UserError(

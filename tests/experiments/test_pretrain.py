@@ -22,6 +22,7 @@ from experiments.pretrain import run
 from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST, prepare, run_folder
 from experiments.runtime.training_bar import TrainingBar
+from experiments.settings.layers import ConfigError
 from experiments.settings.load import load, plain
 from experiments.settings.schema import Config
 from experiments.training.data import make_data_module, prepare_data
@@ -213,8 +214,8 @@ def test_a_compiled_encoder_trains_the_same_and_its_checkpoints_fit_either_way(
 
 
 def test_accumulating_nothing_is_refused(tiny: Make) -> None:
-    with pytest.raises(UserError, match=r"trainer\.accumulate is 0; expected .* at least 1"):
-        run(tiny("trainer.accumulate=0"))
+    with pytest.raises(ConfigError, match=r"trainer\.accumulate: expected a number at least 1, found 0"):
+        tiny("trainer.accumulate=0")
 
 
 def test_a_complete_run_is_left_alone(tiny: Make) -> None:

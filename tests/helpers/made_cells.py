@@ -44,6 +44,7 @@ def make_model(shards: FakeShards, **settings: object) -> ImuPretraining:
             "video_head": {"name": "temporal", "params": {"width": 16, "depth": 1}},
             "frame_width": 8,
             "shared_space": {"width": 16},
+            "loss": {"alignment": {"weight": 0.5}, "order": {"weight": 0.0}, "consistency": {"weight": 0.0}},
             "pretraining_subjects": ["fake/90"],
             **settings,
         }
