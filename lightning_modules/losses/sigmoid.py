@@ -114,9 +114,9 @@ class SigmoidLoss(nn.Module):
         self.bias = nn.Parameter(torch.tensor(bias))
 
     @property
-    def scale(self) -> Tensor:
-        """The inverse temperature, ()."""
-        return self.log_temperature.exp()
+    def log_scale(self) -> Tensor:
+        """Logarithm of the inverse temperature, (); t' in the paper."""
+        return self.log_temperature
 
     def forward(self, imu: Tensor, video: Tensor, negative_mask: Tensor | None = None) -> Tensor:
         """See ``sigmoid_loss``."""

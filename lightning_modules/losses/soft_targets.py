@@ -91,11 +91,6 @@ class SoftTargetLoss(nn.Module):
         self.max_log_scale = -math.log(min_temperature)
         self.sharp = sharp
 
-    @property
-    def scale(self) -> Tensor:
-        """The inverse temperature, ()."""
-        return self.log_scale.exp()
-
     def forward(self, imu: Tensor, video: Tensor, negative_mask: Tensor | None = None) -> Tensor:
         """See ``soft_target_loss``."""
         return soft_target_loss(imu, video, self.log_scale.clamp(max=self.max_log_scale), negative_mask, self.sharp)

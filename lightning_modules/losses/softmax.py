@@ -69,11 +69,6 @@ class SoftmaxLoss(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
         self.max_log_scale = -math.log(min_temperature)
 
-    @property
-    def scale(self) -> Tensor:
-        """The inverse temperature, ()."""
-        return self.log_scale.exp()
-
     def forward(self, imu: Tensor, video: Tensor, negative_mask: Tensor | None = None) -> Tensor:
         """See ``softmax_loss``."""
         return softmax_loss(imu, video, self.log_scale.clamp(max=self.max_log_scale), negative_mask)

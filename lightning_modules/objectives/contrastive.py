@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -21,8 +22,8 @@ class PairLoss(Protocol):
     """A loss over pairs of the global batch, a module."""
 
     @property
-    def scale(self) -> Tensor:
-        """The inverse temperature, ()."""
+    def log_scale(self) -> Tensor:
+        """Logarithm of the inverse temperature, ()."""
 
     def __call__(self, imu: Tensor, video: Tensor | None, negative_mask: Tensor | None) -> Tensor:
         """Compare rows (n, E) of both modalities; see ``losses.sigmoid``."""
@@ -74,9 +75,9 @@ class ContrastiveObjective(Objective):
     @property
     def scale(self) -> float:
         """The inverse temperature."""
-        return float(self.loss.scale.detach())
+        return math.exp(self.loss.log_scale.item())
 
     def parameters_to_log(self) -> dict[str, Tensor]:
         """Temperature, and the sigmoid's bias."""
-        values = {"temperature": self.loss.scale.detach()}
+        values = {"temperature": self.loss.log_scale.detach().exp()}
         return {**values, "bias": self.loss.bias.detach()} if isinstance(self.loss, SigmoidLoss) else values
