@@ -5,7 +5,8 @@ Shape legend: N windows, P feature width, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +27,19 @@ _STAGES: tuple[tuple[int, float, type[np.float32] | type[np.float64]], ...] = (
 
 @dataclass(frozen=True)
 class Standardisation:
-    """Mean and scale per feature, each (P,)."""
+    """Mean and scale per feature, each (P,).
+
+    Attributes:
+        mean: taken away.
+        scale: divided by.
+        clip: largest magnitude after that, in standard deviations.
+        factor: multiplied by at last, (P,) or a number; features of a larger factor count more under a penalty.
+    """
 
     mean: Floats
     scale: Floats
+    clip: float = math.inf
+    factor: Floats | float = 1.0
 
     @classmethod
     def of(cls, features: NDArray[np.floating]) -> Standardisation:
@@ -61,7 +71,26 @@ class Standardisation:
 
     def __call__(self, features: NDArray[np.floating]) -> Floats:
         """Standardise features (N, P)."""
-        return np.asarray((features.astype(np.float64) - self.mean) / self.scale)
+        found = (features.astype(np.float64) - self.mean) / self.scale
+        if math.isfinite(self.clip):
+            np.clip(found, -self.clip, self.clip, out=found)
+        return np.asarray(found * self.factor)
+
+    @classmethod
+    def side_by_side(cls, blocks: Sequence[Standardisation]) -> Standardisation:
+        """Join blocks of features, so that each has the same share in the sum of all variances.
+
+        Args:
+            blocks: standardisations of (P_1,), (P_2,) ... features; they clip alike.
+        """
+        widths = [len(block.mean) for block in blocks]
+        energy = sum(widths) / len(widths)
+        return cls(
+            np.concatenate([block.mean for block in blocks]),
+            np.concatenate([block.scale for block in blocks]),
+            blocks[0].clip,
+            np.concatenate([np.full(width, math.sqrt(energy / width)) for width in widths]),
+        )
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,11 @@ Shape legend: N windows of a data set.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +30,7 @@ Table = Mapping[str, Any]  # columns of (N,): names (``datamodules.labels.label_
 
 LARGEST_LOSO = 25  # subjects; more are cut into groups
 GROUPED_FOLDS = 10
+MOST_GROUPINGS = 60
 CONDITION_COLUMNS = ("dataset", "subject", "population", "placement", "device")
 
 
@@ -86,12 +90,63 @@ def subject_folds(subjects: Iterable[str], folds: int) -> list[list[str]]:
     return [[str(name) for name in group] for group in np.array_split(np.array(names, dtype=object), folds)]
 
 
+def all_groupings(subjects: Iterable[str], folds: int) -> list[list[list[str]]]:
+    """List every way to cut subjects into groups as even as possible.
+
+    Which subjects share a group decides much where they are few: four subjects can be halved in three ways.
+
+    Args:
+        subjects: names; repeats are one subject.
+        folds: number of groups, as for :func:`subject_folds`.
+
+    Returns:
+        Groupings, each a list of groups; the first of each begins with the first subject.
+
+    Raises:
+        SplitError: one group, fewer subjects than groups, or more than ``MOST_GROUPINGS`` ways.
+    """
+    contiguous = subject_folds(subjects, folds)
+    names = [name for group in contiguous for name in group]
+    ways = _ways([len(group) for group in contiguous])
+    if ways > MOST_GROUPINGS:
+        raise SplitError(
+            f"evaluation.all_groupings: {len(names)} subjects can be cut into {len(contiguous)} groups in {ways} ways;"
+            f" expected at most {MOST_GROUPINGS}"
+        )
+    return list(_groupings(names, sorted((len(group) for group in contiguous), reverse=True)))
+
+
+def _ways(sizes: Sequence[int]) -> int:
+    ways = math.factorial(sum(sizes))
+    for size in sizes:
+        ways //= math.factorial(size)
+    for count in Counter(sizes).values():
+        ways //= math.factorial(count)
+    return ways
+
+
+def _groupings(names: Sequence[str], sizes: Sequence[int]) -> Iterator[list[list[str]]]:
+    """Yield groupings: the first name's group in every size that is left, and the rest likewise."""
+    if not sizes:
+        yield []
+        return
+    first, others = names[0], list(names[1:])
+    for size in sorted(set(sizes), reverse=True):
+        left = list(sizes)
+        left.remove(size)
+        for chosen in itertools.combinations(others, size - 1):
+            rest = [name for name in others if name not in chosen]
+            for grouping in _groupings(rest, left):
+                yield [[first, *chosen], *grouping]
+
+
 def make_folds(
     table: Table,
     folds: int,
     only: Sequence[str] = (),
     test_side: BoolArray | None = None,
     support_side: BoolArray | None = None,
+    every_grouping: bool = False,
 ) -> list[Fold]:
     """All folds of a target.
 
@@ -104,6 +159,7 @@ def make_folds(
         only: these activities; empty takes all.
         test_side: windows that may be tested, (N,); None for all.
         support_side: windows that labels may come from, (N,); None for all.
+        every_grouping: take the groups of :func:`all_groupings`, so that each subject is tested in every company.
 
     Raises:
         SplitError: too few subjects, an activity in ``only`` that is not there, or a fold with labels of fewer
@@ -124,7 +180,12 @@ def make_folds(
             raise SplitError(f"no labelled window to {what}: nothing fits the target's conditions")
     people, labelled = set(distinct(subjects[tested])), set(distinct(subjects[supporting]))
     whole = people.isdisjoint(labelled) or (folds == 0 and len(people) == 1 and labelled > people)
-    groups = [sorted(people, key=natural_key)] if whole else subject_folds(people, folds)
+    if whole:
+        groups = [sorted(people, key=natural_key)]
+    elif every_grouping:
+        groups = [group for grouping in all_groupings(people, folds) for group in grouping]
+    else:
+        groups = subject_folds(people, folds)
     return [_fold(number, group, subjects, activities, tested, supporting) for number, group in enumerate(groups)]
 
 

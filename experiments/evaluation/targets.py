@@ -83,7 +83,9 @@ class Target:
             own = np.flatnonzero(used & (table["dataset"] == key))
             columns = {name: table[name][own] for name in ("recording", "placement", "start_s")}
             apart[own] = non_overlapping(columns, self.shards.settings.duration_s)
-        folds = make_folds(table, evaluation.folds, activities, tested & apart, supporting & apart)
+        folds = make_folds(
+            table, evaluation.folds, activities, tested & apart, supporting & apart, evaluation.all_groupings
+        )
         if s.event and not any(s.event in fold.classes for fold in folds):
             there = ", ".join(folds[0].classes)
             raise EvaluationError(f"target '{self.name}': event '{s.event}' is none of its activities: {there}")

@@ -49,12 +49,16 @@ class EvaluationConfig:
     draws_trained: int = setting(3, "draws a fold for the methods that train an encoder per cell", at_least=1)
     shots_trained: list[int] = setting([], "labelled windows per class for these methods; empty takes 'shots'")
     folds: int = setting(0, "groups of subjects, tested in turn; 0: one subject at a time, 10 groups above 25")
+    all_groupings: bool = setting(False, "cut subjects into 'folds' groups in every way, not in one: for few subjects")
     activities: list[str] = setting([], "only these; empty takes all")
     checkpoints: dict[str, list[str]] = setting({}, "other systems to compare: name -> checkpoints (one a seed)")
     perturbations: list[str] = setting([], "what is done to tested windows: 'rotation', 'noise=1', ...; see the docs")
     perturbations_shots: int = setting(0, "labelled windows per class for that; 0 takes the most")
     perturbations_draws: int = setting(2, "draws a fold for that", at_least=1)
     probe_c: float = setting(1.0, "inverse regularisation of the logistic probe", above=0)
+    logistic_c: float = setting(
+        0.05, "inverse regularisation of the logistic on handcrafted features, and of the hybrids", above=0
+    )
     knn_neighbours: int = setting(10, "nearest labelled windows that vote, at most", at_least=1)
     forest_trees: int = setting(300, "trees of the random forest", at_least=1)
     finetune_epochs: int = setting(10, "epochs of fine-tuning")

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
 from datamodules.recording import CHANNELS
 
@@ -81,11 +81,11 @@ class Forest:
     """A fitted random forest.
 
     Attributes:
-        trees: scikit-learn's.
+        trees: scikit-learn's, a random forest or extremely randomised trees.
         n_classes: C; activities without a labelled window get 0.
     """
 
-    trees: RandomForestClassifier
+    trees: RandomForestClassifier | ExtraTreesClassifier
     n_classes: int
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -100,6 +100,13 @@ def fit_forest(
 ) -> Forest:
     """Fit a random forest on features (N, K) and labels (N,)."""
     return Forest(RandomForestClassifier(trees, random_state=seed).fit(features, labels), n_classes)
+
+
+def fit_extra_trees(
+    features: NDArray[np.float32], labels: NDArray[np.int64], n_classes: int, seed: int, trees: int = 300
+) -> Forest:
+    """Fit extremely randomised trees on features (N, K) and labels (N,)."""
+    return Forest(ExtraTreesClassifier(trees, random_state=seed).fit(features, labels), n_classes)
 
 
 def _one_window(

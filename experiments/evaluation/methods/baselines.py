@@ -1,14 +1,12 @@
-"""What has to be beaten: methods that know nothing of pretraining."""
+"""Baselines without handcrafted features: the majority, and a random encoder."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from experiments.evaluation.features.handcrafted import fit_forest
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.probes import fit_on
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
-from experiments.evaluation.worker_pool import run_in_pool
 
 
 @method("majority", needs_labels=False)
@@ -18,24 +16,6 @@ def majority(data: CellData) -> Predict:
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
         return np.tile(share, (len(windows), 1))
-
-    return predict
-
-
-@method("handcrafted_rf", needs_labels=True, settings=("evaluation.forest_trees",))
-def handcrafted_rf(data: CellData) -> Predict:
-    """A random forest on handcrafted features."""
-    forest = run_in_pool(
-        fit_forest,
-        data.features.handcrafted[data.support],
-        data.support_labels,
-        len(data.classes),
-        data.seed % 2**32,
-        data.config.evaluation.forest_trees,
-    )
-
-    def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        return forest.probabilities(features.handcrafted[windows])
 
     return predict
 

@@ -14,6 +14,9 @@ TITLES = {  # in the order of the tables' rows
     "zero_shot": "zero-shot, source videos",
     "zero_shot_target": "zero-shot, target videos",
     "handcrafted_rf": "handcrafted + random forest",
+    "handcrafted_trees": "handcrafted + extra trees",
+    "handcrafted_logistic": "handcrafted + logistic",
+    "handcrafted_mean": "handcrafted + logistic and extra trees",
     "random_frozen": "random frozen encoder, probe",
     "supervised": "supervised from scratch",
     "knn": "pretrained, nearest neighbours",
@@ -22,6 +25,9 @@ TITLES = {  # in the order of the tables' rows
     "finetune_paper": "fine-tuned, paper's rates",
     "finetune_tuned": "fine-tuned, rates chosen on training subjects",
     "finetune": "pretrained, fine-tuned",
+    "hybrid_random": "handcrafted + random encoder, logistic",
+    "hybrid_logistic": "handcrafted + pretrained, logistic",
+    "hybrid_mean": "handcrafted + pretrained, logistic and extra trees",
 }
 
 

@@ -1,4 +1,5 @@
-from collections import defaultdict
+import itertools
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.splits import (
     LeakError,
     SplitError,
+    all_groupings,
     assert_disjoint,
     draw_subjects,
     draw_support,
@@ -297,3 +299,43 @@ def test_every_person_is_drawn_about_as_often() -> None:
     drawn = np.concatenate([draw_subjects(table, np.arange(5), 2, (0, "t", 0, draw)) for draw in range(500)])
     # Binomial with 500 draws and 2/5: 200 +- 11; five standard deviations.
     assert np.abs(np.bincount(drawn, minlength=5) - 200).max() < 55
+
+
+@given(st.integers(2, 8), st.integers(2, 4))
+def test_every_grouping_is_there_once(n: int, folds: int) -> None:
+    names = [f"s{i}" for i in range(n)]
+    if n < folds:
+        with pytest.raises(SplitError, match="only"):
+            all_groupings(names, folds)
+        return
+    ways = stirling_of_even_groups(n, folds)
+    if ways > 60:
+        with pytest.raises(SplitError, match=f"in {ways} ways"):
+            all_groupings(names, folds)
+        return
+    found = all_groupings(names, folds)
+    as_sets = {frozenset(frozenset(group) for group in grouping) for grouping in found}
+    assert len(as_sets) == len(found) == ways
+    for grouping in found:
+        assert sorted(name for group in grouping for name in group) == names
+        assert max(map(len, grouping)) - min(map(len, grouping)) <= 1
+    assert frozenset(map(frozenset, subject_folds(names, folds))) in as_sets
+
+
+def stirling_of_even_groups(n: int, folds: int) -> int:
+    """By counting: assign labels to subjects, keep even ones, forget which group is which."""
+    counted = set()
+    for labels in itertools.product(range(folds), repeat=n):
+        sizes = [labels.count(k) for k in range(folds)]
+        if max(sizes) - min(sizes) <= 1 and min(sizes) > 0:
+            counted.add(frozenset(frozenset(i for i in range(n) if labels[i] == k) for k in range(folds)))
+    return len(counted)
+
+
+def test_folds_of_every_grouping_test_each_subject_in_every_company() -> None:
+    table = {"subject": np.repeat(["a", "b", "c", "d"], 4), "activity": np.tile(["walk", "sit"], 8)}
+    folds = make_folds(table, 2, every_grouping=True)
+    assert [fold.number for fold in folds] == list(range(6))
+    tested = Counter(name for fold in folds for name in fold.test_subjects)
+    assert tested == {"a": 3, "b": 3, "c": 3, "d": 3}
+    assert all(set(fold.test_subjects).isdisjoint(fold.support_subjects) for fold in folds)

@@ -32,6 +32,12 @@ _METHODS = {
     "finetune_tuned": ("#B8860B", ">"),
     "zero_shot_target": ("#6B4E00", "p"),
     "zero_shot_text": ("#5E3C99", "h"),
+    "handcrafted_logistic": ("#A64D79", "d"),
+    "handcrafted_trees": ("#741B47", "X"),
+    "handcrafted_mean": ("#E6A8C9", "D"),
+    "hybrid_logistic": ("#003F5C", "o"),
+    "hybrid_mean": ("#2F6F8F", "8"),
+    "hybrid_random": ("#9EC9E2", "v"),
 }
 _OTHERS = (("#01665E", "X"), ("#8C510A", "d"), ("#762A83", "H"), ("#1B7837", "8"))
 _SYSTEMS = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (2, 2)))

@@ -28,6 +28,12 @@ def run(name: str, data: CellData, windows: np.ndarray) -> Scores:
     ("name", "least"),
     [
         ("handcrafted_rf", 0.95),
+        ("handcrafted_trees", 0.95),
+        ("handcrafted_logistic", 0.95),
+        ("handcrafted_mean", 0.95),
+        ("hybrid_random", 0.85),
+        ("hybrid_logistic", 0.85),
+        ("hybrid_mean", 0.95),
         ("random_frozen", 0.85),
         ("linear_probe", 0.85),
         ("knn", 0.85),
