@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from experiments.artifacts.shards import build_dataset, dataset_directory
-from experiments.reports.build import FILE, write_if_stale
 from experiments.runtime.command_line import EXIT_OK, guarded, parse
 from experiments.runtime.errors import UserError
-from experiments.settings.schema import Config
+
+if TYPE_CHECKING:
+    from experiments.settings.schema import Config
+
 
 _COMMAND = "experiments.build_shards"
 
@@ -20,6 +22,9 @@ def run(config: Config) -> None:
     Raises:
         UserError: the experiment has no data sets.
     """
+    from experiments.artifacts.shards import build_dataset, dataset_directory
+    from experiments.reports.build import FILE, write_if_stale
+
     if not config.datasets:
         raise UserError(f"experiment '{config.experiment}' has no 'datasets'")
     for key in config.datasets:

@@ -11,20 +11,17 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from matplotlib.figure import Figure
-
-from datamodules.clock_sync import CERTAIN, ClockEstimate, estimate_clock
-from datamodules.clock_sync.apply_offset import DISAGREE_S
-from datamodules.recording import RecordingError
-from datamodules.sources.registry import make_source
-from datamodules.windows.checks import check_recording
 from experiments.runtime.command_line import EXIT_OK, guarded, parse
-from experiments.runtime.console import progress_bar
 from experiments.runtime.errors import UserError
-from experiments.runtime.run_folder import run_folder
-from experiments.settings.schema import Config
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from datamodules.clock_sync import ClockEstimate
+    from experiments.settings.schema import Config
+
 
 _COMMAND = "experiments.check_clocks"
 _PICTURES = 50
@@ -32,6 +29,8 @@ _PICTURES = 50
 
 def line_of(estimate: ClockEstimate) -> str:
     """One recording, for people."""
+    from datamodules.clock_sync.apply_offset import DISAGREE_S
+
     if not estimate.certain:
         note = "can't tell"
     else:
@@ -52,6 +51,9 @@ HEAD = (
 
 def draw_estimate(estimate: ClockEstimate) -> Figure:
     """Information over the lag, and, of a long recording, the windows' offsets over time."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
     line = estimate.line
     several = line is not None and int(np.isfinite(line.offsets_s).sum()) > 1
     figure = Figure(figsize=(10, 3.4), layout="constrained")
@@ -75,6 +77,13 @@ def run(config: Config) -> tuple[list[ClockEstimate], Path]:
     Raises:
         UserError: no data set of the experiment has a camera.
     """
+    from datamodules.clock_sync import estimate_clock
+    from datamodules.recording import RecordingError
+    from datamodules.sources.registry import make_source
+    from datamodules.windows.checks import check_recording
+    from experiments.runtime.console import progress_bar
+    from experiments.runtime.run_folder import run_folder
+
     with_camera = {key: dataset for key, dataset in config.datasets.items() if dataset.camera}
     if not with_camera:
         raise UserError(f"experiment '{config.experiment}' has no data set with a camera, so no clocks to compare")
@@ -108,6 +117,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = parse(argv, _COMMAND, "Estimate how far apart the clocks of camera and sensor are.")
 
     def work() -> int:
+        from datamodules.clock_sync import CERTAIN
+        from datamodules.clock_sync.apply_offset import DISAGREE_S
+
         estimates, folder = run(config)
         certain = [e for e in estimates if e.certain]
         off = sum(abs(e.offset_s) > DISAGREE_S for e in certain)

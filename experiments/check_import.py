@@ -11,19 +11,18 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-from matplotlib.figure import Figure
-
-from datamodules.recording import Recording, RecordingError
-from datamodules.sources.manifest import Manifest, ManifestParams
-from datamodules.windows.checks import check_recording
-from datamodules.windows.cut import Window, WindowSettings, cut_windows
-from experiments.reports.manifest.facts import RecordingFacts, measure
-from experiments.reports.manifest.remarks import Remark, judge
-from experiments.reports.manifest.words import activity_table, describe_group, describe_recording
-from experiments.reports.preview.scene import Scene, draw_scene
 from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded
+
+if TYPE_CHECKING:
+    from datamodules.recording import Recording
+    from datamodules.sources.manifest import Manifest
+    from datamodules.windows.cut import Window, WindowSettings
+    from experiments.reports.manifest.facts import RecordingFacts
+    from experiments.reports.manifest.remarks import Remark
+    from experiments.reports.preview.scene import Scene
+
 
 _COMMAND = "experiments.check_import"
 _DRAWN = 4
@@ -39,6 +38,10 @@ def run(path: Path) -> tuple[list[str], list[Remark]]:
     Raises:
         ManifestError: the manifest makes no sense, or a pattern matches nothing.
     """
+    from datamodules.sources.manifest import Manifest, ManifestParams
+    from experiments.reports.manifest.remarks import Remark, judge
+    from experiments.reports.manifest.words import activity_table, describe_group, describe_recording
+
     source = Manifest(ManifestParams(str(path)))
     facts = [_measure(source, name) for name in source.recordings]
     remarks = judge(source.spec, facts)
@@ -61,6 +64,9 @@ def run(path: Path) -> tuple[list[str], list[Remark]]:
 
 
 def _measure(source: Manifest, name: str) -> RecordingFacts:
+    from datamodules.recording import RecordingError
+    from experiments.reports.manifest.facts import RecordingFacts, measure
+
     files = source.recordings[name]
     try:
         return measure(source.load(name), files.group)
@@ -78,6 +84,13 @@ def draw(path: Path, picture: Path) -> int:
     Raises:
         RecordingError: a video's frame can't be decoded.
     """
+    from matplotlib.figure import Figure
+
+    from datamodules.recording import RecordingError
+    from datamodules.sources.manifest import Manifest, ManifestParams
+    from datamodules.windows.checks import check_recording
+    from experiments.reports.preview.scene import draw_scene
+
     source = Manifest(ManifestParams(str(path)))
     scenes: list[Scene] = []
     for name in source.recordings:
@@ -100,6 +113,8 @@ def draw(path: Path, picture: Path) -> int:
 
 def _scenes(recording: Recording) -> list[Scene]:
     """The first window of each sensor of a recording, above the frames of its first camera."""
+    from datamodules.windows.cut import WindowSettings, cut_windows
+
     camera = recording.videos[0].camera if recording.videos else None
     settings = WindowSettings(frames=6 if camera else 0, exclude="")
     scenes = []
@@ -111,6 +126,10 @@ def _scenes(recording: Recording) -> list[Scene]:
 
 
 def _scene(recording: Recording, window: Window, camera: str | None, settings: WindowSettings) -> Scene:
+    import numpy as np
+
+    from experiments.reports.preview.scene import Scene
+
     there = np.flatnonzero(window.frame_mask)
     frames = []
     if camera is not None and there.size:

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.shards.verify import verify
 from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded
 
 _COMMAND = "experiments.check_shards"
@@ -20,6 +19,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work() -> int:
+        from datamodules.shards.verify import verify
+
         found = 0
         for given in arguments.directory:
             for directory in _shard_folders(given):

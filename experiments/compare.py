@@ -14,15 +14,15 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from experiments.reports.paper.tables import write_tables
 from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded
-from experiments.runtime.console import console
 from experiments.runtime.errors import UserError
-from experiments.runtime.run_folder import LAST, run_folder
 from experiments.settings.layers import ConfigError, available
-from experiments.settings.load import load
-from experiments.settings.schema import Config
+
+if TYPE_CHECKING:
+    from experiments.settings.schema import Config
+
 
 _COMMAND = "experiments.compare"
 
@@ -34,6 +34,11 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
         UserError: a training or the evaluation failed; its own message is above.
         ConfigError: a setting is wrong.
     """
+    from experiments.reports.paper.tables import write_tables
+    from experiments.runtime.console import console
+    from experiments.runtime.run_folder import LAST, run_folder
+    from experiments.settings.load import load
+
     trainings = {system: [_training(system, seed, overrides) for seed in seeds] for system in systems}
     configs = {system: [load(experiment, settings) for settings in trainings[system]] for system in systems}
     _refuse_other_windows(configs)

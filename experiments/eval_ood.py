@@ -10,36 +10,21 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-from matplotlib.figure import Figure
-from rich.console import Console
-from torch.utils.tensorboard import SummaryWriter
+from typing import TYPE_CHECKING
 
 from core.durable import write_text
-from experiments.artifacts.shards import dataset_directory
-from experiments.evaluation.audit.audit import audit_target
-from experiments.evaluation.cell_store import CellStore
-from experiments.evaluation.features.embedding_map import EmbeddingMap, draw_windows, make_embedding_map
-from experiments.evaluation.features.target_features import EvaluationError
-from experiments.evaluation.methods import find_method
-from experiments.evaluation.perturbations import PerturbationError
-from experiments.evaluation.plan import Unit, plan_units
-from experiments.evaluation.protocol import run_units
-from experiments.evaluation.splits import SplitError
-from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
-from experiments.evaluation.targets import Target
-from experiments.reports.build import write_if_stale
-from experiments.reports.evaluation import METRICS, Report, figures, markdown, terminal_tables
-from experiments.reports.evaluation.page import write_html
 from experiments.runtime.command_line import EXIT_OK, guarded, parse
-from experiments.runtime.console import console, progress_bar
-from experiments.runtime.devices import set_threads
 from experiments.runtime.errors import UserError
-from experiments.runtime.run_folder import run_folder
-from experiments.runtime.training_bar import quiet
-from experiments.settings.load import to_yaml
-from experiments.settings.schema import Config
-from experiments.statistics import results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from experiments.evaluation.features.embedding_map import EmbeddingMap
+    from experiments.evaluation.plan import Unit
+    from experiments.evaluation.targets import Target
+    from experiments.reports.evaluation import Report
+    from experiments.settings.schema import Config
+
 
 _COMMAND = "experiments.eval_ood"
 
@@ -50,6 +35,22 @@ def run(config: Config) -> Path:
     Raises:
         UserError: the checkpoint is missing, a target can't be used, pretraining saw its people, or labels leak.
     """
+    from experiments.artifacts.shards import dataset_directory
+    from experiments.evaluation.cell_store import CellStore
+    from experiments.evaluation.features.target_features import EvaluationError
+    from experiments.evaluation.methods import find_method
+    from experiments.evaluation.perturbations import PerturbationError
+    from experiments.evaluation.plan import plan_units
+    from experiments.evaluation.protocol import run_units
+    from experiments.evaluation.splits import SplitError
+    from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
+    from experiments.reports.build import write_if_stale
+    from experiments.reports.evaluation import Report
+    from experiments.runtime.console import console, progress_bar
+    from experiments.runtime.devices import set_threads
+    from experiments.runtime.run_folder import run_folder
+    from experiments.runtime.training_bar import quiet
+
     e = config.evaluation
     if not e.targets:
         raise UserError(
@@ -97,6 +98,8 @@ def run(config: Config) -> Path:
 
 def _maps(config: Config, units: Sequence[Unit]) -> dict[str, EmbeddingMap]:
     """Where each target's windows lie in the feature space of the run's own encoder."""
+    from experiments.evaluation.features.embedding_map import draw_windows, make_embedding_map
+
     maps: dict[str, EmbeddingMap] = {}
     for unit in units:
         features, name = unit.features, unit.target.name
@@ -116,12 +119,21 @@ def _maps(config: Config, units: Sequence[Unit]) -> dict[str, EmbeddingMap]:
 
 def _audit(config: Config, target: Target) -> list[str]:
     """Findings in plain words; an error where labels leak and that is not allowed."""
+    from experiments.evaluation.audit.audit import audit_target
+
     if not config.evaluation.audit:
         return ["not audited: evaluation.audit is off"]
     return audit_target(target, config.evaluation)
 
 
 def _write(config: Config, report: Report, folder: Path) -> Path:
+    from rich.console import Console
+
+    from experiments.reports.evaluation import figures, markdown, terminal_tables
+    from experiments.reports.evaluation.page import write_html
+    from experiments.settings.load import to_yaml
+    from experiments.statistics import results
+
     csv, parquet = results.write(results.rows(report.results), folder)
     text = markdown(report)
     write_text(folder / "results.md", text)
@@ -145,6 +157,10 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
 
 def _tensorboard(report: Report, text: str, made: dict[str, Figure], folder: Path) -> None:
     """The table, the figures, and the curves as scalars over k; replaces what an earlier evaluation wrote."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    from experiments.reports.evaluation import METRICS, figures
+
     if folder.is_dir():
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()

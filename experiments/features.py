@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from experiments.artifacts.shards import dataset_directory
-from experiments.reports.build import write_if_stale
 from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded, parse
-from experiments.runtime.devices import set_threads
 from experiments.runtime.errors import UserError
-from experiments.settings.schema import Config
-from experiments.training.data import learns_from_video, prepare_data
+
+if TYPE_CHECKING:
+    from experiments.settings.schema import Config
+
 
 _COMMAND = "experiments.features"
 
@@ -30,6 +30,11 @@ def run(config: Config) -> list[str]:
     Raises:
         UserError: the experiment learns nothing from video, or encodes its clips anew in every step.
     """
+    from experiments.artifacts.shards import dataset_directory
+    from experiments.reports.build import write_if_stale
+    from experiments.runtime.devices import set_threads
+    from experiments.training.data import learns_from_video, prepare_data
+
     if not learns_from_video(config.loss):
         raise UserError(f"experiment '{config.experiment}' learns nothing from video: there are no features to compute")
     if not config.video_encoder.cache:

@@ -12,7 +12,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.reports.paper.tables import write_tables
 from experiments.runtime.command_line import EXIT_OK, guarded
 
 _COMMAND = "experiments.paper_tables"
@@ -27,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work() -> int:
+        from experiments.reports.paper.tables import write_tables
+
         paths = write_tables(arguments.runs, arguments.out or arguments.runs[0], arguments.bootstrap)
         print(paths[0].read_text(encoding="utf-8"))
         print("\n".join(map(str, paths)))

@@ -9,25 +9,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import lightning as L
-import numpy as np
-import torch
-
-from datamodules.pretraining import PretrainingDataModule
-from datamodules.shards.reader import ShardSet
-from experiments.artifacts.shards import dataset_directory
-from experiments.reports.build import write_if_stale
 from experiments.runtime.command_line import EXIT_OK, guarded, parse
-from experiments.runtime.console import console
-from experiments.runtime.devices import is_main_process, set_threads
 from experiments.runtime.errors import UserError
-from experiments.runtime.run_folder import LAST, prepare, run_folder
-from experiments.runtime.training_bar import quiet
-from experiments.settings.schema import Config
-from experiments.training.data import make_data_module, prepare_data
-from experiments.training.module import make_module
-from experiments.training.trainer import make_trainer
+
+if TYPE_CHECKING:
+    from datamodules.pretraining import PretrainingDataModule
+    from datamodules.shards.reader import ShardSet
+    from experiments.settings.schema import Config
+
 
 _COMMAND = "experiments.pretrain"
 
@@ -38,6 +29,18 @@ def run(config: Config) -> Path:
     Raises:
         UserError: the settings don't fit together; the message says which.
     """
+    import lightning as L
+
+    from experiments.artifacts.shards import dataset_directory
+    from experiments.reports.build import write_if_stale
+    from experiments.runtime.console import console
+    from experiments.runtime.devices import is_main_process, set_threads
+    from experiments.runtime.run_folder import LAST, prepare, run_folder
+    from experiments.runtime.training_bar import quiet
+    from experiments.training.data import make_data_module, prepare_data
+    from experiments.training.module import make_module
+    from experiments.training.trainer import make_trainer
+
     quiet()
     processes = config.trainer.devices * config.trainer.num_nodes
     set_threads(config, config.trainer.devices)
@@ -72,6 +75,11 @@ def run(config: Config) -> Path:
 
 
 def _introduce(config: Config, shards: ShardSet, data: PretrainingDataModule, checkpoint: Path | None) -> None:
+    import numpy as np
+
+    from experiments.runtime.console import console
+    from experiments.runtime.run_folder import run_folder
+
     recordings, subjects = shards.codes("recording"), shards.codes("subject")
     training = data.training_windows
     lines = [
@@ -84,6 +92,8 @@ def _introduce(config: Config, shards: ShardSet, data: PretrainingDataModule, ch
 
 
 def _steps_done(checkpoint: Path) -> int:
+    import torch
+
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     return int(content["global_step"])
 

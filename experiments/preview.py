@@ -9,21 +9,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from experiments.artifacts.shards import dataset_directory, open_dataset
-from experiments.reports.build import write_if_stale
-from experiments.reports.preview.scene import draw_window
 from experiments.runtime.command_line import EXIT_OK, guarded, parse
-from experiments.runtime.run_folder import run_folder
-from experiments.settings.schema import Config
+
+if TYPE_CHECKING:
+    from experiments.settings.schema import Config
+
 
 _COMMAND = "experiments.preview"
 
 
 def run(config: Config) -> list[Path]:
     """Draw the first windows of the pretraining data set; returns the pictures' paths."""
+    import numpy as np
+
+    from experiments.artifacts.shards import dataset_directory, open_dataset
+    from experiments.reports.build import write_if_stale
+    from experiments.reports.preview.scene import draw_window
+    from experiments.runtime.run_folder import run_folder
+
     shards = open_dataset(config, config.pretraining.dataset)
     write_if_stale(dataset_directory(config, config.pretraining.dataset))
     _, first = np.unique(shards.table["recording"], return_index=True)

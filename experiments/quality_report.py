@@ -10,8 +10,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.shards.layout import INDEX
-from experiments.reports.build import write_report
 from experiments.runtime.command_line import EXIT_OK, guarded
 
 _COMMAND = "experiments.quality_report"
@@ -24,6 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
 
     def work() -> int:
+        from datamodules.shards.layout import INDEX
+        from experiments.reports.build import write_report
+
         for given in arguments.directory:
             for directory in sorted(path.parent for path in given.rglob(INDEX)) or [given]:
                 print(f"report: {write_report(directory)}")

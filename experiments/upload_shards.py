@@ -9,19 +9,16 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from datamodules.features.cache import META, POOLED, RAW
-from datamodules.io.store import RemoteFolder, StorageError
-from datamodules.shards import layout
-from datamodules.shards.index import read_index
-from experiments.artifacts.shards import build_dataset, dataset_directory
-from experiments.artifacts.stores import place_in_store
-from experiments.reports.build import write_if_stale
 from experiments.runtime.command_line import EXIT_OK, guarded, parse
 from experiments.runtime.errors import UserError
-from experiments.settings.schema import Config
+
+if TYPE_CHECKING:
+    from datamodules.io.store import RemoteFolder
+    from experiments.settings.schema import Config
+
 
 _COMMAND = "experiments.upload_shards"
 _UPLOADS = 4  # at a time
@@ -35,6 +32,12 @@ def run(config: Config) -> None:
         UserError: no store is set, or the experiment has no data sets.
         StorageError: the store can't be written.
     """
+    from datamodules.features.cache import META, POOLED, RAW
+    from datamodules.shards import layout
+    from datamodules.shards.index import read_index
+    from experiments.artifacts.shards import build_dataset, dataset_directory
+    from experiments.reports.build import write_if_stale
+
     if not config.paths.store:
         raise UserError("paths.store is empty; expected where to, e.g. paths.store=s3://bucket/prefix")
     if not config.datasets:
@@ -57,6 +60,8 @@ def run(config: Config) -> None:
 
 
 def _target(config: Config, local: Path) -> RemoteFolder:
+    from experiments.artifacts.stores import place_in_store
+
     folder = place_in_store(config, local)
     assert folder is not None
     return folder
@@ -64,6 +69,10 @@ def _target(config: Config, local: Path) -> RemoteFolder:
 
 def _upload(config: Config, local: Path, names: Sequence[str], last: str) -> None:
     """Copy files that are not there yet; ``last``, which says that the others are whole, after them."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from datamodules.io.store import StorageError
+
     folder = _target(config, local)
     there = folder.sizes()
     sizes = {name: (local / name).stat().st_size for name in [*names, last]}

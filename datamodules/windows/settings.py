@@ -46,6 +46,8 @@ FAULTS = (
     Reason.BLACK_VIDEO,
     Reason.FROZEN_VIDEO,
 )
+# All of them by default; a literal, so that --help can read it without running the module.
+EXCLUDED = "gap,nan,saturated,flat_line,gravity,repeated,missing_frames,black_video,frozen_video"
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ class WindowSettings:
     )
     keep_unlabelled: bool = setting(True, "keep windows that no activity labels; pretraining needs none")
     median_kernel: int = setting(1, "median filter of the IMU, samples, odd; the paper's is 5, 1 is off", at_least=1)
-    exclude: str = setting(",".join(fault.value for fault in FAULTS), "faults that keep a window out; others mark it")
+    exclude: str = setting(EXCLUDED, "faults that keep a window out; others mark it")
     saturated_samples: int = setting(3, "saturated: so many samples of a channel at the end of its range", at_least=1)
     standstill_s: float = setting(
         0.5, "flat_line: no axis of a sensor changes by a single bit for so long, seconds", above=0

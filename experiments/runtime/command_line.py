@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from core.errors import MendableError
 from experiments.settings.layers import ConfigError, available
-from experiments.settings.load import describe, load, to_yaml
-from experiments.settings.schema import Config
+from experiments.settings.static_help import describe_statically
+
+if TYPE_CHECKING:
+    from experiments.settings.schema import Config
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -21,6 +23,11 @@ _MENDABLE = (MendableError, OSError)  # of the disk: full, read-only, not there;
 
 
 class _Parser(argparse.ArgumentParser):
+    def format_help(self) -> str:
+        return f"{super().format_help()}\n{_all_keys()}\n" if self.lists_settings else super().format_help()
+
+    lists_settings = False
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
@@ -41,8 +48,8 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
         prog=f"python -m {command}",
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=_all_keys(),
     )
+    parser.lists_settings = True
     parser.add_argument("config", nargs="?", default="simulator", help=f"{', '.join(available())}, or a .yaml file")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ, e.g. run.seed=1")
     parser.add_argument("--print-config", action="store_true", help="print the merged settings and stop")
@@ -50,6 +57,8 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
     if "=" in arguments.config:  # `COMMAND run.seed=1` means the default experiment
         arguments.overrides.insert(0, arguments.config)
         arguments.config = "simulator"
+    from experiments.settings.load import load, to_yaml  # it imports nearly everything
+
     try:
         config = load(arguments.config, arguments.overrides)
     except ConfigError as error:
@@ -76,7 +85,7 @@ def guarded(run: Callable[[], int], command: str) -> int:
 
 
 def _all_keys() -> str:
-    rows = list(describe())
+    rows = list(describe_statically())
     width = max(len(path) for path, *_ in rows)
     lines = [f"  {path:<{width}}  {text} [{kind}, default {default}]" for path, kind, default, text in rows]
     return "settings:\n" + "\n".join(lines)

@@ -8,6 +8,7 @@ over it, see :mod:`experiments.settings.layers`.
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -195,7 +196,9 @@ def _item_type(hint: Any) -> type | None:
 
 
 def _type_name(hint: Any) -> str:
-    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint).replace("typing.", "")
+    if isinstance(hint, type) and not typing.get_args(hint):
+        return hint.__name__
+    return re.sub(r"[\w.]+\.(?=\w)", "", str(hint))
 
 
 def _show(value: Any) -> str:
