@@ -9,7 +9,8 @@ SYSTEMS ?= ours imu_only
 SEEDS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shards features pretrain eval-ood compare paper-tables tensorboard bench bench-full test test-all lint format lock clean
+.PHONY: help setup shards features pretrain eval-ood compare paper-tables tensorboard bench bench-full test test-slow \
+  test-all coverage lint format hooks lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -63,25 +64,35 @@ bench-full: setup .venv-bench/.installed ## the same, and from 1 k to 1 M window
 	  $$UV pip install --quiet --python .venv-bench/bin/python --requirement benchmarks/requirements-peers.txt
 	@touch $@
 
-test: setup ## the tests, in under 10 minutes on 2 cores
-	$(BIN)/python -m pytest -m "not slow"
+# A worker for each core, and one thread in each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
-test-all: setup ## all tests, the long ones too
-	$(BIN)/python -m pytest
+test: setup ## the tests, in about 5 minutes on 2 cores
+	$(PYTEST) -m "not slow" -n auto --dist worksteal
 
-lint: setup ## ruff and mypy --strict
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/python -m mypy
+test-slow: setup ## the long tests only, one after the other: some measure time and memory
+	$(PYTEST) -m slow
+
+test-all: test test-slow ## all tests
+
+coverage: setup ## which share of the code the tests run, room by room
+	$(PYTEST) -m "not slow" -n auto --dist worksteal --cov --cov-report=
+	$(BIN)/python tests/helpers/coverage_by_room.py
+
+lint: setup ## all hooks on all files: ruff, mypy --strict, deptry, and checks of files
+	$(BIN)/pre-commit run --all-files
 
 format: setup ## let ruff rewrite what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-lock: setup ## resolve the dependencies anew
+hooks: setup ## run the checks of make lint before each commit, on what it changes
+	$(BIN)/pre-commit install
+
+lock: setup ## lock what pyproject.toml asks for, other versions stay; UPGRADE=1 takes the newest of all
 	@UV=$$(command -v uv || echo $(BIN)/uv); \
-	  $$UV pip compile --quiet --universal --python-version 3.10 --extra dev --generate-hashes \
-	  --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements.lock
+	  $$UV pip compile --quiet --universal --python-version 3.10 --extra dev --extra docs --generate-hashes \
+	  --no-emit-index-url --no-header $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
 
 clean: ## remove the environment; data/ and runs/ stay
 	rm -rf $(VENV) build *.egg-info

@@ -16,6 +16,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchmetrics import CatMetric
 
 from core.errors import MendableError
 from core.registry import merge_params
@@ -27,7 +28,7 @@ from lightning_modules.losses.temporal_alignment import interpolate_tokens
 from lightning_modules.migration import migrate
 from lightning_modules.monitoring.clock_shift import alignment_error_ms
 from lightning_modules.monitoring.figures import alignment_figure, similarity_figure
-from lightning_modules.monitoring.retrieval import retrieval_metrics
+from lightning_modules.monitoring.retrieval import PartnerRetrieval
 from lightning_modules.objectives.build import build_objectives
 from lightning_modules.objectives.masked import MaskedObjective
 from lightning_modules.objectives.objective import Parts
@@ -136,7 +137,10 @@ class ImuPretraining(L.LightningModule):
                 nn.Identity() if in_teacher_space else ProjectionHead(head.pooled_width, width, dropout)
             )
         self.video_encoder: VideoEncoder | None = None
-        self._validation: list[dict[str, Tensor]] = []
+        self.retrieval = PartnerRetrieval()
+        # A median needs all errors. NaN is where nothing could be compared.
+        self.shift_errors = CatMetric(nan_strategy="disable", sync_on_compute=False)
+        self._first_similarity: Tensor | None = None
 
     def use_video_encoder(self, encoder: VideoEncoder) -> None:
         """Encode the batches' clips in every step, instead of reading cached features."""
@@ -256,17 +260,17 @@ class ImuPretraining(L.LightningModule):
             return
         imu: ImuFeatures = self.imu_encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"])
         video = self.encode_video(batch)
-        kept: dict[str, Tensor] = {}
         if self.shares_space:
-            kept["imu"] = F.normalize(self.imu_projection(imu.pooled).float(), dim=1)
-            kept["video"] = F.normalize(self.video_projection(video.pooled).float(), dim=1)
+            self.retrieval.update(
+                F.normalize(self.imu_projection(imu.pooled).float(), dim=1),
+                F.normalize(self.video_projection(video.pooled).float(), dim=1),
+            )
         inside = [o for o in self.objectives.values() if isinstance(o, TokenObjective)]
         if inside:
             imu_tokens, frame_tokens = (tokens.float() for tokens in inside[0].tokens(imu, video))
-            kept["error_ms"] = self._shift_errors(imu, imu_tokens, frame_tokens, batch, batch_idx)
+            self.shift_errors.update(self._shift_errors(imu, imu_tokens, frame_tokens, batch, batch_idx))
             if batch_idx == 0:
-                kept["alignment"] = _one_similarity(imu, imu_tokens, frame_tokens, batch)
-        self._validation.append(kept)
+                self._first_similarity = _one_similarity(imu, imu_tokens, frame_tokens, batch)
 
     def _shift_errors(
         self, imu: ImuFeatures, imu_tokens: Tensor, frame_tokens: Tensor, batch: Batch, batch_idx: int
@@ -288,23 +292,22 @@ class ImuPretraining(L.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         """Log retrieval in the whole pool, the alignment's error, and pictures of both."""
-        if not self._validation:
-            return
         figures = {}
-        if self.shares_space:
-            imu = torch.cat([kept["imu"] for kept in self._validation])
-            video = torch.cat([kept["video"] for kept in self._validation])
-            for name, value in retrieval_metrics(imu, video).items():
+        if self.retrieval.update_called:
+            for name, value in self.retrieval.compute().items():
                 self.log(f"validation/{name}", value, prog_bar=name == "mrr", rank_zero_only=False)
+            imu, video = self.retrieval.pairs()
             figures["similarity"] = similarity_figure(imu[:64], video[:64])
-        if "error_ms" in self._validation[0]:
-            errors = torch.cat([kept["error_ms"] for kept in self._validation])
+            self.retrieval.reset()
+        if self.shift_errors.update_called:
+            errors = self.shift_errors.compute()
             found = errors[~errors.isnan()]
             if len(found):
                 self.log("validation/alignment_error_ms", found.abs().median())
-            similarity = self._validation[0]["alignment"]
-            figures["alignment"] = alignment_figure(similarity, self.settings.imu_input)
-        self._validation.clear()
+            self.shift_errors.reset()
+        if self._first_similarity is not None:
+            figures["alignment"] = alignment_figure(self._first_similarity, self.settings.imu_input)
+            self._first_similarity = None
         writer: Any = getattr(self.logger, "experiment", None)
         if self.trainer.is_global_zero and hasattr(writer, "add_figure"):
             for name, figure in figures.items():

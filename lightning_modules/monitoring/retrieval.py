@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 
 def partner_ranks(queries: Tensor, pool: Tensor) -> Tensor:
@@ -38,3 +40,38 @@ def retrieval_metrics(imu: Tensor, video: Tensor) -> dict[str, Tensor]:
     metrics["mrr"] = torch.stack(reciprocal).mean()
     metrics["pool_size"] = torch.tensor(float(len(imu)))
     return metrics
+
+
+class PartnerRetrieval(Metric):
+    """Retrieval metrics of pairs that come batch by batch, all in one pool.
+
+    Every process validates all windows, so that no pairs are gathered from other processes. What was collected is in no
+    checkpoint.
+    """
+
+    full_state_update = False
+    imu: list[Tensor]
+    video: list[Tensor]
+
+    def __init__(self) -> None:
+        super().__init__(sync_on_compute=False)
+        self.add_state("imu", [])
+        self.add_state("video", [])
+
+    def update(self, imu: Tensor, video: Tensor) -> None:
+        """Add pairs to the pool.
+
+        Args:
+            imu: (B, E) unit vectors.
+            video: (B, E) unit vectors; row i belongs with ``imu``'s row i.
+        """
+        self.imu.append(imu)
+        self.video.append(video)
+
+    def compute(self) -> dict[str, Tensor]:
+        """Return the metrics of :func:`retrieval_metrics` in the pool of all pairs."""
+        return retrieval_metrics(*self.pairs())
+
+    def pairs(self) -> tuple[Tensor, Tensor]:
+        """Return the embeddings of both modalities, each (N, E), in the order in which they came."""
+        return dim_zero_cat(self.imu), dim_zero_cat(self.video)
