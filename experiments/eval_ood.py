@@ -17,10 +17,10 @@ from torch.utils.tensorboard import SummaryWriter
 
 from core.durable import write_text
 from experiments.artifacts.shards import dataset_directory
-from experiments.evaluation.audit.audit import audit_target
+from experiments.evaluation.audit.checks import audit_target
 from experiments.evaluation.cell_store import CellStore
+from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.embedding_map import EmbeddingMap, draw_windows, make_embedding_map
-from experiments.evaluation.features.target_features import EvaluationError
 from experiments.evaluation.methods import find_method
 from experiments.evaluation.perturbations import PerturbationError
 from experiments.evaluation.plan import Unit, plan_units

@@ -20,7 +20,7 @@ from datamodules.shards.concat import ConcatShards
 from datamodules.windows.cut import WindowSettings
 from experiments.evaluation.metrics import classification_metrics, confusion_matrix, event_metrics, ranking_metrics
 from experiments.evaluation.perturbations import PLACEMENT, Perturbation, apply
-from experiments.evaluation.placements import Elsewhere
+from experiments.evaluation.placements import OtherPlacement
 from experiments.evaluation.splits import LeakError
 
 
@@ -66,7 +66,7 @@ class HeldOutLabels:
         self._event = event
         self._window_hours = window_hours
         self._ranking = ranking
-        self._opened = False
+        self._scored = False
 
     def score(self, scores: NDArray[np.float64]) -> Scored:
         """Compare with probabilities (N, C); once.
@@ -75,12 +75,12 @@ class HeldOutLabels:
             LeakError: this was called before: something was chosen by looking at tested windows.
             ScoresError: the scores have another shape, or are not finite.
         """
-        if self._opened:
+        if self._scored:
             raise LeakError(
                 "the tested windows of a cell were scored a second time; what is chosen by scores (an epoch, a"
                 " setting) must be chosen on training subjects"
             )
-        self._opened = True
+        self._scored = True
         expected = (len(self._truth), self._n_classes)
         if scores.shape != expected or not np.isfinite(scores).all():
             raise ScoresError(
@@ -145,17 +145,17 @@ class UnlabelledShards:
     Args:
         shards: the target's.
         perturbation: that its windows are under; None for windows as they are.
-        elsewhere: placement -> the same windows there, for perturbations that are a placement.
+        other_placements: placement -> the same windows there, for perturbations that are a placement.
     """
 
     def __init__(
         self,
         shards: ConcatShards,
         perturbation: Perturbation | None = None,
-        elsewhere: Mapping[str, Elsewhere] | None = None,
+        other_placements: Mapping[str, OtherPlacement] | None = None,
     ) -> None:
         self._shards = shards
-        self._elsewhere = elsewhere or {}
+        self._other_placements = other_placements or {}
         self.perturbation = perturbation
         self.settings: WindowSettings = shards.settings
         self.n_windows = shards.n_windows
@@ -164,7 +164,7 @@ class UnlabelledShards:
 
     def under(self, perturbation: Perturbation) -> UnlabelledShards:
         """The same windows under a perturbation."""
-        return UnlabelledShards(self._shards, perturbation, self._elsewhere)
+        return UnlabelledShards(self._shards, perturbation, self._other_placements)
 
     def measured(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of these windows that there are under the perturbation: not every sensor measured all the time."""
@@ -189,7 +189,7 @@ class UnlabelledShards:
             return windows
         return apply(self.perturbation, np.asarray(indices, np.int64), *windows, self.settings.imu_rate_hz)
 
-    def _other(self) -> Elsewhere | None:
+    def _other(self) -> OtherPlacement | None:
         if self.perturbation is None or self.perturbation.kind != PLACEMENT:
             return None
-        return self._elsewhere[str(self.perturbation.level)]
+        return self._other_placements[str(self.perturbation.level)]

@@ -23,7 +23,7 @@ class PlacementError(MendableError, ValueError):
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class OtherPlacement:
     """Where a target's windows are found at another placement.
 
     Attributes:
@@ -35,7 +35,7 @@ class Elsewhere:
     windows: NDArray[np.int64]
 
 
-def find_elsewhere(tested: ConcatShards, other: ShardSet) -> tuple[str, Elsewhere]:
+def find_other_placement(tested: ConcatShards, other: ShardSet) -> tuple[str, OtherPlacement]:
     """The windows of the first set of a target in the shards of another sensor: same recording, same time.
 
     Returns:
@@ -66,7 +66,7 @@ def find_elsewhere(tested: ConcatShards, other: ShardSet) -> tuple[str, Elsewher
             f"{where}: no window of the same recording and time as one of data set '{name}'; expected shards of"
             " another sensor of the same recordings"
         )
-    return placements[0], Elsewhere(other, windows)
+    return placements[0], OtherPlacement(other, windows)
 
 
 def _same_time(own: ShardSet, other: ShardSet) -> NDArray[np.int64]:

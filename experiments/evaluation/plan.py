@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from core.digest import digest_of
 from datamodules.labels.label_column import distinct
 from experiments.evaluation.cells import Cell
-from experiments.evaluation.features.target_features import EncoderSpec, EvaluationError, TargetFeatures
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.target_features import EncoderSpec, TargetFeatures
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.methods import Method, find_method
 from experiments.evaluation.perturbations import KINDS, PLACEMENT, Perturbation, PerturbationError, parse_perturbation
@@ -101,10 +102,10 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         if any(method.needs_labels for method in chosen):
             _refuse_too_few_subjects(config, target, folds)
         used = union([windows for fold in folds for windows in (fold.pool, fold.test)])
-        shards = UnlabelledShards(target.shards, elsewhere=target.elsewhere)
+        shards = UnlabelledShards(target.shards, other_placements=target.other_placements)
         tested = union([fold.test for fold in folds])
         perturbations = tuple(perturbation for perturbation in asked if _changes(perturbation, target, tested))
-        perturbations += tuple(Perturbation(PLACEMENT, name) for name in target.elsewhere)
+        perturbations += tuple(Perturbation(PLACEMENT, name) for name in target.other_placements)
         remarks = target.remarks(folds)
         specs: list[EncoderSpec] = []
         for position, system in enumerate(systems):
@@ -254,8 +255,8 @@ def _cell(
 ) -> Cell:
     system = group.system if method.checkpoint else System("" if group.first else group.system.name)
     if perturbation is not None and perturbation.kind == PLACEMENT:
-        there = group.target.elsewhere[str(perturbation.level)].shards.fingerprint
-        input_digest = digest_of({"input_digest": input_digest, "elsewhere": there})
+        there = group.target.other_placements[str(perturbation.level)].shards.fingerprint
+        input_digest = digest_of({"input_digest": input_digest, "other_placements": there})
     populations = distinct(group.target.shards.table["population"][fold.test])
     return Cell(
         dataset=group.target.name,

@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from datamodules.labels.label_column import among, distinct, positions
 from datamodules.pretraining import stream_seed
 from experiments.evaluation.cells import Cell, CellResult
-from experiments.evaluation.features.feature_rows import in_blocks
-from experiments.evaluation.features.target_features import EvaluationError
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.feature_table import in_blocks
 from experiments.evaluation.held_out_labels import HeldOutLabels, ScoresError
 from experiments.evaluation.methods import CellData, Scores
 from experiments.evaluation.plan import Unit, clips_of, plan_units, without_prototype
@@ -241,7 +241,7 @@ def _result(
     target, classes, table = unit.target, unit.fold.classes, unit.target.shards.table
     model = unit.system.model if unit.method.checkpoint else None
     event = target.settings.event if target.settings.event in classes else ""
-    sealed = HeldOutLabels(
+    held_out = HeldOutLabels(
         positions(table["activity"][sides.test], classes),
         table["subject"][sides.test],
         len(classes),
@@ -250,7 +250,7 @@ def _result(
         bool(unit.method.prototypes),
     )
     try:
-        scored = sealed.score(scores) if scores is not None else None
+        scored = held_out.score(scores) if scores is not None else None
     except ScoresError as error:
         raise EvaluationError(f"method {cell.method} on '{cell.dataset}': {error}") from error
     return CellResult(

@@ -18,7 +18,7 @@ from encoders.contract import VideoEncoder
 from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.evaluation.methods import Method
-from experiments.evaluation.placements import Elsewhere, PlacementError, find_elsewhere
+from experiments.evaluation.placements import OtherPlacement, PlacementError, find_other_placement
 from experiments.evaluation.prototypes.text import NamedActivities, activities_of, embed_names, text_prototypes
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
 from experiments.evaluation.targets import System, Target
@@ -57,16 +57,16 @@ def open_targets(config: Config) -> list[Target]:
                 raise UserError(f"target '{settings.name or settings.dataset}': {error}") from error
             name = settings.name or settings.dataset
             console.print(f"{name}: activities by their common names\n{counted}", highlight=False, markup=False)
-        targets.append(Target(settings, shards, _elsewhere(config, settings, shards)))
+        targets.append(Target(settings, shards, _other_placements(config, settings, shards)))
     return targets
 
 
-def _elsewhere(config: Config, settings: TargetConfig, shards: ConcatShards) -> dict[str, Elsewhere]:
-    found: dict[str, Elsewhere] = {}
+def _other_placements(config: Config, settings: TargetConfig, shards: ConcatShards) -> dict[str, OtherPlacement]:
+    found: dict[str, OtherPlacement] = {}
     for key in settings.placements:
         try:
             other = open_dataset(config, key)
-            placement, there = find_elsewhere(shards, other)
+            placement, there = find_other_placement(shards, other)
         except PlacementError as error:
             raise UserError(f"target '{settings.name or settings.dataset}', placements, '{key}': {error}") from error
         if placement in found:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from datamodules.features.cache import FeatureCache
 from datamodules.labels.label_column import UNLABELLED, among, distinct
 from datamodules.shards.concat import ConcatShards
-from experiments.evaluation.features.target_features import EvaluationError
-from experiments.evaluation.placements import Elsewhere
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.placements import OtherPlacement
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, LeakError, make_folds, non_overlapping, seen_subjects, union, where
 from experiments.settings.schema import EvaluationConfig, TargetConfig
@@ -49,12 +49,12 @@ class Target:
     Attributes:
         settings: name, sides, activities and event.
         shards: of the tested data set first, then of those that only give labels.
-        elsewhere: placement -> the tested data set's windows there.
+        other_placements: placement -> the tested data set's windows there.
     """
 
     settings: TargetConfig
     shards: ConcatShards
-    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
+    other_placements: Mapping[str, OtherPlacement] = field(default_factory=dict)
 
     @property
     def name(self) -> str:

@@ -47,6 +47,9 @@ COLUMNS = (
     "seconds",
 )
 BY_SUBJECT = "_by_subject"
+# Version 0.1.0 wrote this column and this ending of metrics under other names.
+_EARLIER_COLUMNS = {"condition": "perturbation"}
+_EARLIER_BY_SUBJECT = "_by_participant"
 
 
 def recall_of(activity: str) -> str:
@@ -129,6 +132,17 @@ def write(frame: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
     write_atomically(csv, lambda temporary: frame.to_csv(temporary, index=False))
     write_atomically(parquet, lambda temporary: frame.to_parquet(temporary, index=False))
     return csv, parquet
+
+
+def read(parquet: Path) -> pd.DataFrame:
+    """Read ``results.parquet``, also one of version 0.1.0; columns and metrics get their present names."""
+    frame = pd.read_parquet(parquet).rename(columns=_EARLIER_COLUMNS)
+    if "metric" in frame:
+        # A recall names its activity, which may end in anything.
+        whole = ~frame["metric"].str.startswith("recall[")
+        present = frame["metric"].str.replace(f"{_EARLIER_BY_SUBJECT}$", BY_SUBJECT, regex=True)
+        frame["metric"] = frame["metric"].where(~whole, present)
+    return frame
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,14 @@
 A split by subject is worth nothing where one person's recording stands in the data under a second name. Two searches
 find such windows by their content alone:
 
-- Digests of the rounded samples (:func:`window_digests`) find whole copies, however short.
-- Landmarks find copies whose grid of windows lies elsewhere, by any shift, as long as ``MIN_SHARED_S`` are shared: the
+- Digests of the rounded samples (:func:`window_digests`) find whole duplicates, however short.
+- Landmarks find duplicates whose grid of windows lies elsewhere, by any shift, as long as ``MIN_SHARED_S`` are shared: the
   peaks of a window's motion are the same moments in both. What all channels did around a peak is described by a few
   numbers; where another person's description is next to equal, the two windows are laid over each other and compared
   sample by sample. (The idea is that of audio fingerprints: A. Wang, An industrial-strength audio search algorithm,
   ISMIR 2003.)
 
-Sensors that hang or lie still are equal without being copies, and are passed over. Copies that were turned, scaled or
+Sensors that hang or lie still are equal without being duplicates, and are passed over. Copies that were turned, scaled or
 stretched in time are not found.
 
 Shape legend: N windows, T samples, L landmarks, P points around each.
@@ -32,7 +32,7 @@ from datamodules.signal import PHYSICAL_SCALE
 
 Read = Callable[[NDArray[np.int64]], tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]]
 
-MIN_SHARED_S = 1.5  # of movement that two windows must share, at least; shorter ones are found as whole copies
+MIN_SHARED_S = 1.5  # of movement that two windows must share, at least; shorter ones are found as whole duplicates
 _STEP = np.array([0.01] * 3 + [0.002] * 3)  # of the digests' rounding, m/s^2 and rad/s: float32 noise is 1e-6
 _MIN_ROWS = 8  # different rounded samples, below which a window says nothing about where it comes from
 _SMOOTHING_S = (
@@ -42,7 +42,7 @@ _REACH_S = 0.5  # of a landmark's description to either side
 _POINT_S = 0.08  # between its points
 _WIDTH = 10  # numbers that describe a landmark
 _NEAR = 0.10  # distance of descriptions that are compared sample by sample, in standard deviations of the movement
-_EQUAL = 0.05  # RMS difference of copies, in the same unit
+_EQUAL = 0.05  # RMS difference of duplicates, in the same unit
 _STILL = 1e-3  # standard deviation of a sensor that lies still, in g and half turns a second
 _CHUNK = 512
 _MOST_COMPARED = 2000
@@ -64,7 +64,7 @@ class Landmarks:
 
 
 @dataclass(frozen=True)
-class Copy:
+class Duplicate:
     """Two windows that show the same movement.
 
     Attributes:
@@ -82,7 +82,7 @@ def window_digests(read: Read, windows: NDArray[np.int64]) -> NDArray[np.uint64]
     """A number for each window that equal content shares, (N,); 0 for a window that says nothing.
 
     The xxh3 of the valid samples, rounded to 0.01 m/s^2 and 0.002 rad/s so that a unit converted in another order
-    rarely hides a copy; where a value lies on the edge of a step it can, and the landmarks remain. A sensor that hangs,
+    rarely hides a duplicate; where a value lies on the edge of a step it can, and the landmarks remain. A sensor that hangs,
     or fewer than ``_MIN_ROWS`` different samples, say nothing.
 
     Args:
@@ -118,7 +118,9 @@ def find_landmarks(read: Read, windows: NDArray[np.int64], rate_hz: float) -> La
     )
 
 
-def find_copies(read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float) -> list[Copy]:
+def find_duplicates(
+    read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float
+) -> list[Duplicate]:
     """Windows of different groups that show the same movement.
 
     Args:
@@ -128,16 +130,19 @@ def find_copies(read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64
         rate_hz: samples a second.
 
     Returns:
-        By first and second window. Of each window, and of each of its landmarks, only the nearest copy is among them,
+        By first and second window. Of each window, and of each of its landmarks, only the nearest duplicate is among them,
         and of a great many only the likeliest ``_MOST_COMPARED`` are compared.
     """
-    found = {(copy.first, copy.second): copy for copy in _shifted_copies(read, windows, groups, rate_hz)}
+    found = {
+        (duplicate.first, duplicate.second): duplicate
+        for duplicate in _shifted_duplicates(read, windows, groups, rate_hz)
+    }
     digests = window_digests(read, windows)
     for digest in np.unique(digests[digests > 0]):
         same = np.flatnonzero(digests == digest)
         for other in same[groups[same] != groups[same[0]]]:
             first, second = int(windows[same[0]]), int(windows[other])
-            found[(first, second)] = Copy(first, second, 0.0)
+            found[(first, second)] = Duplicate(first, second, 0.0)
     return [found[key] for key in sorted(found)]
 
 
@@ -208,7 +213,9 @@ def _interpolate(
     return result
 
 
-def _shifted_copies(read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float) -> list[Copy]:
+def _shifted_duplicates(
+    read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float
+) -> list[Duplicate]:
     marks = find_landmarks(read, windows, rate_hz)
     row_of = {int(window): row for row, window in enumerate(windows)}
     group = groups[[row_of[int(window)] for window in marks.window]]
@@ -224,20 +231,20 @@ def _shifted_copies(read: Read, windows: NDArray[np.int64], groups: NDArray[np.i
         first, second = int(a), int(b)
         shift = float(marks.position[second] - marks.position[first])
         pairs.setdefault((int(marks.window[first]), int(marks.window[second])), shift)
-    likeliest = [Copy(first, second, shift) for (first, second), shift in pairs.items()][:_MOST_COMPARED]
-    return [copy for copy in likeliest if _is_copy(read, copy, rate_hz)]
+    likeliest = [Duplicate(first, second, shift) for (first, second), shift in pairs.items()][:_MOST_COMPARED]
+    return [duplicate for duplicate in likeliest if _is_duplicate(read, duplicate, rate_hz)]
 
 
-def _is_copy(read: Read, copy: Copy, rate_hz: float) -> bool:
+def _is_duplicate(read: Read, duplicate: Duplicate, rate_hz: float) -> bool:
     """Lays the windows over each other."""
-    smooth, starts, ends = _smooth(read, np.array([copy.first, copy.second]), rate_hz)
-    begin = math.ceil(max(starts[0], starts[1] - copy.shift))
-    end = math.floor(min(ends[0], ends[1] - copy.shift))
+    smooth, starts, ends = _smooth(read, np.array([duplicate.first, duplicate.second]), rate_hz)
+    begin = math.ceil(max(starts[0], starts[1] - duplicate.shift))
+    end = math.floor(min(ends[0], ends[1] - duplicate.shift))
     margin = 2 * (math.ceil(4.0 * _SMOOTHING_S * rate_hz) + 1)  # of what they share, lost to the smoothing
     if end - begin + margin < MIN_SHARED_S * rate_hz:
         return False
     at = np.arange(begin, end)
     one = smooth[0, at].astype(np.float64)
-    other = _interpolate(smooth, np.array([1]), (at + copy.shift)[None])[0]
+    other = _interpolate(smooth, np.array([1]), (at + duplicate.shift)[None])[0]
     spread = math.sqrt(one.var(axis=0).mean())
     return spread > _STILL and math.sqrt(((one - other) ** 2).mean()) < _EQUAL * spread

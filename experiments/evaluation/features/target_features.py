@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.errors import MendableError
 from core.registry import component_params
 from datamodules.labelled import ImuBatches
 from datamodules.sampling.loader import Batch
 from datamodules.shards.concat import ConcatShards
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import IMU_ENCODERS, build_imu_encoder
-from experiments.evaluation.features.feature_rows import FeatureRows, in_blocks
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.feature_table import FeatureTable, in_blocks
 from experiments.evaluation.features.handcrafted import FEATURE_NAMES, handcrafted_features
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.perturbations import Perturbation
@@ -32,10 +32,6 @@ from lightning_modules.pretraining import ImuPretraining
 
 # Weights are drawn from torch's one random state, which cells in other threads must not draw from meanwhile.
 _DRAWING = threading.Lock()
-
-
-class EvaluationError(MendableError, ValueError):
-    """An evaluation that can't be done as asked; the message says what to change."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ class TargetFeatures:
         self.seed = seed
         self.device = torch.device(device)
         self._lock = threading.RLock()
-        self._kept: dict[str, FeatureRows] = {}
+        self._kept: dict[str, FeatureTable] = {}
         self._changed: dict[Perturbation, TargetFeatures] = {}
 
     def under(self, perturbation: Perturbation) -> TargetFeatures:
@@ -129,26 +125,26 @@ class TargetFeatures:
             return self._changed[perturbation]
 
     @property
-    def pretrained(self) -> FeatureRows:
+    def pretrained(self) -> FeatureTable:
         """Pooled features by the checkpoint's encoder, (N, P)."""
         return self._once("pretrained", lambda: self._pooled(self._checkpoint().imu_encoder))
 
     @property
-    def random(self) -> FeatureRows:
+    def random(self) -> FeatureTable:
         """Pooled features by the same encoder with random weights, (N, P)."""
         return self._once("random", lambda: self._pooled(self.spec.build(self.seed)))
 
     @property
-    def embeddings(self) -> FeatureRows:
+    def embeddings(self) -> FeatureTable:
         """Unit vectors in the space shared with video, (N, E)."""
         return self._once("embeddings", self._embed)
 
     @property
-    def handcrafted(self) -> FeatureRows:
+    def handcrafted(self) -> FeatureTable:
         """Handcrafted features, (N, K)."""
         return self._once("handcrafted", self._by_hand)
 
-    def _once(self, name: str, compute: Callable[[], FeatureRows]) -> FeatureRows:
+    def _once(self, name: str, compute: Callable[[], FeatureTable]) -> FeatureTable:
         with self._lock:
             if name not in self._kept:
                 self._kept[name] = compute()
@@ -160,26 +156,26 @@ class TargetFeatures:
         return self.model
 
     @torch.inference_mode()
-    def _embed(self) -> FeatureRows:
+    def _embed(self) -> FeatureTable:
         projection = self._checkpoint().imu_projection.to(self.device).eval()
 
         def embed(windows: NDArray[np.int64]) -> Tensor:
             return F.normalize(projection(torch.from_numpy(self.pretrained[windows]).to(self.device)), dim=1)
 
-        found = FeatureRows(self.shards.n_windows, embed(self.windows[:1]).shape[1])
+        found = FeatureTable(self.shards.n_windows, embed(self.windows[:1]).shape[1])
         for windows in in_blocks(self.windows):
             found.put(windows, embed(windows).cpu().numpy())
         return found
 
-    def _by_hand(self) -> FeatureRows:
-        found = FeatureRows(self.shards.n_windows, len(FEATURE_NAMES))
+    def _by_hand(self) -> FeatureTable:
+        found = FeatureTable(self.shards.n_windows, len(FEATURE_NAMES))
         rate_hz = self.shards.settings.imu_rate_hz
         for start in range(0, len(self.windows), 1024):
             windows = self.windows[start : start + 1024]
             found.put(windows, handcrafted_features(*self.shards.imu(windows), rate_hz))
         return found
 
-    def _pooled(self, encoder: ImuEncoder) -> FeatureRows:
+    def _pooled(self, encoder: ImuEncoder) -> FeatureTable:
         encoder = encoder.to(self.device).eval()
 
         def encode(batch: Batch) -> Tensor:
@@ -189,8 +185,8 @@ class TargetFeatures:
         return self._compute(encode, encoder.pooled_width)
 
     @torch.inference_mode()
-    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> FeatureRows:
-        found = FeatureRows(self.shards.n_windows, width)
+    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> FeatureTable:
+        found = FeatureTable(self.shards.n_windows, width)
         batches = ImuBatches(self.shards, self.windows, self.spec.normalisation)
         done = 0
         for batch in batches:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from experiments.evaluation.features.feature_rows import FeatureRows
+from experiments.evaluation.features.feature_table import FeatureTable
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
 from experiments.evaluation.worker_pool import run_in_pool
@@ -76,7 +76,7 @@ def vote(similarity: Scores, labels: Indices, n_classes: int, neighbours: int) -
     return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 
-def fit_on(data: CellData, features: FeatureRows) -> LinearProbe:
+def fit_on(data: CellData, features: FeatureTable) -> LinearProbe:
     """A logistic probe on these features of the support windows."""
     # A window an activity says little about the features' spread, so that comes from all windows that the
     # support could have been drawn from, without their labels, for every number of shots; never from the

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from core.registry import Registry, UnknownNameError
 from datamodules.labels.label_column import LabelColumn
-from experiments.evaluation.features.target_features import EvaluationError, TargetFeatures
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.settings.schema import Config
 

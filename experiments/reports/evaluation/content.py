@@ -8,9 +8,9 @@ from functools import cached_property
 
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.features.embedding_map import EmbeddingMap
-from experiments.reports.evaluation.claims import Comparison, compare_contenders
+from experiments.reports.evaluation.comparisons import Comparison, compare_contenders
 from experiments.reports.evaluation.titles import in_order, method_title
-from experiments.statistics.comparisons import Correction
+from experiments.statistics.differences import Correction
 from experiments.statistics.groups import Groups, Key, group_cells
 from experiments.statistics.intervals import FEWEST, interval_method
 from experiments.statistics.results import Estimate, estimate

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from core.durable import write_text
-from experiments.reports.evaluation.claims import OUTCOMES
+from experiments.reports.evaluation.comparisons import OUTCOMES
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures import file_name, names
 from experiments.reports.evaluation.sections import sections_of

@@ -13,10 +13,10 @@ import numpy as np
 
 from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.perturbations import KINDS
-from experiments.reports.evaluation.claims import FIRST, METRIC
+from experiments.reports.evaluation.comparisons import METRIC, RECOMMENDED
 from experiments.reports.evaluation.content import Report, first_of
 from experiments.reports.evaluation.robustness import clean_title, level_title, robustness_curves
-from experiments.reports.evaluation.titles import EVENT, METRICS, RANKING, Metric, method_title, show, size_title
+from experiments.reports.evaluation.titles import EVENT, METRICS, RANKING, Metric, method_title, shots_title, show
 from experiments.statistics.costs import chance_levels, cost_of
 from experiments.statistics.groups import Key
 from experiments.statistics.intervals import FEWEST, worst_third
@@ -69,7 +69,7 @@ def _by_shots(report: Report, dataset: str, metric: str, unit: str, title: str, 
 def _wide(title: str, unit: str, texts: Mapping[str, Mapping[int, str]], note: str = "") -> Table:
     shots = sorted({k for by_shots in texts.values() for k in by_shots})
     rows = tuple((method_title(e), *(by_shots.get(k, "") for k in shots)) for e, by_shots in texts.items())
-    return Table(title, "method", tuple(size_title(k, unit) for k in shots), rows, note)
+    return Table(title, "method", tuple(shots_title(k, unit) for k in shots), rows, note)
 
 
 def _fewer(report: Report, dataset: str, table: Mapping[str, Mapping[int, Estimate]]) -> str:
@@ -118,7 +118,7 @@ def _by_draw(report: Report, dataset: str, unit: str) -> Table:
 def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
     """By how much the pretrained contenders beat the others, on draws that both did."""
     tables = []
-    for first in FIRST:
+    for first in RECOMMENDED:
         texts: dict[str, dict[int, str]] = {}
         own = [
             c for c in report.comparisons if (c.claim.dataset, c.claim.shots_unit, c.first) == (dataset, unit, first)
@@ -253,7 +253,7 @@ def cost_tables(report: Report, dataset: str) -> list[Table]:
         rows.append(
             (
                 method_title(key.contender),
-                size_title(key.shots, key.unit),
+                shots_title(key.shots, key.unit),
                 f"{cost.labels:.0f}",
                 f"{cost.people:.0f}",
                 _seconds(cost.seconds),
@@ -302,7 +302,7 @@ def _labelled_keys(report: Report, dataset: str) -> list[Key]:
 
 def _at(report: Report, key: Key) -> str:
     return (
-        f"{method_title(key.contender)}, {size_title(key.shots, key.unit)}"
+        f"{method_title(key.contender)}, {shots_title(key.shots, key.unit)}"
         if key.shots
         else method_title(key.contender)
     )

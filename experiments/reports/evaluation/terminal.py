@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.reports.evaluation.content import Report
-from experiments.reports.evaluation.titles import METRICS, method_title, size_title, within
+from experiments.reports.evaluation.titles import METRICS, method_title, shots_title, within
 from experiments.statistics.results import Estimate
 
 
@@ -35,7 +35,7 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
     )
     table.add_column("method")
     for k in shots:
-        table.add_column(size_title(k, unit), justify="right", no_wrap=True)
+        table.add_column(shots_title(k, unit), justify="right", no_wrap=True)
     best = {k: max(v[k].mean for v in estimates.values() if k in v) for k in shots}
     for contender, values in estimates.items():
         cells = []

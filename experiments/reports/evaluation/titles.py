@@ -102,7 +102,7 @@ def within(value: Estimate, share: bool = True) -> tuple[float, float]:
     return max(value.low, 0.0), min(value.high, 1.0) if share else value.high
 
 
-def size_title(shots: int, unit: str) -> str:
+def shots_title(shots: int, unit: str) -> str:
     """A number of shots as a column's name: "k = 10", or "2 people"."""
     if unit == "subjects" and shots:
         return "1 person" if shots == 1 else f"{shots} people"

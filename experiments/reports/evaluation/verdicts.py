@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.reports.evaluation.claims import FIRST, OUTCOMES, Comparison
+from experiments.reports.evaluation.comparisons import OUTCOMES, RECOMMENDED, Comparison
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.titles import headline_shots
-from experiments.statistics.verdicts import Claim
+from experiments.statistics.claims import Claim
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Verdicts:
 
     Attributes:
         dataset: name of the target.
-        summaries: one sentence for each contender of ``FIRST`` and number of shots.
+        summaries: one sentence for each contender of ``RECOMMENDED`` and number of shots.
         headline: comparisons at the numbers of shots that summaries speak of.
         others: all other comparisons.
     """
@@ -44,7 +44,7 @@ def verdicts_of(report: Report) -> list[Verdicts]:
         for unit in report.units(dataset):
             there = [c for c in own if c.claim.shots_unit == unit]
             for shots in headline_shots([c.claim.shots for c in there]):
-                for first in FIRST:
+                for first in RECOMMENDED:
                     chosen = [c for c in there if c.claim.shots == shots and c.first == first]
                     headline += chosen
                     if chosen:

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from core.durable import write_text
 from experiments.runtime.errors import UserError
 from experiments.statistics.intervals import bootstrap_interval
+from experiments.statistics.results import read
 
 _FEW_SHOT = {"linear_probe": "probe", "finetune": "fine-tuned", "finetune_paper": "fine-tuned, paper's rates"}
 _CURVES = {**_FEW_SHOT, "supervised": "supervised from scratch"}
@@ -42,7 +43,7 @@ def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
         path = folder / "results.parquet"
         if not path.is_file():
             raise UserError(f"{path}: not there; `make eval-ood` writes it")
-        frame = pd.read_parquet(path)
+        frame = read(path)
         missing = [column for column in _NEEDED if column not in frame]
         if missing:
             raise UserError(f"{path}: no column '{missing[0]}': evaluate again, it is of an earlier version")

@@ -17,7 +17,8 @@ from helpers.made_protocol import make_target, run
 from datamodules.shards.concat import ConcatShards
 from experiments.evaluation import protocol
 from experiments.evaluation.cells import CellResult
-from experiments.evaluation.features.target_features import EncoderSpec, EvaluationError
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.target_features import EncoderSpec
 from experiments.evaluation.held_out_labels import HeldOutLabels
 from experiments.evaluation.perturbations import PerturbationError
 from experiments.evaluation.plan import expand_perturbations, plan_units

@@ -7,10 +7,10 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.reports.evaluation.claims import FIRST, Comparison
+from experiments.reports.evaluation.comparisons import RECOMMENDED, Comparison
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import style_of, tidy, titled
-from experiments.reports.evaluation.titles import headline_shots, method_title, size_title
+from experiments.reports.evaluation.titles import headline_shots, method_title, shots_title
 
 _GROUP = 1.5  # room for a group's heading, in rows
 
@@ -21,7 +21,7 @@ def forest_figure(report: Report, dataset: str) -> Figure | None:
     Of the numbers of shots those are shown that a summary speaks of, and the fewest. Filled markers are differences
     that were shown, hollow ones were not.
     """
-    panels = {first: _groups(report, dataset, first) for first in FIRST}
+    panels = {first: _groups(report, dataset, first) for first in RECOMMENDED}
     panels = {first: groups for first, groups in panels.items() if groups}
     if not panels:
         return None
@@ -55,7 +55,7 @@ def _groups(report: Report, dataset: str, first: str) -> dict[str, list[Comparis
         there = [c for c in own if c.claim.shots_unit == unit]
         ks = sorted({c.claim.shots for c in there})
         for k in sorted({*ks[:1], *headline_shots(ks)}):
-            found[size_title(k, unit)] = [c for c in there if c.claim.shots == k]
+            found[shots_title(k, unit)] = [c for c in there if c.claim.shots == k]
     return found
 
 

@@ -11,7 +11,7 @@ from experiments.evaluation.perturbations import KINDS, PLACEMENT
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import bars, legend, percent_limits, short, style_of, tidy
 from experiments.reports.evaluation.robustness import Curve, Level, clean_title, level_title, robustness_curves
-from experiments.reports.evaluation.titles import size_title
+from experiments.reports.evaluation.titles import shots_title
 from experiments.statistics.results import Estimate
 
 _COLUMNS = 3
@@ -36,7 +36,7 @@ def robustness_figure(report: Report, dataset: str) -> Figure | None:
     for axis in axes[len(kinds) :]:
         axis.set_visible(False)
     legend(figure, handles)
-    sizes = sorted({size_title(c.shots, c.unit) for curves in kinds.values() for c in curves if c.shots})
+    sizes = sorted({shots_title(c.shots, c.unit) for curves in kinds.values() for c in curves if c.shots})
     figure.suptitle(
         f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on windows as they are, tested on changed ones"
         f"{' (' + ', '.join(sizes) + ')' if sizes else ''}; mean and 95 % interval",

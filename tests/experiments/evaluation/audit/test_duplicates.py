@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.signal import resample
-from experiments.evaluation.audit.duplicates import Copy, find_copies, find_landmarks, window_digests
+from experiments.evaluation.audit.duplicates import Duplicate, find_duplicates, find_landmarks, window_digests
 
 MOTION = make_motion()
 
 
-def _find(motion: Motion) -> list[Copy]:
-    return find_copies(motion.read, motion.windows, motion.people, RATE_HZ)
+def _find(motion: Motion) -> list[Duplicate]:
+    return find_duplicates(motion.read, motion.windows, motion.people, RATE_HZ)
 
 
 def _with_window(imu: np.ndarray, samples: np.ndarray | None = None) -> Motion:
@@ -29,9 +29,9 @@ def test_different_movements_are_no_copies() -> None:
 
 def test_a_whole_copy_is_found_under_another_name_only() -> None:
     copied = _with_window(MOTION.imu[3])
-    (copy,) = _find(copied)
-    assert (copy.first, copy.second) == (3, len(MOTION.imu) - 1)
-    assert copy.shift == pytest.approx(0, abs=1e-6)
+    (duplicate,) = _find(copied)
+    assert (duplicate.first, duplicate.second) == (3, len(MOTION.imu) - 1)
+    assert duplicate.shift == pytest.approx(0, abs=1e-6)
     one_person = copied.with_columns(subject=np.full(len(MOTION.imu), "p0"))
     assert _find(one_person) == []
 
@@ -51,10 +51,10 @@ def test_copies_on_another_grid_are_found_at_any_shift(shift_s: float, seed: int
     one, other = (resample(times, track, start + grid, RATE_HZ, 0.1)[0] for start in (0.5, 0.5 + shift_s))
     imu = MOTION.imu.copy()
     imu[0], imu[-1] = one, other
-    (copy,) = _find(MOTION.but(imu=imu))
-    assert (copy.first, copy.second) == (0, len(imu) - 1)
+    (duplicate,) = _find(MOTION.but(imu=imu))
+    assert (duplicate.first, duplicate.second) == (0, len(imu) - 1)
     # A moment of the first lies earlier in the window that starts later; to 1/20 of a sample.
-    assert copy.shift == pytest.approx(-shift_s * RATE_HZ, abs=0.05)
+    assert duplicate.shift == pytest.approx(-shift_s * RATE_HZ, abs=0.05)
 
 
 def test_a_second_in_common_is_not_enough() -> None:
@@ -73,7 +73,7 @@ def test_a_short_copy_is_found_whole() -> None:
     short = MOTION.but(imu=imu, samples=samples)
     marks = find_landmarks(short.read, short.windows, RATE_HZ)
     assert not np.isin([0, len(imu) - 1], marks.window).any()
-    assert [(copy.first, copy.second) for copy in _find(short)] == [(0, len(imu) - 1)]
+    assert [(duplicate.first, duplicate.second) for duplicate in _find(short)] == [(0, len(imu) - 1)]
 
 
 @pytest.mark.parametrize("what", ["constant", "zero", "one_blip", "nothing_valid"])
@@ -107,4 +107,4 @@ def test_digests_look_at_valid_samples_only_and_at_all_of_them() -> None:
 
 
 def test_without_windows_there_are_no_copies() -> None:
-    assert find_copies(MOTION.read, np.empty(0, np.int64), np.empty(0, np.int64), RATE_HZ) == []
+    assert find_duplicates(MOTION.read, np.empty(0, np.int64), np.empty(0, np.int64), RATE_HZ) == []

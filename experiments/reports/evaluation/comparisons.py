@@ -9,13 +9,13 @@ import numpy as np
 
 from experiments.evaluation.cells import CellResult
 from experiments.reports.evaluation.titles import METRICS, in_order, method_title
-from experiments.statistics.comparisons import Correction, compare_all
+from experiments.statistics.claims import Claim, Outcome, outcome, sentence_of
+from experiments.statistics.differences import Correction, compare_all
 from experiments.statistics.groups import Groups
 from experiments.statistics.intervals import bootstrap_interval
 from experiments.statistics.results import draw_means, subject_means
-from experiments.statistics.verdicts import Claim, Outcome, outcome, verdict
 
-FIRST = ("linear_probe", "finetune")  # what a reader is told to use
+RECOMMENDED = ("linear_probe", "finetune")  # what a reader is told to use
 METRIC = "balanced_accuracy"
 OUTCOMES: dict[Outcome, str] = {
     "better": "better",
@@ -30,7 +30,7 @@ class Comparison:
     """A claim, and the contenders that it is about.
 
     Attributes:
-        first: one of ``FIRST``.
+        first: one of ``RECOMMENDED``.
         second: any other contender.
         claim: with the difference, corrected for all comparisons of the report.
     """
@@ -47,17 +47,17 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The claim's verdict as a whole sentence."""
-        text = verdict(self.claim)
+        text = sentence_of(self.claim)
         return f"{text[0].upper()}{text[1:]}."
 
 
 def compare_contenders(
     groups: Groups, simulated_targets: Collection[str], resamples: int, correction: Correction
 ) -> list[Comparison]:
-    """Compare the contenders of ``FIRST`` with every other one, on all targets, as one family.
+    """Compare the contenders of ``RECOMMENDED`` with every other one, on all targets, as one family.
 
     A pair is compared on the folds and draws that both did. A method without labels is compared with every number of
-    shots. The two of ``FIRST`` are compared with each other once.
+    shots. The two of ``RECOMMENDED`` are compared with each other once.
 
     Args:
         groups: of all cells.
@@ -78,10 +78,10 @@ def compare_contenders(
         without_labels = by_shots.get(("windows", 0), {})
         for (unit, shots), labelled in sorted(by_shots.items(), key=lambda item: (item[0][0] != "windows", item[0][1])):
             contenders = without_labels | labelled
-            for position, first in enumerate(FIRST):
+            for position, first in enumerate(RECOMMENDED):
                 if first not in labelled:
                     continue
-                for second in in_order(contenders.keys() - {*FIRST[: position + 1]}):
+                for second in in_order(contenders.keys() - {*RECOMMENDED[: position + 1]}):
                     pair = _paired(labelled[first], contenders[second], not_drawn=second in without_labels)
                     if pair[0].keys() & pair[1].keys():
                         simulated = ""

@@ -31,7 +31,7 @@ def in_blocks(windows: Indices) -> Iterator[Indices]:
         yield windows[start : start + BLOCK]
 
 
-class FeatureRows:
+class FeatureTable:
     """A table (N, P) of float32, zero where nothing was put. Safe to use from several threads.
 
     What does not fit into ``held_bytes`` lies in a file without a name in the folder for temporary files (``TMPDIR``

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from experiments.statistics.comparisons import EXACT, Difference, smallest_p
+from experiments.statistics.differences import EXACT, Difference, smallest_p
 
 LEVEL = 0.05  # of the corrected p-value
 ROUNDING = 1e-12  # an interval that ends closer to 0 ends at 0
@@ -69,7 +69,7 @@ def outcome(claim: Claim) -> Outcome:
     return "open"
 
 
-def verdict(claim: Claim) -> str:
+def sentence_of(claim: Claim) -> str:
     """The claim's outcome as a sentence, with the difference, its interval, the people and the corrected p.
 
     For example "pretrained, linear probe beats handcrafted + random forest at k = 10 windows per class on Daphnet by

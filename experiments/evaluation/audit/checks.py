@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.labels.label_column import numbered
-from experiments.evaluation.audit.duplicates import Copy, Read, find_copies
+from experiments.evaluation.audit.duplicates import Duplicate, Read, find_duplicates
 from experiments.evaluation.audit.shortcuts import LEAK, Finding, label_shortcuts, recording_codes
 from experiments.evaluation.splits import LeakError, Table
 from experiments.evaluation.targets import Target
@@ -61,8 +61,8 @@ def audit_windows(table: Table, read: Read, sides: Sides, rate_hz: float, durati
     """
     findings: list[Finding] = []
     for assert_apart in (
-        partial(assert_not_touching, table, sides, duration_s),
-        partial(assert_no_copies, table, read, sides, rate_hz),
+        partial(assert_no_shared_recordings, table, sides, duration_s),
+        partial(assert_no_duplicates, table, read, sides, rate_hz),
     ):
         try:
             assert_apart()
@@ -71,7 +71,7 @@ def audit_windows(table: Table, read: Read, sides: Sides, rate_hz: float, durati
     return findings + label_shortcuts(table, read, _all_windows(sides), duration_s)
 
 
-def assert_not_touching(table: Table, sides: Sides, duration_s: float) -> None:
+def assert_no_shared_recordings(table: Table, sides: Sides, duration_s: float) -> None:
     """Refuse windows of one person's recording on both sides of a fold: neighbours in time are all but the same.
 
     Args and shapes as for :func:`audit_windows`.
@@ -99,7 +99,7 @@ def assert_not_touching(table: Table, sides: Sides, duration_s: float) -> None:
         )
 
 
-def assert_no_copies(table: Table, read: Read, sides: Sides, rate_hz: float) -> None:
+def assert_no_duplicates(table: Table, read: Read, sides: Sides, rate_hz: float) -> None:
     """Refuse the same movement on both sides of a fold, or anywhere under two people's names.
 
     Args and shapes as for :func:`audit_windows`.
@@ -109,7 +109,7 @@ def assert_no_copies(table: Table, read: Read, sides: Sides, rate_hz: float) -> 
     """
     windows = _all_windows(sides)
     subjects = numbered(table["subject"])[1]
-    copies = find_copies(read, windows, subjects[windows], rate_hz)
+    duplicates = find_duplicates(read, windows, subjects[windows], rate_hz)
     for support, test in sides:
         # Sides that share people, as when a placement is held out: within a person too, they must differ.
         shared = np.intersect1d(subjects[support], subjects[test])
@@ -119,20 +119,20 @@ def assert_no_copies(table: Table, read: Read, sides: Sides, rate_hz: float) -> 
             if both.size:
                 raise LeakError(f"{both.size} windows give labels and are tested, the first is {_name(table, both[0])}")
             side = np.repeat([0, 1], [given.size, tested.size])
-            copies += find_copies(read, np.concatenate([given, tested]), side, rate_hz)
-    if copies:
+            duplicates += find_duplicates(read, np.concatenate([given, tested]), side, rate_hz)
+    if duplicates:
         raise LeakError(
-            f"{len({copy.first for copy in copies})} windows show the same movement as others that must be apart from"
-            f" them, so it was recorded once and stands in the data twice: {_describe(table, copies)}"
+            f"{len({duplicate.first for duplicate in duplicates})} windows show the same movement as others that must be apart from"
+            f" them, so it was recorded once and stands in the data twice: {_describe(table, duplicates)}"
         )
 
 
-def _describe(table: Table, copies: Sequence[Copy]) -> str:
+def _describe(table: Table, duplicates: Sequence[Duplicate]) -> str:
     """One example for each pair of recordings."""
     recording = recording_codes(table)
-    pairs: dict[tuple[int, int], Copy] = {}
-    for copy in copies:
-        pairs.setdefault((int(recording[copy.first]), int(recording[copy.second])), copy)
+    pairs: dict[tuple[int, int], Duplicate] = {}
+    for duplicate in duplicates:
+        pairs.setdefault((int(recording[duplicate.first]), int(recording[duplicate.second])), duplicate)
     examples = [f"{_name(table, c.first)} and {_name(table, c.second)}" for c in pairs.values()]
     more = f"; and {len(examples) - _NAMED} more pairs of recordings" if len(examples) > _NAMED else ""
     return "; ".join(examples[:_NAMED]) + more
