@@ -1,4 +1,4 @@
-"""Features of a target's windows, each kind computed once, when the first cell asks for it.
+"""Features of a target's windows; each kind is computed once, when the first cell asks for it.
 
 Shape legend: N windows of the target, P pooled width of the encoder, E width of the shared space.
 """
@@ -30,19 +30,19 @@ from experiments.evaluation.perturbations import Perturbation
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
-# Weights are drawn from torch's one random state, which cells in other threads must not draw from meanwhile.
+# Weights are drawn from torch's only random state. Other threads must not draw from it at the same time.
 _DRAWING = threading.Lock()
 
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """What an IMU encoder is made from, with or without a checkpoint.
+    """The settings of an IMU encoder, with or without a checkpoint.
 
     Attributes:
-        name: in the registry.
-        params: all of its settings, defaults included.
-        imu_input: of the windows that it takes.
-        normalisation: of these windows.
+        name: name in the registry.
+        params: all settings of the encoder, with defaults.
+        imu_input: length and rate of its windows.
+        normalisation: normalisation of its windows.
     """
 
     name: str
@@ -52,10 +52,10 @@ class EncoderSpec:
 
     @classmethod
     def of(cls, config: Config, shards: ConcatShards, model: ImuPretraining | None) -> EncoderSpec:
-        """The checkpoint's encoder, or without one the configured encoder for these windows.
+        """Take the checkpoint's encoder, or, without a checkpoint, the configured encoder for these windows.
 
         Raises:
-            EvaluationError: the target's windows are not cut as the checkpoint's were.
+            EvaluationError: the target's windows differ in length or rate from those of the checkpoint.
         """
         found = ImuInput(shards.settings.samples, shards.settings.imu_rate_hz)
         if model is None:
@@ -69,12 +69,12 @@ class EncoderSpec:
                 raise EvaluationError(
                     f"{shards.directory}: windows of {found.samples} samples at {found.rate_hz} Hz; the"
                     f" checkpoint was trained on {expected.samples} at {expected.rate_hz} Hz: set 'window' as"
-                    " it was there"
+                    " in the settings of its pretraining"
                 )
         return cls(name, asdict(component_params(IMU_ENCODERS, name, params)), found, normalisation)
 
     def build(self, seed: int) -> ImuEncoder:
-        """The encoder with random weights, the same in any thread; torch's random state stays as it was."""
+        """Build the encoder with random weights, the same in any thread; torch's random state does not change."""
         with _DRAWING, torch.random.fork_rng():
             torch.manual_seed(seed)
             return build_imu_encoder(self.name, self.params, self.imu_input)
@@ -86,12 +86,12 @@ class TargetFeatures:
     Safe to use from several threads.
 
     Args:
-        shards: the target's, without labels.
-        windows: that features are computed of, ascending.
-        spec: of the encoder.
+        shards: shards of the target, without labels.
+        windows: windows to compute features of, ascending.
+        spec: settings of the encoder.
         model: the checkpoint; None where no method needs one.
-        seed: of the random encoder's weights.
-        device: where encoders run.
+        seed: seed of the random encoder's weights.
+        device: device that encoders run on.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class TargetFeatures:
         self._changed: dict[Perturbation, TargetFeatures] = {}
 
     def under(self, perturbation: Perturbation) -> TargetFeatures:
-        """Features of the same windows under a perturbation, as far as it was measured in them."""
+        """Give features of the same windows under a perturbation; windows that it was not measured in are left out."""
         with self._lock:
             if perturbation not in self._changed:
                 shards = self.shards.under(perturbation)

@@ -1,4 +1,4 @@
-"""What has to be beaten: methods that know nothing of pretraining."""
+"""Baselines: methods without pretraining, which pretrained methods have to beat."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from experiments.evaluation.worker_pool import run_in_pool
 
 @method("majority", needs_labels=False)
 def majority(data: CellData) -> Predict:
-    """How frequent each activity is among the subjects that are not tested, whatever the window shows."""
+    """Predict each activity's share among the subjects that are not tested, for every window alike."""
     share = data.pool_counts / data.pool_counts.sum()
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
@@ -24,7 +24,7 @@ def majority(data: CellData) -> Predict:
 
 @method("handcrafted_rf", needs_labels=True, settings=("evaluation.forest_trees",))
 def handcrafted_rf(data: CellData) -> Predict:
-    """A random forest on handcrafted features."""
+    """Fit a random forest on handcrafted features."""
     forest = run_in_pool(
         fit_forest,
         data.features.handcrafted[data.support],
@@ -42,7 +42,7 @@ def handcrafted_rf(data: CellData) -> Predict:
 
 @method("random_frozen", needs_labels=True, encoder=True, settings=("evaluation.probe_c",))
 def random_frozen(data: CellData) -> Predict:
-    """A linear probe on the same encoder with random weights: what the architecture alone gives."""
+    """Fit a linear probe on the same encoder with random weights, to see what the architecture alone gives."""
     probe = fit_on(data, data.features.random)
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:

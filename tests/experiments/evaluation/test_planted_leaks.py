@@ -106,7 +106,7 @@ def test_tested_windows_are_scored_once_a_cell(monkeypatch: pytest.MonkeyPatch) 
 def test_the_same_window_under_two_people() -> None:
     shards = FakeShards()
     target, evaluation = make_target(shards), EvaluationConfig(folds=2)
-    assert not any("copies" in line or "same" in line for line in audit_target(target, evaluation))
+    assert not any("duplicate" in line or "same" in line for line in audit_target(target, evaluation))
     mine, other = (int(np.flatnonzero(shards.table["subject"] == name)[0]) for name in ("1", "4"))
     shards._imu[other] = shards._imu[mine]
     with pytest.raises(LeakError, match="r0"):

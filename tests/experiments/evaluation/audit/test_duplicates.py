@@ -23,7 +23,7 @@ def _with_window(imu: np.ndarray, samples: np.ndarray | None = None) -> Motion:
     return MOTION.but(imu=values, samples=masks)
 
 
-def test_different_movements_are_no_copies() -> None:
+def test_different_movements_are_no_duplicates() -> None:
     assert _find(MOTION) == []
 
 
@@ -43,7 +43,7 @@ def test_noise_of_another_order_of_rounding_hides_no_copy() -> None:
 
 @given(shift_s=st.floats(0.02, 3.3), seed=st.integers(0, 10**6))
 @settings(max_examples=15, deadline=None)
-def test_copies_on_another_grid_are_found_at_any_shift(shift_s: float, seed: int) -> None:
+def test_duplicates_on_another_grid_are_found_at_any_shift(shift_s: float, seed: int) -> None:
     """Raw at 200 Hz, cut twice: the second grid lies between the samples of the first."""
     track = make_track(seed, 10, rate_hz=200.0)
     times = np.arange(len(track)) / 200.0
@@ -77,7 +77,7 @@ def test_a_short_copy_is_found_whole() -> None:
 
 
 @pytest.mark.parametrize("what", ["constant", "zero", "one_blip", "nothing_valid"])
-def test_sensors_that_hang_are_no_copies(what: str) -> None:
+def test_sensors_that_hang_are_no_duplicates(what: str) -> None:
     still = np.zeros((SAMPLES, 6), np.float32)
     if what != "zero":
         still[:, 2] = 9.8
@@ -106,5 +106,5 @@ def test_digests_look_at_valid_samples_only_and_at_all_of_them() -> None:
     assert not np.isin(window_digests(MOTION.but(imu=imu).read, MOTION.windows), digests).any()
 
 
-def test_without_windows_there_are_no_copies() -> None:
+def test_without_windows_there_are_no_duplicates() -> None:
     assert find_duplicates(MOTION.read, np.empty(0, np.int64), np.empty(0, np.int64), RATE_HZ) == []
