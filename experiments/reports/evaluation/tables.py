@@ -255,7 +255,7 @@ def cost_tables(report: Report, dataset: str) -> list[Table]:
                 method_title(key.contender),
                 shots_title(key.shots, key.unit),
                 f"{cost.labels:.0f}",
-                f"{cost.people:.0f}",
+                f"{cost.subjects:.0f}",
                 _seconds(cost.seconds),
                 f"{100 * cost.accuracy:.1f}",
                 f"{cost.gain:+.1f}",

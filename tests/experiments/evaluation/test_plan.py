@@ -193,7 +193,7 @@ def test_planning_computes_nothing() -> None:
     ("asked", "found"),
     [
         ({"subject_shots": [1, 3]}, r"subject_shots asks for labels of 3 subjects, but fold 0 of target 'fake' has 2"),
-        ({"support_subjects": 5}, r"support_subjects asks for labels of 5 people.* who are not tested: 3, 4"),
+        ({"support_subjects": 5}, r"support_subjects asks for labels of 5 subjects.* that are not tested: 3, 4"),
         ({"shots": [5, 0]}, r"evaluation\.shots has 0; expected at least 1"),
         ({"subject_shots": [-1]}, r"evaluation\.subject_shots has -1"),
         (

@@ -51,7 +51,7 @@ def test_where_less_is_better() -> None:
     claim = replace(_with(mean=-0.041, low=-0.073, high=-0.012), metric_title="calibration error", more_is_better=False)
     assert outcome(claim) == "better"
     assert "beats" in sentence_of(claim)
-    assert "by 4.1 points of calibration error, less being better [1.2, 7.3]" in sentence_of(claim)
+    assert "by 4.1 points of calibration error (less is better) [1.2, 7.3]" in sentence_of(claim)
     assert outcome(replace(CLAIM, more_is_better=False)) == "worse"
 
 
@@ -77,56 +77,58 @@ def test_interval_and_p_have_to_agree(low: float, adjusted_p: float, expected: s
     ("over_draws", "expected"),
     [(None, "better"), ((0.001, 0.08), "better"), ((-0.02, 0.1), "open"), ((0.0, 0.1), "open"), ((-0.1, 0.0), "open")],
 )
-def test_what_hangs_on_a_draw_that_all_people_share_is_not_shown(
+def test_a_result_that_depends_on_a_draw_shared_by_all_subjects_is_not_shown(
     over_draws: tuple[float, float] | None, expected: str
 ) -> None:
     claim = replace(CLAIM, over_draws=over_draws)
     assert outcome(claim) == expected
     said = sentence_of(claim)
     assert said.startswith("no difference shown") == (expected == "open")
-    assert ("it hangs on the draw of labels, the same for all: [" in said) == (expected == "open")
+    assert (
+        "the result depends on the draw of labels, which all subjects share: the interval over draws is [" in said
+    ) == (expected == "open")
 
 
 def test_too_few_draws_for_an_interval_over_them_show_nothing() -> None:
     claim = replace(CLAIM, over_draws=(math.nan, math.nan))
     assert outcome(claim) == "open"
-    assert sentence_of(claim).endswith("the same for all: these are too few for an interval over them")
+    assert sentence_of(claim).endswith("which all subjects share: too few draws for an interval over draws")
 
 
-def test_a_claim_that_the_people_do_not_bear_out_is_not_blamed_on_the_draws() -> None:
+def test_a_claim_that_the_subjects_do_not_confirm_is_not_blamed_on_the_draws() -> None:
     claim = replace(_with(p=0.003, adjusted_p=0.07), over_draws=(-0.02, 0.1))
-    assert sentence_of(claim).endswith("the interval leaves out 0, the test does not bear it out")
+    assert sentence_of(claim).endswith("the interval leaves out 0, but the test does not confirm it")
 
 
-def test_an_interval_that_the_test_does_not_bear_out_is_said_so() -> None:
+def test_an_interval_that_the_test_does_not_confirm_is_named() -> None:
     assert sentence_of(_with(p=0.003, adjusted_p=0.07)).endswith(
-        "the interval leaves out 0, the test does not bear it out"
+        "the interval leaves out 0, but the test does not confirm it"
     )
 
 
-def test_too_few_participants_for_any_p() -> None:
+def test_too_few_subjects_for_any_p() -> None:
     claim = _with(p=0.125, adjusted_p=1.0, subjects=4)
     assert outcome(claim) == "too_few"
     assert sentence_of(claim) == (
         "pretrained, linear probe against handcrafted + random forest at k = 10 windows per class on Daphnet can't be"
-        " decided: 4 subjects are too few (the smallest p that they can give is 0.125); measured +4.1 points of"
+        " decided: 4 subjects are too few (their smallest possible p is 0.125); measured +4.1 points of"
         " balanced accuracy [+1.2, +7.3]"
     )
 
 
-def test_too_few_participants_for_so_many_comparisons() -> None:
+def test_too_few_subjects_for_so_many_comparisons() -> None:
     claim = _with(p=2 / 2**8, adjusted_p=24 * 2 / 2**8, subjects=8)
     assert outcome(claim) == "too_few"
-    assert "8 subjects are too few for 24 comparisons (the smallest p that they can give is 0.008" in sentence_of(claim)
+    assert "8 subjects are too few for 24 comparisons (their smallest possible p is 0.008" in sentence_of(claim)
     assert "0.188 after correction)" in sentence_of(claim)
     # Eight who do not all agree show no difference for another reason.
     assert outcome(_with(p=6 / 2**8, adjusted_p=0.3, subjects=8)) == "open"
 
 
-def test_one_participant() -> None:
+def test_one_subject() -> None:
     claim = replace(CLAIM, difference=compare({"a": 0.75}, {"a": 0.5}, 10))
     assert outcome(claim) == "too_few"
-    assert "1 subject is too few (the smallest p that they can give is 1.000)" in sentence_of(claim)
+    assert "1 subject is too few (their smallest possible p is 1.000)" in sentence_of(claim)
     assert sentence_of(claim).endswith("measured +25.0 points of balanced accuracy")
 
 
