@@ -191,7 +191,7 @@ def summed_up(means: dict[str, float], draws: int, resamples: int) -> Estimate:
 
 
 def subject_means(results: Sequence[CellResult], metric: str) -> dict[str, float]:
-    """Average each test subject over draws and seeds, in the order of names; some may lack the metric."""
+    """Average each test subject over draws and seeds, by name; subjects without the metric are left out."""
     by_subject: dict[str, list[float]] = {}
     for result in results:
         for subject, values in result.by_subject.items():

@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing else: no network, no server, no script to be read."""
+"""The report as one HTML file that needs no network, no server, and no script to be read."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Picture:
     """A figure as an image.
 
     Attributes:
-        source: data: URL.
-        description: in words.
-        width, height: in CSS pixels.
-        wide: has small print across a wide page.
+        source: URL with the image in it (``data:``).
+        description: description in words.
+        width, height: size in CSS pixels.
+        wide: True for a wide figure with small print.
     """
 
     source: str
@@ -69,19 +69,19 @@ class _Target:
 
 
 def write_html(report: Report, made: Mapping[str, Figure], path: Path) -> None:
-    """Write a report; it appears whole or not at all.
+    """Write a report; the file appears whole or not at all.
 
     Args:
-        report: what to tell.
-        made: figures by name, as ``reports.evaluation.figures`` gives them; those that are missing are left out.
-        path: of the file.
+        report: the report.
+        made: figures by name, see ``reports.evaluation.figures``; missing figures are left out.
+        path: path of the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, html(report, made))
 
 
 def html(report: Report, made: Mapping[str, Figure]) -> str:
-    """The page. All that comes from data is escaped, and nothing but the page's own script may run."""
+    """Render the page. Text from data is escaped, and no script but the page's own may run."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
     )
@@ -105,7 +105,7 @@ def html(report: Report, made: Mapping[str, Figure]) -> str:
 
 
 def _warnings(report: Report) -> list[str]:
-    """Of the whole report: remarks, and each target's with its name, once where they are the same for all."""
+    """List remarks and the targets' warnings, each with its targets' names; a warning about all targets has none."""
     lines = list(report.remarks)
     about: dict[str, list[str]] = {}
     for dataset in report.datasets():
@@ -141,8 +141,8 @@ def _targets(report: Report, made: Mapping[str, Figure]) -> list[_Target]:
 
 
 def picture(figure: Figure) -> Picture:
-    """As SVG, letters drawn as shapes; as PNG where that is smaller and SVG is large."""
-    # Without a salt and with a date, the same figure would be another file each time.
+    """Save a figure as SVG with letters as shapes, or as PNG if the SVG is large and the PNG smaller."""
+    # A fixed salt and no date, so that the same figure gives the same file.
     with mpl.rc_context({"svg.hashsalt": "report", "svg.fonttype": "path"}):
         svg = _saved(figure, "svg", {"Date": None, "Creator": None})
     svg = re.sub(rb"<metadata>.*?</metadata>", b"", svg, flags=re.DOTALL)
