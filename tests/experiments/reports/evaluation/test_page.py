@@ -182,7 +182,7 @@ def test_large_figures_become_pixels() -> None:
 
 def test_without_a_pretrained_encoder_it_says_that_there_is_no_claim() -> None:
     made = Report("x", make_results("home", 3, ["a", "b"], shots=(1,), draws=1, methods=("majority",)), 100)
-    assert "there is no claim to judge" in html(made, {})
+    assert "so there is no verdict" in html(made, {})
 
 
 def test_in_a_browser(path: Path, report: Report, tmp_path: Path) -> None:
