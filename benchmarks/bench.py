@@ -78,7 +78,7 @@ class Contestant:
 
     def ask(self, case: str, workers: int, limit: Limit) -> dict[str, Any]:
         """Ask one question and return the answer; an error of the contestant ends the benchmark."""
-        # A system may drop files that were not read for a few seconds; the page cache must be warm for every contestant.
+        # The page cache must be warm for every contestant; a system may drop files after a few seconds.
         for path in sorted((self.reads / case if (self.reads / case).is_dir() else self.reads).rglob("*")):
             if path.is_file():
                 path.read_bytes()

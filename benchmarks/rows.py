@@ -2,7 +2,8 @@
 
     python -m benchmarks.rows [--folder data/bench] [--runs 5]
 
-All ways take turns. Rows come from the data of ``make bench`` in the page cache. 256 rows at a time go into buffers that are reused.
+All ways take turns. Rows come from the data of ``make bench`` in the page cache. 256 rows at a time go into buffers
+that are reused.
 """
 
 from __future__ import annotations
