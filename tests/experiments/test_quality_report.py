@@ -8,12 +8,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.browser import browser
+from helpers.html_elements import Elements
 from helpers.made_faults import SECONDS, SETTINGS, register
 
 from datamodules.build.run import build
@@ -56,28 +56,6 @@ def _renamed(small: Quality, number: int) -> Iterator[RecordingQuality]:
         other = copy.copy(one)
         other.name, other.subject = f"{one.name}_{number}", f"{one.subject}_{number}"
         yield other
-
-
-class Elements(HTMLParser):
-    """Elements with attributes, and the text outside of scripts and styles."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self._inside = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, {name: value or "" for name, value in attrs}))
-        self._inside = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside not in ("script", "style"):
-            self.text += data
 
 
 def test_what_was_planted_is_counted(quality: Quality) -> None:

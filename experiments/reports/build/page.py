@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from core.durable import write_text
@@ -27,10 +24,10 @@ from experiments.reports.build.tables import (
     subjects_table,
 )
 from experiments.reports.build.words import duration, plural, share, title_of
+from experiments.reports.evaluation.rendering import render
 
 FILE = "quality.html"
 _HERE = Path(__file__).parent
-_SHARED = _HERE.parent / "evaluation"
 _OPEN = 40  # recordings; with more, subjects are folded
 _FINE, _COARSE, _COARSEST = 500, 200, 60  # cells of a time line
 _MANY = 200  # recordings; more are drawn coarsely
@@ -80,22 +77,12 @@ def write_report(directory: str | Path) -> Path:
 
 def html(quality: Quality) -> str:
     """Render the page. Text from data is escaped, and no script but the page's own may run."""
-    environment = Environment(
-        loader=FileSystemLoader([_HERE, _SHARED]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    css = "".join((folder / "page.css").read_text(encoding="utf-8") for folder in (_SHARED, _HERE))
-    script = (_SHARED / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     unusable = [(one.name, one.unusable) for one in quality.recordings if one.unusable]
     colours = _colours(quality)
-    return environment.get_template("page.quality.j2").render(
+    return render(
+        "page.quality.j2",
+        _HERE,
         title=_title(quality),
-        css=css,
-        script=script,
-        script_digest=digest,
         simulated=quality.index.simulated,
         figures=_figures(quality),
         remarks=remarks_of(quality),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -11,18 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from core.durable import write_text
 from experiments.reports.evaluation.comparisons import OUTCOMES
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures import file_name, names
+from experiments.reports.evaluation.rendering import render
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.tables import Table
 from experiments.reports.evaluation.verdicts import verdicts_of
 
-_TEMPLATES = Path(__file__).parent
 _MOST_SVG = 150_000  # bytes; a browser draws larger ones slowly
 _DPI = 150
 _WIDE = 8.0  # inches; wider figures scroll on a phone
@@ -82,25 +80,17 @@ def write_html(report: Report, made: Mapping[str, Figure], path: Path) -> None:
 
 def html(report: Report, made: Mapping[str, Figure]) -> str:
     """Render the page. Text from data is escaped, and no script but the page's own may run."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    targets = _targets(report, made)
-    return environment.get_template("page.html.j2").render(
+    return render(
+        "page.html.j2",
         title=report.title,
         checkpoint=report.checkpoint,
-        css=css,
-        script=script,
-        script_digest=digest,
         warnings=_warnings(report),
         verdicts=verdicts_of(report),
         outcomes=OUTCOMES,
         correction=_CORRECTIONS[report.correction],
         comparisons=len(report.comparisons),
         flags={dataset: report.flags(dataset) for dataset in report.datasets()},
-        targets=targets,
+        targets=_targets(report, made),
     )
 
 
