@@ -77,12 +77,12 @@ def settings(folder: Path, clock_s: float) -> Config:
     """
     config = load("simulator", [f"paths.data={folder}", f"paths.runs={folder / 'runs'}"])
     shown: dict[str, Any] = {**config.datasets["pretraining"].source.params, "max_clock_offset_s": 0.0}
-    people = {"subjects": 12, "sessions_per_subject": 2, "first_subject": 100}
+    held_out = {"subjects": 12, "sessions_per_subject": 2, "first_subject": 100}
     made = {
         "agree": shown,
         "off": {**shown, "max_clock_offset_s": clock_s},
-        "held_out": {**shown, **people, "max_clock_offset_s": clock_s},
-        "few_shot": {**shown, **people, "cameras": []},
+        "held_out": {**shown, **held_out, "max_clock_offset_s": clock_s},
+        "few_shot": {**shown, **held_out, "cameras": []},
     }
     for name, params in made.items():
         camera = "" if name == "few_shot" else "head"
@@ -194,10 +194,10 @@ def few_shot(config: Config, model: ImuPretraining, shards: ShardSet) -> dict[in
     features = _pooled(config, model, shards)
     _, labels = np.unique(table["activity"], return_inverse=True)
     labelled = np.flatnonzero(table["activity"] != "")
-    people = np.unique(table["subject"])
+    subjects = np.unique(table["subject"])
     scores: dict[int, list[float]] = {shots: [] for shots in SHOTS}
     for draw in range(DRAWS):
-        known = np.random.default_rng([draw, 7]).permutation(people)[: len(people) // 2]
+        known = np.random.default_rng([draw, 7]).permutation(subjects)[: len(subjects) // 2]
         is_known = np.isin(table["subject"][labelled], known)
         pool, test = labelled[is_known], labelled[~is_known]
         standardisation = Standardisation.of(features[pool])

@@ -123,7 +123,7 @@ def simulated(subjects: int, picture: Path | None) -> list[str]:
         "",
         *shorter(judged),
         "",
-        f"{subjects} people, a minute each; looking at a minute of video took {np.median(costs):.1f} s of one core, "
+        f"{subjects} subjects, a minute each; processing a minute of video took {np.median(costs):.1f} s of one core, "
         "most of it rendering. SIMULATED",
     ]
 
@@ -219,7 +219,7 @@ def utd_mhad(root: Path, every: int) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line; prints Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--subjects", type=int, default=12, help="simulated people, two at least; 0 leaves them out")
+    parser.add_argument("--subjects", type=int, default=12, help="simulated subjects, at least two; 0 leaves them out")
     parser.add_argument("--long", type=int, default=0, help="simulated half-hour recordings")
     parser.add_argument("--gopro", type=Path, default=Path("../shared/data/gopro/max-heromode.mp4"))
     parser.add_argument("--utd", type=Path, default=Path("../shared/data/utd-mhad"))

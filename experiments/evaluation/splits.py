@@ -122,9 +122,9 @@ def make_folds(
     for side, what in ((tested, "test"), (supporting, "give labels")):
         if not side.any():
             raise SplitError(f"no labelled window to {what}: no window meets the target's conditions")
-    people, labelled = set(distinct(subjects[tested])), set(distinct(subjects[supporting]))
-    whole = people.isdisjoint(labelled) or (folds == 0 and len(people) == 1 and labelled > people)
-    groups = [sorted(people, key=natural_key)] if whole else subject_folds(people, folds)
+    testable, labelled = set(distinct(subjects[tested])), set(distinct(subjects[supporting]))
+    whole = testable.isdisjoint(labelled) or (folds == 0 and len(testable) == 1 and labelled > testable)
+    groups = [sorted(testable, key=natural_key)] if whole else subject_folds(testable, folds)
     return [_fold(number, group, subjects, activities, tested, supporting) for number, group in enumerate(groups)]
 
 
@@ -282,6 +282,6 @@ def assert_disjoint(support_subjects: Iterable[str], test_subjects: Iterable[str
         raise LeakError(f"subjects give labels and are tested: {', '.join(both)}")
 
 
-def seen_subjects(people: Iterable[str], pretraining_subjects: Iterable[str]) -> list[str]:
-    """List people of a target who were in pretraining; both are named "source/subject"."""
-    return sorted(set(people) & set(pretraining_subjects), key=natural_key)
+def seen_subjects(subjects: Iterable[str], pretraining_subjects: Iterable[str]) -> list[str]:
+    """List subjects of a target who were in pretraining; all are named "source/subject"."""
+    return sorted(set(subjects) & set(pretraining_subjects), key=natural_key)

@@ -257,8 +257,8 @@ def _source_prototypes(checkpoint: Checkpoint, video_encoder: VideoEncoder | str
     windows = None
     if model.settings.pretraining_subjects is not None:
         # The settings may name other subjects than those of pretraining, tested subjects among them.
-        people = prefixed(repeated([str(shards.index.build["source"])], [shards.n_windows]), shards.table["subject"])
-        windows = np.flatnonzero(among(people, model.settings.pretraining_subjects))
+        subjects = prefixed(repeated([str(shards.index.build["source"])], [shards.n_windows]), shards.table["subject"])
+        windows = np.flatnonzero(among(subjects, model.settings.pretraining_subjects))
         if not len(windows):
             return f"the checkpoint was pretrained on no subject of data set '{key}'"
     features = features_of(config, shards, key, video_encoder)

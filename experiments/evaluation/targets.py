@@ -111,7 +111,7 @@ class Target:
         there = self.shards.imu(looked_at)[2][:, 3:].any(axis=1)
         return "all" if there.all() else "some" if there.any() else "none"
 
-    def people(self, windows: NDArray[np.int64]) -> list[str]:
+    def qualified_subjects(self, windows: NDArray[np.int64]) -> list[str]:
         """List the subjects of these windows, as "source/subject", sorted."""
         return distinct(self.shards.table["person"][windows])
 
@@ -128,7 +128,7 @@ def seen_in_pretraining(target: Target, folds: list[Fold], system: System, allow
     if pretraining is None:
         found = "the checkpoint does not say which subjects it was pretrained on"
     else:
-        seen = seen_subjects(target.people(np.concatenate([fold.test for fold in folds])), pretraining)
+        seen = seen_subjects(target.qualified_subjects(np.concatenate([fold.test for fold in folds])), pretraining)
         if not seen:
             return []
         found = f"tested subjects who were in pretraining too: {', '.join(seen)}"

@@ -42,7 +42,7 @@ _POINT_S = 0.08  # time between points of a description
 _WIDTH = 10  # numbers that describe a landmark
 _NEAR = 0.10  # descriptions nearer than this lead to a comparison of samples; unit: standard deviation of the movement
 _EQUAL = 0.05  # largest RMS difference of duplicates, in the same unit
-_STILL = 1e-3  # standard deviation of a sensor that lies still, in g and half turns a second
+_STILL = 1e-3  # standard deviation of a sensor that lies still, in g and half turns per second
 _CHUNK = 512
 _MOST_COMPARED = 2000
 

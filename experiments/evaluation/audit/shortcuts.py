@@ -98,8 +98,8 @@ def label_shortcuts(table: Table, read: Read, windows: NDArray[np.int64], durati
     if len(windows) > _MOST_WINDOWS:
         windows = np.sort(np.random.default_rng(0).choice(windows, _MOST_WINDOWS, replace=False))
     activities, labels = numbered(table["activity"][windows])
-    people, subjects = numbered(table["subject"][windows])
-    if len(activities) < 2 or len(people) < 2:
+    names, subjects = numbered(table["subject"][windows])
+    if len(activities) < 2 or len(names) < 2:
         return []
     known = _Labelled(labels, subjects, recording_codes(table)[windows], len(activities))
     imu, samples, channels = read(windows)
@@ -187,12 +187,12 @@ def _recognised(known: _Labelled, values: NDArray[np.float64], make: Callable[[]
     predicted = _predict(known, values, make)
     rng = np.random.default_rng(0)
     order = np.argsort(known.subjects, kind="stable")
-    people = np.split(order, np.flatnonzero(np.diff(known.subjects[order])) + 1)
+    by_subject = np.split(order, np.flatnonzero(np.diff(known.subjects[order])) + 1)
     shuffled = []
     for _ in range(_SHUFFLES):
         place = rng.permutation(known.recordings.max() + 1)[known.recordings]
         labels = np.empty_like(known.labels)
-        for rows in people:
+        for rows in by_subject:
             moved = rows[np.argsort(place[rows], kind="stable")]
             labels[rows] = np.roll(known.labels[moved], rng.integers(len(rows)))
         shuffled.append(_balanced_accuracy(labels, predicted, known.n_classes))

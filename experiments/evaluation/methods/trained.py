@@ -130,11 +130,11 @@ def _pretrained(data: CellData) -> ImuEncoder:
 
 def _halves(data: CellData) -> list[tuple[Indices, Indices]]:
     """Halve the support by subject: positions to train and to validate on, each half once; nothing if that fails."""
-    people = sorted({str(name) for name in data.support_subjects}, key=natural_key)
-    if len(people) < 2:
+    names = sorted({str(name) for name in data.support_subjects}, key=natural_key)
+    if len(names) < 2:
         return []
     # Neighbours in a list are often of one group (age, site), so that every other subject goes to the other half.
-    first = among(data.support_subjects, people[::2])
+    first = among(data.support_subjects, names[::2])
     halves = []
     for is_training in (first, ~first):
         shared = np.intersect1d(data.support_labels[is_training], data.support_labels[~is_training])

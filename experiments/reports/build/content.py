@@ -124,14 +124,14 @@ def gather(directory: str | Path) -> Quality:
             of(facts.recording).facts = facts
             of(facts.recording).subject = facts.subject
         codes, names = shard.codes("recording"), shard.tables["recording"]
-        activities, people, bits = shard.strings("activity"), shard.strings("subject"), shard.array("faults")
+        activities, subjects, bits = shard.strings("activity"), shard.strings("subject"), shard.array("faults")
         times = np.asarray(shard.array("start_s"))
         order = np.argsort(codes, kind="stable")
         edges = np.searchsorted(codes[order], np.arange(len(names) + 1))
         for name, first, last in zip(names, edges[:-1], edges[1:], strict=True):
             rows = order[first:last]
             recording = of(name)
-            recording.subject = str(people[rows[0]]) if rows.size else recording.subject
+            recording.subject = str(subjects[rows[0]]) if rows.size else recording.subject
             starts[name].append(times[rows])
             recording.activities.update(activities[rows].tolist())
             for bit, fault in enumerate(FAULTS):
