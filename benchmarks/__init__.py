@@ -1,0 +1,1 @@
+"""Benchmarks of reading, building, training and evaluation."""

@@ -1,21 +1,21 @@
-"""What temporal alignment brings where the camera's and the sensor's clocks agree, and where they don't.
+"""Benefit of temporal alignment, for clocks of camera and sensor that agree and for clocks that do not.
 
     python -m benchmarks.alignment [--seeds 5] [--clock 0.5] [--epochs 25] [--data FOLDER]
 
-Pretrains on the simulator (``experiments/configs/simulator.yaml``) with clocks that agree, without alignment and with
-it; and with clocks that are off by up to ``--clock`` seconds, another amount in each recording, with the plain
-alignment loss and with the loss that marginalises over the shift; and both with the loss that tells the frames' order.
-On people who were not in pretraining it then
-measures
+The benchmark pretrains on the simulator (``experiments/configs/simulator.yaml``). With clocks that agree, it trains
+without alignment and with it. With clocks that are off by up to ``--clock`` seconds, differently in each recording, it
+trains with the plain alignment loss and with the loss that marginalises over the shift. With both kinds of clocks it
+also trains with the loss that tells the order of frames. Two things are measured on subjects who were not in
+pretraining:
 
-- by how much a recording's clock offset is missed that is found from all its windows together, milliseconds; the
-  recordings are the same for all, with clocks off by up to ``--clock`` seconds. Without alignment, two linear
-  projections into the space of the comparison are fitted afterwards, and nothing else;
-- the balanced accuracy of a linear probe on few labelled windows an activity, tested on other people than it was
-  fitted on, in percent; the draws are the same for all.
+- The error of a recording's clock offset that is found from all its windows together, milliseconds. The recordings are
+  the same for all, with clocks off by up to ``--clock`` seconds. Without alignment, only two linear projections into
+  the space of the comparison are fitted afterwards.
+- The balanced accuracy of a linear probe on few labelled windows per activity, in percent. The probe is tested on other
+  subjects than it was fitted on, and the draws are the same for all.
 
-Shards, the video encoder, its features and finished results are kept in ``--data``, so that seeds share them and an
-interrupted benchmark goes on. Intervals are over the seeds, from three seeds on; differences are taken seed by seed.
+Shards, the video encoder, its features and finished results are kept in ``--data``. Seeds share them, and an
+interrupted benchmark continues. Intervals are over seeds, from three seeds on. Differences are taken seed by seed.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from experiments.statistics.intervals import bootstrap_interval
 def result_of(
     config: Config, arm: Arm, seed: int, epochs: int, clock_s: float, data: dict[str, Data], video_encoder: VideoEncoder
 ) -> dict[str, Any]:
-    """One arm with one seed: what was kept of it, or trained and measured now."""
+    """Get the result of one arm with one seed: the kept one, or a new one after training and measuring."""
     identity = [asdict(arm), seed, epochs, clock_s, {name: part.shards.fingerprint for name, part in data.items()}]
     digest = hashlib.sha256(json.dumps([*identity, video_encoder.fingerprint()], sort_keys=True).encode()).hexdigest()[
         :12
@@ -67,7 +67,7 @@ def result_of(
 
 
 def interval(values: Sequence[float] | NDArray[np.float64], digits: int = 1, sign: str = "") -> str:
-    """Mean over seeds, with the ends of its interval from three seeds on."""
+    """Write the mean over seeds, with its interval from three seeds on."""
     array = np.asarray(values, np.float64)
     low, high = bootstrap_interval(array)
     ends = f" [{low:{sign}.{digits}f}, {high:{sign}.{digits}f}]" if np.isfinite(low) else ""
@@ -75,7 +75,7 @@ def interval(values: Sequence[float] | NDArray[np.float64], digits: int = 1, sig
 
 
 def tables(arms: Sequence[Arm], results: dict[str, list[dict[str, Any]]], reference: Arm) -> str:
-    """Markdown: offsets, and accuracies with their differences from ``reference``."""
+    """Write Markdown tables of offsets, and of accuracies with their differences from ``reference``."""
     lines = [
         "| pretraining | clocks | median error, ms | 90 % below, ms | bias, ms | without bias, ms |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
@@ -106,7 +106,7 @@ def tables(arms: Sequence[Arm], results: dict[str, list[dict[str, Any]]], refere
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; prints Markdown tables."""
+    """Run the benchmark from the command line; prints Markdown tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--clock", type=float, default=0.5, help="clocks are off by up to this, seconds")
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(arguments.threads)
     config = settings(arguments.data, arguments.clock)
     data, video_encoder = open_data(config)
-    # Somewhat wider than the clocks are off, so that the largest offsets have candidates on both sides.
+    # Slightly wider than the offsets, so that the largest offsets have candidates on both sides.
     max_shift_s = round(1.2 * arguments.clock, 3)
     arms = [
         Arm("no alignment", "agree", weight=0.0),

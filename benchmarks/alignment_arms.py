@@ -32,8 +32,8 @@ from lightning_modules.pretraining import ImuPretraining
 from lightning_modules.probe import Standardisation, fit_probe
 
 SHOTS = (1, 5, 20)
-DRAWS = 20  # of people and of labelled windows
-CANDIDATES_S = torch.arange(-14, 15) * 0.05  # beyond the largest offset, but few frames at the windows' ends lost
+DRAWS = 20  # draws of subjects and of labelled windows
+CANDIDATES_S = torch.arange(-14, 15) * 0.05  # beyond the largest offset, but losing few frames at the ends of windows
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,11 @@ class Arm:
     """One way to pretrain.
 
     Attributes:
-        name: in the table.
-        clocks: the data set: "agree" or "off".
-        weight: of the alignment loss.
-        order: weight of telling the frames' order.
-        max_shift_s: by how much the alignment loss allows the clocks of a recording to disagree, seconds.
+        name: name in the table.
+        clocks: clocks of the data set: "agree" or "off".
+        weight: weight of the alignment loss.
+        order: weight of the loss that tells the order of frames.
+        max_shift_s: largest disagreement of a recording's clocks that the alignment loss allows, seconds.
     """
 
     name: str
@@ -56,33 +56,33 @@ class Arm:
 
     @property
     def key(self) -> str:
-        """All of it, as text."""
+        """All fields, as text."""
         return repr(self)
 
 
 @dataclass(frozen=True)
 class Data:
-    """One set of windows with the features of their clips; ``features`` is None without clips."""
+    """Windows with the features of their clips; ``features`` is None without clips."""
 
     shards: ShardSet
     features: FeatureCache | None
 
 
 def settings(folder: Path, clock_s: float) -> Config:
-    """The simulator's configuration, with the data sets that the benchmark needs beside it.
+    """Make the simulator's configuration, with further data sets for the benchmark.
 
     Args:
-        folder: for shards, video encoder and features.
-        clock_s: how far apart clocks may be, seconds.
+        folder: folder of shards, video encoder and features.
+        clock_s: largest offset between clocks, seconds.
     """
     config = load("simulator", [f"paths.data={folder}", f"paths.runs={folder / 'runs'}"])
     shown: dict[str, Any] = {**config.datasets["pretraining"].source.params, "max_clock_offset_s": 0.0}
-    people = {"subjects": 12, "sessions_per_subject": 2, "first_subject": 100}
+    held_out = {"subjects": 12, "sessions_per_subject": 2, "first_subject": 100}
     made = {
         "agree": shown,
         "off": {**shown, "max_clock_offset_s": clock_s},
-        "held_out": {**shown, **people, "max_clock_offset_s": clock_s},
-        "few_shot": {**shown, **people, "cameras": []},
+        "held_out": {**shown, **held_out, "max_clock_offset_s": clock_s},
+        "few_shot": {**shown, **held_out, "cameras": []},
     }
     for name, params in made.items():
         camera = "" if name == "few_shot" else "head"
@@ -91,7 +91,7 @@ def settings(folder: Path, clock_s: float) -> Config:
 
 
 def open_data(config: Config) -> tuple[dict[str, Data], VideoEncoder]:
-    """All data sets, built where they are missing, and the video encoder, which never saw the people held out."""
+    """Open all data sets, building missing ones, and the video encoder, which never saw the held-out subjects."""
     data: dict[str, Data] = {}
     video_encoder: VideoEncoder | None = None
     for name in ("agree", "off", "held_out", "few_shot"):
@@ -109,10 +109,10 @@ def open_data(config: Config) -> tuple[dict[str, Data], VideoEncoder]:
 
 
 def train(config: Config, arm: Arm, seed: int, epochs: int, data: Data, video_encoder: VideoEncoder) -> ImuPretraining:
-    """Pretrain one model; the last epoch's is taken, as nothing is selected here.
+    """Pretrain one model, and take that of the last epoch, since nothing is selected here.
 
-    A model that was not taught to align gets the two projections of the alignment fitted afterwards, to see what its
-    tokens and frames know of time: all else stays as it is.
+    For a model without alignment, the two projections of the alignment are fitted afterwards, with all other weights
+    fixed. This shows how much its tokens and frames know about time.
     """
     config = copy.deepcopy(config)
     config.pretraining.dataset = arm.clocks
@@ -156,7 +156,7 @@ def _fit(config: Config, module: ImuPretraining, windows: PretrainingDataModule)
 
 @torch.inference_mode()
 def offset_errors_ms(config: Config, model: ImuPretraining, data: Data) -> list[float]:
-    """Found minus true clock offset of each recording, milliseconds."""
+    """Compute the estimated minus the true clock offset of each recording, milliseconds."""
     inside = next(objective for objective in model.objectives.values() if isinstance(objective, TokenObjective))
     reader = PretrainingDataModule(
         data.shards, data.features, batch_size=1, normalisation=config.pretraining.normalisation, validation_share=0.0
@@ -177,27 +177,27 @@ def offset_errors_ms(config: Config, model: ImuPretraining, data: Data) -> list[
             batch["frame_mask"],
             CANDIDATES_S,
         )
-        # The order loss has no likelihood of a shift; what it compares are mean similarities.
+        # The order loss has no likelihood of a shift, so mean similarities are compared.
         if isinstance(inside, AlignmentObjective):
             evidence, _ = inside.loss.log_likelihood(*compared)
         else:
             evidence = shift_scores(*compared)
-        # The sensor's stamps plus the offset are the video's: they are early where it is positive.
+        # Sensor stamps + offset = video stamps: with a positive offset, sensor stamps are early.
         found = -recording_shift(evidence, CANDIDATES_S).shift_s
         errors.append(1000 * (found - truth.true_clock_offset(str(name))))
     return errors
 
 
 def few_shot(config: Config, model: ImuPretraining, shards: ShardSet) -> dict[int, float]:
-    """Mean balanced accuracy over draws for each number of shots; no person is on both sides."""
+    """Average balanced accuracy over draws for each number of shots; no subject is on both sides."""
     table = shards.table
     features = _pooled(config, model, shards)
     _, labels = np.unique(table["activity"], return_inverse=True)
     labelled = np.flatnonzero(table["activity"] != "")
-    people = np.unique(table["subject"])
+    subjects = np.unique(table["subject"])
     scores: dict[int, list[float]] = {shots: [] for shots in SHOTS}
     for draw in range(DRAWS):
-        known = np.random.default_rng([draw, 7]).permutation(people)[: len(people) // 2]
+        known = np.random.default_rng([draw, 7]).permutation(subjects)[: len(subjects) // 2]
         is_known = np.isin(table["subject"][labelled], known)
         pool, test = labelled[is_known], labelled[~is_known]
         standardisation = Standardisation.of(features[pool])

@@ -1,15 +1,15 @@
-"""``make bench``: reading, against LitData, MosaicML Streaming, WebDataset and the paper's way, side by side.
+"""Reading (``make bench``) against LitData, MosaicML Streaming, WebDataset and the paper's way.
 
     python -m benchmarks.bench [--folder data/bench] [--cases imu features jpeg raw training probes gpu] [--full]
 
-Every contestant is a process of its own, reads the same windows from a warm page cache, and is asked in turn, so that
-whatever else the machine does meets all of them. Peers run with the number of workers that was fastest for them in a
-trial of 0, 1 and as many as there are cores, each twice; ours runs in one process, with two threads that read. The
+Every contestant is a process of its own, and reads the same windows from a warm page cache. Contestants are asked in
+turn, so that other load on the machine affects all of them. Peers run with the number of workers that was fastest in a
+trial of 0, 1 and as many as there are cores, each twice. Ours runs in one process, with two reading threads. The
 median of the runs goes into ``benchmarks/results.json`` and into the table in ``docs/performance.md``.
 
-Then an epoch from cached features against decoding and encoding (``benchmarks.training``), and the evaluation's probes
-against one trained for every cell (``benchmarks.probes``): both ways in one process, turn about. Where there is a GPU,
-what only a GPU shows (``benchmarks.gpu``).
+Further cases compare an epoch from cached features with decoding and encoding (``benchmarks.training``), and the
+evaluation's probes with a probe trained for every cell (``benchmarks.probes``). Both ways run in one process, in turns.
+With a GPU, ``benchmarks.gpu`` runs too.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ EVERYTHING = [*data.CASES, *OTHER_CASES]
 
 @dataclass(frozen=True)
 class Limit:
-    """Of one run: whichever is reached first."""
+    """Limits of one run, which ends at the first one reached."""
 
     seconds: float
     batches: int
@@ -63,7 +63,7 @@ class Contestant:
 
     def __init__(self, name: str, command: list[str], reads: Path) -> None:
         self.name = name
-        self.reads = reads  # a folder of this, with one for each case, or none but this
+        self.reads = reads  # folder to read: a folder with one subfolder per case, or this one alone
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
         self.log = (ROOT / "data" / "bench-log.txt").open("a")
         self.process = subprocess.Popen(
@@ -77,8 +77,8 @@ class Contestant:
         )
 
     def ask(self, case: str, workers: int, limit: Limit) -> dict[str, Any]:
-        """Its answer to one question; what goes wrong in it ends the benchmark."""
-        # A system may drop what was not read for a few seconds, and everybody is to find all in the page cache.
+        """Ask one question and return the answer; an error of the contestant ends the benchmark."""
+        # The page cache must be warm for every contestant; a system may drop files after a few seconds.
         for path in sorted((self.reads / case if (self.reads / case).is_dir() else self.reads).rglob("*")):
             if path.is_file():
                 path.read_bytes()
@@ -93,15 +93,15 @@ class Contestant:
         return answer
 
     def best_workers(self, case: str, limit: Limit) -> int:
-        """The number of workers that is fastest for it here."""
+        """Find the contestant's fastest number of workers on this machine."""
         tried: dict[int, float] = {}
-        for workers in (0, 1, os.cpu_count() or 2) * 2:  # twice, since one run may meet a bad moment
+        for workers in (0, 1, os.cpu_count() or 2) * 2:  # twice, because other load may slow one run
             tried[workers] = max(tried.get(workers, 0.0), self.ask(case, workers, limit)["per_s"])
         print(f"  {self.name}: " + ", ".join(f"{w} workers {r:,.0f}/s" for w, r in tried.items()), flush=True)
         return max(tried, key=lambda workers: tried[workers])
 
     def close(self) -> None:
-        """Let it end."""
+        """End the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(timeout=60)
@@ -109,7 +109,7 @@ class Contestant:
 
 
 def prepare(folder: Path, peers_python: str, cases: list[str], windows: int, clips: int) -> None:
-    """The data in everybody's format, whatever is missing."""
+    """Write missing data, in the format of each contestant."""
     data.make(folder, windows, clips)
     paper_way.make(folder)
     for name, script in PEERS.items():
@@ -127,7 +127,7 @@ def prepare(folder: Path, peers_python: str, cases: list[str], windows: int, cli
 
 
 def start(folder: Path, peers_python: str) -> list[Contestant]:
-    """Everybody, ours first."""
+    """Start all contestants, ours first."""
     found = [Contestant("ours", [sys.executable, "-m", "benchmarks.ours", str(folder)], folder / "ours")]
     for name, script in PEERS.items():
         command = [peers_python, f"benchmarks/peers/{script}.py", str(folder), "serve"]
@@ -137,11 +137,11 @@ def start(folder: Path, peers_python: str) -> list[Contestant]:
 
 
 def compare(contestants: list[Contestant], case: str, runs: int, limit: Limit) -> list[dict[str, Any]]:
-    """Rates of all contestants in one case."""
+    """Compare the rates of all contestants in one case."""
     ours, *others = contestants
     peers = [peer for peer in others if (case, peer.name) in GOALS]
     print(TITLES[case], flush=True)
-    ours.ask(case, THREADS, limit)  # shards are opened
+    ours.ask(case, THREADS, limit)  # opens the shards
     workers = {peer.name: peer.best_workers(case, limit) for peer in peers}
     answers: dict[str, list[dict[str, Any]]] = {peer.name: [] for peer in [ours, *peers]}
     load = os.getloadavg()[0]
@@ -169,7 +169,7 @@ def compare(contestants: list[Contestant], case: str, runs: int, limit: Limit) -
 
 
 def train(folder: Path) -> list[dict[str, Any]]:
-    """From cached features against decoding and encoding."""
+    """Compare training from cached features with decoding and encoding."""
     where = machine(os.getloadavg()[0])
     found = training.measure(folder, "vit_base_patch16_224", batch=16, live_batch=4, runs=5)
     row = row_of(
@@ -187,7 +187,7 @@ def train(folder: Path) -> list[dict[str, Any]]:
 
 
 def probe() -> list[dict[str, Any]]:
-    """Probes solved together against one trained for every cell."""
+    """Compare probes that are solved together with a probe trained for every cell."""
     where = machine(os.getloadavg()[0])
     found = probes.measure(5)
     cells = {name: [probes.CELLS / seconds for seconds in values] for name, values in found.items()}
@@ -200,9 +200,9 @@ def probe() -> list[dict[str, Any]]:
 
 
 def on_gpu(folder: Path) -> list[dict[str, Any]]:
-    """The device beside the most that it could do; nothing without one."""
+    """Compare the GPU's rates with the most that it could reach; do nothing without a GPU."""
     if not torch.cuda.is_available():
-        print("  there is none, so nothing is measured", flush=True)
+        print("  no GPU, so nothing is measured", flush=True)
         return []
     where = f"{torch.cuda.get_device_name()}; {machine(os.getloadavg()[0])}"
     rows = []

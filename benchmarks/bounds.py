@@ -1,10 +1,10 @@
-"""What bounds reading: each case beside its one step that can't be left out, in turns, on the data of ``make bench``.
+"""Bounds of reading: each case beside its one unavoidable step, in turns, on the data of ``make bench``.
 
     python -m benchmarks.bounds [--folder data/bench] [--runs 5]
 
-The step is a gather from memory (IMU, and features as if they were held there too), or copies from the page cache
-(features and plain clips), or the JPEG decoder, in as many threads as the reader has, each with windows of its own,
-drawn at random, and memory of its own that is used again. Nothing is handed over, normalised or put into tensors.
+The step is a gather from memory (IMU, and features as if they were in memory too), a copy from the page cache (features
+and plain clips), or the JPEG decoder. It runs in as many threads as the reader has. Each thread has its own random
+windows, and its own memory, which is reused. Nothing is handed over, normalised or put into tensors.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from datamodules.io.row_reader import RowReader
 
 SECONDS = 2.0
 Indices = NDArray[np.int64]
-Step = Callable[[Indices], object]  # what has to be done for the windows of a batch
-# Case, and how the step is called.
+Step = Callable[[Indices], object]  # the step, for the windows of a batch
+# Case, and the name of its step.
 STEPS = (
     ("imu", "gathered from memory"),
     ("features", "gathered from memory"),
@@ -40,7 +40,7 @@ STEPS = (
 
 
 def step_of(case: str, how: str, folder: Path) -> Callable[[], Step]:
-    """Makes the step for a thread."""
+    """Make the step for a thread."""
     records, b = Records(folder, case), BATCH[case]
     if how == "gathered from memory":
         held = np.array(records.imu if case == "imu" else records.features)
@@ -67,7 +67,7 @@ def step_of(case: str, how: str, folder: Path) -> Callable[[], Step]:
         shards = ours.module(folder, case).shards
         names, row = [entry.file for entry in shards.index.shards], FRAMES * SIZE * SIZE * 3
     files = RowReader([folder / "ours" / case / name for name in names])
-    # The frames are by far the last and largest array of a shard; where in it they begin makes no difference here.
+    # Frames are the last and by far the largest array of a shard, so their start in it makes no difference here.
     first = np.zeros(1, np.int64)
     if case == "raw":
         first = np.cumsum([0, *(entry.windows for entry in shards.index.shards)])
@@ -85,7 +85,7 @@ def step_of(case: str, how: str, folder: Path) -> Callable[[], Step]:
 
 
 def alone(make: Callable[[], Step], windows: int, batch: int) -> float:
-    """Windows a second of the step."""
+    """Measure the step alone, windows per second."""
     done = [0] * ours.THREADS
 
     def work(number: int) -> None:
@@ -107,20 +107,20 @@ def alone(make: Callable[[], Step], windows: int, batch: int) -> float:
 
 
 def main() -> None:
-    """Command line; prints Markdown."""
+    """Run the benchmark from the command line; prints Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench", help="made by `make bench`")
     parser.add_argument("--runs", type=int, default=5, help="of which medians are shown")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     torch.set_num_threads(1)
-    print(f"| {ours.THREADS} threads | the step alone, a second | | ours, a second | share |")
+    print(f"| {ours.THREADS} threads | the step alone, per second | | ours, per second | share |")
     print("| --- | ---: | --- | ---: | ---: |")
     for case, how in STEPS:
         make = step_of(case, how, folder)
         module = ours.module(folder, case)
         runs = []
-        for _ in range(arguments.runs + 1):  # the first one fetches everything into the page cache
+        for _ in range(arguments.runs + 1):  # the first run fills the page cache
             bound = alone(make, module.shards.n_windows, BATCH[case])
             runs.append((bound, float(rate(module.train_dataloader, SECONDS, 10**9)["per_s"])))
         bounds, rates = zip(*runs[1:], strict=True)

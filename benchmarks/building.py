@@ -1,14 +1,15 @@
-"""How fast shards are built, beside decord alone that delivers the same frames of the same files.
+"""Speed of building shards, beside decord, which only delivers the same frames of the same files.
 
     python -m benchmarks.building [--folder data/bench/building] [--size 640x480] [--minutes 4] [--recordings 4]
 
-Prints Markdown. A study is made first: H.264 of noise over a moving picture at 30 frames/s with a key frame a second
-(half a minute, repeated without encoding it again), and a CSV of an IMU at 100 Hz. Windows of 5 s with ten frames of
-112 x 112. Decord opens each file once and asks for the frames by their numbers, in their full size, and nothing is done
-with them; ours reads and checks the CSV, resamples, decodes, scales, encodes and judges frames, and writes and indexes
-shards. Both take turns, each run in a fresh program: once in a single process, where seconds of the processor are
-compared (they hardly depend on what else the machine does), and once in several, where the clock on the wall counts,
-from before these processes start.
+Prints Markdown. A study is made first. Its video is H.264 of noise over a moving picture, at 30 frames/s with a key
+frame per second; half a minute is repeated without encoding it again. Its IMU is a CSV at 100 Hz. Windows of 5 s have
+ten frames of 112 x 112.
+
+Decord opens each file once, asks for the frames by their numbers in full size, and does nothing with them. Ours reads
+and checks the CSV, resamples, decodes, scales, encodes and judges frames, and writes and indexes shards. Both take
+turns, each run in a fresh program. With a single process, processor seconds are compared, which hardly depend on other
+load. With several processes, the elapsed time counts, from before these processes start.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ groups:
 
 
 def make(folder: Path, size: str, seconds: int, recordings: int) -> None:
-    """The study, unless it is there."""
+    """Make the study, if it is missing."""
     if (folder / "frames.json").is_file():
         return
     import imageio_ffmpeg  # type: ignore[import-untyped]
@@ -81,7 +82,7 @@ def make(folder: Path, size: str, seconds: int, recordings: int) -> None:
 
 
 def ours(folder: Path, processes: int) -> dict[str, Any]:
-    """A build of the study."""
+    """Build the shards of the study."""
     params = {"path": str(folder / "manifest.yaml")}
     with tempfile.TemporaryDirectory(dir=folder) as directory:
         started = time.perf_counter()
@@ -91,7 +92,7 @@ def ours(folder: Path, processes: int) -> dict[str, Any]:
 
 
 def serve(folder: Path, processes: int) -> None:
-    """Our run, in a program of its own."""
+    """Do our run, in a program of its own."""
     before = resource.getrusage(resource.RUSAGE_SELF)
     answer = ours(folder, processes)
     after = resource.getrusage(resource.RUSAGE_SELF)
@@ -100,7 +101,7 @@ def serve(folder: Path, processes: int) -> None:
 
 
 def measured(who: str, folder: Path, processes: int) -> dict[str, Any]:
-    """One run in a program of its own; ``cpu`` is that program's processor time after all imports."""
+    """Measure one run in a program of its own; ``cpu`` is its processor time after all imports."""
     arguments = {
         "ours": ["benchmarks.building", "--serve", str(folder), "--processes", str(processes)],
         "decord": ["benchmarks.decord_alone", str(folder), str(processes)],
@@ -112,7 +113,7 @@ def measured(who: str, folder: Path, processes: int) -> dict[str, Any]:
 
 
 def row(title: str, runs: dict[str, list[dict[str, Any]]], what: str) -> str:
-    """Frames a second of both, and our share of decord's, run by run."""
+    """Write frames per second of both, and our share of decord's rate, as a row."""
     rates = {who: [run["frames"] / run[what] for run in answers] for who, answers in runs.items()}
     shares = [a / b for a, b in zip(rates["ours"], rates["decord"], strict=True)]
     return (
@@ -145,7 +146,7 @@ def main() -> None:
     for processes in sorted({1, arguments.processes}):
         runs: dict[str, list[dict[str, Any]]] = {"ours": [], "decord": []}
         for number in range(arguments.runs):
-            # In turns, the first one in turns too.
+            # In turns, and each of them is first in turn.
             for who in sorted(runs, reverse=bool(number % 2)):
                 runs[who].append(measured(who, folder, processes))
         if processes == 1:

@@ -1,4 +1,4 @@
-"""The picture of ``benchmarks.clock_sync``: the confidence's ROC, and the error over a recording's length."""
+"""Figure of ``benchmarks.clock_sync``: the ROC of the confidence, and the error over the length of a recording."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NAMES = {"head": "head camera", "third_person": "camera that looks on"}
 
 @dataclass(frozen=True)
 class Judged:
-    """One estimate: of which camera and sensor, from how many seconds, how wrong (s; None: not the same person's)."""
+    """One estimate: camera, sensor, seconds used, and error (s; None for sensors of another subject)."""
 
     camera: str
     place: str
@@ -27,12 +27,12 @@ class Judged:
 
 
 def draw(judged: Sequence[Judged], session_s: float, right_s: float) -> Figure:
-    """ROC of whole sessions by camera, all sensors together, and the median error over the length.
+    """Draw the ROC of whole sessions by camera, all sensors together, and the median error over the length.
 
     Args:
-        judged: own pairs and unrelated ones.
+        judged: estimates for pairs of one subject, and for unrelated pairs.
         session_s: length of a whole session.
-        right_s: errors up to this are right; pairs that don't belong together never are.
+        right_s: an error up to this is right; an unrelated pair never is.
     """
     figure = Figure(figsize=(9.5, 3.6), layout="constrained")
     roc, length = figure.subplots(1, 2)

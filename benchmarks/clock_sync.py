@@ -1,12 +1,13 @@
-"""How well camera and sensor clocks are told apart, on simulated and real recordings.
+"""Accuracy of estimated clock offsets between camera and sensor, on simulated and real recordings.
 
     python -m benchmarks.clock_sync [--subjects 12] [--long 2] [--gopro FILE] [--utd FOLDER] [--picture FILE]
 
-Prints Markdown. Simulated: a minute of each person, offsets within +-2 s and drift within 50 ppm, a head camera and
-one that looks on, with sensors at several places; an estimate is right within 100 ms. For the ROC, as many pairs are
-judged that don't belong together (the next person's sensor), which can't be right. That is a hard test: most simulated
-sessions end in a fall at about the same second. With ``--long``, half-hour recordings for the drift. Real: GoPro's
-clip, its IMU moved by -1.5 to 1.5 s, and UTD-MHAD as it is. ``--picture`` draws the ROC and the error over the length.
+Prints Markdown. The simulated recordings are a minute of each subject, with offsets within +-2 s and drift within 50
+ppm. There is a head camera and an onlooking one, and sensors at several places. An estimate is right within 100 ms. For
+the ROC, as many unrelated pairs are judged (with the next subject's sensor), which can't be right. That is a hard test:
+most simulated sessions end in a fall at about the same second. ``--long`` adds half-hour recordings for the drift. The
+real recordings are GoPro's clip, with its IMU moved by -1.5 to 1.5 s, and UTD-MHAD as it is. ``--picture`` draws the
+ROC and the error over the length.
 """
 
 from __future__ import annotations
@@ -31,14 +32,14 @@ from datamodules.sources.utd_mhad import UtdMhad, UtdMhadParams
 
 RIGHT_S = 0.1
 PLACES = ("head", "right_wrist", "waist")
-SHORTER = (("head", "head"), ("third_person", "right_wrist"))  # of these, shorter stretches too
+SHORTER = (("head", "head"), ("third_person", "right_wrist"))  # pairs that are also judged from shorter stretches
 LENGTHS_S = (10, 20, 40)
 SESSION_S = 60.0
 SETTINGS = ClockSettings(max_offset_s=2.1)
 
 
 def seen_by(recording: Recording, camera: str) -> tuple[SeenMotion, float]:
-    """What a camera saw, and how many seconds of work that took for each minute of it."""
+    """Measure the motion that a camera saw, and the seconds of work per minute of video."""
     video = recording.video(camera)
     times = video.frame_times()
     started = time.process_time()
@@ -47,18 +48,18 @@ def seen_by(recording: Recording, camera: str) -> tuple[SeenMotion, float]:
 
 
 def auc(right: list[bool], confidence: list[float]) -> str:
-    """Area under the ROC of the confidence, for telling right from wrong."""
+    """Compute the area under the ROC of the confidence, for right against wrong estimates."""
     return f"{roc_auc_score(right, confidence):.3f}" if len(set(right)) == 2 else "-"
 
 
 def part_of(seen: SeenMotion, length_s: float) -> SeenMotion:
-    """That many seconds, from the tenth on."""
+    """Cut out that many seconds, from the tenth second on."""
     inside = (seen.times >= 10) & (seen.times < 10 + length_s)
     return SeenMotion(seen.times[inside], seen.flow[inside], seen.speed[inside])
 
 
 def simulated(subjects: int, picture: Path | None) -> list[str]:
-    """Both cameras, several sensors."""
+    """Judge simulated recordings with both cameras and several sensors."""
     params = SimulatorParams(
         seed=11,
         subjects=subjects,
@@ -122,13 +123,13 @@ def simulated(subjects: int, picture: Path | None) -> list[str]:
         "",
         *shorter(judged),
         "",
-        f"{subjects} people, a minute each; looking at a minute of video took {np.median(costs):.1f} s of one core, "
+        f"{subjects} subjects, a minute each; processing a minute of video took {np.median(costs):.1f} s of one core, "
         "most of it rendering. SIMULATED",
     ]
 
 
 def shorter(judged: Sequence[Judged]) -> list[str]:
-    """Of own pairs, what is found in how many seconds."""
+    """Tabulate estimates from shorter stretches, for pairs of one subject."""
     lines = ["| camera | sensor | seconds | median error, ms | right | certain | certain, but wrong |"]
     lines.append("| --- | --- |" + " ---: |" * 5)
     for camera, place in SHORTER:
@@ -145,7 +146,7 @@ def shorter(judged: Sequence[Judged]) -> list[str]:
 
 
 def long_recordings(count: int) -> list[str]:
-    """Half an hour each, head camera and sensor."""
+    """Judge recordings of half an hour, with head camera and sensor."""
     params = SimulatorParams(
         seed=12,
         subjects=count,
@@ -172,7 +173,7 @@ def long_recordings(count: int) -> list[str]:
 
 
 def gopro(path: Path) -> list[str]:
-    """The clip's own IMU, moved."""
+    """Judge GoPro's clip with its own IMU, moved in time."""
     recording = ActionCamera(ActionCameraParams([str(path)])).load(path.stem)
     seen, cost = seen_by(recording, "action_camera")
     moves = np.arange(-15, 16) / 10
@@ -186,7 +187,7 @@ def gopro(path: Path) -> list[str]:
 
 
 def utd_mhad(root: Path, every: int) -> list[str]:
-    """Short trials; their clocks agree as far as anyone knows."""
+    """Judge the short trials of UTD-MHAD, whose clocks are believed to agree."""
     source = UtdMhad(UtdMhadParams(str(root)))
     settings = ClockSettings(max_offset_s=1.0)
     offsets, confidences, correlations = [], [], []
@@ -216,9 +217,9 @@ def utd_mhad(root: Path, every: int) -> list[str]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; prints Markdown."""
+    """Run the benchmark from the command line; prints Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--subjects", type=int, default=12, help="simulated people, two at least; 0 leaves them out")
+    parser.add_argument("--subjects", type=int, default=12, help="simulated subjects, at least two; 0 leaves them out")
     parser.add_argument("--long", type=int, default=0, help="simulated half-hour recordings")
     parser.add_argument("--gopro", type=Path, default=Path("../shared/data/gopro/max-heromode.mp4"))
     parser.add_argument("--utd", type=Path, default=Path("../shared/data/utd-mhad"))

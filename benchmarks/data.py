@@ -1,6 +1,6 @@
-"""The windows that ``benchmarks.bench`` reads: random, but of realistic sizes, in plain arrays and in shards of ours.
+"""Data of ``benchmarks.bench``: random windows of realistic sizes, in plain arrays and in our shards.
 
-The plain arrays are what every peer writes its own format from (``benchmarks/peers/protocol.py``).
+Every peer writes its own format from the plain arrays (``benchmarks/peers/protocol.py``).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from datamodules.shards.writer import EncodedWindow, ShardHeader, write_shard
 from datamodules.windows.cut import Window, WindowSettings
 
 CASES = ("imu", "features", "jpeg", "raw")
-WINDOWS_A_RECORDING = 120  # ten minutes
+WINDOWS_A_RECORDING = 120  # ten minutes of windows
 SHARD_BYTES = 256 << 20
 SAMPLES, RATE_HZ = 250, 50.0
 WIDTH = 768
 
 
 def settings(case: str) -> WindowSettings:
-    """How the windows of a case would have been cut."""
+    """Give the settings that the windows of a case would have been cut with."""
     frames = 0 if case == "imu" else FRAMES
     return WindowSettings(frames=frames, frame_size=SIZE, jpeg_quality=0 if case == "raw" else 90)
 
 
 def make(folder: Path, windows: int, clips: int) -> None:
-    """Plain arrays and shards of all cases, unless they are there already."""
+    """Make missing plain arrays and shards of all cases."""
     note = folder / "made.json"
     wanted = {"windows": windows, "clips": clips}
     if note.is_file() and json.loads(note.read_text(encoding="utf-8")) == wanted:
@@ -54,7 +54,7 @@ def make(folder: Path, windows: int, clips: int) -> None:
 
 
 def make_clips(folder: Path, rng: np.random.Generator, motion: np.ndarray, cases: Iterable[str]) -> None:
-    """Plain arrays of the cases that have pixels, a clip for each window of ``motion`` (N, T, 6)."""
+    """Make plain arrays of the cases with pixels, a clip for each window of ``motion`` (N, T, 6)."""
     jpegs = [simplejpeg.encode_jpeg(image, 90, "RGB", "420") for image in made_images(rng, 256)]
     np.save(folder / "jpeg-bytes.npy", np.frombuffer(b"".join(jpegs), np.uint8))
     np.save(folder / "jpeg-offsets.npy", np.cumsum([0, *map(len, jpegs)]))
@@ -64,7 +64,7 @@ def make_clips(folder: Path, rng: np.random.Generator, motion: np.ndarray, cases
 
 
 def made_motion(rng: np.random.Generator, windows: int) -> np.ndarray:
-    """Smooth noise about gravity, (N, T, 6) float32."""
+    """Make smooth noise about gravity, (N, T, 6) float32."""
     values = rng.standard_normal((windows, SAMPLES, 6), np.float32)
     values[:, 1:] += values[:, :-1]
     values[..., 2] += 9.81
@@ -72,7 +72,7 @@ def made_motion(rng: np.random.Generator, windows: int) -> np.ndarray:
 
 
 def made_images(rng: np.random.Generator, count: int) -> Iterator[np.ndarray]:
-    """Images whose spectrum falls with frequency, as that of photographs: about 18 KB each as JPEG."""
+    """Make images whose spectrum falls with frequency, like that of photographs: about 18 KB each as JPEG."""
     frequency = np.hypot(np.fft.fftfreq(SIZE)[:, None], np.fft.rfftfreq(SIZE)[None])
     frequency[0, 0] = np.inf
     for _ in range(count):
@@ -88,9 +88,9 @@ def made_images(rng: np.random.Generator, count: int) -> Iterator[np.ndarray]:
 
 
 def encoded(records: Records) -> Iterator[EncodedWindow]:
-    """The same records as windows of ours."""
+    """Encode the records as our windows."""
     frames = 0 if records.case == "imu" else FRAMES
-    seen = np.ones(frames, bool)  # the features stand for the frames, whose bytes are nowhere
+    seen = np.ones(frames, bool)  # features stand in for the frames, which have no bytes
     for i in range(len(records)):
         record = records[i]
         if records.case == "raw":
@@ -117,7 +117,7 @@ def encoded(records: Records) -> Iterator[EncodedWindow]:
 
 
 def write_shards(folder: Path, how: WindowSettings, windows: Iterator[EncodedWindow]) -> None:
-    """Shards of at most ``SHARD_BYTES``, and their index."""
+    """Write shards of at most ``SHARD_BYTES``, and their index."""
     folder.mkdir(parents=True, exist_ok=True)
     entries: list[ShardEntry] = []
     tables: dict[str, set[str]] = {code: set() for code in layout.CODES}
@@ -154,7 +154,7 @@ def write_shards(folder: Path, how: WindowSettings, windows: Iterator[EncodedWin
 
 
 def write_features(folder: Path, source: Path) -> None:
-    """A feature cache beside these shards with the features of ``source``, (N, F, D)."""
+    """Write a feature cache beside these shards, with the features of ``source``, (N, F, D)."""
     from datamodules.shards.reader import ShardSet
 
     features = np.load(source, mmap_mode="r")

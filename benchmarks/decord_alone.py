@@ -1,9 +1,9 @@
-"""Decord delivers frames and nothing is done with them: what ``benchmarks.building`` is held against.
+"""Decord alone: it delivers frames, and nothing is done with them. ``benchmarks.building`` compares with it.
 
     python -m benchmarks.decord_alone FOLDER PROCESSES
 
-FOLDER holds ``frames.json``: numbers of the frames of each video in it. A program of its own, because its processes
-then import decord and nothing else.
+FOLDER holds ``frames.json`` with the numbers of the frames of each video. This is a program of its own, so that its
+processes import decord and nothing else.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 
 import decord
 
-CHUNK = 16  # frames asked for at once, as the build does
+CHUNK = 16  # frames per request, as in the build
 
 
 def deliver(path: str, indices: list[int]) -> int:
-    """These frames of one file, in their full size; returns how many came."""
+    """Read these frames of one file in full size, and return their number."""
     reader = decord.VideoReader(path, num_threads=1)
     return sum(len(reader.get_batch(indices[i : i + CHUNK]).asnumpy()) for i in range(0, len(indices), CHUNK))
 

@@ -1,10 +1,10 @@
-"""How long the out-of-distribution protocol takes, method by method.
+"""Time of the out-of-distribution protocol, method by method.
 
     python -m benchmarks.evaluation CONFIG [key=value]
 
-Takes the targets and shots of an experiment, e.g. ``sisfall``, and its checkpoint if there is one; without one the
-encoder has random weights, which costs the same. Each method runs with one thread and with one a core, side by side,
-and again with its features known, which is what every further checkpoint of the same targets would not save.
+The benchmark takes the targets and shots of an experiment, e.g. ``sisfall``, and its checkpoint. Without a checkpoint,
+the encoder has random weights, which cost the same. Each method runs with one thread, and with one thread per core,
+side by side. It runs again with its features known: a further checkpoint of the same targets takes this time too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from lightning_modules.pretraining import ImuPretraining
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Command line; prints a Markdown table."""
+    """Run the benchmark from the command line; prints a Markdown table."""
     config = parse(argv, "benchmarks.evaluation", "Time the out-of-distribution protocol, method by method.")
     quiet()
     set_threads(config)
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         console.print(f"{error}\nan encoder with random weights is used instead", highlight=False, markup=False)
         systems = [System("", _random_model(config))]
-    print(f"| method | cells | 1 thread, s | {cores()} threads, s | ratio | ms a cell |")
+    print(f"| method | cells | 1 thread, s | {cores()} threads, s | ratio | ms per cell |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     total = 0.0
     for name in config.evaluation.methods:
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not units:
             continue
         started = time.perf_counter()
-        _run(config, units[:1], 1)  # features, which all cells share
+        _run(config, units[:1], 1)  # computes the features that all cells share
         features = time.perf_counter() - started
         alone, together = _run(config, units, 1), _run(config, units, cores())
         cells = sum(len(unit.cells) for unit in units)

@@ -1,11 +1,12 @@
-"""What only a GPU shows: the ViT against the card's own peak, and how busy reading keeps it.
+"""Benchmarks that need a GPU: the ViT against the card's own peak, and the share of time that reading keeps it busy.
 
     python -m benchmarks.gpu [--folder data/bench] [--runs 5] [--device cuda]
 
-Each rate stands beside the most that it could be, in turns: the frozen ViT's floating-point operations a second beside
-those of a dense bfloat16 product, and training that is fed by the loader beside the same steps with a batch that lies
-on the device already. The share of the second is how busy the device is kept; what the loop waits for the next batch
-is measured too. ``make bench`` runs this where there is a GPU; another device (``--device cpu``) tries the code.
+Each rate stands beside an upper limit, in turns. The frozen ViT's floating-point operations per second stand beside
+those of a dense bfloat16 product. Training fed by the loader stands beside the same steps with one batch that is
+already on the device; their ratio is the share of time that the device is busy. The time that the loop waits for the
+next batch is measured too. ``make bench`` runs this if there is a GPU; another device (``--device cpu``) tries the
+code.
 """
 
 from __future__ import annotations
@@ -36,21 +37,21 @@ from experiments.runtime.training_bar import quiet
 from experiments.training.data import make_data_module
 from experiments.training.module import make_module
 
-POOLING = "video_encoder.params.pooling=mean"  # 768 features a frame from ViT-B/16, as in the data of `make bench`
-_BEFORE = 16  # steps, as many batches may have been read before the clock starts
+POOLING = "video_encoder.params.pooling=mean"  # 768 features per frame from ViT-B/16, as in the data of `make bench`
+_BEFORE = 16  # steps before the clock starts; as many batches may have been read ahead
 
 
 def measure(
     folder: Path, device: torch.device, video_encoder: str, runs: int, small: bool = False
 ) -> list[dict[str, Any]]:
-    """Rates run by run: ``case``, ``ours``, ``most`` and, where there is a loader, ``waiting``, its share of the time.
+    """Measure rates run by run: ``case``, ``ours``, ``most``, and ``waiting``, the share of waiting for the loader.
 
     Args:
-        folder: of the data of ``make bench``, made where it is not there.
-        device: where to compute.
+        folder: folder of the data of ``make bench``; missing data is made.
+        device: device to compute on.
         video_encoder: a timm model whose features are 768 wide.
-        runs: of each.
-        small: a few windows only, to try the code.
+        runs: number of runs of each case.
+        small: use only a few windows, to try the code.
     """
     windows, clips = (600, 64) if small else (20_000, 640)
     data.make(folder, windows, clips)
@@ -66,7 +67,7 @@ def measure(
 
 
 def vit(video: VideoEncoder, device: torch.device, clips: int, side: int, runs: int) -> dict[str, Any]:
-    """Floating-point operations a second of the frozen video encoder, and of a product of square matrices."""
+    """Measure floating-point operations per second of the frozen video encoder, and of a product of matrices."""
     frames = torch.randint(0, 256, (clips, FRAMES, 3, SIZE, SIZE), dtype=torch.uint8, device=device)
     mask = torch.ones(clips, FRAMES, dtype=torch.bool, device=device)
     matrix = torch.randn(side, side, device=device, dtype=torch.bfloat16)
@@ -96,7 +97,7 @@ def fed(
     steps: int,
     runs: int,
 ) -> dict[str, Any]:
-    """Windows a second of training that is fed by the loader, and of the same with one batch on the device."""
+    """Measure windows per second of training fed by the loader, and of training with one batch on the device."""
     shards = ShardSet.open(folder)
     cached = FeatureCache.open(folder, shards, "made") if (folder / "features.json").is_file() else None
     options = [] if cached else ["video_encoder.cache=false", "video_head.params.input_norm=layer"]
@@ -128,7 +129,7 @@ def fed(
 def one_run(
     reader: PretrainingDataModule, step: Callable[[Batch], None], device: torch.device, steps: int
 ) -> tuple[float, float]:
-    """Seconds of so many steps, of as many epochs as that takes, and how many of them are waiting for a batch."""
+    """Measure the seconds of so many steps, over several epochs if needed, and the seconds of waiting for batches."""
     batches = iter(reader.train_dataloader())
     waited, began = 0.0, time.perf_counter()
     before = min(_BEFORE, steps)
@@ -148,7 +149,7 @@ def one_run(
 
 
 def seconds(work: Callable[[], object], device: torch.device, times: int = 10) -> float:
-    """How long it takes, the device's part included."""
+    """Measure the time of a call, with that of the device."""
     work()
     wait(device)
     began = time.perf_counter()
@@ -159,13 +160,13 @@ def seconds(work: Callable[[], object], device: torch.device, times: int = 10) -
 
 
 def wait(device: torch.device) -> None:
-    """Until the device has done what it was given."""
+    """Wait until the device has finished its work."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; prints Markdown."""
+    """Run the benchmark from the command line; prints Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench", help="of the data of `make bench`")
     parser.add_argument("--device", default="cuda")
@@ -175,7 +176,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     quiet()
     device = torch.device(arguments.device)
-    print("| | ours, a second | at most | share | waiting for batches |\n| --- | ---: | ---: | ---: | ---: |")
+    print("| | ours, per second | at most | share | waiting for batches |\n| --- | ---: | ---: | ---: | ---: |")
     for row in measure(arguments.folder.resolve(), device, arguments.video_encoder, arguments.runs, arguments.small):
         ours, most = statistics.median(row["ours"]), statistics.median(row["most"])
         waiting = f"{statistics.median(row['waiting']):.1%}" if "waiting" in row else ""

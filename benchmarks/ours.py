@@ -1,4 +1,4 @@
-"""This project as a contestant: the batches of ``PretrainingDataModule``, normalised, with masks and times.
+"""This project as a contestant: batches of ``PretrainingDataModule``, normalised, with masks and times.
 
 python -m benchmarks.ours FOLDER
 """
@@ -19,8 +19,8 @@ from datamodules.pretraining import PretrainingDataModule
 from datamodules.sampling.order import WindowOrder
 from datamodules.shards.reader import ShardSet
 
-THREADS = 2  # that read
-_TIMES = 100  # that an epoch goes through the windows, so that what is read before the clock starts hardly counts
+THREADS = 2  # reading threads
+_TIMES = 100  # passes through the windows per epoch, so that windows read before the clock starts hardly count
 
 
 @functools.cache

@@ -1,11 +1,11 @@
-"""Reading as the paper's method is usually written: for every window its whole recording, filtered and standardised.
+"""Reading as the paper's method is usually written: for every window, its whole recording is filtered and standardised.
 
     python -m benchmarks.paper_way FOLDER
 
 A map-style ``Dataset`` loads the recording's IMU (ten minutes, one ``.npy``), runs a median filter with a kernel of 5
-over it, standardises it over the recording, and cuts the window out; with video it also opens the recording's MP4
-and decodes ten frames, one at random of each tenth of the window (Cheshmi et al. 2025, preprocessing). The MP4
-already has the size that the encoder wants, which spares this way the scaling.
+over it, standardises it over the recording, and cuts out the window. With video, it also opens the recording's MP4 and
+decodes ten frames, a random one from each tenth of the window (Cheshmi et al. 2025, preprocessing). The MP4 already has
+the size that the encoder needs, so this way is spared the scaling.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from benchmarks.data import SAMPLES, WINDOWS_A_RECORDING, made_images
 from benchmarks.peers.protocol import BATCH, FRAMES, SIZE, serve
 
 FOLDER = Path(sys.argv[1]) if len(sys.argv) > 1 else Path()
-FPS, VIDEO_WINDOWS = 30, 24  # two minutes of video stand for each recording's ten
+FPS, VIDEO_WINDOWS = 30, 24  # two minutes of video, in place of each recording's ten
 
 
 def make(folder: Path) -> None:
-    """Whole recordings from the plain arrays, and one video; no more recordings than 100, they are read again."""
+    """Make whole recordings from the plain arrays, and one video; at most 100 recordings, which are read again."""
     target = folder / "recordings"
     if (target / "video.mp4").is_file():
         return
@@ -50,7 +50,7 @@ def make(folder: Path) -> None:
 
 
 class Windows(Dataset[dict[str, Any]]):
-    """One window an item; nothing is kept from one to the next."""
+    """A dataset with one window per item; nothing is kept between items."""
 
     def __init__(self, folder: Path, video: bool) -> None:
         self.recordings = sorted((folder / "recordings").glob("*.npy"))

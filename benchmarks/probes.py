@@ -1,12 +1,12 @@
-"""The probes of a protocol, against one trained by mini-batches for every cell.
+"""Probes of a protocol, against a probe that is trained by mini-batches for every cell.
 
     python -m benchmarks.probes [--runs 3]
 
-4 shots x 5 seeds x 5 folds of a linear probe on a frozen encoder, five activities, random weights and windows (5 s,
-50 Hz, 6 channels), which cost what real ones do. Ours encodes every window once and solves for each probe. The paper's
-way trains each cell's probe with AdamW at 1e-3 for 25 epochs in batches of 32, windows going through the encoder each
-time; that is timed for the four shots of one seed and fold and multiplied by 25. Between the two, beside them: the
-same training on features that are kept.
+There are 4 shots x 5 seeds x 5 folds of a linear probe on a frozen encoder, with five activities. Weights and windows
+(5 s, 50 Hz, 6 channels) are random, which costs as much as real ones. Ours encodes every window once, and solves for
+each probe. The paper's way trains each cell's probe with AdamW at 1e-3 for 25 epochs in batches of 32, and encodes the
+windows each time. It is timed for the four shots of one seed and fold, and multiplied by 25. A third way is between the
+two: the same training on features that are kept.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from lightning_modules.probe import Standardisation, fit_probe
 SHOTS, SEEDS, FOLDS, CLASSES = (10, 20, 50, 100), 5, 5, 5
 CELLS = len(SHOTS) * SEEDS * FOLDS
 WINDOWS, TESTED, SAMPLES, RATE_HZ = 1000, 100, 250, 50.0
-FEATURES = 256  # of a window, where they are made without an encoder
+FEATURES = 256  # features per window, if they are made without an encoder
 
 
 WAYS = ("features kept", "encoded each time")
 
 
 def measure(runs: int) -> dict[str, list[float]]:
-    """Seconds for all cells, run by run: ``ours``, and each of ``WAYS``."""
+    """Measure seconds for all cells, run by run: ``ours``, and each of ``WAYS``."""
     torch.manual_seed(0)
     encoder = build_imu_encoder("cnn_transformer", {}, ImuInput(SAMPLES, RATE_HZ)).eval().requires_grad_(False)
     labels = np.arange(WINDOWS + TESTED) % CLASSES
-    # Each activity has a direction of its own, so that the solver has something to find.
+    # Each activity has its own direction, which the solver can find.
     shape = torch.randn(CLASSES, SAMPLES, 6)
     imu = torch.randn(WINDOWS + TESTED, SAMPLES, 6) + 0.3 * shape[labels]
     rows: dict[str, list[float]] = {name: [] for name in ("ours", *WAYS)}
@@ -56,13 +56,13 @@ def measure(runs: int) -> dict[str, list[float]]:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; prints Markdown."""
+    """Run the benchmark from the command line; prints Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--runs", type=int, default=3)
     runs = parser.parse_args(argv).runs
     rows = measure(runs)
     print(f"{CELLS} cells, medians of {runs}, {torch.get_num_threads()} threads\n")
-    print("| probes | seconds | ours against it |\n| --- | ---: | ---: |")
+    print("| probes | seconds | ours is faster by |\n| --- | ---: | ---: |")
     ours = statistics.median(rows["ours"])
     print(f"| ours: windows encoded once, probes solved | {ours:.1f} | |")
     for name in WAYS:
@@ -71,14 +71,14 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 class Pooled(nn.Module):
-    """What an encoder makes of windows that were measured throughout, (B, P)."""
+    """An encoder's pooled features of windows without gaps, (B, P)."""
 
     def __init__(self, encoder: ImuEncoder) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, imu: Tensor) -> Tensor:
-        """Of (B, T, 6)."""
+        """Encode windows (B, T, 6)."""
         everything = torch.ones(imu.shape[:2], dtype=torch.bool)
         pooled: Tensor = self.encoder(imu, torch.ones(len(imu), 6, dtype=torch.bool), everything).pooled
         return pooled
@@ -86,12 +86,12 @@ class Pooled(nn.Module):
 
 @torch.inference_mode()
 def encode(encoder: ImuEncoder, imu: Tensor) -> Tensor:
-    """Features of all windows, (N, P)."""
+    """Encode all windows, (N, P)."""
     return torch.cat([Pooled(encoder)(part) for part in imu.split(256)])
 
 
 def solve(encoder: ImuEncoder, imu: Tensor, labels: NDArray[np.int64]) -> None:
-    """All cells our way."""
+    """Solve all cells our way."""
     features = encode(encoder, imu).numpy()
     standardisation = Standardisation.of(features[:WINDOWS])
     for cell in range(SEEDS * FOLDS):
@@ -101,19 +101,19 @@ def solve(encoder: ImuEncoder, imu: Tensor, labels: NDArray[np.int64]) -> None:
 
 
 def support(labels: NDArray[np.int64], shots: int, seed: int) -> NDArray[np.int64]:
-    """``shots`` windows of each activity."""
+    """Draw ``shots`` windows of each activity."""
     rng = np.random.default_rng(seed)
     return np.concatenate([rng.choice(np.flatnonzero(labels[:WINDOWS] == c), shots, False) for c in range(CLASSES)])
 
 
 def train_all(encoder: nn.Module, inputs: Tensor, labels: NDArray[np.int64]) -> None:
-    """The cells of one seed and fold."""
+    """Train the cells of one seed and fold."""
     for shots in SHOTS:
         train(encoder, inputs, labels, shots)
 
 
 def train(encoder: nn.Module, inputs: Tensor, labels: NDArray[np.int64], shots: int) -> None:
-    """One cell the paper's way, its test included."""
+    """Train and test one cell the paper's way."""
     chosen = support(labels, shots, 0)
     x, y = inputs[chosen].clone(), torch.from_numpy(labels[chosen])
     with torch.no_grad():
@@ -132,7 +132,7 @@ def train(encoder: nn.Module, inputs: Tensor, labels: NDArray[np.int64], shots: 
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """Measure the time of a call."""
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -1,9 +1,9 @@
-"""How fast IMU windows come out of shards: whole batches against one window at a time.
+"""Speed of reading IMU windows from shards: whole batches against one window at a time.
 
     python -m benchmarks.reading [--windows 20000]
 
-Both ways read the same windows in the same order, turn about, in one process; the ratio is what to look at, since
-the rates depend on the machine and on what else it does.
+Both ways read the same windows in the same order, in turns, in one process. The ratio is the result; the rates depend
+on the machine and on its other load.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def main() -> None:
         build("simulator", params, Path(folder), WindowSettings(stride_s=0.1), "waist", workers=1)
         shards = ShardSet.open(folder)
         order = WindowOrder(shards.n_windows, 0).at(0, np.arange(min(arguments.windows, shards.n_windows)))
-        batched(shards, order)  # into the page cache
+        batched(shards, order)  # fills the page cache
         pairs = [(rate(batched, shards, order), rate(one_by_one, shards, order)) for _ in range(arguments.runs)]
     whole, single = (statistics.median(values) for values in zip(*pairs, strict=True))
     print(f"{len(order)} windows of 250 x 6, batches of {BATCH}, global shuffle, median of {arguments.runs} runs")

@@ -1,4 +1,4 @@
-"""Rows of ``benchmarks/results.json``, and the tables in ``docs/performance.md`` that are made from them."""
+"""Rows of ``benchmarks/results.json``, and the tables in ``docs/performance.md`` that are made from these rows."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ BEGIN_GROWTH = "<!-- table made by make bench-full -->"
 def row_of(
     case: str, ours: str, peer: str, ours_per_s: list[float], peer_per_s: list[float], goal: float | None, where: str
 ) -> dict[str, Any]:
-    """One line of results.json, of rates run by run."""
+    """Make one row of results.json from the rates of all runs."""
     medians = statistics.median(ours_per_s), statistics.median(peer_per_s)
     return {
         "case": TITLES[case],
@@ -79,7 +79,7 @@ def row_of(
 
 
 def machine(load: float) -> str:
-    """What it was measured on, in words."""
+    """Describe this machine in words."""
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -92,7 +92,7 @@ def machine(load: float) -> str:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """The rows as Markdown."""
+    """Write the rows as Markdown."""
     lines = [
         "| | ours, a second | against | theirs | ratio (lowest to highest run) | goal | per CPU second: ours, theirs |",
         "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
@@ -119,7 +119,7 @@ def _digits(rate: float) -> int:
 
 
 def publish(rows: list[dict[str, Any]]) -> None:
-    """Into results.json and the table of docs/performance.md."""
+    """Write rows into results.json and into the table of docs/performance.md."""
     results = ROOT / "benchmarks" / "results.json"
     measured = {(row["case"], row["peer"].split(",")[0]) for row in rows}
     old = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else []
@@ -136,7 +136,7 @@ def publish(rows: list[dict[str, Any]]) -> None:
 
 
 def replace_between(begin: str, end: str, what: str) -> None:
-    """Renew a part of docs/performance.md."""
+    """Replace a part of docs/performance.md."""
     page = ROOT / "docs" / "performance.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     after = rest.partition(end)[2]
@@ -144,7 +144,7 @@ def replace_between(begin: str, end: str, what: str) -> None:
 
 
 def publish_growth(rows: list[dict[str, Any]], cases: Sequence[str]) -> None:
-    """How rates and memory grow with the number of windows, into docs/performance.md."""
+    """Write the growth of rates and memory with the number of windows into docs/performance.md."""
     lines = [
         f"| windows | {' | '.join(TITLES[case] for case in cases)} | peak memory of each, MB |",
         f"| ---: |{' ---: |' * (len(cases) + 1)}",

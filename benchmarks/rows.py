@@ -1,8 +1,9 @@
-"""Rows of a file in random order: a call for each against one for many, in one thread and in two, turn about.
+"""Reading rows of a file in random order: one call per row against one call for many, with one thread and with two.
 
     python -m benchmarks.rows [--folder data/bench] [--runs 5]
 
-On the data of ``make bench``, from the page cache, 256 rows at a time into buffers that go round.
+All ways take turns. Rows come from the data of ``make bench`` in the page cache. 256 rows at a time go into buffers
+that are reused.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Batches = Callable[[int], None]  # reads the n-th batch
 
 
 def batches_of(path: Path, row: int, seed: int) -> Batches:
-    """What a thread does, with memory of its own."""
+    """Make the work of a thread, which has its own memory."""
     reader, rng = RowReader([path]), np.random.default_rng(seed)
     size, n = BATCH["imu"], path.stat().st_size // row
     draws: list[NDArray[np.int64]] = [rng.choice(n, size, replace=False) * row for _ in range(64)]
@@ -38,7 +39,7 @@ def batches_of(path: Path, row: int, seed: int) -> Batches:
 
 
 def rate(path: Path, row: int, threads: int, many: int) -> float:
-    """Rows a second, where one call is used from so many reads on."""
+    """Measure rows per second, if one call serves so many reads or more."""
     row_reader._MANY = many
     done = [0] * threads
 
@@ -60,12 +61,12 @@ def rate(path: Path, row: int, threads: int, many: int) -> float:
 
 
 def main() -> None:
-    """Command line; prints Markdown."""
+    """Run the benchmark from the command line; prints Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench", help="made by `make bench`")
     parser.add_argument("--runs", type=int, default=5, help="of which medians are shown")
     arguments = parser.parse_args()
-    print("| rows a second | a row | a call each | two threads | one call for all | two threads |")
+    print("| rows per second | bytes per row | one call per row | two threads | one call for all | two threads |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     for case in CASES:
         records = Records(arguments.folder.resolve(), case)
@@ -73,7 +74,7 @@ def main() -> None:
         path, row = arguments.folder.resolve() / f"{name}.npy", array[0].nbytes
         found: dict[tuple[int, int], list[float]] = {}
         for _ in range(arguments.runs):
-            path.read_bytes()  # into the page cache
+            path.read_bytes()  # fills the page cache
             for many in (10**9, 1):
                 for threads in (1, 2):
                     found.setdefault((many, threads), []).append(rate(path, row, threads, many))

@@ -1,12 +1,12 @@
-"""How reading grows from a thousand to a million windows: rate and peak memory, each size in a process of its own.
+"""Growth of reading from a thousand to a million windows: rate and peak memory, each size in a process of its own.
 
     python -m benchmarks.scale FOLDER CASE
 
-The shards of all sizes are names of one file, and the features a file with nothing in it, so that a million windows
-need neither 200 GB of disk nor as much page cache: what is measured is the reader, its files and its tables. The same
-windows are read twice, and the second time counts: what a disk does at first is not the reader's. ``training`` is the
-step of ``benchmarks.training`` with features from the cache; ``protocol`` is a whole evaluation, from its plan to its
-results, with 4 shots x 5 draws x 5 folds of probes on an encoder of one matrix: what is measured is not an encoder.
+The shards of all sizes are names of one file, and the features are a file without content. A million windows thus need
+neither 200 GB of disk nor as much page cache; the reader, its files and its tables are measured. The same windows are
+read twice, and the second time counts, because the first depends on the disk. ``training`` is the step of
+``benchmarks.training`` with features from the cache. ``protocol`` is a whole evaluation, from its plan to its results,
+with 4 shots x 5 draws x 5 folds of probes; its encoder is a single matrix, so that the encoder hardly counts.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ from experiments.training.module import make_module
 CASES = ("imu", "features", "jpeg", "raw", "training", "protocol")
 VIDEO_ENCODER = "vit_base_patch16_224"
 A_SHARD = 1000
-EPOCH = 4_000_000  # windows, many of them several times
-SECONDS = 5.0  # of reading
+EPOCH = 4_000_000  # windows per epoch, with repetitions
+SECONDS = 5.0  # time of reading
 
 
 def measure(folder: Path, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
-    """Rates and peak memory of each case, for each number of windows."""
+    """Measure rates and peak memory of each case, for each number of windows."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -80,7 +80,7 @@ def measure(folder: Path, sizes: tuple[int, ...]) -> list[dict[str, Any]]:
 
 
 def make(folder: Path, one: Path, n: int) -> None:
-    """As many names of one shard as make ``n`` windows, and features to them."""
+    """Make ``n`` windows from many names of one shard, and features for them."""
     folder.mkdir()
     index = read_index(one)
     entries = []
@@ -104,12 +104,12 @@ def make(folder: Path, one: Path, n: int) -> None:
 
 
 def read(folder: Path, case: str) -> dict[str, Any]:
-    """Windows a second, and the peak of memory."""
+    """Measure windows per second, and the peak of memory."""
     shards = ShardSet.open(folder, 2)
     features = FeatureCache.open(folder, shards, "made") if case == "features" else None
     made = PretrainingDataModule(shards, features, batch_size=BATCH[case], video=case != "imu", validation_share=0)
     made.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, accumulate_grad_batches=1, training=True)
-    # Epochs of one length for all sizes: what is read before the clock starts would be half of a short one.
+    # Epochs have the same length for all sizes: windows read before the clock starts would be half of a short epoch.
     made.training_windows = np.tile(made.training_windows, max(1, EPOCH // shards.n_windows))
     made.order = WindowOrder(len(made.training_windows), 0)
     found = rate(made.train_dataloader, SECONDS, 10**9)
@@ -117,7 +117,7 @@ def read(folder: Path, case: str) -> dict[str, Any]:
 
 
 def train(folder: Path) -> dict[str, Any]:
-    """Windows a second of a step in batches of 16, and the peak of memory."""
+    """Measure windows per second of a step in batches of 16, and the peak of memory."""
     config = training.settings(folder, VIDEO_ENCODER, 16, "video_encoder.params.pooling=mean")
     shards = ShardSet.open(folder, 2)
     features = FeatureCache.open(folder, shards, "made")
@@ -131,7 +131,7 @@ def train(folder: Path) -> dict[str, Any]:
 
 
 def evaluate(folder: Path) -> dict[str, Any]:
-    """Cells of the protocol a second, encoding included, and the peak of memory."""
+    """Measure cells of the protocol per second, with encoding, and the peak of memory."""
     config = Config()
     config.imu_encoder = ImuEncoderConfig("one_matrix")
     config.evaluation = EvaluationConfig(
@@ -144,11 +144,11 @@ def evaluate(folder: Path) -> dict[str, Any]:
 
 
 class ManyRecordings(ShardSet):
-    """Shards whose recordings are others in each, though all are one file; the people are the same nine."""
+    """Shards that are one file, but with other recordings in each; the nine subjects are the same."""
 
     @cached_property
     def table(self) -> dict[str, Any]:
-        """As its parent's."""
+        """Table of the parent class, with other recordings."""
         table = dict(super().table)
         shards = self.index.shards
         number = repeated([entry.file for entry in shards], [entry.windows for entry in shards])
@@ -162,7 +162,7 @@ class OneMatrixParams:
 
 @imu_encoder("one_matrix", OneMatrixParams)
 class OneMatrix(ImuEncoder):
-    """A window's samples times a matrix."""
+    """An encoder that multiplies a window's samples by a matrix."""
 
     def __init__(self, params: OneMatrixParams, imu_input: ImuInput) -> None:
         super().__init__()
@@ -171,7 +171,7 @@ class OneMatrix(ImuEncoder):
         self.middle = imu_input.duration_s / 2
 
     def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
-        """One token a window."""
+        """Make one token per window."""
         pooled = self.matrix(imu.flatten(1))
         return ImuFeatures(pooled[:, None], imu.new_tensor([self.middle]), sample_mask.any(1, keepdim=True), pooled)
 

@@ -1,10 +1,10 @@
-"""An epoch of pretraining from cached features, against decoding and encoding the clips in every epoch.
+"""Pretraining from cached features, against decoding and encoding the clips in every epoch.
 
-    python -m benchmarks.training [--video encoder vit_base_patch16_224] [--batch 16] [--live-batch 4] [--runs 3]
+    python -m benchmarks.training [--video-encoder vit_base_patch16_224] [--batch 16] [--live-batch 4] [--runs 3]
 
-The same windows, IMU encoder and losses both ways, turn about: once with the video encoder's features from
-the cache, once with the clips decoded and put through it in every step. The video encoder has random weights, which
-cost what pretrained ones do. Also said: which part of a step from the cache is spent on waiting for the features.
+Both ways use the same windows, IMU encoder and losses, in turns. One takes the video encoder's features from the cache;
+the other decodes the clips and encodes them in every step. The video encoder has random weights, which cost as much as
+pretrained ones. The benchmark also prints the share of a cached step that is spent on waiting for features.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from lightning_modules.pretraining import ImuPretraining
 
 
 def settings(folder: Path, video_encoder: str, batch: int, *more: str) -> Config:
-    """Some windows of one simulated person, 10 frames of 224 x 224 each."""
+    """Give settings for some windows of one simulated subject, with 10 frames of 224 x 224 each."""
     return load(
         "simulator",
         [
@@ -55,7 +55,7 @@ def settings(folder: Path, video_encoder: str, batch: int, *more: str) -> Config
 
 
 class Way:
-    """One way to train: a module with its optimiser, and where its batches come from."""
+    """One way to train: a module with its optimiser, and its source of batches."""
 
     def __init__(self, module: ImuPretraining, data: PretrainingDataModule, config: Config) -> None:
         self.module, self.data, self.config = module.train(), data, config
@@ -63,7 +63,7 @@ class Way:
         self.optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], fused=True)
 
     def step(self, windows: NDArray[np.int64], seed: int) -> float:
-        """Seconds of one step."""
+        """Measure the seconds of one step."""
         started = time.perf_counter()
         batch = self.with_views(self.data.read(windows), window_keys(seed, 0, windows))
         loss = self.module.training_step(batch, 0)
@@ -73,7 +73,7 @@ class Way:
         return time.perf_counter() - started
 
     def with_views(self, batch: Batch, keys: Tensor) -> Batch:
-        """As the data module augments in training."""
+        """Augment as the data module does in training."""
         rate_hz = self.config.window.imu_rate_hz
         batch["views"] = []
         given = batch["imu"], batch["sample_mask"], batch["channel_mask"], batch["frame_times"]
@@ -84,14 +84,14 @@ class Way:
 
 
 def measure(folder: Path, video_encoder: str, batch: int, live_batch: int, runs: int) -> dict[str, Any]:
-    """Windows/s both ways, run by run, and the features' share of a step from the cache.
+    """Measure windows/s both ways, run by run, and the features' share of a step from the cache.
 
     Args:
-        folder: for the shards and features.
+        folder: folder of the shards and features.
         video_encoder: a timm model.
-        batch: windows a step from the cache.
-        live_batch: windows a step with decoding and encoding, whose time grows with their number.
-        runs: of each.
+        batch: windows per step from the cache.
+        live_batch: windows per step with decoding and encoding, whose time grows with their number.
+        runs: number of runs of each way.
     """
     config = settings(folder, video_encoder, batch)
     shards = open_dataset(config, "pretraining")
@@ -109,7 +109,7 @@ def measure(folder: Path, video_encoder: str, batch: int, live_batch: int, runs:
     rng = np.random.default_rng(0)
     usable = cached.data.training_windows
     draws = [rng.choice(usable, batch, replace=len(usable) < batch) for _ in range(runs)]
-    cached.step(draws[0], 0)  # warm
+    cached.step(draws[0], 0)  # warm-up
     rates: dict[str, list[float]] = {"cached": [], "live": []}
     shares = []
     for draw in draws:
@@ -121,7 +121,7 @@ def measure(folder: Path, video_encoder: str, batch: int, live_batch: int, runs:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Command line; prints Markdown."""
+    """Run the benchmark from the command line; prints Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--video-encoder", default="vit_base_patch16_224", help="a timm model")
     parser.add_argument("--batch", type=int, default=16, help="windows a step from the cache")
@@ -133,7 +133,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     found = measure(arguments.folder, arguments.video_encoder, arguments.batch, arguments.live_batch, arguments.runs)
     cached, live = (statistics.median(found[name]) for name in ("cached", "live"))
     print(f"{arguments.video_encoder}, medians of {arguments.runs}, {found['threads']} threads\n")
-    print("| | windows a step | windows/s | features' share of the step |\n| --- | ---: | ---: | ---: |")
+    print("| | windows per step | windows/s | features' share of the step |\n| --- | ---: | ---: | ---: |")
     print(f"| from cached features | {arguments.batch} | {cached:.1f} | {100 * found['share']:.2f} % |")
     print(f"| decoding and encoding | {arguments.live_batch} | {live:.3f} | |")
     print(f"\n{cached / live:.0f} x")

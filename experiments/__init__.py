@@ -1,7 +1,7 @@
-"""What is run: command-line programs and the settings they take."""
+"""Experiments: command-line programs and their settings."""
 
 import os
 
-# Threads that wait must sleep, not spin: with two cores and a reading thread, spinning slows a step several-fold.
-# OpenMP reads this once, when torch is first imported.
+# Waiting threads must sleep, not spin. With two cores and a reading thread, spinning slows a step several times.
+# OpenMP reads this variable once, when torch is first imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

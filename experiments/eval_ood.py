@@ -37,7 +37,7 @@ def run(config: Config) -> Path:
     """
     from experiments.artifacts.shards import dataset_directory
     from experiments.evaluation.cell_store import CellStore
-    from experiments.evaluation.features.target_features import EvaluationError
+    from experiments.evaluation.errors import EvaluationError
     from experiments.evaluation.methods import find_method
     from experiments.evaluation.perturbations import PerturbationError
     from experiments.evaluation.plan import plan_units
@@ -119,7 +119,7 @@ def _maps(config: Config, units: Sequence[Unit]) -> dict[str, EmbeddingMap]:
 
 def _audit(config: Config, target: Target) -> list[str]:
     """Findings in plain words; an error where labels leak and that is not allowed."""
-    from experiments.evaluation.audit.audit import audit_target
+    from experiments.evaluation.audit.checks import audit_target
 
     if not config.evaluation.audit:
         return ["not audited: evaluation.audit is off"]

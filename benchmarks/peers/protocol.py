@@ -1,11 +1,11 @@
-"""How a contestant is asked for its rate, the same for all: one process each, one line of JSON per question.
+"""Protocol between the benchmark and all contestants: one process each, one line of JSON per question.
 
-A contestant is started with the folder of the data and serves questions such as ``{"case": "imu", "workers": 2,
-"seconds": 3}`` until its standard input closes. Its answer is ``{"per_s": ..., "per_cpu_s": ..., "windows": ...,
-"peak_mb": ...}``, or ``{"error": ...}``. ``per_cpu_s`` is windows per second of processor time, of the process and
-all its workers together: what does not change when others use the machine too.
+A contestant is started with the folder of the data. It answers questions such as ``{"case": "imu", "workers": 2,
+"seconds": 3}`` until its standard input closes. The answer is ``{"per_s": ..., "per_cpu_s": ..., "windows": ...,
+"peak_mb": ...}``, or ``{"error": ...}``. ``per_cpu_s`` is windows per second of processor time, of the process and all
+its workers together; it does not change when others use the machine too.
 
-This file needs nothing but numpy, so that it runs in the peers' environment too.
+This file imports nothing but numpy, so that it runs in the peers' environment too.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BATCH = {"imu": 256, "features": 256, "jpeg": 16, "raw": 16}
 
 
 class Records:
-    """The windows of one case, as plain arrays: what every contestant writes in its own format.
+    """The windows of one case as plain arrays, which every contestant writes in its own format.
 
     A record is a dict: ``imu`` (250, 6) float32, and ``features`` (10, 768) float16, or ``jpegs`` (a list of 10), or
     ``clip`` (10, 224, 224, 3) uint8.
@@ -62,7 +62,7 @@ class Records:
 
 
 def decode(jpegs: list[bytes]) -> np.ndarray:
-    """A clip's frames; every contestant decodes with the same library."""
+    """Decode the frames of a clip; every contestant uses the same library."""
     import simplejpeg
 
     clip = np.empty((FRAMES, SIZE, SIZE, 3), np.uint8)
@@ -72,9 +72,9 @@ def decode(jpegs: list[bytes]) -> np.ndarray:
 
 
 def rate(epoch: Callable[[], Iterable[Any]], seconds: float, most: int) -> dict[str, Any]:
-    """Windows a second over ``seconds`` or ``most`` batches, of as many epochs as that takes.
+    """Measure windows per second over ``seconds`` or ``most`` batches, over several epochs if needed.
 
-    In each epoch the clocks start once the first batch is there, so that the start of workers counts for nobody.
+    In each epoch the clocks start after the first batch, so that the start of workers does not count.
     """
     count, n, taken, used = 0, 0, 0.0, 0.0
     while taken < seconds and n < most:
@@ -94,7 +94,7 @@ def rate(epoch: Callable[[], Iterable[Any]], seconds: float, most: int) -> dict[
 
 
 def processor_s() -> float:
-    """Processor time of this process and everything it started, seconds; of this process alone without ``/proc``."""
+    """Measure processor time of this process and its children, seconds; without ``/proc``, of the process alone."""
     own = os.getpid()
     tree, ticks = {own}, 0
     if not Path("/proc/self/stat").is_file():
@@ -103,13 +103,13 @@ def processor_s() -> float:
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = path.read_text().rpartition(")")[2].split()
-        except OSError:  # it ended meanwhile
+        except OSError:  # the process has ended meanwhile
             continue
         used, ended_children = (sum(int(f) for f in fields[k : k + 2]) for k in (11, 13))
         pid = int(path.parent.name)
-        # Its own time is known more finely than in ticks of a hundredth of a second.
+        # The time of this process is known more finely than in ticks of 10 ms.
         rows[pid] = (int(fields[1]), ended_children if pid == own else used + ended_children)
-    for pid in sorted(rows):  # a child's number is higher than its parent's, unless they ran over
+    for pid in sorted(rows):  # a child's number is higher than its parent's, unless numbers wrapped around
         if rows[pid][0] in tree:
             tree.add(pid)
         if pid in tree:
@@ -118,23 +118,23 @@ def processor_s() -> float:
 
 
 def peak_mb() -> float:
-    """Largest resident memory of this process so far, with the pages of files that it has mapped."""
+    """Measure the largest resident memory of this process so far, with mapped pages of files."""
     status = Path("/proc/self/status")
     if not status.is_file():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    # What getrusage says begins with the largest that the process which started this one ever was.
+    # The value of getrusage starts at the peak of the parent process.
     return next(int(line.split()[1]) / 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
 
 
 def serve(batches: Callable[[str, int], Iterable[Any]]) -> None:
     """Answer questions from standard input; ``batches(case, workers)`` gives one epoch."""
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not end up among the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     for line in sys.stdin:
         question = json.loads(line)
         try:
             epoch = functools.partial(batches, question["case"], question["workers"])
             answer = rate(epoch, question["seconds"], question["most"])
-        except Exception:  # whatever goes wrong in a peer's code belongs in the report
+        except Exception:  # any error in a peer's code belongs in the report
             answer = {"error": traceback.format_exc()}
         print(json.dumps(answer), file=answers, flush=True)

@@ -1,4 +1,4 @@
-"""LitData: ``optimize`` into chunks, ``StreamingDataset`` with shuffling, ``StreamingDataLoader``.
+"""LitData as a contestant: ``optimize`` into chunks, ``StreamingDataset`` with shuffling, ``StreamingDataLoader``.
 
 python benchmarks/peers/with_litdata.py FOLDER write CASE | serve
 """
@@ -30,7 +30,7 @@ def item(i: int, case: str) -> dict[str, Any]:
 
 
 class Clips(StreamingDataset):
-    """Decodes in the worker, straight into one array a clip."""
+    """A dataset that decodes in the worker, straight into one array per clip."""
 
     def __getitem__(self, index: Any) -> dict[str, Any]:
         row = super().__getitem__(index)

@@ -1,4 +1,4 @@
-"""MosaicML Streaming: ``MDSWriter``, ``StreamingDataset`` with shuffling, torch's ``DataLoader``.
+"""MosaicML Streaming as a contestant: ``MDSWriter``, ``StreamingDataset`` with shuffling, torch's ``DataLoader``.
 
 python benchmarks/peers/with_mds.py FOLDER write CASE | serve
 """
@@ -26,7 +26,7 @@ COLUMNS = {
 
 
 class Clips(StreamingDataset):
-    """Decodes in the worker, straight into one array a clip."""
+    """A dataset that decodes in the worker, straight into one array per clip."""
 
     def __getitem__(self, at: Any) -> Any:
         row = super().__getitem__(at)

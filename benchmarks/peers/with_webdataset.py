@@ -1,6 +1,8 @@
-"""WebDataset: ``ShardWriter``, shuffled shards and a shuffle buffer, batches made in the workers, ``WebLoader``.
+"""WebDataset as a contestant: ``ShardWriter``, shuffled shards and a shuffle buffer, batches made in the workers.
 
-python benchmarks/peers/with_webdataset.py FOLDER write CASE | serve
+    python benchmarks/peers/with_webdataset.py FOLDER write CASE | serve
+
+``WebLoader`` delivers the batches.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ def write(case: str) -> None:
     records = Records(FOLDER, case)
     target = FOLDER / "webdataset" / case
     target.mkdir(parents=True, exist_ok=True)
-    # At least as many shards as workers, as its documentation asks for.
+    # At least as many shards as workers, as the documentation of WebDataset asks for.
     with wds.ShardWriter(str(target / "%06d.tar"), maxcount=max(1, len(records) // 16), maxsize=1e9) as out:
         for i in range(len(records)):
             record = records[i]
@@ -47,7 +49,7 @@ def named(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    arrays = [name for name in rows[0] if not name.startswith("__")]  # beside them, WebDataset's own keys
+    arrays = [name for name in rows[0] if not name.startswith("__")]  # the other keys are WebDataset's own
     return {name: torch.from_numpy(np.stack([row[name] for row in rows])) for name in arrays}
 
 

@@ -1,1 +1,1 @@
-"""Artifacts of an experiment, opened or built: shards, the video encoder, its features; local or in a store."""
+"""Artifacts of an experiment: shards, the video encoder and its features, opened locally or in a store, or built."""

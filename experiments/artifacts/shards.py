@@ -1,4 +1,4 @@
-"""Shards of a configured data set: where they are, and how to get them."""
+"""Shards of a configured data set: their folder, their build, and opening them."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from experiments.settings.schema import Config
 
 
 def dataset_directory(config: Config, key: str) -> Path:
-    """Folder of a data set's shards; it ends in a digest of the settings, so that other settings go elsewhere.
+    """Name the folder of a data set's shards; a digest of the settings at its end separates other settings.
 
     Raises:
-        UserError: no such data set is configured, or its source's settings are wrong.
-        RecordingError: its manifest can't be used.
+        UserError: the data set is not configured, or its source's settings are wrong.
+        RecordingError: the manifest can't be used.
     """
     if key not in config.datasets:
         known = ", ".join(config.datasets) or "none"
@@ -40,17 +40,17 @@ def dataset_directory(config: Config, key: str) -> Path:
             parts["manifest"] = fingerprint
     except RecordingError:
         raise
-    except ValueError as error:  # the source's settings, or no such way with clocks
+    except ValueError as error:  # wrong settings of the source or of build.clocks
         raise UserError(f"data set '{key}': {error}") from error
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
     return Path(config.paths.data) / "shards" / config.experiment / f"{key}-{digest}"
 
 
 def build_dataset(config: Config, key: str) -> BuildReport:
-    """Build a data set's shards, or what is missing of them, with a progress bar.
+    """Build a data set's missing shards, with a progress bar.
 
     Raises:
-        UserError: it came out empty (the message says what was left out and why), or the source's settings are wrong.
+        UserError: no window was left (the message gives the reasons), or the source's settings are wrong.
         RecordingError: a recording can't be used, with ``build.on_bad=raise``.
     """
     directory = dataset_directory(config, key)
@@ -75,12 +75,12 @@ def build_dataset(config: Config, key: str) -> BuildReport:
             )
     except RecordingError:
         raise
-    except ValueError as error:  # a source's settings, or a folder that holds something else
+    except ValueError as error:  # wrong settings of a source, or a folder with other content
         raise UserError(f"data set '{key}': {error}") from error
     if report.index.n_windows == 0:
         raise UserError(
             f"data set '{key}' has no windows:\n{report}\n"
-            f"what came in and what did not: python -m experiments.quality_report {directory}"
+            f"for details of the build: python -m experiments.quality_report {directory}"
         )
     if report.built:
         console.print(str(report), highlight=False, markup=False)
@@ -88,7 +88,7 @@ def build_dataset(config: Config, key: str) -> BuildReport:
 
 
 def open_dataset(config: Config, key: str) -> ShardSet:
-    """Open a data set's shards, from ``paths.data`` or the store; builds them first where neither has them all."""
+    """Open a data set's shards, from ``paths.data`` or the store; missing shards are built first."""
     directory = dataset_directory(config, key)
     if not (directory / "index.json").is_file():
         if (folder := stored(config, directory, "index.json")) is not None:

@@ -1,4 +1,4 @@
-"""Where shards, features and weights are looked for: in ``paths.data``, then under the same path in the store."""
+"""The store of shards, features and weights, which is searched after ``paths.data``, under the same path."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from experiments.settings.schema import Config
 
 
 def local_cache(config: Config) -> LocalCache:
-    """The folder for what is read from the store; shards and features share it and its limit."""
+    """Open the cache of files that are read from the store; shards and features share its folder and limit."""
     directory = Path(config.paths.cache) if config.paths.cache else Path(config.paths.data) / "cache"
     if config.paths.cache_gb <= 0:
         raise UserError(f"paths.cache_gb is {config.paths.cache_gb:g}; expected more than 0")
@@ -30,15 +30,16 @@ def _cache(directory: Path, limit: int) -> LocalCache:
 
 
 def place_in_store(config: Config, local: Path) -> RemoteFolder | None:
-    """The folder of the store that stands for a folder below ``paths.data``; None where no store is set.
+    """Name the folder of the store for a folder below ``paths.data``; None if no store is set.
 
     Raises:
         UserError: ``paths.store`` is no URL, or ``paths.data`` is one.
-        StorageError: its driver isn't installed.
+        StorageError: the store's driver isn't installed.
     """
     if is_url(config.paths.data):
         raise UserError(
-            f"paths.data is {config.paths.data}: things are made on a local disk; name the store in paths.store"
+            f"paths.data is {config.paths.data}; expected a local folder, because files are made there; name the"
+            " store in paths.store"
         )
     if not config.paths.store:
         return None
@@ -49,7 +50,7 @@ def place_in_store(config: Config, local: Path) -> RemoteFolder | None:
 
 
 def stored(config: Config, local: Path, last: str) -> RemoteFolder | None:
-    """As :func:`place_in_store`, but None too where ``last``, the file that makes it whole, is not there.
+    """Find a whole folder of the store; None without a store, or if ``last``, its file written last, is missing.
 
     Raises:
         StorageError: the store can't be read.
@@ -59,7 +60,7 @@ def stored(config: Config, local: Path, last: str) -> RemoteFolder | None:
 
 
 def fetch_stored(config: Config, path: Path) -> bool:
-    """Copy a small file from the store to its place below ``paths.data``; False where it is not in the store.
+    """Copy a small file from the store to its place below ``paths.data``; False if the store lacks it.
 
     Raises:
         StorageError: the store can't be read.
@@ -78,10 +79,10 @@ def fetch_stored(config: Config, path: Path) -> bool:
 
 
 def check_order(order: str, shards: ShardSet, features: FeatureCache | None) -> None:
-    """Refuse an order of windows that would fetch nearly the whole store for every batch.
+    """Refuse an order of windows that would fetch most of the store for every batch.
 
     Raises:
-        UserError: what is read from the store doesn't fit into the cache, and the order isn't made for that.
+        UserError: files of the store don't fit into the cache, and the order isn't made for that.
     """
     needed, limit = 0, 0
     if isinstance(shards, RemoteShardSet):
@@ -90,7 +91,7 @@ def check_order(order: str, shards: ShardSet, features: FeatureCache | None) -> 
         needed, limit = needed + features.nbytes, features.cache.limit
     if needed > limit and order != "shards":
         raise UserError(
-            f"{shards.directory}: with its features {needed / GB:.3g} GB are to be read, and the cache may hold"
+            f"{shards.directory}: shards and features are {needed / GB:.3g} GB, but the cache may hold only"
             f" {limit / GB:.3g} GB: with pretraining.order={order} each batch would fetch most of the shards again; set"
             " pretraining.order=shards, or raise paths.cache_gb"
         )

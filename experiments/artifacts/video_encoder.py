@@ -1,4 +1,4 @@
-"""The frozen video encoder: its weights, and the features that it gives for a set of shards."""
+"""The frozen video encoder: its weights, and its features of a set of shards."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ from lightning_modules.masked_video import MaskedVideoPretraining
 
 
 def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> VideoEncoder:
-    """Build the video encoder with the weights that the settings ask for, and say which.
+    """Build the video encoder with the configured weights, and print their name.
 
-    ``self_supervised`` weights are trained on ``shards``' clips where they are not there yet, and kept.
+    Missing ``self_supervised`` weights are trained on the clips of ``shards``, and kept.
 
     Args:
         config: all settings.
-        shards: with the clips.
-        train: train where there are no weights yet; otherwise that is an error.
+        shards: shards with the clips.
+        train: True trains missing weights; False raises an error.
 
     Raises:
         UserError: frames and encoder differ in size, the shards have no frames, or there are no weights.
@@ -69,12 +69,12 @@ def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> 
         said = {"pretrained": "pretrained", "random": "RANDOM, as asked for"}.get(weights, weights)
         params["weights"] = weights
     console.print(f"video encoder: {config.video_encoder.name}, weights {said}", highlight=False)
-    torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws anything
+    torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws numbers
     return build_video_encoder(config.video_encoder.name, params)
 
 
 def video_encoder_params(config: Config) -> dict[str, Any]:
-    """The encoder's settings, with the shards' frame size.
+    """Complete the encoder's settings with the shards' frame size.
 
     Raises:
         UserError: the settings name another size.
@@ -92,13 +92,13 @@ def video_encoder_params(config: Config) -> dict[str, Any]:
 
 
 def features_of(config: Config, shards: ShardSet, key: str, video_encoder: VideoEncoder) -> FeatureCache:
-    """The features that ``video_encoder`` gives for all windows, from the cache, the store, or computed now."""
+    """Get the features of all windows by ``video_encoder``, from the cache, the store, or computed now."""
     fingerprint = video_encoder.fingerprint()
     views = ViewSettings(count=config.video_encoder.views)
     directory = features_directory(config, shards, key, fingerprint)
     if not (directory / META).is_file() and (folder := stored(config, directory, META)) is not None:
         return RemoteFeatureCache.open_folder(folder, local_cache(config), shards, fingerprint)
-    if (directory / META).is_file():  # nothing is written then: the folder may be read-only
+    if (directory / META).is_file():  # no lock is written here: the folder may be read-only
         return FeatureCache.open(directory, shards, fingerprint)
     device = torch.device("cuda" if accelerator(config) == "gpu" else "cpu")
     video_encoder = video_encoder.to(device).eval()
@@ -117,7 +117,7 @@ def features_of(config: Config, shards: ShardSet, key: str, video_encoder: Video
         else ""
     )
     directory.parent.mkdir(parents=True, exist_ok=True)
-    # Two commands that need the same features at once must not both write them.
+    # Two commands may need the same features at once; only one may write them.
     with FileLock(directory.with_name(f".{directory.name}.lock")), progress_bar() as bar:
         task = bar.add_task(f"features of {key}", total=shards.n_windows)
         cache = build_features(directory, shards, encode, fingerprint, views, show, device, computed)
@@ -126,7 +126,7 @@ def features_of(config: Config, shards: ShardSet, key: str, video_encoder: Video
 
 
 def features_directory(config: Config, shards: ShardSet, key: str, fingerprint: str) -> Path:
-    """Where the features of data set ``key`` lie: a folder named after video encoder, shards and views together."""
+    """Name the folder of the features of data set ``key``, by a digest of video encoder, shards and views."""
     views = dataclasses.asdict(ViewSettings(count=config.video_encoder.views))
     identity = json.dumps([fingerprint, shards.fingerprint, views])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
@@ -134,7 +134,7 @@ def features_directory(config: Config, shards: ShardSet, key: str, fingerprint: 
 
 
 def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], train: bool) -> Path:
-    """Train a backbone on the shards' frames, or take the one that was trained so before."""
+    """Train a backbone on the shards' frames, or take the one of an earlier, equal training."""
     settings = config.video_pretraining
     backbone = {k: v for k, v in params.items() if k in _BACKBONE_KEYS}
     held_out = config.pretraining.exclude_activities
@@ -145,9 +145,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
     if path.is_file() or fetch_stored(config, path):
         return path
     if not train:
-        raise UserError(
-            f"there is no video encoder of these settings yet ({path}), so no checkpoint was trained with it"
-        )
+        raise UserError(f"there is no video encoder with these settings ({path}), so no checkpoint was trained with it")
     if settings.batch_size > shards.n_windows * (shards.settings.frames - 1):
         raise UserError(
             f"video_pretraining.batch_size is {settings.batch_size}: more than {shards.directory} has pairs"

@@ -1,1 +1,1 @@
-"""The evaluation: targets, cells, held-out labels, methods, audit."""
+"""Evaluation of encoders: targets, cells, held-out labels, methods, audit."""

@@ -1,10 +1,11 @@
-"""Finished cells, kept so that an interrupted evaluation continues.
+"""A file of finished cells, so that an interrupted evaluation continues.
 
-One JSON line a cell in ``cells.jsonl``, handed to the system as soon as it is there, so that a killed process loses
-none, and synced to the disk every ``SYNC_S`` seconds, so that a power cut costs no more than these.
-A line that a killed process left torn, or that
-something else wrote, is ignored and listed in :attr:`CellStore.ignored`, and its cell computed again. A cell whose
-data, checkpoint or settings have changed has another key and is simply not found.
+``cells.jsonl`` holds one line of JSON for each cell. A line is handed to the operating system at once, so a killed
+process loses none. It is synced to the disk every ``SYNC_S`` seconds, so a power cut loses no more than these.
+
+Some lines are ignored: those that a killed process left torn, and those that something else wrote. They are listed in
+:attr:`CellStore.ignored`, and their cells are computed again. A cell whose data, checkpoint or settings have changed
+has another key and is not found.
 """
 
 from __future__ import annotations
@@ -14,19 +15,19 @@ import os
 import time
 from pathlib import Path
 
-from experiments.evaluation.cells import Cell, CellResult
+from experiments.evaluation.cells import Cell, CellResult, key_of, with_present_names
 
 SYNC_S = 1.0
 
 
 class CellStore:
-    """Results by the key of their cell.
+    """Results by the keys of their cells.
 
     Args:
-        path: of the file; it need not exist.
+        path: path of the file, which need not exist.
 
     Attributes:
-        ignored: a message for each line of the file that is no finished cell.
+        ignored: one message for each line of the file that holds no finished cell.
     """
 
     def __init__(self, path: Path) -> None:
@@ -42,18 +43,18 @@ class CellStore:
         return len(self._results)
 
     def get(self, cell: Cell) -> CellResult | None:
-        """The cell's result, if it is finished."""
+        """Look up the result of a cell; None if the cell is not finished."""
         return self._results.get(cell.key)
 
     def __enter__(self) -> CellStore:
-        """Nothing to do; leaving syncs what was added."""
+        """Enter a context whose exit syncs the added results."""
         return self
 
     def __exit__(self, *_: object) -> None:
         self._sync()
 
     def add(self, result: CellResult) -> None:
-        """Keep a result; when this returns, killing the process does not lose it."""
+        """Keep a result; once this returns, a killed process does not lose it."""
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": result.cell.key, **result.to_json()}) + "\n")
         self._results[result.cell.key] = result
@@ -67,7 +68,7 @@ class CellStore:
         self._synced = time.monotonic()
 
     def _read(self) -> None:
-        # Broken bytes become a broken line, not an error about the whole file.
+        # A broken byte then spoils its own line, not the whole file.
         text = self.path.read_text(encoding="utf-8", errors="replace")
         for number, line in enumerate(text.split("\n"), start=1):
             if not line:
@@ -78,22 +79,25 @@ class CellStore:
             else:
                 self.ignored.append(f"{self.path}, line {number}: {result}; its cell is computed again")
         if text and not text.endswith("\n"):
-            # The next line must not be glued to the torn one.
+            # Otherwise the next line would be glued to the torn one.
             with self.path.open("a", encoding="utf-8") as file:
                 file.write("\n")
 
 
 def _finished_cell(line: str) -> CellResult | str:
-    """The cell that a line holds, or why it holds none."""
+    """Read a line: its finished cell, or the reason why it holds none."""
     try:
         content = json.loads(line)
     except json.JSONDecodeError:
         return "not whole, as a killed process leaves it"
     if not isinstance(content, dict) or "key" not in content:
         return "not a finished cell"
-    key = content.pop("key")
+    key, fields = content.pop("key"), content.get("cell")
+    if not isinstance(fields, dict):
+        return "a cell of another version of this program"
     try:
-        result = CellResult.from_json(content)
+        result = CellResult.from_json({**content, "cell": with_present_names(fields)})
     except (KeyError, TypeError):
         return "a cell of another version of this program"
-    return result if result.cell.key == key else "changed since it was written"
+    # The key is a digest over the names under which the fields were written.
+    return result if key_of(fields) == key else "changed since it was written"

@@ -1,14 +1,18 @@
-"""The unit of an evaluation, and what comes out of it."""
+"""Cells, the units of an evaluation, and their results."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Version 0.1.0 wrote these fields of a cell under other names.
+_EARLIER_NAMES = {"condition": "perturbation", "binding": "input_digest"}
 
 
 @dataclass(frozen=True)
@@ -17,18 +21,18 @@ class Cell:
 
     Attributes:
         dataset: name of the target in tables, e.g. "Parkinson's, head".
-        population: of the target's tested subjects, joined by "+" where there are several.
-        method: e.g. ``linear_probe``.
-        system: which of several compared checkpoints, e.g. "imu_only"; empty for the run's own, and for methods
-            without one.
+        population: population of the target's tested subjects; several are joined by "+".
+        method: name of the method, e.g. ``linear_probe``.
+        system: name of the compared checkpoint, e.g. "imu_only"; empty for the run's own, and for methods
+            without a checkpoint.
         encoder: name of the IMU encoder; empty for methods without one.
         checkpoint: digest of the checkpoint's file; empty for methods without one.
-        shots: labelled windows per class, or whole subjects; 0 for methods without labels of the target.
-        shots_unit: "windows" per class, or "subjects" of whom all windows are labelled.
-        fold: which group of subjects is tested.
-        draw: which few-shot draw.
-        seed: of the run.
-        perturbation: what was done to the tested windows, e.g. "rotation=90"; empty for nothing. See
+        shots: labelled windows per class, or labelled subjects; 0 for methods without labels of the target.
+        shots_unit: "windows" (per class), or "subjects" (all windows of each are labelled).
+        fold: number of the tested group of subjects.
+        draw: number of the few-shot draw.
+        seed: seed of the run.
+        perturbation: change of the tested windows, e.g. "rotation=90"; empty for none. See
             :mod:`experiments.evaluation.perturbations`.
         input_digest: digest of everything else that the result depends on: data, checkpoint, settings.
     """
@@ -49,33 +53,43 @@ class Cell:
 
     @property
     def contender(self) -> str:
-        """What a table gives a row to: the method, and the system where several are compared."""
+        """The row of a table: the method, or ``method@system`` where several systems are compared."""
         return f"{self.method}@{self.system}" if self.system else self.method
 
     @property
     def key(self) -> str:
-        """Digest of all fields: where a finished cell is kept."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:24]
+        """Digest of all fields and their names; a finished cell is kept under it."""
+        return key_of(asdict(self))
+
+
+def key_of(fields: Mapping[str, Any]) -> str:
+    """Digest a cell's fields under the names that they have."""
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def with_present_names(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename the fields that earlier versions wrote under other names."""
+    return {_EARLIER_NAMES.get(name, name): value for name, value in fields.items()}
 
 
 @dataclass(frozen=True)
 class CellResult:
-    """What a cell gave; plain values, so that it is kept as JSON.
+    """The result of a cell, in plain values, so that it can be kept as JSON.
 
     Attributes:
-        cell: which one.
-        classes: names of the activities, in the confusion matrices' order.
-        event: which of them is a rare event (a fall, freezing); empty if none is.
+        cell: the cell.
+        classes: names of the activities, in the order of the confusion matrices.
+        event: the activity that is a rare event (a fall, freezing); empty if none is.
         metrics: metric -> value over all test windows together.
-        by_subject: test subject -> metric -> value; a metric that is not defined for a subject is not there.
+        by_subject: test subject -> metric -> value, without metrics that are not defined for the subject.
         windows_by_subject: test subject -> number of test windows.
         hours_by_subject: test subject -> hours that these windows cover.
         confusion_by_subject: test subject -> counts; rows are true, columns predicted activities.
-        support_windows: labelled windows that were used.
-        support_subjects: people whom they come from.
-        seconds: time it took.
-        simulated: fed by simulated recordings.
-        notes: what a reader must know, e.g. "class x has 3 windows, fewer than the 5 shots".
+        support_windows: number of labelled windows that were used.
+        support_subjects: number of subjects whom these windows come from.
+        seconds: time that the cell took.
+        simulated: True if simulated recordings had a part in the result.
+        notes: remarks that a reader needs, e.g. "class x has 3 windows, fewer than the 5 shots".
     """
 
     cell: Cell
@@ -101,10 +115,10 @@ class CellResult:
         return total
 
     def to_json(self) -> dict[str, Any]:
-        """Plain dicts and lists."""
+        """Convert to plain dicts and lists."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> CellResult:
-        """The inverse of :meth:`to_json`."""
+        """Read the output of :meth:`to_json`."""
         return cls(**{**content, "cell": Cell(**content["cell"])})

@@ -1,6 +1,6 @@
-"""The tested windows' labels, sealed: they are compared with a cell's predictions once.
+"""Held-out labels of the tested windows; a cell's predictions are compared with them once.
 
-Nothing else holds these labels: methods get shards without them (:class:`UnlabelledShards`), so that neither an
+Nothing else holds these labels. Methods get shards without labels (:class:`UnlabelledShards`), so that neither an
 epoch nor a setting can be chosen by them.
 
 Shape legend: N tested windows, C classes.
@@ -20,17 +20,17 @@ from datamodules.shards.concat import ConcatShards
 from datamodules.windows.cut import WindowSettings
 from experiments.evaluation.metrics import classification_metrics, confusion_matrix, event_metrics, ranking_metrics
 from experiments.evaluation.perturbations import PLACEMENT, Perturbation, apply
-from experiments.evaluation.placements import Elsewhere
+from experiments.evaluation.placements import OtherPlacement
 from experiments.evaluation.splits import LeakError
 
 
 class ScoresError(ValueError):
-    """Predictions of another shape than the tested windows', or not finite."""
+    """Predictions that are not finite, or whose shape does not fit the tested windows."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """What a cell's predictions came to; see :class:`experiments.evaluation.cells.CellResult` for each."""
+    """Metrics of a cell's predictions; :class:`experiments.evaluation.cells.CellResult` explains each field."""
 
     metrics: dict[str, float]
     by_subject: dict[str, dict[str, float]]
@@ -44,10 +44,10 @@ class HeldOutLabels:
 
     Args:
         truth: (N,) positions in the classes.
-        subjects: of each window, (N,).
+        subjects: subject of each window, (N,).
         n_classes: C.
         event: position of the rare event's class; None if there is none.
-        window_hours: that a window lasts.
+        window_hours: length of a window, hours.
         ranking: measure recall@k and the reciprocal rank too.
     """
 
@@ -66,21 +66,21 @@ class HeldOutLabels:
         self._event = event
         self._window_hours = window_hours
         self._ranking = ranking
-        self._opened = False
+        self._scored = False
 
     def score(self, scores: NDArray[np.float64]) -> Scored:
-        """Compare with probabilities (N, C); once.
+        """Compare the labels with probabilities (N, C), once.
 
         Raises:
-            LeakError: this was called before: something was chosen by looking at tested windows.
+            LeakError: this was called before, so something may be chosen by the tested windows.
             ScoresError: the scores have another shape, or are not finite.
         """
-        if self._opened:
+        if self._scored:
             raise LeakError(
-                "the tested windows of a cell were scored a second time; what is chosen by scores (an epoch, a"
-                " setting) must be chosen on training subjects"
+                "the tested windows of a cell were scored a second time; choose an epoch or a setting by scores"
+                " on training subjects"
             )
-        self._opened = True
+        self._scored = True
         expected = (len(self._truth), self._n_classes)
         if scores.shape != expected or not np.isfinite(scores).all():
             raise ScoresError(
@@ -97,7 +97,7 @@ class HeldOutLabels:
             windows[name] = len(own)
             hours[name] = len(own) * self._window_hours
             confusion[name] = confusion_matrix(self._truth[own], predicted[own], self._n_classes).tolist()
-        # One subject alone is all of it.
+        # With a single subject, the values of all windows are those of the subject.
         alone = len(by_subject) == 1
         metrics = dict(next(iter(by_subject.values()))) if alone else self._measure(self._truth, scores)
         return Scored(metrics, by_subject, windows, hours, confusion)
@@ -113,8 +113,7 @@ class HeldOutLabels:
         return metrics
 
 
-# What a method may know of a window besides its motion. LabelColumn of recordings and times tell the activity in some
-# sets.
+# Columns that a method may see besides the motion. Names of recordings, and times, tell the activity in some data sets.
 _KNOWN = ("dataset", "source", "person", "subject", "population", "placement", "device")
 
 
@@ -127,8 +126,8 @@ class _NoLabels(Mapping[str, LabelColumn]):
     def __getitem__(self, name: str) -> LabelColumn:
         if name not in self._table:
             raise LeakError(
-                f"a method asked for the {name} of windows; it gets the labels of its support only, and of other"
-                f" windows, beside their motion, {', '.join(_KNOWN)}"
+                f"a method asked for the {name} of windows; it gets the labels of its support only; of all"
+                f" windows it gets the motion and {', '.join(_KNOWN)}"
             )
         return self._table[name]
 
@@ -143,19 +142,19 @@ class UnlabelledShards:
     """A target's windows as methods see them: without labels, under a perturbation or as they are.
 
     Args:
-        shards: the target's.
-        perturbation: that its windows are under; None for windows as they are.
-        elsewhere: placement -> the same windows there, for perturbations that are a placement.
+        shards: shards of the target.
+        perturbation: perturbation of the windows; None for windows as they are.
+        other_placements: name of a placement -> the same windows there, for perturbations of the placement.
     """
 
     def __init__(
         self,
         shards: ConcatShards,
         perturbation: Perturbation | None = None,
-        elsewhere: Mapping[str, Elsewhere] | None = None,
+        other_placements: Mapping[str, OtherPlacement] | None = None,
     ) -> None:
         self._shards = shards
-        self._elsewhere = elsewhere or {}
+        self._other_placements = other_placements or {}
         self.perturbation = perturbation
         self.settings: WindowSettings = shards.settings
         self.n_windows = shards.n_windows
@@ -163,16 +162,16 @@ class UnlabelledShards:
         self.table: Mapping[str, LabelColumn] = _NoLabels(shards.table)
 
     def under(self, perturbation: Perturbation) -> UnlabelledShards:
-        """The same windows under a perturbation."""
-        return UnlabelledShards(self._shards, perturbation, self._elsewhere)
+        """Give the same windows under a perturbation."""
+        return UnlabelledShards(self._shards, perturbation, self._other_placements)
 
     def measured(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Those of these windows that there are under the perturbation: not every sensor measured all the time."""
+        """Keep the windows that exist under the perturbation: another sensor may not have measured all the time."""
         other = self._other()
         return windows if other is None else windows[other.windows[windows] >= 0]
 
     def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """As :meth:`ConcatShards.imu`, changed as the perturbation says.
+        """Read windows like :meth:`ConcatShards.imu`, and apply the perturbation.
 
         Raises:
             ValueError: a window was not measured under the perturbation.
@@ -189,7 +188,7 @@ class UnlabelledShards:
             return windows
         return apply(self.perturbation, np.asarray(indices, np.int64), *windows, self.settings.imu_rate_hz)
 
-    def _other(self) -> Elsewhere | None:
+    def _other(self) -> OtherPlacement | None:
         if self.perturbation is None or self.perturbation.kind != PLACEMENT:
             return None
-        return self._elsewhere[str(self.perturbation.level)]
+        return self._other_placements[str(self.perturbation.level)]

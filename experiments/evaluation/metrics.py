@@ -1,7 +1,7 @@
-"""What a cell's predictions are measured by.
+"""Metrics of a cell's predictions.
 
-Averages over activities run over those that the tested windows show: an activity that a subject never
-performed neither helps nor harms that subject's figure.
+Averages over activities include only activities that the tested windows show. An activity that a subject never
+performed thus does not change the subject's figure.
 
 Shape legend: N windows, C classes.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 CALIBRATION_BINS = 15
-RECALLS = (1, 3, 5)  # at which ranks
+RECALLS = (1, 3, 5)  # ranks k of recall@k
 
 Labels = NDArray[np.int64]
 Scores = NDArray[np.float64]
@@ -21,7 +21,7 @@ Flags = NDArray[np.bool_]
 
 
 def classification_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
-    """Accuracy, balanced accuracy, macro-F1 and expected calibration error.
+    """Measure accuracy, balanced accuracy, macro-F1 and expected calibration error.
 
     Args:
         truth: (N,) positions in the classes, N at least 1.
@@ -37,13 +37,13 @@ def classification_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
 
 
 def confusion_matrix(truth: Labels, predicted: Labels, n_classes: int) -> Labels:
-    """Counts (C, C); rows are true, columns predicted classes."""
+    """Count predictions, (C, C); rows are true, columns predicted classes."""
     flat = np.bincount(truth * n_classes + predicted, minlength=n_classes**2)
     return flat.reshape(n_classes, n_classes).astype(np.int64)
 
 
 def per_class_recall(confusion: Labels) -> Scores:
-    """Share of each class's windows that are recognised, (C,); NaN for a class that does not occur."""
+    """Compute the recognised share of each class's windows, (C,); NaN for a class that does not occur."""
     occurring = confusion.sum(axis=1)
     recall = np.full(len(confusion), np.nan)
     np.divide(confusion.diagonal(), occurring, out=recall, where=occurring > 0)
@@ -51,19 +51,19 @@ def per_class_recall(confusion: Labels) -> Scores:
 
 
 def balanced_accuracy(confusion: Labels) -> float:
-    """Mean recall over the classes that occur."""
+    """Average recall over the classes that occur."""
     return float(np.nanmean(per_class_recall(confusion)))
 
 
 def macro_f1(confusion: Labels) -> float:
-    """Mean F1 over the classes that occur; what is taken for one that does not occur lowers recall only."""
+    """Average F1 over the classes that occur; predictions of other classes lower recall only."""
     present = confusion.sum(axis=1) > 0
     total = confusion.sum(axis=1) + confusion.sum(axis=0)
     return float((2 * confusion.diagonal()[present] / total[present]).mean())
 
 
 def calibration_error(truth: Labels, scores: Scores, bins: int = CALIBRATION_BINS) -> float:
-    """Expected calibration error (Guo et al. 2017): |accuracy - confidence| over bins of equal width.
+    """Compute the expected calibration error (Guo et al. 2017): |accuracy - confidence| over bins of equal width.
 
     Args:
         truth: (N,).
@@ -73,25 +73,25 @@ def calibration_error(truth: Labels, scores: Scores, bins: int = CALIBRATION_BIN
     confidence = scores.max(axis=1)
     correct = scores.argmax(axis=1) == truth
     which = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    # Of each bin: share of the windows x |accuracy - confidence| = |sum of the differences| / N.
+    # For each bin, share of the windows x |accuracy - confidence| = |sum of the differences| / N.
     differences = np.bincount(which, weights=correct - confidence, minlength=bins)
     return float(np.abs(differences).sum() / len(truth))
 
 
 def true_class_ranks(truth: Labels, scores: Scores) -> Labels:
-    """Rank of the true class, 1 is best, (N,); a tie counts against the method."""
+    """Rank the true class, 1 is best, (N,); a tie counts against the method."""
     own = scores[np.arange(len(truth)), truth]
     return np.asarray((scores >= own[:, None]).sum(axis=1), dtype=np.int64)
 
 
 def ranking_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
-    """Recall@1, @3 and @5 and mean reciprocal rank of the true class, with the pool's size and chance levels.
+    """Measure recall@1, @3, @5 and the mean reciprocal rank of the true class, with pool size and chance levels.
 
     Chance is a random order of the C classes: recall@k = k / C, MRR = (1 + 1/2 + ... + 1/C) / C.
 
     Args:
         truth: (N,) positions in the classes, N at least 1.
-        scores: (N, C), more is likelier.
+        scores: (N, C), a higher score is likelier.
     """
     ranks = true_class_ranks(truth, scores)
     n_classes = scores.shape[1]
@@ -105,23 +105,26 @@ def ranking_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
 
 
 def event_metrics(truth: Flags, score: Scores, predicted: Flags, hours: float) -> dict[str, float]:
-    """How well a rare event is found, such as a fall or freezing of gait.
+    """Measure how well a rare event is found, such as a fall or freezing of gait.
 
-    Every window that is taken for the event counts as one detection: an event over several windows may be detected
-    several times. Hours are all that was watched, with and without events.
+    Every window that is predicted as the event counts as one detection. An event over several windows may be detected
+    several times. Hours include all watched time, with and without events.
 
     Args:
-        truth: (N,) whether the window is of the event.
-        score: (N,) how likely the event is.
-        predicted: (N,) whether the window is taken for the event.
-        hours: that the windows cover.
+        truth: (N,) True for windows of the event.
+        score: (N,) likelihood of the event.
+        predicted: (N,) True for windows that are predicted as the event.
+        hours: time that the windows cover.
 
     Returns:
-        ``auroc`` and ``auprc`` (average precision, not interpolated; a silent or random score has ``chance_auprc``,
+        ``auroc`` and ``auprc`` (average precision, not interpolated; a constant or random score has ``chance_auprc``,
         the share of windows of the event), ``event_sensitivity``, ``event_precision``, ``detections_per_hour`` and
-        ``false_alarms_per_hour``. What isn't defined is not there: the curves where all windows are of the event or
-        none is, sensitivity and precision where none is, precision where none is detected, rates in no time.
-        (Precision where there is nothing to find would be 0 for whoever says anything at all.)
+        ``false_alarms_per_hour``. Metrics that are not defined are missing:
+
+        - the curves, if all windows or none are of the event;
+        - sensitivity and precision, if there is no event (precision would be 0 after any detection);
+        - precision, if nothing is detected;
+        - rates, if ``hours`` is 0.
 
     Raises:
         ValueError: shapes differ, there is no window, or ``hours`` is negative or not finite.

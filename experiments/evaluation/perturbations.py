@@ -1,9 +1,9 @@
-"""What is done to tested windows to see how far a method can be trusted: one change at a time, in known degrees.
+"""Perturbations: one change of the tested windows at a time, in known degrees, to see how far a method can be trusted.
 
-A method is fitted on windows as they are and then tested on changed ones, so that a curve over the degrees shows
-what a sensor worn askew, a cheaper sensor or a lost gyroscope costs. A perturbation is written "rotation=90"; a
-window's changes depend on its own number and the perturbation alone. Along a curve only their size changes: a window is
-turned about the same axis, and gets the same noise, at every level.
+A method is fitted on windows as they are, and tested on changed windows. A curve over the degrees shows the cost of a
+sensor worn askew, a cheaper sensor or a lost gyroscope. A perturbation is written "rotation=90". The change of a window
+depends on the window's number and the perturbation alone. Along a curve only the size of the change differs: at every
+level a window is turned about the same axis, and gets the same noise.
 
 Shape legend: N windows, T samples, P samples of padding, R runs of valid samples.
 """
@@ -25,11 +25,11 @@ from datamodules.signal import resample
 
 Windows = tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]
 
-# White noise of a gyroscope in rad/s, for each m/s2 of its accelerometer's. The noise densities that data sheets of
-# inertial sensors for phones and watches give (LSM6DSO: 70 ug and 3.8 mdps per root Hz, BMI160: 180 and 7,
-# ICM-20948: 230 and 15) have ratios of 0.07 to 0.12.
+# White noise of a gyroscope in rad/s, for each m/s2 of noise of its accelerometer. Data sheets of inertial sensors for
+# phones and watches give noise densities (LSM6DSO: 70 ug and 3.8 mdps per root Hz, BMI160: 180 and 7, ICM-20948: 230
+# and 15) with ratios of 0.07 to 0.12.
 GYROSCOPE_NOISE = 0.1
-_REACH = 24.0  # of the low-pass to either side, in samples of the lower rate
+_REACH = 24.0  # reach of the low-pass on either side, in samples of the lower rate
 
 
 class PerturbationError(MendableError, ValueError):
@@ -38,14 +38,14 @@ class PerturbationError(MendableError, ValueError):
 
 @dataclass(frozen=True)
 class Kind:
-    """A way in which windows can be changed.
+    """A kind of perturbation.
 
     Attributes:
-        title: how reports call it.
-        axis: of its curve, with the unit.
-        clean: the degree that changes nothing; None where there is no such number.
-        levels: degrees that are evaluated where a kind is named without one; none for placements, which each target
-            has its own of.
+        title: name in reports.
+        axis: title of the curve's axis, with the unit.
+        clean: degree that changes nothing; None if there is no such number.
+        levels: degrees that are evaluated if a kind is named without one; empty for placements, which differ between
+            targets.
     """
 
     title: str
@@ -72,10 +72,10 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Perturbation:
-    """One kind in one degree; the level of a change of placement is the placement's name.
+    """One kind in one degree; for a placement, the level is the placement's name.
 
     Raises:
-        PerturbationError: an unknown kind, or a level that the kind can't have.
+        PerturbationError: the kind is unknown, or can't have this level.
     """
 
     kind: str
@@ -102,22 +102,22 @@ class Perturbation:
 
     @property
     def degree(self) -> float:
-        """The level of a kind that is measured in numbers."""
+        """Level of a kind that is measured in numbers."""
         assert not isinstance(self.level, str)
         return self.level
 
     def changes(self, rate_hz: float) -> bool:
-        """Whether windows at ``rate_hz`` can come out changed; a rate at or above theirs is no change."""
+        """Decide if windows at ``rate_hz`` can change; a rate at or above their own changes nothing."""
         if self.kind == "rate":
             return self.degree < rate_hz
         return self.level != KINDS[self.kind].clean
 
 
 def parse_perturbation(text: str) -> Perturbation:
-    """The inverse of ``str(perturbation)``.
+    """Parse the output of ``str(perturbation)``.
 
     Raises:
-        PerturbationError: an unknown kind, no number, or one that the kind can't have.
+        PerturbationError: the kind is unknown, or the level is no number, or a number that the kind can't have.
     """
     kind, _, level = text.partition("=")
     if kind not in KINDS:
@@ -141,37 +141,37 @@ def apply(
     channel_mask: NDArray[np.bool_],
     rate_hz: float,
 ) -> Windows:
-    """Windows as they would be under a perturbation.
+    """Apply a perturbation to windows.
 
-    - ``rotation``: both sensors turned by the same angle, about an axis that is uniform on the sphere. A sensor that
-      lacks an axis is turned as if that had measured nothing.
-    - ``rate``: low-passed, sampled at the level's rate, and brought back to ``rate_hz``, by the code that cuts
-      windows (:func:`datamodules.signal.resample`), the spline's images included. Each run of valid samples stands for
-      itself, continued beyond its ends by its own image, so that nothing of a gap or of padding gets in.
-    - ``noise``: white and Gaussian; an accelerometer's has the level as its standard deviation, a gyroscope's
-      ``GYROSCOPE_NOISE`` times that.
-    - ``clip``: each axis of the accelerometer ends at +-level g.
+    - ``rotation``: both sensors are turned by the same angle, about an axis that is uniform on the sphere. A channel
+      that a sensor lacks counts as zero.
+    - ``rate``: windows are low-passed, sampled at the level's rate, and brought back to ``rate_hz``. This is done by
+      the code that cuts windows (:func:`datamodules.signal.resample`), so the spline's images are included. Each run
+      of valid samples is treated alone and mirrored beyond its ends, so that no gap and no padding has an influence.
+    - ``noise``: white Gaussian noise is added. The level is the standard deviation at the accelerometer; the
+      gyroscope gets ``GYROSCOPE_NOISE`` times as much.
+    - ``clip``: each axis of the accelerometer is clipped at +-level g.
     - ``gyroscope``: at 0 the gyroscope's channels are absent.
 
-    Another placement's windows are read where it measured them (``evaluation.placements``), not made here.
+    Windows of another placement are not made here but read (``evaluation.placements``).
 
     Args:
-        perturbation: what is done.
-        numbers: each window's number in its data set, (N,); random changes depend on it.
+        perturbation: change to apply.
+        numbers: number of each window in its data set, (N,); random changes depend on it.
         imu: (N, T, 6) m/s^2 and rad/s, zero where invalid.
         sample_mask: (N, T) False where nothing was measured.
         channel_mask: (N, 6) False for channels that the device lacks.
-        rate_hz: samples a second.
+        rate_hz: samples per second.
 
     Returns:
-        New arrays, of the same shapes and types, zero where invalid. A window's values do not depend on the others.
+        New arrays of the same shapes and types, zero where invalid. No window depends on the others.
         A perturbation that changes nothing (``Perturbation.changes``) gives the same bits.
 
     Raises:
         ValueError: the arrays' shapes do not belong together, or the perturbation is another placement.
     """
     if perturbation.kind == PLACEMENT:
-        raise ValueError(f"perturbation '{perturbation}' can't be made of windows of another placement")
+        raise ValueError(f"perturbation '{perturbation}': windows of another placement are read, not made")
     n, t = sample_mask.shape
     if imu.shape != (n, t, 6) or channel_mask.shape != (n, 6) or numbers.shape != (n,):
         raise ValueError(
@@ -199,7 +199,7 @@ def apply(
 
 
 def _generators(kind: str, numbers: NDArray[np.int64]) -> list[np.random.Generator]:
-    """One for each window; the level has no part in it."""
+    """Make a generator for each window; it does not depend on the level."""
     return [np.random.default_rng((zlib.crc32(kind.encode()), int(number))) for number in numbers]
 
 
@@ -224,12 +224,12 @@ def _at_rate(
     operator = _resampling_operator(t, rate_hz, level)
     padding = (operator.shape[1] - t) // 2
     edges = np.diff(np.pad(sample_mask, ((0, 0), (1, 1))).astype(np.int8), axis=1)
-    windows, starts = np.nonzero(edges == 1)  # row by row, as the ends are
+    windows, starts = np.nonzero(edges == 1)  # in the same order as the ends
     ends = np.nonzero(edges == -1)[1]
-    # Some hundred runs at a time, for the memory's sake.
+    # A few hundred runs at a time, to limit memory.
     for first in range(0, len(windows), 256):
         w, start, end = (part[first : first + 256] for part in (windows, starts, ends))
-        # One product for each run, so that its rounding can't depend on the other windows.
+        # One product per run, so that its rounding does not depend on other windows.
         smooth = np.matmul(operator, _mirrored(imu, w, start, end, padding))  # (R, T, 6)
         position = np.arange(t)
         run, at = np.nonzero((position >= start[:, None]) & (position < end[:, None]))
@@ -244,9 +244,9 @@ def _mirrored(
     ends: NDArray[np.intp],
     padding: int,
 ) -> NDArray[np.float64]:
-    """Runs of valid samples, mirrored about their end points over and over, (R, T + 2 P, 6).
+    """Mirror runs of valid samples about their end points, again and again, (R, T + 2 P, 6).
 
-    Mirrored in time and in value, as ``signal.resample`` does, so that a straight line goes on as a straight line.
+    Time and value are both mirrored, as by ``signal.resample``, so that a straight line continues as a straight line.
     """
     last = (ends - starts - 1)[:, None]
     period = np.maximum(2 * last, 1)
@@ -261,11 +261,11 @@ def _mirrored(
 
 @lru_cache(maxsize=16)
 def _resampling_operator(samples: int, rate_hz: float, level: float) -> NDArray[np.float64]:
-    """Down to ``level`` and back is linear: the matrix (T, T + 2 P) that does it."""
+    """Compute the matrix (T, T + 2 P) of resampling to ``level`` and back, which is linear."""
     padding = math.ceil(_REACH * rate_hz / level)
     times = np.arange(-padding, samples + padding) / rate_hz
     at = np.arange(samples) / rate_hz
-    # The sensor measured before the window and after it; a spline feels its end for a few samples.
+    # The slow samples extend beyond the window: a spline is disturbed for a few samples near its ends.
     low = np.arange(-8, math.ceil(at[-1] * level) + 9) / level
     low = low[(low >= times[0]) & (low <= times[-1])]
     measured, _ = resample(times, np.eye(times.size), low, level, max_gap_s=math.inf)

@@ -1,4 +1,4 @@
-"""A target's windows as another sensor on the same bodies measured them at the same time.
+"""Other placements: a target's windows as another sensor on the same bodies measured them at the same time.
 
 Shape legend: N windows of a target.
 """
@@ -15,7 +15,7 @@ from datamodules.labels.label_column import distinct
 from datamodules.shards.concat import ConcatShards
 from datamodules.shards.reader import ShardSet
 
-SAME_TIME_S = 0.1  # sensors of one recording start some samples apart, and their windows with them
+SAME_TIME_S = 0.1  # largest shift between windows: sensors of one recording start some samples apart
 
 
 class PlacementError(MendableError, ValueError):
@@ -23,27 +23,27 @@ class PlacementError(MendableError, ValueError):
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """Where a target's windows are found at another placement.
+class OtherPlacement:
+    """A target's windows at another placement.
 
     Attributes:
-        shards: of the other sensor; joined ones where the target's windows lose their gyroscope.
-        windows: the number in ``shards`` of each window of the target, (N,); -1 where the sensor measured none.
+        shards: shards of the other sensor; joined shards if the target's windows lose their gyroscope.
+        windows: number in ``shards`` of each window of the target, (N,); -1 where the sensor measured none.
     """
 
     shards: ShardSet | ConcatShards
     windows: NDArray[np.int64]
 
 
-def find_elsewhere(tested: ConcatShards, other: ShardSet) -> tuple[str, Elsewhere]:
-    """The windows of the first set of a target in the shards of another sensor: same recording, same time.
+def find_other_placement(tested: ConcatShards, other: ShardSet) -> tuple[str, OtherPlacement]:
+    """Find the windows of a target's first data set in the shards of another sensor: same recording, same time.
 
     Returns:
-        The other placement's name, and where the windows are.
+        The name of the other placement, and its windows.
 
     Raises:
-        PlacementError: the shards are of several placements, of the target's own, of windows of another length or
-            rate, or of other recordings.
+        PlacementError: the shards hold several placements, the target's own placement, windows of another length or
+            rate, or other recordings.
     """
     name, own = tested.parts[0]
     where = str(other.directory)
@@ -51,7 +51,9 @@ def find_elsewhere(tested: ConcatShards, other: ShardSet) -> tuple[str, Elsewher
     if len(placements) != 1 or not placements[0]:
         raise PlacementError(f"{where}: placements {placements}; expected the windows of one named placement")
     if placements[0] in own.table["placement"]:
-        raise PlacementError(f"{where}: windows of '{placements[0]}', where data set '{name}' was measured itself")
+        raise PlacementError(
+            f"{where}: windows of '{placements[0]}', the placement of data set '{name}' itself; expected another one"
+        )
     mine, others = own.settings, other.settings
     if (mine.samples, mine.imu_rate_hz) != (others.samples, others.imu_rate_hz):
         raise PlacementError(
@@ -66,7 +68,7 @@ def find_elsewhere(tested: ConcatShards, other: ShardSet) -> tuple[str, Elsewher
             f"{where}: no window of the same recording and time as one of data set '{name}'; expected shards of"
             " another sensor of the same recordings"
         )
-    return placements[0], Elsewhere(other, windows)
+    return placements[0], OtherPlacement(other, windows)
 
 
 def _same_time(own: ShardSet, other: ShardSet) -> NDArray[np.int64]:

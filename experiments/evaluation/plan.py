@@ -1,9 +1,11 @@
-"""Which cells an evaluation has: target x system x method x fold x shots x draw, and perturbations of tested windows.
+"""The plan of an evaluation: its cells.
 
-Folds are groups of people: each is tested once, labels come from others. The draws of a fold are the same windows
-for every method, so that methods are compared in pairs, and more shots contain the fewer.
+There is a cell for each target, system, method, fold, number of shots and draw, and for some of them a cell for each
+perturbation of the tested windows. Folds are groups of subjects. Each subject is tested once, with labels from others.
+All methods get the same windows in a draw of a fold, so that methods can be compared in pairs. Draws are nested: the
+windows of fewer shots are among those of more.
 
-A cell names, by a digest, everything that its result depends on; finished cells are kept and not computed again.
+A cell holds a digest of everything that its result depends on. Finished cells are kept and not computed again.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ from numpy.typing import NDArray
 from core.digest import digest_of
 from datamodules.labels.label_column import distinct
 from experiments.evaluation.cells import Cell
-from experiments.evaluation.features.target_features import EncoderSpec, EvaluationError, TargetFeatures
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.target_features import EncoderSpec, TargetFeatures
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.methods import Method, find_method
 from experiments.evaluation.perturbations import KINDS, PLACEMENT, Perturbation, PerturbationError, parse_perturbation
@@ -29,18 +32,18 @@ from experiments.evaluation.targets import System, Target, held_out_note, seen_i
 from experiments.runtime.devices import accelerator
 from experiments.settings.schema import Config
 
-PROTOCOL = 5  # goes up when results of before can't be compared with those of now
+PROTOCOL = 5  # increase it when earlier results can't be compared with new ones
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Cells that share one fitting: the tested windows as they are, and under each perturbation.
+    """Cells that share one fit: the tested windows as they are, and under each perturbation.
 
     Attributes:
-        cells: at least one; the perturbations differ.
-        perturbations: of each cell; None for windows as they are.
-        method, target, system, features, fold: what they are made of.
-        notes: what is known about them before.
+        cells: the cells, at least one; they differ in their perturbations.
+        perturbations: perturbation of each cell; None for windows as they are.
+        method, target, system, features, fold: common to all cells.
+        notes: notes that are known before the cells are computed.
     """
 
     cells: tuple[Cell, ...]
@@ -55,7 +58,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class _Group:
-    """What all units of a target and a system share."""
+    """The part that all units of a target and a system share."""
 
     config: Config
     target: Target
@@ -64,20 +67,20 @@ class _Group:
     features: TargetFeatures
     perturbations: tuple[Perturbation, ...]
     notes: tuple[str, ...]
-    first: bool  # of the systems
+    first: bool  # whether the system is the first one
 
 
 def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[System]) -> list[Unit]:
-    """All units, in order; fits nothing, but looks into some windows of each target for a gyroscope.
+    """List all units, in order. Nothing is fitted; some windows of each target are searched for a gyroscope.
 
     Args:
-        config: ``evaluation``, ``run.seed``, ``pretraining.augment`` and ``trainer.accelerator`` are used; encoder
-            and normalisation too, where there is no checkpoint.
-        targets: what to evaluate on.
-        systems: what to evaluate; methods that use an encoder without a checkpoint use each encoder once.
+        config: ``evaluation``, ``run.seed``, ``pretraining.augment`` and ``trainer.accelerator`` are used; without a
+            checkpoint, encoder and normalisation too.
+        targets: targets to evaluate on.
+        systems: systems to evaluate; methods that use an encoder without a checkpoint use each encoder once.
 
     Raises:
-        EvaluationError: a method is unknown or lacks what it needs, or windows don't fit the checkpoint.
+        EvaluationError: a method is unknown or lacks its checkpoint, or windows don't fit the checkpoint.
         LeakError: a tested subject was in pretraining.
         SplitError: subjects or activities of a target can't be split.
         PerturbationError: an unknown perturbation.
@@ -89,7 +92,7 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
             f"evaluation.perturbations_shots is {e.perturbations_shots}; expected one of evaluation.shots:"
             f" {', '.join(map(str, e.shots)) or 'none'}"
         )
-    _refuse_what_lacks(chosen, systems)
+    _refuse_methods_without_checkpoint(chosen, systems)
     names = [target.name for target in targets]
     if len(set(names)) < len(names):
         raise EvaluationError(f"evaluation.targets: two have the same name: {', '.join(names)}")
@@ -101,10 +104,10 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         if any(method.needs_labels for method in chosen):
             _refuse_too_few_subjects(config, target, folds)
         used = union([windows for fold in folds for windows in (fold.pool, fold.test)])
-        shards = UnlabelledShards(target.shards, elsewhere=target.elsewhere)
+        shards = UnlabelledShards(target.shards, other_placements=target.other_placements)
         tested = union([fold.test for fold in folds])
         perturbations = tuple(perturbation for perturbation in asked if _changes(perturbation, target, tested))
-        perturbations += tuple(Perturbation(PLACEMENT, name) for name in target.elsewhere)
+        perturbations += tuple(Perturbation(PLACEMENT, name) for name in target.other_placements)
         remarks = target.remarks(folds)
         specs: list[EncoderSpec] = []
         for position, system in enumerate(systems):
@@ -116,24 +119,24 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
             notes = (*seen, *remarks)
             group = _Group(config, target, system, folds, features, perturbations, notes, position == 0)
             for method in chosen:
-                # Without a checkpoint it is only the encoder in which systems can differ.
+                # Without their checkpoints, systems differ in the encoder alone.
                 if method.checkpoint or position == 0 or (method.encoder and another):
                     units += _units_of(group, method)
-    # What is named twice, a method or a checkpoint's file, is done once.
+    # A method or a checkpoint's file may be named twice; it is evaluated once.
     return list({unit.cells[0].key: unit for unit in units}.values())
 
 
 def expand_perturbations(texts: Sequence[str]) -> list[Perturbation]:
-    """Perturbations as the settings name them: "noise=1", or "noise" for all of its levels.
+    """Parse perturbations as the settings name them: "noise=1", or "noise" for all of its levels.
 
     Raises:
-        PerturbationError: one can't be understood.
+        PerturbationError: a perturbation can't be understood.
     """
     asked: list[Perturbation] = []
     for text in texts:
         if text.partition("=")[0] == PLACEMENT:
             raise PerturbationError(
-                f"perturbation '{text}': another placement's windows are not made but read; name the data sets of the"
+                f"perturbation '{text}': windows of another placement are read, not made; name the data sets of the"
                 " other sensors in a target's 'placements'"
             )
         named = text in KINDS
@@ -142,9 +145,9 @@ def expand_perturbations(texts: Sequence[str]) -> list[Perturbation]:
 
 
 def _changes(perturbation: Perturbation, target: Target, tested: NDArray[np.int64]) -> bool:
-    """Whether there is something to change: a gyroscope to lose, a rate to lower."""
+    """Decide if the perturbation changes the target: there is a gyroscope to lose, or a rate to lower."""
     if perturbation.kind == "gyroscope":
-        # Enough of them, from all over: sensors may differ from person to person.
+        # A sample over all tested windows, because sensors may differ between subjects.
         some = tested[:: -(-len(tested) // 256)]
         if not target.shards.imu(some)[2][:, 3:].any():
             return False
@@ -152,7 +155,7 @@ def _changes(perturbation: Perturbation, target: Target, tested: NDArray[np.int6
 
 
 def _refuse_too_few_subjects(config: Config, target: Target, folds: Sequence[Fold]) -> None:
-    """Before anything is computed: people who give labels can't be more than there are."""
+    """Refuse, before anything is computed, to take labels of more subjects than there are."""
     e = config.evaluation
     fewest = min(folds, key=lambda fold: len(fold.support_subjects))
     there = len(fewest.support_subjects)
@@ -162,15 +165,15 @@ def _refuse_too_few_subjects(config: Config, target: Target, folds: Sequence[Fol
     ):
         if asked > there:
             raise EvaluationError(
-                f"evaluation.{key} asks for labels of {asked} people, but fold {fewest.number} of target"
-                f" '{target.name}' has {there} who are not tested: {', '.join(fewest.support_subjects)}"
+                f"evaluation.{key} asks for labels of {asked} subjects, but fold {fewest.number} of target"
+                f" '{target.name}' has {there} that are not tested: {', '.join(fewest.support_subjects)}"
             )
-    for key, sizes in (("shots", e.shots), ("shots_trained", e.shots_trained), ("subject_shots", e.subject_shots)):
-        if min(sizes, default=1) < 1:
-            raise EvaluationError(f"evaluation.{key} has {min(sizes)}; expected at least 1")
+    for key, shots in (("shots", e.shots), ("shots_trained", e.shots_trained), ("subject_shots", e.subject_shots)):
+        if min(shots, default=1) < 1:
+            raise EvaluationError(f"evaluation.{key} has {min(shots)}; expected at least 1")
 
 
-def _refuse_what_lacks(chosen: Sequence[Method], systems: Sequence[System]) -> None:
+def _refuse_methods_without_checkpoint(chosen: Sequence[Method], systems: Sequence[System]) -> None:
     if not systems:
         raise EvaluationError("there is no system to evaluate")
     for method in chosen:
@@ -184,10 +187,10 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
     shots = (e.shots_trained or e.shots) if method.trained else e.shots
     draws = e.draws_trained if method.trained else e.draws
     if method.needs_labels:
-        sizes = [("windows", k) for k in shots] + [("subjects", k) for k in e.subject_shots]
+        shots_by_unit = [("windows", k) for k in shots] + [("subjects", k) for k in e.subject_shots]
     else:
-        sizes, draws = [("windows", 0)], 1
-    changed = _shots_for_perturbations(sizes, e.perturbations_shots)
+        shots_by_unit, draws = [("windows", 0)], 1
+    changed = _shots_for_perturbations(shots_by_unit, e.perturbations_shots)
     units: list[Unit] = []
     for fold in group.folds:
         prototypes = group.system.prototypes.get(method.prototypes)
@@ -202,7 +205,7 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
         if prototypes is not None:
             notes += without_prototype(prototypes, fold.classes)
         input_digest = _input_digest(group, method, fold, prototypes, notes)
-        for unit, k in sizes:
+        for unit, k in shots_by_unit:
             for draw in range(draws):
                 perturbations: list[Perturbation | None] = [None]
                 if (unit, k) == changed and draw < e.perturbations_draws:
@@ -223,21 +226,21 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
     return units
 
 
-def _shots_for_perturbations(sizes: Sequence[tuple[str, int]], asked: int) -> tuple[str, int]:
-    """At how many labels windows are changed: as asked, or where a method is not done at so many, at its most."""
-    if ("windows", asked) in sizes:
+def _shots_for_perturbations(shots_by_unit: Sequence[tuple[str, int]], asked: int) -> tuple[str, int]:
+    """Choose the unit and number of shots that perturbations are evaluated at: as asked, or else the most."""
+    if ("windows", asked) in shots_by_unit:
         return "windows", asked
-    return max(sizes, key=lambda size: (size[0] == "windows", size[1]), default=("windows", 0))
+    return max(shots_by_unit, key=lambda shots: (shots[0] == "windows", shots[1]), default=("windows", 0))
 
 
 def clips_of(target: Target, system: System) -> str | None:
-    """A data set that labels come from, with video features by the system's video encoder; None if there is none."""
+    """Find a data set that gives labels and has video features of the system's video encoder; None without one."""
     settings = target.settings
     return next((key for key in settings.support or [settings.dataset] if key in system.clips), None)
 
 
 def without_prototype(prototypes: Prototypes, classes: Sequence[str]) -> list[str]:
-    """A note on the activities that zero-shot can't answer, if there are any."""
+    """Note the activities that zero-shot can't answer, if there are any."""
     unknown = [name for name in classes if name not in prototypes.activities]
     return [f"zero-shot: without a prototype, so always missed: {', '.join(unknown)}"] if unknown else []
 
@@ -254,8 +257,8 @@ def _cell(
 ) -> Cell:
     system = group.system if method.checkpoint else System("" if group.first else group.system.name)
     if perturbation is not None and perturbation.kind == PLACEMENT:
-        there = group.target.elsewhere[str(perturbation.level)].shards.fingerprint
-        input_digest = digest_of({"input_digest": input_digest, "elsewhere": there})
+        there = group.target.other_placements[str(perturbation.level)].shards.fingerprint
+        input_digest = digest_of({"input_digest": input_digest, "other_placement": there})
     populations = distinct(group.target.shards.table["population"][fold.test])
     return Cell(
         dataset=group.target.name,

@@ -1,7 +1,7 @@
-"""How the cells of an evaluation are computed, and kept. Nothing is tuned on what is tested.
+"""Computation of an evaluation's cells. Nothing is tuned on the tested windows.
 
-Methods that train no encoder run side by side in threads; the others one after the other, since they share torch's
-random state.
+Methods that train no encoder run side by side in threads. The others run one after the other, because they share
+torch's random state.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from datamodules.labels.label_column import among, distinct, positions
 from datamodules.pretraining import stream_seed
 from experiments.evaluation.cells import Cell, CellResult
-from experiments.evaluation.features.feature_rows import in_blocks
-from experiments.evaluation.features.target_features import EvaluationError
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.feature_table import in_blocks
 from experiments.evaluation.held_out_labels import HeldOutLabels, ScoresError
 from experiments.evaluation.methods import CellData, Scores
 from experiments.evaluation.plan import Unit, clips_of, plan_units, without_prototype
@@ -55,21 +55,21 @@ def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, pro
         units: from :func:`experiments.evaluation.plan.plan_units`.
         load: a finished cell's result, or None.
         save: called with each result as soon as it is there, from one thread.
-        progress: called with cells done, all cells, and what comes next.
+        progress: called with the number of finished cells, of all cells, and the title of the next ones.
 
     Returns:
         One result per cell, in the plan's order.
 
     Raises:
         EvaluationError: a method gave no valid scores.
-        LeakError: a method looked at tested windows' labels, or scored them twice.
+        LeakError: a method read labels of tested windows, or scored these windows twice.
     """
     results: dict[str, CellResult] = {}
     missing = []
     for unit in units:
         kept = {cell.key: load(cell) for cell in unit.cells}
         results |= {key: result for key, result in kept.items() if result is not None}
-        # Nothing is scored again, so of a unit only the perturbations that are not there yet.
+        # Only the perturbations that have no result yet are left in a unit: nothing is scored twice.
         new = [
             (c, perturbation)
             for c, perturbation in zip(unit.cells, unit.perturbations, strict=True)
@@ -78,7 +78,7 @@ def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, pro
         if new:
             missing.append(replace(unit, cells=tuple(c for c, _ in new), perturbations=tuple(c for _, c in new)))
     total = sum(len(unit.cells) for unit in units)
-    # Those that answer soon come first, so that an interrupted evaluation has kept the most.
+    # Fast methods come first, so that an interrupted evaluation has kept most cells.
     missing.sort(key=lambda unit: unit.method.trained)
     for unit, done in _computed(config, missing, lambda unit: progress(len(results), total, _title(unit))):
         for result in done:
@@ -95,11 +95,11 @@ def _computed(
     light = [unit for unit in units if not unit.method.trained]
     workers = config.evaluation.workers or cores()
     models = sum(unit.method.needs_labels for unit in light)
-    # Many small solvers side by side: each with threads of its own would only wait for the others.
+    # Many small solvers run side by side. With threads of their own they would only wait for each other.
     with threadpool_limits(1), worker_pool(workers if models >= WORTH_IT else 1), ThreadPoolExecutor(workers) as pool:
         waiting = [pool.submit(_compute, config, unit) for unit in light]
         try:
-            # In the plan's order, so that of several errors the same one is said each time.
+            # In the plan's order, so that the same one of several errors is raised each time.
             for unit, future in zip(light, waiting, strict=True):
                 yield unit, future.result()
         finally:
@@ -117,7 +117,7 @@ def _title(unit: Unit) -> str:
 
 @dataclass(frozen=True)
 class _Sides:
-    """Windows of a cell: labelled, that labels could have come from, and tested; notes on the draw."""
+    """Windows of a cell: support (labelled), pool (labels could come from it) and test; notes on the draw."""
 
     support: NDArray[np.int64]
     pool: NDArray[np.int64]
@@ -126,14 +126,14 @@ class _Sides:
 
 
 def _compute(config: Config, unit: Unit) -> list[CellResult]:
-    """Fit once, and predict the tested windows under each of the unit's perturbations."""
+    """Fit once, and predict the tested windows under each perturbation of the unit."""
     cell, fold = unit.cells[0], unit.fold
     started = time.perf_counter()
     table = unit.target.shards.table
     sides = _draw(config, unit)
     notes = [*unit.notes, *sides.notes]
     labels = table["activity"]
-    # Whole people may lack an activity: it can't be answered, and its windows count as missed.
+    # Labelled subjects may lack an activity. It is never predicted, and its windows count as missed.
     shown = set(distinct(labels[sides.support])) if unit.method.needs_labels else set(fold.classes)
     classes = [name for name in fold.classes if name in shown]
     pool = sides.pool[among(labels[sides.pool], classes)] if len(classes) < len(fold.classes) else sides.pool
@@ -168,7 +168,9 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
         if missing := len(sides.test) - len(tested):
             said = [f"{perturbation}: {missing} of {len(sides.test)} tested windows were not measured there"]
         if len(tested):
-            scores = np.zeros((len(tested), len(fold.classes)))  # activities without a labelled window keep 0
+            scores = np.zeros(
+                (len(tested), len(fold.classes))
+            )  # activities without a labelled window keep probability 0
             answered = [fold.classes.index(name) for name in classes]
             done = 0
             for part in in_blocks(tested):
@@ -192,14 +194,14 @@ def _draw(config: Config, unit: Unit) -> _Sides:
     support: NDArray[np.int64] = np.empty(0, np.int64)
     notes: list[str] = []
     if unit.method.needs_labels:
-        # Not the run's seed: checkpoints of several seeds are compared on the same draws.
+        # The run's seed has no part: checkpoints of several seeds are compared on the same draws.
         key = (config.evaluation.draw_seed, cell.dataset, cell.fold, cell.draw)
         if cell.shots_unit == "subjects":
             support = draw_subjects(table, fold.pool, cell.shots, key)
         else:
-            people = config.evaluation.support_subjects
-            support, notes = draw_support(table, fold.pool, cell.shots, key, people)
-    # What was really drawn, not what the fold says.
+            subjects = config.evaluation.support_subjects
+            support, notes = draw_support(table, fold.pool, cell.shots, key, subjects)
+    # The check looks at the drawn windows, not at the names in the fold.
     person = table["person"]
     given = [name for windows in (support, fold.pool) for name in distinct(person[windows])]
     assert_disjoint(given, distinct(person[fold.test]))
@@ -237,11 +239,11 @@ def _result(
     prototypes: Prototypes | None,
     scores: Scores | None = None,
 ) -> CellResult:
-    """Score a cell's predictions, once; without predictions it has no metrics."""
+    """Score a cell's predictions, once; a cell without predictions has no metrics."""
     target, classes, table = unit.target, unit.fold.classes, unit.target.shards.table
     model = unit.system.model if unit.method.checkpoint else None
     event = target.settings.event if target.settings.event in classes else ""
-    sealed = HeldOutLabels(
+    held_out = HeldOutLabels(
         positions(table["activity"][sides.test], classes),
         table["subject"][sides.test],
         len(classes),
@@ -250,7 +252,7 @@ def _result(
         bool(unit.method.prototypes),
     )
     try:
-        scored = sealed.score(scores) if scores is not None else None
+        scored = held_out.score(scores) if scores is not None else None
     except ScoresError as error:
         raise EvaluationError(f"method {cell.method} on '{cell.dataset}': {error}") from error
     return CellResult(

@@ -1,8 +1,8 @@
-"""Who is tested, and which labelled windows a method gets: by subject, always.
+"""Splits by subject: the tested subjects, and the labelled windows that a method gets.
 
-Folds depend on the subjects' names and on which side a window may be on. Draws depend on names and a key, never on
-the order of windows in a batch or on the method, so that every method gets the same windows and more shots contain
-the fewer.
+Folds depend on the subjects' names, and on the side that a window may be on. Draws depend on names and a key, never on
+the order of windows in a batch or on the method. Every method therefore gets the same windows, and the windows of
+fewer shots are among those of more.
 
 Shape legend: N windows of a data set.
 """
@@ -28,7 +28,7 @@ from datamodules.labels.natural_order import natural_key
 BoolArray = NDArray[np.bool_]
 Table = Mapping[str, Any]  # columns of (N,): names (``datamodules.labels.label_column``) or numbers
 
-LARGEST_LOSO = 25  # subjects; more are cut into groups
+LARGEST_LOSO = 25  # subjects that are left out one by one; more are cut into groups
 GROUPED_FOLDS = 10
 MOST_GROUPINGS = 60
 CONDITION_COLUMNS = ("dataset", "subject", "population", "placement", "device")
@@ -39,21 +39,21 @@ class SplitError(MendableError, ValueError):
 
 
 class LeakError(SplitError):
-    """A subject would be on both sides; the message names them."""
+    """A subject, or a window, is on both sides; the message names them."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One group of subjects that is tested, and what labels may be drawn from.
+    """One group of tested subjects, and the windows that labels may be drawn from.
 
     Attributes:
-        number: of the fold, from 0.
-        test_subjects: in natural order.
-        support_subjects: all others that labels may come from, in natural order.
-        classes: activities that labels can be drawn of, sorted; labels are positions in it.
+        number: number of the fold, from 0.
+        test_subjects: tested subjects, in natural order.
+        support_subjects: all other subjects that labels may come from, in natural order.
+        classes: activities that labels can be drawn of, sorted; labels are positions in this list.
         pool: windows of the support subjects that show one of ``classes``, ascending.
-        test: windows of the test subjects that do, ascending.
-        left_out: activities of the test subjects that no support subject shows, sorted, and how many windows of theirs.
+        test: windows of the test subjects that show one of ``classes``, ascending.
+        left_out: activities that only test subjects show, sorted -> number of their windows.
     """
 
     number: int
@@ -69,12 +69,12 @@ def subject_folds(subjects: Iterable[str], folds: int) -> list[list[str]]:
     """Cut subjects, in natural order, into contiguous groups as even as possible.
 
     Args:
-        subjects: names; repeats are one subject.
-        folds: number of groups, at least 2; 0 leaves one subject out at a time up to ``LARGEST_LOSO`` subjects,
-            and makes ``GROUPED_FOLDS`` groups of more.
+        subjects: names; a repeated name is one subject.
+        folds: number of groups, at least 2. With 0, up to ``LARGEST_LOSO`` subjects are left out one at a time, and
+            more subjects are cut into ``GROUPED_FOLDS`` groups.
 
     Raises:
-        SplitError: one group, or fewer subjects than groups.
+        SplitError: one group was asked for, or more groups than there are subjects.
     """
     names = sorted(set(subjects), key=natural_key)
     if folds == 0:
@@ -148,22 +148,22 @@ def make_folds(
     support_side: BoolArray | None = None,
     every_grouping: bool = False,
 ) -> list[Fold]:
-    """All folds of a target.
+    """Make all folds of a target.
 
-    Where nobody is on both sides, as with labels from another data set or another population, all of the test
-    side is tested in one fold. So is a single person, where others give labels.
+    If no subject is on both sides, the whole test side is one fold. This is so with labels from another data set or
+    population. A single tested subject is one fold too, if others give labels.
 
     Args:
         table: ``subject`` and ``activity`` of each window, (N,) each; "" is unlabelled and not used.
         folds: number of groups of subjects, see :func:`subject_folds`.
-        only: these activities; empty takes all.
+        only: activities to use; empty uses all.
         test_side: windows that may be tested, (N,); None for all.
         support_side: windows that labels may come from, (N,); None for all.
         every_grouping: take the groups of :func:`all_groupings`, so that each subject is tested in every company.
 
     Raises:
-        SplitError: too few subjects, an activity in ``only`` that is not there, or a fold with labels of fewer
-            than two activities or nothing to test.
+        SplitError: there are too few subjects, no window shows an activity of ``only``, or a fold has labels of fewer
+            than two activities, or nothing to test.
     """
     subjects, activities = table["subject"], table["activity"]
     there = [name for name in distinct(activities) if name != UNLABELLED]
@@ -177,15 +177,15 @@ def make_folds(
     supporting = usable if support_side is None else usable & support_side
     for side, what in ((tested, "test"), (supporting, "give labels")):
         if not side.any():
-            raise SplitError(f"no labelled window to {what}: nothing fits the target's conditions")
-    people, labelled = set(distinct(subjects[tested])), set(distinct(subjects[supporting]))
-    whole = people.isdisjoint(labelled) or (folds == 0 and len(people) == 1 and labelled > people)
+            raise SplitError(f"no labelled window to {what}: no window meets the target's conditions")
+    testable, labelled = set(distinct(subjects[tested])), set(distinct(subjects[supporting]))
+    whole = testable.isdisjoint(labelled) or (folds == 0 and len(testable) == 1 and labelled > testable)
     if whole:
-        groups = [sorted(people, key=natural_key)]
+        groups = [sorted(testable, key=natural_key)]
     elif every_grouping:
-        groups = [group for grouping in all_groupings(people, folds) for group in grouping]
+        groups = [group for grouping in all_groupings(testable, folds) for group in grouping]
     else:
-        groups = subject_folds(people, folds)
+        groups = subject_folds(testable, folds)
     return [_fold(number, group, subjects, activities, tested, supporting) for number, group in enumerate(groups)]
 
 
@@ -199,7 +199,7 @@ def _fold(
 ) -> Fold:
     in_group = among(subjects, group)
     is_test, is_support = tested & in_group, supporting & ~in_group
-    # What the tested people did must not narrow down the answers: only labels can.
+    # Only the labels may limit the answers, not the activities of the tested subjects.
     classes = sorted(distinct(activities[is_support]), key=natural_key)
     known = among(activities, classes)
     if len(classes) < 2 or not (is_test & known).any():
@@ -217,14 +217,14 @@ def _fold(
 
 
 def where(table: Table, conditions: Mapping[str, Sequence[str]]) -> BoolArray:
-    """Windows whose columns have one of the values given, (N,); no condition is all windows.
+    """Choose the windows whose columns have one of the given values, (N,); no condition chooses all.
 
     Args:
         table: columns of (N,).
         conditions: column -> values, e.g. ``{"population": ["young"]}``.
 
     Raises:
-        SplitError: no such column, or a value that no window has.
+        SplitError: there is no such column, or no window has a value.
     """
     chosen: BoolArray = np.ones(len(table["subject"]), bool)
     for column, values in conditions.items():
@@ -239,7 +239,7 @@ def where(table: Table, conditions: Mapping[str, Sequence[str]]) -> BoolArray:
 
 
 def union(sets: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """The windows that are in any of these sets, ascending."""
+    """Merge sets of windows, ascending."""
     there = np.zeros(max((int(windows.max()) + 1 for windows in sets if windows.size), default=0), bool)
     for windows in sets:
         there[windows] = True
@@ -247,18 +247,18 @@ def union(sets: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def non_overlapping(table: Table, duration_s: float) -> BoolArray:
-    """Windows such that no two of one sensor share a moment, (N,): the first, the first after its end, ...
+    """Choose windows so that no two of one sensor overlap, (N,): the first, the first after its end, and so on.
 
     Args:
         table: ``recording``, ``placement`` and ``start_s``, (N,) each.
-        duration_s: of a window.
+        duration_s: length of a window, seconds.
     """
     start = np.asarray(table["start_s"], np.float64)
     recording, placement = (numbered(table[name])[1].astype(np.int32) for name in ("recording", "placement"))
     kept = np.ones(len(start), bool)
     order = np.lexsort((start, placement, recording))
     same = (np.diff(recording[order]) == 0) & (np.diff(placement[order]) == 0)
-    # Most sensors' windows follow one another; only those of others have to be gone through.
+    # Most sensors' windows do not overlap. Only the other sensors need the loop.
     near = same & (np.diff(start[order]) < duration_s - 1e-6)
     edges = np.flatnonzero(np.concatenate([[True], ~same, [True]]))
     for stream in np.unique(np.searchsorted(edges, np.flatnonzero(near), side="right") - 1).tolist():
@@ -275,19 +275,19 @@ def draw_support(
     candidates: NDArray[np.int64],
     shots: int,
     key: Sequence[int | str],
-    people: int = 0,
+    subjects: int = 0,
 ) -> tuple[NDArray[np.int64], list[str]]:
     """Draw ``shots`` windows of each activity, without replacement.
 
-    The same key gives the same order of an activity's windows whatever the number of shots, so that the
-    windows of fewer shots are among those of more.
+    The same key orders an activity's windows in the same way for every number of shots, so that the windows of
+    fewer shots are among those of more.
 
     Args:
         table: ``activity`` and ``subject`` of every window, (N,) each.
         candidates: windows to draw from.
-        shots: windows an activity; one with fewer gives all it has.
-        key: what the draw is for, e.g. seed, data set, fold and number of the draw.
-        people: from so many subjects, drawn first; 0 for all.
+        shots: windows per activity; an activity with fewer windows gives all of them.
+        key: names of the draw, e.g. seed, data set, fold and number of the draw.
+        subjects: number of subjects to draw first, and to take windows from; 0 for all.
 
     Returns:
         The windows, ascending, and a note if activities have too few.
@@ -296,11 +296,11 @@ def draw_support(
         SplitError: ``shots`` is below 1, or there are fewer subjects than asked for.
     """
     if shots < 1:
-        raise SplitError(f"evaluation.shots has {shots}; expected at least 1 window an activity")
+        raise SplitError(f"evaluation.shots has {shots}; expected at least 1 window per activity")
     if (candidates[1:] <= candidates[:-1]).any():
         candidates = np.unique(candidates)
-    if people:
-        candidates = draw_subjects(table, candidates, people, key)
+    if subjects:
+        candidates = draw_subjects(table, candidates, subjects, key)
     labels = table["activity"][candidates]
     drawn, short = [], []
     for activity in sorted(distinct(labels), key=natural_key):
@@ -313,17 +313,17 @@ def draw_support(
 
 
 def draw_subjects(
-    table: Table, candidates: NDArray[np.int64], people: int, key: Sequence[int | str]
+    table: Table, candidates: NDArray[np.int64], subjects: int, key: Sequence[int | str]
 ) -> NDArray[np.int64]:
-    """All candidate windows of ``people`` subjects; those of fewer subjects are among those of more.
+    """Draw ``subjects`` subjects and take all their candidate windows; fewer subjects are among more.
 
     Raises:
         SplitError: fewer than 1 subject was asked for, or more than there are.
     """
     names = sorted(distinct(table["subject"][candidates]), key=natural_key)
-    if not 1 <= people <= len(names):
-        raise SplitError(f"{people} labelled subjects were asked for; expected 1 to {len(names)}: {', '.join(names)}")
-    drawn = [names[i] for i in _order([*key, "subjects"], len(names))[:people]]
+    if not 1 <= subjects <= len(names):
+        raise SplitError(f"{subjects} labelled subjects were asked for; expected 1 to {len(names)}: {', '.join(names)}")
+    drawn = [names[i] for i in _order([*key, "subjects"], len(names))[:subjects]]
     return np.sort(candidates[among(table["subject"][candidates], drawn)])
 
 
@@ -336,13 +336,13 @@ def assert_disjoint(support_subjects: Iterable[str], test_subjects: Iterable[str
     """Refuse a subject on both sides.
 
     Raises:
-        LeakError: there is one; the message names all.
+        LeakError: there is such a subject; the message names all.
     """
     both = sorted(set(support_subjects) & set(test_subjects), key=natural_key)
     if both:
         raise LeakError(f"subjects give labels and are tested: {', '.join(both)}")
 
 
-def seen_subjects(people: Iterable[str], pretraining_subjects: Iterable[str]) -> list[str]:
-    """People of a target who were in pretraining; both as "source/subject"."""
-    return sorted(set(people) & set(pretraining_subjects), key=natural_key)
+def seen_subjects(subjects: Iterable[str], pretraining_subjects: Iterable[str]) -> list[str]:
+    """List subjects of a target who were in pretraining; all are named "source/subject"."""
+    return sorted(set(subjects) & set(pretraining_subjects), key=natural_key)

@@ -1,4 +1,4 @@
-"""What an evaluation compares: checkpoints, with all that their zero-shot methods need, and the targets' shards."""
+"""Opening of systems and targets: checkpoints with the inputs of their zero-shot methods, and shards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from encoders.contract import VideoEncoder
 from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.evaluation.methods import Method
-from experiments.evaluation.placements import Elsewhere, PlacementError, find_elsewhere
+from experiments.evaluation.placements import OtherPlacement, PlacementError, find_other_placement
 from experiments.evaluation.prototypes.text import NamedActivities, activities_of, embed_names, text_prototypes
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
 from experiments.evaluation.targets import System, Target
@@ -32,15 +32,15 @@ from experiments.settings.load import load_saved
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
-OWN = ""  # name of the system that is the run's own
+OWN = ""  # name of the run's own system
 
 
 def open_targets(config: Config) -> list[Target]:
-    """Targets with their shards, built where they are missing.
+    """Open targets with their shards; missing shards are built.
 
     Raises:
-        UserError: a data set is not configured or can't be built, or is not another placement of the tested one, or
-            its activities have no common names where these are asked for.
+        UserError: a data set is not configured or can't be built, or is no other placement of the tested data set, or
+            its activities lack the common names that were asked for.
     """
     targets = []
     for settings in config.evaluation.targets:
@@ -58,16 +58,16 @@ def open_targets(config: Config) -> list[Target]:
                 raise UserError(f"target '{settings.name or settings.dataset}': {error}") from error
             name = settings.name or settings.dataset
             console.print(f"{name}: activities by their common names\n{counted}", highlight=False, markup=False)
-        targets.append(Target(settings, shards, _elsewhere(config, settings, shards)))
+        targets.append(Target(settings, shards, _other_placements(config, settings, shards)))
     return targets
 
 
-def _elsewhere(config: Config, settings: TargetConfig, shards: ConcatShards) -> dict[str, Elsewhere]:
-    found: dict[str, Elsewhere] = {}
+def _other_placements(config: Config, settings: TargetConfig, shards: ConcatShards) -> dict[str, OtherPlacement]:
+    found: dict[str, OtherPlacement] = {}
     for key in settings.placements:
         try:
             other = open_dataset(config, key)
-            placement, there = find_elsewhere(shards, other)
+            placement, there = find_other_placement(shards, other)
         except PlacementError as error:
             raise UserError(f"target '{settings.name or settings.dataset}', placements, '{key}': {error}") from error
         if placement in found:
@@ -83,11 +83,11 @@ class Checkpoint:
     """A loaded checkpoint.
 
     Attributes:
-        system: whose; "" is the run's own.
-        model: it.
-        digest: of its file.
-        config: the settings that it was trained with, as far as its videos go: data set, windows and video encoder.
-        path: of its file.
+        system: name of the system; "" is the run's own.
+        model: the model.
+        digest: digest of the file.
+        config: settings of the training, used for its videos: data set, windows and video encoder.
+        path: path of the file.
     """
 
     system: str
@@ -98,9 +98,9 @@ class Checkpoint:
 
 
 def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoint]:
-    """The run's own checkpoint first, then ``evaluation.checkpoints``; none if no method needs one.
+    """Load the run's own checkpoint, then ``evaluation.checkpoints``; none if no method needs one.
 
-    With ``checkpoint: none`` there are only the named ones.
+    With ``checkpoint: none`` only the named ones are loaded.
 
     Raises:
         UserError: a checkpoint is missing, or takes other windows than the settings say.
@@ -125,7 +125,7 @@ def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoi
 
 
 def _trained(config: Config, path: Path) -> Config:
-    """The settings that another system was trained with, if they lie beside it, with this machine's folders."""
+    """Load the settings of another system's training, if they are beside it, with this machine's folders."""
     saved = path.parent.parent / "config.yaml"
     if not saved.is_file():
         return config
@@ -135,10 +135,10 @@ def _trained(config: Config, path: Path) -> Config:
 def open_systems(
     config: Config, methods: Sequence[Method], targets: Sequence[Target], checkpoints: Sequence[Checkpoint]
 ) -> tuple[list[System], list[str]]:
-    """Each checkpoint with what its zero-shot methods need; one system without a checkpoint if there is none.
+    """Open each checkpoint with the inputs of its zero-shot methods; without any, open one system without a checkpoint.
 
     Returns:
-        The systems, and for each method that can't be done with one of them a remark that says why.
+        The systems, and remarks that say why a system can't do a method.
     """
     if not checkpoints:
         return [System()], []
@@ -168,11 +168,11 @@ def open_systems(
             except NoPrototypesError as error:
                 remarks.append(_left_out(name, "text", methods, str(error)))
         systems.append(System(name, model, checkpoint.digest, prototypes, clips))
-    return systems, list(dict.fromkeys(remarks))  # checkpoints of several seeds lack the same
+    return systems, list(dict.fromkeys(remarks))  # checkpoints of several seeds give the same remarks
 
 
 def _video_encoder(checkpoint: Checkpoint) -> VideoEncoder | str:
-    """The video encoder that a checkpoint was trained with, or why it can't be had."""
+    """Open the video encoder of a checkpoint's training; otherwise the reason why it is not available."""
     config, settings = checkpoint.config, checkpoint.model.settings
     if not checkpoint.model.shares_space or not settings.video_encoder:
         return "the checkpoint was trained without a video encoder"
@@ -184,9 +184,9 @@ def _video_encoder(checkpoint: Checkpoint) -> VideoEncoder | str:
     except UserError as error:
         return str(error)
     frozen = config.video_encoder.params.get("frozen", True)
-    if frozen and not settings.video_encoder.get("frozen", True):  # the fingerprint is that of before it learnt
+    if frozen and not settings.video_encoder.get("frozen", True):  # the fingerprint was taken before the encoder learnt
         return (
-            "the checkpoint was trained with a video encoder that learnt too, the settings have"
+            "the checkpoint was trained with a video encoder that learnt too, but the settings have"
             " video_encoder.params.frozen=true: use the settings of its pretraining"
         )
     if not frozen:
@@ -198,13 +198,13 @@ def _video_encoder(checkpoint: Checkpoint) -> VideoEncoder | str:
     if trained_with == found:
         return video_encoder
     return (
-        f"the checkpoint was trained with video encoder {trained_with[:12]}..., the settings give"
+        f"the checkpoint was trained with video encoder {trained_with[:12]}..., but the settings give"
         f" {found[:12]}...: use the settings of its pretraining"
     )
 
 
 def _named(config: Config, targets: Sequence[Target]) -> NamedActivities | str:
-    """The targets' activities in the space of the video encoder's text twin, or why there is none."""
+    """Embed the targets' activities by the video encoder's text twin; otherwise the reason why this can't be done."""
     try:
         return embed_names(config, activities_of(targets))
     except NoPrototypesError as error:
@@ -212,10 +212,10 @@ def _named(config: Config, targets: Sequence[Target]) -> NamedActivities | str:
 
 
 def own_checkpoint(config: Config) -> Path:
-    """The run's last checkpoint, or the one that the settings name.
+    """Find the run's last checkpoint, or the one that the settings name.
 
     Raises:
-        UserError: it isn't there.
+        UserError: the file does not exist.
     """
     path = Path(config.checkpoint) if config.checkpoint else run_folder(config) / "checkpoints" / LAST
     if path.is_file():
@@ -229,13 +229,13 @@ def own_checkpoint(config: Config) -> Path:
 
 
 def _refuse_other_windows(config: Config, model: ImuPretraining, path: Path) -> None:
-    """Before any features are computed: the checkpoint's encoder can't take windows of another length or rate."""
+    """Refuse windows of another length or rate than the checkpoint's, before any features are computed."""
     trained, window = model.settings.imu_input, config.window
     if (trained["samples"], trained["rate_hz"]) != (window.samples, window.imu_rate_hz):
         raise UserError(
             f"window: the settings give {window.samples} samples at {window.imu_rate_hz:g} Hz, checkpoint '{path}' was"
             f" trained on {trained['samples']} samples at {trained['rate_hz']:g} Hz; set window.duration_s and"
-            " window.imu_rate_hz as they were there"
+            " window.imu_rate_hz as in the settings of its pretraining"
         )
 
 
@@ -245,10 +245,10 @@ def _left_out(system: str, kind: str, methods: Sequence[Method], why: str) -> st
 
 
 def _source_prototypes(checkpoint: Checkpoint, video_encoder: VideoEncoder | str) -> Prototypes | str:
-    """Prototypes by the checkpoint's own video encoder, from labelled videos of the people that it was pretrained on.
+    """Build prototypes from labelled videos of the subjects of pretraining, by the checkpoint's own video encoder.
 
     Returns:
-        The prototypes, or why there are none.
+        The prototypes, or the reason why there are none.
     """
     if isinstance(video_encoder, str):
         return video_encoder
@@ -257,11 +257,11 @@ def _source_prototypes(checkpoint: Checkpoint, video_encoder: VideoEncoder | str
     shards = open_dataset(config, key)
     windows = None
     if model.settings.pretraining_subjects is not None:
-        # The settings may name other people than the checkpoint was pretrained on, those who are tested among them.
-        people = prefixed(repeated([str(shards.index.build["source"])], [shards.n_windows]), shards.table["subject"])
-        windows = np.flatnonzero(among(people, model.settings.pretraining_subjects))
+        # The settings may name other subjects than those of pretraining, tested subjects among them.
+        subjects = prefixed(repeated([str(shards.index.build["source"])], [shards.n_windows]), shards.table["subject"])
+        windows = np.flatnonzero(among(subjects, model.settings.pretraining_subjects))
         if not len(windows):
-            return f"the checkpoint was pretrained on nobody of data set '{key}'"
+            return f"the checkpoint was pretrained on no subject of data set '{key}'"
     features = features_of(config, shards, key, video_encoder)
     try:
         return build_prototypes(model, shards, features, _device(config), windows)
@@ -272,7 +272,7 @@ def _source_prototypes(checkpoint: Checkpoint, video_encoder: VideoEncoder | str
 def _clips(
     checkpoint: Checkpoint, targets: Sequence[Target], video_encoder: VideoEncoder | str
 ) -> tuple[dict[str, FeatureCache], str]:
-    """Video features of every data set with a camera that labels come from; why there are none."""
+    """Open video features of each data set that gives labels and has a camera; or the reason why there are none."""
     if isinstance(video_encoder, str):
         return {}, video_encoder
     config = checkpoint.config
@@ -286,7 +286,7 @@ def _clips(
             shards = open_dataset(config, key)
             if shards.n_windows == parts[key].n_windows:
                 clips[key] = features_of(config, shards, key, video_encoder)
-            else:  # cut otherwise: its clips can't be told which of the target's windows they show
+            else:  # other windows: clips can't be matched with the target's windows
                 why = f"its settings cut '{key}' into {shards.n_windows} windows, not {parts[key].n_windows}"
     return clips, "" if clips else why
 

@@ -1,4 +1,4 @@
-"""Who is evaluated, on what: the targets of an evaluation and the systems that are compared on them."""
+"""Targets, which an evaluation tests on, and systems, which it compares on them."""
 
 from __future__ import annotations
 
@@ -11,28 +11,27 @@ from numpy.typing import NDArray
 from datamodules.features.cache import FeatureCache
 from datamodules.labels.label_column import UNLABELLED, among, distinct
 from datamodules.shards.concat import ConcatShards
-from experiments.evaluation.features.target_features import EvaluationError
-from experiments.evaluation.placements import Elsewhere
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.placements import OtherPlacement
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, LeakError, make_folds, non_overlapping, seen_subjects, union, where
 from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 from lightning_modules.pretraining import ImuPretraining
 
-_LOOKED_AT = 256  # windows
+_LOOKED_AT = 256  # windows; so many are searched for a gyroscope
 
 
 @dataclass(frozen=True)
 class System:
-    """A checkpoint, or none, that is evaluated.
+    """A checkpoint that is evaluated, or no checkpoint.
 
     Attributes:
-        name: "" for the run's own; results of several checkpoints under one name are averaged, as of seeds.
+        name: "" for the run's own checkpoint; checkpoints of several seeds share a name, and results are averaged.
         model: the checkpoint; None if no method needs one.
-        checkpoint: digest of its file.
-        prototypes: of its zero-shot methods, by what they are made of: "source", "text". Those of the target depend
-            on the fold, and are made from ``clips``.
+        checkpoint: digest of the checkpoint's file.
+        prototypes: "source" or "text" -> prototypes of the zero-shot methods. Prototypes of the target's own videos
+            depend on the fold, and are made from ``clips``.
         clips: data set -> video features by the system's own video encoder, for the target's prototypes.
-        remarks: what could not be had, and why, by method.
     """
 
     name: str = ""
@@ -44,29 +43,29 @@ class System:
 
 @dataclass(frozen=True)
 class Target:
-    """What is evaluated on.
+    """The data that an evaluation tests on.
 
     Attributes:
         settings: name, sides, activities and event.
-        shards: of the tested data set first, then of those that only give labels.
-        elsewhere: placement -> the tested data set's windows there.
+        shards: shards of the tested data set first, then of data sets that only give labels.
+        other_placements: name of another placement -> the tested data set's windows there.
     """
 
     settings: TargetConfig
     shards: ConcatShards
-    elsewhere: Mapping[str, Elsewhere] = field(default_factory=dict)
+    other_placements: Mapping[str, OtherPlacement] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """How tables call it."""
+        """Name of the target in tables."""
         return self.settings.name or self.settings.dataset
 
     def folds(self, evaluation: EvaluationConfig) -> list[Fold]:
-        """Groups of people to test, with the windows that labels may be drawn from.
+        """Make groups of subjects to test, with the windows that labels may be drawn from.
 
         Raises:
             SplitError: the target can't be split as asked.
-            EvaluationError: the event is no activity of the target.
+            EvaluationError: the event is not among the target's activities.
         """
         s, table = self.settings, self.shards.table
         activities = s.activities or evaluation.activities
@@ -74,7 +73,7 @@ class Target:
         supporting = where(table, s.support_where)
         if s.support:
             supporting &= among(table["dataset"], s.support)
-        # A window that is not used must not cost one that is.
+        # Unused windows are removed first, so that no used window is dropped for overlapping one of them.
         used = (tested | supporting) & (table["activity"] != UNLABELLED)
         if activities:
             used &= among(table["activity"], activities)
@@ -92,7 +91,7 @@ class Target:
         return folds
 
     def remarks(self, folds: Sequence[Fold]) -> list[str]:
-        """What a reader has to know of the windows: what their labels became, and which side lacks a gyroscope."""
+        """List remarks for readers: renamed activities, and a gyroscope that one side lacks."""
         found = []
         if self.shards.common:
             found += [f"activities by their common names: {line}" for line in self.shards.renamed.lines()]
@@ -109,21 +108,21 @@ class Target:
         return found
 
     def _gyroscope(self, windows: NDArray[np.int64]) -> str:
-        """Whether "all", "some" or "none" of these windows have one; a few hundred, from all over, are looked at."""
+        """Say if "all", "some" or "none" of these windows have a gyroscope; a sample of a few hundred is read."""
         looked_at = windows[:: -(-len(windows) // _LOOKED_AT)]
         there = self.shards.imu(looked_at)[2][:, 3:].any(axis=1)
         return "all" if there.all() else "some" if there.any() else "none"
 
-    def people(self, windows: NDArray[np.int64]) -> list[str]:
-        """Whose windows these are, as "source/subject", sorted."""
+    def qualified_subjects(self, windows: NDArray[np.int64]) -> list[str]:
+        """List the subjects of these windows, as "source/subject", sorted."""
         return distinct(self.shards.table["person"][windows])
 
 
 def seen_in_pretraining(target: Target, folds: list[Fold], system: System, allowed: bool) -> list[str]:
-    """A note if tested people were in pretraining and that is allowed; nothing if none was.
+    """Note tested subjects who were in pretraining, if that is allowed; nothing if there are none.
 
     Raises:
-        LeakError: some were, or it is not known, and that is not allowed.
+        LeakError: tested subjects were in pretraining, or this is not known, and it is not allowed.
     """
     if system.model is None:
         return []
@@ -131,20 +130,20 @@ def seen_in_pretraining(target: Target, folds: list[Fold], system: System, allow
     if pretraining is None:
         found = "the checkpoint does not say which subjects it was pretrained on"
     else:
-        seen = seen_subjects(target.people(np.concatenate([fold.test for fold in folds])), pretraining)
+        seen = seen_subjects(target.qualified_subjects(np.concatenate([fold.test for fold in folds])), pretraining)
         if not seen:
             return []
         found = f"tested subjects who were in pretraining too: {', '.join(seen)}"
     if not allowed:
         raise LeakError(
             f"target '{target.name}': {found}; leave them out of its 'subjects', or set"
-            " evaluation.allow_seen_subjects=true, and every table says so"
+            " evaluation.allow_seen_subjects=true, and every table will say so"
         )
     return [found]
 
 
 def held_out_note(system: System, classes: list[str]) -> list[str]:
-    """Which of the activities pretraining was kept from, where it was kept from any."""
+    """Note the activities that were held out of pretraining, if there are any."""
     if system.model is None or not system.model.settings.excluded_activities:
         return []
     held_out = [name for name in classes if name in system.model.settings.excluded_activities]

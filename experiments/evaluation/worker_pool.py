@@ -1,7 +1,7 @@
-"""Small models fitted in processes of their own.
+"""A worker pool that fits small models in processes of their own.
 
-Fitting hundreds of them holds Python's lock for so long that threads gain little: the threads that compute cells hand
-the fitting to as many processes, and wait. What is fitted does not depend on where.
+Fitting hundreds of models holds Python's lock for so long that threads gain little. The threads that compute cells
+therefore hand each fit to a process, and wait. The result does not depend on the process.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from datamodules.io.worker_process import start_worker
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WORTH_IT = 400  # models; fewer are fitted before processes have started
+WORTH_IT = 400  # models; fewer are fitted sooner than processes start
 _pool: ProcessPoolExecutor | None = None
 
 
 @contextmanager
 def worker_pool(count: int) -> Iterator[None]:
-    """While this is open, :func:`apart` uses so many processes; one is this one."""
+    """Let :func:`run_in_pool` use ``count`` processes inside this context; 1 means this process alone."""
     global _pool
     if count < 2 or _pool is not None:
         yield
         return
-    # Forked from a server that has imported everything and run nothing, as threads would not survive a fork.
+    # Threads do not survive a fork. Workers fork from a server that has imported everything and started no thread.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.evaluation.features.handcrafted", "lightning_modules.probe", __name__])
     with ProcessPoolExecutor(count, context, _start) as pool:
@@ -43,7 +43,7 @@ def worker_pool(count: int) -> Iterator[None]:
 
 
 def run_in_pool(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """``function(*arguments, **options)``, in another process if there is one; all of it must be picklable."""
+    """Call ``function(*arguments, **options)``, in a worker if there is a pool; all must be picklable."""
     if _pool is None:
         return function(*arguments, **options)
     return _pool.submit(function, *arguments, **options).result()

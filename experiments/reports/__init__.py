@@ -1,1 +1,1 @@
-"""Reports for people: of an evaluation, of a build, of a manifest."""
+"""Reports for readers: on an evaluation, a build or a manifest; the paper's tables; previews."""

@@ -1,1 +1,1 @@
-"""What every command runs on: command line, errors, console, devices, run folder, checkpoints."""
+"""Runtime of every command: command line, errors, console, devices, run folder, checkpoints."""

@@ -1,4 +1,4 @@
-"""Checkpoints that appear whole or not at all, whatever kills the process."""
+"""Checkpoints that are written whole or not at all, even if the process is killed."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from core.durable import write_atomically
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Writes beside the target, syncs, and renames."""
+    """Checkpoint writer that writes beside the target, syncs, and renames."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Save as Lightning asks; the old file stays in place until the new one is on the disk."""
+        """Save a checkpoint; the old file stays in place until the new one is on the disk."""
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         # A stream, not a path: torch would name the archive inside after the path, and bytes would differ.

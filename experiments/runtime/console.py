@@ -1,4 +1,4 @@
-"""The console of all commands: messages and progress bars, on standard error."""
+"""The console of all commands, for messages and progress bars on standard error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ console = Console(stderr=True)
 
 
 def progress_bar() -> Progress:
-    """Make the bar that all long work shows."""
+    """Make the progress bar of long tasks."""
     return Progress(
         TextColumn("[progress.description]{task.description}"),
         BarColumn(),

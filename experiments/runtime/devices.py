@@ -1,4 +1,4 @@
-"""What this machine computes on."""
+"""Devices and cores of this machine."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from experiments.settings.schema import Config
 
 
 def accelerator(config: Config) -> str:
-    """Either gpu or cpu, as Lightning names them."""
+    """Choose gpu or cpu, as Lightning names them."""
     if config.trainer.accelerator != "auto":
         return config.trainer.accelerator
     return "gpu" if torch.cuda.is_available() else "cpu"
 
 
 def supports_bf16(config: Config) -> bool:
-    """Whether the device computes in bfloat16 natively, rather than imitating it."""
+    """Decide if the device computes in bfloat16 natively, without emulation."""
     if accelerator(config) == "gpu":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cpu = Path("/proc/cpuinfo")
@@ -26,23 +26,25 @@ def supports_bf16(config: Config) -> bool:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Count the processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_threads(config: Config, processes: int = 1) -> None:
-    """Share the cores between the processes of this machine, or do as the settings say."""
+    """Share the cores between the processes of this machine, or use the number in the settings."""
     torch.set_num_threads(config.trainer.threads or max(1, cores() // processes))
 
 
 def is_main_process(config: Config) -> bool:
-    """Whether this is the first of all processes, before Lightning has set them up.
+    """Decide if this is the first of all processes, before Lightning has set them up.
 
-    By what torchrun, Lightning's own launcher, or srun tell their processes.
+    The answer comes from the environment variables of torchrun, of Lightning's own launcher, or of srun.
     """
     said = os.environ
     if "RANK" in said:  # torchrun
         return said["RANK"] == "0"
-    if "LOCAL_RANK" in said or "NODE_RANK" in said:  # Lightning's own; its first process on each node has none
+    if (
+        "LOCAL_RANK" in said or "NODE_RANK" in said
+    ):  # Lightning's launcher; its first process on each node has no LOCAL_RANK
         return int(said.get("NODE_RANK", 0)) * config.trainer.devices + int(said.get("LOCAL_RANK", 0)) == 0
     return said.get("SLURM_PROCID", "0") == "0"

@@ -1,4 +1,4 @@
-"""The error of commands."""
+"""The error that commands print without a traceback."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from core.errors import MendableError
 
 
 class UserError(MendableError, RuntimeError):
-    """Settings that don't fit together, or something that is missing; shown without a traceback."""
+    """Settings contradict each other, or a file is missing; shown without a traceback."""

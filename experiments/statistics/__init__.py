@@ -1,1 +1,1 @@
-"""Statistics of an evaluation: results, intervals, comparisons, verdicts, costs."""
+"""Statistics of an evaluation: results, intervals, differences, claims, costs."""

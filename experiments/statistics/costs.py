@@ -1,4 +1,4 @@
-"""What accuracy costs: labels that people have to give, and time."""
+"""Costs of accuracy: labels that subjects have to give, and time."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ METRIC = "balanced_accuracy"
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one contender at one number of shots on one target.
+    """Costs of one contender at one number of shots on one target.
 
     Attributes:
-        labels: labelled windows of the target that a cell used, the mean over cells.
-        people: whom they came from, the mean over cells.
-        seconds: of a cell, the median over cells: the first ones also pay for features that all of them share.
-        accuracy: balanced accuracy, the mean over subjects.
-        gain: by how many points it is above chance.
-        labels_per_point: labels / gain; NaN where it is not above chance.
-        seconds_per_point: seconds / gain; NaN where it is not above chance.
+        labels: labelled windows of the target that a cell used, mean over cells.
+        subjects: number of subjects that these windows came from, mean over cells.
+        seconds: time of a cell, median over cells, because the first cells also compute features that all share.
+        accuracy: balanced accuracy, mean over subjects.
+        gain: points of balanced accuracy above chance.
+        labels_per_point: labels / gain; NaN if accuracy is not above chance.
+        seconds_per_point: seconds / gain; NaN if accuracy is not above chance.
     """
 
     labels: float
-    people: float
+    subjects: float
     seconds: float
     accuracy: float
     gain: float
@@ -41,8 +41,8 @@ def cost_of(results: Sequence[CellResult], chance: Mapping[str, float]) -> Cost:
     """Sum up the cells of one contender, target and number of shots.
 
     Args:
-        results: all folds and draws.
-        chance: subject -> balanced accuracy of a method that looks at nothing.
+        results: cells of all folds and draws.
+        chance: subject -> balanced accuracy by chance.
 
     Raises:
         ValueError: no subject has a balanced accuracy and a chance level.
@@ -55,10 +55,10 @@ def cost_of(results: Sequence[CellResult], chance: Mapping[str, float]) -> Cost:
     gain = 100 * float(np.mean([means[name] - chance[name] for name in shared]))
     labels = float(np.mean([r.support_windows for r in done]))
     seconds = float(np.median([r.seconds for r in done]))
-    above = gain > 0.05  # less is shown as 0.0 points
+    above = gain > 0.05  # tables show less as 0.0 points
     return Cost(
         labels=labels,
-        people=float(np.mean([r.support_subjects for r in done])),
+        subjects=float(np.mean([r.support_subjects for r in done])),
         seconds=seconds,
         accuracy=float(np.mean(list(means.values()))),
         gain=gain,
@@ -68,10 +68,10 @@ def cost_of(results: Sequence[CellResult], chance: Mapping[str, float]) -> Cost:
 
 
 def chance_levels(majority: Sequence[CellResult], others: Sequence[CellResult]) -> dict[str, float]:
-    """Subject -> chance level in balanced accuracy: the majority's, or one over the activities that were done.
+    """Compute subject -> chance level of balanced accuracy: the majority's, or 1 / number of the subject's activities.
 
     Args:
-        majority: cells of the majority; may be empty.
+        majority: cells of the method ``majority``; may be empty.
         others: any cells of the same target.
     """
     if majority:

@@ -1,4 +1,4 @@
-"""Groups of cells that differ in fold, draw, checkpoint and seed alone: what a table gives one figure to."""
+"""Groups of cells that a table sums up in one figure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from experiments.evaluation.cells import CellResult
 
 
 class Key(NamedTuple):
-    """Which cells of a target belong together: they differ in fold, draw, checkpoint and seed alone."""
+    """Key of a group: its cells of a target differ only in fold, draw, checkpoint and seed."""
 
     contender: str
     unit: str
@@ -26,7 +26,7 @@ def group_cells(results: Iterable[CellResult]) -> Groups:
     found: Groups = {}
     for result in results:
         cell = result.cell
-        # Without labels there is nothing to count in subjects.
+        # Without labels, the unit makes no difference.
         unit = cell.shots_unit if cell.shots else "windows"
         key = Key(cell.contender, unit, cell.shots, cell.perturbation)
         found.setdefault(cell.dataset, {}).setdefault(key, []).append(result)

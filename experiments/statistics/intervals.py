@@ -1,4 +1,4 @@
-"""Intervals over subjects: people are what a claim about new people is sampled from, windows are not."""
+"""Intervals over subjects: a claim about new people is a claim about subjects, not about windows."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from numpy.typing import NDArray
 from scipy.stats import norm, t
 
 Values = NDArray[np.float64]
-FEWEST = 3  # subjects; the interval of two would be 13 times as wide as their standard error
+FEWEST = 3  # subjects; the interval of two would reach 13 standard errors to either side
 
 
 def bootstrap_interval(
     values: Values, resamples: int = 10_000, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
-    """Expanded percentile bootstrap interval of the mean over subjects.
+    """Compute the expanded percentile bootstrap interval of the mean over subjects.
 
-    The plain percentile bootstrap is too narrow for few subjects: its spread lacks the factor
-    sqrt(n / (n - 1)) and it takes the normal's quantiles for Student's. Hesterberg (2015, "What Teachers Should
-    Know About the Bootstrap", The American Statistician 69:4) widens it by taking the quantiles of
-    the resampled means at Phi(-sqrt(n / (n - 1)) * t) for Phi(-z), t and z being the quantiles of Student's
-    distribution with n - 1 degrees of freedom and of the normal.
+    The plain percentile bootstrap is too narrow for few subjects. Its spread lacks the factor sqrt(n / (n - 1)), and it
+    uses quantiles of the normal distribution instead of Student's. Hesterberg (2015, "What Teachers Should Know About
+    the Bootstrap", The American Statistician 69:4) widens it: the quantiles of the resampled means are taken at
+    Phi(-sqrt(n / (n - 1)) * t) instead of Phi(-z). Here t and z are quantiles of Student's distribution with n - 1
+    degrees of freedom and of the normal.
 
-    No interval between the smallest and the largest resampled mean, which are the smallest and largest subject,
-    can hold the median of a population more often than 1 - 2 / 2^n: 75 % for three subjects, 87.5 % for four,
-    93.75 % for five. Where that is less than ``level`` the interval is Student's, mean -/+ t s / sqrt(n), which is
-    what the quantiles above stand for; see :func:`interval_method`. Its ends may lie beyond what a share can be.
+    Resampled means lie between the smallest and the largest subject. An interval between these two holds the median
+    of a population with a probability of at most 1 - 2 / 2^n: 75 % for three subjects, 87.5 % for four, 93.75 % for
+    five. If this is less than ``level``, the interval is Student's, mean -/+ t s / sqrt(n), which the quantiles above
+    approximate; see :func:`interval_method`. Its ends may lie below 0 or above 1.
 
-    How often a "95 %" interval held the true mean (10,000 trials each, 10,000 resamples; standard error
-    0.5 points or less):
+    Measured share of "95 %" intervals that held the true mean, in % (10,000 trials each, 10,000 resamples; standard
+    error 0.5 points or less):
 
     =============================  ====  ====  ====  ====  ====  ====  ====  ====
-    subjects                      3     4     5     6     8    12    20    50
+    subjects                       3     4     5     6     8     12    20    50
     =============================  ====  ====  ====  ====  ====  ====  ====  ====
     normal                         95.2  94.8  95.1  93.7  94.3  94.4  95.0  94.7
     skewed a little: beta(5, 1.2)  91.6  92.0  92.1  92.0  93.0  93.9  94.6  94.4
@@ -41,13 +41,13 @@ def bootstrap_interval(
     plain percentile, normal       75.0  79.2  84.7  86.3  88.7  90.8  92.9  94.0
     =============================  ====  ====  ====  ====  ====  ====  ====  ====
 
-    So for people who are alike but for one or two, it still holds the truth less often than it says.
+    If one or two subjects differ much from the others, the interval is therefore still too narrow.
 
     Args:
-        values: (P,) one value a subject.
-        resamples: R; none gives no interval.
-        seed: of the draws.
-        level: share of such intervals that hold the true mean.
+        values: (P,) one value per subject.
+        resamples: R, number of resamples; 0 gives no interval.
+        seed: seed of the draws.
+        level: nominal share of intervals that hold the true mean.
 
     Returns:
         Lower and upper end; NaN for fewer than ``FEWEST`` subjects.
@@ -61,25 +61,25 @@ def bootstrap_interval(
         return mean - half, mean + half
     tail = float(norm.cdf(-math.sqrt(n / (n - 1)) * quantile))
     low, high = np.quantile(_shares(n, resamples, seed) @ values, [tail, 1 - tail])
-    # Rounding aside no mean is beyond the values; without it equal subjects would get a spread of 1e-16.
+    # No mean lies beyond the values, except by rounding: equal subjects would get a spread of 1e-16.
     return max(float(low), float(np.min(values))), min(float(high), float(np.max(values)))
 
 
 def interval_method(subjects: int, level: float = 0.95) -> str:
-    """What :func:`bootstrap_interval` does for so many subjects, in words for a caption; empty for none."""
+    """Name the method of :func:`bootstrap_interval` for so many subjects, for a caption; empty if there is none."""
     if subjects < FEWEST:
         return ""
     return "Student's t" if _beyond_the_bootstrap(subjects, level) else "expanded percentile bootstrap"
 
 
 def _beyond_the_bootstrap(subjects: int, level: float) -> bool:
-    """Whether even the span of all subjects holds the truth less often than asked for."""
+    """Decide if even the span of all subjects holds the truth less often than ``level``."""
     return bool(2.0 ** (1 - subjects) > 1 - level)
 
 
 @lru_cache(maxsize=8)
 def _shares(subjects: int, resamples: int, seed: int) -> Values:
-    """Share that each subject has in each resample, (R, P); kept, as a report asks for the same hundreds of times.
+    """Draw each subject's share in each resample, (R, P). A report needs the same draws hundreds of times.
 
     8 MB for 10,000 resamples of 100 subjects.
     """
@@ -92,10 +92,10 @@ def _shares(subjects: int, resamples: int, seed: int) -> Values:
 
 
 def worst_third(values: Values) -> float:
-    """Mean of the lowest ceil(P / 3) subjects: what those may expect whom a method suits least.
+    """Average the lowest ceil(P / 3) subjects, who are those that a method suits least.
 
     Args:
-        values: (P,) one value a subject, where more is better.
+        values: (P,) one value per subject; more is better.
 
     Raises:
         ValueError: there is no subject.

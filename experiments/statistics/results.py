@@ -1,4 +1,4 @@
-"""Results of cells as rows of ``results.csv`` and ``results.parquet``, summed up over draws and people."""
+"""Rows of ``results.csv`` and ``results.parquet``, and results summed up over draws and subjects."""
 
 from __future__ import annotations
 
@@ -47,20 +47,22 @@ COLUMNS = (
     "seconds",
 )
 BY_SUBJECT = "_by_subject"
+# Version 0.1.0 wrote this column and this ending of metrics under other names.
+_EARLIER_COLUMNS = {"condition": "perturbation"}
+_EARLIER_BY_SUBJECT = "_by_participant"
 
 
 def recall_of(activity: str) -> str:
-    """Name of the metric that is one activity's recall."""
+    """Name the metric of one activity's recall."""
     return f"recall[{activity}]"
 
 
 def rows(results: Sequence[CellResult]) -> pd.DataFrame:
-    """One row per cell and metric.
+    """Make one row per cell and metric.
 
-    ``subject`` is empty where all test windows of the fold were scored together; a metric that ends in
-    ``_by_subject`` is the mean over those of the fold's test subjects for whom it is defined, whose number is
-    in ``n_test_subjects``; rows with a ``subject`` are that subject's own, among them the recall of each activity
-    that the subject did, ``recall[NAME]``.
+    ``subject`` is empty if all test windows of the fold were scored together. A metric that ends in ``_by_subject`` is
+    the mean over the fold's test subjects that it is defined for; ``n_test_subjects`` is their number. Rows with a
+    ``subject`` are the subject's own, with the recall of each activity that the subject did, ``recall[NAME]``.
     """
     long = _Long([], [], [], [], [])
     lengths = []
@@ -115,7 +117,7 @@ def _add(long: _Long, result: CellResult) -> None:
 
 
 def recalls(result: CellResult, subject: str) -> dict[str, float]:
-    """Recall of each activity that the subject did."""
+    """Compute the recall of each activity that the subject did."""
     if subject not in result.confusion_by_subject:
         return {}
     found = per_class_recall(np.asarray(result.confusion_by_subject[subject], np.int64)).tolist()
@@ -131,16 +133,27 @@ def write(frame: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
     return csv, parquet
 
 
+def read(parquet: Path) -> pd.DataFrame:
+    """Read ``results.parquet``, also one of version 0.1.0; columns and metrics get their present names."""
+    frame = pd.read_parquet(parquet).rename(columns=_EARLIER_COLUMNS)
+    if "metric" in frame:
+        # A recall names its activity, which may end in anything.
+        whole = ~frame["metric"].str.startswith("recall[")
+        present = frame["metric"].str.replace(f"{_EARLIER_BY_SUBJECT}$", BY_SUBJECT, regex=True)
+        frame["metric"] = frame["metric"].where(~whole, present)
+    return frame
+
+
 @dataclass(frozen=True)
 class Estimate:
     """A metric of one contender at one number of shots on one target.
 
     Attributes:
-        mean: over subjects of the mean over draws (and seeds, where there are several).
+        mean: mean over subjects of each subject's mean over draws (and seeds, if there are several).
         low: lower end of the 95 % interval over subjects; NaN for fewer than 3.
-        high: upper end.
-        subjects: how many have a value: a metric may be undefined for some.
-        draws: how many draws a fold.
+        high: upper end of the interval.
+        subjects: number of subjects with a value; a metric may be undefined for some.
+        draws: number of draws per fold.
     """
 
     mean: float
@@ -154,9 +167,9 @@ def estimate(results: Sequence[CellResult], metric: str, resamples: int) -> Esti
     """Sum up the cells of one contender, target and number of shots.
 
     Args:
-        results: all folds and draws.
-        metric: one of each cell's.
-        resamples: of the bootstrap.
+        results: cells of all folds and draws.
+        metric: name of the metric.
+        resamples: number of resamples of the bootstrap.
 
     Raises:
         ValueError: no subject has the metric.
@@ -165,7 +178,7 @@ def estimate(results: Sequence[CellResult], metric: str, resamples: int) -> Esti
 
 
 def summed_up(means: dict[str, float], draws: int, resamples: int) -> Estimate:
-    """The same from each subject's mean.
+    """Sum up the means of subjects.
 
     Raises:
         ValueError: there is no subject.
@@ -178,7 +191,7 @@ def summed_up(means: dict[str, float], draws: int, resamples: int) -> Estimate:
 
 
 def subject_means(results: Sequence[CellResult], metric: str) -> dict[str, float]:
-    """Each test subject's mean over draws and seeds, by name in order; without those who lack the metric."""
+    """Average each test subject over draws and seeds, by name; subjects without the metric are left out."""
     by_subject: dict[str, list[float]] = {}
     for result in results:
         for subject, values in result.by_subject.items():
@@ -188,7 +201,7 @@ def subject_means(results: Sequence[CellResult], metric: str) -> dict[str, float
 
 
 def draw_means(results: Sequence[CellResult], metric: str) -> dict[int, float]:
-    """Draw -> mean over the test subjects of each one's mean over folds and seeds; without draws that lack it."""
+    """Compute draw -> mean over test subjects of each one's mean; draws without the metric are left out."""
     by_draw: dict[int, list[CellResult]] = {}
     for result in results:
         by_draw.setdefault(result.cell.draw, []).append(result)
@@ -197,7 +210,7 @@ def draw_means(results: Sequence[CellResult], metric: str) -> dict[int, float]:
 
 
 def subject_recalls(results: Sequence[CellResult]) -> dict[str, dict[str, float]]:
-    """Activity -> subject -> mean recall over draws and seeds; without activities that nobody did."""
+    """Compute activity -> subject -> mean recall over draws and seeds; activities that nobody did are left out."""
     found: dict[str, dict[str, list[float]]] = {}
     for result in results:
         for subject in result.by_subject:

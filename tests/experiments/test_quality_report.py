@@ -8,12 +8,12 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.browser import browser
+from helpers.html_elements import Elements
 from helpers.made_faults import SECONDS, SETTINGS, register
 
 from datamodules.build.run import build
@@ -56,28 +56,6 @@ def _renamed(small: Quality, number: int) -> Iterator[RecordingQuality]:
         other = copy.copy(one)
         other.name, other.subject = f"{one.name}_{number}", f"{one.subject}_{number}"
         yield other
-
-
-class Elements(HTMLParser):
-    """Elements with attributes, and the text outside of scripts and styles."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self._inside = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, {name: value or "" for name, value in attrs}))
-        self._inside = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside not in ("script", "style"):
-            self.text += data
 
 
 def test_what_was_planted_is_counted(quality: Quality) -> None:
@@ -123,7 +101,7 @@ def test_remarks_say_what_is_wrong_and_not_what_is_right(quality: Quality) -> No
     remarks = remarks_of(quality)
     problems = [remark.text for remark in remarks if remark.kind == "problem"]
     assert [remark.kind for remark in remarks] == sorted((remark.kind for remark in remarks), reverse=True)
-    assert problems[0] == "1 of 11 recordings could not be used: p3_unusable. Causes are below."
+    assert problems[0] == "1 of 11 recordings could not be used: p3_unusable. The causes are below."
     assert any("p2_clocks (+0.42 s)" in text and "in 1 recording:" in text for text in problems)
     assert len(problems) == 2
     texts = " ".join(remark.text for remark in remarks)
@@ -182,7 +160,7 @@ def test_clocks_that_were_shifted_dropped_or_not_looked_at(quality: Quality) -> 
     assert any("gave no window (clocks disagree): dropped" in text for text in texts)
     assert any("nothing was shifted, in 1 recording" in text for text in texts)
     assert any("stamps were shifted" in text and "(+0.60 s)" in text for text in texts)
-    assert any("can't be told of 2 of 6 recordings" in text for text in texts)
+    assert any("It is unknown if the clocks of camera and sensor agree in 2 of 6 recordings" in text for text in texts)
     assert sum(dropped.lost.values()) == 0
     assert 'class="out" d="M58 ' in time_line(dropped, SETTINGS, {}, 100)
 
@@ -236,8 +214,8 @@ def test_a_thousand_recordings_stay_one_small_page(large: Quality, tmp_path: Pat
     assert text.count('class="line"') == 1000
     assert len(text) < 4_000_000
     # Folded: otherwise a browser would lay out all of it.
-    assert text.count('<details class="person" open') == 0
-    assert text.count('<details class="person"') == 100
+    assert text.count('<details class="subject" open') == 0
+    assert text.count('<details class="subject"') == 100
 
 
 def test_no_more_are_drawn_than_a_page_bears(large: Quality, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -326,6 +304,6 @@ def test_in_a_browser(folder: Path, large: Quality, tmp_path: Path) -> None:
         path.write_text(html(large), encoding="utf-8")
         tab.open(path)
         assert tab.run("document.querySelectorAll('svg.line').length") == 1000
-        tab.run("document.querySelector('details.person').open = true")
+        tab.run("document.querySelector('details.subject').open = true")
         assert tab.run("document.querySelector('svg.line').getBoundingClientRect().height") > 15
         assert tab.complaints == []

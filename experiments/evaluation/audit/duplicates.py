@@ -1,17 +1,16 @@
-"""The same movement under two names: windows that were copied, whole or shifted in time.
+"""Duplicates: windows that show the same movement, whole or shifted in time.
 
-A split by subject is worth nothing where one person's recording stands in the data under a second name. Two searches
-find such windows by their content alone:
+A split by subject fails where the recording of one subject is in the data under a second name. Two searches find such
+windows by their content alone:
 
-- Digests of the rounded samples (:func:`window_digests`) find whole copies, however short.
-- Landmarks find copies whose grid of windows lies elsewhere, by any shift, as long as ``MIN_SHARED_S`` are shared: the
-  peaks of a window's motion are the same moments in both. What all channels did around a peak is described by a few
-  numbers; where another person's description is next to equal, the two windows are laid over each other and compared
-  sample by sample. (The idea is that of audio fingerprints: A. Wang, An industrial-strength audio search algorithm,
-  ISMIR 2003.)
+- Digests of the rounded samples (:func:`window_digests`) find whole duplicates, however short.
+- Landmarks find duplicates that are shifted in time, if they share at least ``MIN_SHARED_S``. A landmark is a peak of
+  the motion, and lies at the same moment in both windows. A few numbers describe what all channels did around it.
+  Where the descriptions of two subjects are nearly equal, the two windows are aligned and compared sample by sample.
+  (Audio fingerprints work in the same way: A. Wang, An industrial-strength audio search algorithm, ISMIR 2003.)
 
-Sensors that hang or lie still are equal without being copies, and are passed over. Copies that were turned, scaled or
-stretched in time are not found.
+Sensors that hang or lie still give equal windows that are no duplicates, and are skipped. Duplicates that were turned,
+scaled or stretched in time are not found.
 
 Shape legend: N windows, T samples, L landmarks, P points around each.
 """
@@ -32,18 +31,18 @@ from datamodules.signal import PHYSICAL_SCALE
 
 Read = Callable[[NDArray[np.int64]], tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]]
 
-MIN_SHARED_S = 1.5  # of movement that two windows must share, at least; shorter ones are found as whole copies
-_STEP = np.array([0.01] * 3 + [0.002] * 3)  # of the digests' rounding, m/s^2 and rad/s: float32 noise is 1e-6
-_MIN_ROWS = 8  # different rounded samples, below which a window says nothing about where it comes from
+MIN_SHARED_S = 1.5  # least movement that two windows share; shorter windows are found only as whole duplicates
+_STEP = np.array([0.01] * 3 + [0.002] * 3)  # rounding for digests, m/s^2 and rad/s; float32 noise is 1e-6
+_MIN_ROWS = 8  # fewer different rounded samples do not tell a window from others
 _SMOOTHING_S = (
-    0.03  # standard deviation of the Gaussian: half power at 4.4 Hz, where shifts by half a sample do no harm
+    0.03  # standard deviation of the Gaussian; half power at 4.4 Hz, where half a sample of shift does no harm
 )
-_REACH_S = 0.5  # of a landmark's description to either side
-_POINT_S = 0.08  # between its points
+_REACH_S = 0.5  # a landmark's description covers so much time on either side
+_POINT_S = 0.08  # time between points of a description
 _WIDTH = 10  # numbers that describe a landmark
-_NEAR = 0.10  # distance of descriptions that are compared sample by sample, in standard deviations of the movement
-_EQUAL = 0.05  # RMS difference of copies, in the same unit
-_STILL = 1e-3  # standard deviation of a sensor that lies still, in g and half turns a second
+_NEAR = 0.10  # descriptions nearer than this lead to a comparison of samples; unit: standard deviation of the movement
+_EQUAL = 0.05  # largest RMS difference of duplicates, in the same unit
+_STILL = 1e-3  # standard deviation of a sensor that lies still, in g and half turns per second
 _CHUNK = 512
 _MOST_COMPARED = 2000
 
@@ -53,9 +52,9 @@ class Landmarks:
     """Moments by which windows can be recognised.
 
     Attributes:
-        window: number of each one's window, (L,).
-        position: its time since the window's start in samples, (L,), not whole.
-        description: of the movement around it, (L, ``_WIDTH``).
+        window: number of each landmark's window, (L,).
+        position: time since the window's start in samples, (L,), with fractions.
+        description: numbers that describe the movement around the landmark, (L, ``_WIDTH``).
     """
 
     window: NDArray[np.int64]
@@ -64,12 +63,12 @@ class Landmarks:
 
 
 @dataclass(frozen=True)
-class Copy:
+class Duplicate:
     """Two windows that show the same movement.
 
     Attributes:
-        first: number of a window.
-        second: number of the other, of another group.
+        first: number of one window.
+        second: number of the other window, which is of another group.
         shift: sample t of ``first`` is sample t + shift of ``second``.
     """
 
@@ -79,18 +78,18 @@ class Copy:
 
 
 def window_digests(read: Read, windows: NDArray[np.int64]) -> NDArray[np.uint64]:
-    """A number for each window that equal content shares, (N,); 0 for a window that says nothing.
+    """Compute one number per window that equal content shares, (N,); 0 for a window without enough content.
 
-    The xxh3 of the valid samples, rounded to 0.01 m/s^2 and 0.002 rad/s so that a unit converted in another order
-    rarely hides a copy; where a value lies on the edge of a step it can, and the landmarks remain. A sensor that hangs,
-    or fewer than ``_MIN_ROWS`` different samples, say nothing.
+    The number is the xxh3 of the valid samples, rounded to 0.01 m/s^2 and 0.002 rad/s. Rounding absorbs the noise of
+    a unit conversion in another order. A value on the edge of a step can still hide a duplicate; then the landmarks
+    may find it. A sensor that hangs, or fewer than ``_MIN_ROWS`` different samples, are not enough content.
 
     Args:
-        read: gives samples (N, T, 6), sample mask (N, T) and channel mask (N, 6) of windows.
-        windows: numbers, (N,).
+        read: function that reads samples (N, T, 6), sample mask (N, T) and channel mask (N, 6) of windows.
+        windows: numbers of the windows, (N,).
     """
     digests = np.zeros(len(windows), np.uint64)
-    # Of a row's six numbers one, which other rows hardly share: counting different rows is slow.
+    # One number stands for a row's six, and other rows hardly share it. Counting different rows would be slow.
     weights = np.random.default_rng(0).integers(1, 1 << 31, 6)
     for start in range(0, len(windows), _CHUNK):
         imu, samples, _ = read(windows[start : start + _CHUNK])
@@ -103,12 +102,12 @@ def window_digests(read: Read, windows: NDArray[np.int64]) -> NDArray[np.uint64]
 
 
 def find_landmarks(read: Read, windows: NDArray[np.int64], rate_hz: float) -> Landmarks:
-    """Peaks of the smoothed norm over all channels, and what the channels did around them.
+    """Find peaks of the smoothed norm over all channels, and describe the channels around them.
 
     Args:
-        read: as for :func:`window_digests`.
-        windows: numbers, (N,).
-        rate_hz: samples a second.
+        read: see :func:`window_digests`.
+        windows: numbers of the windows, (N,).
+        rate_hz: samples per second.
     """
     parts = [_landmarks(read, windows[start : start + _CHUNK], rate_hz) for start in range(0, len(windows), _CHUNK)]
     return Landmarks(
@@ -118,33 +117,38 @@ def find_landmarks(read: Read, windows: NDArray[np.int64], rate_hz: float) -> La
     )
 
 
-def find_copies(read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float) -> list[Copy]:
-    """Windows of different groups that show the same movement.
+def find_duplicates(
+    read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float
+) -> list[Duplicate]:
+    """Find windows of different groups that show the same movement.
 
     Args:
-        read: as for :func:`window_digests`.
-        windows: numbers, (N,).
-        groups: of each window, (N,), e.g. its subject; within a group the same movement may occur again.
-        rate_hz: samples a second.
+        read: see :func:`window_digests`.
+        windows: numbers of the windows, (N,).
+        groups: group of each window, (N,), e.g. its subject; within a group the same movement may occur again.
+        rate_hz: samples per second.
 
     Returns:
-        By first and second window. Of each window, and of each of its landmarks, only the nearest copy is among them,
-        and of a great many only the likeliest ``_MOST_COMPARED`` are compared.
+        Duplicates in the order of their first and second window. Each window, and each landmark, is listed with its
+        nearest duplicate only. At most the likeliest ``_MOST_COMPARED`` pairs of windows are compared.
     """
-    found = {(copy.first, copy.second): copy for copy in _shifted_copies(read, windows, groups, rate_hz)}
+    found = {
+        (duplicate.first, duplicate.second): duplicate
+        for duplicate in _shifted_duplicates(read, windows, groups, rate_hz)
+    }
     digests = window_digests(read, windows)
     for digest in np.unique(digests[digests > 0]):
         same = np.flatnonzero(digests == digest)
         for other in same[groups[same] != groups[same[0]]]:
             first, second = int(windows[same[0]]), int(windows[other])
-            found[(first, second)] = Copy(first, second, 0.0)
+            found[(first, second)] = Duplicate(first, second, 0.0)
     return [found[key] for key in sorted(found)]
 
 
 def _smooth(
     read: Read, windows: NDArray[np.int64], rate_hz: float
 ) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    """Smoothed channels in g and half turns a second (N, T, 6), and where they can be trusted: start and end (N,)."""
+    """Smooth channels, in g and half turns per second (N, T, 6), and find where they are valid: start, end (N,)."""
     imu, samples, channels = read(windows)
     values = (np.where(channels[:, None, :], imu, 0) / PHYSICAL_SCALE).astype(np.float32)
     sigma = _SMOOTHING_S * rate_hz
@@ -155,7 +159,7 @@ def _smooth(
 
 
 def _longest_runs(samples: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The longest run of valid samples of each window: start and end, (N,) each."""
+    """Find the longest run of valid samples of each window: start and end, (N,) each."""
     length = np.zeros(samples.shape, np.int64)
     run = np.zeros(len(samples), np.int64)
     for t in range(samples.shape[1]):
@@ -175,7 +179,7 @@ def _landmarks(read: Read, windows: NDArray[np.int64], rate_hz: float) -> Landma
     peak &= (t >= starts[:, None] + reach) & (t < ends[:, None] - reach)
     row, before = np.nonzero(peak)
     left, middle, right = norm[row, before], norm[row, before + 1], norm[row, before + 2]
-    # The top of the parabola through three samples, between -0.5 and 0.5 of one.
+    # The top of the parabola through three samples lies at most half a sample from the middle one.
     top = before + 1 + 0.5 * (left - right) / np.minimum(left - 2 * middle + right, -1e-300)
     steps = round(_REACH_S / _POINT_S)
     points = np.arange(-steps, steps + 1) * _POINT_S * rate_hz
@@ -183,7 +187,7 @@ def _landmarks(read: Read, windows: NDArray[np.int64], rate_hz: float) -> Landma
     spread = np.sqrt(around.var(axis=1).mean(axis=1))
     moving = spread > _STILL
     flat = around[moving].reshape(int(moving.sum()), -1) / spread[moving, None]
-    # Random directions keep distances, on average, and a tree in few dimensions is fast.
+    # Random projections keep distances on average, and a tree in few dimensions is fast.
     directions = np.random.default_rng(0).normal(size=(flat.shape[1], _WIDTH)) / math.sqrt(flat.shape[1] * _WIDTH)
     description = (flat @ directions).astype(np.float32)
     return Landmarks(windows[row[moving]], top[moving], description)
@@ -192,7 +196,7 @@ def _landmarks(read: Read, windows: NDArray[np.int64], rate_hz: float) -> Landma
 def _interpolate(
     smooth: NDArray[np.float32], rows: NDArray[np.intp], positions: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Cubic through the four nearest samples; ``positions`` (L, P) -> (L, P, 6)."""
+    """Interpolate by a cubic through the four nearest samples; ``positions`` (L, P) -> (L, P, 6)."""
     whole = np.floor(positions).astype(np.int64)
     u = (positions - whole)[..., None]
     weights = (
@@ -208,7 +212,9 @@ def _interpolate(
     return result
 
 
-def _shifted_copies(read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float) -> list[Copy]:
+def _shifted_duplicates(
+    read: Read, windows: NDArray[np.int64], groups: NDArray[np.int64], rate_hz: float
+) -> list[Duplicate]:
     marks = find_landmarks(read, windows, rate_hz)
     row_of = {int(window): row for row, window in enumerate(windows)}
     group = groups[[row_of[int(window)] for window in marks.window]]
@@ -224,20 +230,20 @@ def _shifted_copies(read: Read, windows: NDArray[np.int64], groups: NDArray[np.i
         first, second = int(a), int(b)
         shift = float(marks.position[second] - marks.position[first])
         pairs.setdefault((int(marks.window[first]), int(marks.window[second])), shift)
-    likeliest = [Copy(first, second, shift) for (first, second), shift in pairs.items()][:_MOST_COMPARED]
-    return [copy for copy in likeliest if _is_copy(read, copy, rate_hz)]
+    likeliest = [Duplicate(first, second, shift) for (first, second), shift in pairs.items()][:_MOST_COMPARED]
+    return [duplicate for duplicate in likeliest if _is_duplicate(read, duplicate, rate_hz)]
 
 
-def _is_copy(read: Read, copy: Copy, rate_hz: float) -> bool:
-    """Lays the windows over each other."""
-    smooth, starts, ends = _smooth(read, np.array([copy.first, copy.second]), rate_hz)
-    begin = math.ceil(max(starts[0], starts[1] - copy.shift))
-    end = math.floor(min(ends[0], ends[1] - copy.shift))
-    margin = 2 * (math.ceil(4.0 * _SMOOTHING_S * rate_hz) + 1)  # of what they share, lost to the smoothing
+def _is_duplicate(read: Read, duplicate: Duplicate, rate_hz: float) -> bool:
+    """Align the two windows and compare their samples."""
+    smooth, starts, ends = _smooth(read, np.array([duplicate.first, duplicate.second]), rate_hz)
+    begin = math.ceil(max(starts[0], starts[1] - duplicate.shift))
+    end = math.floor(min(ends[0], ends[1] - duplicate.shift))
+    margin = 2 * (math.ceil(4.0 * _SMOOTHING_S * rate_hz) + 1)  # shared samples that smoothing has cut off
     if end - begin + margin < MIN_SHARED_S * rate_hz:
         return False
     at = np.arange(begin, end)
     one = smooth[0, at].astype(np.float64)
-    other = _interpolate(smooth, np.array([1]), (at + copy.shift)[None])[0]
+    other = _interpolate(smooth, np.array([1]), (at + duplicate.shift)[None])[0]
     spread = math.sqrt(one.var(axis=0).mean())
     return spread > _STILL and math.sqrt(((one - other) ** 2).mean()) < _EQUAL * spread

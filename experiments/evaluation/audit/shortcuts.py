@@ -1,13 +1,13 @@
-"""Can the activity be told without looking at movement?
+"""Shortcuts: ways to tell the activity without the movement.
 
-Data sets give their labels away: one activity is always recorded for 12 s and another for 100 s, one was worn on the
-thigh, one came from another device. Methods then score well for reasons that have nothing to do with recognising
-activities. Two questions are asked, always of people that the answer was not learnt from:
+Data sets give their labels away. One activity is always recorded for 12 s and another for 100 s; one sensor was worn on
+the thigh; one activity came from another device. Methods then score well without recognising any activity. The search
+asks two questions, always on subjects that the answer was not learnt from:
 
 - How well do facts about the recording tell the activity (valid length, missing channels, placement, device, faults,
-  start, the recording's length)? Many honest sets have some of this: a warning, with figures.
-- Does a single number of the window tell all activities apart? That is what a label that got into the data looks like
-  (in one sample, a channel's offset, the padding, the masks): a leak. An offset that drowns in the movement is none.
+  start, the recording's length)? Many honest sets have some of this, so the finding is a warning, with figures.
+- Does a single number of the window tell all activities apart? A label that got into the data does (in one sample, a
+  channel's offset, the padding, the masks): the finding is a leak. An offset that drowns in the movement is none.
 
 Shape legend: N windows, T samples, C activities, K numbers.
 """
@@ -31,19 +31,19 @@ from experiments.evaluation.audit.duplicates import Read
 from experiments.evaluation.splits import Table
 
 LEAK, WARNING = "leak", "warning"
-_MOST_WINDOWS = 4000  # enough for both questions
+_MOST_WINDOWS = 4000  # windows; enough for both questions
 _FOLDS = 4
 _SHUFFLES = 200
-_MARGIN = 0.02  # above what shuffled labels give
-# Balanced accuracy from which a single number tells the activities apart. From 6 activities on no movement comes near:
-# the best number reaches 0.18 on the 27 of UTD-MHAD, 0.12 on the 32 of SisFall, 0.47 on 9 simulated ones.
+_MARGIN = 0.02  # needed above the score of shuffled labels
+# Balanced accuracy from which a single number tells the activities apart. With 6 or more activities, no number of
+# real movement comes near: the best reaches 0.18 on 27 of UTD-MHAD, 0.12 on 32 of SisFall, 0.47 on 9 simulated ones.
 _TELLS_FEW, _TELLS_MANY, _MANY = 0.98, 0.90, 6
-_NEARLY_CONSTANT = 0.02  # range within an activity, over the distance between activities
-_TRIED = 8  # of the numbers that differ most between activities
+_NEARLY_CONSTANT = 0.02  # range within an activity, divided by the distance between activities
+_TRIED = 8  # so many of the numbers that differ most between activities
 
 
 class _Model(Protocol):
-    """What is used of scikit-learn's classifiers."""
+    """The part of scikit-learn's classifiers that is used here."""
 
     def fit(self, x: NDArray[np.float64], y: NDArray[np.int64]) -> _Model: ...
 
@@ -52,11 +52,11 @@ class _Model(Protocol):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a target that a reader must know.
+    """A finding about a target that a reader must know.
 
     Attributes:
-        severity: ``LEAK`` makes results worthless, ``WARNING`` is to be printed with them.
-        text: what was found, in plain words with figures.
+        severity: ``LEAK`` makes results worthless; ``WARNING`` is printed with them.
+        text: the finding in plain words, with figures.
     """
 
     severity: str
@@ -65,7 +65,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Windows with what is known of them; C activities coded from 0."""
+    """Labels, subjects and recordings of windows; C activities coded from 0."""
 
     labels: NDArray[np.int64]
     subjects: NDArray[np.int64]
@@ -78,28 +78,28 @@ class _Labelled:
 
 
 def label_shortcuts(table: Table, read: Read, windows: NDArray[np.int64], duration_s: float) -> list[Finding]:
-    """Ask both questions of labelled windows.
+    """Search labelled windows for shortcuts.
 
     A single number is a leak if a small tree on it reaches a balanced accuracy of 0.90 among 6 or more activities, on
-    people that it was not fitted on. Among fewer, gravity alone may tell lying, sitting and standing apart: there it
-    takes 0.98, and a number that is nearly the same in all windows of an activity: its range (5 % to 95 %) is at
-    most 2 % of the smallest distance of two activities' medians.
+    subjects that it was not fitted on. Among fewer activities, gravity alone may tell lying, sitting and standing
+    apart. There, the number must reach 0.98 and be nearly the same in all windows of an activity: its range (5 % to
+    95 %) is at most 2 % of the smallest distance between the medians of two activities.
 
     Args:
-        table: columns with one row a window of the data set: ``subject``, ``recording``, ``activity``, ``start_s``,
-            and ``placement``, ``device`` and ``faults`` where there are any.
-        read: samples (N, T, 6), sample mask (N, T) and channel mask (N, 6) of windows.
-        windows: numbers of labelled windows, (N,); of more than 4,000 as many are drawn.
-        duration_s: of a window, seconds.
+        table: columns with one row for each window of the data set: ``subject``, ``recording``, ``activity``,
+            ``start_s``, and, where there are any, ``placement``, ``device`` and ``faults``.
+        read: function that reads samples (N, T, 6), sample mask (N, T) and channel mask (N, 6) of windows.
+        windows: numbers of labelled windows, (N,); at most 4,000 of them are drawn and used.
+        duration_s: length of a window, seconds.
 
     Returns:
-        Findings, leaks first; none from fewer than two subjects or activities.
+        Findings, leaks first; none with fewer than two subjects or activities.
     """
     if len(windows) > _MOST_WINDOWS:
         windows = np.sort(np.random.default_rng(0).choice(windows, _MOST_WINDOWS, replace=False))
     activities, labels = numbered(table["activity"][windows])
-    people, subjects = numbered(table["subject"][windows])
-    if len(activities) < 2 or len(people) < 2:
+    names, subjects = numbered(table["subject"][windows])
+    if len(activities) < 2 or len(names) < 2:
         return []
     known = _Labelled(labels, subjects, recording_codes(table)[windows], len(activities))
     imu, samples, channels = read(windows)
@@ -114,7 +114,7 @@ def label_shortcuts(table: Table, read: Read, windows: NDArray[np.int64], durati
 
 
 def recording_codes(table: Table) -> NDArray[np.int64]:
-    """A number for each recording of each subject, (N,)."""
+    """Number each recording of each subject, (N,)."""
     subject = numbered(table["subject"])[1]
     names, recording = numbered(table["recording"])
     return np.asarray(np.unique(subject * len(names) + recording, return_inverse=True)[1], np.int64)
@@ -127,7 +127,7 @@ def _facts(
     channels: NDArray[np.bool_],
     duration_s: float,
 ) -> dict[str, NDArray[np.float64]]:
-    """What is known of a window without its movement; facts that never differ are left out."""
+    """Collect facts about windows without their movement; facts that never differ are left out."""
     start = np.asarray(table["start_s"], np.float64)
     recording = recording_codes(table)
     first, last = np.full(len(start), np.inf), np.full(len(start), -np.inf)
@@ -171,28 +171,28 @@ def _from_facts(known: _Labelled, facts: dict[str, NDArray[np.float64]]) -> list
     names = sorted(scores, key=lambda name: -scores[name])
     alone = ", ".join(f"{name} alone {scores[name]:.1%}" for name in names) or "none of them alone"
     text = (
-        f"without a look at movement, {', '.join(facts)} tell {known.n_classes} activities apart at"
-        f" {max([together, *scores.values()]):.1%} (balanced accuracy on other people; chance"
+        f"without the movement, {', '.join(facts)} tell {known.n_classes} activities apart at"
+        f" {max([together, *scores.values()]):.1%} (balanced accuracy on other subjects; chance"
         f" {1 / known.n_classes:.1%}, with shuffled labels up to {expected:.1%}): {alone}"
     )
     return [Finding(WARNING, text)]
 
 
 def _recognised(known: _Labelled, values: NDArray[np.float64], make: Callable[[], _Model]) -> tuple[float, float]:
-    """Balanced accuracy on people left out, and what it stays below in 99 % of shuffles of the labels.
+    """Measure balanced accuracy on subjects left out, and its 99 % quantile over shuffled labels.
 
-    A shuffle brings each person's recordings into another order and turns the labels round by a random number of
-    windows, so that neighbours keep belonging together: windows of one recording are no independent witnesses.
+    A shuffle puts each subject's recordings in another order, and rotates the labels by a random number of windows.
+    Neighbours thus stay together, because windows of one recording are not independent.
     """
     predicted = _predict(known, values, make)
     rng = np.random.default_rng(0)
     order = np.argsort(known.subjects, kind="stable")
-    people = np.split(order, np.flatnonzero(np.diff(known.subjects[order])) + 1)
+    by_subject = np.split(order, np.flatnonzero(np.diff(known.subjects[order])) + 1)
     shuffled = []
     for _ in range(_SHUFFLES):
         place = rng.permutation(known.recordings.max() + 1)[known.recordings]
         labels = np.empty_like(known.labels)
-        for rows in people:
+        for rows in by_subject:
             moved = rows[np.argsort(place[rows], kind="stable")]
             labels[rows] = np.roll(known.labels[moved], rng.integers(len(rows)))
         shuffled.append(_balanced_accuracy(labels, predicted, known.n_classes))
@@ -200,7 +200,7 @@ def _recognised(known: _Labelled, values: NDArray[np.float64], make: Callable[[]
 
 
 def _predict(known: _Labelled, values: NDArray[np.float64], make: Callable[[], _Model]) -> NDArray[np.int64]:
-    """Activities as told by others' windows, (N,); -1 where none of the others shows the true one."""
+    """Predict activities from the windows of other subjects, (N,); -1 where none of these shows the true activity."""
     predicted = np.full(len(values), -1)
     folds = GroupKFold(min(_FOLDS, len(np.unique(known.subjects))))
     for fit, test in folds.split(values, known.labels, known.subjects):
@@ -211,7 +211,7 @@ def _predict(known: _Labelled, values: NDArray[np.float64], make: Callable[[], _
 
 
 def _balanced_accuracy(labels: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> float:
-    """Over the windows that have a prediction; 0 if none has."""
+    """Average recall over the windows that have a prediction; 0 if none has."""
     counts = np.bincount(labels[predicted >= 0], minlength=n_classes)
     right = np.bincount(labels[labels == predicted], minlength=n_classes)
     there = counts > 0
@@ -221,12 +221,12 @@ def _balanced_accuracy(labels: NDArray[np.int64], predicted: NDArray[np.int64], 
 def _single_numbers(
     known: _Labelled, imu: NDArray[np.float32], samples: NDArray[np.bool_], channels: NDArray[np.bool_]
 ) -> list[Finding]:
-    """The leak that tells most, if there is one."""
+    """Find the single number that tells most activities apart, if it is a leak."""
     found = []
     for name, rows, values in _where_nothing_was_measured(imu, samples, channels):
         part = known.take(rows)
         if part.n_classes >= 2 and len(np.unique(part.subjects)) >= 2:
-            text = f"{name}, in the {rows.sum()} windows that have such, alone tells"
+            text = f"{name}, in the {rows.sum()} windows that have such values, alone tells"
             found.append((*_tells_all(part, values[rows]), text))
     names, numbers = _numbers(imu, samples, channels)
     for k in np.argsort(-_separation(known, numbers), kind="stable")[:_TRIED]:
@@ -237,7 +237,7 @@ def _single_numbers(
     score, n, text = max(leaks, key=lambda leak: leak[0])
     return [
         Finding(
-            LEAK, f"{text} {n} activities apart at {score:.1%} on other people, as a label written into the data does"
+            LEAK, f"{text} {n} activities apart at {score:.1%} on other subjects, as a label written into the data does"
         )
     ]
 
@@ -245,7 +245,7 @@ def _single_numbers(
 def _numbers(
     imu: NDArray[np.float32], samples: NDArray[np.bool_], channels: NDArray[np.bool_]
 ) -> tuple[list[str], NDArray[np.float64]]:
-    """Numbers that could carry a label, (N, K): of each channel and mask, and each sample by its place."""
+    """List numbers that could carry a label, (N, K): of channels, of masks, and each single sample."""
     n, t = samples.shape
     valid = (samples[:, :, None] & channels[:, None, :]).astype(bool)
     count = np.maximum(valid.sum(axis=1), 1)
@@ -272,7 +272,7 @@ def _numbers(
 def _where_nothing_was_measured(
     imu: NDArray[np.float32], samples: NDArray[np.bool_], channels: NDArray[np.bool_]
 ) -> list[tuple[str, NDArray[np.bool_], NDArray[np.float64]]]:
-    """What stands in gaps, padding and absent channels, which should be zero; and which windows have such."""
+    """Find values other than zero in gaps, padding and absent channels, and the windows that have such places."""
     found: list[tuple[str, NDArray[np.bool_], NDArray[np.float64]]] = []
     for c, channel in enumerate(CHANNELS):
         empty = ~(samples & channels[:, c, None])
@@ -285,7 +285,7 @@ def _where_nothing_was_measured(
 
 
 def _separation(known: _Labelled, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Variance between activities over variance within, (K,)."""
+    """Divide the variance between activities by the variance within them, (K,)."""
     members = np.eye(known.n_classes)[known.labels]  # (N, C)
     centred = numbers - numbers.mean(axis=0)
     means = (members.T @ centred) / members.sum(axis=0)[:, None]
@@ -295,7 +295,7 @@ def _separation(known: _Labelled, numbers: NDArray[np.float64]) -> NDArray[np.fl
 
 
 def _tells_all(known: _Labelled, number: NDArray[np.float64]) -> tuple[bool, float, int]:
-    """Whether one number is a leak by the rule of :func:`label_shortcuts`, its balanced accuracy, and C."""
+    """Decide if one number is a leak by the rule of :func:`label_shortcuts`; its balanced accuracy, and C."""
     c = known.n_classes
 
     def tree() -> _Model:
@@ -310,7 +310,7 @@ def _tells_all(known: _Labelled, number: NDArray[np.float64]) -> tuple[bool, flo
 
 
 def _spread(known: _Labelled, number: NDArray[np.float64]) -> float:
-    """Largest range (5 % to 95 %) within an activity over the smallest distance of two activities' medians."""
+    """Divide the largest range (5 % to 95 %) within an activity by the smallest distance between two medians."""
     quantiles = np.array([np.quantile(number[known.labels == c], [0.05, 0.5, 0.95]) for c in range(known.n_classes)])
     distance = np.diff(np.sort(quantiles[:, 1])).min()
     return float((quantiles[:, 2] - quantiles[:, 0]).max() / distance) if distance > 0 else math.inf

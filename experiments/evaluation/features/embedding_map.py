@@ -1,4 +1,4 @@
-"""Where a target's windows lie in an encoder's feature space, and whether activity, person or device orders it.
+"""Embedding maps: a target's windows in an encoder's feature space, grouped by activity, subject or device.
 
 Shape legend: N windows, P width of the features.
 """
@@ -16,20 +16,19 @@ from sklearn.neighbors import NearestNeighbors
 from datamodules.labels.label_column import LabelColumn
 
 NEIGHBOURS = 10
-_COMPONENTS = 50  # that van der Maaten and Hinton (2008) keep before t-SNE
+_COMPONENTS = 50  # van der Maaten and Hinton (2008) keep as many before t-SNE
 _PERPLEXITY = 30.0
-_FEWEST = 10  # windows that t-SNE is tried with
+_FEWEST = 10  # windows; t-SNE needs at least so many
 
 
 @dataclass(frozen=True)
 class Grouping:
-    """One thing that windows can be told apart by.
+    """One labelling of the windows, and how well it agrees with the feature space.
 
     Attributes:
-        labels: of each window, (N,).
-        agreement: share of a window's ``NEIGHBOURS`` nearest windows, in the feature space, that have its label; the
-            mean over windows.
-        chance: the same for windows at random: sum over labels of n (n - 1) / (N (N - 1)).
+        labels: label of each window, (N,).
+        agreement: share of a window's ``NEIGHBOURS`` nearest windows that have its label; the mean over windows.
+        chance: share among random windows: sum over labels of n (n - 1) / (N (N - 1)).
     """
 
     labels: tuple[str, ...]
@@ -42,11 +41,10 @@ class EmbeddingMap:
     """Windows in a plane.
 
     Attributes:
-        points: (N, 2), without unit; near points were near in the feature space, far ones need not have been far.
-        groupings: "activity", "subject", "device" -> labels and what they explain; the device is that with its place
-            on the body.
-        layout: how the plane was found, "t-SNE" or, for very few windows, "PCA".
-        windows: how many there were to choose from.
+        points: (N, 2), without unit; near points were near in the feature space, far points need not have been far.
+        groupings: "activity", "subject", "device" -> grouping; a device's label includes its place on the body.
+        layout: method that found the plane, "t-SNE" or, for very few windows, "PCA".
+        windows: number of windows that these were drawn from.
     """
 
     points: NDArray[np.float64]
@@ -56,7 +54,7 @@ class EmbeddingMap:
 
 
 def draw_windows(windows: NDArray[np.int64], most: int, seed: int = 0) -> NDArray[np.int64]:
-    """At most so many of these windows, drawn at random, in their order."""
+    """Draw at most ``most`` of these windows at random; their order is kept."""
     if len(windows) <= most:
         return windows
     return windows[np.sort(np.random.default_rng(seed).choice(len(windows), size=most, replace=False))]
@@ -74,11 +72,11 @@ def make_embedding_map(
 
     Args:
         features: (N, P), N at least 1.
-        activity: of each window, (N,).
-        subject: whose it is, (N,).
-        device: what measured it, (N,).
-        placement: where on the body, (N,); without it devices stand alone.
-        drawn_from: how many windows these were drawn from (:func:`draw_windows`); 0 if these are all.
+        activity: activity of each window, (N,).
+        subject: subject of each window, (N,).
+        device: device that measured each window, (N,).
+        placement: placement of the device on the body, (N,); without it, labels name the device alone.
+        drawn_from: number of windows that these were drawn from (:func:`draw_windows`); 0 if these are all.
 
     Raises:
         ValueError: lengths differ, there is no window, or a feature is not finite.
@@ -129,7 +127,7 @@ def _laid_out(reduced: NDArray[np.float64]) -> tuple[NDArray[np.float64], str]:
 
 
 def _nearest(reduced: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Of each window its nearest others, (N, k)."""
+    """Find the nearest other windows of each window, (N, k)."""
     k = min(NEIGHBOURS, len(reduced) - 1)
     if k == 0:
         return np.empty((len(reduced), 0), np.int64)

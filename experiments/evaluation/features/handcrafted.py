@@ -1,16 +1,17 @@
 """Handcrafted features of IMU windows, and a random forest on them: the baseline without any learnt encoder.
 
-Of eight signals (six channels, the norms of acceleration and of angular velocity), over the samples from the
-first to the last valid one:
+There are eight signals: six channels, and the norms of acceleration and of angular velocity. Each is described from the
+first to the last valid sample:
 
 - mean, standard deviation, minimum, maximum, quartiles, root mean square, skewness, excess kurtosis, mean
-  absolute difference of neighbouring samples, zero crossings of the centred signal a second;
-- of the power spectrum of the centred signal: dominant frequency (Hz), spectral entropy (0 to 1), log energy
+  absolute difference of neighbouring samples, zero crossings per second of the centred signal;
+- from the power spectrum of the centred signal: dominant frequency (Hz), spectral entropy (0 to 1), log energy
   in the bands of ``BANDS_HZ``;
 - mean and standard deviation of each quarter.
 
-Then the correlation of each pair of the six channels, and the seconds that are valid. What a device does not
-measure, and what a window is too short for, is 0. Only the window itself is looked at.
+The last features are the correlation of each pair of the six channels, and the length of valid samples in seconds. A
+feature is 0 if the device does not measure it, or if the window is too short for it. Features depend on the window
+alone.
 
 Shape legend: N windows, T samples, S = 8 signals, V valid samples.
 """
@@ -48,8 +49,8 @@ FEATURE_NAMES = (
 
 _TINY = 1e-12
 
-# One window an activity is what few shots are; scikit-learn wonders, once a tree. For the whole process, because
-# forests are fitted in several threads, and filters that each sets and takes back get in each other's way.
+# With one window per activity, scikit-learn warns once per tree. The filter is set for the whole process: forests are
+# fitted in several threads, and filters that each thread sets and resets would disturb each other.
 warnings.filterwarnings("ignore", message="The number of unique classes is greater", category=UserWarning)
 
 
@@ -59,13 +60,13 @@ def handcrafted_features(
     channel_mask: NDArray[np.bool_],
     rate_hz: float,
 ) -> NDArray[np.float32]:
-    """Features in the order of ``FEATURE_NAMES``, (N, len(FEATURE_NAMES)), finite.
+    """Compute features in the order of ``FEATURE_NAMES``, (N, len(FEATURE_NAMES)), all finite.
 
     Args:
         imu: (N, T, 6) m/s^2 and rad/s.
         sample_mask: (N, T) False where nothing was measured.
         channel_mask: (N, 6) False for channels that the device lacks.
-        rate_hz: samples a second.
+        rate_hz: samples per second.
     """
     features = np.zeros((len(imu), len(FEATURE_NAMES)))
     for row, (values, samples, channels) in enumerate(zip(imu, sample_mask, channel_mask, strict=True)):
@@ -81,15 +82,15 @@ class Forest:
     """A fitted random forest.
 
     Attributes:
-        trees: scikit-learn's, a random forest or extremely randomised trees.
-        n_classes: C; activities without a labelled window get 0.
+        trees: of scikit-learn, a random forest or extremely randomised trees.
+        n_classes: C; activities without a labelled window get probability 0.
     """
 
     trees: RandomForestClassifier | ExtraTreesClassifier
     n_classes: int
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(N, K) -> (N, C)."""
+        """Predict probabilities: features (N, K) -> (N, C)."""
         found = np.zeros((len(features), self.n_classes))
         found[:, self.trees.classes_] = self.trees.predict_proba(features)
         return found
@@ -123,7 +124,7 @@ def _one_window(
         *_spectrum(centred, rate_hz),
         *_quarters(measured),
     ]
-    # Of a channel that the device lacks there is nothing to say, not even that it stands still.
+    # A channel that the device lacks has no features, not even those of a signal that stands still.
     known = np.array([*channels, channels[:3].any(), channels[3:].any()])
     per_signal = np.concatenate([np.where(known, part, 0.0) for part in parts])
     return np.concatenate([per_signal, _correlations(centred[valid, :6]), [valid.sum() / rate_hz]])
@@ -153,7 +154,7 @@ def _statistics(
 
 
 def _spectrum(centred: NDArray[np.float64], rate_hz: float) -> list[NDArray[np.float64]]:
-    """Dominant frequency, entropy, log energies; gaps are at the mean, where they add no power."""
+    """Compute dominant frequency, entropy and log energies; gaps hold the mean, which adds no power."""
     n = len(centred)
     if n < 4:
         return [np.zeros(centred.shape[1])] * len(_SPECTRAL)

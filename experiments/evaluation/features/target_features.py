@@ -1,4 +1,4 @@
-"""Features of a target's windows, each kind computed once, when the first cell asks for it.
+"""Features of a target's windows; each kind is computed once, when the first cell asks for it.
 
 Shape legend: N windows of the target, P pooled width of the encoder, E width of the shared space.
 """
@@ -16,37 +16,33 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.errors import MendableError
 from core.registry import component_params
 from datamodules.labelled import ImuBatches
 from datamodules.sampling.loader import Batch
 from datamodules.shards.concat import ConcatShards
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import IMU_ENCODERS, build_imu_encoder
-from experiments.evaluation.features.feature_rows import FeatureRows, in_blocks
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.feature_table import FeatureTable, in_blocks
 from experiments.evaluation.features.handcrafted import FEATURE_NAMES, handcrafted_features
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.perturbations import Perturbation
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
-# Weights are drawn from torch's one random state, which cells in other threads must not draw from meanwhile.
+# Weights are drawn from torch's only random state. Other threads must not draw from it at the same time.
 _DRAWING = threading.Lock()
-
-
-class EvaluationError(MendableError, ValueError):
-    """An evaluation that can't be done as asked; the message says what to change."""
 
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """What an IMU encoder is made from, with or without a checkpoint.
+    """The settings of an IMU encoder, with or without a checkpoint.
 
     Attributes:
-        name: in the registry.
-        params: all of its settings, defaults included.
-        imu_input: of the windows that it takes.
-        normalisation: of these windows.
+        name: name in the registry.
+        params: all settings of the encoder, with defaults.
+        imu_input: length and rate of its windows.
+        normalisation: normalisation of its windows.
     """
 
     name: str
@@ -56,10 +52,10 @@ class EncoderSpec:
 
     @classmethod
     def of(cls, config: Config, shards: ConcatShards, model: ImuPretraining | None) -> EncoderSpec:
-        """The checkpoint's encoder, or without one the configured encoder for these windows.
+        """Take the checkpoint's encoder, or, without a checkpoint, the configured encoder for these windows.
 
         Raises:
-            EvaluationError: the target's windows are not cut as the checkpoint's were.
+            EvaluationError: the target's windows differ in length or rate from those of the checkpoint.
         """
         found = ImuInput(shards.settings.samples, shards.settings.imu_rate_hz)
         if model is None:
@@ -73,12 +69,12 @@ class EncoderSpec:
                 raise EvaluationError(
                     f"{shards.directory}: windows of {found.samples} samples at {found.rate_hz} Hz; the"
                     f" checkpoint was trained on {expected.samples} at {expected.rate_hz} Hz: set 'window' as"
-                    " it was there"
+                    " in the settings of its pretraining"
                 )
         return cls(name, asdict(component_params(IMU_ENCODERS, name, params)), found, normalisation)
 
     def build(self, seed: int) -> ImuEncoder:
-        """The encoder with random weights, the same in any thread; torch's random state stays as it was."""
+        """Build the encoder with random weights, the same in any thread; torch's random state does not change."""
         with _DRAWING, torch.random.fork_rng():
             torch.manual_seed(seed)
             return build_imu_encoder(self.name, self.params, self.imu_input)
@@ -90,12 +86,12 @@ class TargetFeatures:
     Safe to use from several threads.
 
     Args:
-        shards: the target's, without labels.
-        windows: that features are computed of, ascending.
-        spec: of the encoder.
+        shards: shards of the target, without labels.
+        windows: windows to compute features of, ascending.
+        spec: settings of the encoder.
         model: the checkpoint; None where no method needs one.
-        seed: of the random encoder's weights.
-        device: where encoders run.
+        seed: seed of the random encoder's weights.
+        device: device that encoders run on.
     """
 
     def __init__(
@@ -114,11 +110,11 @@ class TargetFeatures:
         self.seed = seed
         self.device = torch.device(device)
         self._lock = threading.RLock()
-        self._kept: dict[str, FeatureRows] = {}
+        self._kept: dict[str, FeatureTable] = {}
         self._changed: dict[Perturbation, TargetFeatures] = {}
 
     def under(self, perturbation: Perturbation) -> TargetFeatures:
-        """Features of the same windows under a perturbation, as far as it was measured in them."""
+        """Give features of the same windows under a perturbation; windows that it was not measured in are left out."""
         with self._lock:
             if perturbation not in self._changed:
                 shards = self.shards.under(perturbation)
@@ -129,26 +125,26 @@ class TargetFeatures:
             return self._changed[perturbation]
 
     @property
-    def pretrained(self) -> FeatureRows:
+    def pretrained(self) -> FeatureTable:
         """Pooled features by the checkpoint's encoder, (N, P)."""
         return self._once("pretrained", lambda: self._pooled(self._checkpoint().imu_encoder))
 
     @property
-    def random(self) -> FeatureRows:
+    def random(self) -> FeatureTable:
         """Pooled features by the same encoder with random weights, (N, P)."""
         return self._once("random", lambda: self._pooled(self.spec.build(self.seed)))
 
     @property
-    def embeddings(self) -> FeatureRows:
+    def embeddings(self) -> FeatureTable:
         """Unit vectors in the space shared with video, (N, E)."""
         return self._once("embeddings", self._embed)
 
     @property
-    def handcrafted(self) -> FeatureRows:
+    def handcrafted(self) -> FeatureTable:
         """Handcrafted features, (N, K)."""
         return self._once("handcrafted", self._by_hand)
 
-    def _once(self, name: str, compute: Callable[[], FeatureRows]) -> FeatureRows:
+    def _once(self, name: str, compute: Callable[[], FeatureTable]) -> FeatureTable:
         with self._lock:
             if name not in self._kept:
                 self._kept[name] = compute()
@@ -160,26 +156,26 @@ class TargetFeatures:
         return self.model
 
     @torch.inference_mode()
-    def _embed(self) -> FeatureRows:
+    def _embed(self) -> FeatureTable:
         projection = self._checkpoint().imu_projection.to(self.device).eval()
 
         def embed(windows: NDArray[np.int64]) -> Tensor:
             return F.normalize(projection(torch.from_numpy(self.pretrained[windows]).to(self.device)), dim=1)
 
-        found = FeatureRows(self.shards.n_windows, embed(self.windows[:1]).shape[1])
+        found = FeatureTable(self.shards.n_windows, embed(self.windows[:1]).shape[1])
         for windows in in_blocks(self.windows):
             found.put(windows, embed(windows).cpu().numpy())
         return found
 
-    def _by_hand(self) -> FeatureRows:
-        found = FeatureRows(self.shards.n_windows, len(FEATURE_NAMES))
+    def _by_hand(self) -> FeatureTable:
+        found = FeatureTable(self.shards.n_windows, len(FEATURE_NAMES))
         rate_hz = self.shards.settings.imu_rate_hz
         for start in range(0, len(self.windows), 1024):
             windows = self.windows[start : start + 1024]
             found.put(windows, handcrafted_features(*self.shards.imu(windows), rate_hz))
         return found
 
-    def _pooled(self, encoder: ImuEncoder) -> FeatureRows:
+    def _pooled(self, encoder: ImuEncoder) -> FeatureTable:
         encoder = encoder.to(self.device).eval()
 
         def encode(batch: Batch) -> Tensor:
@@ -189,8 +185,8 @@ class TargetFeatures:
         return self._compute(encode, encoder.pooled_width)
 
     @torch.inference_mode()
-    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> FeatureRows:
-        found = FeatureRows(self.shards.n_windows, width)
+    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> FeatureTable:
+        found = FeatureTable(self.shards.n_windows, width)
         batches = ImuBatches(self.shards, self.windows, self.spec.normalisation)
         done = 0
         for batch in batches:

@@ -1,4 +1,4 @@
-"""Methods that the evaluation compares. A new one is a function in a file here."""
+"""Methods that the evaluation compares. A new method is a function in a file of this package."""
 
 from experiments.evaluation.methods.registry import CellData, Method, Predict, Scores, find_method, method, methods
 

@@ -11,7 +11,7 @@ from experiments.evaluation.methods.registry import CellData, Indices, Predict, 
 
 @method("majority", needs_labels=False)
 def majority(data: CellData) -> Predict:
-    """How frequent each activity is among the subjects that are not tested, whatever the window shows."""
+    """Predict each activity's share among the subjects that are not tested, for every window alike."""
     share = data.pool_counts / data.pool_counts.sum()
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
@@ -22,7 +22,7 @@ def majority(data: CellData) -> Predict:
 
 @method("random_frozen", needs_labels=True, encoder=True, settings=("evaluation.probe_c",))
 def random_frozen(data: CellData) -> Predict:
-    """A linear probe on the same encoder with random weights: what the architecture alone gives."""
+    """Fit a linear probe on the same encoder with random weights, to see what the architecture alone gives."""
     probe = fit_on(data, data.features.random)
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.evaluation.features.feature_rows import FeatureRows
+from experiments.evaluation.features.feature_table import FeatureTable
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.handcrafted import CLIP, fit_trees_on
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
@@ -21,7 +21,7 @@ from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, Standardisation, fit_probe
 
 # The encoder's features of a target.
-Encoder = Callable[[TargetFeatures], FeatureRows]
+Encoder = Callable[[TargetFeatures], FeatureTable]
 _LOGISTIC = ("evaluation.logistic_c",)
 
 

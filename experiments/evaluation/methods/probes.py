@@ -1,4 +1,4 @@
-"""What is read off frozen features of the checkpoint: a linear probe, nearest neighbours, nearest means.
+"""Probes of the checkpoint's frozen features: a linear probe, nearest neighbours, nearest means.
 
 Shape legend: N labelled windows, N' windows to be predicted, P pooled width, C classes.
 """
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from experiments.evaluation.features.feature_rows import FeatureRows
+from experiments.evaluation.features.feature_table import FeatureTable
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
 from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, fit_probe
 
-_TEMPERATURE = 0.07  # of cosines, as in Wu et al. 2018, "Unsupervised feature learning via ... discrimination"
+_TEMPERATURE = 0.07  # divides cosines, as in Wu et al. 2018, "Unsupervised feature learning via ... discrimination"
 
 
 @method("linear_probe", needs_labels=True, encoder=True, checkpoint=True, settings=("evaluation.probe_c",))
 def linear_probe(data: CellData) -> Predict:
-    """Logistic regression on the checkpoint's frozen features."""
+    """Fit logistic regression on the checkpoint's frozen features."""
     probe = fit_on(data, data.features.pretrained)
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
@@ -31,7 +31,7 @@ def linear_probe(data: CellData) -> Predict:
 
 @method("knn", needs_labels=True, encoder=True, checkpoint=True, settings=("evaluation.knn_neighbours",))
 def knn(data: CellData) -> Predict:
-    """The labelled windows whose features point most nearly the same way vote, the nearer the more."""
+    """Let the labelled windows with the most similar directions of features vote; nearer ones count more."""
     standardisation = data.features.pretrained.standardisation(data.pool)
     known = _directions(standardisation(data.features.pretrained[data.support]))
     neighbours = min(data.config.evaluation.knn_neighbours, len(known))
@@ -45,7 +45,7 @@ def knn(data: CellData) -> Predict:
 
 @method("nearest_mean", needs_labels=True, encoder=True, checkpoint=True)
 def nearest_mean(data: CellData) -> Predict:
-    """The activity whose labelled windows' mean direction is the nearest, as in Snell et al. 2017."""
+    """Predict the activity with the nearest mean direction of its labelled windows, as in Snell et al. 2017."""
     standardisation = data.features.pretrained.standardisation(data.pool)
     known = _directions(standardisation(data.features.pretrained[data.support]))
     sums = np.zeros((len(data.classes), known.shape[1]))
@@ -60,13 +60,13 @@ def nearest_mean(data: CellData) -> Predict:
 
 
 def vote(similarity: Scores, labels: Indices, n_classes: int, neighbours: int) -> Scores:
-    """Shares of the nearest neighbours' votes, each weighted by exp(similarity / temperature), (N', C).
+    """Share the nearest neighbours' votes, each weighted by exp(similarity / temperature), (N', C).
 
     Args:
         similarity: cosine, (N', N).
-        labels: of the N, in [0, C).
+        labels: labels of the N windows, in [0, C).
         n_classes: C.
-        neighbours: that vote, at most N.
+        neighbours: number of neighbours that vote, at most N.
     """
     nearest = np.argsort(-similarity, axis=1, kind="stable")[:, :neighbours]
     near = np.take_along_axis(similarity, nearest, axis=1)
@@ -76,11 +76,10 @@ def vote(similarity: Scores, labels: Indices, n_classes: int, neighbours: int) -
     return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 
-def fit_on(data: CellData, features: FeatureRows) -> LinearProbe:
-    """A logistic probe on these features of the support windows."""
-    # A window an activity says little about the features' spread, so that comes from all windows that the
-    # support could have been drawn from, without their labels, for every number of shots; never from the
-    # tested subjects.
+def fit_on(data: CellData, features: FeatureTable) -> LinearProbe:
+    """Fit a logistic probe on these features of the support windows."""
+    # One window per activity says little about the spread of the features. The spread is therefore measured on the
+    # whole pool, without labels, for every number of shots. The tested subjects have no part in it.
     standardisation = features.standardisation(data.pool)
     c = data.config.evaluation.probe_c
     return run_in_pool(fit_probe, features[data.support], data.support_labels, len(data.classes), standardisation, c)

@@ -1,6 +1,9 @@
-"""What is compared: each method is a function that fits on labelled windows and gives back what predicts others.
+"""Registry of methods.
 
-A method never gets the labels of tested windows, nor the tested windows while it fits. It is found by its name::
+A method is a function that fits on labelled windows, and returns a function that predicts other windows.
+
+A method never gets the labels of tested windows. While it fits, it does not get the tested windows either. Methods are
+found by name::
 
     @method("nearest_mean", needs_labels=True, encoder=True, checkpoint=True)
     def nearest_mean(data: CellData) -> Predict: ...
@@ -18,32 +21,33 @@ from numpy.typing import NDArray
 
 from core.registry import Registry, UnknownNameError
 from datamodules.labels.label_column import LabelColumn
-from experiments.evaluation.features.target_features import EvaluationError, TargetFeatures
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.settings.schema import Config
 
 Indices = NDArray[np.int64]
 Scores = NDArray[np.float64]
-# Features of a target, under a perturbation or as they are, and windows -> probabilities (N', C).
+# (Features of a target, with or without a perturbation; windows) -> probabilities (N', C).
 Predict = Callable[[TargetFeatures, Indices], Scores]
 
 
 @dataclass(frozen=True)
 class CellData:
-    """What a method may look at.
+    """The data of a cell that a method may use.
 
     Attributes:
         config: all settings.
-        features: of the target.
-        prototypes: of the method's kind; None where they are not asked for.
-        classes: names; labels are positions in it.
+        features: features of the target.
+        prototypes: prototypes of the method's kind; None if the method uses none.
+        classes: names of the classes; labels are positions in this list.
         support: labelled windows; empty for methods without labels.
-        support_labels: theirs.
-        support_subjects: whose they are; tuning keeps people apart.
+        support_labels: labels of these windows.
+        support_subjects: subjects of these windows; tuning keeps subjects apart.
         pool: all windows that the support could have been drawn from.
-        pool_counts: how many of them show each class, (C,); only ``majority`` looks at it.
-        seed: of whatever the method draws; differs from cell to cell.
-        notes: a method appends what a reader must know.
+        pool_counts: number of these windows that show each class, (C,); only ``majority`` uses it.
+        seed: seed of the method's random draws; differs from cell to cell.
+        notes: remarks for readers; a method may append some.
     """
 
     config: Config
@@ -64,14 +68,14 @@ class Method:
     """A registered method.
 
     Attributes:
-        name: in settings and tables.
-        fit: from a cell's data to what predicts windows.
-        needs_labels: takes few-shot windows of the target; otherwise it runs once a fold.
-        trained: trains an encoder per cell, gets fewer draws, and runs alone.
-        encoder: uses an encoder of the configured architecture.
-        checkpoint: uses the checkpoint.
-        prototypes: what is embedded as a class's prototype: "source" videos, "target" videos, "text"; or "".
-        settings: what of the settings it depends on, e.g. "evaluation.probe_c".
+        name: name in settings and tables.
+        fit: function from a cell's data to a function that predicts windows.
+        needs_labels: the method takes few-shot windows of the target; otherwise it runs once per fold.
+        trained: the method trains an encoder per cell, gets fewer draws, and runs alone.
+        encoder: the method uses an encoder of the configured architecture.
+        checkpoint: the method uses the checkpoint.
+        prototypes: origin of the classes' prototypes: "source" videos, "target" videos, "text"; "" for none.
+        settings: settings that the method depends on, e.g. "evaluation.probe_c".
     """
 
     name: str
@@ -111,15 +115,15 @@ def method(
 
 
 def methods() -> dict[str, Method]:
-    """All methods by name."""
+    """List all methods by name."""
     return METHODS.entries()
 
 
 def find_method(name: str) -> Method:
-    """The method called ``name``.
+    """Find the method called ``name``.
 
     Raises:
-        EvaluationError: there is none.
+        EvaluationError: there is no such method.
     """
     try:
         return METHODS.entry(name)

@@ -28,7 +28,7 @@ from experiments.evaluation.metrics import balanced_accuracy, confusion_matrix
 from lightning_modules.finetune import FineTune, FineTuneSettings, predict_windows, train
 from lightning_modules.probe import LinearProbe
 
-# Of the paper: 1e-6 for the encoder, 1e-3 for a classifier that starts at random, as many epochs as its probe.
+# The paper uses 1e-6 for the encoder, 1e-3 for a classifier that starts at random, and as many epochs as its probe.
 _PAPER_RATES = (1e-6, 1e-3)
 _PAPER_EPOCHS = 25
 
@@ -44,7 +44,7 @@ _FINETUNE_SETTINGS = (
 
 @dataclass(frozen=True)
 class _Recipe:
-    """How an encoder is trained: its and the classifier's rate, epochs, steps at least, augmented or not."""
+    """Settings of a training: rates of encoder and classifier, epochs, least steps, and augmentation."""
 
     rates: tuple[float, float]
     epochs: int
@@ -54,13 +54,13 @@ class _Recipe:
 
 @method("finetune", needs_labels=True, trained=True, encoder=True, checkpoint=True, settings=_FINETUNE_SETTINGS)
 def finetune(data: CellData) -> Predict:
-    """The checkpoint's encoder and a classifier that starts as the linear probe, trained together."""
+    """Train the checkpoint's encoder together with a classifier that starts as the linear probe."""
     return _finetune(data, _configured(data))
 
 
 @method("finetune_paper", needs_labels=True, trained=True, encoder=True, checkpoint=True)
 def finetune_paper(data: CellData) -> Predict:
-    """Fine-tuning with the paper's rates: its encoder hardly moves."""
+    """Fine-tune with the paper's rates, at which the encoder hardly changes."""
     return _train(data, _pretrained(data), None, _Recipe(_PAPER_RATES, _PAPER_EPOCHS, augment=False))
 
 
@@ -73,12 +73,12 @@ def finetune_paper(data: CellData) -> Predict:
     settings=(*_FINETUNE_SETTINGS, "evaluation.finetune_rates"),
 )
 def finetune_tuned(data: CellData) -> Predict:
-    """Fine-tuning with the encoder's rate chosen among the support's people: half of them validate the others."""
+    """Fine-tune with a rate that is chosen within the support: each half of its subjects validates the other."""
     recipe = _configured(data)
     halves = _halves(data)
     if not halves:
         data.notes.append(
-            "finetune_tuned: where two groups of people do not share two labelled activities, the configured rate"
+            "finetune_tuned: where two groups of subjects do not share two labelled activities, the configured rate"
         )
         return _finetune(data, recipe)
     reached = []
@@ -91,7 +91,7 @@ def finetune_tuned(data: CellData) -> Predict:
             scores = _finetune(inner, trial)(data.features, data.support[validation])
             counts = confusion_matrix(truth, scores.argmax(axis=1), len(inner.classes))
             found.append(balanced_accuracy(counts))
-        reached.append((float(np.mean(found)), -rate, trial))  # of equals, the smallest rate
+        reached.append((float(np.mean(found)), -rate, trial))  # the smallest of equally good rates wins
     return _finetune(data, max(reached, key=lambda entry: entry[:2])[2])
 
 
@@ -108,7 +108,7 @@ def finetune_tuned(data: CellData) -> Predict:
     ),
 )
 def supervised(data: CellData) -> Predict:
-    """The same encoder trained from random weights on the labelled windows alone."""
+    """Train the same encoder from random weights on the labelled windows alone."""
     e = data.config.evaluation
     recipe = _Recipe((e.supervised_lr, e.supervised_lr), e.supervised_epochs, e.supervised_min_steps)
     return _train(data, data.features.spec.build(data.seed), None, recipe)
@@ -129,12 +129,12 @@ def _pretrained(data: CellData) -> ImuEncoder:
 
 
 def _halves(data: CellData) -> list[tuple[Indices, Indices]]:
-    """Positions in the support to train on and to validate on, by people, each half once; nothing if that fails."""
-    people = sorted({str(name) for name in data.support_subjects}, key=natural_key)
-    if len(people) < 2:
+    """Halve the support by subject: positions to train and to validate on, each half once; nothing if that fails."""
+    names = sorted({str(name) for name in data.support_subjects}, key=natural_key)
+    if len(names) < 2:
         return []
-    # Neighbours in a list are often of one group (age, site): every other one goes to the other half.
-    first = among(data.support_subjects, people[::2])
+    # Neighbours in a list are often of one group (age, site), so that every other subject goes to the other half.
+    first = among(data.support_subjects, names[::2])
     halves = []
     for is_training in (first, ~first):
         shared = np.intersect1d(data.support_labels[is_training], data.support_labels[~is_training])
@@ -146,7 +146,7 @@ def _halves(data: CellData) -> list[tuple[Indices, Indices]]:
 
 
 def _restricted(data: CellData, positions: Indices) -> CellData:
-    """The same cell with these labelled windows only, and the activities that they show."""
+    """Restrict a cell to these labelled windows and the activities that they show."""
     shown, labels = np.unique(data.support_labels[positions], return_inverse=True)
     return replace(
         data,
@@ -192,7 +192,7 @@ def _train(data: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recip
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Lightning says what it found at the start and end of each fit: dozens of times, here."""
+    """Silence Lightning's messages at the start and end of each fit; here there are dozens of fits."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

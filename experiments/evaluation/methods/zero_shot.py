@@ -1,7 +1,7 @@
-"""Activities without a labelled window: each window takes the nearest prototype in the space shared with video.
+"""Zero-shot methods: each window takes the nearest prototype in the space shared with video, without a labelled window.
 
-What is embedded as a prototype differs: the source's videos, the target's videos of people who are not tested, or
-the activity's name.
+A prototype is embedded from the source's videos, from the target's videos of subjects who are not tested, or from the
+activity's name.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from experiments.evaluation.prototypes.video import learnt_scale, zero_shot_prob
 
 @method("zero_shot", needs_labels=False, encoder=True, checkpoint=True, prototypes="source")
 def zero_shot(data: CellData) -> Predict:
-    """The nearest of the source's video prototypes; no label of the target is used."""
+    """Predict by the nearest of the source's video prototypes; no label of the target is used."""
     return _nearest_prototype(data)
 
 
 @method("zero_shot_target", needs_labels=False, encoder=True, checkpoint=True, prototypes="target")
 def zero_shot_target(data: CellData) -> Predict:
-    """The nearest of the target's video prototypes, of people who are not tested; no IMU window has a label."""
+    """Predict by the nearest video prototype of the target's untested subjects; no IMU window has a label."""
     return _nearest_prototype(data)
 
 
 @method("zero_shot_text", needs_labels=False, encoder=True, checkpoint=True, prototypes="text")
 def zero_shot_text(data: CellData) -> Predict:
-    """The nearest of the activities' names, put through the video head as still clips; no video, no label."""
+    """Predict by the nearest name, put through the video head as a still clip; no video and no label is used."""
     return _nearest_prototype(data)
 
 
 def _nearest_prototype(data: CellData) -> Predict:
-    """An activity without a prototype is never answered: its windows count as missed, as with other methods."""
+    """Predict by the nearest prototype; an activity without a prototype is never predicted, and counts as missed."""
     assert data.prototypes is not None
     assert data.features.model is not None
     known = [i for i, name in enumerate(data.classes) if name in data.prototypes.activities]

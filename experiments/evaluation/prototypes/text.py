@@ -1,11 +1,11 @@
-"""Activities without a label and without a video: each has its name as its prototype.
+"""Prototypes from the names of activities, without a label and without a video.
 
-Where the video encoder is the image half of a CLIP model, its text half puts a name where a picture of it would lie.
-The trained video head and projection take the name for a clip in which nothing moves, every frame of which shows it;
-IMU windows take the nearest.
+The video encoder may be the image half of a CLIP model. Its text half then embeds a name where a picture of the
+activity would be. The trained video head and projection take the name as a still clip that shows it in every frame.
+IMU windows take the nearest name.
 
-LabelColumn and pictures are known to lie in separate cones of CLIP's space (Liang et al. 2022, "Mind the Gap"), and a
-head that has seen pictures only isn't trained for the difference.
+Names and pictures are known to lie in separate cones of CLIP's space (Liang et al. 2022, "Mind the Gap"). A head that
+has seen only pictures is not trained for the difference.
 
 Shape legend: A names, F frames, D width of CLIP's space, E width of the space shared with the IMU.
 """
@@ -38,13 +38,13 @@ from lightning_modules.pretraining import ImuPretraining
 
 @dataclass(frozen=True)
 class NamedActivities:
-    """LabelColumn in CLIP's space.
+    """Names of activities, embedded in CLIP's space.
 
     Attributes:
         names: (A,).
         embeddings: (A, D) unit vectors.
-        video encoder: fingerprint of the video encoder, the text encoder's twin.
-        origin: digest of the names, the sentences they were put into, and the text encoder with its weights.
+        video_encoder: fingerprint of the video encoder, the text encoder's twin.
+        origin: digest of the names, the sentences around them, and the text encoder with its weights.
     """
 
     names: list[str]
@@ -54,21 +54,21 @@ class NamedActivities:
 
 
 def activities_of(targets: Sequence[Target]) -> list[str]:
-    """Every activity that a target can ask for, in natural order."""
+    """List all activities of the targets, in natural order."""
     names = {name for target in targets for name in distinct(target.shards.table["activity"])} - {UNLABELLED}
     return sorted(names, key=natural_key)
 
 
 def embed_names(config: Config, names: Sequence[str]) -> NamedActivities:
-    """Embed names by the text encoder of the settings, once it is known to be the video encoder's twin.
+    """Embed names by the text encoder of the settings, after a check that it is the video encoder's twin.
 
     Args:
         config: ``text_encoder`` and ``video_encoder`` are used.
         names: activities.
 
     Raises:
-        NoPrototypesError: the video encoder's features are not in a space shared with text, no text encoder is set, it
-            can't be had, or it is not the video encoder's twin; says what to set.
+        NoPrototypesError: the video encoder shares no space with text, no text encoder is set, the text encoder is not
+            available, or it is not the video encoder's twin. The message names the settings to change.
     """
     _refuse_without_joint_space(config)
     settings = config.text_encoder
@@ -94,13 +94,13 @@ def embed_names(config: Config, names: Sequence[str]) -> NamedActivities:
 def text_prototypes(
     model: ImuPretraining, named: NamedActivities, window: WindowSettings, device: torch.device | str = "cpu"
 ) -> Prototypes:
-    """Prototypes of named activities: each name is embedded as if it were every frame of a clip.
+    """Build prototypes of named activities: each name is embedded as if it were every frame of a clip.
 
     Args:
         model: the checkpoint; its video head and projection are used.
-        named: names in the space of the frame features that it was trained on.
-        window: length and number of frames of a clip, where the checkpoint doesn't say what it was trained on.
-        device: where to compute.
+        named: names in the space of the frame features that the checkpoint was trained on.
+        window: length and number of frames of a clip, used if the checkpoint does not record its own.
+        device: device to compute on.
 
     Raises:
         NoPrototypesError: the checkpoint was trained with another video encoder.
@@ -108,13 +108,13 @@ def text_prototypes(
     trained_with = str((model.settings.video_encoder or {}).get("fingerprint"))
     if trained_with != named.video_encoder:
         raise NoPrototypesError(
-            f"the checkpoint was trained with video encoder {trained_with[:12]}..., the settings give"
+            f"the checkpoint was trained with video encoder {trained_with[:12]}..., but the settings give"
             f" {named.video_encoder[:12]}...: use the settings of its pretraining"
         )
     if model.settings.window:
         window = WindowSettings(**model.settings.window)
     n_names, n_frames = len(named.names), window.frames
-    times = (torch.arange(n_frames) + 0.5) * window.duration_s / n_frames  # as the builder of shards puts them
+    times = (torch.arange(n_frames) + 0.5) * window.duration_s / n_frames  # the builder of shards places frames so
     model = model.to(device).eval()
     vectors = model.embed_video(
         named.embeddings[:, None].repeat(1, n_frames, 1).to(device),
@@ -143,10 +143,10 @@ def _is_low(config: Config) -> bool:
 
 
 def _video_encoder(config: Config, **others: Any) -> VideoEncoder:
-    """The settings' video encoder, or one with other settings, built without looking at any video."""
+    """Build the settings' video encoder, or one with other settings, without reading any video."""
     encoder = config.video_encoder
     try:
-        torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws anything, as in pretraining
+        torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws numbers, as in pretraining
         params = {**video_encoder_params(config), "weights": encoder.weights, **others}
         return build_video_encoder(encoder.name, params).eval()
     except (WeightsError, ValueError, UserError) as error:

@@ -1,7 +1,7 @@
-"""Activities without a label of the target: each has the mean of the source's videos of it as its prototype.
+"""Prototypes from videos: the mean of the source's videos of each activity, without a label of the target.
 
-An IMU window is embedded in the space that pretraining shared with video, and takes the activity of the
-nearest prototype. The source's labels name the videos; the target's name nothing but the score.
+An IMU window is embedded in the space that pretraining shared with video, and takes the activity of the nearest
+prototype. The source's labels name the videos. The target's labels are used for the score alone.
 
 Shape legend: N windows, E width of the shared space, A activities.
 """
@@ -28,7 +28,7 @@ _CHUNK = 256
 
 
 class NoPrototypesError(MendableError, ValueError):
-    """The source has no labelled videos, so nothing can be recognised without labels of the target."""
+    """There are no prototypes, e.g. because no video is labelled; the message says what is missing."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ class Prototypes:
     """A point in the shared space for each activity of the source.
 
     Attributes:
-        activities: names, (A,).
-        vectors: (A, E) unit length.
-        windows: videos behind each.
-        origin: digest of what they were made from, but for the checkpoint.
-        simulated: whether the videos are.
+        activities: names of the activities, (A,).
+        vectors: (A, E), unit length.
+        windows: number of videos behind each prototype.
+        origin: digest of the prototypes' inputs, without the checkpoint.
+        simulated: True if the videos are simulated.
     """
 
     activities: list[str]
@@ -50,7 +50,7 @@ class Prototypes:
     simulated: bool
 
     def of(self, activities: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of these activities, in this order."""
+        """Select the vectors of these activities, in this order."""
         return self.vectors[[self.activities.index(activity) for activity in activities]]
 
 
@@ -63,15 +63,15 @@ def build_prototypes(
     windows: NDArray[np.int64] | None = None,
     labels: LabelColumn | None = None,
 ) -> Prototypes:
-    """Prototypes from all labelled windows that have a frame.
+    """Build prototypes from all labelled windows that have a frame.
 
     Args:
         model: the checkpoint; its video head and projection are used.
-        shards: the source's, or the target's, with labels.
-        features: of their clips, by the video encoder that the model was trained with.
-        device: where to compute.
-        windows: only these; None takes all.
-        labels: activities of all windows, where they are called otherwise than in the shards, (N,).
+        shards: shards of the source, or of the target, with labels.
+        features: features of the shards' clips, by the video encoder that the model was trained with.
+        device: device to compute on.
+        windows: windows to use; None uses all.
+        labels: activities of all windows, (N,), if their names differ from those in the shards.
 
     Raises:
         NoPrototypesError: no window has both a label and a frame.
@@ -113,12 +113,12 @@ def build_prototypes(
 def zero_shot_probabilities(
     embeddings: NDArray[np.float32], vectors: NDArray[np.float32], scale: float
 ) -> NDArray[np.float64]:
-    """Softmax over scaled cosine similarities, (N, A).
+    """Compute the softmax over scaled cosine similarities, (N, A).
 
     Args:
         embeddings: (N, E) of IMU windows, unit length.
         vectors: (A, E) prototypes, unit length.
-        scale: inverse temperature; it moves the confidence, not the order.
+        scale: inverse temperature, which changes the confidence, not the order.
     """
     logits = scale * (embeddings.astype(np.float64) @ vectors.astype(np.float64).T)
     exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -126,6 +126,6 @@ def zero_shot_probabilities(
 
 
 def learnt_scale(model: ImuPretraining) -> float:
-    """The inverse temperature that pretraining ended with; it moves the confidence of zero-shot, not the order."""
+    """Look up pretraining's last inverse temperature, which changes the confidence of zero-shot, not the order."""
     name = next(name for name in ("contrastive", "distillation") if name in model.objectives)
     return float(model.objectives[name].scale)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The report on a build: what came in, what was left out and why, on one page for the person whose data it is."""
+"""The report on a build: the data that came in, the data that was left out, and the reasons, on one page."""
 
 from experiments.reports.build.content import Quality, RecordingQuality, gather
 from experiments.reports.build.page import FILE, html, write_if_stale, write_report

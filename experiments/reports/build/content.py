@@ -1,4 +1,4 @@
-"""What a directory of finished shards tells about the recordings that it was built from."""
+"""Content of the report on a build: facts that finished shards hold about their recordings."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from datamodules.shards.shard_file import open_shard
 from datamodules.windows.cut import FAULTS, Reason
 from datamodules.windows.quality.facts import RecordingFacts
 
-# Not windows, but whole recordings, or stretches that no window fits into.
+# These reasons are about whole recordings, or stretches that are shorter than a window.
 WHOLE = frozenset({Reason.CLOCKS.value, Reason.UNUSABLE.value})
 NO_WINDOWS = WHOLE | {Reason.SHORT.value, Reason.REMAINDER.value}
 
@@ -27,12 +27,12 @@ class RecordingQuality:
     """One recording.
 
     Attributes:
-        name: of the recording.
-        subject: who; empty where nothing but its name is known.
-        facts: None for a recording that could not be used.
-        starts: of the windows that were kept, ascending, seconds.
-        activities: kept windows by activity ("" is unlabelled).
-        faults: kept windows by the faults that they show.
+        name: name of the recording.
+        subject: the subject; empty if only the recording's name is known.
+        facts: facts about the recording; None if it could not be used.
+        starts: start times of the kept windows, ascending, seconds.
+        activities: numbers of kept windows by activity ("" is unlabelled).
+        faults: numbers of kept windows by fault.
         left_out: rows of ``Index.exclusions``, in the order of time.
     """
 
@@ -46,17 +46,17 @@ class RecordingQuality:
 
     @property
     def kept(self) -> int:
-        """Windows in the shards."""
+        """Number of windows in the shards."""
         return int(self.starts.size)
 
     @cached_property
     def lost(self) -> Counter[str]:
-        """Windows that were left out, by reason; without the ends that no window fits into."""
+        """Numbers of windows that were left out, by reason; ends that are shorter than a window do not count."""
         return Counter(str(row["reason"]) for row in self.left_out if row["reason"] not in NO_WINDOWS)
 
     @property
     def unusable(self) -> str:
-        """Why the recording could not be used; empty if it could."""
+        """Reason why the recording could not be used; empty if it was used."""
         return next((str(row["detail"]) for row in self.left_out if row["reason"] == Reason.UNUSABLE.value), "")
 
 
@@ -65,9 +65,9 @@ class Quality:
     """A build.
 
     Attributes:
-        directory: of the shards.
-        index: what they say of themselves.
-        recordings: in the natural order of subjects and names.
+        directory: folder of the shards.
+        index: index of the shards.
+        recordings: recordings, in the natural order of subjects and names.
     """
 
     directory: Path
@@ -76,7 +76,7 @@ class Quality:
 
     @cached_property
     def by_subject(self) -> dict[str, list[RecordingQuality]]:
-        """Recordings of each person; those of whom nothing is known are under ""."""
+        """Recordings of each subject; recordings of unknown subjects are under ""."""
         found: dict[str, list[RecordingQuality]] = defaultdict(list)
         for recording in self.recordings:
             found[recording.subject].append(recording)
@@ -89,23 +89,23 @@ class Quality:
 
     @property
     def kept(self) -> int:
-        """Windows in the shards."""
+        """Number of windows in the shards."""
         return self.index.n_windows
 
     @cached_property
     def lost(self) -> Counter[str]:
-        """Windows that were left out, by reason."""
+        """Numbers of windows that were left out, by reason."""
         return sum((recording.lost for recording in self.recordings), Counter())
 
     @property
     def activities(self) -> list[str]:
-        """Of the windows that were kept, in natural order; "" (unlabelled) last."""
+        """Activities of the kept windows, in natural order; "" (unlabelled) last."""
         names = {name for recording in self.recordings for name in recording.activities}
         return sorted(names, key=lambda name: (name == "", natural_key(name)))
 
 
 def gather(directory: str | Path) -> Quality:
-    """Read what finished shards know of their recordings; neither windows' values nor frames are touched.
+    """Read the facts that finished shards hold about their recordings; no window and no frame is read.
 
     Raises:
         ShardError: the build did not finish, or a shard can't be read.
@@ -124,14 +124,14 @@ def gather(directory: str | Path) -> Quality:
             of(facts.recording).facts = facts
             of(facts.recording).subject = facts.subject
         codes, names = shard.codes("recording"), shard.tables["recording"]
-        activities, people, bits = shard.strings("activity"), shard.strings("subject"), shard.array("faults")
+        activities, subjects, bits = shard.strings("activity"), shard.strings("subject"), shard.array("faults")
         times = np.asarray(shard.array("start_s"))
         order = np.argsort(codes, kind="stable")
         edges = np.searchsorted(codes[order], np.arange(len(names) + 1))
         for name, first, last in zip(names, edges[:-1], edges[1:], strict=True):
             rows = order[first:last]
             recording = of(name)
-            recording.subject = str(people[rows[0]]) if rows.size else recording.subject
+            recording.subject = str(subjects[rows[0]]) if rows.size else recording.subject
             starts[name].append(times[rows])
             recording.activities.update(activities[rows].tolist())
             for bit, fault in enumerate(FAULTS):

@@ -1,7 +1,7 @@
-"""Time lines and histograms as small SVG, drawn by hand: a thousand of them go into one page.
+"""Time lines and histograms as small SVG images, written by hand because one page may hold a thousand.
 
-A time line has four lanes: sensor, video, labels, windows. Each is painted onto a row of cells and then written as one
-path per colour, so what a recording takes depends on the number of cells and not on what happened in it. Colours are
+A time line has four lanes: sensor, video, labels, windows. Each lane is painted onto a row of cells, and written as one
+path per colour. The size of a drawing thus depends on the number of cells, and not on the recording. Colours are
 classes of ``page.css``.
 
 Shape legend: R cells.
@@ -23,22 +23,22 @@ from experiments.reports.build.words import VIDEO_REASONS, duration
 
 Cells = NDArray[np.int16]
 
-COLOURS = 9  # of activities; further ones share the last
+COLOURS = 9  # colours of activities; further activities share the last
 WIDTH = 1000
 _LANE, _GAP, _AXIS = 8, 3, 13
-_LEFT = 58  # where the lanes' names are
+_LEFT = 58  # room for the names of lanes
 _NICE = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
 _MOST_TICKS = 9
 
 
 def time_line(quality: RecordingQuality, settings: WindowSettings, colours: Mapping[str, int], cells: int) -> Markup:
-    """Sensor with its gaps, video with its holes, labels, and windows kept and left out, over time.
+    """Draw sensor with gaps, video with holes, labels, and kept and left-out windows, over time.
 
     Args:
         quality: a recording that could be used.
-        settings: how windows were cut.
+        settings: settings that windows were cut with.
         colours: number of each activity's colour.
-        cells: R, the finest detail; each lane takes at most some 20 bytes a cell.
+        cells: R, the finest detail; each lane takes at most some 20 bytes per cell.
 
     Raises:
         ValueError: there are no facts about this recording.
@@ -77,19 +77,19 @@ def time_line(quality: RecordingQuality, settings: WindowSettings, colours: Mapp
 
 
 def span_of(facts: RecordingFacts) -> tuple[float, float]:
-    """When the first of sensor and video begins and the last one ends, seconds: what a time line shows."""
+    """Compute the span of a time line: from the first start to the last end of sensor and video, seconds."""
     begin = facts.begin_s if facts.video_begin_s is None else min(facts.begin_s, facts.video_begin_s)
     return begin, facts.end_s if facts.video_end_s is None else max(facts.end_s, facts.video_end_s)
 
 
 def clock_text(seconds: float) -> str:
-    """As the axis of a time line says it: 1:05, 2:00:00."""
+    """Write a time as on the axis of a time line: 1:05, 2:00:00."""
     hours, rest = divmod(math.floor(seconds), 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
 
 
 def _windows(quality: RecordingQuality, settings: WindowSettings) -> list[tuple[float, float, int]]:
-    """Kept ones first: what was left out is painted over them."""
+    """List windows for painting, kept ones first, so that left-out windows are painted over them."""
     # Windows that overlap are drawn up to the next one's start.
     length = min(settings.duration_s, settings.stride_s) if settings.layout == "grid" else settings.duration_s
     found = [(start, start + length, 0) for start in quality.starts.tolist()]
@@ -104,7 +104,7 @@ def _windows(quality: RecordingQuality, settings: WindowSettings) -> list[tuple[
 
 
 def _paint(stretches: Iterable[tuple[float, float, int]], cells: int) -> Cells:
-    """(R,) what is in each cell, -1 for nothing; each stretch takes a cell at least, the last one wins."""
+    """Paint stretches onto cells, (R,), -1 for nothing; each takes a cell at least, and the last one wins."""
     row: Cells = np.full(cells, -1, np.int16)
     for begin, end, what in stretches:
         first = min(max(math.floor(begin + 0.5), 0), cells)
@@ -117,7 +117,7 @@ def _paint(stretches: Iterable[tuple[float, float, int]], cells: int) -> Cells:
 
 
 def _paths(row: Cells, classes: Sequence[str], top: int, step: float) -> list[str]:
-    """One path for each class that is there."""
+    """Write one path for each class in a row."""
     edges = np.flatnonzero(np.diff(row)) + 1
     begins, ends = [0, *edges.tolist()], [*edges.tolist(), row.size]
     drawn: dict[int, list[str]] = {}
@@ -144,14 +144,14 @@ def _ticks(begin: float, end: float, height: int) -> list[str]:
 def histogram(
     counts: Sequence[float], edges: Sequence[float], title: str, axis: str, mark: float | None = None
 ) -> Markup:
-    """Bars over an axis.
+    """Draw bars over an axis.
 
     Args:
         counts: heights of the bars.
-        edges: of the bars, one more, ascending.
-        title: what is counted.
-        axis: what is on the horizontal axis, with its unit.
-        mark: where a dashed line is drawn.
+        edges: edges of the bars, one more than bars, ascending.
+        title: title of the counts.
+        axis: title of the horizontal axis, with its unit.
+        mark: place of a dashed line; None draws none.
     """
     width, height, left, bottom, top = 460, 190, 8, 36, 22
     low, high = edges[0], edges[-1]
@@ -161,7 +161,7 @@ def histogram(
     parts = [f'<text x="{left}" y="13" class="head">{escape(title)}</text>']
     for count, a, b in zip(counts, edges[:-1], edges[1:], strict=True):
         if count > 0:
-            # What is there must be seen, however little of it.
+            # A small bar must be visible too.
             bar = max(1.5, tall * count / highest)
             x, y, w = left + (a - low) * scale, height - bottom - bar, max(1.0, (b - a) * scale - 0.6)
             parts.append(f'<path class="bar" d="M{x:.5g} {y:.5g}h{w:.4g}v{bar:.5g}h-{w:.4g}z"/>')

@@ -1,15 +1,12 @@
-"""The report on a build as one HTML file that needs nothing but itself: no network, no server, no script to be read."""
+"""The report on a build as one HTML file that needs no network, no server, and no script to be read."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from core.durable import write_text
@@ -27,16 +24,16 @@ from experiments.reports.build.tables import (
     subjects_table,
 )
 from experiments.reports.build.words import duration, plural, share, title_of
+from experiments.reports.evaluation.rendering import render
 
 FILE = "quality.html"
 _HERE = Path(__file__).parent
-_SHARED = _HERE.parent / "evaluation"
-_OPEN = 40  # recordings; with more of them, people are folded
+_OPEN = 40  # recordings; with more, subjects are folded
 _FINE, _COARSE, _COARSEST = 500, 200, 60  # cells of a time line
 _MANY = 200  # recordings; more are drawn coarsely
-_BUDGET = 4 << 20  # characters of all time lines; when it is spent, the rest is drawn most coarsely
+_BUDGET = 4 << 20  # characters of all time lines; further ones are drawn in the coarsest way
 _MOST_DRAWN = 2000
-_MOST_TOLD = 4  # stretches of a recording in words
+_MOST_TOLD = 4  # stretches of a recording that are described in words
 _MOST_UNUSABLE = 100
 
 
@@ -49,7 +46,7 @@ class _Recording:
 
 
 @dataclass(frozen=True)
-class _Person:
+class _Subject:
     name: str
     anchor: str
     line: str
@@ -58,17 +55,17 @@ class _Person:
 
 
 def write_if_stale(directory: Path) -> None:
-    """Write the report of finished shards that have none, or one of an earlier build; do nothing elsewhere."""
+    """Write the report of finished shards, if they have none or that of an earlier build."""
     page, index = directory / FILE, directory / INDEX
     if index.is_file() and not (page.is_file() and page.stat().st_mtime >= index.stat().st_mtime):
         write_report(directory)
 
 
 def write_report(directory: str | Path) -> Path:
-    """Write ``quality.html`` beside finished shards; it appears whole or not at all.
+    """Write ``quality.html`` beside finished shards; the file appears whole or not at all.
 
     Returns:
-        Where it is.
+        The path of the file.
 
     Raises:
         ShardError: the build did not finish, or a shard can't be read.
@@ -79,23 +76,13 @@ def write_report(directory: str | Path) -> Path:
 
 
 def html(quality: Quality) -> str:
-    """The page. All that comes from data is escaped, and nothing but the page's own script may run."""
-    environment = Environment(
-        loader=FileSystemLoader([_HERE, _SHARED]),
-        autoescape=True,
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-    )
-    css = "".join((folder / "page.css").read_text(encoding="utf-8") for folder in (_SHARED, _HERE))
-    script = (_SHARED / "page.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    """Render the page. Text from data is escaped, and no script but the page's own may run."""
     unusable = [(one.name, one.unusable) for one in quality.recordings if one.unusable]
     colours = _colours(quality)
-    return environment.get_template("page.quality.j2").render(
+    return render(
+        "page.quality.j2",
+        _HERE,
         title=_title(quality),
-        css=css,
-        script=script,
-        script_digest=digest,
         simulated=quality.index.simulated,
         figures=_figures(quality),
         remarks=remarks_of(quality),
@@ -103,11 +90,11 @@ def html(quality: Quality) -> str:
         unusable_more=max(0, len(unusable) - _MOST_UNUSABLE),
         reasons=reasons_table(quality),
         activities=activities_table(quality),
-        people=subjects_table(quality),
+        subject_table=subjects_table(quality),
         histograms=_histograms(quality),
         clocks=clocks_table(quality) if clocks_of(quality) else None,
         with_video=any(facts.camera for facts in quality.known),
-        persons=_persons(quality, colours),
+        subjects=_subjects(quality, colours),
         is_open=len(quality.recordings) <= _OPEN,
         colours=colours,
         others=COLOURS - 1,
@@ -122,15 +109,15 @@ def _title(quality: Quality) -> str:
 
 
 def _figures(quality: Quality) -> list[tuple[str, str, str]]:
-    """Number, what of, and more about it."""
+    """List the headline figures: number, unit, and detail."""
     known = quality.known
-    people = [subject for subject in quality.by_subject if subject]
+    subjects = [subject for subject in quality.by_subject if subject]
     lost = sum(quality.lost.values())
     gaps = sum(facts.gap_s for facts in known)
     figures = [
         (f"{len(quality.recordings):,}", "recordings", f"{len(known):,} could be used"),
-        (f"{len(people):,}", "people" if len(people) != 1 else "person", ", ".join(_groups(quality))),
-        (duration(sum(facts.duration_s for facts in known)), "of the sensor", f"{duration(gaps)} of it gaps"),
+        (f"{len(subjects):,}", "subjects" if len(subjects) != 1 else "subject", ", ".join(_groups(quality))),
+        (duration(sum(facts.duration_s for facts in known)), "of sensor data", f"{duration(gaps)} of it are gaps"),
     ]
     video = [f.video_end_s - f.video_begin_s - f.frame_hole_s for f in known
              if f.video_begin_s is not None and f.video_end_s is not None]  # fmt: skip
@@ -145,13 +132,13 @@ def _figures(quality: Quality) -> list[tuple[str, str, str]]:
 
 
 def _groups(quality: Quality) -> list[str]:
-    """Such as "10 parkinson"."""
+    """Count subjects by group, such as "10 parkinson"."""
     of = {facts.subject: facts.population for facts in quality.known}
     return [f"{count} {name}" for name, count in sorted(Counter(of.values()).items())]
 
 
 def _colours(quality: Quality) -> dict[str, int]:
-    """The longest activities have colours of their own, the others share one."""
+    """Number the colours of activities: the longest have their own, the others share one."""
     seconds: Counter[str] = Counter()
     for facts in quality.known:
         seconds.update(facts.labelled_s)
@@ -173,7 +160,7 @@ def _histograms(quality: Quality) -> list[Markup]:
     made = [
         histogram(counts.tolist(), edges.tolist(), "Recordings by the sensor's rate", "Hz"),
         histogram(
-            shares.tolist(), steps.tolist(), "Samples by the acceleration's length", "g; at rest it is 1", mark=1.0
+            shares.tolist(), steps.tolist(), "Samples by the length of the acceleration", "g; 1 at rest", mark=1.0
         ),
     ]
     offsets = np.array([1000 * row.offset_s for row in clocks_of(quality) if row.offset_s is not None])
@@ -184,7 +171,7 @@ def _histograms(quality: Quality) -> list[Markup]:
     return made
 
 
-def _persons(quality: Quality, colours: dict[str, int]) -> list[_Person]:
+def _subjects(quality: Quality, colours: dict[str, int]) -> list[_Subject]:
     found = []
     spent, drawn = 0, 0
     fine = _FINE if len(quality.recordings) <= _MANY else _COARSE
@@ -195,19 +182,19 @@ def _persons(quality: Quality, colours: dict[str, int]) -> list[_Person]:
             cells = fine if spent < _BUDGET else _COARSEST
             drawing = time_line(one, quality.index.settings, colours, cells)
             spent += len(drawing)
-            shown.append(_Recording(one.name, _line(one), drawing, _told(one)))
+            shown.append(_Recording(one.name, _line(one), drawing, _stretches(one)))
         drawn += len(shown)
         if not usable:
             continue
         kept, lost = sum(one.kept for one in usable), sum(sum(one.lost.values()) for one in usable)
         length = duration(sum(one.facts.duration_s for one in usable if one.facts is not None))
         line = f"{plural(len(usable), 'recording')}, {length}, {plural(kept, 'window')} kept, {lost:,} left out"
-        found.append(_Person(subject or "unknown", f"person-{number}", line, shown, len(usable) - len(shown)))
+        found.append(_Subject(subject or "unknown", f"subject-{number}", line, shown, len(usable) - len(shown)))
     return found
 
 
 def _line(one: RecordingQuality) -> str:
-    """A recording in figures."""
+    """Describe a recording in figures."""
     facts = one.facts
     assert facts is not None
     parts = [duration(facts.duration_s), f"{facts.placement}, {facts.rate_hz:.1f} Hz"]
@@ -225,8 +212,8 @@ def _line(one: RecordingQuality) -> str:
     return " · ".join(parts)
 
 
-def _told(one: RecordingQuality) -> list[str]:
-    """The first stretches that were left out, as the build's index says it."""
+def _stretches(one: RecordingQuality) -> list[str]:
+    """Describe the first stretches that were left out, from the build's index."""
     begin = span_of(one.facts)[0] if one.facts is not None else 0.0
     rows = [row for row in one.left_out if row["reason"] in one.lost]
     told = [f"at {clock_text(max(0.0, row['start_s'] - begin))}: {_brief(row['detail'])}" for row in rows[:_MOST_TOLD]]
@@ -234,6 +221,6 @@ def _told(one: RecordingQuality) -> list[str]:
 
 
 def _brief(detail: str) -> str:
-    """A cause with its file's name instead of the whole path, which is in the index."""
+    """Shorten a file's path in a cause to its name; the index has the whole path."""
     file, colon, cause = detail.partition(": ")
     return f"{Path(file).name}{colon}{cause}"

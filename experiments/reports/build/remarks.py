@@ -1,4 +1,4 @@
-"""What to look at first, in plain words."""
+"""Remarks on a build: the points to look at first, in plain words."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from datamodules.recording import STANDARD_GRAVITY
 from experiments.reports.build.content import WHOLE, Quality, RecordingQuality
 from experiments.reports.build.words import listed, meaning_of, plural, settings_of, share, title_of
 
-_VERDICTS = ("not looked at", "agree", "can't tell", "disagreed, shifted", "disagree")  # the last ones come first
+_VERDICTS = ("not looked at", "agree", "can't tell", "disagreed, shifted", "disagree")  # in reversed order in tables
 _FEW_KEPT = 0.5
 _MANY_LOST = 0.1
-_OTHER_RATE = 0.02  # from that of most recordings of the same device
-_JITTER = 0.8  # of the rate: so much slower is one distance of samples in twenty
-_OTHER_NORM = 0.15  # from 1 g: people who run reach it, a sensor that is 15 % off too
-_COVERED = 0.9  # of the sensor's time, by the video
+_OTHER_RATE = 0.02  # deviation from most recordings of the same device
+_JITTER = 0.8  # of the rate; jitter if one distance of samples in twenty is slower than that
+_OTHER_NORM = 0.15  # deviation from 1 g; running reaches it, and so does a sensor whose scale is 15 % off
+_COVERED = 0.9  # share of the sensor's time that the video should cover
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Remark:
 
 
 def remarks_of(quality: Quality) -> list[Remark]:
-    """What is wrong with a build or may be, problems first; empty if nothing stands out."""
-    found = [*_recordings(quality), *_people(quality), *_reasons(quality), *_sensors(quality), *_clocks(quality)]
+    """List problems and possible problems of a build, problems first; empty if nothing stands out."""
+    found = [*_recordings(quality), *_subjects(quality), *_reasons(quality), *_sensors(quality), *_clocks(quality)]
     found += [*_video(quality), *_labels(quality)]
     return sorted(found, key=lambda remark: remark.kind != "problem")
 
@@ -45,7 +45,9 @@ def _recordings(quality: Quality) -> Iterator[Remark]:
     unusable = [one for one in quality.recordings if one.unusable]
     total = plural(len(quality.recordings), "recording")
     if unusable:
-        yield Remark("problem", f"{len(unusable)} of {total} could not be used: {_names(unusable)}. Causes are below.")
+        yield Remark(
+            "problem", f"{len(unusable)} of {total} could not be used: {_names(unusable)}. The causes are below."
+        )
     empty = [one for one in quality.recordings if not one.kept and not one.unusable]
     if empty:
         reasons = sorted({title_of(str(row["reason"])) for one in empty for row in one.left_out})
@@ -53,7 +55,7 @@ def _recordings(quality: Quality) -> Iterator[Remark]:
         yield Remark("problem", f"{len(empty)} of {total} gave no window{cause}: {_names(empty)}.")
 
 
-def _people(quality: Quality) -> Iterator[Remark]:
+def _subjects(quality: Quality) -> Iterator[Remark]:
     few = []
     for subject, recordings in quality.by_subject.items():
         kept = sum(one.kept for one in recordings)
@@ -61,7 +63,7 @@ def _people(quality: Quality) -> Iterator[Remark]:
         if subject and kept < _FEW_KEPT * (kept + lost):
             few.append(f"{subject} ({share(kept, kept + lost)})")
     if few:
-        many = plural(len(few), "person", "people")
+        many = plural(len(few), "subject")
         yield Remark("problem", f"Fewer than half of the windows were kept of {many}: {listed(few)}.")
 
 
@@ -103,7 +105,7 @@ def _sensors(quality: Quality) -> Iterator[Remark]:
     ]
     if off:
         many = plural(len(off), "recording")
-        text = "Vigorous movement does that, and so does a wrong scale."
+        text = "Vigorous movement has this effect, and so has a wrong scale."
         yield Remark("look", f"The median acceleration of {many} is not near 1 g: {listed(off)}. {text}")
     repeated = [f for f in quality.known if f.repeated]
     if repeated:
@@ -116,9 +118,9 @@ def _sensors(quality: Quality) -> Iterator[Remark]:
 
 @dataclass(frozen=True)
 class ClockRow:
-    """What the build found out about the clocks of one recording; see ``clock_sync.apply_offset``.
+    """The build's estimate of the clocks of one recording; see ``clock_sync.apply_offset``.
 
-    ``apart_s`` is the offset where it is largest, ``offset_s`` that in the middle.
+    ``offset_s`` is the offset in the middle of the recording, ``apart_s`` the largest offset.
     """
 
     recording: str
@@ -131,7 +133,7 @@ class ClockRow:
 
 
 def clocks_of(quality: Quality) -> list[ClockRow]:
-    """Where the build was to look at clocks: those that disagree first, and large offsets before small ones."""
+    """List recordings with estimated clocks: disagreeing clocks first, and large offsets before small ones."""
     found = []
     for facts in quality.known:
         if said := verdict(facts.clock):
@@ -163,9 +165,7 @@ def _clocks(quality: Quality) -> Iterator[Remark]:
     unknown = [row.recording for row in rows if row.verdict in ("can't tell", "not looked at")]
     if unknown:
         many = f"{len(unknown)} of {plural(len(rows), 'recording')}"
-        yield Remark(
-            "look", f"Whether the clocks of camera and sensor agree can't be told of {many}: {listed(unknown)}."
-        )
+        yield Remark("look", f"It is unknown if the clocks of camera and sensor agree in {many}: {listed(unknown)}.")
 
 
 def _video(quality: Quality) -> Iterator[Remark]:
@@ -184,14 +184,14 @@ def _video(quality: Quality) -> Iterator[Remark]:
 
 
 def _labels(quality: Quality) -> Iterator[Remark]:
-    people: dict[str, set[str]] = defaultdict(set)
+    subjects: dict[str, set[str]] = defaultdict(set)
     for recording in quality.recordings:
         for activity in recording.activities:
-            people[activity].add(recording.subject)
+            subjects[activity].add(recording.subject)
     unlabelled = sum(recording.activities[""] for recording in quality.recordings)
-    if unlabelled and len(people) > 1:
+    if unlabelled and len(subjects) > 1:
         yield Remark("look", f"{share(unlabelled, quality.kept)} of the kept windows have no label.")
-    lonely = [name for name, who in sorted(people.items()) if name and len(who) == 1]
+    lonely = [name for name, who in sorted(subjects.items()) if name and len(who) == 1]
     if lonely and len(quality.by_subject) > 1:
         verb = "comes" if len(lonely) == 1 else "come"
-        yield Remark("look", f"{listed(lonely)} {verb} from one person only: they can't be tested on other people.")
+        yield Remark("look", f"{listed(lonely)} {verb} from one subject only, and can't be tested on other subjects.")

@@ -1,4 +1,4 @@
-"""The tables of a build's report."""
+"""Tables of the report on a build."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _MOST_CLOCKS = 100
 
 
 def reasons_table(quality: Quality) -> Table:
-    """What was left out, by reason."""
+    """Make the table of left-out stretches, by reason."""
     everything = Counter(str(row["reason"]) for one in quality.recordings for row in one.left_out)
     total = quality.kept + sum(quality.lost.values())
     rows = []
     for reason in in_order(list(everything)):
         hit = [one for one in quality.recordings if any(row["reason"] == reason for row in one.left_out)]
-        people = {one.subject for one in hit if one.subject}
+        subjects = {one.subject for one in hit if one.subject}
         rows.append(
             (
                 title_of(reason),
                 f"{everything[reason]:,}",
                 share(everything[reason], total) if reason not in NO_WINDOWS else "",
                 f"{len(hit):,}",
-                f"{len(people):,}" if people else "",
+                f"{len(subjects):,}" if subjects else "",
                 meaning_of(reason, quality.index.settings),
                 settings_of(reason),
             )
@@ -35,15 +35,15 @@ def reasons_table(quality: Quality) -> Table:
     return Table(
         "Left out, by reason",
         "reason",
-        ("stretches", "of all windows", "recordings", "people", "when", "setting"),
+        ("stretches", "of all windows", "recordings", "subjects", "when", "setting"),
         tuple(rows),
-        "A window with several faults counts for the first of them. Ends of recordings and stretches that are too "
-        "short for a window are no windows and have no share.",
+        "A window with several faults counts for the first fault. Ends of recordings, and stretches that are shorter "
+        "than a window, are not windows and have no share.",
     )
 
 
 def subjects_table(quality: Quality) -> Table:
-    """One row a person; columns that would be empty are left out."""
+    """Make the table of subjects, one row each; empty columns are left out."""
     rows = []
     for subject, recordings in quality.by_subject.items():
         facts = [one.facts for one in recordings if one.facts is not None]
@@ -68,31 +68,31 @@ def subjects_table(quality: Quality) -> Table:
     columns = ("group", "recordings", "sensor", "video", "gaps", "kept", "left out", "kept, %", "most frequent reasons")
     told = [number for number in range(len(columns)) if any(row[number + 1] for row in rows)]
     return Table(
-        "People",
-        "person",
+        "Subjects",
+        "subject",
         tuple(columns[number] for number in told),
         tuple((row[0], *(row[number + 1] for number in told)) for row in rows),
     )
 
 
 def activities_table(quality: Quality) -> Table:
-    """Kept windows of each activity (rows) and person (columns); the other way round with more people."""
+    """Make the table of kept windows by activity (rows) and subject (columns); transposed with many subjects."""
     subjects = [subject for subject in quality.by_subject if subject]
     counts = {subject: sum((one.activities for one in quality.by_subject[subject]), Counter()) for subject in subjects}
     activities = quality.activities
     totals = sum(counts.values(), Counter())
     if len(subjects) > len(activities):
         rows = [_row(subject, [counts[subject][a] for a in activities]) for subject in subjects]
-        last = _row("everybody", [totals[a] for a in activities])
+        last = _row("all subjects", [totals[a] for a in activities])
         return Table(
-            "Kept windows by person and activity",
-            "person",
+            "Kept windows by subject and activity",
+            "subject",
             (*(a or UNLABELLED for a in activities), "all"),
             (*rows, last),
         )
     rows = [_row(a or UNLABELLED, [counts[subject][a] for subject in subjects]) for a in activities]
     last = _row("all", [sum(counts[subject].values()) for subject in subjects])
-    return Table("Kept windows by activity and person", "activity", (*subjects, "all"), (*rows, last))
+    return Table("Kept windows by activity and subject", "activity", (*subjects, "all"), (*rows, last))
 
 
 def _row(name: str, counts: list[int]) -> tuple[str, ...]:
@@ -100,7 +100,7 @@ def _row(name: str, counts: list[int]) -> tuple[str, ...]:
 
 
 def clocks_table(quality: Quality) -> Table:
-    """Offsets between the clocks of camera and sensor, where the build estimated them."""
+    """Make the table of offsets between the clocks of camera and sensor, if the build estimated them."""
     found = clocks_of(quality)
     rows = tuple(
         (
@@ -113,13 +113,13 @@ def clocks_table(quality: Quality) -> Table:
         for row in found[:_MOST_CLOCKS]
     )
     more = f" The first {_MOST_CLOCKS} of {len(found)}." if len(found) > _MOST_CLOCKS else ""
-    note = f"Sensor stamps + offset = video stamps. Those that disagree for certain come first.{more}"
+    note = f"Sensor stamps + offset = video stamps. Clocks that certainly disagree come first.{more}"
     columns = ("offset, ms", "drift, ppm", "confidence", "verdict")
     return Table("Clocks of camera and sensor", "recording", columns, rows, note)
 
 
 def settings_table(quality: Quality) -> Table:
-    """How the windows were cut."""
+    """Make the table of the build's settings."""
     window = vars(quality.index.settings)
     build = quality.index.build
     asked = [("source", build.get("source")), ("placement", build.get("placement")), ("camera", build.get("camera"))]

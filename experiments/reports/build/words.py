@@ -1,4 +1,4 @@
-"""Reasons, durations and numbers as a person reads them."""
+"""Wording of reasons, durations and numbers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datamodules.clock_sync.apply_offset import DISAGREE_S
 from datamodules.windows.settings import Reason, WindowSettings
 
-# A reason's title, what it means, and the settings that decide it.
+# Title of a reason, its meaning, and its settings.
 _REASONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "gap": ("gap", "no samples for longer than {max_gap_s} s", ("max_gap_s",)),
     "nan": ("lost samples", "the sensor's file has no value (NaN)", ()),
@@ -44,7 +44,7 @@ _REASONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "remainder": ("end of the recording", "what is left is shorter than a window ({duration_s} s)", ("duration_s",)),
     "clocks": (
         "clocks disagree",
-        f"sensor and camera are for certain more than {1000 * DISAGREE_S:.0f} ms apart",
+        f"the clocks of sensor and camera are certainly more than {1000 * DISAGREE_S:.0f} ms apart",
         ("build.clocks",),
     ),
     "unusable": ("unusable recording", "its files can't be read or contradict themselves", ()),
@@ -54,29 +54,29 @@ VIDEO_REASONS = frozenset({"missing_frames", "black_video", "frozen_video", "no_
 
 
 def title_of(reason: str) -> str:
-    """A reason in a word or two."""
+    """Name a reason in a word or two."""
     return _REASONS[reason][0] if reason in _REASONS else reason.replace("_", " ")
 
 
 def meaning_of(reason: str, settings: WindowSettings) -> str:
-    """When a window is left out for it, with the build's own thresholds."""
+    """Explain when a window is left out for a reason, with the build's own thresholds."""
     return _REASONS[reason][1].format(**vars(settings)) if reason in _REASONS else ""
 
 
 def settings_of(reason: str) -> str:
-    """Names of the settings that decide it."""
+    """Name the settings that decide about a reason."""
     names = _REASONS[reason][2] if reason in _REASONS else ()
     return ", ".join(name if "." in name else f"window.{name}" for name in names)
 
 
 def in_order(reasons: Sequence[str]) -> list[str]:
-    """As ``Reason`` lists them, unknown ones last."""
+    """Sort reasons as ``Reason`` lists them, unknown reasons last."""
     listed = [reason.value for reason in Reason]
     return sorted(reasons, key=lambda name: (listed.index(name) if name in listed else len(listed), name))
 
 
 def duration(seconds: float) -> str:
-    """Such as 3.2 s, 4 min 05 s, 2 h 07 min; a browser keeps it on one line."""
+    """Write a duration, such as 3.2 s, 4 min 05 s or 2 h 07 min; a browser keeps it on one line."""
     if seconds < 60:
         return f"{seconds:.1f}{_NB}s"
     minutes, rest = divmod(round(seconds), 60)
@@ -87,7 +87,7 @@ def duration(seconds: float) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """In %, without hiding the few behind a rounded 0 or 100; empty of nothing."""
+    """Write a share in %; small shares are not rounded to 0 or 100. Empty if the whole is 0."""
     if not whole:
         return ""
     percent = 100 * part / whole
@@ -99,11 +99,11 @@ def share(part: float, whole: float) -> str:
 
 
 def plural(count: int, one: str, many: str = "") -> str:
-    """1 window, 2 windows; in thousands with a comma."""
+    """Write a number with its noun: 1 window, 2 windows, 1,000 windows."""
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:
-    """The first ones, and how many more."""
+    """List the first names, and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

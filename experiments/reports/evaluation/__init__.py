@@ -1,4 +1,4 @@
-"""What people read of an evaluation: verdicts, tables and notes, for Markdown, HTML and the terminal."""
+"""The report on an evaluation: verdicts, tables and notes, for Markdown, HTML and the terminal."""
 
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.markdown import markdown

@@ -1,4 +1,4 @@
-"""What a report is made from, looked up by target, contender and number of shots."""
+"""Content of a report, looked up by target, contender and number of shots."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from functools import cached_property
 
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.features.embedding_map import EmbeddingMap
-from experiments.reports.evaluation.claims import Comparison, compare_contenders
+from experiments.reports.evaluation.comparisons import Comparison, compare_contenders
 from experiments.reports.evaluation.titles import in_order, method_title
-from experiments.statistics.comparisons import Correction
+from experiments.statistics.differences import Correction
 from experiments.statistics.groups import Groups, Key, group_cells
 from experiments.statistics.intervals import FEWEST, interval_method
 from experiments.statistics.results import Estimate, estimate
@@ -20,20 +20,20 @@ SIMULATED_DATA = "SIMULATED DATA: these windows come from the simulator, not fro
 
 @dataclass(frozen=True)
 class Report:
-    """Everything that the tables and figures are made from.
+    """The content of all tables and figures.
 
     Attributes:
         title: experiment and run.
-        results: of all cells.
-        resamples: of the bootstrap.
-        checkpoint: path and digest, for the header; empty without one.
+        results: results of all cells.
+        resamples: number of resamples of the bootstrap.
+        checkpoint: path and digest of the checkpoint, for the header; empty without one.
         simulated_targets: names of the targets whose windows come from the simulator.
-        pretraining_simulated: the checkpoint was trained on simulated recordings.
-        seen_allowed: subjects that pretraining saw too were let in; the cells' notes name them.
-        remarks: what concerns the whole evaluation, e.g. a method that was left out.
-        maps: target -> where its windows lie in the feature space.
-        audit: target -> what is doubtful about its data, in plain sentences.
-        correction: of the comparisons' p-values for there being many of them.
+        pretraining_simulated: True if the checkpoint was trained on simulated recordings.
+        seen_allowed: True if subjects of pretraining were allowed in tests; the cells' notes name them.
+        remarks: remarks on the whole evaluation, e.g. a method that was left out.
+        maps: target -> map of its windows in the feature space.
+        audit: target -> doubtful facts about its data, in plain sentences.
+        correction: correction of the p-values for many comparisons.
     """
 
     title: str
@@ -50,12 +50,12 @@ class Report:
 
     @cached_property
     def groups(self) -> Groups:
-        """Target -> cells that belong together."""
+        """Cells of each target, in groups that a table sums up."""
         return group_cells(self.results)
 
     @cached_property
     def comparisons(self) -> list[Comparison]:
-        """Of the pretrained contenders with all others, on all targets; one family."""
+        """Comparisons of the recommended contenders with all others, on all targets, as one family."""
         return compare_contenders(self.groups, self.simulated_targets, self.resamples, self.correction)
 
     @cached_property
@@ -63,17 +63,17 @@ class Report:
         return {}
 
     def datasets(self) -> list[str]:
-        """Names of the targets, in order."""
+        """List the names of the targets, in order."""
         return list(self.groups)
 
     def contenders(self, dataset: str) -> list[str]:
-        """Of a target, in the tables' order."""
+        """List the contenders of a target, in the order of the tables."""
         return in_order({key.contender for key in self.groups[dataset]})
 
     def of(
         self, dataset: str, contender: str | None = None, shots: int | None = None, unit: str | None = None
     ) -> list[CellResult]:
-        """Cells of a target on windows as they are; of an contender, number of shots and their unit if given."""
+        """Select cells of a target without perturbation, by contender, number of shots and unit, if given."""
         return [
             result
             for key, cells in self.groups[dataset].items()
@@ -85,17 +85,17 @@ class Report:
         ]
 
     def shots(self, dataset: str, unit: str = "windows", contender: str | None = None) -> list[int]:
-        """Numbers of shots that were done, ascending; 0 stands for methods without labels."""
+        """List the evaluated numbers of shots, ascending; 0 stands for methods without labels."""
         keys = self.groups[dataset]
         return sorted({k.shots for k in keys if _fits(k, unit) and contender in (None, k.contender)})
 
     def units(self, dataset: str) -> list[str]:
-        """Of the shots: "windows" always, "subjects" where whole people were labelled."""
-        people = any(key.unit == "subjects" for key in self.groups[dataset])
-        return ["windows", "subjects"] if people else ["windows"]
+        """List the units of shots: always "windows", and "subjects" if whole subjects were labelled."""
+        by_subject = any(key.unit == "subjects" for key in self.groups[dataset])
+        return ["windows", "subjects"] if by_subject else ["windows"]
 
     def estimate(self, dataset: str, metric: str, key: Key) -> Estimate | None:
-        """Of the cells with that key; None where no subject has the metric."""
+        """Sum up the cells of a group; None if no subject has the metric."""
         known = self._estimates
         at = (dataset, metric, key)
         if at not in known:
@@ -105,9 +105,9 @@ class Report:
         return known[at]
 
     def estimates(self, dataset: str, metric: str, unit: str = "windows") -> dict[str, dict[int, Estimate]]:
-        """Contender -> shots -> estimate, contenders in the tables' order; only those that have the metric.
+        """Compute contender -> shots -> estimate, in the order of the tables, for contenders that have the metric.
 
-        Methods without labels have 0 shots, and are there for either unit.
+        Methods without labels have 0 shots, and belong to either unit.
         """
         table: dict[str, dict[int, Estimate]] = {name: {} for name in self.contenders(dataset)}
         for key in sorted(self.groups[dataset]):
@@ -118,7 +118,7 @@ class Report:
         return {contender: by_shots for contender, by_shots in table.items() if by_shots}
 
     def flags(self, dataset: str) -> str:
-        """What each table and figure says beside its name, in brackets; empty where there is nothing to say."""
+        """Write the flags that tables and figures show in brackets; empty without flags."""
         flags = []
         if dataset in self.simulated_targets:
             flags.append("simulated")
@@ -131,7 +131,7 @@ class Report:
         return f" ({', '.join(flags)})" if flags else ""
 
     def warnings(self, dataset: str) -> list[str]:
-        """What has to be said before a target's first number."""
+        """List the warnings that come before a target's first number."""
         lines = []
         if dataset in self.simulated_targets:
             lines.append(SIMULATED_DATA)
@@ -142,47 +142,46 @@ class Report:
         return lines + [f"AUDIT: {finding}" for finding in self.audit.get(dataset, [])]
 
     def subjects(self, dataset: str) -> int:
-        """How many people were tested."""
+        """Count the tested subjects."""
         return len({subject for r in self.of(dataset) for subject in r.by_subject})
 
     def folds(self, dataset: str) -> int:
-        """How many groups of people were tested, each with draws of its own."""
+        """Count the tested groups of subjects; each group has its own draws."""
         return len({r.cell.fold for r in self.of(dataset)})
 
     def caption(self, dataset: str) -> str:
-        """Who and what is behind a target's numbers."""
+        """Describe the population, subjects, windows, activities and folds of a target."""
         results = self.of(dataset)
-        people: dict[str, int] = {}
-        for result in results:  # a method that can't tell all activities apart is tested on fewer windows
+        windows: dict[str, int] = {}
+        for result in results:  # a method that lacks some activities is tested on fewer windows
             for subject, n in result.windows_by_subject.items():
-                people[subject] = max(n, people.get(subject, 0))
+                windows[subject] = max(n, windows.get(subject, 0))
         classes = {name for r in results for name in r.classes}
         # Folds may test different populations.
         populations = sorted({name for r in results for name in r.cell.population.split("+")})
         folds = self.folds(dataset)
         return (
-            f"population {'+'.join(populations)}; {len(people)} test subjects,"
-            f" {sum(people.values())} test windows, {len(classes)} activities, {folds} fold{'s' * (folds != 1)}"
+            f"population {'+'.join(populations)}; {len(windows)} test subjects,"
+            f" {sum(windows.values())} test windows, {len(classes)} activities, {folds} fold{'s' * (folds != 1)}"
         )
 
     def reading(self, dataset: str) -> str:
-        """How the numbers are to be read: over whom they are averaged, and what the brackets are."""
-        people = self.subjects(dataset)
-        mean = f"In %: the mean over {people} subjects of each one's mean over draws"
+        """Explain how to read the numbers: the averages, and the intervals in brackets."""
+        n = self.subjects(dataset)
+        over = "draws"
         if len({(r.cell.checkpoint, r.cell.seed) for r in self.of(dataset) if r.cell.checkpoint}) > 1:
-            mean += " and checkpoints of one name"
-        if people < FEWEST:
-            too_few = f"{people} subject{' is' if people == 1 else 's are'} too few for intervals"
+            over += " and over checkpoints of the same name"
+        mean = f"Numbers are in %: each subject's mean over {over}, averaged over {n} subjects"
+        if n < FEWEST:
+            too_few = f"{n} subject{' is' if n == 1 else 's are'} too few for intervals"
             return f"{mean}; {too_few}.{self._one_activity(dataset)}"
-        few = " So few subjects make it wide." if people < 10 else ""
-        how = interval_method(people)
-        by = (
-            f"{how}, {self.resamples} resamples of these {people}" if "bootstrap" in how else f"{how}, {people} of them"
-        )
-        return f"{mean}; in brackets its 95 % interval over subjects ({by}).{few}{self._one_activity(dataset)}"
+        few = " With so few subjects the interval is wide." if n < 10 else ""
+        how = interval_method(n)
+        by = f"{how}, {self.resamples} resamples of {n} subjects" if "bootstrap" in how else f"{how}, {n} subjects"
+        return f"{mean}. Brackets hold the 95 % interval over subjects ({by}).{few}{self._one_activity(dataset)}"
 
     def _one_activity(self, dataset: str) -> str:
-        """What balanced accuracy means for subjects who did one thing only."""
+        """Explain balanced accuracy for subjects who did a single activity."""
         shown = self._shown(dataset)
         alone = sorted(subject for subject, activities in shown.items() if len(activities) == 1)
         if not alone:
@@ -191,20 +190,20 @@ class Report:
         if len(everything) == 1:
             (only,) = (name.replace("_", " ") for name in everything)
             return (
-                f" Of all activities that could be answered only {only} was tested: balanced accuracy is the share of"
-                f" it that is recognised, 100 for a method that always answers {only}."
+                f" The only tested activity is {only}: balanced accuracy is the recognised share of its windows,"
+                f" and 100 for a method that always answers {only}."
             )
         return (
-            f" Only one activity was seen of {', '.join(alone)}: there, balanced accuracy is its recall,"
-            " 100 for a method that always answers it."
+            f" {', '.join(alone)} did a single activity each: there, balanced accuracy is the activity's recall,"
+            " and 100 for a method that always answers it."
         )
 
     def tested(self, dataset: str) -> set[str]:
-        """Activities that tested subjects did."""
+        """Collect the activities of the tested subjects."""
         return set().union(*self._shown(dataset).values())
 
     def _shown(self, dataset: str) -> dict[str, set[str]]:
-        """Subject -> the activities that were seen of them."""
+        """Collect subject -> activities that the subject did."""
         shown: dict[str, set[str]] = {}
         for result in self.of(dataset):
             for subject, counts in result.confusion_by_subject.items():
@@ -213,7 +212,7 @@ class Report:
         return shown
 
     def notes(self, dataset: str) -> list[str]:
-        """Remarks on a target's cells, each once, with the contender that it is about where that is one alone."""
+        """List remarks on a target's cells, each once; a remark about a single contender names it."""
         results = self.of(dataset)
         contenders = self.contenders(dataset)
         draws: dict[str, set[int]] = {}
@@ -223,9 +222,9 @@ class Report:
             for note in result.notes:
                 about.setdefault(note, set()).add(result.cell.contender)
         counts = [f"{method_title(name)}: {len(draws[name])}" for name in contenders if name in draws]
-        notes = [f"draws a fold -- {'; '.join(counts)}"]
+        notes = [f"draws per fold -- {'; '.join(counts)}"]
         if "majority" in contenders:
-            notes.append("majority: the activity that is most frequent among the support subjects' windows")
+            notes.append("majority: the most frequent activity among the windows of the support subjects")
         for note, concerned in about.items():
             title = method_title(next(iter(concerned)))
             unsaid = len(concerned) == 1 < len(contenders) and not title.startswith(note.partition(":")[0])
@@ -238,6 +237,6 @@ def _fits(key: Key, unit: str) -> bool:
 
 
 def first_of(contenders: Iterable[str], methods: Iterable[str]) -> list[str]:
-    """Those of the run's own contenders that are such methods, in the methods' order."""
+    """Select the run's own contenders among these methods, in the order of the methods."""
     there = set(contenders)
     return [method for method in methods if method in there]

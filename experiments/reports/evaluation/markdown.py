@@ -11,7 +11,7 @@ from experiments.reports.evaluation.verdicts import verdicts_of
 
 
 def markdown(report: Report) -> str:
-    """Warnings and verdicts first, then each target's tables and notes."""
+    """Write warnings and verdicts, then each target's tables and notes."""
     parts = [f"# Out-of-distribution evaluation: {_plain(report.title)}", ""]
     if report.checkpoint:
         parts += [f"Checkpoint: {_plain(report.checkpoint)}", ""]
@@ -56,5 +56,5 @@ def _row(texts: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Names come from data: none may end a cell or start HTML."""
+    """Escape text: names come from data, and must not end a cell or start HTML."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", r"\|").replace("\n", " ")

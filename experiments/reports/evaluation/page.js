@@ -1,5 +1,5 @@
 "use strict";
-// Tables are whole without this; it lets a click on a column's name sort by it.
+// Tables can be read without this script. It sorts a table by a column after a click on the heading.
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
@@ -20,7 +20,7 @@ for (const table of document.querySelectorAll("table")) {
         const [m, n] = [parseFloat(x.replace("k = ", "")), parseFloat(y.replace("k = ", ""))];
         const numbers = column > 0 && !(Number.isNaN(m) && Number.isNaN(n));
         if (!numbers) return sign * x.localeCompare(y, "en", { numeric: true });
-        if (Number.isNaN(m)) return 1; // empty cells stay below
+        if (Number.isNaN(m)) return 1; // empty cells stay at the bottom
         if (Number.isNaN(n)) return -1;
         return sign * (m - n);
       };

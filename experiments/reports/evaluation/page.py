@@ -1,9 +1,8 @@
-"""A report as one HTML file that needs nothing else: no network, no server, no script to be read."""
+"""The report as one HTML file that needs no network, no server, and no script to be read."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import re
 from collections.abc import Mapping
@@ -11,18 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib as mpl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from core.durable import write_text
-from experiments.reports.evaluation.claims import OUTCOMES
+from experiments.reports.evaluation.comparisons import OUTCOMES
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures import file_name, names
+from experiments.reports.evaluation.rendering import render
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.tables import Table
 from experiments.reports.evaluation.verdicts import verdicts_of
 
-_TEMPLATES = Path(__file__).parent
 _MOST_SVG = 150_000  # bytes; a browser draws larger ones slowly
 _DPI = 150
 _WIDE = 8.0  # inches; wider figures scroll on a phone
@@ -35,10 +33,10 @@ class Picture:
     """A figure as an image.
 
     Attributes:
-        source: data: URL.
-        description: in words.
-        width, height: in CSS pixels.
-        wide: has small print across a wide page.
+        source: URL with the image in it (``data:``).
+        description: description in words.
+        width, height: size in CSS pixels.
+        wide: True for a wide figure with small print.
     """
 
     source: str
@@ -69,43 +67,35 @@ class _Target:
 
 
 def write_html(report: Report, made: Mapping[str, Figure], path: Path) -> None:
-    """Write a report; it appears whole or not at all.
+    """Write a report; the file appears whole or not at all.
 
     Args:
-        report: what to tell.
-        made: figures by name, as ``reports.evaluation.figures`` gives them; those that are missing are left out.
-        path: of the file.
+        report: the report.
+        made: figures by name, see ``reports.evaluation.figures``; missing figures are left out.
+        path: path of the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, html(report, made))
 
 
 def html(report: Report, made: Mapping[str, Figure]) -> str:
-    """The page. All that comes from data is escaped, and nothing but the page's own script may run."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, keep_trailing_newline=True
-    )
-    css, script = ((_TEMPLATES / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    targets = _targets(report, made)
-    return environment.get_template("page.html.j2").render(
+    """Render the page. Text from data is escaped, and no script but the page's own may run."""
+    return render(
+        "page.html.j2",
         title=report.title,
         checkpoint=report.checkpoint,
-        css=css,
-        script=script,
-        script_digest=digest,
         warnings=_warnings(report),
         verdicts=verdicts_of(report),
         outcomes=OUTCOMES,
         correction=_CORRECTIONS[report.correction],
         comparisons=len(report.comparisons),
         flags={dataset: report.flags(dataset) for dataset in report.datasets()},
-        targets=targets,
+        targets=_targets(report, made),
     )
 
 
 def _warnings(report: Report) -> list[str]:
-    """Of the whole report: remarks, and each target's with its name, once where they are the same for all."""
+    """List remarks and the targets' warnings, each with its targets' names; a warning about all targets has none."""
     lines = list(report.remarks)
     about: dict[str, list[str]] = {}
     for dataset in report.datasets():
@@ -141,8 +131,8 @@ def _targets(report: Report, made: Mapping[str, Figure]) -> list[_Target]:
 
 
 def picture(figure: Figure) -> Picture:
-    """As SVG, letters drawn as shapes; as PNG where that is smaller and SVG is large."""
-    # Without a salt and with a date, the same figure would be another file each time.
+    """Save a figure as SVG with letters as shapes, or as PNG if the SVG is large and the PNG smaller."""
+    # A fixed salt and no date, so that the same figure gives the same file.
     with mpl.rc_context({"svg.hashsalt": "report", "svg.fonttype": "path"}):
         svg = _saved(figure, "svg", {"Date": None, "Creator": None})
     svg = re.sub(rb"<metadata>.*?</metadata>", b"", svg, flags=re.DOTALL)

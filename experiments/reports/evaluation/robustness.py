@@ -1,4 +1,4 @@
-"""How contenders fare on windows that were changed: turned, noisy, slower, without a gyroscope, from elsewhere."""
+"""Robustness of contenders to perturbed windows: turned, noisy, slower, without a gyroscope, from another placement."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Curve:
     """One contender under one kind of perturbation.
 
     Attributes:
-        contender: which one.
-        unit: of its shots.
-        shots: at the most for which perturbations were evaluated.
-        clean: on windows as they are, by the same fitted models.
+        contender: the contender.
+        unit: unit of the shots.
+        shots: largest number of shots with evaluated perturbations.
+        clean: estimate on windows as they are, by the same fitted models.
         levels: level -> estimate, ascending; placements by name.
     """
 
@@ -35,20 +35,22 @@ class Curve:
 
 
 def robustness_curves(report: Report, dataset: str, metric: str = METRIC) -> dict[str, list[Curve]]:
-    """Kind of perturbation -> curves, kinds in the order of ``KINDS``, contenders in the tables' order."""
+    """Make kind of perturbation -> curves: kinds in the order of ``KINDS``, contenders in the order of the tables."""
     groups = report.groups[dataset]
     found: dict[str, dict[str, dict[tuple[str, int], dict[Level, list[CellResult]]]]] = {}
     for key, cells in groups.items():
         if key.perturbation:
             perturbation = parse_perturbation(key.perturbation)
-            sizes = found.setdefault(perturbation.kind, {}).setdefault(key.contender, {})
-            sizes.setdefault((key.unit, key.shots), {})[perturbation.level] = [r for r in cells if metric in r.metrics]
+            by_shots = found.setdefault(perturbation.kind, {}).setdefault(key.contender, {})
+            by_shots.setdefault((key.unit, key.shots), {})[perturbation.level] = [
+                r for r in cells if metric in r.metrics
+            ]
     curves: dict[str, list[Curve]] = {}
     for kind in KINDS:
         by_contender = found.get(kind, {})
         for contender in in_order(by_contender):
             (unit, shots), levels = max(by_contender[contender].items(), key=lambda item: item[0][1])
-            # Perturbations get fewer draws: the clean level is that of the same draws.
+            # Perturbations get fewer draws, so the clean level uses the same draws only.
             fitted = {_model(r) for cells in levels.values() for r in cells}
             clean = [r for r in groups.get(Key(contender, unit, shots, ""), []) if _model(r) in fitted and r.metrics]
             estimates = {k: estimate(levels[k], metric, report.resamples) for k in sorted(levels) if levels[k]}
@@ -59,7 +61,7 @@ def robustness_curves(report: Report, dataset: str, metric: str = METRIC) -> dic
 
 
 def clean_title(kind: str) -> str:
-    """How the level that changes nothing is called."""
+    """Name the level that changes nothing."""
     clean = KINDS[kind].clean
     if kind == "gyroscope":
         return "there"
@@ -69,7 +71,7 @@ def clean_title(kind: str) -> str:
 
 
 def level_title(kind: str, level: Level) -> str:
-    """How a level is called on an axis or above a column."""
+    """Name a level on an axis or above a column."""
     if isinstance(level, str):
         return level.replace("_", " ")
     return "missing" if kind == "gyroscope" else f"{level:g}"

@@ -1,4 +1,4 @@
-"""The parts of a report on one target, in the order in which they are read."""
+"""Sections of a report on one target, in the order of reading."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from experiments.reports.evaluation.tables import (
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report on one target.
+    """A section of a report on one target.
 
     Attributes:
-        kind: what it is about, also that of its figures; see ``experiments.reports.evaluation.figures.names``.
-        title: as a heading.
-        text: before its figures and tables; may be empty.
-        tables: may be empty.
+        kind: kind of the section and of its figures; see ``experiments.reports.evaluation.figures.names``.
+        title: heading.
+        text: text before figures and tables; may be empty.
+        tables: tables; may be empty.
     """
 
     kind: str
@@ -36,16 +36,18 @@ class Section:
 
 
 def sections_of(report: Report, dataset: str) -> list[Section]:
-    """All parts that can have something to show."""
+    """Make all sections that have a table or a text."""
     event = event_of(report, dataset)
     found = []
     for unit in report.units(dataset):
-        people = unit == "subjects"
+        by_subject = unit == "subjects"
         found.append(
             Section(
-                "few_shot_subjects" if people else "few_shot",
-                "Whole people labelled" if people else "Few labels",
-                "All windows of so many people are labelled." if people else "k is windows per activity.",
+                "few_shot_subjects" if by_subject else "few_shot",
+                "Whole subjects labelled" if by_subject else "Few labels",
+                "All windows of so many subjects are labelled."
+                if by_subject
+                else "k is the number of labelled windows per activity.",
                 score_tables(report, dataset, unit),
             )
         )
@@ -71,6 +73,6 @@ def _map_text(report: Report, dataset: str) -> str:
     ]
     shown = f"{len(found.points)} of {found.windows}" if found.windows > len(found.points) else f"{found.windows}"
     return (
-        f"{shown} windows in the encoder's feature space, laid out by {found.layout}. How many of a window's 10 nearest"
-        f" windows share its label: {', '.join(parts)}. Neighbours in time are often near in every one of these."
+        f"{shown} windows in the encoder's feature space, laid out by {found.layout}. Share of a window's 10 nearest"
+        f" windows with the same label: {', '.join(parts)}. Windows that are neighbours in time often share all labels."
     )

@@ -1,6 +1,6 @@
-"""All tables of a report, as texts in cells; Markdown and HTML are made from them.
+"""Tables of a report, as texts in cells; Markdown and HTML are made from them.
 
-Shares are in %, differences of shares in percentage points; what is no share stays as it is, with its unit.
+Shares are in %, differences of shares in percentage points. Other metrics keep their unit.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ import numpy as np
 
 from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.perturbations import KINDS
-from experiments.reports.evaluation.claims import FIRST, METRIC
+from experiments.reports.evaluation.comparisons import METRIC, RECOMMENDED
 from experiments.reports.evaluation.content import Report, first_of
 from experiments.reports.evaluation.robustness import clean_title, level_title, robustness_curves
-from experiments.reports.evaluation.titles import EVENT, METRICS, RANKING, Metric, method_title, show, size_title
+from experiments.reports.evaluation.titles import EVENT, METRICS, RANKING, Metric, method_title, shots_title, show
 from experiments.statistics.costs import chance_levels, cost_of
 from experiments.statistics.groups import Key
 from experiments.statistics.intervals import FEWEST, worst_third
 from experiments.statistics.results import Estimate, draw_means, subject_means, subject_recalls, summed_up
 
-# Whose recall of each activity is told, where they are there.
+# Methods whose recall of each activity is shown, if they were evaluated.
 RECALLED = ("zero_shot", "handcrafted_rf", "supervised", "linear_probe", "finetune")
 
 
@@ -31,11 +31,11 @@ class Table:
     """A table without any layout.
 
     Attributes:
-        title: what its numbers are, with flags and unit.
-        rows_are: what the first column names.
-        columns: names of the others.
-        rows: texts; empty where there is nothing.
-        note: what has to be known to read it; may be empty.
+        title: title of the numbers, with flags and unit.
+        rows_are: heading of the first column.
+        columns: headings of the other columns.
+        rows: texts; an empty text stands for no value.
+        note: explanation for readers; may be empty.
     """
 
     title: str
@@ -46,7 +46,7 @@ class Table:
 
 
 def score_tables(report: Report, dataset: str, unit: str) -> list[Table]:
-    """A table for each metric: rows are contenders, columns numbers of shots; and the worst third of subjects."""
+    """Make a table per metric (rows: contenders, columns: shots), and those of the worst third and of draws."""
     tables = [
         _by_shots(report, dataset, metric, unit, f"{title}{report.flags(dataset)}, %", Metric(title))
         for metric, title in METRICS.items()
@@ -69,17 +69,17 @@ def _by_shots(report: Report, dataset: str, metric: str, unit: str, title: str, 
 def _wide(title: str, unit: str, texts: Mapping[str, Mapping[int, str]], note: str = "") -> Table:
     shots = sorted({k for by_shots in texts.values() for k in by_shots})
     rows = tuple((method_title(e), *(by_shots.get(k, "") for k in shots)) for e, by_shots in texts.items())
-    return Table(title, "method", tuple(size_title(k, unit) for k in shots), rows, note)
+    return Table(title, "method", tuple(shots_title(k, unit) for k in shots), rows, note)
 
 
 def _fewer(report: Report, dataset: str, table: Mapping[str, Mapping[int, Estimate]]) -> str:
-    """Says so where a metric isn't defined for everyone."""
-    people = report.subjects(dataset)
+    """Note that a metric isn't defined for all subjects, if so."""
+    tested = report.subjects(dataset)
     counts = sorted({value.subjects for by_shots in table.values() for value in by_shots.values()})
-    if not counts or counts == [people]:
+    if not counts or counts == [tested]:
         return ""
     span = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"Over {span} of the {people} subjects: for the others it is not defined or was not done."
+    return f"Over {span} of the {tested} subjects; the metric is not defined, or was not measured, for the others."
 
 
 def _worst_third(report: Report, dataset: str, unit: str) -> Table:
@@ -91,13 +91,13 @@ def _worst_third(report: Report, dataset: str, unit: str) -> Table:
             texts.setdefault(contender, {})[k] = f"{100 * worst_third(means):.1f}"
     count = math.ceil(report.subjects(dataset) / 3)
     title = f"balanced accuracy of the worst third of subjects{report.flags(dataset)}, %"
-    whom = "The one subject" if count == 1 else f"The mean over the {count} subjects"
-    note = f"{whom} whom a method suits least; not the same people for each number."
+    lowest = "The subject" if count == 1 else f"The mean over the {count} subjects"
+    note = f"{lowest} with the lowest scores of each method; these subjects differ between numbers."
     return _wide(title, unit, texts, note)
 
 
 def _by_draw(report: Report, dataset: str, unit: str) -> Table:
-    """How much depends on which windows were labelled, where all subjects share that; else it is empty."""
+    """Make the table of the lowest and highest draw, if all subjects share the draws; otherwise an empty table."""
     texts: dict[str, dict[int, str]] = {}
     if report.folds(dataset) == 1:
         for contender, by_shots in report.estimates(dataset, "balanced_accuracy", unit).items():
@@ -110,15 +110,15 @@ def _by_draw(report: Report, dataset: str, unit: str) -> Table:
     title = f"balanced accuracy from draw to draw{report.flags(dataset)}, %"
     note = (
         "The mean over subjects with the least and the most lucky draw of labels. All subjects are tested with"
-        " the same draws, so that the intervals above, over subjects, do not hold this chance."
+        " the same draws. The intervals over subjects above do not contain the chance of these draws."
     )
     return _wide(title, unit, texts, note)
 
 
 def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
-    """By how much the pretrained contenders beat the others, on draws that both did."""
+    """Make a table of differences for each recommended contender, on the draws that both contenders have."""
     tables = []
-    for first in FIRST:
+    for first in RECOMMENDED:
         texts: dict[str, dict[int, str]] = {}
         own = [
             c for c in report.comparisons if (c.claim.dataset, c.claim.shots_unit, c.first) == (dataset, unit, first)
@@ -135,27 +135,27 @@ def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
             title = f"{method_title(first)} minus ..., {METRICS['balanced_accuracy']}{report.flags(dataset)}, points"
             name = "Holm" if report.correction == "holm" else "Westfall and Young"
             note = (
-                "Paired by subject, with 95 % intervals. * the interval leaves out 0 and the sign-flip test's"
-                f" p is below 0.05 after {name}'s correction for all {m} comparisons of this report."
+                "Paired by subject, with 95 % intervals. * means that the interval leaves out 0, and that the sign-flip"
+                f" test's p is below 0.05 after {name}'s correction for all {m} comparisons of this report."
             )
             if any(c.claim.over_draws for c in own):
                 note += (
-                    " All subjects share the draws of labels: * needs the interval over draws, of which it takes"
-                    f" {FEWEST}, to leave out 0 too."
+                    " All subjects share the draws of labels. * therefore also needs an interval over draws that leaves"
+                    f" out 0, and at least {FEWEST} draws."
                 )
             tables.append(_wide(title, unit, texts, note))
     return tables
 
 
 def ranking_tables(report: Report, dataset: str) -> list[Table]:
-    """Recall@k and MRR of the methods that rank activities, with what a random order gives."""
+    """Make the table of recall@k and MRR of methods that rank activities, with the values of a random order."""
     rows = []
     for key in _labelled_keys(report, dataset):
         cells = [r for r in report.groups[dataset][key] if "mrr" in r.metrics]
         if not cells:
             continue
-        sizes = sorted({len(r.classes) for r in cells})
-        pool = f"{sizes[0]}" if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]}"
+        counts = sorted({len(r.classes) for r in cells})
+        pool = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
         for title, prefix in ((_at(report, key), ""), ("a random order", "chance_")):
             found = [report.estimate(dataset, prefix + metric, key) for metric in RANKING]
             texts = [_text(value, how, interval=not prefix) for value, how in zip(found, RANKING.values(), strict=True)]
@@ -166,7 +166,7 @@ def ranking_tables(report: Report, dataset: str) -> list[Table]:
 
 
 def event_tables(report: Report, dataset: str, event: str) -> list[Table]:
-    """How well a rare event is found: the curves' areas by shots, everything at the most shots."""
+    """Make tables of a rare event: areas under the curves by shots, and all metrics at the most shots."""
     tables = [
         _by_shots(report, dataset, metric, "windows", f"{event}: {EVENT[metric].title}{report.flags(dataset)}", how)
         for metric, how in EVENT.items()
@@ -185,8 +185,8 @@ def event_tables(report: Report, dataset: str, event: str) -> list[Table]:
     shown = list(EVENT.values())
     rows = [(_at(report, key), *(_text(values[i], shown[i]) for i in told)) for key, values in found.items()]
     note = (
-        "At the most labels. Every window that is taken for the event counts as a detection. Each number is the mean"
-        " over the subjects for whom it is defined: sensitivity and areas need somebody to whom the event happened."
+        "At the most labels. Every window that is predicted as the event counts as a detection. Each number is the mean"
+        " over the subjects that it is defined for: sensitivity and areas need subjects with the event."
     )
     columns = tuple(shown[i].title for i in told)
     tables.append(Table(f"{event}: detection{report.flags(dataset)}", "method", columns, tuple(rows), note))
@@ -194,7 +194,7 @@ def event_tables(report: Report, dataset: str, event: str) -> list[Table]:
 
 
 def recall_tables(report: Report, dataset: str) -> list[Table]:
-    """Recall of each activity by the main contenders at their most shots."""
+    """Make the table of each activity's recall, by the main contenders at their most shots."""
     everyone = report.contenders(dataset)
     main = [e for e in everyone if e.partition("@")[0] in RECALLED] or [e for e in everyone if e != "majority"]
     keys = [Key(e, "windows", shots[-1], "") for e in main if (shots := report.shots(dataset, "windows", e))]
@@ -212,12 +212,12 @@ def recall_tables(report: Report, dataset: str) -> list[Table]:
     if not rows:
         return []
     columns = ("subjects", *(_at(report, key) for key in keys))
-    note = "The share of an activity's windows that are recognised; the mean over the subjects who did it."
+    note = "The recognised share of an activity's windows; the mean over the subjects who did the activity."
     return [Table(f"recall by activity{report.flags(dataset)}, %", "activity", columns, tuple(rows), note)]
 
 
 def robustness_tables(report: Report, dataset: str) -> list[Table]:
-    """A table for each kind of perturbation: rows are contenders, columns its levels."""
+    """Make a table for each kind of perturbation: rows are contenders, columns are levels."""
     tables = []
     for kind, curves in robustness_curves(report, dataset).items():
         levels = sorted({level for curve in curves for level in curve.levels})
@@ -231,17 +231,17 @@ def robustness_tables(report: Report, dataset: str) -> list[Table]:
         )
         title = f"{KINDS[kind].title}, {METRICS['balanced_accuracy']}{report.flags(dataset)}, %"
         columns = (clean_title(kind), *(level_title(kind, level) for level in levels))
-        note = f"Columns: {KINDS[kind].axis}. Fitted on windows as they are, tested on changed ones."
+        note = f"Columns: {KINDS[kind].axis}. Methods are fitted on windows as they are, and tested on changed windows."
         tables.append(Table(title, "method", columns, rows, note))
     return tables
 
 
 def cost_tables(report: Report, dataset: str) -> list[Table]:
-    """Labels and seconds, and what a point of balanced accuracy above chance costs."""
+    """Make the table of labels and seconds, in all and per point of balanced accuracy above chance."""
     results = report.of(dataset)
     majority = report.of(dataset, "majority")
     chance = chance_levels(majority, results)
-    # Where one activity is tested, nothing is above always answering it, and a majority has all or nothing.
+    # With a single tested activity, always answering it is perfect, and no method can be above chance.
     if len(report.tested(dataset)) == 1 or (chance and min(chance.values()) == 1):
         return []
     rows = []
@@ -253,9 +253,9 @@ def cost_tables(report: Report, dataset: str) -> list[Table]:
         rows.append(
             (
                 method_title(key.contender),
-                size_title(key.shots, key.unit),
+                shots_title(key.shots, key.unit),
                 f"{cost.labels:.0f}",
-                f"{cost.people:.0f}",
+                f"{cost.subjects:.0f}",
                 _seconds(cost.seconds),
                 f"{100 * cost.accuracy:.1f}",
                 f"{cost.gain:+.1f}",
@@ -266,35 +266,36 @@ def cost_tables(report: Report, dataset: str) -> list[Table]:
     columns = (
         "shots",
         "labels",
-        "from people",
+        "from subjects",
         "seconds",
         "balanced accuracy, %",
         "points above chance",
-        "labels a point",
-        "seconds a point",
+        "labels per point",
+        "seconds per point",
     )
     base = "the majority's" if majority else "one over the number of activities"
     note = (
-        f"Chance is {base}; – where nothing is above it. Seconds are the median over folds and draws of fitting and"
-        " testing once, on the machine that ran it; pretraining, and features that many cells share, are not in them."
+        f"Chance is {base}; – stands for scores that are not above chance. Seconds are for one fit and test, the median"
+        " over folds and draws, on the machine of this evaluation. They do not contain pretraining, or features that"
+        " many cells share."
     )
     return [Table(f"cost{report.flags(dataset)}", "method", columns, tuple(rows), note)] if rows else []
 
 
 def event_of(report: Report, dataset: str) -> str:
-    """The target's rare event; empty if it has none."""
+    """Look up the target's rare event; empty if it has none."""
     return next((r.event for r in report.of(dataset) if r.event), "")
 
 
 def confused(report: Report, dataset: str) -> list[tuple[str, int]]:
-    """Contenders whose confusion matrices are shown, with their most shots."""
+    """Choose the contenders whose confusion matrices are shown, with their most shots."""
     chosen = first_of(report.contenders(dataset), ("linear_probe", "handcrafted_rf", "zero_shot"))
     found = [(e, shots[-1]) for e in chosen if (shots := report.shots(dataset, "windows", e))]
     return [(e, k) for e, k in found if any(r.confusion_by_subject for r in report.of(dataset, e, k, "windows"))]
 
 
 def _labelled_keys(report: Report, dataset: str) -> list[Key]:
-    """On windows as they are: contenders in the tables' order, by unit and number of shots."""
+    """List groups without perturbation: contenders in the order of the tables, then units and numbers of shots."""
     order = {contender: i for i, contender in enumerate(report.contenders(dataset))}
     keys = [key for key in report.groups[dataset] if key.perturbation == ""]
     return sorted(keys, key=lambda key: (order[key.contender], key.unit != "windows", key.shots))
@@ -302,7 +303,7 @@ def _labelled_keys(report: Report, dataset: str) -> list[Key]:
 
 def _at(report: Report, key: Key) -> str:
     return (
-        f"{method_title(key.contender)}, {size_title(key.shots, key.unit)}"
+        f"{method_title(key.contender)}, {shots_title(key.shots, key.unit)}"
         if key.shots
         else method_title(key.contender)
     )

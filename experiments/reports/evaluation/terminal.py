@@ -1,4 +1,4 @@
-"""A report's scores as tables for the terminal."""
+"""Tables of a report's scores for the terminal."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.reports.evaluation.content import Report
-from experiments.reports.evaluation.titles import METRICS, method_title, size_title, within
+from experiments.reports.evaluation.titles import METRICS, method_title, shots_title, within
 from experiments.statistics.results import Estimate
 
 
 def terminal_tables(report: Report, metrics: Sequence[str] = ("accuracy", "macro_f1")) -> list[Table]:
-    """A table for each target, unit of shots and metric; the best of a column is bold."""
+    """Make a table for each target, unit of shots and metric; the best value of a column is bold."""
     return [
         _table(report, dataset, unit, metric)
         for dataset in report.datasets()
@@ -28,14 +28,16 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
     shots = sorted({k for values in estimates.values() for k in values})
     warnings = "".join(f"[bold red]{escape(line)}[/]\n" for line in report.warnings(dataset))
     has_intervals = any(not math.isnan(within(value)[0]) for values in estimates.values() for value in values.values())
-    what = "mean and 95 % interval over subjects" if has_intervals else "mean over subjects, too few for intervals"
+    what = (
+        "mean and 95 % interval over subjects" if has_intervals else "mean over subjects, who are too few for intervals"
+    )
     table = Table(
         title=f"{warnings}{escape(dataset)}: {METRICS[metric]}, %",
         caption=f"{escape(report.caption(dataset))}; {what}",
     )
     table.add_column("method")
     for k in shots:
-        table.add_column(size_title(k, unit), justify="right", no_wrap=True)
+        table.add_column(shots_title(k, unit), justify="right", no_wrap=True)
     best = {k: max(v[k].mean for v in estimates.values() if k in v) for k in shots}
     for contender, values in estimates.items():
         cells = []
@@ -48,7 +50,7 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
 
 
 def _two_lines(value: Estimate) -> str:
-    """Narrow enough for a terminal of 90 columns."""
+    """Write a value on two lines, narrow enough for a terminal of 90 columns."""
     low, high = within(value)
     interval = "" if math.isnan(low) else f"\n{100 * low:.0f} to {100 * high:.0f}"
     return f"{100 * value.mean:.1f}{interval}"

@@ -1,4 +1,4 @@
-"""How tables and figures call things, and how they write numbers."""
+"""Titles and number formats of tables and figures."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ TITLES = {  # in the order of the tables' rows
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is shown.
+    """Format of a metric.
 
     Attributes:
-        title: with its unit, if it is no share.
-        percent: a share that tables give in %.
-        digits: after the point.
-        share: is never above 1.
+        title: title, with the unit if the metric is no share.
+        percent: tables give the metric in %.
+        digits: digits after the point.
+        share: the metric is never above 1.
     """
 
     title: str
@@ -72,14 +72,14 @@ EVENT = {
 
 
 def method_title(contender: str) -> str:
-    """How tables and figures call a method, or a method of one of several systems ("linear_probe@imu_only")."""
+    """Write the title of a method, or of a method of one system ("linear_probe@imu_only")."""
     method, _, system = contender.partition("@")
     title = TITLES.get(method, method.replace("_", " "))
     return f"{title} ({system})" if system else title
 
 
 def in_order(contenders: Collection[str]) -> list[str]:
-    """From what looks at nothing to what learns most; those without a title last; a method's systems by name."""
+    """Sort contenders from the least to the most learning; contenders without a title come last, systems go by name."""
     known = list(TITLES)
 
     def key(contender: str) -> tuple[int, str, str]:
@@ -90,9 +90,9 @@ def in_order(contenders: Collection[str]) -> list[str]:
 
 
 def show(value: Estimate, percent: bool = True, digits: int | None = None, share: bool = True) -> str:
-    """``61.2 [55.0, 67.1]``; without brackets where there are too few subjects for an interval.
+    """Write ``61.2 [55.0, 67.1]``; without brackets if there are too few subjects for an interval.
 
-    Intervals end where the metric does, at 0 and, for a share, at 1: Student's knows nothing of that.
+    Intervals are cut at 0 and, for a share, at 1, because Student's interval may reach beyond.
     """
     factor, digits = (100 if percent else 1), digits if digits is not None else (1 if percent else 3)
     mean, low, high = (factor * x for x in (value.mean, *within(value, share)))
@@ -102,21 +102,21 @@ def show(value: Estimate, percent: bool = True, digits: int | None = None, share
 
 
 def within(value: Estimate, share: bool = True) -> tuple[float, float]:
-    """An interval's ends, kept within 0 and, for a share, 1; NaN stays NaN."""
+    """Cut an interval at 0 and, for a share, at 1; NaN stays NaN."""
     if math.isnan(value.low):
         return math.nan, math.nan
     return max(value.low, 0.0), min(value.high, 1.0) if share else value.high
 
 
-def size_title(shots: int, unit: str) -> str:
-    """A number of shots as a column's name: "k = 10", or "2 people"."""
+def shots_title(shots: int, unit: str) -> str:
+    """Write a number of shots as the name of a column: "k = 10", or "2 subjects"."""
     if unit == "subjects" and shots:
-        return "1 person" if shots == 1 else f"{shots} people"
+        return "1 subject" if shots == 1 else f"{shots} subjects"
     return f"k = {shots}"
 
 
 def headline_shots(shots: Sequence[int]) -> list[int]:
-    """The numbers of shots that a summary speaks of: the one nearest to 10, and the most."""
+    """Choose the numbers of shots for a summary: the one nearest to 10, and the largest."""
     labelled = sorted(k for k in shots if k > 0)
     if not labelled:
         return []

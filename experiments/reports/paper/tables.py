@@ -1,9 +1,9 @@
 """The paper's tables and figure: several finished evaluations side by side.
 
-The tables have the shape of Cheshmi et al. 2025. Table 3 is the few-shot balanced accuracy of each system, probed and
-fine-tuned, on each target. Table 4 is zero-shot. Table 5 is the probe with the most labels, one row a system, for
-ablations. Figure 3 shows the curves of Table 3, beside supervised training from scratch. One thing differs: every
-figure is a mean over subjects with its 95 % interval.
+The tables have the shape of those in Cheshmi et al. 2025. Table 3 is the few-shot balanced accuracy of each system,
+probed and fine-tuned, on each target. Table 4 is zero-shot. Table 5 is the probe with the most labels, one row per
+system, for ablations. Figure 3 shows the curves of Table 3 beside supervised training from scratch. There is one
+difference from the paper: every value is a mean over subjects with its 95 % interval.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from core.durable import write_text
 from experiments.runtime.errors import UserError
 from experiments.statistics.intervals import bootstrap_interval
+from experiments.statistics.results import read
 
 _FEW_SHOT = {"linear_probe": "probe", "finetune": "fine-tuned", "finetune_paper": "fine-tuned, paper's rates"}
 _CURVES = {**_FEW_SHOT, "supervised": "supervised from scratch"}
@@ -29,23 +30,23 @@ _METRIC = "balanced_accuracy"
 
 
 def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
-    """Each subject's mean over draws and folds, by run, system, method, target, shots and metric.
+    """Load each subject's mean over draws and folds, by run, system, method, target, shots and metric.
 
     Columns: ``name`` (of the system), ``dataset``, ``method``, ``shots``, ``metric``, ``subject``, ``value``,
     ``simulated``.
 
     Raises:
-        UserError: a folder has no results, or results of another version.
+        UserError: a folder has no results, or results of a version before 0.1.0.
     """
     parts = []
     for folder in folders:
         path = folder / "results.parquet"
         if not path.is_file():
             raise UserError(f"{path}: not there; `make eval-ood` writes it")
-        frame = pd.read_parquet(path)
+        frame = read(path)
         missing = [column for column in _NEEDED if column not in frame]
         if missing:
-            raise UserError(f"{path}: no column '{missing[0]}': evaluate again, it is of an earlier version")
+            raise UserError(f"{path}: no column '{missing[0]}': the file is of a version before 0.1.0; evaluate again")
         clean = (frame["subject"] != "") & (frame["perturbation"] == "") & (frame["shots_unit"] == "windows")
         frame = frame[clean]
         own = f"{folder.parent.name}/{folder.name}" if len(folders) > 1 else folder.parent.name
@@ -56,35 +57,35 @@ def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
     return found.groupby(keys, sort=False).agg(value=("value", "mean"), simulated=("simulated", "any")).reset_index()
 
 
-def table_3(people: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
-    """Few-shot balanced accuracy in %: rows are k, columns (system, how, target)."""
-    chosen = people[(people["metric"] == _METRIC) & people["method"].isin(_FEW_SHOT)]
+def table_3(subjects: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
+    """Make the table of few-shot balanced accuracy in %: rows are k, columns are (system, how, target)."""
+    chosen = subjects[(subjects["metric"] == _METRIC) & subjects["method"].isin(_FEW_SHOT)]
     return _summed_up(
         chosen.assign(how=chosen["method"].map(_FEW_SHOT)), ["shots"], ["name", "how", "dataset"], resamples
     )
 
 
-def table_4(people: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
-    """Zero-shot: rows are (target, prototypes, metric), columns systems."""
+def table_4(subjects: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
+    """Make the table of zero-shot: rows are (target, prototypes, metric), columns are systems."""
     metrics = {_METRIC: "balanced accuracy, %", "macro_f1": "macro-F1, %", "recall@1": "recall@1, %"}
     metrics |= {"recall@3": "recall@3, %", "mrr": "MRR"}
-    chosen = people[people["method"].isin(_ZERO_SHOT) & people["metric"].isin(metrics)]
+    chosen = subjects[subjects["method"].isin(_ZERO_SHOT) & subjects["metric"].isin(metrics)]
     chosen = chosen.assign(how=chosen["method"].map(_ZERO_SHOT), what=chosen["metric"].map(metrics))
     return _summed_up(chosen, ["dataset", "how", "what"], ["name"], resamples)
 
 
-def table_5(people: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
-    """The probe's balanced accuracy in % with the most labels: rows are systems, columns targets."""
-    chosen = people[(people["metric"] == _METRIC) & (people["method"] == "linear_probe")]
+def table_5(subjects: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
+    """Make the table of the probe's balanced accuracy in % with the most labels: rows systems, columns targets."""
+    chosen = subjects[(subjects["metric"] == _METRIC) & (subjects["method"] == "linear_probe")]
     if len(chosen):
         chosen = chosen[chosen["shots"] == chosen["shots"].max()]
     return _summed_up(chosen, ["name"], ["dataset"], resamples)
 
 
-def _summed_up(people: pd.DataFrame, rows: list[str], columns: list[str], resamples: int) -> pd.DataFrame:
-    """Mean over subjects and interval as text; systems and targets in the order in which they came."""
+def _summed_up(subjects: pd.DataFrame, rows: list[str], columns: list[str], resamples: int) -> pd.DataFrame:
+    """Write mean over subjects and interval as text; systems and targets keep their order."""
     cells: dict[tuple[object, ...], dict[tuple[object, ...], str]] = {}
-    for keys, part in people.groupby([*columns, *rows], sort=False):
+    for keys, part in subjects.groupby([*columns, *rows], sort=False):
         column, row = keys[: len(columns)], keys[len(columns) :]
         share = not (part["metric"] == "mrr").all()
         cells.setdefault(column, {})[row] = _shown(part["value"].to_numpy(float), resamples, share)
@@ -104,10 +105,10 @@ def _shown(values: np.ndarray, resamples: int, share: bool) -> str:
     return mean if math.isnan(low) else f"{mean} [{', '.join(ends)}]"
 
 
-def markdown(people: pd.DataFrame, resamples: int = 10_000) -> str:
-    """All tables, with what is simulated said first."""
+def markdown(subjects: pd.DataFrame, resamples: int = 10_000) -> str:
+    """Write all tables, after a warning about simulated data."""
     lines = ["# Tables in the shape of the paper's", ""]
-    simulated = sorted(people.loc[people["simulated"], "dataset"].unique())
+    simulated = sorted(subjects.loc[subjects["simulated"], "dataset"].unique())
     if simulated:
         lines += [f"**SIMULATED DATA has a part in: {', '.join(simulated)}.**", ""]
     titles = (
@@ -116,9 +117,9 @@ def markdown(people: pd.DataFrame, resamples: int = 10_000) -> str:
         ("Table 5: linear probe with the most labels, balanced accuracy, %", table_5),
     )
     for title, make in titles:
-        table = make(people, resamples)
+        table = make(subjects, resamples)
         lines += [f"## {title}", "", *(_rows(table) if len(table) else ["no such results"]), ""]
-    lines.append("Means over people; in brackets 95 % intervals over people, where there are at least three.")
+    lines.append("Means over subjects; in brackets 95 % intervals over subjects, if there are at least three.")
     return "\n".join(lines) + "\n"
 
 
@@ -132,9 +133,9 @@ def _rows(table: pd.DataFrame) -> list[str]:
     return lines
 
 
-def figure_3(people: pd.DataFrame, resamples: int = 10_000) -> Figure:
-    """Few-shot curves with intervals: one panel a target, one line a system and way of adapting it."""
-    chosen = people[(people["metric"] == _METRIC) & people["method"].isin(_CURVES)]
+def figure_3(subjects: pd.DataFrame, resamples: int = 10_000) -> Figure:
+    """Draw few-shot curves with intervals: a panel per target, a line per system and way of adapting it."""
+    chosen = subjects[(subjects["metric"] == _METRIC) & subjects["method"].isin(_CURVES)]
     targets = list(dict.fromkeys(chosen["dataset"]))
     figure = Figure(figsize=(4.4 * max(len(targets), 1) + 2.4, 4.0), layout="constrained")
     axes = figure.subplots(1, max(len(targets), 1), squeeze=False, sharey=True)[0]
@@ -176,7 +177,7 @@ def write_tables(runs: Sequence[Path], out: Path, resamples: int) -> list[Path]:
     """Write ``paper_tables.md``, ``paper_tables.csv`` and ``paper_figure_3.png`` into ``out``; returns their paths.
 
     Raises:
-        UserError: a run has no results, or results of another version.
+        UserError: a run has no results, or results of a version before 0.1.0.
     """
     subjects = load_runs(runs)
     out.mkdir(parents=True, exist_ok=True)

@@ -14,19 +14,19 @@ from datamodules.recording import STANDARD_GRAVITY
 from datamodules.shards.reader import ShardSet
 
 _COLOURS = ("#0072B2", "#E69F00", "#009E73")  # Okabe and Ito's, told apart by all eyes
-_FRAME_SHARE = 0.113  # of the axis' width: what makes a frame of its height square
+_FRAME_SHARE = 0.113  # of the axis' width; a frame of the axis' height is then square
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What is drawn of a window.
+    """The content of a drawing of a window.
 
     Attributes:
-        title: above it.
-        imu: (T, 6) m/s^2 and rad/s, NaN where there is nothing.
-        rate_hz: of the IMU.
-        duration_s: of the window.
-        frames: times since the window's start and (H, W, 3) uint8 pixels.
+        title: title above the drawing.
+        imu: (T, 6) m/s^2 and rad/s, NaN where nothing was measured.
+        rate_hz: rate of the IMU.
+        duration_s: length of the window.
+        frames: times since the window's start, and (H, W, 3) uint8 pixels.
     """
 
     title: str
@@ -37,11 +37,11 @@ class Scene:
 
 
 def draw_window(shards: ShardSet, window: int) -> Figure:
-    """One window: its frames where they lie in time, acceleration and angular rate below.
+    """Draw one window: its frames at their times, with acceleration and angular rate below.
 
     Args:
-        shards: of the data set.
-        window: its number.
+        shards: shards of the data set.
+        window: number of the window.
     """
     indices = np.array([window])
     imu, sample_mask, channel_mask = shards.imu(indices)
@@ -62,7 +62,7 @@ def draw_window(shards: ShardSet, window: int) -> Figure:
 
 
 def draw_scene(scene: Scene, figure: FigureBase) -> None:
-    """Draw into a figure, or a part of one: frames where they lie in time, acceleration and angular rate below."""
+    """Draw into a figure, or a part of one: frames at their times, acceleration and angular rate below."""
     times = np.arange(len(scene.imu)) / scene.rate_hz
     film, acceleration, rate = figure.subplots(
         3, 1, sharex=True, gridspec_kw={"height_ratios": [0.9, 1, 1], "hspace": 0.03}
@@ -89,10 +89,10 @@ def _draw_frames(axes: Axes, scene: Scene) -> None:
     side = _FRAME_SHARE * scene.duration_s  # of a square frame, in seconds along the axis
     end = -np.inf
     for time, pixels in scene.frames:
-        if time - side / 2 < end:  # it would cover the one before
+        if time - side / 2 < end:  # it would cover the frame before
             continue
         axes.imshow(pixels, extent=(time - side / 2, time + side / 2, 0.08, 1.0), aspect="auto")
-        axes.plot([time, time], [0, 0.08], color="0.3", lw=1)  # the very moment
+        axes.plot([time, time], [0, 0.08], color="0.3", lw=1)  # the exact time of the frame
         end = time + side / 2
     axes.set(xlim=(0, scene.duration_s), ylim=(0, 1))
     axes.set_ylabel("frames")

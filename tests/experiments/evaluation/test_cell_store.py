@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -107,3 +109,51 @@ def test_a_line_that_was_changed_by_hand_is_not_believed(tmp_path: Path) -> None
     store = CellStore(path)
     assert store.get(result.cell) is None
     assert store.get(make_result(shots=1).cell) is None
+
+
+def earlier_line(result: CellResult) -> str:
+    """A line as version 0.1.0 wrote it: two fields have other names, and the key digests these."""
+    content = result.to_json()
+    cell = content["cell"]
+    cell["condition"] = cell.pop("perturbation")
+    cell["binding"] = cell.pop("input_digest")
+    key = hashlib.sha256(json.dumps(cell, sort_keys=True).encode()).hexdigest()[:24]
+    return json.dumps({"key": key, **content}) + "\n"
+
+
+def test_cells_of_version_0_1_0_are_found(tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    first, second = make_result(draw=0), make_result(draw=1)
+    path.write_text(earlier_line(first))
+    store = CellStore(path)
+    assert not store.ignored
+    assert store.get(first.cell) == first
+    store.add(second)
+    again = CellStore(path)
+    assert [again.get(result.cell) for result in (first, second)] == [first, second]
+
+
+@pytest.mark.parametrize("field", ["shots", "condition"])
+def test_a_changed_line_of_version_0_1_0_is_not_believed(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "cells.jsonl"
+    content = json.loads(earlier_line(make_result()))
+    content["cell"][field] = {"shots": 1, "condition": "noise=3"}[field]
+    path.write_text(json.dumps(content) + "\n")
+    store = CellStore(path)
+    assert len(store) == 0
+    assert "changed since it was written" in store.ignored[0]
+
+
+def test_a_real_line_of_version_0_1_0_has_the_key_that_it_was_written_with(tmp_path: Path) -> None:
+    # Key and cell as version 0.1.0 wrote them for the simulator.
+    cell = {
+        "dataset": "healthy, head (new people)", "population": "healthy", "method": "majority", "system": "",
+        "encoder": "", "checkpoint": "", "shots": 0, "shots_unit": "windows", "fold": 0, "draw": 0, "seed": 0,
+        "condition": "", "binding": "0de94f2dfc0c752ed13ef8f6da3c1a8778c6d1c070e3151c8c002c7eda8306fa",
+    }  # fmt: skip
+    content = {**make_result().to_json(), "cell": cell}
+    path = tmp_path / "cells.jsonl"
+    path.write_text(json.dumps({"key": "c99db159d74d5826175b344f", **content}) + "\n")
+    store = CellStore(path)
+    assert not store.ignored
+    assert len(store) == 1

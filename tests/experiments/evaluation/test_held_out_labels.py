@@ -30,14 +30,16 @@ def made(seed: int, n: int = 60, classes: int = 4) -> tuple[Any, Any, Any]:
     )
 
 
-def sealed(truth: Any, people: Any, event: int | None = None, ranking: bool = False, classes: int = 4) -> HeldOutLabels:
+def held_out(
+    truth: Any, people: Any, event: int | None = None, ranking: bool = False, classes: int = 4
+) -> HeldOutLabels:
     return HeldOutLabels(truth, people, classes, event, HOURS, ranking)
 
 
 @given(st.integers(0, 2**32), st.sampled_from([None, 0, 3]), st.booleans())
 def test_each_persons_metrics_are_those_of_their_windows(seed: int, event: int | None, ranking: bool) -> None:
     truth, people, scores = made(seed)
-    scored = sealed(truth, people, event, ranking).score(scores)
+    scored = held_out(truth, people, event, ranking).score(scores)
 
     def expected(own: Any) -> dict[str, float]:
         found = classification_metrics(truth[own], scores[own])
@@ -61,7 +63,7 @@ def test_each_persons_metrics_are_those_of_their_windows(seed: int, event: int |
 
 def test_against_scikit_learn() -> None:
     truth, people, scores = made(0, n=300)
-    scored = sealed(truth, people, event=2).score(scores)
+    scored = held_out(truth, people, event=2).score(scores)
     for name in ("p1", "p2", "a long name"):
         own = people == name
         answer = scores[own].argmax(axis=1)
@@ -76,7 +78,7 @@ def test_someone_who_never_showed_the_event_has_no_curve() -> None:
     people = np.array(["falls"] * 3 + ["never"] * 3)
     truth[3:] = 0
     scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7], [0.8, 0.2], [0.9, 0.1]])
-    scored = sealed(truth, people, event=1, classes=2).score(scores)
+    scored = held_out(truth, people, event=1, classes=2).score(scores)
     assert scored.by_subject["falls"]["auroc"] == 1.0
     assert not {"auroc", "auprc", "event_sensitivity"} & set(scored.by_subject["never"])
     assert scored.by_subject["never"]["false_alarms_per_hour"] == pytest.approx(1 / (3 * HOURS))
@@ -85,7 +87,7 @@ def test_someone_who_never_showed_the_event_has_no_curve() -> None:
 
 def test_one_person_alone_is_all_of_it() -> None:
     truth, _, scores = made(1)
-    scored = sealed(truth, np.full(len(truth), "p"), event=1, ranking=True).score(scores)
+    scored = held_out(truth, np.full(len(truth), "p"), event=1, ranking=True).score(scores)
     assert scored.metrics == scored.by_subject["p"]
     assert scored.metrics is not scored.by_subject["p"]
 
@@ -93,7 +95,7 @@ def test_one_person_alone_is_all_of_it() -> None:
 @pytest.mark.parametrize("first_is_wrong", [False, True])
 def test_a_second_look_is_refused_even_after_one_that_failed(first_is_wrong: bool) -> None:
     truth, people, scores = made(0)
-    once = sealed(truth, people)
+    once = held_out(truth, people)
     if first_is_wrong:
         with pytest.raises(ScoresError):
             once.score(scores[:, :3])
@@ -116,7 +118,7 @@ def test_a_second_look_is_refused_even_after_one_that_failed(first_is_wrong: boo
 def test_scores_that_are_none_are_refused(change: Any, found: str) -> None:
     truth, people, scores = made(0)
     with pytest.raises(ScoresError, match=found):
-        sealed(truth, people).score(change(scores))
+        held_out(truth, people).score(change(scores))
 
 
 def test_shards_without_labels_give_everything_else() -> None:

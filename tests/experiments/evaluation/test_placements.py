@@ -20,7 +20,7 @@ from experiments.eval_ood import run
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.perturbations import PLACEMENT, Perturbation, PerturbationError, apply, parse_perturbation
-from experiments.evaluation.placements import SAME_TIME_S, Elsewhere, PlacementError, find_elsewhere
+from experiments.evaluation.placements import SAME_TIME_S, OtherPlacement, PlacementError, find_other_placement
 from experiments.evaluation.plan import expand_perturbations
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.systems import open_targets
@@ -40,10 +40,10 @@ def on_the_leg(seed: int = 0, **options: Any) -> FakeShards:
 
 
 def evaluate(
-    elsewhere: dict[str, Elsewhere], store: dict[str, CellResult] | None = None, **config: Any
+    other_placements: dict[str, OtherPlacement], store: dict[str, CellResult] | None = None, **config: Any
 ) -> list[CellResult]:
     kept = {} if store is None else store
-    target = Target(TargetConfig("fake", "fake"), joined(FakeShards()), elsewhere)
+    target = Target(TargetConfig("fake", "fake"), joined(FakeShards()), other_placements)
     return run_protocol(
         make_config(**{"methods": ["majority", "handcrafted_rf"], "shots": [1, 4], "draws": 2, **config}),
         [target],
@@ -54,8 +54,8 @@ def evaluate(
     )
 
 
-def elsewhere(shards: FakeShards) -> dict[str, Elsewhere]:
-    return dict([find_elsewhere(joined(FakeShards()), shards)])  # type: ignore[arg-type]
+def other_placements(shards: FakeShards) -> dict[str, OtherPlacement]:
+    return dict([find_other_placement(joined(FakeShards()), shards)])  # type: ignore[arg-type]
 
 
 @given(st.lists(st.floats(-0.2, 0.2), min_size=96, max_size=96), st.randoms(use_true_random=False))
@@ -64,7 +64,7 @@ def test_windows_are_found_by_recording_and_time(moved: list[float], order: Any)
     order.shuffle(numbers)
     leg.table = {name: column[numbers] for name, column in leg.table.items()}
     leg.table["start_s"] = np.array(moved)
-    name, found = find_elsewhere(joined(FakeShards()), leg)  # type: ignore[arg-type]
+    name, found = find_other_placement(joined(FakeShards()), leg)  # type: ignore[arg-type]
     assert name == "leg"
     for window, there in enumerate(found.windows):
         same = numbers.index(window)
@@ -78,11 +78,11 @@ def test_the_nearest_of_several_windows_of_a_recording() -> None:
         shards.table["start_s"] = np.arange(8) * 0.15
     for later, nearest in ((0.06, [0, 1, 2, 3, 4, 5, 6, 7]), (0.08, [0, 0, 1, 2, 3, 4, 5, 6])):
         leg.table["start_s"] = own.table["start_s"] + later
-        assert find_elsewhere(joined(own), leg)[1].windows.tolist() == nearest  # type: ignore[arg-type]
+        assert find_other_placement(joined(own), leg)[1].windows.tolist() == nearest  # type: ignore[arg-type]
 
 
 def test_another_sensor_s_windows_are_tested_and_nothing_else_changes() -> None:
-    results = evaluate(elsewhere(on_the_leg()))
+    results = evaluate(other_placements(on_the_leg()))
     found = Counter((r.cell.method, r.cell.shots, r.cell.perturbation) for r in results)
     assert found == {
         ("majority", 0, ""): 2, ("majority", 0, "placement=leg"): 2, ("handcrafted_rf", 1, ""): 4,
@@ -103,7 +103,7 @@ def test_another_sensor_s_windows_are_tested_and_nothing_else_changes() -> None:
 def test_where_the_sensor_measured_the_same_nothing_changes() -> None:
     twin = FakeShards()
     twin.table["placement"] = np.full(twin.n_windows, "leg")
-    results = evaluate(elsewhere(twin))
+    results = evaluate(other_placements(twin))
     by_condition = {
         perturbation: [r.by_subject for r in results if r.cell.perturbation == perturbation and r.cell.shots == 4]
         for perturbation in ("", "placement=leg")
@@ -115,7 +115,7 @@ def test_windows_that_the_sensor_did_not_measure_are_left_out_and_counted() -> N
     leg = on_the_leg()
     gone = (leg.table["subject"] == "1") | (np.arange(96) % 4 == 0)
     leg.table["recording"] = np.where(gone, "other", leg.table["recording"])
-    results = evaluate(elsewhere(leg))
+    results = evaluate(other_placements(leg))
     for result in results:
         if not result.cell.perturbation:
             assert result.notes == []
@@ -129,7 +129,7 @@ def test_windows_that_the_sensor_did_not_measure_are_left_out_and_counted() -> N
 def test_a_fold_that_the_sensor_measured_nobody_of_has_no_score() -> None:
     leg = on_the_leg()
     leg.table["recording"] = np.where(np.isin(leg.table["subject"], ["1", "2"]), "other", leg.table["recording"])
-    results = evaluate(elsewhere(leg))
+    results = evaluate(other_placements(leg))
     for result in results:
         nobody = result.cell.perturbation != "" and result.cell.fold == 0
         assert bool(result.metrics) != nobody
@@ -140,17 +140,17 @@ def test_cells_are_bound_to_the_other_sensor_s_shards() -> None:
     store: dict[str, CellResult] = {}
     evaluate({}, store)
     without = len(store)
-    evaluate(elsewhere(on_the_leg()), store)
+    evaluate(other_placements(on_the_leg()), store)
     first = len(store)
     assert first == without + 2 + 4  # what was done without another placement is kept
-    evaluate(elsewhere(on_the_leg(seed=1)), store)
+    evaluate(other_placements(on_the_leg(seed=1)), store)
     assert len(store) == first + 2 + 4
 
 
 def test_methods_see_the_other_sensor_s_motion_and_no_window_that_is_not_there() -> None:
     leg = on_the_leg()
     leg.table["recording"] = np.where(np.arange(96) == 5, "other", leg.table["recording"])
-    plain = UnlabelledShards(joined(FakeShards()), elsewhere=elsewhere(leg))
+    plain = UnlabelledShards(joined(FakeShards()), other_placements=other_placements(leg))
     under = plain.under(Perturbation(PLACEMENT, "leg"))
     assert np.array_equal(under.measured(np.arange(8)), [0, 1, 2, 3, 4, 6, 7])
     assert np.array_equal(plain.measured(np.arange(8)), np.arange(8))
@@ -177,7 +177,7 @@ def test_shards_that_are_no_other_placement_are_refused(change: Callable[[FakeSh
     leg = on_the_leg()
     change(leg)
     with pytest.raises(PlacementError, match=found):
-        elsewhere(leg)
+        other_placements(leg)
 
 
 def test_placements_are_read_and_not_made() -> None:
@@ -232,10 +232,10 @@ def test_a_target_without_a_gyroscope_has_none_elsewhere_either(tiny: Callable[.
     plain, without = open_targets(tiny(*SETS, f"{targets} placements: [chest], gyroscope: false}}]"))
     chest = Perturbation(PLACEMENT, "chest")
     for target, channels in ((plain, 6), (without, 3)):
-        shards = UnlabelledShards(target.shards, elsewhere=target.elsewhere)
+        shards = UnlabelledShards(target.shards, other_placements=target.other_placements)
         for windows in (shards, shards.under(chest)):
             assert windows.imu(np.arange(4))[2].sum(axis=1).tolist() == [channels] * 4
-    assert plain.elsewhere["chest"].shards.fingerprint != without.elsewhere["chest"].shards.fingerprint
+    assert plain.other_placements["chest"].shards.fingerprint != without.other_placements["chest"].shards.fingerprint
 
 
 def test_what_is_no_other_placement_is_said_with_the_target(tiny: Callable[..., Config]) -> None:

@@ -17,7 +17,8 @@ from helpers.made_protocol import make_target, run
 from datamodules.shards.concat import ConcatShards
 from experiments.evaluation import protocol
 from experiments.evaluation.cells import CellResult
-from experiments.evaluation.features.target_features import EncoderSpec, EvaluationError
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.target_features import EncoderSpec
 from experiments.evaluation.held_out_labels import HeldOutLabels
 from experiments.evaluation.perturbations import PerturbationError
 from experiments.evaluation.plan import expand_perturbations, plan_units
@@ -191,8 +192,8 @@ def test_planning_computes_nothing() -> None:
 @pytest.mark.parametrize(
     ("asked", "found"),
     [
-        ({"subject_shots": [1, 3]}, r"subject_shots asks for labels of 3 people, but fold 0 of target 'fake' has 2"),
-        ({"support_subjects": 5}, r"support_subjects asks for labels of 5 people.* who are not tested: 3, 4"),
+        ({"subject_shots": [1, 3]}, r"subject_shots asks for labels of 3 subjects, but fold 0 of target 'fake' has 2"),
+        ({"support_subjects": 5}, r"support_subjects asks for labels of 5 subjects.* that are not tested: 3, 4"),
         ({"shots": [5, 0]}, r"evaluation\.shots has 0; expected at least 1"),
         ({"subject_shots": [-1]}, r"evaluation\.subject_shots has -1"),
         (

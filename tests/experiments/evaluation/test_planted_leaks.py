@@ -13,7 +13,7 @@ from helpers.made_protocol import make_target, run
 from datamodules.shards.concat import ConcatShards
 from experiments import eval_ood
 from experiments.evaluation import plan, protocol, targets
-from experiments.evaluation.audit.audit import audit_target
+from experiments.evaluation.audit.checks import audit_target
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.held_out_labels import HeldOutLabels
 from experiments.evaluation.methods import CellData, Method, Predict, find_method
@@ -82,11 +82,11 @@ def test_a_method_that_asks_for_the_tested_labels(monkeypatch: pytest.MonkeyPatc
 def test_an_epoch_chosen_by_the_tested_windows() -> None:
     rng = np.random.default_rng(0)
     truth = np.arange(40) % 4
-    sealed = HeldOutLabels(truth, np.repeat(["1", "2"], 20), 4, None, 0.01, ranking=False)
+    held_out = HeldOutLabels(truth, np.repeat(["1", "2"], 20), 4, None, 0.01, ranking=False)
     epochs = [rng.dirichlet(np.ones(4), 40) for _ in range(5)]
-    sealed.score(epochs[0])
+    held_out.score(epochs[0])
     with pytest.raises(LeakError, match="scored a second time"):
-        max(epochs, key=lambda scores: sealed.score(scores).metrics["accuracy"])
+        max(epochs, key=lambda scores: held_out.score(scores).metrics["accuracy"])
 
 
 def test_tested_windows_are_scored_once_a_cell(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_tested_windows_are_scored_once_a_cell(monkeypatch: pytest.MonkeyPatch) 
         finetune_min_steps=2, finetune_epochs=1, finetune_rates=[1e-4, 1e-3], perturbations=["noise=1"],
     )  # fmt: skip
     results = run(config, shards, make_model(shards))
-    assert len(calls) == len(results) == len({id(sealed) for sealed in calls})
+    assert len(calls) == len(results) == len({id(held_out) for held_out in calls})
     # Choosing rates looked at the support's people alone.
     assert {r.cell.perturbation for r in results} == {"", "noise=1"}
 
@@ -106,7 +106,7 @@ def test_tested_windows_are_scored_once_a_cell(monkeypatch: pytest.MonkeyPatch) 
 def test_the_same_window_under_two_people() -> None:
     shards = FakeShards()
     target, evaluation = make_target(shards), EvaluationConfig(folds=2)
-    assert not any("copies" in line or "same" in line for line in audit_target(target, evaluation))
+    assert not any("duplicate" in line or "same" in line for line in audit_target(target, evaluation))
     mine, other = (int(np.flatnonzero(shards.table["subject"] == name)[0]) for name in ("1", "4"))
     shards._imu[other] = shards._imu[mine]
     with pytest.raises(LeakError, match="r0"):

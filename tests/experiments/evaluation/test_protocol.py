@@ -10,7 +10,8 @@ from scipy.stats import binom
 
 import experiments.evaluation.plan as plan
 from datamodules.pretraining import stream_seed
-from experiments.evaluation.features.target_features import EvaluationError, TargetFeatures
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods import CellData, Method
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import LeakError

@@ -177,7 +177,7 @@ def test_prototypes_show_nobody_whom_the_checkpoint_has_not_seen(monkeypatch: py
     assert windows == np.flatnonzero(opened.shards["source"].table["subject"] == "2").tolist()
     (system,), remarks = opened.run([SOURCE], with_cameras(), pretraining_subjects=["elsewhere/1"])
     assert not system.prototypes
-    assert remarks == ["left out: zero_shot (the checkpoint was pretrained on nobody of data set 'source')"]
+    assert remarks == ["left out: zero_shot (the checkpoint was pretrained on no subject of data set 'source')"]
     # Where it isn't known, the guard of the plan refuses the checkpoint, or every table says so.
     opened.run([SOURCE], with_cameras(), pretraining_subjects=None)
     assert opened.built[-1][1] is None
@@ -186,7 +186,7 @@ def test_prototypes_show_nobody_whom_the_checkpoint_has_not_seen(monkeypatch: py
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
-        ("another video encoder", "trained with video encoder 0123456789ab..., the settings give fedcba987654"),
+        ("another video encoder", "trained with video encoder 0123456789ab..., but the settings give fedcba987654"),
         ("no camera of the source", "the settings name no data set with a camera as pretraining.dataset"),
         ("no such data set", "the settings name no data set with a camera as pretraining.dataset"),
         ("no video encoder", "there is no video encoder of these settings yet"),

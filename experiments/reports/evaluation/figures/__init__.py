@@ -1,6 +1,6 @@
-"""Pictures of an evaluation, made for TensorBoard, for files and for the HTML report.
+"""Figures of an evaluation, for TensorBoard, for files and for the HTML report.
 
-A figure's label (``Figure.get_label()``) says in words what it shows.
+A figure's label (``Figure.get_label()``) describes it in words.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = [
 
 
 def figures(report: Report) -> dict[str, Figure]:
-    """All by name; what has nothing to show is left out."""
+    """Draw all figures, by name; figures without content are left out."""
     result: dict[str, Figure | None] = {}
     by_kind = names(report)
     for dataset in report.datasets():
@@ -52,13 +52,13 @@ def figures(report: Report) -> dict[str, Figure]:
 
 
 def names(report: Report) -> dict[str, dict[str, list[str]]]:
-    """Target -> kind, as of a report's sections -> names that its figures have, if they are there."""
+    """Name figures: target -> kind of the section -> names of its figures. Some figures may not exist."""
     found: dict[str, dict[str, list[str]]] = {}
     taken: set[str] = set()
     for dataset in report.datasets():
         base = name = file_name(dataset)
         number = 1
-        while name in taken:  # names that differ in signs alone
+        while name in taken:  # names that differ only in characters that files must not have
             number += 1
             name = f"{base}_{number}"
         taken.add(name)
@@ -72,7 +72,7 @@ def names(report: Report) -> dict[str, dict[str, list[str]]]:
 
 
 def save(made: dict[str, Figure], folder: Path) -> list[Path]:
-    """Write each as PNG; the files' paths."""
+    """Write each figure as PNG, and return the paths."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, figure in made.items():
@@ -83,5 +83,5 @@ def save(made: dict[str, Figure], folder: Path) -> list[Path]:
 
 
 def file_name(text: str) -> str:
-    """A target's name as part of a file's: lower case, letters, digits and underscores."""
+    """Turn a target's name into a part of a file's name: lower case, letters, digits and underscores."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_") or "target"

@@ -14,11 +14,11 @@ from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import short, titled
 from experiments.reports.evaluation.titles import method_title
 
-_LARGE = 12  # more activities than this get smaller cells, and numbers in the fuller ones only
+_LARGE = 12  # with more activities, cells are smaller, and small shares get no number
 
 
 def confusion_figure(report: Report, dataset: str, contender: str, shots: int) -> Figure | None:
-    """What each true activity's windows were taken for, over all folds, draws and people; None without cells."""
+    """Draw the predictions for each true activity, over all folds, draws and subjects; None without cells."""
     results = [r for r in report.of(dataset, contender, shots, "windows") if r.confusion_by_subject]
     if not results:
         return None
@@ -28,10 +28,10 @@ def confusion_figure(report: Report, dataset: str, contender: str, shots: int) -
     for result in results:
         at = [position[name] for name in result.classes]
         counts[np.ix_(at, at)] += result.confusion
-    size = f", k = {shots}" if shots else ""
-    title = f"{titled(dataset, report.flags(dataset))}\n{method_title(contender)}{size}"
+    at_shots = f", k = {shots}" if shots else ""
+    title = f"{titled(dataset, report.flags(dataset))}\n{method_title(contender)}{at_shots}"
     figure = _matrix(counts, classes, title)
-    figure.set_label(_description(counts, classes, f"{method_title(contender)}{size} on {dataset}"))
+    figure.set_label(_description(counts, classes, f"{method_title(contender)}{at_shots} on {dataset}"))
     return figure
 
 
@@ -64,7 +64,7 @@ def _matrix(counts: NDArray[np.float64], classes: list[str], title: str) -> Figu
 
 
 def _description(counts: NDArray[np.float64], classes: list[str], what: str) -> str:
-    """In words: how much is right, and the most frequent mistake."""
+    """Describe the matrix in words: the share of right windows, and the most frequent mistake."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     told = f"Confusion matrix of {len(classes)} activities: {what}."
@@ -72,5 +72,5 @@ def _description(counts: NDArray[np.float64], classes: list[str], what: str) -> 
         return f"{told} No window was mistaken."
     i, j = np.unravel_index(int(wrong.argmax()), wrong.shape)
     right = 100 * counts.trace() / counts.sum()
-    worst = f"the most frequent mistake: {classes[i]} taken for {classes[j]}"
+    worst = f"the most frequent mistake is {classes[i]} recognised as {classes[j]}"
     return f"{told} {right:.0f} % of the windows are right; {worst}."

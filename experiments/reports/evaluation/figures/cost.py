@@ -1,4 +1,4 @@
-"""What accuracy costs: labels, and seconds."""
+"""Figure of the costs of accuracy: labels, and seconds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from experiments.statistics.costs import Cost, cost_of
 
 
 def cost_figure(report: Report, dataset: str) -> Figure | None:
-    """Balanced accuracy over labels and over seconds, one line an contender; None without results."""
+    """Draw balanced accuracy over labels and over seconds, one line per contender; None without results."""
     costs = _costs(report, dataset)
     if not costs:
         return None
@@ -33,7 +33,7 @@ def cost_figure(report: Report, dataset: str) -> Figure | None:
         (handles[contender],) = by_seconds.plot(
             [max(c.seconds, 1e-4) for c in found], [100 * c.accuracy for c in found], linestyle=style.line, **look
         )
-    by_labels.set_xlabel("labelled windows used (without labels: level lines)")
+    by_labels.set_xlabel("labelled windows used (level lines: no labels)")
     by_seconds.set_xlabel("seconds to fit and test once, median")
     for axis in (by_labels, by_seconds):
         axis.set_xscale("log")
@@ -42,7 +42,7 @@ def cost_figure(report: Report, dataset: str) -> Figure | None:
         percent_limits(axis)
         tidy(axis)
     legend(figure, handles)
-    figure.suptitle(f"{short(dataset, 60)}{report.flags(dataset)}\nwhat accuracy costs: labels and time", fontsize=11)
+    figure.suptitle(f"{short(dataset, 60)}{report.flags(dataset)}\ncosts of accuracy: labels and time", fontsize=11)
     figure.set_label(
         f"Balanced accuracy of {len(costs)} methods on {dataset} over the labels that they used, and over the seconds"
         " that they took. The numbers are in the table of costs."
@@ -51,7 +51,7 @@ def cost_figure(report: Report, dataset: str) -> Figure | None:
 
 
 def _plain_ticks(axis: Axes) -> None:
-    """Ticks at 1, 2 and 5 times powers of ten, or at these alone where there are many; numbers as people write them."""
+    """Set ticks at 1, 2 and 5 times powers of ten, or only at powers if there are many, as plain numbers."""
     low, high = axis.get_xlim()
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     steps = (1, 2, 5) if math.log10(high / low) < 2.5 else (1,)
@@ -62,7 +62,7 @@ def _plain_ticks(axis: Axes) -> None:
 
 
 def _costs(report: Report, dataset: str) -> dict[str, list[Cost]]:
-    """Contender -> costs by shots in windows."""
+    """Compute contender -> costs at each number of labelled windows."""
     found: dict[str, list[Cost]] = {}
     for contender, by_shots in report.estimates(dataset, "balanced_accuracy").items():
         for k in by_shots:

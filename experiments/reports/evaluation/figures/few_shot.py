@@ -1,4 +1,4 @@
-"""Few-shot curves: scores over labels, with intervals over subjects."""
+"""Few-shot curves: scores over numbers of labels, with intervals over subjects."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def few_shot_figure(
     metrics: tuple[str, ...] = ("balanced_accuracy", "macro_f1"),
     unit: str = "windows",
 ) -> Figure:
-    """Metric over shots, one line an contender; methods without labels are level lines.
+    """Draw metrics over shots, one line per contender; methods without labels are level lines.
 
     The legend lists contenders from best to worst at the most shots of the first metric.
     """
@@ -38,10 +38,10 @@ def few_shot_figure(
         axis.set(ylabel=f"{METRICS[metric]}, %")
         tidy(axis)
     legend(figure, handles, ranked)
-    people = report.subjects(dataset)
-    spread = "mean" if people < FEWEST else "mean and 95 % interval"
-    figure.suptitle(f"{short(dataset, 60)}{report.flags(dataset)}\n{spread} over {people} subjects", fontsize=11)
-    what = "people labelled" if unit == "subjects" else "labelled windows per class"
+    subjects = report.subjects(dataset)
+    spread = "mean" if subjects < FEWEST else "mean and 95 % interval"
+    figure.suptitle(f"{short(dataset, 60)}{report.flags(dataset)}\n{spread} over {subjects} subjects", fontsize=11)
+    what = "labelled subjects" if unit == "subjects" else "labelled windows per class"
     best = f" Best at the most labels: {method_title(ranked[0])}." if ranked else ""
     names = " and ".join(METRICS[metric] for metric in metrics)
     figure.set_label(f"Curves of {names} over {what} for {len(ranked)} methods on {dataset}.{best}")
@@ -49,11 +49,11 @@ def few_shot_figure(
 
 
 def _curves(axis: Axes, table: dict[str, dict[int, Estimate]], unit: str) -> dict[str, Any]:
-    """Draw all contenders of one metric; what stands for each in a legend."""
+    """Draw all contenders of one metric, and return the legend's handle of each."""
     handles: dict[str, Any] = {}
     shots = sorted({k for values in table.values() for k in values if k > 0})
     curves = [contender for contender, values in table.items() if any(k > 0 for k in values)]
-    # Side by side, so that intervals can be told apart, but nearer to their own tick than to the next.
+    # Points stand side by side, so that intervals do not overlap, but nearer to their own tick than to the next.
     nearest = min((math.log(b / a) for a, b in pairwise(shots)), default=1.0)
     step = min(0.04, 0.6 * nearest / max(len(curves), 1))
     for contender, values in table.items():
@@ -85,7 +85,7 @@ def _curves(axis: Axes, table: dict[str, dict[int, Estimate]], unit: str) -> dic
         axis.set_xticks([], minor=True)
         axis.set_xlim(shots[0] / 1.3, shots[-1] * 1.3)
         axis.set_xlabel(
-            "people whose windows are all labelled" if unit == "subjects" else "labelled windows per class, k"
+            "subjects whose windows are all labelled" if unit == "subjects" else "labelled windows per class, k"
         )
     else:
         axis.set_xticks([])

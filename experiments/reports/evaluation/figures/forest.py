@@ -7,34 +7,34 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.reports.evaluation.claims import FIRST, Comparison
+from experiments.reports.evaluation.comparisons import RECOMMENDED, Comparison
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import style_of, tidy, titled
-from experiments.reports.evaluation.titles import headline_shots, method_title, size_title
+from experiments.reports.evaluation.titles import headline_shots, method_title, shots_title
 
-_GROUP = 1.5  # room for a group's heading, in rows
+_GROUP = 1.5  # room for the heading of a group, in rows
 
 
 def forest_figure(report: Report, dataset: str) -> Figure | None:
-    """One panel for each pretrained contender, rows grouped by number of shots; None without comparisons.
+    """Draw one panel for each recommended contender, rows grouped by number of shots; None without comparisons.
 
-    Of the numbers of shots those are shown that a summary speaks of, and the fewest. Filled markers are differences
-    that were shown, hollow ones were not.
+    Panels show the fewest shots and the numbers of shots of the summaries. Filled markers stand for differences that
+    were shown, hollow markers for others.
     """
-    panels = {first: _groups(report, dataset, first) for first in FIRST}
+    panels = {first: _groups(report, dataset, first) for first in RECOMMENDED}
     panels = {first: groups for first, groups in panels.items() if groups}
     if not panels:
         return None
     rows = max(sum(len(group) + _GROUP for group in groups.values()) for groups in panels.values())
     figure = Figure(figsize=(2.6 + 4.0 * len(panels), 1.5 + 0.25 * rows), layout="constrained")
-    # Panels have the same rows only if the same methods were compared: each has its own names.
+    # Each panel has its own names, because panels may compare different methods.
     for axis, (first, groups) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         _draw(axis, groups, report.contenders(dataset))
         axis.set_ylim(rows, -0.6)
         axis.set_title(f"{method_title(first)} minus ...", fontsize=10)
-    people = max(c.claim.difference.subjects for groups in panels.values() for g in groups.values() for c in g)
+    subjects = max(c.claim.difference.subjects for groups in panels.values() for g in groups.values() for c in g)
     figure.suptitle(
-        f"{titled(dataset, report.flags(dataset))}\npaired by subject ({people}), 95 % intervals;"
+        f"{titled(dataset, report.flags(dataset))}\npaired by subject ({subjects}), 95 % intervals;"
         " filled: shown after correction",
         fontsize=11,
     )
@@ -48,14 +48,14 @@ def forest_figure(report: Report, dataset: str) -> Figure | None:
 
 
 def _groups(report: Report, dataset: str, first: str) -> dict[str, list[Comparison]]:
-    """Heading -> comparisons."""
+    """Group comparisons by heading."""
     own = [c for c in report.comparisons if c.claim.dataset == dataset and c.first == first]
     found: dict[str, list[Comparison]] = {}
     for unit in report.units(dataset):
         there = [c for c in own if c.claim.shots_unit == unit]
         ks = sorted({c.claim.shots for c in there})
         for k in sorted({*ks[:1], *headline_shots(ks)}):
-            found[size_title(k, unit)] = [c for c in there if c.claim.shots == k]
+            found[shots_title(k, unit)] = [c for c in there if c.claim.shots == k]
     return found
 
 

@@ -1,4 +1,4 @@
-"""Embedding maps: where windows lie in the feature space, coloured by activity, subject and device."""
+"""Embedding maps: windows in the feature space, coloured by activity, subject and device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from experiments.evaluation.features.embedding_map import Grouping
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import short
 
-# Okabe and Ito's, black last; a second round of them gets other markers.
+# Okabe and Ito's colours, black last. After the last colour they repeat with another marker.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#B8A800", "#7F7F7F", "#000000")
 _MARKERS = ("o", "^", "s", "v", "D", "P", "X")
 _TITLES = {"activity": "by activity", "subject": "by subject", "device": "by device and placement"}
@@ -19,7 +19,7 @@ _PER_ROW = 3
 
 
 def map_figure(report: Report, dataset: str) -> Figure | None:
-    """The same points three times; None where the report has no map of the target."""
+    """Draw the same points three times; None if the report has no map of the target."""
     found = report.maps.get(dataset)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Robustness curves: how scores fall when tested windows are changed."""
+"""Robustness curves: scores on changed windows."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from experiments.evaluation.perturbations import KINDS, PLACEMENT
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import bars, legend, percent_limits, short, style_of, tidy
 from experiments.reports.evaluation.robustness import Curve, Level, clean_title, level_title, robustness_curves
-from experiments.reports.evaluation.titles import size_title
+from experiments.reports.evaluation.titles import shots_title
 from experiments.statistics.results import Estimate
 
 _COLUMNS = 3
 
 
 def robustness_figure(report: Report, dataset: str) -> Figure | None:
-    """A panel for each kind of perturbation, one line an contender; None where no perturbation was evaluated."""
+    """Draw a panel for each kind of perturbation, one line per contender; None without perturbations."""
     kinds = robustness_curves(report, dataset)
     if not kinds:
         return None
@@ -36,10 +36,10 @@ def robustness_figure(report: Report, dataset: str) -> Figure | None:
     for axis in axes[len(kinds) :]:
         axis.set_visible(False)
     legend(figure, handles)
-    sizes = sorted({size_title(c.shots, c.unit) for curves in kinds.values() for c in curves if c.shots})
+    shots = sorted({shots_title(c.shots, c.unit) for curves in kinds.values() for c in curves if c.shots})
     figure.suptitle(
-        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on windows as they are, tested on changed ones"
-        f"{' (' + ', '.join(sizes) + ')' if sizes else ''}; mean and 95 % interval",
+        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on windows as they are, tested on changed windows"
+        f"{' (' + ', '.join(shots) + ')' if shots else ''}; mean and 95 % interval",
         fontsize=11,
     )
     figure.set_label(
@@ -51,7 +51,8 @@ def robustness_figure(report: Report, dataset: str) -> Figure | None:
 
 def _draw(axis: Axes, kind: str, curves: list[Curve], listed: list[str]) -> dict[str, Any]:
     levels: list[Level] = sorted({level for curve in curves for level in curve.levels})
-    # Degrees are a scale; other levels grow by factors, or are names, and stand side by side, the clean one at an end.
+    # Angles are drawn to scale. Other levels grow by factors, or are names: these stand side by side, with the clean
+    # level at one end.
     last = KINDS[kind].clean is None and kind != PLACEMENT
     titles = [level_title(kind, level) for level in levels]
     places: dict[Level, float]
@@ -81,7 +82,7 @@ def _draw(axis: Axes, kind: str, curves: list[Curve], listed: list[str]) -> dict
             capsize=2,
         )
         if kind == PLACEMENT:
-            handles[curve.contender].lines[0].set_linestyle("none")  # nothing lies between two places on the body
+            handles[curve.contender].lines[0].set_linestyle("none")  # there is nothing between two places on the body
     axis.axvspan(clean_at - 4 * step, clean_at + 4 * step, color="0.92", zorder=0)
     shown = [(clean_at, clean_title(kind)), *zip(places.values(), titles, strict=True)]
     axis.set_xticks([x for x, _ in shown], [text for _, text in shown], fontsize=8.5)
@@ -90,7 +91,7 @@ def _draw(axis: Axes, kind: str, curves: list[Curve], listed: list[str]) -> dict
 
 
 def _wrapped(text: str) -> str:
-    """An axis's name in lines that fit below one of several panels."""
-    first, bracket, rest = text.removesuffix(" (0: missing)").partition(" (")  # the ticks say so
+    """Break the title of an axis into lines that fit below a panel."""
+    first, bracket, rest = text.removesuffix(" (0: missing)").partition(" (")  # the ticks say this too
     parts = first.split(", ", 1) if len(first) > 44 else [first]
     return ",\n".join(parts) + (f"\n({rest}" if bracket else "")

@@ -1,4 +1,4 @@
-"""How contenders look: the same in all figures."""
+"""Style of contenders, the same in all figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from experiments.reports.evaluation.titles import in_order, method_title, within
 from experiments.statistics.results import Estimate
 
-# Okabe and Ito's palette: told apart with any kind of colour vision; markers differ too.
+# Okabe and Ito's palette works with any kind of colour vision; markers differ too.
 _METHODS = {
     "linear_probe": ("#0072B2", "o"),
     "finetune": ("#D55E00", "s"),
@@ -25,7 +25,7 @@ _METHODS = {
     "handcrafted_rf": ("#CC79A7", "D"),
     "zero_shot": ("#E69F00", "*"),
     "majority": ("#7F7F7F", "x"),
-    # There are only eight: variants take darker relatives.
+    # The palette has only eight colours. Variants take darker ones.
     "knn": ("#000000", "P"),
     "nearest_mean": ("#4D4D4D", "H"),
     "finetune_paper": ("#8C3B00", "<"),
@@ -45,7 +45,7 @@ _SYSTEMS = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (2, 2)
 
 @dataclass(frozen=True)
 class Style:
-    """Colour and marker say which method, the line which system."""
+    """Look of a contender: colour and marker stand for the method, the line for the system."""
 
     colour: str
     marker: str
@@ -53,7 +53,7 @@ class Style:
 
 
 def style_of(contender: str, listed: Sequence[str]) -> Style:
-    """How an contender looks among those of a target."""
+    """Choose the style of a contender among those of a target."""
     method, _, system = contender.partition("@")
     systems = ["", *sorted({name.partition("@")[2] for name in listed} - {""})]
     line = _SYSTEMS[systems.index(system) % len(_SYSTEMS)] if system in systems else "-"
@@ -65,7 +65,7 @@ def style_of(contender: str, listed: Sequence[str]) -> Style:
 
 
 def bars(values: Sequence[Estimate]) -> NDArray[np.float64] | None:
-    """Lengths below and above the mean of shares, (2, K); None where no interval is known."""
+    """Compute lengths of error bars below and above the mean of shares, (2, K); None without intervals."""
     if any(math.isnan(v.low) for v in values):
         return None
     ends = [within(v) for v in values]
@@ -74,20 +74,20 @@ def bars(values: Sequence[Estimate]) -> NDArray[np.float64] | None:
 
 
 def tidy(axis: Axes, grid: str = "y") -> None:
-    """A light grid, and no frame where there is no axis."""
+    """Draw a light grid, and remove the frame where there is no axis."""
     axis.grid(axis=grid, color="0.9")  # type: ignore[arg-type]
     axis.set_axisbelow(True)
     axis.spines[["top", "right"]].set_visible(False)
 
 
 def percent_limits(axis: Axes) -> None:
-    """0 to 100 %, with room for markers at the ends."""
+    """Set limits of 0 to 100 %, with room for markers at the ends."""
     axis.set_ylim(-2, 102)
     axis.set_yticks(range(0, 101, 20))
 
 
 def legend(figure: Figure, handles: dict[str, Any], order: Sequence[str] | None = None) -> None:
-    """Beside the axes, in the tables' order or the one given."""
+    """Draw the legend beside the axes, in the given order or that of the tables."""
     names = [name for name in (order or in_order(handles)) if name in handles]
     figure.legend(
         [handles[name] for name in names],
@@ -100,12 +100,12 @@ def legend(figure: Figure, handles: dict[str, Any], order: Sequence[str] | None 
 
 
 def short(value: str, length: int = 28) -> str:
-    """A name from data as a label, shortened in its middle, with no mathematics in it."""
+    """Turn a name from data into a label: shortened in its middle, and without mathematics."""
     plain = re.sub(r"\s+", " ", value.replace("_", " ")).replace("$", r"\$")
     return plain if len(plain) <= length else f"{plain[: length - 9]}…{plain[-8:]}"
 
 
 def titled(dataset: str, flags: str) -> str:
-    """A target's name and flags as the title of a narrow figure: on two lines where one would not hold them."""
+    """Write a target's name and flags as the title of a narrow figure, on two lines if needed."""
     name = short(dataset, 60)
     return f"{name}{flags}" if len(name) + len(flags) <= 64 else f"{name}\n{flags.strip()}"

@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datamodules.signal import resample
-from experiments.evaluation.audit.duplicates import Copy, find_copies, find_landmarks, window_digests
+from experiments.evaluation.audit.duplicates import Duplicate, find_duplicates, find_landmarks, window_digests
 
 MOTION = make_motion()
 
 
-def _find(motion: Motion) -> list[Copy]:
-    return find_copies(motion.read, motion.windows, motion.people, RATE_HZ)
+def _find(motion: Motion) -> list[Duplicate]:
+    return find_duplicates(motion.read, motion.windows, motion.people, RATE_HZ)
 
 
 def _with_window(imu: np.ndarray, samples: np.ndarray | None = None) -> Motion:
@@ -23,15 +23,15 @@ def _with_window(imu: np.ndarray, samples: np.ndarray | None = None) -> Motion:
     return MOTION.but(imu=values, samples=masks)
 
 
-def test_different_movements_are_no_copies() -> None:
+def test_different_movements_are_no_duplicates() -> None:
     assert _find(MOTION) == []
 
 
 def test_a_whole_copy_is_found_under_another_name_only() -> None:
     copied = _with_window(MOTION.imu[3])
-    (copy,) = _find(copied)
-    assert (copy.first, copy.second) == (3, len(MOTION.imu) - 1)
-    assert copy.shift == pytest.approx(0, abs=1e-6)
+    (duplicate,) = _find(copied)
+    assert (duplicate.first, duplicate.second) == (3, len(MOTION.imu) - 1)
+    assert duplicate.shift == pytest.approx(0, abs=1e-6)
     one_person = copied.with_columns(subject=np.full(len(MOTION.imu), "p0"))
     assert _find(one_person) == []
 
@@ -43,7 +43,7 @@ def test_noise_of_another_order_of_rounding_hides_no_copy() -> None:
 
 @given(shift_s=st.floats(0.02, 3.3), seed=st.integers(0, 10**6))
 @settings(max_examples=15, deadline=None)
-def test_copies_on_another_grid_are_found_at_any_shift(shift_s: float, seed: int) -> None:
+def test_duplicates_on_another_grid_are_found_at_any_shift(shift_s: float, seed: int) -> None:
     """Raw at 200 Hz, cut twice: the second grid lies between the samples of the first."""
     track = make_track(seed, 10, rate_hz=200.0)
     times = np.arange(len(track)) / 200.0
@@ -51,10 +51,10 @@ def test_copies_on_another_grid_are_found_at_any_shift(shift_s: float, seed: int
     one, other = (resample(times, track, start + grid, RATE_HZ, 0.1)[0] for start in (0.5, 0.5 + shift_s))
     imu = MOTION.imu.copy()
     imu[0], imu[-1] = one, other
-    (copy,) = _find(MOTION.but(imu=imu))
-    assert (copy.first, copy.second) == (0, len(imu) - 1)
+    (duplicate,) = _find(MOTION.but(imu=imu))
+    assert (duplicate.first, duplicate.second) == (0, len(imu) - 1)
     # A moment of the first lies earlier in the window that starts later; to 1/20 of a sample.
-    assert copy.shift == pytest.approx(-shift_s * RATE_HZ, abs=0.05)
+    assert duplicate.shift == pytest.approx(-shift_s * RATE_HZ, abs=0.05)
 
 
 def test_a_second_in_common_is_not_enough() -> None:
@@ -73,11 +73,11 @@ def test_a_short_copy_is_found_whole() -> None:
     short = MOTION.but(imu=imu, samples=samples)
     marks = find_landmarks(short.read, short.windows, RATE_HZ)
     assert not np.isin([0, len(imu) - 1], marks.window).any()
-    assert [(copy.first, copy.second) for copy in _find(short)] == [(0, len(imu) - 1)]
+    assert [(duplicate.first, duplicate.second) for duplicate in _find(short)] == [(0, len(imu) - 1)]
 
 
 @pytest.mark.parametrize("what", ["constant", "zero", "one_blip", "nothing_valid"])
-def test_sensors_that_hang_are_no_copies(what: str) -> None:
+def test_sensors_that_hang_are_no_duplicates(what: str) -> None:
     still = np.zeros((SAMPLES, 6), np.float32)
     if what != "zero":
         still[:, 2] = 9.8
@@ -106,5 +106,5 @@ def test_digests_look_at_valid_samples_only_and_at_all_of_them() -> None:
     assert not np.isin(window_digests(MOTION.but(imu=imu).read, MOTION.windows), digests).any()
 
 
-def test_without_windows_there_are_no_copies() -> None:
-    assert find_copies(MOTION.read, np.empty(0, np.int64), np.empty(0, np.int64), RATE_HZ) == []
+def test_without_windows_there_are_no_duplicates() -> None:
+    assert find_duplicates(MOTION.read, np.empty(0, np.int64), np.empty(0, np.int64), RATE_HZ) == []

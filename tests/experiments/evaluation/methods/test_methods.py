@@ -10,7 +10,8 @@ from helpers.made_cells import joined, make_cell, make_config, make_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.evaluation.features.target_features import EncoderSpec, EvaluationError
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.target_features import EncoderSpec
 from experiments.evaluation.methods import CellData, Scores, find_method, method, methods
 from experiments.evaluation.methods.probes import vote
 from experiments.evaluation.prototypes.video import build_prototypes, zero_shot_probabilities

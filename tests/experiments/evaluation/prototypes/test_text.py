@@ -107,7 +107,9 @@ def test_the_checkpoints_own_windows_count() -> None:
 
 def test_another_video_tower_is_refused() -> None:
     model = make_model(FakeShards(), video_encoder={"fingerprint": "abcdef"})
-    with pytest.raises(NoPrototypesError, match=r"trained with video encoder abcdef.*the settings give video encode"):
+    with pytest.raises(
+        NoPrototypesError, match=r"trained with video encoder abcdef.*but the settings give video encode"
+    ):
         text_prototypes(model, named(["a"], unit_rows(1, 8)), WINDOW)
 
 

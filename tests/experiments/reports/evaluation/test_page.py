@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.browser import browser
+from helpers.html_elements import Elements
 from helpers.made_results import METHODS, make_results
 from matplotlib.image import imread
 
@@ -68,31 +68,6 @@ def path(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("report") / "folder" / "report.html"
     write_html(report, figures(report), path)
     return path
-
-
-class Elements(HTMLParser):
-    """Elements, with attributes; and the text outside of scripts and styles."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str]]] = []
-        self.text = ""
-        self._inside = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, {name: value or "" for name, value in attrs}))
-        self._inside = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        self._inside = ""
-
-    def handle_data(self, data: str) -> None:
-        if self._inside not in ("script", "style"):
-            self.text += data
-
-    def named(self, *tags: str) -> list[dict[str, str]]:
-        return [attributes for tag, attributes in self.found if tag in tags]
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +157,7 @@ def test_large_figures_become_pixels() -> None:
 
 def test_without_a_pretrained_encoder_it_says_that_there_is_no_claim() -> None:
     made = Report("x", make_results("home", 3, ["a", "b"], shots=(1,), draws=1, methods=("majority",)), 100)
-    assert "there is no claim to judge" in html(made, {})
+    assert "so there is no verdict" in html(made, {})
 
 
 def test_in_a_browser(path: Path, report: Report, tmp_path: Path) -> None:

@@ -81,11 +81,11 @@ def test_conditions_stay_out_of_scores() -> None:
     assert difference_tables(plain, HOME, "windows") == difference_tables(changed, HOME, "windows")
 
 
-def test_whole_people_have_tables_of_their_own() -> None:
+def test_whole_subjects_have_tables_of_their_own() -> None:
     made = report(subject_shots=(1, 2))
     assert score_tables(made, HOME, "windows") == score_tables(report(), HOME, "windows")
     table = score_tables(made, HOME, "subjects")[0]
-    assert table.columns == ("k = 0", "1 person", "2 people")  # methods without labels belong to both
+    assert table.columns == ("k = 0", "1 subject", "2 subjects")  # methods without labels belong to both
     assert [s.kind for s in sections_of(made, HOME)][:2] == ["few_shot", "few_shot_subjects"]
     assert "few_shot_subjects" not in [s.kind for s in sections_of(report(), HOME)]
 
@@ -169,7 +169,7 @@ def test_a_summary_counts_what_was_shown() -> None:
 def test_too_few_people_decide_nothing_and_are_told_so() -> None:
     (verdicts,) = verdicts_of(report(people=4))
     assert not verdicts.decided
-    assert all("subjects are too few" in line for line in verdicts.summaries)
+    assert all("there are too few subjects to decide" in line for line in verdicts.summaries)
     assert all("can't be decided" in c.sentence for c in verdicts.headline)
     assert all(
         "*" not in text for t in difference_tables(report(people=4), HOME, "windows") for r in t.rows for text in r
@@ -391,12 +391,12 @@ def test_terminal_tables_show_both_units_and_every_warning() -> None:
         console.print(table)
     text = out.getvalue()
     assert text.index("NOT OUT OF DISTRIBUTION") < text.index("k = 10")
-    assert "1 person" in text
+    assert "1 subject" in text
 
 
 def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
     made = report(people=3)
-    assert "Only one activity" not in made.reading(HOME)
+    assert "a single activity" not in made.reading(HOME)
     alone = []
     for result in made.results:  # p2 keeps windows of one activity
         row = result.confusion_by_subject.get("p2")
@@ -404,7 +404,7 @@ def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
         confusion = {**result.confusion_by_subject, **({"p2": kept} if kept else {})}
         alone.append(dataclasses.replace(result, confusion_by_subject=confusion))
     said = Report("x", alone, 100).reading(HOME)
-    assert "Only one activity was seen of p2: there, balanced accuracy is its recall" in said
+    assert "p2 did a single activity each: there, balanced accuracy is the activity's recall" in said
     made = report(people=3)
     assert cost_tables(made, HOME)
     row = next(i for i, name in enumerate(made.results[0].classes) if name == "walk")
@@ -416,7 +416,10 @@ def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
         alone[position] = dataclasses.replace(result, confusion_by_subject=only)
     everyone = Report("x", [r for r in alone if r.cell.method != "majority"], 100)
     assert cost_tables(Report("x", alone, 100), HOME) == []  # a majority has all or nothing
-    assert "only walk was tested: balanced accuracy is the share of it that is recognised" in everyone.reading(HOME)
+    assert (
+        "The only tested activity is walk: balanced accuracy is the recognised share of its windows"
+        in everyone.reading(HOME)
+    )
     assert cost_tables(everyone, HOME) == []  # there is no chance level to be above
 
 
@@ -451,7 +454,7 @@ def test_a_gain_in_some_draws_alone_is_not_shown_however_many_people_it_was_for(
     assert at_ten.claim.difference.adjusted_p < 0.05
     assert at_ten.claim.difference.low > 0
     assert at_ten.outcome == "open"
-    assert "hangs on the draw of labels" in at_ten.sentence
+    assert "depends on the draw of labels" in at_ten.sentence
     always = [with_accuracy(r, 0.4 + 0.2 * (r.cell.method == "linear_probe")) for r in made.results]
     (at_ten,) = (c for c in Report("x", always, 500).comparisons if c.claim.shots == 10)
     assert at_ten.outcome == "better"
@@ -463,7 +466,7 @@ def test_a_gain_in_so_few_draws_that_they_have_no_interval_is_not_shown() -> Non
     (at_ten,) = (c for c in Report("x", always, 500).comparisons if c.claim.shots == 10)
     assert at_ten.claim.difference.adjusted_p < 0.05
     assert at_ten.outcome == "open"
-    assert "too few for an interval" in at_ten.sentence
+    assert "too few draws for an interval" in at_ten.sentence
 
 
 @pytest.mark.parametrize(("people", "said"), [(1, "1 subject is too few"), (2, "2 subjects are too few")])
@@ -478,4 +481,4 @@ def test_one_tested_activity_is_said_of_too_few_people_for_intervals_as_well(peo
         walking.append(dataclasses.replace(result, confusion_by_subject=only))
     reading = Report("x", walking, 100).reading(HOME)
     assert f"{said} for intervals" in reading
-    assert "only walk was tested" in reading
+    assert "The only tested activity is walk" in reading

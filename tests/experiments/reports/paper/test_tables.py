@@ -10,7 +10,7 @@ import pytest
 from experiments.paper_tables import main
 from experiments.reports.paper.tables import figure_3, load_runs, markdown, table_3, table_4, table_5
 from experiments.runtime.errors import UserError
-from experiments.statistics.results import COLUMNS
+from experiments.statistics.results import COLUMNS, read
 
 
 def make_run(folder: Path, better: float = 0.0, system: str = "", simulated: bool = False) -> Path:
@@ -97,3 +97,20 @@ def test_without_such_methods_it_says_so(tmp_path: Path) -> None:
     frame[frame["method"] == "finetune"].to_parquet(run / "results.parquet")
     text = markdown(load_runs([run]), resamples=0)
     assert text.count("no such results") == 2
+
+
+def test_results_of_version_0_1_0_are_read(tmp_path: Path) -> None:
+    """That version called the column of perturbations ``condition``, and means over subjects ``_by_participant``."""
+    now = make_run(tmp_path / "ours" / "default")
+    frame = pd.read_parquet(now / "results.parquet")
+    means = frame[frame["subject"] == ""].assign(metric="balanced_accuracy_by_subject")
+    own_names = frame[frame["subject"] != ""].head(1).assign(metric="recall[walk_by_participant]")
+    frame = pd.concat([frame, means, own_names], ignore_index=True)
+    frame.to_parquet(now / "results.parquet")
+    before = tmp_path / "before" / "ours" / "default"
+    before.mkdir(parents=True)
+    renamed = frame.assign(metric=frame["metric"].str.replace("_by_subject", "_by_participant"))
+    renamed.rename(columns={"perturbation": "condition"}).to_parquet(before / "results.parquet")
+    pd.testing.assert_frame_equal(read(before / "results.parquet"), frame)
+    pd.testing.assert_frame_equal(load_runs([before]), load_runs([now]))
+    assert len(load_runs([before])) > 0

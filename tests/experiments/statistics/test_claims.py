@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.statistics.comparisons import Difference, compare, compare_all
-from experiments.statistics.verdicts import Claim, outcome, verdict
+from experiments.statistics.claims import Claim, outcome, sentence_of
+from experiments.statistics.differences import Difference, compare, compare_all
 
 BETTER = Difference(0.041, 0.012, 0.073, 0.002, 11, 0.004, 24)
 CLAIM = Claim(
@@ -32,7 +32,7 @@ def _with(**changes: float) -> Claim:
 
 def test_shown_better() -> None:
     assert outcome(CLAIM) == "better"
-    assert verdict(CLAIM) == (
+    assert sentence_of(CLAIM) == (
         "pretrained, linear probe beats handcrafted + random forest at k = 10 windows per class on Daphnet by 4.1"
         " points of balanced accuracy [1.2, 7.3] (11 subjects, p = 0.004 after correction for 24 comparisons)"
     )
@@ -41,7 +41,7 @@ def test_shown_better() -> None:
 def test_shown_worse_tells_the_loss_as_a_positive_number() -> None:
     claim = _with(mean=-0.041, low=-0.073, high=-0.012)
     assert outcome(claim) == "worse"
-    assert verdict(claim) == (
+    assert sentence_of(claim) == (
         "pretrained, linear probe loses to handcrafted + random forest at k = 10 windows per class on Daphnet by 4.1"
         " points of balanced accuracy [1.2, 7.3] (11 subjects, p = 0.004 after correction for 24 comparisons)"
     )
@@ -50,15 +50,15 @@ def test_shown_worse_tells_the_loss_as_a_positive_number() -> None:
 def test_where_less_is_better() -> None:
     claim = replace(_with(mean=-0.041, low=-0.073, high=-0.012), metric_title="calibration error", more_is_better=False)
     assert outcome(claim) == "better"
-    assert "beats" in verdict(claim)
-    assert "by 4.1 points of calibration error, less being better [1.2, 7.3]" in verdict(claim)
+    assert "beats" in sentence_of(claim)
+    assert "by 4.1 points of calibration error (less is better) [1.2, 7.3]" in sentence_of(claim)
     assert outcome(replace(CLAIM, more_is_better=False)) == "worse"
 
 
 def test_no_difference_shown() -> None:
     claim = _with(mean=0.004, low=-0.021, high=0.03, p=0.7, adjusted_p=1.0)
     assert outcome(claim) == "open"
-    assert verdict(claim) == (
+    assert sentence_of(claim) == (
         "no difference shown between pretrained, linear probe and handcrafted + random forest at k = 10 windows per"
         " class on Daphnet: measured +0.4 points of balanced accuracy [-2.1, +3.0] (11 subjects, p = 1.000 after"
         " correction for 24 comparisons)"
@@ -77,55 +77,59 @@ def test_interval_and_p_have_to_agree(low: float, adjusted_p: float, expected: s
     ("over_draws", "expected"),
     [(None, "better"), ((0.001, 0.08), "better"), ((-0.02, 0.1), "open"), ((0.0, 0.1), "open"), ((-0.1, 0.0), "open")],
 )
-def test_what_hangs_on_a_draw_that_all_people_share_is_not_shown(
+def test_a_result_that_depends_on_a_draw_shared_by_all_subjects_is_not_shown(
     over_draws: tuple[float, float] | None, expected: str
 ) -> None:
     claim = replace(CLAIM, over_draws=over_draws)
     assert outcome(claim) == expected
-    said = verdict(claim)
+    said = sentence_of(claim)
     assert said.startswith("no difference shown") == (expected == "open")
-    assert ("it hangs on the draw of labels, the same for all: [" in said) == (expected == "open")
+    assert (
+        "the result depends on the draw of labels, which all subjects share: the interval over draws is [" in said
+    ) == (expected == "open")
 
 
 def test_too_few_draws_for_an_interval_over_them_show_nothing() -> None:
     claim = replace(CLAIM, over_draws=(math.nan, math.nan))
     assert outcome(claim) == "open"
-    assert verdict(claim).endswith("the same for all: these are too few for an interval over them")
+    assert sentence_of(claim).endswith("which all subjects share: too few draws for an interval over draws")
 
 
-def test_a_claim_that_the_people_do_not_bear_out_is_not_blamed_on_the_draws() -> None:
+def test_a_claim_that_the_subjects_do_not_confirm_is_not_blamed_on_the_draws() -> None:
     claim = replace(_with(p=0.003, adjusted_p=0.07), over_draws=(-0.02, 0.1))
-    assert verdict(claim).endswith("the interval leaves out 0, the test does not bear it out")
+    assert sentence_of(claim).endswith("the interval leaves out 0, but the test does not confirm it")
 
 
-def test_an_interval_that_the_test_does_not_bear_out_is_said_so() -> None:
-    assert verdict(_with(p=0.003, adjusted_p=0.07)).endswith("the interval leaves out 0, the test does not bear it out")
+def test_an_interval_that_the_test_does_not_confirm_is_named() -> None:
+    assert sentence_of(_with(p=0.003, adjusted_p=0.07)).endswith(
+        "the interval leaves out 0, but the test does not confirm it"
+    )
 
 
-def test_too_few_participants_for_any_p() -> None:
+def test_too_few_subjects_for_any_p() -> None:
     claim = _with(p=0.125, adjusted_p=1.0, subjects=4)
     assert outcome(claim) == "too_few"
-    assert verdict(claim) == (
+    assert sentence_of(claim) == (
         "pretrained, linear probe against handcrafted + random forest at k = 10 windows per class on Daphnet can't be"
-        " decided: 4 subjects are too few (the smallest p that they can give is 0.125); measured +4.1 points of"
+        " decided: 4 subjects are too few (their smallest possible p is 0.125); measured +4.1 points of"
         " balanced accuracy [+1.2, +7.3]"
     )
 
 
-def test_too_few_participants_for_so_many_comparisons() -> None:
+def test_too_few_subjects_for_so_many_comparisons() -> None:
     claim = _with(p=2 / 2**8, adjusted_p=24 * 2 / 2**8, subjects=8)
     assert outcome(claim) == "too_few"
-    assert "8 subjects are too few for 24 comparisons (the smallest p that they can give is 0.008" in verdict(claim)
-    assert "0.188 after correction)" in verdict(claim)
+    assert "8 subjects are too few for 24 comparisons (their smallest possible p is 0.008" in sentence_of(claim)
+    assert "0.188 after correction)" in sentence_of(claim)
     # Eight who do not all agree show no difference for another reason.
     assert outcome(_with(p=6 / 2**8, adjusted_p=0.3, subjects=8)) == "open"
 
 
-def test_one_participant() -> None:
+def test_one_subject() -> None:
     claim = replace(CLAIM, difference=compare({"a": 0.75}, {"a": 0.5}, 10))
     assert outcome(claim) == "too_few"
-    assert "1 subject is too few (the smallest p that they can give is 1.000)" in verdict(claim)
-    assert verdict(claim).endswith("measured +25.0 points of balanced accuracy")
+    assert "1 subject is too few (their smallest possible p is 1.000)" in sentence_of(claim)
+    assert sentence_of(claim).endswith("measured +25.0 points of balanced accuracy")
 
 
 @pytest.mark.parametrize("n", [4, 11])
@@ -133,7 +137,7 @@ def test_equal_for_everybody_is_the_same(n: int) -> None:
     values = {f"s{i}": i / 10 for i in range(n)}
     claim = replace(CLAIM, difference=compare(values, values, 100))
     assert outcome(claim) == "open"
-    assert verdict(claim) == (
+    assert sentence_of(claim) == (
         "pretrained, linear probe and handcrafted + random forest are the same at k = 10 windows per class on"
         f" Daphnet: equal balanced accuracy for each of {n} subjects"
     )
@@ -141,7 +145,7 @@ def test_equal_for_everybody_is_the_same(n: int) -> None:
 
 def test_simulated_data_is_said_first() -> None:
     for difference in (BETTER, replace(BETTER, subjects=4, p=0.125), replace(BETTER, mean=0.0, low=0.0, high=0.0)):
-        said = verdict(replace(CLAIM, difference=difference, simulated="simulated data"))
+        said = sentence_of(replace(CLAIM, difference=difference, simulated="simulated data"))
         assert said.startswith("simulated data: pretrained")
 
 
@@ -155,21 +159,23 @@ def test_simulated_data_is_said_first() -> None:
     ],
 )
 def test_shots(shots: int, unit: str, expected: str) -> None:
-    assert expected in verdict(replace(CLAIM, shots=shots, shots_unit=unit))
+    assert expected in sentence_of(replace(CLAIM, shots=shots, shots_unit=unit))
 
 
 def test_what_is_no_share_is_not_in_points() -> None:
     claim = replace(CLAIM, metric_title="mean reciprocal rank", share=False)
-    assert "by 0.041 in mean reciprocal rank [0.012, 0.073]" in verdict(claim)
+    assert "by 0.041 in mean reciprocal rank [0.012, 0.073]" in sentence_of(claim)
 
 
 def test_numbers_do_not_contradict_the_words() -> None:
-    assert "by 0.03 points of balanced accuracy [0.01, 0.05]" in verdict(_with(mean=0.0003, low=0.0001, high=0.0005))
-    assert "p = 0.0496 after" in verdict(_with(adjusted_p=0.0496))
-    assert "p = 0.050 after" in verdict(_with(adjusted_p=0.05))
-    assert "p < 0.001 after" in verdict(_with(adjusted_p=0.0005))
-    assert "[+0.0, +2.0]" in verdict(_with(mean=0.01, low=-0.0001, high=0.02))
-    assert verdict(_with(comparisons=1)).endswith("(11 subjects, p = 0.004)")
+    assert "by 0.03 points of balanced accuracy [0.01, 0.05]" in sentence_of(
+        _with(mean=0.0003, low=0.0001, high=0.0005)
+    )
+    assert "p = 0.0496 after" in sentence_of(_with(adjusted_p=0.0496))
+    assert "p = 0.050 after" in sentence_of(_with(adjusted_p=0.05))
+    assert "p < 0.001 after" in sentence_of(_with(adjusted_p=0.0005))
+    assert "[+0.0, +2.0]" in sentence_of(_with(mean=0.01, low=-0.0001, high=0.02))
+    assert sentence_of(_with(comparisons=1)).endswith("(11 subjects, p = 0.004)")
 
 
 @settings(deadline=None)
@@ -181,7 +187,7 @@ def test_words_follow_the_outcome(seed: int, n: int, shift: float, more_is_bette
     differences = compare_all([(first, second), (second, first)], 200)
     for difference in differences:
         claim = replace(CLAIM, difference=difference, more_is_better=more_is_better)
-        found, said = outcome(claim), verdict(claim)
+        found, said = outcome(claim), sentence_of(claim)
         assert (found == "too_few") == ("can't be decided" in said)
         assert (found == "open") == ("no difference shown" in said)
         assert (found == "better") == (" beats " in said)
@@ -189,7 +195,7 @@ def test_words_follow_the_outcome(seed: int, n: int, shift: float, more_is_bette
         assert found in ("open", "too_few") or n >= 6
         assert "nan" not in said
         assert not re.search(r"-0\.0\b", said)
-    # Told the other way round it is the same verdict.
+    # Told the other way round it is the same sentence_of.
     told = [outcome(replace(CLAIM, difference=d, more_is_better=more_is_better)) for d in differences]
     assert sorted(told) in (["better", "worse"], ["open", "open"], ["too_few", "too_few"])
 
@@ -198,4 +204,4 @@ def test_two_participants_have_no_interval() -> None:
     claim = replace(CLAIM, difference=compare({"a": 0.6, "b": 0.5}, {"a": 0.5, "b": 0.6}, 10))
     assert math.isnan(claim.difference.low)
     assert outcome(claim) == "too_few"
-    assert verdict(claim).endswith("measured +0.0 points of balanced accuracy")
+    assert sentence_of(claim).endswith("measured +0.0 points of balanced accuracy")

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.evaluation.features.feature_rows import BLOCK, FeatureRows, in_blocks
+from experiments.evaluation.features.feature_table import BLOCK, FeatureTable, in_blocks
 from lightning_modules.probe import Standardisation
 
 N, WIDTH = 50, 7
@@ -21,7 +21,7 @@ VALUES = np.random.default_rng(0).normal(size=(N, WIDTH)).astype(np.float32)
 
 @given(st.lists(st.integers(0, N - 1), max_size=60), st.lists(st.integers(0, N - 1), unique=True), st.booleans())
 def test_rows_are_what_was_put(asked: list[int], put: list[int], in_memory: bool) -> None:
-    rows = FeatureRows(N, WIDTH, 1 << 20 if in_memory else 0)
+    rows = FeatureTable(N, WIDTH, 1 << 20 if in_memory else 0)
     rows.put(np.array(put, np.int64), VALUES[put])
     expected = np.zeros_like(VALUES)
     expected[put] = VALUES[put]
@@ -34,7 +34,7 @@ def test_rows_are_what_was_put(asked: list[int], put: list[int], in_memory: bool
 def test_blocks_and_standardisation_cover_all(held: int) -> None:
     n = BLOCK + 3
     values = np.random.default_rng(1).normal(5, 2, (n, 2)).astype(np.float32)
-    rows = FeatureRows(n, 2, held)
+    rows = FeatureTable(n, 2, held)
     windows = np.arange(n)
     rows.put(windows, values)
     chosen = windows[windows % 3 > 0]
@@ -50,7 +50,7 @@ def test_blocks_and_standardisation_cover_all(held: int) -> None:
 @pytest.mark.parametrize("held", [0, 1 << 30])
 @pytest.mark.parametrize("window", [-1, N])
 def test_a_window_that_is_not_there_is_refused(window: int, held: int) -> None:
-    rows = FeatureRows(N, WIDTH, held)
+    rows = FeatureTable(N, WIDTH, held)
     with pytest.raises(IndexError, match=f"of {N}"):
         rows[np.array([0, window])]
     with pytest.raises(IndexError, match=f"of {N}"):
@@ -59,13 +59,13 @@ def test_a_window_that_is_not_there_is_refused(window: int, held: int) -> None:
 
 def test_a_mask_is_refused() -> None:
     with pytest.raises(TypeError, match="bool"):
-        FeatureRows(N, WIDTH)[np.ones(N, bool)]
+        FeatureTable(N, WIDTH)[np.ones(N, bool)]
     with pytest.raises(TypeError, match=r"int64 \(\)"):
-        FeatureRows(N, WIDTH)[3]  # type: ignore[index]
+        FeatureTable(N, WIDTH)[3]  # type: ignore[index]
 
 
 def test_threads_read_while_others_read() -> None:
-    rows = FeatureRows(N, WIDTH, 0)
+    rows = FeatureTable(N, WIDTH, 0)
     rows.put(np.arange(N), VALUES)
     wrong = []
 
@@ -87,8 +87,8 @@ def test_threads_read_while_others_read() -> None:
 def test_a_killed_process_leaves_no_file(tmp_path: Path) -> None:
     script = (
         "import os, signal, numpy as np\n"
-        "from experiments.evaluation.features.feature_rows import FeatureRows\n"
-        "rows = FeatureRows(1000, 100, 0)\n"
+        "from experiments.evaluation.features.feature_table import FeatureTable\n"
+        "rows = FeatureTable(1000, 100, 0)\n"
         "rows.put(np.arange(1000), np.ones((1000, 100), np.float32))\n"
         "print(os.readlink(f'/proc/self/fd/{rows._file.fileno()}'), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -108,7 +108,7 @@ def test_a_killed_process_leaves_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("held", [0, 1 << 30])
 @pytest.mark.parametrize("shape", [(4, 3), (2, WIDTH), (1, WIDTH), (4,)])
 def test_features_of_another_shape_are_refused(shape: tuple[int, ...], held: int) -> None:
-    rows = FeatureRows(N, WIDTH, held)
+    rows = FeatureTable(N, WIDTH, held)
     with pytest.raises(ValueError, match=r"expected \(4, 7\)"):
         rows.put(np.arange(4), np.ones(shape, np.float32))
 
@@ -116,10 +116,10 @@ def test_features_of_another_shape_are_refused(shape: tuple[int, ...], held: int
 def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
     script = (
         "import resource, signal, numpy as np\n"
-        "from experiments.evaluation.features.feature_rows import FeatureRows\n"
+        "from experiments.evaluation.features.feature_table import FeatureTable\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))\n"
-        "FeatureRows(1000, 1000, 0)\n"
+        "FeatureTable(1000, 1000, 0)\n"
     )
     result = subprocess.run(
         [sys.executable, "-c", script],

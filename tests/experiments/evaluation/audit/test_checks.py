@@ -13,7 +13,12 @@ from datamodules.recording import ImuStream, Interval, Recording
 from datamodules.signal import DEGREE, MILLI_G, G
 from datamodules.sources.registry import sources
 from datamodules.windows.cut import FAULTS, WindowSettings, cut_windows
-from experiments.evaluation.audit.audit import assert_no_copies, assert_not_touching, audit_target, audit_windows
+from experiments.evaluation.audit.checks import (
+    assert_no_duplicates,
+    assert_no_shared_recordings,
+    audit_target,
+    audit_windows,
+)
 from experiments.evaluation.audit.shortcuts import LEAK, WARNING
 from experiments.evaluation.splits import LeakError
 from experiments.evaluation.targets import Target
@@ -42,7 +47,7 @@ def test_a_copied_window_is_refused_by_name() -> None:
     motion = _copied()
     expected = r"recording r3 \(subject p0\) at 0.0 s and recording r119 \(subject p3\) at 0.0 s"
     with pytest.raises(LeakError, match=expected):
-        assert_no_copies(motion.table, motion.read, EACH, RATE_HZ)
+        assert_no_duplicates(motion.table, motion.read, EACH, RATE_HZ)
     (finding,) = _audit(motion)
     assert finding.severity == LEAK
     assert re.search(expected, finding.text)
@@ -54,34 +59,34 @@ def test_a_copied_person_is_told_in_a_few_words() -> None:
     table["subject"][-30:] = "p9"
     motion = Motion(table, imu, np.ones(imu.shape[:2], bool), np.ones((len(imu), 6), bool))
     with pytest.raises(LeakError, match=r"^30 windows show .* and 25 more pairs of recordings$"):
-        assert_no_copies(motion.table, motion.read, motion.sides(), RATE_HZ)
+        assert_no_duplicates(motion.table, motion.read, motion.sides(), RATE_HZ)
 
 
 def test_a_copy_within_a_person_is_refused_where_sides_share_people_and_only_there() -> None:
     motion = _copied()
     one_person = motion.with_columns(subject=np.full(120, "p0"))
-    assert_no_copies(one_person.table, motion.read, [(np.arange(0), motion.windows)], RATE_HZ)
+    assert_no_duplicates(one_person.table, motion.read, [(np.arange(0), motion.windows)], RATE_HZ)
     sides = [(np.arange(60), np.arange(60, 120))]
     with pytest.raises(LeakError, match=r"recording r3 .* and recording r119"):
-        assert_no_copies(one_person.table, motion.read, sides, RATE_HZ)
+        assert_no_duplicates(one_person.table, motion.read, sides, RATE_HZ)
     with pytest.raises(LeakError, match=r"1 windows give labels and are tested, the first is recording r60"):
-        assert_no_copies(MOTION.table, MOTION.read, [(np.arange(61), np.arange(60, 120))], RATE_HZ)
+        assert_no_duplicates(MOTION.table, MOTION.read, [(np.arange(61), np.arange(60, 120))], RATE_HZ)
 
 
 def test_a_recording_on_both_sides_is_refused() -> None:
     recording, start = MOTION.table["recording"].copy(), MOTION.table["start_s"].copy()
     recording[[7, 8]], start[[7, 8]] = "walk", [10.0, 17.5]
     table = {**MOTION.table, "recording": recording, "start_s": start}
-    assert_not_touching(table, EACH, DURATION_S)
-    assert_not_touching(table, [(np.array([7, 8]), np.arange(30, 60))], DURATION_S)
+    assert_no_shared_recordings(table, EACH, DURATION_S)
+    assert_no_shared_recordings(table, [(np.array([7, 8]), np.arange(30, 60))], DURATION_S)
     # 7.5 s from start to start, of which the first window takes 5.
     with pytest.raises(LeakError, match=r"fold 0: 1 recordings .* recording walk \(subject p0\), 2.5 s apart"):
-        assert_not_touching(table, [(np.array([1, 7]), np.array([8, 40]))], DURATION_S)
+        assert_no_shared_recordings(table, [(np.array([1, 7]), np.array([8, 40]))], DURATION_S)
 
 
 def test_recordings_of_one_name_by_two_people_are_two() -> None:
     table = {**MOTION.table, "recording": np.full(120, "trial_1")}
-    assert_not_touching(table, EACH, DURATION_S)
+    assert_no_shared_recordings(table, EACH, DURATION_S)
 
 
 def _target(motion: Motion) -> Target:

@@ -1,4 +1,4 @@
-"""Whether one method is better than another: paired differences over subjects, and many of them at once."""
+"""Paired differences between methods over subjects, their tests, and corrections for making many of them."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from scipy.special import betainc
 
 from experiments.statistics.intervals import Values, bootstrap_interval
 
-EXACT = 14  # subjects; up to so many all 2^n patterns of signs are tried
-FLIPS = 10_000  # random patterns for more
-TIE = 1e-9  # of the sum of absolute differences; what is closer differs by rounding alone
+EXACT = 14  # subjects; up to so many, all 2^n patterns of signs are tried
+FLIPS = 10_000  # random patterns for more subjects
+TIE = 1e-9  # times the sum of absolute differences; closer sums differ by rounding alone
 
 Correction = Literal["holm", "westfall_young"]
 
@@ -26,14 +26,14 @@ class Difference:
     """One method minus another, over the subjects that both were tested on.
 
     Attributes:
-        mean: over subjects.
+        mean: mean over subjects.
         low: lower end of the 95 % interval, see ``intervals.bootstrap_interval``; NaN for fewer than
             3 subjects.
-        high: upper end.
-        p: two-sided, of the sign-flip test, for this comparison alone.
-        subjects: how many.
-        adjusted_p: corrected for the family of comparisons that it was made in.
-        comparisons: how many there are in that family.
+        high: upper end of the interval.
+        p: two-sided p of the sign-flip test, for this comparison alone.
+        subjects: number of subjects.
+        adjusted_p: p, corrected for the comparison's family.
+        comparisons: number of comparisons in that family.
     """
 
     mean: float
@@ -46,15 +46,15 @@ class Difference:
 
 
 def compare(first: Mapping[str, float], second: Mapping[str, float], resamples: int = 10_000) -> Difference:
-    """First minus second, paired by subject; a family of one, so ``adjusted_p`` is ``p``.
+    """Subtract second from first, paired by subject; a family of one, so ``adjusted_p`` is ``p``.
 
     Args:
         first: subject -> value.
         second: subject -> value.
-        resamples: of the interval's bootstrap.
+        resamples: number of resamples of the interval's bootstrap.
 
     Raises:
-        ValueError: no subject is shared, or a shared one's value is not finite.
+        ValueError: no subject is shared, or the value of a shared subject is not finite.
     """
     differences = _differences(first, second)
     values = np.array(list(differences.values()))
@@ -67,37 +67,36 @@ def compare_all(
     resamples: int = 10_000,
     correction: Correction = "holm",
 ) -> list[Difference]:
-    """All comparisons of a family, each as :func:`compare` makes it, with corrected p-values.
+    """Make all comparisons of a family, each by :func:`compare`, with corrected p-values.
 
-    The probability that any of the differences that are not there is found to be there, at corrected p < 0.05, is at
-    most 5 %.
+    At corrected p < 0.05, the probability of finding any difference that does not exist is at most 5 %.
 
     Args:
         pairs: first and second of each comparison, subject -> value.
-        resamples: of the intervals' bootstrap.
-        correction: ``holm`` is good for any p-values, and multiplies the smallest of m by m: eight subjects,
-            whose smallest p is 0.008, can show nothing in a family of seven.
-            ``westfall_young`` makes use of the comparisons' being about the same people, see :func:`westfall_young`:
-            where five of ten methods were better by 1.5 standard deviations, it found 31 % of these with eight
-            subjects, Holm none; 57 % and 50 % with eleven, 95 % and 94 % with twenty (400 families each; in at
-            most 6 % of them either found a difference that was not there).
+        resamples: number of resamples of the intervals' bootstrap.
+        correction: ``holm`` is valid for any p-values, and multiplies the smallest of m by m. Eight subjects, whose
+            smallest p is 0.008, can therefore show nothing in a family of seven. ``westfall_young`` uses that all
+            comparisons are about the same subjects, see :func:`westfall_young`. In a simulation, five of ten methods
+            were better by 1.5 standard deviations. Westfall and Young's correction found 31 % of these with eight
+            subjects (Holm's none), 57 % with eleven (50 %), 95 % with twenty (94 %). There were 400 families each; in
+            at most 6 % of them either correction found a difference that did not exist.
 
     Raises:
-        ValueError: as by :func:`compare`.
+        ValueError: see :func:`compare`.
     """
     found = [compare(first, second, resamples) for first, second in pairs]
     if correction == "holm":
         return corrected(found)
     adjusted = westfall_young([_differences(first, second) for first, second in pairs])
     return [
-        # Random flips estimate what compare() may know exactly.
+        # Random flips estimate p; compare() may know it exactly.
         replace(difference, adjusted_p=max(float(p), difference.p), comparisons=len(found))
         for difference, p in zip(found, adjusted, strict=True)
     ]
 
 
 def corrected(differences: Sequence[Difference]) -> list[Difference]:
-    """The same with Holm's correction for their being one family; those with NaN for ``p`` stay out of it."""
+    """Correct differences as one family by Holm's method; differences whose ``p`` is NaN do not count."""
     adjusted = holm([difference.p for difference in differences])
     comparisons = sum(not math.isnan(difference.p) for difference in differences)
     return [
@@ -107,24 +106,24 @@ def corrected(differences: Sequence[Difference]) -> list[Difference]:
 
 
 def sign_flip_p(differences: Values) -> float:
-    """Two-sided p-value of the paired sign-flip (Fisher-Pitman) permutation test of mean 0.
+    """Compute the two-sided p-value of the paired sign-flip (Fisher-Pitman) permutation test of mean 0.
 
-    If nothing but chance tells the methods apart, each subject's difference might as well have had the other
-    sign: p is the share of patterns of signs that give a mean at least as far from 0. Exact up to ``EXACT``
-    subjects. Beyond, ``FLIPS`` random patterns and the found one (Phipson & Smyth 2010), with a fixed seed.
+    If the methods differ by chance alone, each subject's difference could equally have the other sign. So p is the
+    share of patterns of signs whose mean is at least as far from 0. It is exact up to ``EXACT`` subjects. With more,
+    it uses ``FLIPS`` random patterns and the observed one (Phipson & Smyth 2010), with a fixed seed.
 
     Args:
-        differences: (P,) one a subject, P at least 1.
+        differences: (P,) one difference per subject, P at least 1.
     """
     sums = np.abs(_signs(len(differences)) @ differences)
     return float((sums >= sums[0] - TIE * np.abs(differences).sum()).mean())
 
 
 def smallest_p(subjects: int) -> float:
-    """The smallest p that :func:`sign_flip_p` can give: 2 / 2^n, when all differences have the same sign.
+    """Compute the smallest p that :func:`sign_flip_p` can give: 2 / 2^n, when all differences have the same sign.
 
-    Five subjects give no less than 0.0625, so that fewer than six can never show anything at the 5 % level. For
-    more than ``EXACT`` subjects it is the random patterns' 1 / (``FLIPS`` + 1).
+    Five subjects give no less than 0.0625, so that fewer than six can never show anything at the 5 % level. With
+    more than ``EXACT`` subjects, random patterns give at least 1 / (``FLIPS`` + 1).
 
     Raises:
         ValueError: fewer than one subject.
@@ -135,12 +134,12 @@ def smallest_p(subjects: int) -> float:
 
 
 def holm(p_values: Sequence[float] | Values) -> Values:
-    """Holm's step-down correction (1979): controls the family-wise error whatever the p-values' dependence.
+    """Apply Holm's step-down correction (1979), which controls the family-wise error under any dependence.
 
-    The i-th smallest of m is multiplied by m - i + 1; none becomes smaller than that of a smaller one.
+    The i-th smallest of m p-values is multiplied by m - i + 1. Adjusted values keep the order of the p-values.
 
     Args:
-        p_values: (M,) from 0 to 1; NaN for comparisons that could not be made, which stay NaN and don't count.
+        p_values: (M,) from 0 to 1; NaN for comparisons that could not be made. These stay NaN and don't count.
 
     Returns:
         Adjusted p-values, (M,), in the given order.
@@ -160,30 +159,31 @@ def holm(p_values: Sequence[float] | Values) -> Values:
 
 
 def westfall_young(families: Sequence[Mapping[str, float]]) -> Values:
-    """Step-down min-p correction (Westfall & Young 1993) of sign-flip tests, by flipping people instead of tests.
+    """Apply the step-down min-p correction (Westfall & Young 1993) of sign-flip tests, by flipping subjects, not tests.
 
-    A person's differences in all comparisons change sign together. That keeps how the comparisons depend on each
-    other: 24 comparisons that all rest on the same eight people may cost little more than one, where Holm's
-    correction has to suppose the worst. What the comparisons are ranked by, in every pattern of signs, is the p of
-    Student's t, which unlike their own p has few ties and is alike for few and many subjects; normality is not
-    supposed, as the patterns say how often so small a p comes about. The family-wise error is controlled as long as
-    signs are exchangeable, as the sign-flip test supposes anyway. Names shared by different people of different data
-    sets do no harm: flipping independent people together leaves each comparison's distribution as it is.
+    A subject's differences in all comparisons change sign together. This keeps the dependence between comparisons. 24
+    comparisons of the same eight subjects may cost little more than one; Holm's correction assumes the worst.
+
+    In every pattern of signs, comparisons are ranked by the p of Student's t. Unlike the p of the sign-flip test, it
+    has few ties and is comparable between few and many subjects. Normality is not assumed, because the patterns
+    themselves show how often so small a p occurs. The family-wise error is controlled if signs are exchangeable, which
+    the sign-flip test assumes too. Different subjects of different data sets may share a name: flipping independent
+    subjects together does not change the distribution of any comparison.
 
     Args:
-        families: of each comparison, subject -> difference; comparisons may have different subjects.
+        families: for each comparison, subject -> difference; comparisons may have different subjects.
 
     Returns:
         Adjusted p-values, (M,).
     """
-    people = sorted({name for differences in families for name in differences})
-    if not people:
+    names = sorted({name for differences in families for name in differences})
+    if not names:
         return np.full(len(families), np.nan)
-    table = np.array([[differences.get(name, 0.0) for differences in families] for name in people])  # (P, M)
+    table = np.array([[differences.get(name, 0.0) for differences in families] for name in names])  # (P, M)
     subjects = np.array([len(differences) for differences in families])
-    p = _students_p(_signs(len(people)) @ table, (table**2).sum(axis=0), subjects)
+    p = _students_p(_signs(len(names)) @ table, (table**2).sum(axis=0), subjects)
     order = np.argsort(p[0], kind="stable")
-    # The smallest p of this comparison and all that are less clear than it, in each pattern.
+    # In each pattern, the smallest p of this comparison and of all less clear ones.
     smallest = np.minimum.accumulate(p[:, order[::-1]], axis=1)[:, ::-1]
     adjusted = np.empty(len(families))
     adjusted[order] = np.maximum.accumulate((smallest <= p[0, order]).mean(axis=0))
@@ -191,17 +191,17 @@ def westfall_young(families: Sequence[Mapping[str, float]]) -> Values:
 
 
 def _students_p(sums: Values, squares: Values, subjects: NDArray[np.int64]) -> Values:
-    """Two-sided p of the t-test: sum^2 / (n * sum of squares) has the distribution Beta(1/2, (n - 1) / 2).
+    """Compute the two-sided p of the t-test: sum^2 / (n * sum of squares) is distributed as Beta(1/2, (n - 1) / 2).
 
     Args:
-        sums: (patterns, M) of differences.
-        squares: (M,) sums of squared differences.
-        subjects: (M,); one subject's p is 1, as are those of differences that are all 0.
+        sums: (patterns, M), sums of differences.
+        squares: (M,), sums of squared differences.
+        subjects: (M,), numbers of subjects; p is 1 for one subject, and for differences that are all 0.
     """
     largest = subjects * squares
     told = (subjects > 1) & (largest > 0)
     p = np.ones_like(sums)
-    # Rounded so that patterns that differ by rounding alone are ties.
+    # Rounding turns patterns that differ by numerical error into ties.
     ratio = np.minimum(np.round(np.abs(sums[:, told]) / np.sqrt(largest[told]), 9), 1)
     p[:, told] = betainc((subjects[told] - 1) / 2, 0.5, 1 - ratio**2)
     return p
@@ -220,9 +220,9 @@ def _differences(first: Mapping[str, float], second: Mapping[str, float]) -> dic
 
 @lru_cache(maxsize=8)
 def _signs(subjects: int) -> Values:
-    """Patterns of signs, (patterns, P), of which the first changes none.
+    """List patterns of signs, (patterns, P); the first pattern changes no sign.
 
-    Of all patterns only those that leave the first subject's sign: the others give the same means, negated.
+    The first subject's sign is never changed: patterns that change it give the same means, negated.
     """
     if subjects <= EXACT:
         negated = (np.arange(2 ** (subjects - 1))[:, None] >> np.arange(subjects)) & 1

@@ -1,8 +1,13 @@
-"""What could make a target's results better than they should be: the audit before an evaluation.
+"""Checks of a target before its evaluation.
 
-Refused: windows of one recording on both sides of a fold, the same movement on both sides or under two people's names
-(:mod:`experiments.evaluation.audit.duplicates`), and a label that can be read off a single number. Said with
-the results: what facts about the recordings give away (:mod:`experiments.evaluation.audit.shortcuts`).
+Some findings would make results better than they should be, and are refused:
+
+- windows of one recording on both sides of a fold;
+- the same movement on both sides, or under the names of two subjects
+  (:mod:`experiments.evaluation.audit.duplicates`);
+- a single number that tells the label (:mod:`experiments.evaluation.audit.shortcuts`).
+
+Facts about the recordings that tell the label are only reported with the results.
 """
 
 from __future__ import annotations
@@ -14,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.labels.label_column import numbered
-from experiments.evaluation.audit.duplicates import Copy, Read, find_copies
+from experiments.evaluation.audit.duplicates import Duplicate, Read, find_duplicates
 from experiments.evaluation.audit.shortcuts import LEAK, Finding, label_shortcuts, recording_codes
 from experiments.evaluation.splits import LeakError, Table
 from experiments.evaluation.targets import Target
@@ -26,14 +31,14 @@ _NAMED = 5  # examples in a message
 
 
 def audit_target(target: Target, evaluation: EvaluationConfig) -> list[str]:
-    """Everything that is doubtful about a target, in plain sentences.
+    """List everything that is doubtful about a target, in plain sentences.
 
     Args:
-        target: what is evaluated on.
-        evaluation: gives its folds; with ``allow_leaks`` a leak is said, not refused.
+        target: the target.
+        evaluation: settings of the folds; with ``allow_leaks`` a leak is reported, not refused.
 
     Raises:
-        LeakError: there is a leak; the message says which.
+        LeakError: there is a leak; the message describes it.
         SplitError: the target can't be split as asked.
     """
     sides = [(fold.pool, fold.test) for fold in target.folds(evaluation)]
@@ -43,26 +48,26 @@ def audit_target(target: Target, evaluation: EvaluationConfig) -> list[str]:
     if leaks and not evaluation.allow_leaks:
         raise LeakError(
             f"target '{target.name}': {'; '.join(leaks)}; mend the data, or set evaluation.allow_leaks=true, and every"
-            " table says so"
+            " table will say so"
         )
     return [f"a leak, allowed: {f.text}" if f.severity == LEAK else f.text for f in findings]
 
 
 def audit_windows(table: Table, read: Read, sides: Sides, rate_hz: float, duration_s: float) -> list[Finding]:
-    """All findings about the windows of some folds, leaks first.
+    """List all findings about the windows of some folds, leaks first.
 
     Args:
-        table: columns with one row a window of the data set: ``subject``, ``recording``, ``activity``, ``start_s``, and
-            ``placement``, ``device`` and ``faults`` where there are any.
-        read: samples (N, T, 6), sample mask (N, T) and channel mask (N, 6) of windows.
-        sides: of each fold the numbers of the windows that give labels, and of those that are tested.
-        rate_hz: samples a second.
-        duration_s: of a window, seconds.
+        table: columns with one row for each window of the data set: ``subject``, ``recording``, ``activity``,
+            ``start_s``, and, where there are any, ``placement``, ``device`` and ``faults``.
+        read: function that reads samples (N, T, 6), sample mask (N, T) and channel mask (N, 6) of windows.
+        sides: for each fold, the numbers of the windows that give labels, and of the tested windows.
+        rate_hz: samples per second.
+        duration_s: length of a window, seconds.
     """
     findings: list[Finding] = []
     for assert_apart in (
-        partial(assert_not_touching, table, sides, duration_s),
-        partial(assert_no_copies, table, read, sides, rate_hz),
+        partial(assert_no_shared_recordings, table, sides, duration_s),
+        partial(assert_no_duplicates, table, read, sides, rate_hz),
     ):
         try:
             assert_apart()
@@ -71,13 +76,13 @@ def audit_windows(table: Table, read: Read, sides: Sides, rate_hz: float, durati
     return findings + label_shortcuts(table, read, _all_windows(sides), duration_s)
 
 
-def assert_not_touching(table: Table, sides: Sides, duration_s: float) -> None:
-    """Refuse windows of one person's recording on both sides of a fold: neighbours in time are all but the same.
+def assert_no_shared_recordings(table: Table, sides: Sides, duration_s: float) -> None:
+    """Refuse windows of one recording on both sides of a fold: neighbours in time are nearly the same.
 
-    Args and shapes as for :func:`audit_windows`.
+    Arguments and shapes are those of :func:`audit_windows`.
 
     Raises:
-        LeakError: there are some; the message names recordings, people and how near in time the sides come.
+        LeakError: there are such windows; the message names recordings, subjects and the shortest time between sides.
     """
     recording = recording_codes(table)
     start = np.asarray(table["start_s"], np.float64)
@@ -95,23 +100,23 @@ def assert_not_touching(table: Table, sides: Sides, duration_s: float) -> None:
             )
         raise LeakError(
             f"fold {fold}: {both.size} recordings give labels and are tested, among them {'; '.join(examples)};"
-            " expected whole recordings, and people, on one side"
+            " expected each recording, and each subject, on one side only"
         )
 
 
-def assert_no_copies(table: Table, read: Read, sides: Sides, rate_hz: float) -> None:
-    """Refuse the same movement on both sides of a fold, or anywhere under two people's names.
+def assert_no_duplicates(table: Table, read: Read, sides: Sides, rate_hz: float) -> None:
+    """Refuse the same movement on both sides of a fold, or anywhere under the names of two subjects.
 
-    Args and shapes as for :func:`audit_windows`.
+    Arguments and shapes are those of :func:`audit_windows`.
 
     Raises:
-        LeakError: there is some; the message names recordings, people and times.
+        LeakError: there are duplicates; the message names recordings, subjects and times.
     """
     windows = _all_windows(sides)
     subjects = numbered(table["subject"])[1]
-    copies = find_copies(read, windows, subjects[windows], rate_hz)
+    duplicates = find_duplicates(read, windows, subjects[windows], rate_hz)
     for support, test in sides:
-        # Sides that share people, as when a placement is held out: within a person too, they must differ.
+        # Where a placement is held out, both sides share subjects. Their movements must differ all the same.
         shared = np.intersect1d(subjects[support], subjects[test])
         if shared.size:
             given, tested = support[np.isin(subjects[support], shared)], test[np.isin(subjects[test], shared)]
@@ -119,20 +124,20 @@ def assert_no_copies(table: Table, read: Read, sides: Sides, rate_hz: float) -> 
             if both.size:
                 raise LeakError(f"{both.size} windows give labels and are tested, the first is {_name(table, both[0])}")
             side = np.repeat([0, 1], [given.size, tested.size])
-            copies += find_copies(read, np.concatenate([given, tested]), side, rate_hz)
-    if copies:
+            duplicates += find_duplicates(read, np.concatenate([given, tested]), side, rate_hz)
+    if duplicates:
         raise LeakError(
-            f"{len({copy.first for copy in copies})} windows show the same movement as others that must be apart from"
-            f" them, so it was recorded once and stands in the data twice: {_describe(table, copies)}"
+            f"{len({duplicate.first for duplicate in duplicates})} windows show the same movement as windows of another"
+            f" side or subject: a movement was recorded once, and is in the data twice: {_describe(table, duplicates)}"
         )
 
 
-def _describe(table: Table, copies: Sequence[Copy]) -> str:
-    """One example for each pair of recordings."""
+def _describe(table: Table, duplicates: Sequence[Duplicate]) -> str:
+    """Give one example for each pair of recordings."""
     recording = recording_codes(table)
-    pairs: dict[tuple[int, int], Copy] = {}
-    for copy in copies:
-        pairs.setdefault((int(recording[copy.first]), int(recording[copy.second])), copy)
+    pairs: dict[tuple[int, int], Duplicate] = {}
+    for duplicate in duplicates:
+        pairs.setdefault((int(recording[duplicate.first]), int(recording[duplicate.second])), duplicate)
     examples = [f"{_name(table, c.first)} and {_name(table, c.second)}" for c in pairs.values()]
     more = f"; and {len(examples) - _NAMED} more pairs of recordings" if len(examples) > _NAMED else ""
     return "; ".join(examples[:_NAMED]) + more

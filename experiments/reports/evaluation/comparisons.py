@@ -1,4 +1,4 @@
-"""Is the pretrained encoder better? Its contenders against every other, subject by subject."""
+"""Comparisons of the recommended contenders with all others, paired by subject."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import numpy as np
 
 from experiments.evaluation.cells import CellResult
 from experiments.reports.evaluation.titles import METRICS, in_order, method_title
-from experiments.statistics.comparisons import Correction, compare_all
+from experiments.statistics.claims import Claim, Outcome, outcome, sentence_of
+from experiments.statistics.differences import Correction, compare_all
 from experiments.statistics.groups import Groups
 from experiments.statistics.intervals import bootstrap_interval
 from experiments.statistics.results import draw_means, subject_means
-from experiments.statistics.verdicts import Claim, Outcome, outcome, verdict
 
-FIRST = ("linear_probe", "finetune")  # what a reader is told to use
+RECOMMENDED = ("linear_probe", "finetune")  # contenders that a reader is advised to use
 METRIC = "balanced_accuracy"
 OUTCOMES: dict[Outcome, str] = {
     "better": "better",
     "worse": "worse",
     "open": "not decided",
-    "too_few": "too few people",
+    "too_few": "too few subjects",
 }
 
 
@@ -30,9 +30,9 @@ class Comparison:
     """A claim, and the contenders that it is about.
 
     Attributes:
-        first: one of ``FIRST``.
+        first: a contender of ``RECOMMENDED``.
         second: any other contender.
-        claim: with the difference, corrected for all comparisons of the report.
+        claim: the claim; its difference is corrected for all comparisons of the report.
     """
 
     first: str
@@ -41,32 +41,32 @@ class Comparison:
 
     @property
     def outcome(self) -> Outcome:
-        """What was shown."""
+        """Outcome of the claim."""
         return outcome(self.claim)
 
     @property
     def sentence(self) -> str:
-        """The claim's verdict as a whole sentence."""
-        text = verdict(self.claim)
+        """The claim as a whole sentence."""
+        text = sentence_of(self.claim)
         return f"{text[0].upper()}{text[1:]}."
 
 
 def compare_contenders(
     groups: Groups, simulated_targets: Collection[str], resamples: int, correction: Correction
 ) -> list[Comparison]:
-    """Compare the contenders of ``FIRST`` with every other one, on all targets, as one family.
+    """Compare each recommended contender with every other contender, on all targets, as one family.
 
-    A pair is compared on the folds and draws that both did. A method without labels is compared with every number of
-    shots. The two of ``FIRST`` are compared with each other once.
+    A pair is compared on the folds and draws that both contenders have. A method without labels is compared at every
+    number of shots. The recommended contenders are compared with each other once.
 
     Args:
-        groups: of all cells.
+        groups: groups of all cells.
         simulated_targets: names of the targets whose windows come from the simulator.
-        resamples: of the bootstrap.
-        correction: of the p-values for there being many comparisons.
+        resamples: number of resamples of the bootstrap.
+        correction: correction of the p-values for many comparisons.
 
     Returns:
-        Targets in the order of ``groups``, by number of shots, then contenders in the order of the tables.
+        Comparisons by target in the order of ``groups``, by number of shots, then by contender as in the tables.
     """
     planned: list[tuple[str, str, str, int, str, str, tuple[float, float] | None]] = []
     pairs: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
@@ -78,10 +78,10 @@ def compare_contenders(
         without_labels = by_shots.get(("windows", 0), {})
         for (unit, shots), labelled in sorted(by_shots.items(), key=lambda item: (item[0][0] != "windows", item[0][1])):
             contenders = without_labels | labelled
-            for position, first in enumerate(FIRST):
+            for position, first in enumerate(RECOMMENDED):
                 if first not in labelled:
                     continue
-                for second in in_order(contenders.keys() - {*FIRST[: position + 1]}):
+                for second in in_order(contenders.keys() - {*RECOMMENDED[: position + 1]}):
                     pair = _paired(labelled[first], contenders[second], not_drawn=second in without_labels)
                     if pair[0].keys() & pair[1].keys():
                         simulated = ""
@@ -116,7 +116,7 @@ def compare_contenders(
 def _paired(
     first: Sequence[CellResult], second: Sequence[CellResult], not_drawn: bool
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Each one's subject means over the folds and draws that both did."""
+    """Average each contender's subjects over the folds and draws that both contenders have."""
     if not_drawn:
         return subject_means(first, METRIC), subject_means(second, METRIC)
     shared = _draws(first) & _draws(second)
@@ -127,7 +127,7 @@ def _paired(
 def _over_draws(
     first: Sequence[CellResult], second: Sequence[CellResult], not_drawn: bool
 ) -> tuple[float, float] | None:
-    """Interval of the difference over draws, where all subjects share them; NaN where there are too few."""
+    """Compute the interval of the difference over shared draws; NaN with too few, None if folds draw separately."""
     if len({r.cell.fold for r in [*first, *second]}) > 1:
         return None
     one, other = draw_means(first, METRIC), draw_means(second, METRIC)
@@ -138,5 +138,5 @@ def _over_draws(
 
 
 def _draws(results: Sequence[CellResult]) -> set[tuple[int, int]]:
-    """Folds and draws that were done."""
+    """Collect the folds and draws that have results."""
     return {(r.cell.fold, r.cell.draw) for r in results if r.metrics}

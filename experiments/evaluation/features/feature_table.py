@@ -1,6 +1,6 @@
-"""Features of all windows of a target, a row each, in memory or in a file: a target may have a million windows.
+"""A table of the features of all windows of a target, in memory or in a file: a target may have a million windows.
 
-Shape legend: N windows, B of them, P features of a window.
+Shape legend: N windows of the target, B windows of one call, P features of a window.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from numpy.typing import NDArray
 
 from lightning_modules.probe import Standardisation
 
-HELD_BYTES = 64 << 20  # in memory; larger tables lie in a file
-BLOCK = 4096  # windows that are looked at together
+HELD_BYTES = 64 << 20  # largest table in memory; larger tables are in a file
+BLOCK = 4096  # windows of one block
 
 Indices = NDArray[np.int64]
 Features = NDArray[np.float32]
 
 
 def in_blocks(windows: Indices) -> Iterator[Indices]:
-    """Windows, ``BLOCK`` at a time."""
+    """Yield windows, ``BLOCK`` at a time."""
     for start in range(0, len(windows), BLOCK):
         yield windows[start : start + BLOCK]
 
 
-class FeatureRows:
+class FeatureTable:
     """A table (N, P) of float32, zero where nothing was put. Safe to use from several threads.
 
-    What does not fit into ``held_bytes`` lies in a file without a name in the folder for temporary files (``TMPDIR``
-    chooses it), which is gone with the process, however that ends.
+    A table larger than ``held_bytes`` is in a file without a name, in the folder for temporary files (``TMPDIR``
+    chooses it). The file is gone when the process ends, for whatever reason.
     """
 
     def __init__(self, windows: int, width: int, held_bytes: int = HELD_BYTES) -> None:
@@ -46,18 +46,18 @@ class FeatureRows:
         if 4 * windows * width <= held_bytes:
             self._held = np.zeros(self.shape, np.float32)
         else:
-            with self._words():
+            with self._explained():
                 self._file = tempfile.TemporaryFile(prefix="features-", buffering=0)  # noqa: SIM115 - open while used
                 self._file.truncate(4 * windows * width)
 
     def put(self, windows: Indices, features: Features) -> None:
-        """Features (B, P) of these windows.
+        """Put features (B, P) of these windows.
 
         Raises:
             TypeError: windows are not given by their numbers.
             ValueError: features are not (B, P).
             IndexError: there is no such window.
-            OSError: there is no room for them.
+            OSError: the disk has no room for the features.
         """
         windows = self._checked(windows)
         if features.shape != (len(windows), self.shape[1]):
@@ -65,14 +65,14 @@ class FeatureRows:
         if self._held is not None:
             self._held[windows] = features
             return
-        with self._words():
+        with self._explained():
             for at, rows in self._stretches(windows, np.ascontiguousarray(features, np.float32)):
                 done = 0
                 while done < len(rows):
                     done += os.pwrite(self._file.fileno(), rows[done:], at + done)
 
     def __getitem__(self, windows: Indices) -> Features:
-        """Features (B, P) of these windows.
+        """Get features (B, P) of these windows.
 
         Raises:
             TypeError: windows are not given by their numbers.
@@ -89,11 +89,11 @@ class FeatureRows:
         return found
 
     def blocks(self, windows: Indices) -> Iterator[Features]:
-        """The same a few thousand windows at a time."""
+        """Yield features of these windows, a few thousand windows at a time."""
         return (self[part] for part in in_blocks(windows))
 
     def standardisation(self, windows: Indices) -> Standardisation:
-        """Mean and scale over these windows; computed once, as all cells of a fold ask for the same."""
+        """Compute mean and scale over these windows, once: all cells of a fold ask for the same."""
         key = xxhash.xxh3_128_hexdigest(np.ascontiguousarray(windows).data)
         with self._lock:
             if key not in self._standardisations:
@@ -109,8 +109,8 @@ class FeatureRows:
         return windows
 
     @contextmanager
-    def _words(self) -> Iterator[None]:
-        """The file has no name that an error could give."""
+    def _explained(self) -> Iterator[None]:
+        """Explain an error of the file, which has no name that the error could give."""
         try:
             yield
         except OSError as error:
@@ -119,7 +119,7 @@ class FeatureRows:
             raise OSError(error.errno, f"{what} of an evaluation; {hint}", tempfile.gettempdir()) from error
 
     def _stretches(self, windows: Indices, rows: Features) -> Iterator[tuple[int, memoryview]]:
-        """Bytes of windows that follow one another in the file, and where they begin there."""
+        """Yield the rows of consecutive windows as bytes, each with its offset in the file."""
         row = 4 * self.shape[1]
         content = rows.reshape(-1).view(np.uint8).data
         if not len(windows):

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from experiments.statistics.comparisons import (
+from experiments.statistics.differences import (
     Correction,
     Difference,
     compare,
