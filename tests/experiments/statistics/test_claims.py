@@ -200,7 +200,7 @@ def test_words_follow_the_outcome(seed: int, n: int, shift: float, more_is_bette
     assert sorted(told) in (["better", "worse"], ["open", "open"], ["too_few", "too_few"])
 
 
-def test_two_participants_have_no_interval() -> None:
+def test_two_subjects_have_no_interval() -> None:
     claim = replace(CLAIM, difference=compare({"a": 0.6, "b": 0.5}, {"a": 0.5, "b": 0.6}, 10))
     assert math.isnan(claim.difference.low)
     assert outcome(claim) == "too_few"

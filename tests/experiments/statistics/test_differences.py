@@ -81,7 +81,7 @@ def test_known_p_values() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 6, 14])
-def test_the_smallest_p_is_that_of_unanimous_participants(n: int) -> None:
+def test_the_smallest_p_is_that_of_unanimous_subjects(n: int) -> None:
     assert smallest_p(n) == sign_flip_p(np.linspace(1, 2, n)) == pytest.approx(2 / 2**n)
     assert (smallest_p(n) < 0.05) == (n >= 6)
 

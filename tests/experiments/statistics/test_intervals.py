@@ -31,14 +31,14 @@ CASES = [
 
 
 @pytest.mark.parametrize("n", [3, 5, 6, 30])
-def test_identical_participants_have_no_spread(n: int) -> None:
+def test_identical_subjects_have_no_spread(n: int) -> None:
     low, high = bootstrap_interval(np.full(n, 0.7), 1000)
     assert low == pytest.approx(0.7, abs=1e-15)  # one rounding
     assert high == pytest.approx(0.7, abs=1e-15)
 
 
 @pytest.mark.parametrize("values", [[], [0.7], [0.0, 1.0]])
-def test_fewer_than_three_participants_have_no_interval(values: list[float]) -> None:
+def test_fewer_than_three_subjects_have_no_interval(values: list[float]) -> None:
     assert all(math.isnan(end) for end in bootstrap_interval(np.array(values), 1000))
     assert len(values) < FEWEST
     assert interval_method(len(values)) == ""
@@ -98,7 +98,7 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert bootstrap_interval(values, 500, seed=1) != bootstrap_interval(values, 500, seed=2)
 
 
-def test_many_participants_give_the_normal_interval() -> None:
+def test_many_subjects_give_the_normal_interval() -> None:
     values = np.random.default_rng(0).normal(0.6, 0.1, 400)
     low, high = bootstrap_interval(values, 10_000)
     expected = 1.96 * values.std() / math.sqrt(400)

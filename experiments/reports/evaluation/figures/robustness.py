@@ -38,7 +38,7 @@ def robustness_figure(report: Report, dataset: str) -> Figure | None:
     legend(figure, handles)
     shots = sorted({shots_title(c.shots, c.unit) for curves in kinds.values() for c in curves if c.shots})
     figure.suptitle(
-        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on windows as they are, tested on changed windows"
+        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on clean windows, tested on changed ones"
         f"{' (' + ', '.join(shots) + ')' if shots else ''}; mean and 95 % interval",
         fontsize=11,
     )

@@ -67,7 +67,7 @@ def texts_outside(figure: Figure) -> list[str]:
     return found
 
 
-def test_curves_have_a_tick_for_each_number_of_shots_and_a_line_for_each_entrant() -> None:
+def test_curves_have_a_tick_for_each_number_of_shots_and_a_line_for_each_contender() -> None:
     figure = figures.few_shot_figure(report(), HOME)
     for axis, name in zip(figure.axes, ("balanced accuracy, %", "macro-F1, %"), strict=True):
         assert [label.get_text() for label in axis.get_xticklabels()] == ["1", "5", "20"]
@@ -93,7 +93,7 @@ def test_curves_go_through_the_means() -> None:
     assert drawn == [pytest.approx(values) for values in expected]
 
 
-def test_two_participants_get_curves_without_intervals() -> None:
+def test_two_subjects_get_curves_without_intervals() -> None:
     figure = figures.few_shot_figure(report(people=2), HOME)
     assert figure.get_suptitle().endswith("mean over 2 subjects")
     assert {len(bar.lines[2]) for bar in bars(figure.axes[0])} == {0}
@@ -107,7 +107,7 @@ def test_without_labels_there_are_level_lines_alone() -> None:
 def test_whole_people_have_curves_of_their_own() -> None:
     figure = figures.few_shot_figure(report(subject_shots=(1, 2)), HOME, unit="subjects")
     assert [label.get_text() for label in figure.axes[0].get_xticklabels()] == ["1", "2"]
-    assert "people" in figure.axes[0].get_xlabel()
+    assert "subjects" in figure.axes[0].get_xlabel()
 
 
 def test_systems_share_their_methods_colour_and_differ_in_line() -> None:

@@ -53,7 +53,7 @@ def cells_of(table: Table, row: str) -> dict[str, str]:
     return dict(zip(table.columns, found[1:], strict=True))
 
 
-def test_a_score_table_has_a_row_an_entrant_and_a_column_a_number_of_shots() -> None:
+def test_a_score_table_has_a_row_a_contender_and_a_column_a_number_of_shots() -> None:
     made = report()
     tables = score_tables(made, HOME, "windows")
     assert [t.title for t in tables] == [
@@ -90,7 +90,7 @@ def test_whole_subjects_have_tables_of_their_own() -> None:
     assert "few_shot_subjects" not in [s.kind for s in sections_of(report(), HOME)]
 
 
-def test_systems_are_entrants_of_their_own() -> None:
+def test_systems_are_contenders_of_their_own() -> None:
     made = report(methods=("linear_probe", "linear_probe@imu_only", "majority"))
     rows = [row[0] for row in score_tables(made, HOME, "windows")[0].rows]
     assert rows == ["majority", "pretrained, linear probe", "pretrained, linear probe (imu_only)"]
@@ -186,7 +186,7 @@ def test_the_correction_is_the_one_asked_for_and_named() -> None:
         assert name in difference_tables(made, HOME, "windows")[0].note
 
 
-def test_no_pretrained_entrant_no_claims() -> None:
+def test_no_pretrained_contender_no_claims() -> None:
     made = report(methods=("majority", "handcrafted_rf"))
     assert verdicts_of(made) == []
     assert "Verdicts" not in markdown(made)
@@ -237,7 +237,7 @@ def test_robustness_compares_with_the_same_models_on_windows_as_they_are() -> No
     assert robustness_tables(report(), HOME) == []
 
 
-def test_cost_is_told_for_each_entrant_and_number_of_shots() -> None:
+def test_cost_is_told_for_each_contender_and_number_of_shots() -> None:
     (table,) = cost_tables(report(), HOME)
     rows = [(row[0], row[1]) for row in table.rows]
     assert ("pretrained, linear probe", "k = 1") in rows
@@ -290,7 +290,7 @@ def test_names_from_data_cannot_break_the_tables() -> None:
         assert len({line.replace(r"\|", "").count("|") for line in lines}) == 1, lines[0]
 
 
-def test_two_participants_get_no_interval_and_the_text_says_so() -> None:
+def test_two_subjects_get_no_interval_and_the_text_says_so() -> None:
     made = report(people=2)
     assert "2 subjects are too few for intervals" in made.reading(HOME)
     table = score_tables(made, HOME, "windows")[0]
@@ -357,7 +357,7 @@ def test_caption_counts_windows_by_the_methods_that_are_tested_on_all() -> None:
     assert "48 test windows" in Report("x", fewer, 100).caption(HOME)
 
 
-def test_notes_are_said_once_and_name_an_entrant_that_is_alone() -> None:
+def test_notes_are_said_once_and_name_a_contender_that_is_alone() -> None:
     cells = [dataclasses.replace(c, notes=["few windows"]) for c in report().results]
     cells[-1] = dataclasses.replace(cells[-1], notes=["left out: jump"])
     notes = Report("x", cells, 100).notes(HOME)
