@@ -21,7 +21,7 @@ from datamodules.shards.writer import EncodedWindow
 from datamodules.sources.registry import Source
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import Window, WindowSettings, cut_windows, select_imu
-from datamodules.windows.quality.facts import facts_of
+from datamodules.windows.quality.facts import collect_facts
 
 _JUDGED_AT_ONCE = 64  # windows
 
@@ -65,7 +65,7 @@ def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts
     with stages.timed("clocks"):
         recording, left_out = apply_offset(recording, placement, camera, str(job.description.get("clocks", "off")))
     with stages.timed("judge"):  # before there are windows beside the samples that it looks at
-        facts = facts_of(recording, select_imu(recording, placement), camera, job.settings)
+        facts = collect_facts(recording, select_imu(recording, placement), camera, job.settings)
     with stages.timed("cut"):
         windows, exclusions = cut_windows(recording, placement, camera, job.settings)
     if left_out is not None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from datamodules.shards.writer import EncodedWindow
 from datamodules.windows.cut import FAULTS, Exclusion, WindowSettings
-from datamodules.windows.quality.pictures import blocks_of, picture_faults
+from datamodules.windows.quality.pictures import block_means, picture_faults
 
 
 def judge_pictures(
@@ -32,7 +32,7 @@ def judge_pictures(
     left_out: list[Exclusion] = []
     for encoded in windows:
         window, shown = encoded.window, [jpeg for jpeg in encoded.jpegs if jpeg]
-        seen = {jpeg: seen[jpeg] if jpeg in seen else blocks_of(jpeg, settings) for jpeg in shown}
+        seen = {jpeg: seen[jpeg] if jpeg in seen else block_means(jpeg, settings) for jpeg in shown}
         faults = picture_faults([seen[jpeg] for jpeg in shown], window.frame_times[window.frame_mask], settings)
         reason = next((fault for fault in FAULTS if fault in faults and fault in excluded), None)
         if reason is not None:
