@@ -16,7 +16,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from datamodules.clock_sync import CERTAIN, ClockEstimate, estimate_clock
-from datamodules.clock_sync.apply_offset import DISAGREE_S
+from datamodules.clock_sync.reconcile import DISAGREE_S
 from datamodules.recording import RecordingError
 from datamodules.sources.registry import make_source
 from datamodules.windows.checks import check_recording

@@ -8,7 +8,7 @@ from helpers.made_clock import made_estimate
 from helpers.real_data import real_data
 
 from datamodules.build.run import BuildError, build
-from datamodules.clock_sync import CERTAIN, apply_offset
+from datamodules.clock_sync import CERTAIN, reconcile
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.shard_file import open_shard
 from datamodules.sources.simulator import Simulator, SimulatorParams
@@ -56,7 +56,7 @@ def test_apply_brings_the_windows_onto_the_videos_clock(plain, tmp_path):
 
 
 def test_drop_lists_what_it_left_out_and_keeps_what_it_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(apply_offset, "estimate_clock", lambda *_: made_estimate(0.5))
+    monkeypatch.setattr(reconcile, "estimate_clock", lambda *_: made_estimate(0.5))
     report = build_simulated(tmp_path, "drop")
     assert report.index.n_windows == 0
     assert [row["reason"] for row in report.index.exclusions] == ["clocks"]

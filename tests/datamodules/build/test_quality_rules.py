@@ -11,7 +11,7 @@ from helpers.made_faults import SETTINGS, made_recording
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.build.judge_pictures import judge_pictures
+from datamodules.build.picture_rules import apply_picture_rules
 from datamodules.shards.writer import EncodedWindow
 from datamodules.windows.cut import FAULTS, Reason, WindowSettings, cut_windows
 from datamodules.windows.quality.frame_times import frame_holes, frame_interval, missing_frames
@@ -113,11 +113,11 @@ def test_windows_with_bad_pictures_are_left_out_or_marked() -> None:
             EncodedWindow(w, tuple(stored(frame, SETTINGS) for frame in video.read(w.frame_indices, 32, 32)))
             for w in windows
         ]
-        kept, left_out = judge_pictures(encoded, video.origin, SETTINGS)
+        kept, left_out = apply_picture_rules(encoded, video.origin, SETTINGS)
         assert [(e.start_s, e.reason) for e in left_out] == [(start, reason) for start in starts]
         assert len(kept) == 12 - len(starts)
         assert all(e.detail.startswith(f"{kind}.mp4: ") for e in left_out)
-        marked, nothing = judge_pictures(encoded, video.origin, dataclasses.replace(SETTINGS, exclude=""))
+        marked, nothing = apply_picture_rules(encoded, video.origin, dataclasses.replace(SETTINGS, exclude=""))
         assert nothing == []
         assert [w.window.start_s for w in marked if w.window.faults] == starts
         assert [w.window.start_s for w in marked] == [w.start_s for w in windows]

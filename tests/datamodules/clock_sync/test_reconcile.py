@@ -9,8 +9,8 @@ from helpers.made_clock import made_estimate
 from helpers.made_motion import make_track
 
 from datamodules.clock_sync import CERTAIN, ClockSettings, shifted
-from datamodules.clock_sync import apply_offset as module
-from datamodules.clock_sync.apply_offset import DISAGREE_S, apply_offset, clocks_mode, verdict
+from datamodules.clock_sync import reconcile as module
+from datamodules.clock_sync.reconcile import DISAGREE_S, describe_agreement, parse_clocks_mode, reconcile_clocks
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.windows.cut import Reason
 
@@ -51,7 +51,7 @@ def found(monkeypatch):
 def test_reporting_changes_no_time_stamp(found):
     found(0.4)
     before = make_recording(stated=0.25)
-    after, dropped = apply_offset(before, "head", "c", "report")
+    after, dropped = reconcile_clocks(before, "head", "c", "report")
     assert dropped is None
     assert after.imus is before.imus
     assert after.imu_clock_offset_s == before.imu_clock_offset_s
@@ -68,15 +68,15 @@ def test_off_looks_at_nothing(monkeypatch):
 
     monkeypatch.setattr(module, "estimate_clock", never)
     recording = make_recording()
-    assert apply_offset(recording, "head", "c", "off") == (recording, None)
-    assert apply_offset(recording, "head", "", "drop") == (recording, None)
+    assert reconcile_clocks(recording, "head", "c", "off") == (recording, None)
+    assert reconcile_clocks(recording, "head", "", "drop") == (recording, None)
 
 
 @pytest.mark.parametrize("stated", [0.0, -0.7])
 def test_applying_brings_the_sensor_onto_the_videos_clock_with_its_drift(found, stated):
     found(0.4, drift=50.0, error=5.0)
     before = make_recording(stated=stated)
-    after, dropped = apply_offset(before, "head", "c", "apply")
+    after, dropped = reconcile_clocks(before, "head", "c", "apply")
     on_video = after.imu("head").times + after.imu_clock_offset_s
     was = before.imu("head").times + stated
     # By hand: 0.4 s at 15 s of the video, and 50 us more for each second after that.
@@ -94,7 +94,7 @@ def test_labels_move_along_with_the_sensor_on_whose_clock_they_were_given(found)
 
     def after(mode, *labelled_on):
         given = dataclasses.replace(before, labelled_on=labelled_on)
-        return apply_offset(given, "head", "c", mode)[0].activities
+        return reconcile_clocks(given, "head", "c", mode)[0].activities
 
     moved = after("apply", "waist", "head")
     assert [one.activity for one in moved] == ["walking", "turning"]
@@ -113,7 +113,7 @@ def test_labels_move_along_with_the_sensor_on_whose_clock_they_were_given(found)
 def test_a_drift_that_can_not_be_told_is_not_applied(found):
     found(0.4, drift=50.0, error=math.nan)
     before = make_recording()
-    after, _ = apply_offset(before, "head", "c", "apply")
+    after, _ = reconcile_clocks(before, "head", "c", "apply")
     np.testing.assert_allclose(after.imu("head").times, before.imu("head").times + 0.4, rtol=0, atol=1e-12)
 
 
@@ -122,7 +122,7 @@ def test_a_drift_that_can_not_be_told_is_not_applied(found):
 def test_what_is_not_certain_is_neither_applied_nor_dropped(found, mode, offset, confidence):
     found(offset, confidence)
     before = make_recording()
-    after, dropped = apply_offset(before, "head", "c", mode)
+    after, dropped = reconcile_clocks(before, "head", "c", mode)
     assert after.imus is before.imus
     assert after.metadata["clock_applied"] is False
     assert dropped is None
@@ -140,11 +140,11 @@ def test_what_is_not_certain_is_neither_applied_nor_dropped(found, mode, offset,
 )
 def test_dropping_takes_what_disagrees_for_certain(found, offset, drift, error, left_out):
     found(offset, drift=drift, error=error)
-    recording, dropped = apply_offset(make_recording(), "head", "c", "drop")
+    recording, dropped = reconcile_clocks(make_recording(), "head", "c", "drop")
     assert (dropped is not None) == left_out
     assert recording.metadata["clock_offset_s"] == offset
     # What is said of it is what was done about it, where the drift alone makes them disagree too.
-    assert verdict(recording.metadata) == ("disagree" if left_out else "agree")
+    assert describe_agreement(recording.metadata) == ("disagree" if left_out else "agree")
     if dropped:
         assert dropped.reason is Reason.CLOCKS
         assert "imu.csv" in dropped.detail
@@ -157,18 +157,18 @@ def test_repeated_stamps_move_with_the_others():
 
 
 def test_short_recordings_and_broken_frames_are_noted():
-    short, dropped = apply_offset(make_recording(8.0), "head", "c", "drop")
+    short, dropped = reconcile_clocks(make_recording(8.0), "head", "c", "drop")
     assert short.metadata == {"clock_note": "sensor and video share 8.0 s"}
     assert dropped is None
-    broken, dropped = apply_offset(make_recording(), "head", "c", "apply")
+    broken, dropped = reconcile_clocks(make_recording(), "head", "c", "apply")
     assert broken.metadata == {"clock_note": "made up: frame 0 can't be decoded"}
     assert dropped is None
 
 
 def test_modes():
-    assert [clocks_mode(text) for text in ("report", "apply", "drop", "off", "False")] == [*module.CLOCKS, "off"]
+    assert [parse_clocks_mode(text) for text in ("report", "apply", "drop", "off", "False")] == [*module.CLOCKS, "off"]
     with pytest.raises(ValueError, match=r"build\.clocks is 'yes'; expected one of report, apply, drop, off"):
-        clocks_mode("yes")
+        parse_clocks_mode("yes")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_modes():
     ],
 )
 def test_verdicts(clock, expected):
-    assert verdict(clock) == expected
+    assert describe_agreement(clock) == expected
 
 
 def test_a_build_looks_at_no_more_than_80_s_of_a_video():
