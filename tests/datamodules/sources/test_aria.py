@@ -196,10 +196,13 @@ def test_what_a_file_lacks_is_named(tmp_path):
     path = tmp_path / "recording.vrs"
     cases = [
         ({"motion": {RIGHT: motion()}}, "no sample of the left IMU .stream 1202-2.; streams in it: 1202-1"),
-        ({"motion": {LEFT: motion()}, "tags": {}}, "no calibration of 'imu-left'.*set the source's 'calibrated'"),
+        (
+            {"motion": {LEFT: motion()}, "tags": {}},
+            "no readable calibration of 'imu-left'.*set the source's 'calibrated'",
+        ),
         (
             {"motion": {LEFT: motion()}, "tags": {"calib_json": calibration(["imu-right"])}},
-            "no calibration of 'imu-left'",
+            "no readable calibration of 'imu-left'",
         ),
         ({"motion": {LEFT: motion()}, "stream_tags": {"RF:Data:2": "audio"}}, "records of version 2 are 'audio'"),
         ({"motion": {LEFT: motion()}, "stream_tags": {"DL:Data:2:0": "{"}}, "layout of version 2 can't be read"),

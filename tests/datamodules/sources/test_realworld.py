@@ -76,7 +76,7 @@ def changed(old, new, count=-1):
         (changed("\n3,", "\nx,"), "line 5: 'x,.*expected 5 numbers"),
         (realworld_text(motion(50)[:, :3], step_ms=20_000_000), "is attr_time in ms"),
         (realworld_text(motion(50)[:, :3] / 9.80665), "these look like g"),
-        (realworld_text(motion(1)[:, :3]), "at 0 Hz"),
+        (realworld_text(motion(1)[:, :3]), "rate is 0 Hz"),
         ("", "there is nothing in it"),
     ],
 )

@@ -116,7 +116,7 @@ def test_the_wrong_scale_is_found_out(tmp_path):
     values = source(tmp_path, lsb_per_g=16384.0).load("1_upstairs/a").imu("head").values
     assert values[0, 2] == pytest.approx(9.80665)
     write(tmp_path, scale=8192)
-    with pytest.raises(RecordingError, match=r"0\.50 g by 16384 a g"):
+    with pytest.raises(RecordingError, match=r"0\.50 g at 16384 per g"):
         source(tmp_path, lsb_per_g=16384.0).load("1_upstairs/a")
 
 

@@ -153,7 +153,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no weights file .*nowhere\.safetensors.*Offline"):
         make(weights=str(tmp_path / "nowhere.safetensors"))
     (tmp_path / "broken.safetensors").write_bytes(b"not a safetensors file")
-    with pytest.raises(WeightsError, match=r"broken\.safetensors is no readable"):
+    with pytest.raises(WeightsError, match=r"broken\.safetensors is not a readable"):
         make(weights=str(tmp_path / "broken.safetensors"))
     encoder = make()
     path = str(save_weights(tmp_path / "vit.safetensors", encoder.backbone, encoder.params))
