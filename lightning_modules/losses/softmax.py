@@ -1,4 +1,4 @@
-"""The symmetric softmax loss over pairs (van den Oord et al. 2018; Radford et al. 2021), IMU2CLIP's.
+"""The symmetric softmax loss over pairs (van den Oord et al. 2018; Radford et al. 2021), used by IMU2CLIP.
 
 Shape legend: n rows of this process, N rows of all, E width.
 """
@@ -15,17 +15,18 @@ from lightning_modules.losses.all_gather import all_gather_rows, rank
 
 
 def softmax_loss(imu: Tensor, video: Tensor, log_scale: Tensor, negative_mask: Tensor | None = None) -> Tensor:
-    """Mean of the cross-entropies of picking each window's video by its IMU, and its IMU by its video.
+    """Compute the mean cross-entropy of finding each window's video by its IMU, and its IMU by its video.
 
-    Several processes: this one's rows of either kind against all processes' rows of the other; values and
-    gradients average to those of the global batch (see ``all_gather``). Computed in float32 at least.
+    With several processes, this process's rows of each modality are compared with the other modality's rows of all
+    processes. The averages of values and gradients are those of the global batch (see ``all_gather``). The precision
+    is at least float32.
 
     Args:
-        imu: (n, E), brought to unit length here; row i belongs with ``video``'s row i.
-        video: (n, E).
+        imu: (n, E), normalised here; row i and row i of ``video`` are a true pair.
+        video: (n, E), normalised here.
         log_scale: () logarithm of one over the temperature.
-        negative_mask: (n, N) bool, True for pairs that are left out, in both directions (row: this process's
-            window, column: any); pairs that belong together never are.
+        negative_mask: (n, N) bool, True for pairs to leave out in both directions (rows: windows of this process,
+            columns: windows of all); true pairs are never left out.
 
     Returns:
         ().
@@ -60,8 +61,8 @@ class SoftmaxLoss(nn.Module):
     """``softmax_loss`` with a learnt temperature.
 
     Args:
-        temperature: where it starts, 0.1 in IMU2CLIP.
-        min_temperature: it is held above this, as in CLIP: below it, gradients explode.
+        temperature: initial value, 0.1 in IMU2CLIP.
+        min_temperature: lower bound, as in CLIP: below it, gradients explode.
     """
 
     def __init__(self, temperature: float = 0.1, min_temperature: float = 0.01) -> None:
@@ -70,5 +71,5 @@ class SoftmaxLoss(nn.Module):
         self.max_log_scale = -math.log(min_temperature)
 
     def forward(self, imu: Tensor, video: Tensor, negative_mask: Tensor | None = None) -> Tensor:
-        """See ``softmax_loss``."""
+        """Compute ``softmax_loss``."""
         return softmax_loss(imu, video, self.log_scale.clamp(max=self.max_log_scale), negative_mask)

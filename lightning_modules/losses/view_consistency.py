@@ -1,7 +1,7 @@
-"""Two augmented views of one IMU window belong together (NT-Xent, Chen et al. 2020, SimCLR).
+"""Contrastive loss between two augmented views of an IMU window (NT-Xent, Chen et al. 2020, SimCLR).
 
-Beside the video it keeps the encoder from hanging on what an augmentation changes: how the sensor sat, how fast
-the motion was played, its noise.
+In addition to the video's loss, it makes the encoder invariant to the augmentations: the sensor's orientation, the
+speed of the motion, noise.
 
 Shape legend: n windows of this process, N windows of all, E width.
 """
@@ -16,14 +16,14 @@ from lightning_modules.losses.all_gather import all_gather_rows, rank
 
 
 def view_consistency_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of finding a window's other view among both views of all windows.
+    """Compute the cross-entropy of finding a window's other view among both views of all windows.
 
-    Each of the 2 n rows of this process is compared with the 2 N - 1 others of all processes; averaged over rows.
-    Across processes the mean of values and gradients is that of the global batch (see ``all_gather``).
+    Each of this process's 2 n rows is compared with the 2 N - 1 other rows of all processes; the loss is the mean over
+    rows. The means of values and gradients over processes are those of the global batch (see ``all_gather``).
 
     Args:
-        first: (n, E), brought to unit length here.
-        second: (n, E); row i is another view of ``first``'s row i.
+        first: (n, E), normalised here.
+        second: (n, E), normalised here; row i is another view of ``first``'s row i.
         temperature: above 0.
 
     Returns:
