@@ -46,6 +46,7 @@ from datamodules.formats.text_table import parse_integers, read_lines
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import MILLI_G
 from datamodules.sources.registry import Source, source
+from datamodules.sources.shared.listing import choose
 
 RATE_HZ = 64
 PLACEMENTS = ("ankle", "thigh", "trunk")
@@ -80,16 +81,9 @@ class Daphnet(Source):
         Raises:
             ValueError: there is no such data set in ``root``.
         """
-        found = sorted(path.stem for path in self.root.glob("*.txt") if _NAME.fullmatch(path.stem))
-        if not found:
-            raise ValueError(
-                f"{self.root.resolve()}: no Daphnet here; expected S01R01.txt and others (set the source's 'root')"
-            )
-        wanted = self.params.subjects
-        names = [name for name in found if not wanted or self.subject_of(name) in wanted]
-        if not names:
-            raise ValueError(f"{self.root.resolve()}: no recording of subjects {', '.join(wanted)}")
-        return names
+        stems = [path.stem for path in self.root.glob("*.txt") if _NAME.fullmatch(path.stem)]
+        found = {stem: self.subject_of(stem) for stem in stems}
+        return choose(self.root, found, self.params.subjects, "Daphnet", "S01R01.txt and others")
 
     def subject_of(self, name: str) -> str:
         """Return ``S01`` for ``S01R02``."""

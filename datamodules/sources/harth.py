@@ -30,7 +30,7 @@ from datamodules.sources.manifest.labels import intervals_of_samples
 from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.spec import AccelerationSpec, ImuSpec, LabelsSpec, SensorSpec, TimeSpec
 from datamodules.sources.registry import Source, source
-from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.listing import choose, nested_or_root
 from datamodules.sources.shared.streams import refuse_other_units, with_samples
 
 ACTIVITIES = {
@@ -116,5 +116,4 @@ class Harth(Source):
         )
 
     def _folder(self) -> Path:
-        nested = self.root / "harth"
-        return nested if nested.is_dir() else self.root
+        return nested_or_root(self.root, "harth")

@@ -41,7 +41,7 @@ from datamodules.sources.manifest.spec import (
     TimeSpec,
 )
 from datamodules.sources.registry import Source, source
-from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.listing import choose, nested_or_root
 from datamodules.sources.shared.streams import refuse_other_units, with_samples
 
 ACTIVITIES = {
@@ -148,8 +148,7 @@ class Pamap2(Source):
         )
 
     def _folder(self) -> Path:
-        nested = self.root / "PAMAP2_Dataset"
-        return nested if nested.is_dir() else self.root
+        return nested_or_root(self.root, "PAMAP2_Dataset")
 
 
 def _parse(name: str) -> tuple[str, str]:

@@ -38,7 +38,7 @@ from datamodules.formats.text_table import parse_numbers, split_lines
 from datamodules.formats.zip_archive import Member, members
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.sources.registry import Source, source
-from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.listing import choose, nested_or_root
 from datamodules.sources.shared.streams import onto_times, refuse_other_units
 
 PLACEMENTS = {
@@ -146,8 +146,7 @@ class RealWorld(Source):
         )
 
     def _folder(self) -> Path:
-        nested = self.root / "realworld2016_dataset"
-        return nested if nested.is_dir() else self.root
+        return nested_or_root(self.root, "realworld2016_dataset")
 
 
 def _parse(name: str) -> tuple[str, str, int]:

@@ -32,7 +32,7 @@ from datamodules.formats.matlab import numbers, read_mat
 from datamodules.recording import ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import DEGREE, G
 from datamodules.sources.registry import Source, source
-from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.listing import choose, nested_or_root
 from datamodules.sources.shared.streams import refuse_other_units
 
 RATE_HZ = 100.0
@@ -123,8 +123,7 @@ class UscHad(Source):
         )
 
     def _folder(self) -> Path:
-        nested = self.root / "USC-HAD"
-        return nested if nested.is_dir() else self.root
+        return nested_or_root(self.root, "USC-HAD")
 
 
 def _parse(name: str) -> tuple[str, int, int]:

@@ -1,10 +1,10 @@
 """Nearest-neighbour supervision (PRIMUS): an earlier, similar window replaces a window's true partner.
 
 Das et al. 2024 (arXiv 2411.15127), after NNCLR (Dwibedi et al. 2021). As in their code, *video* finds the neighbour:
-the earlier clip most similar to a window's own clip. In the loss between modalities, this clip replaces the window's own
-clip. In the loss among IMU windows, the IMU embedding pushed with this clip replaces the window's other view. Both are
-softmax losses over the batch, in both directions, with learnt temperatures. Each is added, with equal weight, to the
-loss with the true partner. Two windows with the same neighbour count as each other's negatives, as in the original.
+the earlier clip most similar to a window's own clip. In the loss between modalities, this clip replaces the window's
+own clip. In the loss among IMU windows, the IMU embedding pushed with this clip replaces the window's other view. Both
+are softmax losses over the batch, in both directions, with learnt temperatures. Each is added, with equal weight, to
+the loss with the true partner. Two windows with the same neighbour count as each other's negatives, as in the original.
 
 There are three differences from the original. Empty rows of the queue are never chosen (the original's are zeros, and
 can be). The queue is not pushed in validation. The two directions are averaged, not summed.

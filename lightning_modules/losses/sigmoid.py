@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from lightning_modules.losses.all_gather import rank, world_size
+from lightning_modules.losses.negatives import check_pairs
 from lightning_modules.losses.ring import RingExchange
 
 
@@ -47,11 +48,7 @@ def sigmoid_loss(
     Raises:
         ValueError: shapes don't match.
     """
-    if imu.shape != video.shape or imu.ndim != 2:
-        raise ValueError(f"imu and video must both be (n, E), found {tuple(imu.shape)}, {tuple(video.shape)}")
-    pairs = (len(imu), len(imu) * world_size())
-    if negative_mask is not None and negative_mask.shape != pairs:
-        raise ValueError(f"negative_mask must be {pairs}, found {tuple(negative_mask.shape)}")
+    check_pairs(imu, video, negative_mask)
     dtype = torch.promote_types(imu.dtype, torch.float32)
     with torch.autocast(imu.device.type, enabled=False):
         rows, columns = F.normalize(imu.to(dtype), dim=1), F.normalize(video.to(dtype), dim=1)

@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.losses.all_gather import all_gather_rows, rank
+from lightning_modules.losses.all_gather import all_gather_rows
+from lightning_modules.losses.negatives import check_pairs, keep_true_pairs
 
 
 def soft_target_loss(
@@ -49,9 +50,7 @@ def soft_target_loss(
     Raises:
         ValueError: shapes don't match.
     """
-    if imu.shape != video.shape or imu.ndim != 2:
-        raise ValueError(f"imu and video must both be (n, E), found {tuple(imu.shape)}, {tuple(video.shape)}")
-    n = len(imu)
+    check_pairs(imu, video, negative_mask)
     dtype = torch.promote_types(imu.dtype, torch.float32)
     with torch.autocast(imu.device.type, enabled=False):
         imu, video = F.normalize(imu.to(dtype), dim=1), F.normalize(video.to(dtype), dim=1)
@@ -63,16 +62,12 @@ def soft_target_loss(
         within = within * scale if sharp else within / scale
         left_out = torch.zeros_like(by_video, dtype=torch.bool)
         if negative_mask is not None:
-            if negative_mask.shape != by_video.shape:
-                raise ValueError(f"negative_mask must be {tuple(by_video.shape)}, found {tuple(negative_mask.shape)}")
-            own = torch.arange(n, device=imu.device)
-            left_out = negative_mask.clone()
-            left_out[own, own + rank() * n] = False
+            left_out = keep_true_pairs(negative_mask)
         target = within.masked_fill(left_out, -torch.inf).softmax(1)
         rows = by_video - by_video.masked_fill(left_out, -torch.inf).logsumexp(1, keepdim=True)
         # Column j of the global by_video is row j of by_imu on the process that owns IMU window j.
         columns = by_video - all_gather_rows(by_imu.masked_fill(left_out, -torch.inf).logsumexp(1))
-        return -(target * (rows + columns)).sum() / (2 * n)
+        return -(target * (rows + columns)).sum() / (2 * len(imu))
 
 
 class SoftTargetLoss(nn.Module):

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_modules.losses.all_gather import all_gather_rows, rank
+from lightning_modules.losses.all_gather import all_gather_rows
+from lightning_modules.losses.negatives import check_pairs, keep_true_pairs, own_columns
 
 
 def softmax_loss(imu: Tensor, video: Tensor, log_scale: Tensor, negative_mask: Tensor | None = None) -> Tensor:
@@ -34,22 +35,16 @@ def softmax_loss(imu: Tensor, video: Tensor, log_scale: Tensor, negative_mask: T
     Raises:
         ValueError: shapes don't match.
     """
-    if imu.shape != video.shape or imu.ndim != 2:
-        raise ValueError(f"imu and video must both be (n, E), found {tuple(imu.shape)}, {tuple(video.shape)}")
-    n = len(imu)
+    check_pairs(imu, video, negative_mask)
     dtype = torch.promote_types(imu.dtype, torch.float32)
     with torch.autocast(imu.device.type, enabled=False):
         imu, video = F.normalize(imu.to(dtype), dim=1), F.normalize(video.to(dtype), dim=1)
         scale = log_scale.to(dtype).exp()
         by_imu = scale * (imu @ all_gather_rows(video).T)
         by_video = scale * (video @ all_gather_rows(imu).T)
-        own = torch.arange(n, device=imu.device)
-        target = own + rank() * n
+        target = own_columns(len(imu), imu.device)
         if negative_mask is not None:
-            if negative_mask.shape != by_imu.shape:
-                raise ValueError(f"negative_mask must be {tuple(by_imu.shape)}, found {tuple(negative_mask.shape)}")
-            left_out = negative_mask.clone()
-            left_out[own, target] = False
+            left_out = keep_true_pairs(negative_mask)
             by_imu, by_video = (
                 by_imu.masked_fill(left_out, -torch.inf),
                 by_video.masked_fill(left_out, -torch.inf),

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.losses.all_gather import all_gather_rows, rank
+from lightning_modules.losses.all_gather import all_gather_rows
+from lightning_modules.losses.negatives import own_columns
 
 
 def view_consistency_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
@@ -34,14 +35,13 @@ def view_consistency_loss(first: Tensor, second: Tensor, temperature: float) -> 
     """
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"both views must be (n, E), found {tuple(first.shape)} and {tuple(second.shape)}")
-    n = len(first)
     dtype = torch.promote_types(first.dtype, torch.float32)
     with torch.autocast(first.device.type, enabled=False):
         first, second = F.normalize(first.to(dtype), dim=1), F.normalize(second.to(dtype), dim=1)
         everything = torch.cat([all_gather_rows(first), all_gather_rows(second)])
         total = len(everything) // 2
         logits = torch.cat([first, second]) @ everything.T / temperature
-        own = torch.arange(n, device=first.device) + rank() * n
+        own = own_columns(len(first), first.device)
         itself, other = torch.cat([own, own + total]), torch.cat([own + total, own])
         logits = logits.scatter(1, itself[:, None], -torch.inf)
         return F.cross_entropy(logits, other)

@@ -223,7 +223,7 @@ def test_a_training_that_fails_stops_the_comparison(tiny_yaml: Path, tmp_path: P
 
 
 @pytest.mark.slow
-def test_a_video_tower_that_learns_too_is_evaluated_with_what_it_learnt(tiny: Make) -> None:
+def test_a_video_encoder_that_learns_too_is_evaluated_with_what_it_learnt(tiny: Make) -> None:
     plain = ("video_head.params.input_norm=layer", "trainer.max_epochs=1")
     live = ("video_encoder.cache=false", "video_encoder.params.frozen=false", *plain)
     config = tiny(*live, "run.name=joint")

@@ -29,6 +29,12 @@ def choose(root: Path, found: Mapping[str, str], wanted: Sequence[str], what: st
     return names
 
 
+def nested_or_root(root: Path, name: str) -> Path:
+    """Return the folder ``name`` below ``root`` if it exists, else ``root``: an archive may contain a top folder."""
+    nested = root / name
+    return nested if nested.is_dir() else root
+
+
 def folder(root: Path, candidates: Iterable[str], what: str, expected: str) -> Path:
     """Return the first existing folder of the candidates below ``root``; "" is the root itself.
 

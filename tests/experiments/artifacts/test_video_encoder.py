@@ -44,7 +44,7 @@ def test_random_weights_are_said_first(tiny: Make, capsys: pytest.CaptureFixture
     assert "RANDOM" in capsys.readouterr().err
 
 
-def test_features_are_those_of_the_tower(tiny: Make) -> None:
+def test_features_are_those_of_the_video_encoder(tiny: Make) -> None:
     config = tiny()
     shards = open_dataset(config, "pretraining")
     features = features_of(config, shards, "pretraining", open_video_encoder(config, shards))
@@ -58,7 +58,7 @@ def test_features_are_those_of_the_tower(tiny: Make) -> None:
     torch.testing.assert_close(found, expected * mask[..., None], atol=5e-3, rtol=2e-3)
 
 
-def test_a_video_transformer_is_a_tower_too(tiny: Make) -> None:
+def test_a_video_transformer_is_a_video_encoder_too(tiny: Make) -> None:
     pytest.importorskip("transformers")
     config = tiny("video_encoder.name=video_mae")
     shards = open_dataset(config, "pretraining")

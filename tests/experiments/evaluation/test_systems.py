@@ -225,7 +225,7 @@ def test_what_a_named_system_lacks_is_said_of_it_once(monkeypatch: pytest.Monkey
     assert [remark.partition(" (")[0] for remark in remarks] == ["left out: zero_shot", "left out: zero_shot of seeds"]
 
 
-def test_a_checkpoint_without_video_is_not_said_to_have_a_tower(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_without_video_is_not_said_to_have_a_video_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     _, (remark,) = Opened(monkeypatch).run([SOURCE], with_cameras(), video_encoder=None)
     assert remark == "left out: zero_shot (the checkpoint was trained without a video encoder)"
 

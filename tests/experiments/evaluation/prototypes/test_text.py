@@ -104,7 +104,7 @@ def test_the_checkpoints_own_windows_count() -> None:
     assert found.origin != without.origin
 
 
-def test_another_video_tower_is_refused() -> None:
+def test_another_video_encoder_is_refused() -> None:
     model = make_model(FakeShards(), video_encoder={"fingerprint": "abcdef"})
     with pytest.raises(NoPrototypesError, match=r"trained with video encoder abcdef.*the settings give video encode"):
         text_prototypes(model, named(["a"], unit_rows(1, 8)), WINDOW)
@@ -181,7 +181,7 @@ def test_the_origin_follows_names_and_text_weights(
     assert other.video_encoder == found.video_encoder
 
 
-def test_a_tower_in_bfloat16_is_known_by_its_float32(joint: Callable[..., Config]) -> None:
+def test_a_video_encoder_in_bfloat16_is_known_by_its_float32(joint: Callable[..., Config]) -> None:
     low = embed_names(joint("video_encoder.params.precision=bfloat16"), ["walk"])
     assert low.video_encoder != embed_names(joint(), ["walk"]).video_encoder
 
