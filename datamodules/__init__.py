@@ -1,1 +1,1 @@
-"""Raw recordings -> synchronised windows -> HDF5 shards -> batches."""
+"""Data: raw recordings, synchronised windows, HDF5 shards, batches."""

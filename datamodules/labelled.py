@@ -1,8 +1,8 @@
-"""Labelled windows for fine-tuning and training from scratch, and the windows to be predicted.
+"""Labelled windows for training, and the windows to predict.
 
 A training batch is a dict of tensors (B windows, T samples): ``imu`` (B, T, 6) float32, normalised and
 augmented anew in each step, ``sample_mask`` (B, T) and ``channel_mask`` (B, 6) bool, ``label`` (B,) int64. A
-batch to predict is the same without ``label``: what is tested never meets its labels here.
+batch to predict has the same tensors except ``label``: labels of test windows are never loaded.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from datamodules.windows.cut import WindowSettings
 
 
 class ImuWindows(Protocol):
-    """Shards, or a view of shards, as far as motion goes."""
+    """The motion of a set of shards, or of a view of one."""
 
     @property
     def settings(self) -> WindowSettings:
-        """How windows were cut."""
+        """Settings that the windows were cut with."""
 
     def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Values (B, T, 6), sample mask (B, T), channel mask (B, 6)."""
+        """Read values (B, T, 6), sample mask (B, T) and channel mask (B, 6) of these windows."""
 
 
 class ImuBatches:
-    """Windows in the order given, in batches of up to ``size``."""
+    """Batches of up to ``size`` windows, in the given order."""
 
     def __init__(self, shards: ImuWindows, windows: NDArray[np.int64], normalisation: str, size: int = 256) -> None:
         self.shards = shards
@@ -52,21 +52,21 @@ class ImuBatches:
 
 
 class LabelledDataModule(L.LightningDataModule):
-    """A few labelled windows of a set of shards to train on, others to predict.
+    """Labelled training windows and windows to predict, from one set of shards.
 
     Args:
-        shards: where the windows come from.
+        shards: source of the windows.
         training: windows to train on, (N,).
-        labels: of ``training``, (N,) int64.
+        labels: labels of ``training``, (N,) int64.
         prediction: windows to predict, in this order.
-        max_batch_size: the training windows are cut into as few equal batches as this allows; the few left
-            over are others in each epoch.
+        max_batch_size: largest batch. The training windows form as few equal batches as this allows. An epoch leaves
+            out the remainder, which differs from epoch to epoch.
         normalisation: "physical", "window" or "none"; see :func:`datamodules.signal.normalise`.
-        augmentation: of the training windows; None leaves them as they are.
-        seed: of order and augmentations.
+        augmentation: augmentation of the training windows; None leaves them unchanged.
+        seed: seed of the order and of the augmentations.
 
     Raises:
-        ValueError: nothing to train on, or windows and labels differ in number.
+        ValueError: there are no training windows, or windows and labels differ in number.
     """
 
     def __init__(
@@ -83,7 +83,9 @@ class LabelledDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         if len(training) == 0 or len(training) != len(labels):
-            raise ValueError(f"{len(training)} windows to train on with {len(labels)} labels; expected as many, not 0")
+            raise ValueError(
+                f"{len(training)} training windows and {len(labels)} labels; expected equal numbers, not 0"
+            )
         self.shards = shards
         self.training = training
         self.labels = labels
@@ -95,18 +97,18 @@ class LabelledDataModule(L.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimiser steps an epoch."""
+        """Optimiser steps per epoch."""
         return len(self.training) // self.batch_size
 
     def train_dataloader(self) -> BatchLoader:
-        """Whole batches; their order is a pure function of seed and epoch."""
+        """Return the loader of full batches; their order is a pure function of seed and epoch."""
         trainer = self.trainer
         assert trainer is not None
         plan = BatchPlan(WindowOrder(len(self.training), self.seed), self.batch_size)
         return BatchLoader(plan, self._read_training, lambda: trainer.global_step)
 
     def predict_dataloader(self) -> ImuBatches:
-        """All windows to predict, in order."""
+        """Return the batches of the windows to predict, in order."""
         return ImuBatches(self.shards, self.prediction, self.normalisation)
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
@@ -130,7 +132,7 @@ class LabelledDataModule(L.LightningDataModule):
 
 
 def read_imu(shards: ImuWindows, windows: NDArray[np.int64], normalisation: str) -> Batch:
-    """Normalised windows and their masks, as tensors."""
+    """Read windows and their masks as tensors; the values are normalised."""
     imu, sample_mask, channel_mask = shards.imu(windows)
     return {
         "imu": torch.from_numpy(normalise(imu, sample_mask, channel_mask, normalisation)),

@@ -1,17 +1,17 @@
-"""Batches for pretraining: IMU windows with the video features, or the clips, of the same seconds.
+"""Pretraining batches: IMU windows with the video features, or the clips, of the same seconds.
 
 A batch is a dict of tensors (B windows, T samples, F frames, D feature width, V views):
 
 - ``imu`` (B, T, 6) float32, normalised, zero where nothing was measured; ``sample_mask`` (B, T) and
   ``channel_mask`` (B, 6) bool;
-- ``features`` (B, F, D) float16 from the feature cache, or ``frames`` (B, F, 3, H, W) uint8; neither without video;
+- ``features`` (B, F, D) float16 from the feature cache, or ``frames`` (B, F, 3, H, W) uint8; without video, neither;
 - ``frame_times`` (B, F) float32, seconds since the window's start, and ``frame_mask`` (B, F) bool;
-- ``recording`` (B,) int64 and ``start_s`` (B,) float64, for masking neighbours out of the negatives;
+- ``recording`` (B,) int64 and ``start_s`` (B,) float64, to mask neighbours out of the negatives;
 - in training, ``draws`` (B,) int64, the keys of the windows' random numbers in this epoch, and ``views``: V dicts with
   ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented anew on the device.
 
-Whoever holds a batch may keep it: its memory, and that of the batches it was read with, is used again only when the
-last tensor of them is gone, see :mod:`datamodules.io.buffer_pool`.
+A caller may keep a batch. Batches that were read together share memory, which is reused only after the last tensor of
+these batches is gone; see :mod:`datamodules.io.buffer_pool`.
 """
 
 from __future__ import annotations
@@ -36,31 +36,32 @@ from datamodules.sampling.shard_order import ShardOrder
 from datamodules.shards.reader import ShardSet
 from datamodules.signal import normalise
 
-_TOGETHER_BYTES, _MOST_TOGETHER = 24 << 20, 16  # of batches that are read as one, and how many
+_GROUP_BYTES, _MAX_GROUP = 24 << 20, 16  # bytes and number of batches that are read together
 
 
 class PretrainingDataModule(L.LightningDataModule):
-    """Windows of a set of shards, split into training and label-free validation by recording.
+    """Windows of a set of shards, split by recording into training and validation; no labels are used.
 
     Args:
-        shards: where IMU windows (and clips, without ``features``) come from.
+        shards: source of the IMU windows, and of the clips if ``features`` is None.
         features: cached video features; None decodes the clips.
-        video: False leaves the video out: windows without frames are trained on too, and batches have no clips.
-        batch_size: global batch, over all processes together.
+        video: False leaves the video out: batches have no clips, and training includes windows without frames.
+        batch_size: global batch, summed over all processes.
         normalisation: "physical", "window" or "none"; see :func:`datamodules.signal.normalise`.
-        validation_share: share of the recordings that is held out.
-        augmentation: of the IMU in training.
-        views: augmented views a window.
-        exclude_activities: windows with one of these labels, and those beside them, are neither trained on nor
-            validated with; see :func:`held_out_windows`.
-        seed: of order and augmentations.
-        max_validation_windows: the pool that retrieval is measured in.
+        validation_share: share of the recordings held out for validation.
+        augmentation: augmentation of the IMU in training.
+        views: augmented views per window.
+        exclude_activities: activities kept out of training and validation. Windows with one of these labels, and
+            their neighbours, are excluded; see :func:`held_out_windows`.
+        seed: seed of the order and of the augmentations.
+        max_validation_windows: size of the pool for the retrieval metrics.
         order: "shuffle", "blocks" (for storage that is slow at single reads), "spread" (no batch holds neighbours
             of one recording) or "shards" (for a store with more data than the cache holds); see
             :mod:`datamodules.sampling.order` and :mod:`datamodules.sampling.shard_order`.
 
     Raises:
-        ValueError: too few windows for one batch, an excluded activity that there is none of, or no such order.
+        ValueError: there are too few windows for one batch, an excluded activity does not occur, or the order is
+            unknown.
     """
 
     def __init__(
@@ -103,8 +104,8 @@ class PretrainingDataModule(L.LightningDataModule):
         )
         if len(self.training_windows) < batch_size:
             raise ValueError(
-                f"pretraining.batch_size is {batch_size}, but there are only {len(self.training_windows)} windows"
-                " to train on"
+                f"pretraining.batch_size is {batch_size}, but there are only {len(self.training_windows)}"
+                " training windows"
             )
         self.order = make_order(
             order, self.training_windows, seed, batch_size, [entry.windows for entry in shards.index.shards]
@@ -112,29 +113,27 @@ class PretrainingDataModule(L.LightningDataModule):
 
     @property
     def steps_per_epoch(self) -> int:
-        """Batches an epoch, on any number of processes."""
+        """Batches per epoch, for any number of processes."""
         return len(self.training_windows) // self.batch_size
 
     def train_dataloader(self) -> BatchLoader:
-        """This process's part of the global batches."""
+        """Return the loader of this process's part of the global batches."""
         assert self.trainer is not None
         trainer = self.trainer
         plan = BatchPlan(self.order, self.batch_size, trainer.global_rank, trainer.world_size)
         accumulated = trainer.accumulate_grad_batches
-        steps = -(-len(plan) // accumulated)  # the last step of an epoch takes what batches are left
+        steps = -(-len(plan) // accumulated)  # the last step of an epoch takes the remaining batches
 
         def batches_done() -> int:
             epoch, step = divmod(trainer.global_step, steps)
             return epoch * len(plan) + step * accumulated
 
         threads = min(source.readers for source in (self.shards, self.features) if source is not None)
-        group = max(
-            1, min(_MOST_TOGETHER, _TOGETHER_BYTES // (self.batch_size // trainer.world_size * self._window_bytes))
-        )
+        group = max(1, min(_MAX_GROUP, _GROUP_BYTES // (self.batch_size // trainer.world_size * self._window_bytes)))
         return BatchLoader(plan, self._read_training, batches_done, threads=threads, group=group, expect=self._expect)
 
     def val_dataloader(self) -> BatchLoader:
-        """All validation windows, on every process: they form one retrieval pool."""
+        """Return the loader of all validation windows on every process: they form one retrieval pool."""
         n = len(self.validation_windows)
         plan = BatchPlan(WindowOrder(n, 0, shuffle=False), 256, keep_last=True)
         return BatchLoader(plan, lambda positions, _: self.read(self.validation_windows[positions]), lambda: 0)
@@ -142,12 +141,12 @@ class PretrainingDataModule(L.LightningDataModule):
     def read(
         self, windows: NDArray[np.int64], feature_views: NDArray[np.int64] | None = None, threads: int = 0
     ) -> Batch:
-        """One batch of these windows, without augmentation of the IMU.
+        """Read one batch without augmentation of the IMU.
 
         Args:
             windows: (B,).
-            feature_views: which of the cached views each shows, (B,); None is the plain clip.
-            threads: that decode clips, as in :meth:`datamodules.shards.reader.ShardSet.frames`.
+            feature_views: number of the cached video view for each window, (B,); None is the unaugmented clip.
+            threads: threads that decode clips, as in :meth:`datamodules.shards.reader.ShardSet.frames`.
         """
         imu = self._buffers.empty((len(windows), self.shards.settings.samples, 6), torch.float32)
         values, sample_mask, channel_mask = self.shards.imu(windows, out=imu.numpy())
@@ -176,9 +175,10 @@ class PretrainingDataModule(L.LightningDataModule):
         return batch
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Augment on the device; the draws are a function of (seed, epoch, window, view), see :class:`Draws`.
+        """Augment on the device.
 
-        So a resumed run repeats them, and any number of processes sees the same views of the same windows.
+        The random numbers are a function of (seed, epoch, window, view), see :class:`Draws`. A resumed run therefore
+        repeats them, and any number of processes sees the same views of the same windows.
         """
         trainer = self.trainer
         if trainer is None or not trainer.training:
@@ -193,7 +193,7 @@ class PretrainingDataModule(L.LightningDataModule):
 
     @property
     def _window_bytes(self) -> int:
-        """The largest arrays of a window, together."""
+        """Bytes of a window's largest arrays."""
         s = self.shards.settings
         if not self.video:
             video = 0
@@ -213,23 +213,23 @@ class PretrainingDataModule(L.LightningDataModule):
         windows = self.training_windows[positions]
         draws = window_keys(self.seed, epoch, windows)
         count = 1 if self.features is None else self.features.views
-        # On few cores, the loader's threads are enough to keep them busy.
+        # On few cores, the loader's own threads keep every core busy.
         threads = 1 if self.shards.threads <= self.shards.readers else 0
         return {**self.read(windows, None if count == 1 else draws.numpy() % count, threads), "draws": draws}
 
 
 def make_order(name: str, windows: NDArray[np.int64], seed: int, batch_size: int, shard_sizes: Sequence[int]) -> Order:
-    """The order of this name.
+    """Create the order with this name.
 
     Args:
         name: "shuffle", "blocks", "spread" or "shards".
-        windows: those that are put in order, ascending.
-        seed: of the order.
+        windows: windows to order, ascending.
+        seed: seed of the order.
         batch_size: global batch.
-        shard_sizes: windows of each shard, those that aren't used included.
+        shard_sizes: number of windows in each shard, unused windows included.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no order with this name.
     """
     n = len(windows)
     if name == "shuffle":
@@ -241,31 +241,31 @@ def make_order(name: str, windows: NDArray[np.int64], seed: int, batch_size: int
     if name == "shards":
         used = np.diff(np.searchsorted(windows, np.cumsum([0, *shard_sizes])))
         return ShardOrder(tuple(int(size) for size in used if size), seed)
-    raise ValueError(f"no order '{name}' of windows; expected shuffle, blocks, spread or shards")
+    raise ValueError(f"unknown order '{name}' of windows; expected shuffle, blocks, spread or shards")
 
 
 def stream_seed(*key: int) -> int:
-    """A seed of 63 bits from a tuple of integers, well mixed."""
+    """Derive a well-mixed seed of 63 bits from integers."""
     return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def held_out_windows(table: Mapping[str, Any], activities: Sequence[str], duration_s: float) -> NDArray[np.bool_]:
-    """Windows that show, or may show, an activity that pretraining is kept from, (N,).
+    """Find the windows, (N,) bool, that may show a held-out activity.
 
-    A window next to one with the label often shows a part of the activity too, under another label or none. So all
-    windows of the recording that overlap or touch one with the label are held out with it.
+    A window next to a labelled one often shows part of the activity, under another label or none. Therefore every
+    window that overlaps or touches a labelled one in the same recording is held out too.
 
     Args:
         table: ``activity``, ``recording`` and ``start_s`` of each window, (N,) each.
-        activities: labels that are held out.
-        duration_s: of a window.
+        activities: labels to hold out.
+        duration_s: length of a window, seconds.
     """
     labelled = among(table["activity"], activities)
     if not labelled.any():
         return labelled
     start = np.asarray(table["start_s"], np.float64)
     recording = numbered(table["recording"])[1]
-    # All recordings on one axis, too far from each other to touch.
+    # Put all recordings on one time axis, too far apart to touch.
     at = start - start.min() + recording * (np.ptp(start) + 3 * duration_s)
     known = np.sort(at[labelled])
     after = np.searchsorted(known, at)
@@ -275,23 +275,23 @@ def held_out_windows(table: Mapping[str, Any], activities: Sequence[str], durati
 
 
 def usable_windows(shards: ShardSet) -> NDArray[np.int64]:
-    """Windows with at least two frames: the others have nothing to be paired with."""
+    """Return the windows with at least two frames; the IMU of the others has no clip to be paired with."""
     windows = np.arange(shards.n_windows)
     frames = [shards.frame_times(part)[1].sum(axis=1) for part in np.array_split(windows, max(1, len(windows) // 4096))]
     return windows[np.concatenate(frames) >= 2] if frames else windows
 
 
 def split_recordings(
-    recordings: NDArray[Any], windows: NDArray[np.int64], share: float, seed: int, most: int
+    recordings: NDArray[Any], windows: NDArray[np.int64], share: float, seed: int, max_validation_windows: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Training and validation windows; no recording is on both sides.
+    """Split windows into training and validation; no recording is on both sides.
 
     Args:
         recordings: name or number of each window's recording, (N,).
         windows: the windows to split.
-        share: share of the recordings for validation; at least one where it is above 0 and there are several.
-        seed: of the draw.
-        most: more validation windows than this are thinned out evenly.
+        share: share of the recordings for validation; above 0, it takes at least one of several recordings.
+        seed: seed of the draw.
+        max_validation_windows: most validation windows; more are thinned out evenly.
     """
     names = np.unique(recordings[windows])
     count = round(share * len(names))
@@ -300,6 +300,7 @@ def split_recordings(
     held_out = np.random.default_rng([seed, 0xA11]).permutation(names)[:count]
     is_held_out = np.isin(recordings[windows], held_out)
     validation = windows[is_held_out]
-    if len(validation) > most:
-        validation = validation[np.linspace(0, len(validation) - 1, most).round().astype(np.int64)]
+    if len(validation) > max_validation_windows:
+        kept = np.linspace(0, len(validation) - 1, max_validation_windows).round().astype(np.int64)
+        validation = validation[kept]
     return windows[~is_held_out], validation

@@ -1,8 +1,8 @@
-"""The one contract that every source of data meets.
+"""The contract of every data source: a recording with its sensors, cameras and labels.
 
-Times are seconds (float64) on the recording's own clock. Acceleration is in m/s^2 *with* gravity (what an
-accelerometer at rest measures: +9.81 along the axis that points up), angular velocity in rad/s, the channels
-are always ``ax ay az gx gy gz``. Axes are the device's own; ``placement`` says where it was worn.
+Times are seconds (float64) on the recording's own clock. Acceleration is in m/s^2 and includes gravity: an
+accelerometer at rest measures +9.81 along the axis that points up. Angular velocity is in rad/s. The channels are
+always ``ax ay az gx gy gz``, in the device's own axes. ``placement`` names the place of the device on the body.
 
 Shape legend: N samples or frames, H height, W width.
 """
@@ -26,12 +26,12 @@ FrameArray = NDArray[np.uint8]
 
 
 class RecordingError(MendableError, ValueError):
-    """A recording that can't be used; the message names the file, what was found and what is expected."""
+    """A recording is unusable; the message names the file, the value found and the value expected."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A stretch of the time line with one activity: ``start <= t < end``, seconds."""
+    """An interval of time with one activity: ``start <= t < end``, seconds."""
 
     start: float
     end: float
@@ -40,18 +40,18 @@ class Interval:
 
 @dataclass(frozen=True)
 class ImuStream:
-    """What one motion sensor measured.
+    """The samples of one motion sensor.
 
     Attributes:
         times: (N,) seconds, strictly increasing.
-        values: (N, 6) in ``CHANNELS`` order, m/s^2 and rad/s; a device without a gyroscope has NaN there, and
-            a NaN anywhere else is a lost sample.
-        placement: where on the body, e.g. ``head``, ``chest``, ``right_wrist``.
+        values: (N, 6) in ``CHANNELS`` order, m/s^2 and rad/s. The gyroscope's channels are all NaN if the device has
+            none; any other NaN is a lost sample.
+        placement: place on the body, e.g. ``head``, ``chest``, ``right_wrist``.
         device: make and model, as far as known.
-        acceleration_range: largest magnitude per axis that the device can give, m/s^2; None if unknown.
-        angular_velocity_range: the same for the gyroscope, rad/s.
-        origin: the file that it came from, for messages.
-        repeated: ascending times of samples that the source left out, because their stamp was there before.
+        acceleration_range: largest magnitude per axis that the device can measure, m/s^2; None if unknown.
+        angular_velocity_range: largest magnitude per axis of the gyroscope, rad/s; None if unknown.
+        origin: file of the samples, for messages.
+        repeated: ascending times of samples that the source dropped, because an earlier sample has the same time stamp.
     """
 
     times: FloatArray
@@ -65,7 +65,7 @@ class ImuStream:
 
 
 class VideoStream(Protocol):
-    """Frames that can be asked for by time; a file (``video_decode.VideoFile``) or a renderer."""
+    """A video with time stamps: a file (``formats.video.VideoFile``) or a renderer."""
 
     @property
     def camera(self) -> str:
@@ -73,31 +73,32 @@ class VideoStream(Protocol):
 
     @property
     def origin(self) -> str:
-        """The file that it came from, for messages."""
+        """File of the video, for messages."""
 
     def frame_times(self) -> FloatArray:
-        """Times of all frames, (N,) seconds on the recording's clock, strictly increasing."""
+        """Return the times of all frames, (N,) seconds on the recording's clock, strictly increasing."""
 
     def read(self, indices: NDArray[np.int64], height: int, width: int) -> Iterator[FrameArray]:
-        """Yield the frames of these ascending indices, each (height, width, 3) uint8 RGB, decoding once."""
+        """Yield the frames of these ascending indices, each (height, width, 3) uint8 RGB, in one pass of decoding."""
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One continuous recording of one person.
+    """One continuous recording of one subject.
 
     Attributes:
-        name: unique within its source, e.g. ``a01_s02_t3``.
-        subject: who; unique within its source. Splits go by it.
-        imus: one stream per sensor worn.
+        name: name of the recording, unique within its source, e.g. ``a01_s02_t3``.
+        subject: identifier of the subject, unique within the source. Splits separate subjects.
+        imus: one stream per sensor.
         videos: zero or more synchronised cameras.
-        activities: labels, on the video's clock; unlabelled time is simply not covered.
+        activities: labels on the video's clock. No interval covers unlabelled time.
         population: e.g. ``healthy`` or ``parkinson``.
         source: name of the data set.
-        imu_clock_offset_s: known offset, added to IMU times to bring them onto the video's clock.
-        simulated: tables and reports fed by this recording say so.
-        labelled_on: placements of the sensors on whose clock the labels were given, as a column beside the samples
-            is: where a sensor's clock turns out wrong and is corrected, they move along. Empty: given by the video.
+        imu_clock_offset_s: known offset; added to IMU times, it gives times on the video's clock.
+        simulated: True for simulated data; tables and reports that use this recording say so.
+        labelled_on: placements of the sensors whose clock the labels follow, e.g. labels in a column beside the
+            samples. If such a sensor's clock is corrected, the labels move with it. Empty if the labels follow the
+            video.
     """
 
     name: str
@@ -113,10 +114,10 @@ class Recording:
     labelled_on: tuple[str, ...] = ()
 
     def imu(self, placement: str) -> ImuStream:
-        """The stream worn at ``placement``.
+        """Return the stream worn at ``placement``.
 
         Raises:
-            RecordingError: there is none; the message lists those that are there.
+            RecordingError: there is none; the message lists the recording's placements.
         """
         for stream in self.imus:
             if stream.placement == placement:
@@ -125,10 +126,10 @@ class Recording:
         raise RecordingError(f"recording {self.name}: no IMU at placement '{placement}'; it has: {found}")
 
     def video(self, camera: str) -> VideoStream:
-        """The stream of ``camera``.
+        """Return the stream of ``camera``.
 
         Raises:
-            RecordingError: there is none; the message lists those that are there.
+            RecordingError: there is none; the message lists the recording's cameras.
         """
         for stream in self.videos:
             if stream.camera == camera:

@@ -1,1 +1,1 @@
-"""IMU and video encoders, one a file; :mod:`encoders.registry` finds them by name."""
+"""IMU, video and text encoders; :mod:`encoders.registry` finds IMU and video encoders by name."""

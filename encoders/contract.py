@@ -1,4 +1,4 @@
-"""What every encoder takes and gives.
+"""Contracts of the encoders: their inputs and outputs.
 
 Shape legend: B batch, T IMU samples, C = 6 channels (ax ay az gx gy gz), L IMU tokens, F frames, H height,
 W width, D token width, P pooled width.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class ImuInput:
-    """The shape of the windows that an IMU encoder will see: ``samples`` at ``rate_hz``."""
+    """Shape of an IMU encoder's windows: ``samples`` at ``rate_hz``."""
 
     samples: int
     rate_hz: float
@@ -23,18 +23,18 @@ class ImuInput:
 
     @property
     def duration_s(self) -> float:
-        """Length of a window in seconds."""
+        """Length of a window, seconds."""
         return self.samples / self.rate_hz
 
 
 class ImuFeatures(NamedTuple):
-    """What an IMU encoder gives.
+    """Output of an IMU encoder.
 
     Attributes:
         tokens: (B, L, D).
-        token_times: (L,) seconds since the window's start, the centre of what each token saw; ascending.
-        token_mask: (B, L) bool, False where a token saw no valid sample; at least one True a row.
-        pooled: (B, P), what a probe is fitted on.
+        token_times: (L,) centre of each token's receptive field, seconds since the window's start; ascending.
+        token_mask: (B, L) bool, False for a token without a valid sample; at least one True per row.
+        pooled: (B, P), the features for probes.
     """
 
     tokens: Tensor
@@ -44,14 +44,14 @@ class ImuFeatures(NamedTuple):
 
 
 class ImuEncoder(nn.Module, ABC):
-    """Encodes IMU windows; subclasses set ``token_width`` (D) and ``pooled_width`` (P).
+    """Base class of IMU encoders; subclasses set ``token_width`` (D) and ``pooled_width`` (P).
 
     Attributes:
         token_width: D.
         pooled_width: P.
-        token_groups: G. Tokens are G equal parts side by side, part g about the g-th of G equal shares of the C
-            channels and about no other channel; 1 where channels are mixed. Masked pretraining hides and predicts
-            each part by itself.
+        token_groups: G. A token is a concatenation of G equal parts. Part g depends on the g-th of G equal shares of
+            the C channels only. G is 1 if the encoder mixes channels. Masked pretraining hides and predicts each part
+            separately.
     """
 
     token_width: int
@@ -65,19 +65,19 @@ class ImuEncoder(nn.Module, ABC):
         Args:
             imu: (B, T, C) float32, normalised; zero wherever a mask is False.
             channel_mask: (B, C) bool, False for a channel that the device lacks.
-            sample_mask: (B, T) bool, False where nothing was measured (padding, gaps).
+            sample_mask: (B, T) bool, False for samples that were not measured (padding, gaps).
         """
 
 
 class VideoFeatures(NamedTuple):
-    """What a video encoder gives: ``frame_tokens`` (B, F, D) and ``pooled`` (B, P)."""
+    """Output of a video encoder: ``frame_tokens`` (B, F, D) and ``pooled`` (B, P)."""
 
     frame_tokens: Tensor
     pooled: Tensor
 
 
 class VideoEncoder(nn.Module, ABC):
-    """Encodes clips; subclasses set ``token_width`` (D), ``pooled_width`` (P) and ``frame_size`` (H = W)."""
+    """Base class of video encoders; subclasses set ``token_width`` (D), ``pooled_width`` (P) and ``frame_size``."""
 
     token_width: int
     pooled_width: int
@@ -88,17 +88,17 @@ class VideoEncoder(nn.Module, ABC):
         """Encode a batch.
 
         Args:
-            frames: (B, F, 3, H, W) uint8 RGB; normalising is the encoder's own business.
+            frames: (B, F, 3, H, W) uint8 RGB; the encoder normalises colours itself.
             frame_mask: (B, F) bool, False where there is no frame.
         """
 
     @abstractmethod
     def fingerprint(self) -> str:
-        """Hex digest of architecture, weights and preprocessing; the feature cache is keyed by it."""
+        """Return a hex digest of architecture, weights and preprocessing, the key of the feature cache."""
 
 
 class VideoHead(nn.Module, ABC):
-    """Turns frame features into what the loss sees; sets ``token_width`` (D) and ``pooled_width`` (P)."""
+    """Base class of heads on frame features; subclasses set ``token_width`` (D) and ``pooled_width`` (P)."""
 
     token_width: int
     pooled_width: int
@@ -108,7 +108,7 @@ class VideoHead(nn.Module, ABC):
         """Encode a batch.
 
         Args:
-            frame_features: (B, F, D') a video encoder's frame tokens.
-            frame_times: (B, F) seconds since the window's start; anything where the mask is False.
+            frame_features: (B, F, D') frame tokens of a video encoder.
+            frame_times: (B, F) seconds since the window's start; arbitrary where the mask is False.
             frame_mask: (B, F) bool, False where there is no frame.
         """

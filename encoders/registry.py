@@ -1,7 +1,6 @@
-"""The registries of IMU encoders, video encoders and video heads.
+"""Registries of IMU encoders, video encoders and video heads.
 
-An encoder is one file in ``encoders/imu`` or ``encoders/video``: a dataclass of its settings and a
-class::
+An encoder is one file in ``encoders/imu`` or ``encoders/video``, with a dataclass of settings and a class::
 
     @dataclass
     class MyParams:
@@ -11,11 +10,10 @@ class::
     class MyNet(ImuEncoder):
         def __init__(self, params: MyParams, imu_input: ImuInput) -> None: ...
 
-It is found by its name; nothing else has to be edited. A video encoder is made from its settings alone, and a
-video head (``@video_head``) from its settings and the width of the frame features. Encoders that live in
-another package are found through the entry point groups ``imu_video_har.imu_encoders``,
-``imu_video_har.video_encoders`` and ``imu_video_har.video_heads`` (each naming a module that registers them),
-or simply by importing that module.
+The registry finds it by its name; no other file needs an edit. A video encoder is made from its settings alone. A
+video head (``@video_head``) is made from its settings and the width of the frame features. Encoders of another package
+are found through the entry point groups ``imu_video_har.imu_encoders``, ``imu_video_har.video_encoders`` and
+``imu_video_har.video_heads`` (an entry names a module that registers them), or by importing that module.
 """
 
 from __future__ import annotations
@@ -36,32 +34,32 @@ VIDEO_HEADS: Registry[Component[VideoHead]] = Registry("video head", "encoders.v
 
 
 def imu_encoder(name: str, params: type) -> Callable[[C], C]:
-    """Register an IMU encoder: a class made from ``(params, imu_input)``."""
+    """Register an IMU encoder, a class whose constructor takes ``(params, imu_input)``."""
     return register(IMU_ENCODERS, name, params)
 
 
 def video_encoder(name: str, params: type) -> Callable[[C], C]:
-    """Register a video encoder: a class made from ``(params)``."""
+    """Register a video encoder, a class whose constructor takes ``(params)``."""
     return register(VIDEO_ENCODERS, name, params)
 
 
 def video_head(name: str, params: type) -> Callable[[C], C]:
-    """Register a video head: a class made from ``(params, frame_width)``."""
+    """Register a video head, a class whose constructor takes ``(params, frame_width)``."""
     return register(VIDEO_HEADS, name, params)
 
 
 def imu_encoders() -> dict[str, Component[ImuEncoder]]:
-    """All IMU encoders by name."""
+    """Return all IMU encoders by name."""
     return IMU_ENCODERS.entries()
 
 
 def video_encoders() -> dict[str, Component[VideoEncoder]]:
-    """All video encoders by name."""
+    """Return all video encoders by name."""
     return VIDEO_ENCODERS.entries()
 
 
 def video_heads() -> dict[str, Component[VideoHead]]:
-    """All video heads by name."""
+    """Return all video heads by name."""
     return VIDEO_HEADS.entries()
 
 
@@ -69,8 +67,8 @@ def build_imu_encoder(name: str, params: Mapping[str, Any], imu_input: ImuInput)
     """Build the IMU encoder called ``name`` for windows of the shape ``imu_input``.
 
     Raises:
-        UnknownNameError: no such encoder, or it has no such setting; says what was probably meant.
-        ValueError: a setting's value doesn't fit.
+        UnknownNameError: there is no such encoder, or it has no such setting; the message suggests a similar name.
+        ValueError: a setting has an invalid value.
     """
     return build(IMU_ENCODERS, name, params, imu_input)
 

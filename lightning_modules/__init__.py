@@ -1,1 +1,1 @@
-"""What is trained: Lightning modules that get tensors and know nothing of files."""
+"""Training: Lightning modules, losses and metrics, which work on tensors and read no files."""

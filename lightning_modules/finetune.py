@@ -1,8 +1,7 @@
-"""An IMU encoder with a linear classifier, trained end to end: fine-tuning, and training from scratch.
+"""Fine-tuning, and training from scratch, of an IMU encoder with a linear classifier.
 
-Fine-tuning starts from a fitted linear probe: from a random classifier, the first large gradients distort
-what the encoder has learnt (Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform
-out-of-distribution").
+Fine-tuning starts from a fitted linear probe. A random classifier's first large gradients would distort the pretrained
+features (Kumar et al. 2022, "Fine-tuning can distort pretrained features and underperform out-of-distribution").
 
 Shape legend: B windows, T samples, P pooled width, C classes.
 """
@@ -26,14 +25,14 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True)
 class FineTuneSettings:
-    """How it is trained.
+    """Settings of the training.
 
     Attributes:
-        encoder_lr: peak learning rate of the encoder; 0 leaves it as it is.
-        head_lr: of the classifier.
-        weight_decay: decoupled, on matrices only.
-        warmup_share: share of the steps in which the rates rise; a cosine brings them to 0 after.
-        total_steps: optimiser steps.
+        encoder_lr: peak learning rate of the encoder; 0 does not train it.
+        head_lr: peak learning rate of the classifier.
+        weight_decay: decoupled weight decay of matrices.
+        warmup_share: share of the steps in which the rates rise; afterwards they fall to 0 as a cosine.
+        total_steps: number of optimiser steps.
     """
 
     encoder_lr: float
@@ -44,7 +43,7 @@ class FineTuneSettings:
 
 
 class StandardisedLinear(nn.Module):
-    """A linear classifier of features that are standardised first, by fixed figures."""
+    """A linear classifier after a standardisation with fixed mean and scale."""
 
     mean: Tensor
     scale: Tensor
@@ -62,19 +61,19 @@ class StandardisedLinear(nn.Module):
                 self.linear.bias.copy_(torch.from_numpy(probe.bias))
 
     def forward(self, features: Tensor) -> Tensor:
-        """(B, P) -> logits (B, C)."""
+        """Compute logits, (B, P) -> (B, C)."""
         logits: Tensor = self.linear((features - self.mean) / self.scale)
         return logits
 
 
 class FineTune(L.LightningModule):
-    """Encoder and classifier, both trained.
+    """Joint training of encoder and classifier.
 
     Args:
-        encoder: trained in place; hand over a copy.
+        encoder: encoder, which is trained in place; pass a copy.
         n_classes: C.
-        settings: how it is trained.
-        probe: what the classifier starts from; None starts it at random.
+        settings: settings of the training.
+        probe: fitted probe that initialises the classifier; None initialises it at random.
     """
 
     def __init__(
@@ -90,21 +89,21 @@ class FineTune(L.LightningModule):
         self.head = StandardisedLinear(encoder.pooled_width, n_classes, probe)
 
     def forward(self, batch: Batch) -> Tensor:
-        """Logits (B, C)."""
+        """Compute logits (B, C)."""
         pooled = self.encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"]).pooled
         logits: Tensor = self.head(pooled)
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Cross-entropy."""
+        """Compute the cross-entropy of a batch."""
         return F.cross_entropy(self(batch), batch["label"])
 
     def predict_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Class probabilities (B, C)."""
+        """Compute class probabilities (B, C)."""
         return torch.softmax(self(batch).double(), dim=1)
 
     def configure_optimizers(self) -> Any:
-        """AdamW with a rate for each part, warm-up and cosine."""
+        """Create AdamW with separate rates for encoder and classifier, and a schedule with warm-up and cosine."""
         s = self.settings
         groups: list[dict[str, Any]] = []
         for part, lr in ((self.encoder, s.encoder_lr), (self.head, s.head_lr)):
@@ -121,7 +120,7 @@ class FineTune(L.LightningModule):
 def train(module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu", gradient_clip: float = 1.0) -> None:
     """Train for ``module.settings.total_steps``.
 
-    Whoever calls this fixes torch's random state, which dropout draws from.
+    The caller seeds torch's random state, which dropout uses.
     """
     trainer = _trainer(accelerator, max_steps=module.settings.total_steps, gradient_clip_val=gradient_clip)
     trainer.fit(module, datamodule=data)
@@ -130,7 +129,7 @@ def train(module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu
 
 
 def predict_windows(module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu") -> Tensor:
-    """Probabilities of the windows that ``data`` has to predict, (N, C), in their order."""
+    """Predict the class probabilities of ``data``'s windows to predict, (N, C), in their order."""
     predictions = _trainer(accelerator).predict(module, datamodule=data)
     assert predictions is not None
     return torch.cat([p for p in predictions if isinstance(p, Tensor)]).cpu()

@@ -1,13 +1,13 @@
-"""Trains a small vision transformer on unlabelled frames by painting masked patches in (He et al. 2022, MAE).
+"""Pretraining of a small vision transformer on unlabelled frames by masked patches (He et al. 2022, MAE).
 
-For machines without a network: the default experiment pretrains its ViT with this, saves it, and freezes it.
+It is meant for machines without a network: the default experiment pretrains its ViT with this module, saves it, and
+freezes it. ::
 
-    module = MaskedVideoPretraining({"kwargs": {"embed_dim": 128, "depth": 4, "num_heads": 4}}, {"steps":
-    1000}) Trainer(max_steps=1000).fit(module, frames)   # batches (N, 3, H, W), or (N, 2, 3, H, W) of frame
-    and later frame module.save_backbone("data/weights/vit.safetensors")
+    module = MaskedVideoPretraining({"kwargs": {"embed_dim": 128, "depth": 4, "num_heads": 4}}, {"steps": 1000})
+    Trainer(max_steps=1000).fit(module, frames)  # batches (N, 3, H, W), or (N, 2, 3, H, W): frame and later frame
+    module.save_backbone("data/weights/vit.safetensors")
 
-Shape legend: N frames, P patches of a frame, V visible ones, D encoder width, E decoder width, Q values of a
-patch.
+Shape legend: N frames, P patches of a frame, V visible patches, D encoder width, E decoder width, Q values of a patch.
 """
 
 from __future__ import annotations
@@ -41,21 +41,21 @@ class MaskedVideoParams:
     """Settings of the training.
 
     Attributes:
-        mask_share: share of patches that the encoder does not see.
+        mask_share: share of patches hidden from the encoder.
         decoder_width: E.
         decoder_depth: blocks of the decoder.
-        decoder_heads: their attention heads.
-        normalise_patches: paint each patch less its mean and over its standard deviation, as MAE does; else
-            the normalised pixels.
-        difference_weight: weight of telling how the later frame differs, which draws the features to what
-            moves; 0 leaves it out.
-        difference_everywhere: tell it for the visible patches too, not for the masked ones alone.
-        max_shift: frames are moved by up to this share of their size, each batch anew.
-        max_zoom: and zoomed by up to this factor, in or out.
-        learning_rate: at its peak.
-        weight_decay: of weights with two or more axes.
+        decoder_heads: attention heads of the decoder.
+        normalise_patches: True predicts each patch standardised by its own mean and deviation, as MAE does; False
+            predicts the normalised pixels.
+        difference_weight: weight of predicting the difference of the later frame, which makes the features represent
+            moving objects; 0 leaves it out.
+        difference_everywhere: True predicts the difference for all patches, False only for the masked ones.
+        max_shift: largest random shift of a batch, as a share of the frames' size.
+        max_zoom: largest random zoom of a batch, in or out.
+        learning_rate: peak learning rate.
+        weight_decay: weight decay of weights with two or more axes.
         warmup: steps until the peak.
-        steps: after which the cosine has come down; give the trainer the same ``max_steps``.
+        steps: length of the cosine schedule; set the trainer's ``max_steps`` to the same number.
     """
 
     mask_share: float = 0.75
@@ -74,7 +74,7 @@ class MaskedVideoParams:
 
 
 def patchify(images: Tensor, patch: tuple[int, int]) -> Tensor:
-    """(N, C, H, W) -> (N, P, Q), in the order that the transformer has them; Q = C times the patch."""
+    """Cut images into patches in the transformer's order, (N, C, H, W) -> (N, P, Q); Q = C times the patch's pixels."""
     N, C, H, W = images.shape
     height, width = patch
     cut = images.reshape(N, C, H // height, height, W // width, width)
@@ -82,12 +82,12 @@ def patchify(images: Tensor, patch: tuple[int, int]) -> Tensor:
 
 
 def random_visible(count: int, patches: int, visible: int, device: torch.device) -> Tensor:
-    """Which patches each of ``count`` frames shows: (count, visible) distinct indices below ``patches``."""
+    """Draw the visible patches of each of ``count`` frames: (count, visible) distinct indices below ``patches``."""
     return torch.rand(count, patches, device=device).argsort(1)[:, :visible]
 
 
 class PatchDecoder(nn.Module):
-    """Paints all patches from the visible ones."""
+    """A decoder that predicts all patches from the visible ones."""
 
     def __init__(self, params: MaskedVideoParams, width: int, patches: int, values: int) -> None:
         super().__init__()
@@ -104,7 +104,7 @@ class PatchDecoder(nn.Module):
         self.output = nn.Linear(params.decoder_width, values)
 
     def forward(self, prefix: Tensor, visible: Tensor, indices: Tensor) -> Tensor:
-        """Prefix tokens (N, ., D), visible tokens (N, V, D) and their places (N, V) -> (N, P, values)."""
+        """Predict from prefix tokens (N, ., D), visible tokens (N, V, D) and their indices (N, V) -> (N, P, values)."""
         prefix, visible = self.input(prefix), self.input(visible)
         everywhere = self.hole.to(visible.dtype).expand(len(visible), len(self.positions), -1)
         places = indices.unsqueeze(2).expand_as(visible)
@@ -114,12 +114,12 @@ class PatchDecoder(nn.Module):
 
 
 class MaskedVideoPretraining(lightning.LightningModule):
-    """See the module's docstring.
+    """Masked pretraining of a vision transformer, see the module's docstring.
 
     Args:
-        vit: settings of the backbone, or those of ``video_vit`` (``weights``, ``pooling`` and the like do not
-            matter here); a mapping of some of them will do.
-        params: ``MaskedVideoParams`` or a mapping of some of them.
+        vit: settings of the backbone or of the encoder ``vit`` (``weights``, ``pooling`` and others have no effect
+            here), or a mapping of some of these settings.
+        params: ``MaskedVideoParams``, or a mapping of some of these settings.
 
     Raises:
         ValueError: the model is not timm's plain vision transformer with learnt positions, or a share or
@@ -159,7 +159,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
         self.register_buffer("pixel_std", torch.tensor(std), persistent=False)
 
     def encode(self, pixels: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Run the encoder over the visible patches alone.
+        """Run the encoder on the visible patches only.
 
         Args:
             pixels: (N, 3, H, W) normalised.
@@ -176,23 +176,23 @@ class MaskedVideoPretraining(lightning.LightningModule):
         return x[:, : vit.num_prefix_tokens], x[:, vit.num_prefix_tokens :]
 
     def losses(self, pixels: Tensor, later: Tensor | None, indices: Tensor) -> dict[str, Tensor]:
-        """Mean squared errors over the masked patches (the difference: see ``difference_everywhere``).
+        """Compute the mean squared errors over the masked patches (for the difference, see ``difference_everywhere``).
 
         Args:
             pixels: (N, 3, H, W) normalised frames.
-            later: (N, 3, H, W) normalised later frames, or None where differences are not painted.
+            later: (N, 3, H, W) normalised later frames; None leaves the difference out.
             indices: (N, V) visible patches.
 
         Returns:
-            ``reconstruction`` and, if asked for, ``difference``, which is over the difference's mean square:
-            1 is what painting no difference at all gets.
+            ``reconstruction`` and, with ``later``, ``difference``. The latter is relative to the difference's mean
+            square, so predicting no difference gives 1.
         """
         painted = self.decoder(*self.encode(pixels, indices), indices).float()
         masked = torch.ones(len(pixels), self.patches, dtype=torch.bool, device=pixels.device)
         masked = masked.scatter(1, indices, False)
         target = patchify(pixels, self.patch)
         if self.params.normalise_patches:
-            # A floor of two grey levels, or flat background would be compression noise blown up.
+            # A floor of two grey levels prevents amplifying compression noise in flat background.
             floor = (2 / 255 / self.pixel_std.mean()) ** 2  # type: ignore[operator]
             centred = target - target.mean(2, keepdim=True)
             target = centred * torch.rsqrt(centred.square().mean(2, keepdim=True) + floor)
@@ -225,7 +225,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
         return now, later if self.paints_difference else None
 
     def _moved(self, pixels: Tensor) -> Tensor:
-        """Shift and zoom the whole batch alike: frame and later frame must stay in register."""
+        """Shift and zoom the whole batch equally, so that frame and later frame stay aligned."""
         if self.params.max_shift == 0 and self.params.max_zoom == 1:
             return pixels
         shift = (torch.rand(2, device=pixels.device) * 2 - 1) * 2 * self.params.max_shift
@@ -234,7 +234,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
         theta[0, 0, 0] = theta[0, 1, 1] = 1 / zoom
         theta[0, :, 2] = shift
         grid = F.affine_grid(theta, [1, 3, *pixels.shape[2:]], align_corners=False)
-        # Every frame and colour as a channel of one image: the grid is looked up once.
+        # Use all frames and colours as channels of one image, so that the grid is used once.
         moved = F.grid_sample(pixels.flatten(0, 1)[None], grid, padding_mode="border", align_corners=False)
         return moved.reshape(pixels.shape)
 
@@ -250,15 +250,15 @@ class MaskedVideoPretraining(lightning.LightningModule):
         return total
 
     def training_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """The loss of one batch of uint8 frames (N, 3, H, W), or of pairs (N, 2, 3, H, W)."""
+        """Compute the loss of a batch of uint8 frames (N, 3, H, W), or of pairs (N, 2, 3, H, W)."""
         return self._step(batch, "train")
 
     def validation_step(self, batch: Tensor, batch_idx: int) -> Tensor:
-        """The same without moving the frames."""
+        """Compute the loss of a batch without shift and zoom."""
         return self._step(batch, "val")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """AdamW with warm-up and cosine, by step."""
+        """Create AdamW and a schedule per step with warm-up and cosine."""
         params = self.params
         matrices = [p for p in self.parameters() if p.ndim > 1]
         vectors = [p for p in self.parameters() if p.ndim <= 1]
@@ -279,5 +279,5 @@ class MaskedVideoPretraining(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def save_backbone(self, path: str | Path) -> Path:
-        """Write the encoder to a safetensors file (whole or not at all), for ``video_vit``'s ``weights``."""
+        """Write the encoder to a safetensors file, completely or not at all, for the setting ``weights`` of ``vit``."""
         return save_weights(path, self.backbone, self.vit_params)

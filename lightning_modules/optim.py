@@ -1,4 +1,4 @@
-"""AdamW with a linear warm-up and a cosine, per step."""
+"""AdamW, and a schedule per step with a linear warm-up and a cosine."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ def adamw(
     scalar_lr_factor: float = 1.0,
     fused: bool = True,
 ) -> torch.optim.AdamW:
-    """AdamW that decays matrices only: not biases, norms, temperatures.
+    """Create an AdamW that decays matrices only, not biases, norms and temperatures.
 
     Args:
         parameters: names and parameters; frozen ones are left out.
         lr: peak learning rate.
-        weight_decay: decoupled.
-        scalar_lr_factor: the rate of single numbers (temperatures, the sigmoid's bias) is this times ``lr``: they
-            have far to go, from -10 for the bias, and Adam moves each weight by about ``lr`` a step.
-        fused: one kernel for all weights, where there is one for the device that they are on.
+        weight_decay: decoupled weight decay.
+        scalar_lr_factor: factor on ``lr`` for single numbers (temperatures, the sigmoid's bias). They have a long way
+            to go, from -10 for the bias, and Adam moves each weight by about ``lr`` per step.
+        fused: True uses one kernel for all weights, if their device has one.
     """
     trained = [p for _, p in parameters if p.requires_grad]
     groups: list[dict[str, Any]] = [
@@ -63,7 +63,7 @@ def adamw(
 def warmup_cosine(
     optimizer: torch.optim.Optimizer, total_steps: int, warmup_steps: int, min_lr: float
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """From lr / warmup_steps up to lr, then down a cosine to ``min_lr`` at the last step."""
+    """Create a schedule that rises from lr / warmup_steps to lr, then falls as a cosine to ``min_lr`` at the end."""
     peak = optimizer.param_groups[0]["lr"]
     floor = min(min_lr / peak, 1.0) if peak > 0 else 0.0
 

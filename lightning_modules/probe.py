@@ -1,4 +1,4 @@
-"""Logistic regression on frozen features: the linear probe.
+"""Linear probe: logistic regression on frozen features.
 
 Shape legend: N windows, P feature width, C classes.
 """
@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
 Reals = NDArray[Any]  # in single or double precision
-# Newton steps at most, what the last one gains (nats, or where the loss is less than one, of the loss), precision.
+# Most Newton steps, gain at which to stop (nats, or relative to a loss below 1), precision.
 _STAGES: tuple[tuple[int, float, type[np.float32] | type[np.float64]], ...] = (
     (3, 1e-2, np.float32),
     (200, 1e-2, np.float32),
@@ -43,14 +43,14 @@ class Standardisation:
 
     @classmethod
     def of(cls, features: NDArray[np.floating]) -> Standardisation:
-        """Of features (N, P); one that never changes is centred only."""
+        """Compute the standardisation of features (N, P); a constant feature is only centred."""
         return cls.over([features])
 
     @classmethod
     def over(cls, blocks: Iterable[NDArray[np.floating]]) -> Standardisation:
-        """The same of features that come in parts (B, P), N at least 1 in all, one in memory at a time.
+        """Compute the standardisation of features in blocks (B, P), N >= 1 rows in total, with one block in memory.
 
-        Means and sums of squares of parts are joined as in Chan, Golub and LeVeque (1979, "Updating formulae and a
+        Means and sums of squares of blocks are combined as in Chan, Golub and LeVeque (1979, "Updating formulae and a
         pairwise algorithm for computing sample variances").
         """
         n, mean, squares = 0, np.zeros(1), np.zeros(1)
@@ -65,7 +65,7 @@ class Standardisation:
             mean = mean + (own - mean) * share
             n += len(wide)
         if not n:
-            raise ValueError("no features to take a mean of")
+            raise ValueError("there are no features; expected at least one row")
         deviation = np.sqrt(squares / n)
         return cls(mean, np.where(deviation > 1e-6 * (1 + np.abs(mean)), deviation, 1.0))
 
@@ -98,7 +98,7 @@ class LinearProbe:
     """A fitted probe: logits are ``standardisation(features) @ weight.T + bias``.
 
     Attributes:
-        standardisation: of the features.
+        standardisation: standardisation of the features.
         weight: (C, P).
         bias: (C,).
     """
@@ -108,7 +108,7 @@ class LinearProbe:
     bias: Floats
 
     def probabilities(self, features: NDArray[np.floating]) -> Floats:
-        """(N, P) -> (N, C)."""
+        """Compute class probabilities, (N, P) -> (N, C)."""
         return _softmax(self.standardisation(features) @ self.weight.T + self.bias)
 
 
@@ -121,17 +121,17 @@ def fit_probe(
 ) -> LinearProbe:
     """Minimise the sum of cross-entropies plus ||weight||^2 / (2 c), to convergence.
 
-    The minimum is scikit-learn's (of two classes its penalty is on the difference of their weights), found in a
-    fraction of the time: only the directions that the windows span are searched, by Newton's method with conjugate
-    gradients (Nocedal and Wright 2006, "Numerical Optimization", section 7.1), in coordinates in which the curvature
-    is about the same everywhere, first by Boehning's bound (1992, "Multinomial logistic regression algorithm"), then
-    by what it is.
+    The minimum equals scikit-learn's (with two classes, the penalty is on the difference of their weights), in a
+    fraction of the time. The search covers only the directions that the windows span. It uses Newton's method with
+    conjugate gradients (Nocedal and Wright 2006, "Numerical Optimization", section 7.1), in coordinates with nearly
+    constant curvature. The curvature comes first from Boehning's bound (1992, "Multinomial logistic regression
+    algorithm"), then from the actual probabilities.
 
     Args:
         features: (N, P).
         labels: (N,) in [0, C), each class at least once.
         n_classes: C, at least 2.
-        standardisation: with few labels, rather of many unlabelled windows than of these.
+        standardisation: standardisation of the features; with few labels, compute it from many unlabelled windows.
         c: inverse regularisation.
 
     Raises:
@@ -141,20 +141,20 @@ def fit_probe(
     if missing.size:
         raise ValueError(f"no window of class {missing[0]} to fit the probe on")
     penalty = (2 if n_classes == 2 else 1) / c
-    # On matrices this small, threads that wait for each other cost 30 times what they save.
+    # For such small matrices, synchronising threads costs 30 times what they save.
     with threadpool_limits(1):
         weight, bias = _minimise(standardisation(features), labels, n_classes, penalty)
     return LinearProbe(standardisation, weight, bias)
 
 
 def _minimise(x: Floats, labels: NDArray[np.int64], n_classes: int, penalty: float) -> tuple[Floats, Floats]:
-    """Weight (C, P) and bias (C,) of the probe."""
-    # No weight points out of the windows' span at the minimum: R dimensions are enough, R = min(N, P).
+    """Compute weight (C, P) and bias (C,) of the probe."""
+    # At the minimum, all weights lie in the windows' span, so R = min(N, P) dimensions are enough.
     basis, spanned = (None, x) if len(x) >= x.shape[1] else _span(x)
     found = np.zeros((spanned.shape[1] + 1, n_classes))  # weights, and the bias in the last row
     curvature = np.full(len(x), 0.25)  # Boehning's bound
-    # Once it is known which windows are easy, they bend the loss far less than the bound says. Most of the way is gone
-    # in single precision, in half the time.
+    # Easy windows have a far smaller curvature than the bound, once their probabilities are known. Single precision
+    # takes half the time for most of the way.
     for steps, gain, dtype in _STAGES:
         found = _descend(spanned, labels, penalty, found, curvature, steps, gain, dtype)
         curvature = np.maximum((1 - (_softmax(spanned @ found[:-1] + found[-1]) ** 2).sum(axis=1)) / n_classes, 1e-6)
@@ -172,9 +172,9 @@ def _descend(
     enough: float,
     dtype: type[np.float32] | type[np.float64],
 ) -> Floats:
-    """Newton's method from ``start`` (R + 1, C), where a loss of this curvature (N,) bends the same everywhere.
+    """Run Newton's method from ``start`` (R + 1, C), in coordinates that make ``curvature`` (N,) constant.
 
-    The last row of ``a`` and of what is searched is the bias, which is not penalised.
+    The last column of ``a`` and the last row of the solution belong to the bias, which is not penalised.
     """
     r = x.shape[1]
     bent = x.T @ (curvature[:, None] * x)
@@ -188,7 +188,7 @@ def _descend(
     rows = np.arange(len(x))
 
     def loss(v: Reals) -> tuple[float, Reals]:
-        """Its value, and probabilities (N, C)."""
+        """Compute the loss, and probabilities (N, C)."""
         logits = a @ v
         logits -= logits.max(axis=1, keepdims=True)
         own = logits[rows, labels].sum(dtype=np.float64)
@@ -200,7 +200,7 @@ def _descend(
 
     found: Reals = np.concatenate([root.T @ start[:-1], start[-1:] * bias_scale]).astype(dtype)
     value, likely = loss(found)
-    noise = 10 * float(np.finfo(dtype).eps)  # a loss's last digits say nothing
+    noise = 10 * float(np.finfo(dtype).eps)  # relative rounding error of the loss
     for _ in range(steps):
         residual = likely.copy()
         residual[rows, labels] -= 1
@@ -219,9 +219,9 @@ def _descend(
 
 
 def _newton_step(a: Reals, shrink: Reals, likely: Reals, gradient: Reals) -> tuple[Reals, float]:
-    """The step (R + 1, C) to where a parabola through the loss is lowest, by conjugate gradients, and its slope.
+    """Compute the Newton step (R + 1, C) by conjugate gradients, and its gain to first order.
 
-    The farther from the minimum, the less exactly.
+    The step is less exact far from the minimum.
     """
     step = np.zeros_like(gradient)
     left = -gradient
@@ -250,6 +250,6 @@ def _softmax(logits: Floats) -> Floats:
 
 
 def _span(x: Floats) -> tuple[Floats, Floats]:
-    """Orthonormal directions (P, N) that the windows span, and the windows in them, (N, N)."""
+    """Compute orthonormal directions (P, N) that the windows span, and the windows' coordinates in them, (N, N)."""
     basis, coordinates = np.linalg.qr(x.T)
     return basis, np.ascontiguousarray(coordinates.T)

@@ -1,1 +1,1 @@
-"""Building of shards: recordings in, HDF5 files out; parallel, resumable, on one machine or many."""
+"""Building of shards from recordings: parallel and resumable, on one machine or many."""

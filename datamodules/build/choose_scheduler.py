@@ -1,8 +1,8 @@
-"""The scheduler that a build asks for: this process, processes on this machine, or a Dask cluster.
+"""Choice of a build's scheduler: this process, processes on this machine, or a Dask cluster.
 
 ::
 
-    with scheduler_of("tcp://10.0.0.1:8786", job, workers=0) as scheduler:
+    with choose_scheduler("tcp://10.0.0.1:8786", job, workers=0, recordings=100) as scheduler:
         scheduler.run(tasks, done=print)
 """
 
@@ -17,14 +17,14 @@ from datamodules.build.scheduler import InProcess, Processes, Scheduler
 
 
 @contextmanager
-def scheduler_of(address: str, job: BuildJob, workers: int, recordings: int) -> Iterator[Scheduler]:
-    """The scheduler that a build asked for.
+def choose_scheduler(address: str, job: BuildJob, workers: int, recordings: int) -> Iterator[Scheduler]:
+    """Create the scheduler for a build's settings.
 
     Args:
         address: ``tcp://host:port`` of a Dask scheduler (or ``tls://``); empty for this machine.
-        job: for the check whether the cluster's workers can do it.
-        workers: processes on this machine; 0 takes one a core.
-        recordings: that are to be read; more processes make no sense.
+        job: the build; a cluster's workers are checked for it.
+        workers: processes on this machine; 0 takes one per core.
+        recordings: number of recordings to read, which limits the number of processes.
 
     Raises:
         BuildError: the cluster can't be used; the message says why.

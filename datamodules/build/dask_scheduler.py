@@ -1,8 +1,8 @@
-"""A build's tasks on the workers of a Dask cluster: many machines that share the folders of recordings and shards.
+"""Scheduler of a build on a Dask cluster, whose machines share the folders of recordings and shards.
 
-Before the first task, every worker has to show that it can do the job as this process would: that it sees the folder
-of the shards and may write there, that it finds the same recordings, and that it runs the same version of this package
-and of the libraries on which bytes depend. Workers that join later are asked the same before their first task.
+Before the first task, every worker is checked. It must see the folder of the shards and may write there. It must find
+the same recordings. It must run the same version of this package and of the libraries that determine the bytes of a
+shard. A worker that joins later is checked before its first task.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ from datamodules.build.scheduler import Done, Scheduler, run_futures
 from datamodules.build.tasks import BuildError, Task, run_task
 from datamodules.sources.registry import make_source
 
-_RELATIVE = "expected paths that mean the same on all machines (relative ones start at {} there)"
+_RELATIVE = "expected the same paths on all machines (relative paths start at {} there)"
 _LIBRARIES = ("decord", "h5py", "numpy", "pandas", "pyarrow", "scipy", "simplejpeg", "torch")
 _CONNECT_S = 30.0
 _FIRST_WORKER_S = 60.0
 _ANSWER_S = 900.0
-_MARKER_S = 10.0  # network file systems may show a new file late
-_SUBMITTED = 4096  # tasks at once: a cluster that grows with its load has to see that there is some
+_MARKER_S = 10.0  # a network file system may show a new file late
+_MAX_SUBMITTED = 4096  # tasks: enough for an adaptive cluster to see the load and to grow
 
 
 @cache
 def software() -> dict[str, str]:
-    """What the bytes of a shard depend on beside recordings and settings: versions, by name."""
+    """Return the versions of all software that determines the bytes of a shard, by name."""
     digest = hashlib.sha256()
     root = Path(__file__).parents[1]
     for file in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
@@ -50,14 +50,14 @@ def software() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Handshake:
-    """What a worker has to see as the build's own process sees it.
+    """The state of the build's own process, which every worker must share.
 
     Attributes:
-        job: of the build.
-        marker: file in the folder of the shards.
-        software: versions by name.
+        job: the build.
+        marker: a file in the folder of the shards.
+        software: versions by name, see :func:`software`.
         listing: digest of the names of all recordings.
-        example: the first of them.
+        example: name of the first recording.
     """
 
     job: BuildJob
@@ -67,14 +67,14 @@ class Handshake:
     example: str
 
     def check(self) -> None:
-        """Run on a worker.
+        """Compare a worker with this state; runs on the worker.
 
         Raises:
-            BuildError: what is different there.
+            BuildError: the worker differs; the message says how.
         """
-        mine = software()
-        different = [f"{name} {mine.get(name)} (here {self.software[name]})" for name in self.software
-                     if mine.get(name) != self.software[name]]  # fmt: skip
+        here = software()
+        different = [f"{name} {here.get(name)} (here {self.software[name]})" for name in self.software
+                     if here.get(name) != self.software[name]]  # fmt: skip
         if different:
             raise BuildError(f"other versions: {', '.join(different)}; install the same ones on every worker")
         patience = time.monotonic() + _MARKER_S
@@ -86,14 +86,14 @@ class Handshake:
                 )
             time.sleep(0.1)
         if not os.access(self.job.directory, os.W_OK):
-            raise BuildError(f"it must not write to the folder of the shards, {self.job.directory}")
+            raise BuildError(f"it has no permission to write to the folder of the shards, {self.job.directory}")
         try:
             names = make_source(self.job.description["source"], self.job.description["params"]).names()
         except ValueError as error:
             raise BuildError(f"it does not find the recordings: {error}; {_RELATIVE.format(Path.cwd())}") from error
         if digest_of(names) != self.listing:
             raise BuildError(
-                f"it finds {len(names)} recordings, and not the same as this process, which finds e.g. "
+                f"it finds {len(names)} recordings, but not those of the build's process, e.g. "
                 f"'{self.example}'; {_RELATIVE.format(Path.cwd())}"
             )
 
@@ -102,10 +102,10 @@ _passed: set[str] = set()
 
 
 def run_checked(handshake: Handshake, task: Task) -> dict[str, float]:
-    """What a worker does: a task, after the check if it is the first one of this build.
+    """Run a task on a worker; check the worker before its first task of this build.
 
     Raises:
-        BuildError: the worker can't do the job; the message names it.
+        BuildError: the worker fails the check; the message names the worker.
     """
     if handshake.job.token not in _passed:
         try:
@@ -116,8 +116,8 @@ def run_checked(handshake: Handshake, task: Task) -> dict[str, float]:
     return run_task(task)
 
 
-def _answer(handshake: Handshake) -> str:
-    """What is wrong with this worker; empty if nothing is."""
+def _check_worker(handshake: Handshake) -> str:
+    """Check this worker; return the fault, or "" if there is none."""
     try:
         handshake.check()
     except BuildError as error:
@@ -129,10 +129,10 @@ class Cluster(Scheduler):
     """The workers of a Dask scheduler; use it as a context manager."""
 
     def __init__(self, address: str, job: BuildJob) -> None:
-        """Connect to the scheduler and check the workers that it has.
+        """Connect to the scheduler and check its workers.
 
         Raises:
-            BuildError: Dask is not installed, nobody answers, no worker joins, or one of them can't do the job.
+            BuildError: Dask is not installed, no scheduler answers, no worker joins, or a worker fails the check.
         """
         try:
             import distributed
@@ -149,7 +149,7 @@ class Cluster(Scheduler):
         try:
             client: Any = distributed.Client
             self._client = client(address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:  # ValueError: no address at all
+        except (OSError, ValueError) as error:  # ValueError: not an address
             raise BuildError(f"build.scheduler: no Dask scheduler answers at {address}: {error}") from error
         self._marker.touch()
         try:
@@ -167,12 +167,12 @@ class Cluster(Scheduler):
         self.close()
 
     def close(self) -> None:
-        """Disconnect; tasks that are not done are dropped."""
+        """Disconnect; unfinished tasks are dropped."""
         self._marker.unlink(missing_ok=True)
         self._client.close()
 
     def run(self, tasks: Iterable[Task], done: Done) -> None:
-        """See :class:`Scheduler`; the tasks of a worker that dies are done by another one."""
+        """Do all tasks, see :class:`Scheduler`; other workers repeat the tasks of a worker that dies."""
         executor = self._client.get_executor(pure=False)
         titles: dict[str, str] = {}
 
@@ -183,15 +183,15 @@ class Cluster(Scheduler):
             return future
 
         try:
-            run_futures(tasks, done, submit, _SUBMITTED)
+            run_futures(tasks, done, submit, _MAX_SUBMITTED)
         except self._distributed.scheduler.KilledWorker as error:
             raise BuildError(
                 f"{self._job.directory}: Dask workers died again and again (killed, out of memory, or a crash in a "
-                f"decoder) at {titles.get(str(error.task), 'one task')}. What was finished is kept"
+                f"decoder) at {titles.get(str(error.task), 'one task')}. Finished recordings are kept"
             ) from error
         except CancelledError as error:
             raise BuildError(
-                f"{self._job.directory}: the Dask scheduler at {self._address} is gone. What was finished is kept"
+                f"{self._job.directory}: the Dask scheduler at {self._address} is gone. Finished recordings are kept"
             ) from error
 
     def _check_workers(self) -> None:
@@ -205,14 +205,19 @@ class Cluster(Scheduler):
             ) from error
         workers = list(client.nthreads())
         self.name = f"{len(workers)} Dask workers"
-        # As tasks: what blocks a worker's own loop for long is taken for its death.
-        answers = {worker: client.submit(_answer, self._handshake, workers=[worker], pure=False) for worker in workers}
-        for worker, future in answers.items():
-            if wrong := self._patiently(worker, future):
-                raise BuildError(f"Dask worker {worker}: {wrong}")
+        # Run the checks as tasks: a check in a worker's own event loop could block it until Dask takes it for dead.
+        checks = {
+            worker: client.submit(_check_worker, self._handshake, workers=[worker], pure=False) for worker in workers
+        }
+        for worker, future in checks.items():
+            if fault := self._wait_for_check(worker, future):
+                raise BuildError(f"Dask worker {worker}: {fault}")
 
-    def _patiently(self, worker: str, future: Any) -> str:
-        """A worker's answer; it may be at work for somebody else, and one that has left has nothing to say."""
+    def _wait_for_check(self, worker: str, future: Any) -> str:
+        """Wait for a worker's check and return its fault, or "" for none.
+
+        The worker may be busy with another client's tasks. A worker that has left counts as without fault.
+        """
         patience = time.monotonic() + _ANSWER_S
         while time.monotonic() < patience:
             try:
@@ -223,7 +228,7 @@ class Cluster(Scheduler):
             except (ImportError, AttributeError) as error:
                 return f"it can't load this package: {error}; install the same version there"
             except RuntimeError as error:
-                # The scheduler unpacks tasks too before it hands them on, and wraps whatever keeps it from that.
+                # The scheduler unpacks tasks too before it passes them on, and wraps its error in a RuntimeError.
                 if "deserialization" not in str(error):
                     raise
                 raise BuildError(

@@ -1,4 +1,4 @@
-"""One recording -> windows with their frames; the work that a process of ``build`` does most of the time."""
+"""Conversion of one recording into windows with encoded frames, which is most of the work of a build."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from datamodules.build.judge_pictures import judge_pictures
 from datamodules.build.parts import ShardParts
+from datamodules.build.picture_rules import apply_picture_rules
 from datamodules.build.stages import StageTimes
 from datamodules.clock_sync.apply_offset import apply_offset
 from datamodules.recording import RecordingError, VideoStream
@@ -21,21 +21,21 @@ from datamodules.shards.writer import EncodedWindow
 from datamodules.sources.registry import Source
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import Window, WindowSettings, cut_windows, select_imu
-from datamodules.windows.quality.facts import facts_of
+from datamodules.windows.quality.facts import collect_facts
 
-_JUDGED_AT_ONCE = 64  # windows
+_CHUNK = 64  # windows checked by the picture rules at a time
 
 
 @dataclass(frozen=True)
 class BuildJob:
-    """What every worker of a build has to know.
+    """The settings of a build that every worker needs.
 
     Attributes:
-        directory: where the shards go.
-        description: all that the windows depend on, as plain values.
-        settings: the window settings in it.
-        raise_bad: stop at a recording that can't be used instead of listing it.
-        token: tells one run of a build from another.
+        directory: folder of the shards.
+        description: all inputs of the build that the windows depend on, as plain values.
+        settings: the window settings of ``description``.
+        raise_bad: True stops at an unusable recording; False lists it among the exclusions.
+        token: identifier of this run of the build.
     """
 
     directory: Path
@@ -46,12 +46,12 @@ class BuildJob:
 
 
 def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts, stages: StageTimes) -> None:
-    """All windows of one recording with their frames, and what was left out, into ``parts``.
+    """Add all windows of one recording, with their frames, and its exclusions and facts to ``parts``.
 
-    Only the sensor's windows are held at once; frames are decoded as their windows are written.
+    The sensor's windows are all in memory; frames are decoded while their windows are written.
 
     Raises:
-        RecordingError: the recording can't be used; some of its windows may have been written.
+        RecordingError: the recording is unusable; some of its windows may have been written.
     """
     with stages.timed("load"):
         recording = source.load(name)
@@ -64,23 +64,23 @@ def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts
     camera, placement = str(job.description["camera"]), str(job.description["placement"])
     with stages.timed("clocks"):
         recording, left_out = apply_offset(recording, placement, camera, str(job.description.get("clocks", "off")))
-    with stages.timed("judge"):  # before there are windows beside the samples that it looks at
-        facts = facts_of(recording, select_imu(recording, placement), camera, job.settings)
+    with stages.timed("quality"):  # before the cut, so that its memory does not add to the windows'
+        facts = collect_facts(recording, select_imu(recording, placement), camera, job.settings)
     with stages.timed("cut"):
         windows, exclusions = cut_windows(recording, placement, camera, job.settings)
     if left_out is not None:
         windows, exclusions = [], [left_out]
     video = recording.video(camera) if camera and windows else None
-    del recording  # its samples are the largest thing here
+    del recording  # frees its samples, the largest object here
     parts.exclusions += exclusions
     if video is None:
         for window in windows:
             parts.add(EncodedWindow(window, ()))
     else:
         encoded = with_frames(windows, video, job.settings, stages)
-        while chunk := list(itertools.islice(encoded, _JUDGED_AT_ONCE)):
-            with stages.timed("judge"):
-                kept, bad_pictures = judge_pictures(chunk, video.origin, job.settings)
+        while chunk := list(itertools.islice(encoded, _CHUNK)):
+            with stages.timed("quality"):
+                kept, bad_pictures = apply_picture_rules(chunk, video.origin, job.settings)
             parts.exclusions += bad_pictures
             for one in kept:
                 parts.add(one)
@@ -90,7 +90,13 @@ def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts
 def with_frames(
     windows: Sequence[Window], video: VideoStream, settings: WindowSettings, stages: StageTimes
 ) -> Iterator[EncodedWindow]:
-    """The windows of one recording, in the order of their starts, with their frames; each is decoded once.
+    """Yield the windows of one recording with their frames; each frame is decoded once.
+
+    Args:
+        windows: in the order of their starts.
+        video: video of the frames.
+        settings: size and quality of the frames.
+        stages: receives the time of decoding and encoding.
 
     Raises:
         RecordingError: a frame can't be decoded.
@@ -127,4 +133,4 @@ def _jpegs(
         yield index, stored
         count += 1
     if count != indices.size:
-        raise RecordingError(f"{video.origin}: {count} of {indices.size} frames could be read")
+        raise RecordingError(f"{video.origin}: only {count} of {indices.size} frames could be read")

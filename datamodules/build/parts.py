@@ -1,4 +1,4 @@
-"""Windows into as many files as it takes: the parts of a shard, none larger than a limit."""
+"""The parts of a shard: files of limited size that together hold a group's windows."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from datamodules.windows.quality.facts import RecordingFacts
 
 @dataclass(frozen=True)
 class PartFiles:
-    """The files that belong together.
+    """The part files of one shard or piece.
 
     Attributes:
-        directory: where they are.
-        stem: what their names begin with; the part's number follows.
-        group: number that they carry.
-        build_hash: digest of all that their bytes depend on.
+        directory: folder of the files.
+        stem: prefix of the files' names, before the number of the part.
+        group: number of the group of recordings.
+        build_hash: digest of all inputs that determine the files' bytes.
     """
 
     directory: Path
@@ -35,11 +35,11 @@ class PartFiles:
     build_hash: str
 
     def path(self, part: int) -> Path:
-        """File of one part."""
+        """Return the file of one part."""
         return self.directory / f"{self.stem}-{part:02d}.h5"
 
-    def whole(self) -> list[Path] | None:
-        """The files in order, or None if one is missing, broken or of other settings."""
+    def find_complete(self) -> list[Path] | None:
+        """Return the files in order, or None if a file is missing, damaged or of another build."""
         files: list[Path] = []
         while True:
             path = self.path(len(files))
@@ -56,24 +56,24 @@ class PartFiles:
                 return files
 
     def remove(self) -> None:
-        """Delete them all."""
+        """Delete all files."""
         for path in self.directory.glob(f"{self.stem}-*.h5"):
             path.unlink(missing_ok=True)
 
 
 @dataclass
 class ShardParts:
-    """Takes windows one by one and writes a part when it is full.
+    """A writer that collects windows and writes a part when it is full.
 
     Attributes:
-        files: where to.
-        settings: how the windows were cut.
+        files: files to write.
+        settings: settings that the windows were cut with.
         source: name of the source.
-        limit: bytes a part, near enough.
-        stages: writing counts there.
-        simulated: whether any recording so far is.
-        exclusions: for the next part.
-        facts: for the next part.
+        limit: approximate largest part, bytes.
+        stages: receives the time of writing.
+        simulated: True if any recording so far is simulated.
+        exclusions: exclusions for the next part.
+        facts: facts for the next part.
     """
 
     files: PartFiles
@@ -89,14 +89,14 @@ class ShardParts:
     _written: int = 0
 
     def add(self, window: EncodedWindow) -> None:
-        """The next window."""
+        """Add the next window; write the current part first if the window does not fit into it."""
         if self._windows and self._size + window.nbytes > self.limit:
             self._flush(last=False)
         self._windows.append(window)
         self._size += window.nbytes
 
     def close(self) -> None:
-        """Write the last part; without it, none of them counts."""
+        """Write the last part; without it, the shard is incomplete."""
         self._flush(last=True)
 
     def _flush(self, last: bool) -> None:
@@ -114,10 +114,10 @@ class ShardParts:
 
 
 def read_windows(shard: ShardFile) -> Iterator[EncodedWindow]:
-    """The windows of a shard as they were given to its writer, but for the numbers of their frames (-1 here).
+    """Yield the windows of a shard as the writer got them, except ``frame_indices``, which are all -1.
 
     Raises:
-        ShardError: a window's bytes are not those that were written.
+        ShardError: a window's checksum is wrong.
     """
     checked = [shard.array(name) for name in layout.CHECKED]
     imu, sample_mask, channel_mask, frame_times, frame_mask = checked
@@ -129,7 +129,7 @@ def read_windows(shard: ShardFile) -> Iterator[EncodedWindow]:
         ends = offsets[n * f : (n + 1) * f + 1].tolist()
         jpegs = tuple(frames[a:b].tobytes() for a, b in itertools.pairwise(ends))
         if layout.checksum([array[n] for array in checked], b"".join(jpegs)) != int(sums[n]):
-            raise ShardError(f"{shard.path}: window {n} is damaged: its checksum is another one")
+            raise ShardError(f"{shard.path}: window {n} is damaged: its checksum differs")
         window = Window(
             **{code: str(strings[code][n]) for code in layout.CODES},
             start_s=float(starts[n]),
@@ -145,5 +145,5 @@ def read_windows(shard: ShardFile) -> Iterator[EncodedWindow]:
 
 
 def read_exclusions(shard: ShardFile) -> list[Exclusion]:
-    """What of its recordings was left out."""
+    """Read the exclusions of a shard."""
     return [Exclusion(**{**row, "reason": Reason(row["reason"])}) for row in shard.exclusions()]

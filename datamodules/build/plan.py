@@ -1,4 +1,4 @@
-"""What a build consists of: its groups of recordings, the files that each becomes, and the digests that bind them."""
+"""Plan of a build: groups of recordings, their tasks, and the files and digests of each group."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class BuildPlan:
     """The groups of a build and their tasks.
 
     Attributes:
-        job: what every worker has to know.
-        groups: names of the recordings, group by group; each becomes a shard.
+        job: settings of the build.
+        groups: names of the recordings in each group; a group becomes a shard.
     """
 
     job: BuildJob
@@ -27,7 +27,7 @@ class BuildPlan:
 
     @cached_property
     def index_description(self) -> dict[str, Any]:
-        """The description with a digest of the recordings' names: a source may have grown."""
+        """The build's description with a digest of the recordings' names, which change when a source grows."""
         return {**self.job.description, "recordings_digest": digest_of(self.groups)}
 
     @property
@@ -36,20 +36,20 @@ class BuildPlan:
         return digest_of(self.index_description)
 
     def shard(self, group: int) -> PartFiles:
-        """The files that a group becomes."""
+        """Return the files of a group's shard."""
         digest = digest_of([self.job.description, self.groups[group], group])
         return PartFiles(self.job.directory, layout.shard_stem(group), group, digest)
 
     def recording_tasks(self, group: int) -> list[RecordingTask]:
-        """What is left to read of a group; nothing, if all its pieces are there."""
+        """Return the tasks for a group's recordings that have no complete piece yet."""
         names = self.groups[group]
         if len(names) == 1:
             return [RecordingTask(self.job, names[0], self.shard(group))]
         tasks = [RecordingTask(self.job, name, piece) for name, piece in zip(names, self._pieces(group), strict=True)]
-        return [task for task in tasks if task.files.whole() is None]
+        return [task for task in tasks if task.files.find_complete() is None]
 
     def pack_task(self, group: int) -> PackTask:
-        """What makes a group's pieces a shard."""
+        """Return the task that packs a group's pieces into a shard."""
         return PackTask(self.job, self._pieces(group), self.shard(group))
 
     def _pieces(self, group: int) -> tuple[PartFiles, ...]:

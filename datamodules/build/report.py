@@ -1,4 +1,4 @@
-"""What a build says at its end, and keeps beside the shards."""
+"""Report of a build, and the history of builds beside the shards."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from datamodules.shards.index import Index
 from datamodules.windows.cut import Reason
 
 HISTORY = "build-runs.json"
-_NAMED = 20  # recordings that could not be used
+_MAX_LISTED = 20  # unusable recordings in the summary
 
 
 @dataclass(frozen=True)
 class BuildReport:
-    """What a build made; ``str()`` is a summary for people.
+    """The result of a build; ``str()`` gives a summary for people.
 
     Attributes:
-        directory: of the shards.
-        index: what is in them, and what was left out.
-        recordings: how many the source has, after the choice of subjects.
-        reused: groups of recordings whose shards were there already; a group is one shard unless it is too large.
-        built: groups whose shards were built now.
-        seconds: wall clock.
-        scheduler: who did the work, e.g. ``2 processes``.
-        stages: seconds of it by stage (``build_stages.STAGES``), summed over processes.
+        directory: folder of the shards.
+        index: index of the shards, with the exclusions.
+        recordings: number of the source's recordings, after the choice of subjects.
+        reused: number of groups whose shards existed before; a group is one shard unless it is too large.
+        built: number of groups built now.
+        seconds: wall-clock time.
+        scheduler: name of the scheduler, e.g. ``2 processes``.
+        stages: seconds by stage (``build.stages.STAGES``), summed over processes.
     """
 
     directory: Path
@@ -55,9 +55,9 @@ class BuildReport:
         for reason, count in reasons.most_common():
             lines.append(f"  left out, {reason}: {count}")
         unusable = [row for row in index.exclusions if row["reason"] == Reason.UNUSABLE.value]
-        lines += [f"    {row['recording']}: {row['detail']}" for row in unusable[:_NAMED]]
-        if len(unusable) > _NAMED:
-            lines.append(f"    and {len(unusable) - _NAMED} more, all of them in {self.directory / layout.INDEX}")
+        lines += [f"    {row['recording']}: {row['detail']}" for row in unusable[:_MAX_LISTED]]
+        if len(unusable) > _MAX_LISTED:
+            lines.append(f"    and {len(unusable) - _MAX_LISTED} more, all of them in {self.directory / layout.INDEX}")
         for fault, count in index.counts["fault"].items():
             lines.append(f"  kept though marked, {fault}: {count}")
         if clocks := index.counts.get("clocks"):
@@ -71,8 +71,8 @@ class BuildReport:
         return "\n".join(lines)
 
 
-def remember(report: BuildReport) -> None:
-    """Add this run to the folder's record of runs that built something."""
+def append_history(report: BuildReport) -> None:
+    """Append this run to the folder's history of builds."""
     path = report.directory / HISTORY
     runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
     runs.append(

@@ -1,8 +1,8 @@
-"""Recordings -> shards: parallel, resumable, and the same bytes whatever happens on the way.
+"""The build of shards from recordings: parallel, resumable and reproducible to the byte.
 
-A group of recordings becomes one shard (more, if it grows too large), and a shard's bytes depend on its
-recordings and the settings alone. So a build that was killed keeps what was finished and goes on with the
-rest, on any number of workers, on one machine or on many (``build_scheduler``). ::
+A group of recordings becomes one shard, or several if it is too large. A shard's bytes depend on its recordings and
+the settings alone. So a killed build can go on with the unfinished recordings, on any number of workers, on one machine
+or many (``build.scheduler``). ::
 
     report = build("utd_mhad", {}, "data/utd", WindowSettings(layout="centred"), camera="depth")
     print(report)
@@ -25,14 +25,14 @@ from typing import Any
 from core.digest import canonical
 from core.durable import TEMPORARY, write_json
 from core.settings import check_settings
-from datamodules.build.choose_scheduler import scheduler_of
+from datamodules.build.choose_scheduler import choose_scheduler
 from datamodules.build.encode import BuildJob
 from datamodules.build.plan import BuildPlan
-from datamodules.build.report import HISTORY, BuildReport, remember
+from datamodules.build.report import HISTORY, BuildReport, append_history
 from datamodules.build.stages import StageTimes
 from datamodules.build.tasks import PIECES, BuildError, RecordingTask, Task
 from datamodules.build.write_index import write_index
-from datamodules.clock_sync.apply_offset import clocks_mode
+from datamodules.clock_sync.apply_offset import parse_clocks_mode
 from datamodules.shards import layout
 from datamodules.shards.index import Index, read_index
 from datamodules.sources.registry import Source, make_source
@@ -64,42 +64,42 @@ def build(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> BuildReport:
-    """Build, finish or just confirm a directory of shards.
+    """Build a directory of shards, finish an interrupted build, or confirm a finished one.
 
     Args:
-        source_name: a source of ``datamodules/sources``.
-        params: that source's settings.
-        directory: where the shards go; it may hold an unfinished build of the same settings.
-        settings: how windows are cut.
-        placement: which sensor; ``any`` takes a recording's only one.
-        camera: which camera; None or empty builds shards without video.
-        subjects: only these; empty takes all.
-        workers: processes; 0 takes one a core, 1 builds in this process.
-        scheduler: ``tcp://host:port`` of a Dask scheduler, whose workers build then; they need the same folders.
-        recordings_per_shard: as many go into one file, unless it grows too large.
-        max_shard_bytes: a group of recordings that takes more is split into several files.
-        clocks: ``report``, ``apply`` or ``drop`` what a comparison of camera and sensor shows, see
+        source_name: name of a source in ``datamodules/sources``.
+        params: settings of the source.
+        directory: folder of the shards; it may hold an unfinished build with the same settings.
+        settings: settings of the windows.
+        placement: placement of the sensor; ``any`` takes a recording's only sensor.
+        camera: name of the camera; None or empty builds shards without video.
+        subjects: subjects to build; empty takes all.
+        workers: number of processes; 0 takes one per core, 1 builds in this process.
+        scheduler: ``tcp://host:port`` of a Dask scheduler, whose workers then build; they need the same folders.
+        recordings_per_shard: recordings per group; a group becomes one file unless it is too large.
+        max_shard_bytes: limit of a file; a larger group is split into several files.
+        clocks: ``report``, ``apply`` or ``drop`` the result of comparing the clocks of camera and sensor, see
             ``clock_sync.apply_offset``; ``off`` compares nothing.
-        on_bad: ``exclude`` lists a recording that raises a RecordingError in the index, ``raise`` stops.
-        overwrite: throw away what an earlier build left there, whatever its settings.
-        progress: called with (recordings done, recordings in all).
+        on_bad: ``exclude`` lists a recording that raises a RecordingError in the index; ``raise`` stops the build.
+        overwrite: True deletes the shards of an earlier build, whatever its settings.
+        progress: called with (finished recordings, all recordings).
 
     Raises:
-        BuildError: the settings make no sense, the directory holds shards of other settings, a worker died, or the
+        BuildError: a setting is invalid, the directory holds shards with other settings, a worker died, or the
             cluster can't be used.
-        RecordingError: with ``on_bad="raise"``.
+        RecordingError: a recording is unusable, and ``on_bad`` is ``raise``.
     """
     started = time.monotonic()
     if on_bad not in ("exclude", "raise"):
         raise BuildError(f"on_bad is '{on_bad}'; expected 'exclude' or 'raise'")
     if recordings_per_shard < 1 or max_shard_bytes < 1 or workers < 0:
         raise BuildError(
-            f"recordings_per_shard is {recordings_per_shard}, max_shard_bytes {max_shard_bytes}, "
+            f"recordings_per_shard is {recordings_per_shard}, max_shard_bytes {max_shard_bytes} and "
             f"workers {workers}; expected at least 1, 1 and 0"
         )
     try:
         check_settings(settings, "window")
-        mode = clocks_mode(clocks) if camera and settings.frames else "off"
+        mode = parse_clocks_mode(clocks) if camera and settings.frames else "off"
     except ValueError as error:
         raise BuildError(str(error)) from error
     if not camera:
@@ -108,7 +108,7 @@ def build(
     path = Path(directory)
     source = make_source(source_name, params)
     groups = _groups(source_name, source, params, subjects, recordings_per_shard)
-    # Through JSON, so that what is compared with a file is what a file can hold.
+    # Convert to JSON and back, so that a comparison with the stored description compares the same types.
     described: dict[str, Any] = json.loads(
         canonical(
             {
@@ -131,13 +131,13 @@ def build(
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path / _LOCK):
         _prepare(path, described, overwrite)
-        index = _finished(path, plan)
+        index = _read_finished_index(path, plan)
         todo: list[int] = []
-        stages, who = StageTimes(), ""
+        stages, scheduler_name = StageTimes(), ""
         if index is None:
-            todo = [g for g in range(len(groups)) if plan.shard(g).whole() is None]
+            todo = [g for g in range(len(groups)) if plan.shard(g).find_complete() is None]
             if todo:
-                who = _do(plan, todo, scheduler, workers, stages, progress)
+                scheduler_name = _build_groups(plan, todo, scheduler, workers, stages, progress)
             index = write_index(plan)
             shutil.rmtree(path / PIECES, ignore_errors=True)
         recordings = sum(map(len, groups))
@@ -149,11 +149,11 @@ def build(
             reused=len(groups) - len(todo),
             built=len(todo),
             seconds=seconds,
-            scheduler=who,
+            scheduler=scheduler_name,
             stages=stages.seconds,
         )
         if todo:
-            remember(report)
+            append_history(report)
     return report
 
 
@@ -166,7 +166,7 @@ def _groups(
         raise BuildError(f"source {source_name}: two recordings are named '{twice}'")
     if subjects:
         owners = {name: source.subject_of(name) for name in names}
-        # Whose recording it is may only be known once it is loaded; the worker drops it then.
+        # A source may not know a recording's subject before loading it; the worker drops unwanted recordings then.
         chosen = [n for n in names if owners[n] is None or owners[n] in subjects]
         missing = sorted(set(subjects) - set(owners.values()))
         if missing and None not in owners.values():
@@ -180,15 +180,15 @@ def _groups(
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Two builds of one directory wait for each other; a killed one lets go by itself."""
+    """Let one build at a time use a directory; the kernel releases the lock of a killed build."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
-    """Make sure that what lies in the directory belongs to this build."""
-    _clear(path)
+    """Check that the files in the directory belong to this build; with ``overwrite``, delete them first."""
+    _remove_temporary(path)
     if overwrite:
         for file in [path / layout.INDEX, path / PLAN, path / HISTORY, *path.glob("windows-*.h5")]:
             file.unlink(missing_ok=True)
@@ -198,29 +198,29 @@ def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
             found = json.loads((path / PLAN).read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
             raise BuildError(f"{path / PLAN}: not JSON: {error}; build with overwrite") from error
-        differences = list(_differences(found, described))
+        differences = list(_describe_differences(found, described))
         if differences:
             raise BuildError(
                 f"{path} holds shards that were built with other settings: {'; '.join(differences)}. "
-                "Take another directory, delete this one, or build with overwrite"
+                "Choose another directory, delete this one, or build with overwrite"
             )
         return
     foreign = sorted(p.name for p in path.glob("windows-*.h5"))
     if foreign:
-        raise BuildError(f"{path} holds {foreign[0]} but no {PLAN}; take another directory")
+        raise BuildError(f"{path} holds {foreign[0]} but no {PLAN}; choose another directory")
     write_json(path / PLAN, described)
 
 
-def _differences(found: Any, asked: Any, name: str = "") -> Iterator[str]:
-    if isinstance(found, dict) and isinstance(asked, dict):
-        for key in sorted(set(found) | set(asked)):
-            yield from _differences(found.get(key), asked.get(key), f"{name}.{key}" if name else key)
-    elif found != asked:
-        yield f"{name} was {found!r} and is {asked!r}"
+def _describe_differences(found: Any, expected: Any, name: str = "") -> Iterator[str]:
+    if isinstance(found, dict) and isinstance(expected, dict):
+        for key in sorted(set(found) | set(expected)):
+            yield from _describe_differences(found.get(key), expected.get(key), f"{name}.{key}" if name else key)
+    elif found != expected:
+        yield f"{name} was {found!r} and is {expected!r}"
 
 
-def _finished(path: Path, plan: BuildPlan) -> Index | None:
-    """The index of a build that has nothing left to do."""
+def _read_finished_index(path: Path, plan: BuildPlan) -> Index | None:
+    """Return the index if this build is finished already, None otherwise."""
     if not (path / layout.INDEX).exists():
         return None
     index = read_index(path)
@@ -228,10 +228,10 @@ def _finished(path: Path, plan: BuildPlan) -> Index | None:
     return index if whole and index.build_hash == plan.index_hash else None
 
 
-def _do(
+def _build_groups(
     plan: BuildPlan, todo: list[int], address: str, workers: int, stages: StageTimes, progress: Progress | None
 ) -> str:
-    """Build these groups; returns who did it."""
+    """Build these groups; return the name of the scheduler."""
     total = sum(map(len, plan.groups))
     waiting = {group: plan.recording_tasks(group) for group in todo}
     left = {group: len(tasks) for group, tasks in waiting.items()}
@@ -251,18 +251,18 @@ def _do(
             progress(done, total)
         group = group_of[task.name]
         left[group] -= 1
-        # A recording that has a shard to itself is done.
+        # A group of one recording needs no packing: its task wrote the shard itself.
         return [plan.pack_task(group)] if not left[group] and len(plan.groups[group]) > 1 else []
 
     if progress:
         progress(done, total)
-    with scheduler_of(address, plan.job, workers, len(tasks)) as scheduler:
+    with choose_scheduler(address, plan.job, workers, len(tasks)) as scheduler:
         scheduler.run(tasks, finished)
-        _clear(plan.job.directory)  # of workers that died, when others did their tasks
+        _remove_temporary(plan.job.directory)  # left by dead workers whose tasks others repeated
         return scheduler.name
 
 
-def _clear(path: Path) -> None:
-    """Delete what killed processes left half done."""
+def _remove_temporary(path: Path) -> None:
+    """Delete the temporary files of killed processes."""
     for leftover in path.glob(f"{TEMPORARY}*"):
         leftover.unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Schedulers of a build: they do its tasks in this process or in processes on this machine.
+"""Schedulers of a build's tasks in this process or in several processes on this machine.
 
-The shards are the same whoever does the tasks; see ``build.tasks``. A Dask cluster is in ``build.dask_scheduler``.
+All schedulers give the same shards; see ``build.tasks``. ``build.dask_scheduler`` has a scheduler for a Dask cluster.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from datamodules.build.encode import BuildJob
-from datamodules.build.tasks import BuildError, Task, at_work, run_task
+from datamodules.build.tasks import BuildError, Task, recordings_in_progress, run_task
 from datamodules.io.worker_process import start_worker
 
-# Of a finished task: seconds by stage in, the tasks that can be done now out.
+# Called with a finished task and its seconds by stage; returns the tasks that can be done now.
 Done = Callable[[Task, dict[str, float]], Iterable[Task]]
 
 
 class Scheduler(ABC):
-    """Does tasks, on some number of processes.
+    """A way to do a build's tasks.
 
     Attributes:
-        name: for the record of a build, e.g. ``2 processes``.
+        name: name for the history of builds, e.g. ``2 processes``.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Scheduler(ABC):
         """Do all tasks, in about this order.
 
         Args:
-            tasks: they don't depend on each other.
-            done: called in this process after each of them, with its seconds by stage; returns further tasks.
+            tasks: independent tasks.
+            done: called in this process after each task, with the task's seconds by stage; returns further tasks.
 
         Raises:
             BuildError: a worker died, or the cluster can't be used.
-            RecordingError: a task raised it.
+            RecordingError: a task raised this error.
         """
 
 
@@ -62,34 +62,37 @@ class Processes(Scheduler):
 
     def run(self, tasks: Iterable[Task], done: Done) -> None:
         """See :class:`Scheduler`."""
-        # Forked from a server that has imported everything and run nothing: the threads that this process may
-        # have started would not survive a fork, and importing torch in every worker takes seconds.
+        # Fork workers from a server that has imported everything and started nothing. Threads of this process would
+        # not survive a direct fork, and a worker that imports torch itself takes seconds to start.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["datamodules.build.tasks"])
         with ProcessPoolExecutor(self._count, context, start_worker) as pool:
             try:
-                run_futures(tasks, done, lambda task: pool.submit(run_task, task), at_once=2 * self._count)
+                run_futures(tasks, done, lambda task: pool.submit(run_task, task), max_submitted=2 * self._count)
             except BrokenProcessPool as error:
-                reading = ", ".join(at_work(self._job.directory)) or "unknown"
+                reading = ", ".join(recordings_in_progress(self._job.directory)) or "unknown"
                 raise BuildError(
                     f"{self._job.directory}: a worker died without an error (killed, out of memory, or a crash in a "
-                    f"decoder) while these recordings were being read: {reading}. What was finished is kept"
+                    f"decoder) while it or another worker read: {reading}. Finished recordings are kept"
                 ) from error
             finally:
-                # After an error, tasks that no worker has begun are not begun.
+                # After an error, start no further tasks.
                 pool.shutdown(cancel_futures=True)
 
 
 def run_futures(
-    tasks: Iterable[Task], done: Done, submit: Callable[[Task], Future[dict[str, float]]], at_once: int
+    tasks: Iterable[Task], done: Done, submit: Callable[[Task], Future[dict[str, float]]], max_submitted: int
 ) -> None:
-    """Keep ``at_once`` tasks submitted until there are none; after an error those that have not begun are cancelled."""
+    """Do all tasks with at most ``max_submitted`` of them submitted; an error cancels tasks that have not begun."""
     coming = iter(tasks)
     further: list[Task] = []
     pending: dict[Future[dict[str, float]], Task] = {}
     try:
         while True:
-            while len(pending) < at_once and (task := further.pop() if further else next(coming, None)) is not None:
+            while len(pending) < max_submitted:
+                task = further.pop() if further else next(coming, None)
+                if task is None:
+                    break
                 pending[submit(task)] = task
             if not pending:
                 return

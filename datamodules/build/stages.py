@@ -1,4 +1,4 @@
-"""Where the time of a build goes: seconds by stage, added up over recordings and processes."""
+"""Time of a build by stage, summed over recordings and processes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# In the order in which a recording meets them.
+# In the order of a recording's way through the build.
 STAGES = {
     "load": "reading the sensor's file and the labels",
-    "check": "checking them",
+    "check": "checking samples and labels",
     "clocks": "comparing the clocks of camera and sensor",
-    "cut": "the video's time stamps, cutting and resampling the sensor's windows",
+    "cut": "reading the video's time stamps, cutting windows and resampling the sensor",
     "decode": "decoding and scaling frames",
-    "encode": "frames to JPEG",
-    "judge": "judging pictures and collecting facts for the report",
-    "write": "writing shards, or the pieces that they are put together from",
-    "pack": "pieces to shards",
+    "encode": "encoding frames as JPEG",
+    "quality": "checking pictures and collecting facts for the report",
+    "write": "writing shards and pieces of shards",
+    "pack": "packing pieces into shards",
 }
 
 
 class StageTimes:
-    """Wall-clock seconds by stage of one process.
+    """Wall-clock seconds of one process by stage.
 
-    Stages don't nest: time that a ``timed`` block spends in another one counts twice.
+    Stages must not nest: time in a nested ``timed`` block would count twice.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class StageTimes:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add what happens inside to a stage of ``STAGES``."""
+        """Add the time inside the block to a stage of ``STAGES``."""
         started = time.perf_counter()
         try:
             yield
@@ -42,7 +42,7 @@ class StageTimes:
             self.seconds[stage] += time.perf_counter() - started
 
     def each(self, stage: str, items: Iterable[T]) -> Iterator[T]:
-        """The same items; the time that it takes to make them counts, what is done with them does not."""
+        """Yield the items and add the time of producing them to a stage; the caller's time does not count."""
         iterator = iter(items)
         while True:
             started = time.perf_counter()
@@ -55,13 +55,13 @@ class StageTimes:
             yield item
 
     def add(self, seconds: Mapping[str, float]) -> None:
-        """Add those of a worker."""
+        """Add the seconds of a worker."""
         for stage, value in seconds.items():
             self.seconds[stage] += value
 
 
 def describe(seconds: Mapping[str, float]) -> list[str]:
-    """One line a stage that took time, the longest first."""
+    """Describe each stage that took time in one line, the longest first."""
     total = sum(seconds.values())
     rows = sorted(seconds.items(), key=lambda row: -row[1])
     return [f"{value:8.1f} s {value / total:5.0%}  {stage}: {STAGES[stage]}" for stage, value in rows if value > 0]

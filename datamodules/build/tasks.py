@@ -1,10 +1,9 @@
-"""The tasks that a build consists of: one for each recording, and one for each shard of several recordings.
+"""The tasks of a build: one for each recording, and one for each shard of several recordings.
 
-A recording's task writes a *piece*: a shard of that recording alone, in a folder of its own. When all pieces of a
-shard are there, another task puts them together and deletes them. So recordings are built next to each other however
-many of them a shard holds, and a build that is killed loses no more than the recordings that were under way. Both
-tasks write the same bytes each time and name a file when it is whole, so it does no harm if one is done twice, be it
-on two machines at once.
+A recording's task writes a *piece*: a shard of this recording alone, in a separate folder. When all pieces of a shard
+exist, another task packs them into the shard and deletes them. So recordings are built in parallel, however many of
+them a shard holds, and a killed build loses only the recordings in progress. Both tasks always write the same bytes,
+and rename a file only when it is complete. So a task may run twice without harm, even on two machines at once.
 """
 
 from __future__ import annotations
@@ -32,12 +31,12 @@ _last = threading.local()
 
 
 class BuildError(MendableError, ValueError):
-    """A build that can't be done as asked; the message says what was found and what is expected."""
+    """A build is impossible with these settings; the message names the value found and the value expected."""
 
 
 @dataclass(frozen=True)
 class RecordingTask:
-    """Read one recording and write its windows to ``files``: a piece, or a shard that holds nothing else."""
+    """Task: read one recording and write its windows to ``files``, a piece or a shard of this recording alone."""
 
     job: BuildJob
     name: str
@@ -45,14 +44,14 @@ class RecordingTask:
 
     @property
     def title(self) -> str:
-        """For messages."""
+        """Title for messages."""
         return f"recording {self.name}"
 
     def run(self) -> dict[str, float]:
-        """Do it; returns seconds by stage.
+        """Do the task; return seconds by stage.
 
         Raises:
-            RecordingError: the recording can't be used and ``job.raise_bad`` is set.
+            RecordingError: the recording is unusable, and ``job.raise_bad`` is True.
         """
         stages = StageTimes()
         note = _note(self.job.directory, self.name)
@@ -64,7 +63,7 @@ class RecordingTask:
             except RecordingError as error:
                 if self.job.raise_bad:
                     raise
-                # Parts that were written already are written over, or are followed by none.
+                # Parts written before the error are overwritten, or lie behind the last part and do not count.
                 parts = self._parts(stages)
                 parts.exclusions.append(Exclusion(self.name, 0.0, Reason.UNUSABLE, str(error)))
             parts.close()
@@ -78,7 +77,7 @@ class RecordingTask:
 
 @dataclass(frozen=True)
 class PackTask:
-    """Put the pieces of several recordings together to one shard, and delete them."""
+    """Task: pack the pieces of several recordings into one shard, and delete the pieces."""
 
     job: BuildJob
     pieces: tuple[PartFiles, ...]
@@ -86,24 +85,24 @@ class PackTask:
 
     @property
     def title(self) -> str:
-        """For messages."""
+        """Title for messages."""
         return f"shard {self.files.path(0).name}"
 
     def run(self) -> dict[str, float]:
-        """Do it; returns seconds by stage.
+        """Do the task; return seconds by stage.
 
         Raises:
-            BuildError: a piece is gone or damaged.
+            BuildError: a piece is missing or damaged.
         """
         stages, writing = StageTimes(), StageTimes()
         with stages.timed("pack"):
-            # Another worker that was thought dead may have done it, and deleted the pieces.
-            if self.files.whole() is None:
+            # Another worker, wrongly taken for dead, may have packed the shard and deleted the pieces already.
+            if self.files.find_complete() is None:
                 try:
                     self._pack(writing)
                 except BuildError:
-                    # ... or may have done so since, pieces under way included.
-                    if self.files.whole() is None:
+                    # That worker may also have finished while this one was packing.
+                    if self.files.find_complete() is None:
                         raise
             for piece in self.pieces:
                 piece.remove()
@@ -119,7 +118,7 @@ class PackTask:
 
     def _append(self, piece: PartFiles, parts: ShardParts) -> None:
         try:
-            for file in piece.whole() or [piece.path(0)]:
+            for file in piece.find_complete() or [piece.path(0)]:
                 shard = open_shard(file)
                 parts.simulated |= bool(shard.attributes["simulated"])
                 for window in read_windows(shard):
@@ -128,29 +127,29 @@ class PackTask:
                 parts.facts += shard.facts()
         except (ShardError, FileNotFoundError) as error:
             piece.remove()
-            raise BuildError(f"{error}; it was removed: start the same build again") from error
+            raise BuildError(f"{error}; the piece was removed: start the same build again") from error
 
 
 Task = RecordingTask | PackTask
 
 
 def run_task(task: Task) -> dict[str, float]:
-    """Do a task; returns seconds by stage."""
+    """Do a task; return seconds by stage."""
     return task.run()
 
 
-def at_work(directory: Path) -> list[str]:
-    """Recordings that were being read when their worker died."""
+def recordings_in_progress(directory: Path) -> list[str]:
+    """Return the recordings that live workers read now, or that dead workers read last."""
     names = []
     for path in directory.glob(f"{TEMPORARY}reading-*"):
-        # Those that live may be done with theirs just now.
+        # A live worker may finish its recording and remove its note at any moment.
         with contextlib.suppress(FileNotFoundError):
             names.append(path.read_text(encoding="utf-8"))
     return sorted(names)
 
 
 def _note(directory: Path, name: str) -> Path:
-    """File with the recording that is being read, for the message if the worker dies."""
+    """Return the file that holds the name of a recording in progress, for the message if the worker dies."""
     return directory / f"{TEMPORARY}reading-{digest_of(name)[:16]}-{os.getpid()}"
 
 
@@ -162,7 +161,7 @@ def _open_parts(job: BuildJob, files: PartFiles, stages: StageTimes) -> ShardPar
 
 
 def _source(job: BuildJob) -> Source:
-    """The build's source; each thread keeps the last one, as listing a large folder takes its time."""
+    """Return the build's source. Each thread keeps its last source, since listing a large folder takes long."""
     if getattr(_last, "token", None) != job.token:
         _last.source = make_source(job.description["source"], job.description["params"])
         _last.token = job.token

@@ -1,4 +1,4 @@
-"""Sums up the shards of a build that has nothing left to do."""
+"""Writer of the index of a build whose shards are all complete."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from core.digest import file_digest
 from datamodules.build.plan import BuildPlan
 from datamodules.build.tasks import BuildError
-from datamodules.clock_sync.apply_offset import verdict
+from datamodules.clock_sync.apply_offset import describe_agreement
 from datamodules.shards import layout
 from datamodules.shards.index import Index, ShardEntry
 from datamodules.shards.shard_file import open_shard
@@ -16,10 +16,10 @@ from datamodules.windows.cut import FAULTS
 
 
 def write_index(plan: BuildPlan) -> Index:
-    """Read back every shard, write the index, and delete shards that are none of this build.
+    """Read every shard, write the index, and delete shards that do not belong to this build.
 
     Raises:
-        BuildError: a shard is gone.
+        BuildError: a shard is missing.
     """
     entries: list[ShardEntry] = []
     columns: dict[str, Counter[str]] = {code: Counter() for code in layout.CODES}
@@ -28,9 +28,9 @@ def write_index(plan: BuildPlan) -> Index:
     exclusions: list[dict[str, Any]] = []
     simulated = False
     for group in range(len(plan.groups)):
-        files = plan.shard(group).whole()
+        files = plan.shard(group).find_complete()
         if files is None:
-            raise BuildError(f"{plan.job.directory}: the shards of group {group} vanished while building")
+            raise BuildError(f"{plan.job.directory}: the shards of group {group} disappeared during the build")
         for file in files:
             shard = open_shard(file)
             entries.append(ShardEntry(file.name, shard.n_windows, file.stat().st_size, file_digest(file)))
@@ -41,7 +41,7 @@ def write_index(plan: BuildPlan) -> Index:
                 {fault.value: int((bits >> i & 1).sum()) for i, fault in enumerate(FAULTS)},
             )
             exclusions += shard.exclusions()
-            clocks.update(verdict(facts.clock) for facts in shard.facts())
+            clocks.update(describe_agreement(facts.clock) for facts in shard.facts())
             simulated |= bool(shard.attributes["simulated"])
     expected = {entry.file for entry in entries}
     for stray in plan.job.directory.glob("windows-*.h5"):

@@ -1,4 +1,4 @@
-"""How far apart a camera's and a sensor's clocks are, from what both saw of the same motion.
+"""Offset between the clocks of a camera and a sensor, estimated from the motion that both record.
 
     estimate = estimate_clock(recording, "head", "action_camera")
     print(estimate)

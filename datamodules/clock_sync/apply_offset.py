@@ -1,16 +1,16 @@
-"""What a build does about a recording's clocks: look, say so, and shift or leave out where it was asked to.
+"""Comparison of a recording's clocks in a build: report, correct or drop.
 
-What was found is put into ``Recording.metadata``; the shards keep it with the facts of each recording:
+The result goes into ``Recording.metadata``, and the shards keep it with the facts of each recording:
 
 ======================  ======================================================================================
 ``clock_offset_s``      sensor stamps + this = video stamps, after ``clock_stated_s``; NaN: nothing to compare
-``clock_drift_ppm``     by how much that grows, microseconds a second; NaN: can't be told
-``clock_confidence``    0 to 1; from ``CERTAIN`` on it can be relied on
-``clock_view``          ``moving`` or ``watching``: which comparison told more
+``clock_drift_ppm``     growth of the offset, microseconds per second; NaN: unknown
+``clock_confidence``    0 to 1; from ``CERTAIN`` on the offset is reliable
+``clock_view``          ``moving`` or ``watching``: the comparison with the higher confidence
 ``clock_stated_s``      ``Recording.imu_clock_offset_s``, which was added first
-``clock_apart_s``       the offset where, by the drift, it is largest within the video
-``clock_applied``       whether the windows were cut from a sensor that was shifted by it
-``clock_note``          instead of the others, why nobody looked
+``clock_apart_s``       the largest offset within the video, by the drift
+``clock_applied``       True if the sensor was shifted by the offset before the windows were cut
+``clock_note``          instead of the others: the reason why the clocks were not compared
 ======================  ======================================================================================
 """
 
@@ -34,19 +34,19 @@ from datamodules.recording import ImuStream, Interval, Recording, RecordingError
 from datamodules.windows.cut import Exclusion, Reason, select_imu
 
 CLOCKS = ("report", "apply", "drop", "off")
-DISAGREE_S = 0.1  # clocks that are further apart than this, for certain, disagree
-LEAST_S = 10.0  # that sensor and video share; nobody looks at less
-# Less of a long video than ``estimate_clock`` takes by itself: a build should not take much longer for it.
+DISAGREE_S = 0.1  # clocks disagree if they are certainly further apart than this
+LEAST_S = 10.0  # shortest overlap of sensor and video for a comparison
+# A build uses less of a long video than the default of ``estimate_clock``, to stay fast.
 BUILD_SETTINGS = ClockSettings(max_video_s=80.0)
 
 Value = str | float | int | bool | None
 
 
-def clocks_mode(text: str) -> str:
-    """One of ``CLOCKS``.
+def parse_clocks_mode(text: str) -> str:
+    """Parse the setting ``build.clocks``, one of ``CLOCKS``.
 
     Raises:
-        ValueError: it is none of them.
+        ValueError: the text is not one of ``CLOCKS``.
     """
     # YAML 1.1 reads an unquoted ``off`` as false.
     mode = "off" if text == "False" else text
@@ -56,25 +56,25 @@ def clocks_mode(text: str) -> str:
 
 
 def apply_offset(recording: Recording, placement: str, camera: str, mode: str) -> tuple[Recording, Exclusion | None]:
-    """Estimate how far apart the clocks are, and do what ``mode`` says.
+    """Estimate the offset between the clocks, and report, correct or drop the recording.
 
     Args:
-        recording: already checked by ``checks.check_recording``.
-        placement: which sensor; ``any`` takes a recording's only one.
-        camera: which camera; empty: there is nothing to compare.
-        mode: ``off`` looks at nothing; ``report`` writes down what was found; ``apply`` moreover shifts that sensor's
-            stamps by an offset that is certain, and by a drift that is known, and with them labels that were given on
-            its clock (``Recording.labelled_on``); ``drop`` leaves a recording out whose clocks are for certain more
-            than ``DISAGREE_S`` apart somewhere in the video.
+        recording: a recording that passed ``checks.check_recording``.
+        placement: placement of the sensor; ``any`` takes the recording's only sensor.
+        camera: name of the camera; empty compares nothing.
+        mode: ``off`` compares nothing. ``report`` notes the estimate in the metadata. ``apply`` also shifts the
+            sensor's times by a certain offset and a known drift, and with them the labels that follow the sensor's
+            clock (``Recording.labelled_on``). ``drop`` excludes the recording if its clocks are certainly more than
+            ``DISAGREE_S`` apart somewhere in the video.
 
     Returns:
-        The recording, with metadata and perhaps a shifted sensor, and what to list if it is to be left out.
+        The recording, with metadata and perhaps a shifted sensor, and its exclusion if it is dropped.
 
     Raises:
         RecordingError: there is no such sensor or camera.
         ValueError: there is no such mode.
     """
-    if clocks_mode(mode) == "off" or not camera:
+    if parse_clocks_mode(mode) == "off" or not camera:
         return recording, None
     stream = select_imu(recording, placement)
     frames = recording.video(camera).frame_times()
@@ -82,17 +82,17 @@ def apply_offset(recording: Recording, placement: str, camera: str, mode: str) -
     shared = min(end, float(stream.times[-1]) + recording.imu_clock_offset_s)
     shared -= max(begin, float(stream.times[0]) + recording.imu_clock_offset_s)
     if shared < LEAST_S:
-        return _noted(recording, {"clock_note": f"sensor and video share {max(shared, 0.0):.1f} s"}), None
+        return _add_metadata(recording, {"clock_note": f"sensor and video share {max(shared, 0.0):.1f} s"}), None
     try:
         estimate = estimate_clock(recording, placement, camera, BUILD_SETTINGS)
     except RecordingError as error:
-        # A frame that no window needs may be broken; if one does, the build says so itself.
-        return _noted(recording, {"clock_note": str(error)}), None
+        # The broken frame may belong to no window. If a window needs it, the build reports the error later.
+        return _add_metadata(recording, {"clock_note": str(error)}), None
     apart = max((estimate.offset_at(begin), estimate.offset_at(end)), key=abs)
     applied = mode == "apply" and estimate.certain
     if applied:
-        recording = _mended(recording, stream, estimate)
-    recording = _noted(
+        recording = _correct_clock(recording, stream, estimate)
+    recording = _add_metadata(
         recording,
         {
             "clock_offset_s": estimate.offset_s,
@@ -113,8 +113,8 @@ def apply_offset(recording: Recording, placement: str, camera: str, mode: str) -
     return recording, None
 
 
-def verdict(clock: Mapping[str, Value]) -> str:
-    """What the metadata ``clock_*`` of a recording come to, in few words; empty if nobody was to look."""
+def describe_agreement(clock: Mapping[str, Value]) -> str:
+    """Summarise the metadata ``clock_*`` of a recording in few words; "" if the build compared no clocks."""
     if "clock_note" in clock:
         return "not looked at"
     apart, confidence = clock.get("clock_apart_s", clock.get("clock_offset_s")), clock.get("clock_confidence")
@@ -127,11 +127,11 @@ def verdict(clock: Mapping[str, Value]) -> str:
     return "disagreed, shifted" if clock.get("clock_applied") else "disagree"
 
 
-def _mended(recording: Recording, stream: ImuStream, estimate: ClockEstimate) -> Recording:
-    """With a stream, and labels given on its clock, that agree with the video."""
+def _correct_clock(recording: Recording, stream: ImuStream, estimate: ClockEstimate) -> Recording:
+    """Shift a stream, and the labels that follow its clock, onto the video's clock."""
     drift = estimate.drift_ppm if math.isfinite(estimate.drift_error_ppm) else 0.0
     move = (estimate.offset_s, drift, estimate.reference_s)
-    # What the recording states is added to every sensor later on, and the estimate is what is left after it.
+    # The estimate holds after the stated offset, which is added to every sensor later. So add it, shift, subtract it.
     stated_s = recording.imu_clock_offset_s
     new = shifted(shifted(shifted(stream, stated_s), *move), -stated_s)
     recording = dataclasses.replace(recording, imus=tuple(new if one is stream else one for one in recording.imus))
@@ -142,5 +142,5 @@ def _mended(recording: Recording, stream: ImuStream, estimate: ClockEstimate) ->
     return dataclasses.replace(recording, activities=tuple(labels))
 
 
-def _noted(recording: Recording, notes: dict[str, str | float | int | bool]) -> Recording:
+def _add_metadata(recording: Recording, notes: dict[str, str | float | int | bool]) -> Recording:
     return dataclasses.replace(recording, metadata={**recording.metadata, **notes})

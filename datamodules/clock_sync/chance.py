@@ -1,10 +1,10 @@
-"""What two people reach by chance who do the same things at the same time, as in two sessions of one protocol.
+"""Chance level of two signals that move at the same times, e.g. of two people in sessions of one protocol.
 
-Lags that are far too large to be true tell how alike unrelated motion looks, but not how alike it looks where both
-move at once: there, a pair of strangers shares every start, stop and fall. So the products of the two signals are
-summed up by blocks of a second, and the blocks are given random signs (the wild bootstrap: Wu 1986; for two time series
-Chwialkowski, Sejdinovic and Gretton 2014). How much moves when stays as it is, at every lag; what is lost is that all
-blocks say the same. The most information that is left at any lag is what chance reaches.
+Impossibly large lags show the similarity of unrelated motion at different times. They do not show it for motion at the
+same time: two unrelated people in one protocol share every start, stop and fall. So the products of the two signals
+are summed by blocks of a second, and each block gets a random sign (the wild bootstrap: Wu 1986; for two time series
+Chwialkowski, Sejdinovic and Gretton 2014). The signs keep the amount of motion at each time and lag, and destroy the
+agreement between the blocks. The largest remaining information at any lag is the chance level.
 
 Shape legend: B blocks, L lags, V and I channels of the two signals, R repetitions.
 """
@@ -19,23 +19,23 @@ import numpy as np
 from datamodules.clock_sync.correlation import RIDGE, Moments, Signal, covariances, deviations
 from datamodules.recording import FloatArray
 
-_BLOCK_SAMPLES = 100  # a second: longer than the signals remember, short enough for ten blocks in ten seconds
+_BLOCK_SAMPLES = 100  # a second: longer than the signals' memory, short enough for ten blocks in ten seconds
 _REPETITIONS = 199
-_SEED = 0  # the same pair has the same confidence whenever it is looked at
+_SEED = 0  # fixed, so that repeated estimates of a pair have the same confidence
 
 
 def block_products(seen: Signal, measured: Signal, reach: int, shift: int = 0) -> FloatArray:
-    """Sums of products over each block: at lag l, ``seen[n]`` meets ``measured[n - l]`` (circular).
+    """Sum products over each block: at lag l, ``seen[n]`` times ``measured[n - l]`` (circular).
 
     Args:
         seen: (N, V).
         measured: (N, I) on the same grid.
-        reach: lags from -reach to reach are looked at, in samples.
+        reach: largest lag, samples; lags go from -reach to reach.
         shift: added to all lags, for a window that a drift has moved.
 
     Returns:
-        (B, L, V, I), weighted as in ``correlation.lagged_moments``; their sum over the blocks is its sum of products.
-        0 at lags that the shift takes out of the range, which ``drift.along`` does not count either.
+        (B, L, V, I), weighted as in ``correlation.lagged_moments``, whose products are the sum over the blocks.
+        0 at lags that the shift moves out of the range, which ``drift.sum_along_drift`` does not count either.
     """
     valid = np.flatnonzero(seen.valid)
     channels = seen.values.shape[1], measured.values.shape[1]
@@ -54,25 +54,26 @@ def block_products(seen: Signal, measured: Signal, reach: int, shift: int = 0) -
     return products
 
 
-def together(products: Sequence[FloatArray], moments: Moments, seen_channels: int, found: float) -> float:
-    """Chance that two who move at the same times, and have no more in common, show so much information at some lag.
+def simultaneous_p_value(products: Sequence[FloatArray], moments: Moments, seen_channels: int, found: float) -> float:
+    """Compute the p-value of a peak for unrelated signals that move at the same times.
 
     Args:
-        products: of each window, (B, L, V, I) from ``block_products``.
-        moments: of all windows together, (L,).
+        products: products of each window, (B, L, V, I) from ``block_products``.
+        moments: moments summed over all windows, (L,).
         seen_channels: V.
-        found: the most information of any lag, nats a sample.
+        found: largest information of any lag, nats per sample.
 
     Returns:
-        0 to 1. With B blocks it is at least 2 ** (1 - B): so often all signs are alike.
+        Probability that such signals reach ``found`` at any lag, 0 to 1. With B blocks it is at least 2 ** (1 - B),
+        the probability that all signs are equal.
     """
     enough, covariance = covariances(moments)
     blocks = np.concatenate(products)[:, enough]
     if len(blocks) == 0 or not enough.any():
         return 1.0
     v = seen_channels
-    # In the axes in which either signal is white, the products are canonical correlations. Both have no slow level, so
-    # that their means, which go with the signs, are left out.
+    # After whitening both signals, the products are canonical correlations. The means, which the signs would change,
+    # are left out: both signals are high-pass filtered.
     scale = deviations(moments)
     blocks = blocks / (moments.count[enough, None, None] * scale[:v, None] * scale[None, v:])
     white = _whitening(covariance[:, :v, :v]) @ blocks @ _whitening(covariance[:, v:, v:])
@@ -82,7 +83,7 @@ def together(products: Sequence[FloatArray], moments: Moments, seen_channels: in
     mixed = (signs @ white.reshape(len(white), -1)).reshape(_REPETITIONS, *white.shape[1:])
     rest = np.linalg.det(np.eye(mixed.shape[2]) - mixed @ mixed.transpose(0, 1, 3, 2))
     most = (-0.5 * np.log(np.clip(rest, np.finfo(np.float64).tiny, 1.0))).max(axis=1)
-    # The largest of many: a Gumbel distribution, by its moments.
+    # The maximum of many values follows a Gumbel distribution; fit it by its moments.
     width = max(float(most.std()), np.finfo(np.float64).tiny) * math.sqrt(6) / math.pi
     middle = float(most.mean()) - np.euler_gamma * width
     tail = -math.expm1(-math.exp(min((middle - found) / width, 700.0)))
@@ -90,7 +91,7 @@ def together(products: Sequence[FloatArray], moments: Moments, seen_channels: in
 
 
 def _whitening(covariance: FloatArray) -> FloatArray:
-    """Inverse square roots, (L, C, C)."""
+    """Compute inverse square roots, (L, C, C)."""
     sizes, axes = np.linalg.eigh(covariance)
-    # By the ridge none is smaller, but for rounding.
+    # The ridge is a lower bound of the eigenvalues, except for rounding.
     return np.asarray((axes / np.sqrt(np.maximum(sizes, RIDGE))[:, None, :]) @ axes.transpose(0, 2, 1))

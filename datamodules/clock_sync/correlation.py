@@ -1,16 +1,16 @@
-"""How well two many-channel signals go together at every lag, and how sure the best lag is.
+"""Mutual information of two many-channel signals at every lag, and the confidence in the best lag.
 
-At each lag the first signal's channels are compared with all linear mixtures of the second's: the canonical
-correlations (Hotelling 1936) say how much they share, whatever the axes and scales of either, and for Gaussian
-signals ``-1/2 sum log(1 - rho^2)`` is their mutual information in nats a sample. Its maximum over the lags is the
-offset; what unrelated signals of the same kind reach is learnt from lags that are far too large to be true.
+At each lag, canonical correlations rho (Hotelling 1936) compare the channels of both signals under all linear mixtures,
+so the axes and scales of the signals do not matter. For Gaussian signals, ``-1/2 sum log(1 - rho^2)`` is the mutual
+information in nats per sample. The lag with the maximum is the offset. Lags that are impossibly large show the
+information of unrelated signals of the same kind.
 
-Samples are weighted so that a single event counts for less: a fall or a knock against the sensor holds more energy
-than minutes of walking, and two of them that happen to lie close in time look like proof, as at the end of any two
-recordings of one protocol. (A really violent one still does.)
+Samples are weighted to reduce the influence of single events: a fall or a knock against the sensor has more energy
+than minutes of walking. Two unrelated events that lie close in time, as at the end of any two recordings of one
+protocol, would look like proof. (A very violent pair still does.)
 
-What a lag needs are sums over the samples that both have, so stretches of a recording add up, and gaps count for
-nothing.
+Each lag needs only sums over the samples that both signals have. So the sums of a recording's stretches can be added,
+and gaps add nothing.
 
 Shape legend: N samples of the common grid, V and I channels of the two signals, L lags.
 """
@@ -29,9 +29,9 @@ from scipy.ndimage import gaussian_filter1d
 from datamodules.recording import FloatArray
 from datamodules.signal import BoolArray
 
-RIDGE = 1e-6  # of a channel's variance over the whole signal; keeps still stretches from dividing by nothing
-_EVENT_SAMPLES = 50.0  # standard deviation of the window in which a signal's liveliness is measured
-_LEAST_SHARE = 0.5  # a lag counts if this share of the samples that the best lag has are compared
+RIDGE = 1e-6  # share of a channel's variance over the whole signal; prevents a division by 0 in still stretches
+_EVENT_SAMPLES = 50.0  # standard deviation of the Gaussian window for a signal's energy
+_LEAST_SHARE = 0.5  # a lag counts if it compares at least this share of the best lag's samples
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class Signal:
     valid: BoolArray
 
     def weights(self) -> FloatArray:
-        """(N,) of mean 1 over the valid samples, 0 elsewhere: small where the signal is livelier than most of the time.
+        """Return weights (N,) with mean 1 over the valid samples, 0 elsewhere; small where the energy is high.
 
-        Weights of one of two signals, the same at every lag, leave a linear relation between them what it is.
+        The weights of one signal are the same at every lag, so they preserve a linear relation between both signals.
         """
         flat = self.valid.astype(np.float64)
         if self.valid.sum() < 2:
@@ -62,14 +62,14 @@ class Signal:
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over the samples that are compared at each lag; they can be added, lag by lag.
+    """Sums over the compared samples at each lag; moments of several stretches can be added lag by lag.
 
     Attributes:
         count: (L,) samples; all sums are weighted, with a mean weight of 1 (``Signal.weights``).
         first: (L, C) sums, C = V + I.
         second: (L, C, C) sums of products.
-        variance: (C,) of each channel over all of its samples, times ``weight``.
-        weight: samples that ``variance`` is from.
+        variance: (C,) variance of each channel over all of its samples, times ``weight``.
+        weight: number of samples behind ``variance``.
     """
 
     count: FloatArray
@@ -79,12 +79,12 @@ class Moments:
     weight: float
 
     def at(self, lags: NDArray[np.int64]) -> Moments:
-        """Those of some lags, by their place."""
+        """Select the moments at some lags, by their index."""
         return Moments(self.count[lags], self.first[lags], self.second[lags], self.variance, self.weight)
 
 
 def add(moments: Sequence[Moments]) -> Moments:
-    """The moments of all stretches together."""
+    """Add the moments of all stretches."""
     return Moments(
         np.sum([m.count for m in moments], axis=0),
         np.sum([m.first for m in moments], axis=0),
@@ -95,13 +95,13 @@ def add(moments: Sequence[Moments]) -> Moments:
 
 
 def lagged_moments(seen: Signal, measured: Signal) -> Moments:
-    """Moments at all N circular lags: at lag l, ``seen[n]`` meets ``measured[n - l]``.
+    """Compute moments at all N circular lags: lag l compares ``seen[n]`` with ``measured[n - l]``.
 
     Args:
         seen: (N, V).
         measured: (N, I) on the same grid.
     """
-    n, v = seen.values.shape  # the caller chooses an n that the transform is quick at
+    n, v = seen.values.shape  # the caller chooses an n for which the Fourier transform is fast
     c = v + measured.values.shape[1]
     weights, ones_measured = seen.weights(), measured.valid.astype(np.float64)
     weighted = weights[:, None] * seen.values
@@ -132,10 +132,10 @@ def lagged_moments(seen: Signal, measured: Signal) -> Moments:
 
 
 def covariances(moments: Moments) -> tuple[BoolArray, FloatArray]:
-    """Of all channels, each scaled by its deviation over the whole signal.
+    """Compute the covariances of all channels, each scaled by its deviation over the whole signal.
 
     Returns:
-        (L,) at which lags enough samples are compared, and (the number of these, C, C).
+        Mask (L,) of the lags that compare enough samples, and the covariances at these lags, (number of them, C, C).
     """
     best = moments.count.max(initial=0.0)
     enough = np.asarray(moments.count >= max(_LEAST_SHARE * best, 2.0 * moments.first.shape[1]))
@@ -149,14 +149,14 @@ def covariances(moments: Moments) -> tuple[BoolArray, FloatArray]:
 
 
 def deviations(moments: Moments) -> FloatArray:
-    """(C,) of each channel over the whole signal; 1 for a channel that never changes."""
+    """Return the standard deviation (C,) of each channel over the whole signal; 1 for a constant channel."""
     scale = np.sqrt(moments.variance / (moments.weight or 1.0))
     scale[scale == 0] = 1.0
     return np.asarray(scale)
 
 
 def information(moments: Moments, seen_channels: int) -> FloatArray:
-    """Mutual information in nats a sample at each lag, (L,); NaN where too few samples are compared."""
+    """Compute the mutual information at each lag, (L,), nats per sample; NaN where too few samples are compared."""
     v = seen_channels
     enough, covariance = covariances(moments)
     result = np.full(len(moments.count), np.nan)
@@ -168,14 +168,14 @@ def information(moments: Moments, seen_channels: int) -> FloatArray:
 
 @dataclass(frozen=True)
 class Peak:
-    """The best lag and how sure it is.
+    """The best lag and its confidence.
 
     Attributes:
-        offset_s: seconds.
-        correlation: one number for the strength: the correlation of two signals with this mutual information.
-        p_value: chance that signals that have nothing to do with each other show such a peak in the range.
-        share: of the likelihood over the range, what lies within ``near_s`` of the peak; low where a second peak,
-            of a walker's next step say, is almost as high.
+        offset_s: best lag, seconds.
+        correlation: correlation of two one-channel signals with the same mutual information, 0 to 1.
+        p_value: probability that unrelated signals show such a peak in the range.
+        share: share of the likelihood over the range that lies within ``near_s`` of the peak; low if a second peak,
+            e.g. at the next step of a walk, is almost as high.
         confidence: ``(1 - p_value) * share``.
     """
 
@@ -192,14 +192,14 @@ NOTHING = Peak(math.nan, 0.0, 1.0, 0.0, 0.0)
 def find_peak(
     lags_s: FloatArray, curve: FloatArray, unrelated: FloatArray, channels: tuple[int, int], near_s: float = 0.1
 ) -> Peak:
-    """The lag with the most information.
+    """Find the lag with the most information.
 
     Args:
-        lags_s: (L,) ascending by equal steps: the range that is searched.
-        curve: (L,) their information, NaN where unknown.
-        unrelated: information at lags that can't be true, NaN where unknown.
+        lags_s: (L,) lags to search, ascending by equal steps, seconds.
+        curve: (L,) information at these lags, NaN where unknown.
+        unrelated: information at impossible lags, NaN where unknown.
         channels: V and I.
-        near_s: what still counts as the same peak.
+        near_s: half width of a peak, seconds.
     """
     known = np.isfinite(curve)
     unrelated = unrelated[np.isfinite(unrelated)]
@@ -210,9 +210,9 @@ def find_peak(
         offset = float(lags_s[best])
     else:
         offset = float(lags_s[best]) + float(lags_s[1] - lags_s[0]) * _vertex(*curve[best - 1 : best + 2])
-    # Of n independent samples that share nothing, 2 n times the information is chi-squared with V * I degrees of
-    # freedom; neighbouring samples aren't independent, so n is what makes the mean fit. Gait repeats itself and
-    # scatters more than that: then the gamma distribution with the variance that was found has the longer tail.
+    # For n independent samples of unrelated signals, 2 n times the information is chi-squared with V * I degrees of
+    # freedom. Neighbouring samples are dependent, so choose n to fit the mean. The information of gait, which is
+    # periodic, varies more; then use a gamma distribution with the observed variance, which has a longer tail.
     degrees = channels[0] * channels[1]
     mean, variance = float(unrelated.mean()), float(unrelated.var())
     independent = degrees / (2 * mean)
@@ -232,7 +232,7 @@ def _vertex(left: float, middle: float, right: float) -> float:
 
 
 def _width(curve: FloatArray) -> float:
-    """Lags over which a curve stays alike: the first at which its correlation with itself falls below a half."""
+    """Return the width of a curve's peaks in lags: twice the first lag with an autocorrelation below a half."""
     filled = np.where(np.isfinite(curve), curve, np.nanmean(curve))
     centred = filled - filled.mean()
     own = np.correlate(centred, centred, mode="full")[len(centred) - 1 :]

@@ -1,7 +1,7 @@
-"""``estimate_clock``: how far a recording's sensor is from its camera's clock.
+"""Estimate of the offset between a recording's sensor and its camera.
 
-Sign: **sensor stamps + offset = video stamps**, as ``Recording.imu_clock_offset_s`` has it; what that already holds is
-added first, so the estimate is what is left to add.
+Sign: **sensor stamps + offset = video stamps**, as for ``Recording.imu_clock_offset_s``. The recording's stated offset
+is added first; the estimate is the remaining offset.
 """
 
 from __future__ import annotations
@@ -26,22 +26,23 @@ from datamodules.clock_sync.motion_signals import RATE_HZ, SeenMotion
 from datamodules.recording import FloatArray, ImuStream, Recording
 from datamodules.windows.cut import select_imu
 
-CERTAIN = 0.95  # confidence from which an estimate is taken at its word
+CERTAIN = 0.95  # an estimate is reliable from this confidence on
 VIEWS = ("auto", "moving", "watching")
-_FASTEST_HZ = 32.0  # of the frames that are looked at; faster video is thinned
+_MAX_RATE_HZ = 32.0  # faster video is thinned out to about this rate
 
 
 @dataclass(frozen=True)
 class ClockSettings:
-    """How the clocks are compared.
+    """Settings of the comparison of clocks.
 
     Attributes:
-        max_offset_s: the offset is looked for within plus or minus this.
-        view: ``moving`` (the camera is worn: the picture's flow against angular and linear velocity), ``watching`` (it
-            looks at the person: how much moves against how much is measured), or ``auto``, which tries both.
-        max_video_s: of a longer video, windows of ``window_s`` spread over it are looked at that last this together.
-        window_s: length of a window that gets an offset of its own.
-        context_s: how far around a window the sensor's data serve to learn what unrelated motion looks like.
+        max_offset_s: the search covers offsets from minus to plus this, seconds.
+        view: ``moving`` for a worn camera (compares the picture's flow with angular and linear velocity), ``watching``
+            for a camera that films the person (compares amounts of motion), or ``auto``, which tries both.
+        max_video_s: total length of the analysed video, seconds. In a longer video, windows of ``window_s`` are spread
+            evenly.
+        window_s: length of a window that gets its own offset, seconds.
+        context_s: length of the sensor's data around a window that serves as unrelated motion, seconds.
     """
 
     max_offset_s: float = 2.0
@@ -51,7 +52,11 @@ class ClockSettings:
     context_s: float = 60.0
 
     def check(self) -> None:
-        """Raise a ValueError that names the first setting that makes no sense."""
+        """Check all settings.
+
+        Raises:
+            ValueError: a setting is out of range; the message names it and the expected range.
+        """
         if self.view not in VIEWS:
             raise ValueError(f"view is '{self.view}'; expected one of {', '.join(VIEWS)}")
         for name in ("max_offset_s", "max_video_s", "window_s", "context_s"):
@@ -62,20 +67,20 @@ class ClockSettings:
 
 @dataclass(frozen=True)
 class ClockEstimate:
-    """What was found for one sensor and one camera of a recording.
+    """Estimated clock offset of one sensor and one camera of a recording.
 
     Attributes:
-        recording, placement, camera: whose clocks.
-        view: ``moving`` or ``watching``: which comparison told more.
-        offset_s: to be added to the sensor's times at ``reference_s``; NaN where nothing can be compared.
-        drift_ppm: by how much the offset grows, microseconds a second; 0 where it can't be told.
-        drift_error_ppm: half of its 95 % interval; NaN where it can't be told.
-        reference_s: on the video's clock, the time at which ``offset_s`` is meant.
-        spread_s: standard error of the offset by how far the recording's windows scatter; NaN with one window.
-        confidence: 0 to 1, see ``correlation.Peak``; from ``CERTAIN`` on it can be relied on.
-        correlation: strength at the best offset, 0 to 1.
-        p_value: chance that unrelated motion, of another time or of the same, shows such a peak.
-        lags_s, curve: (L,) what was compared and how well it went together, for drawing.
+        recording, placement, camera: names of the recording, the sensor and the camera.
+        view: ``moving`` or ``watching``: the comparison with the higher confidence.
+        offset_s: offset to add to the sensor's times at ``reference_s``; NaN if nothing can be compared.
+        drift_ppm: growth of the offset, microseconds per second; 0 if unknown.
+        drift_error_ppm: half width of the drift's 95 % interval; NaN if unknown.
+        reference_s: time on the video's clock at which ``offset_s`` holds.
+        spread_s: standard error of the offset, from the scatter of the windows; NaN with one window.
+        confidence: 0 to 1, see ``correlation.Peak``; from ``CERTAIN`` on the estimate is reliable.
+        correlation: correlation at the best offset, 0 to 1.
+        p_value: probability that unrelated motion, at other times or at the same times, shows such a peak.
+        lags_s, curve: (L,) lags and their information, for drawing.
         line: offsets by window.
     """
 
@@ -97,11 +102,11 @@ class ClockEstimate:
 
     @property
     def certain(self) -> bool:
-        """Whether the confidence reaches ``CERTAIN``."""
+        """True if the confidence reaches ``CERTAIN``."""
         return self.confidence >= CERTAIN
 
     def offset_at(self, time_s: float) -> float:
-        """The offset at a time of the video's clock, by the drift where there is one."""
+        """Return the offset at a time of the video's clock, including a known drift."""
         return self.offset_s + 1e-6 * self.drift_ppm * (time_s - self.reference_s)
 
     def __str__(self) -> str:
@@ -117,52 +122,52 @@ class ClockEstimate:
 def estimate_clock(
     recording: Recording, placement: str, camera: str, settings: ClockSettings | None = None
 ) -> ClockEstimate:
-    """Find the offset, and over long recordings the drift, from what camera and sensor both saw.
+    """Estimate the offset, and in long recordings the drift, from the motion that camera and sensor both record.
 
     Args:
-        recording: already checked by ``checks.check_recording``.
-        placement: which sensor; ``any`` takes a recording's only one.
-        camera: which camera.
-        settings: see there.
+        recording: a recording that passed ``checks.check_recording``.
+        placement: placement of the sensor; ``any`` takes the recording's only sensor.
+        camera: name of the camera.
+        settings: settings of the comparison; None takes the defaults.
 
     Returns:
-        An estimate of low confidence where there is nothing to compare: no motion, no overlap, a black picture.
+        The estimate. Its confidence is low if there is nothing to compare: no motion, no overlap, a black picture.
 
     Raises:
         RecordingError: there is no such sensor or camera, or a frame can't be decoded.
-        ValueError: a setting makes no sense.
+        ValueError: a setting is out of range.
     """
     settings = settings or ClockSettings()
     settings.check()
     stream = select_imu(recording, placement)
     video = recording.video(camera)
     frame_times = video.frame_times()
-    seen = motion_signals.watch(video, frame_times, choose_frames(frame_times, settings))
+    seen = motion_signals.measure_video(video, frame_times, choose_frames(frame_times, settings))
     return compare(seen, shifted(stream, recording.imu_clock_offset_s), recording.name, camera, settings)
 
 
 def shifted(stream: ImuStream, offset_s: float, drift_ppm: float = 0.0, reference_s: float = 0.0) -> ImuStream:
-    """The stream with ``offset_s`` added to its times, and the drift since ``reference_s``, a time on the new clock."""
+    """Add ``offset_s``, and the drift since ``reference_s`` (a time on the new clock), to the times of a stream."""
     times, repeated = (shifted_times(old, offset_s, drift_ppm, reference_s) for old in (stream.times, stream.repeated))
     return dataclasses.replace(stream, times=times, repeated=repeated)
 
 
 def shifted_times(times: FloatArray, offset_s: float, drift_ppm: float = 0.0, reference_s: float = 0.0) -> FloatArray:
-    """Times (N,) as ``shifted`` moves them."""
+    """Shift times (N,) as :func:`shifted` does."""
     return times + offset_s + 1e-6 * drift_ppm * (times + offset_s - reference_s)
 
 
 def choose_frames(frame_times: FloatArray, settings: ClockSettings) -> NDArray[np.int64]:
-    """Which frames are looked at: all of a short video, windows spread over a long one, at 32 frames a second at most.
+    """Choose the frames to analyse: all of a short video, windows spread over a long one, at about 32 Hz at most.
 
     Args:
         frame_times: (N,) seconds.
-        settings: see there.
+        settings: settings of the comparison.
     """
     if frame_times.size < 2:
         return np.arange(frame_times.size)
     rate = 1 / float(np.median(np.diff(frame_times)))
-    indices = np.arange(0, frame_times.size, max(1, round(rate / _FASTEST_HZ)))
+    indices = np.arange(0, frame_times.size, max(1, round(rate / _MAX_RATE_HZ)))
     times = frame_times[indices]
     length = float(times[-1] - times[0])
     if length <= settings.max_video_s:
@@ -178,35 +183,42 @@ def choose_frames(frame_times: FloatArray, settings: ClockSettings) -> NDArray[n
 def compare(
     seen: SeenMotion, stream: ImuStream, name: str, camera: str, settings: ClockSettings | None = None
 ) -> ClockEstimate:
-    """``estimate_clock`` for frames that were looked at before: the costly part need not be repeated.
+    """Estimate the offset as :func:`estimate_clock` does, from frames that were analysed before.
+
+    Analysing the frames is the costly part, which several estimates can share.
 
     Args:
-        seen: of the camera.
-        stream: of the sensor.
-        name: of the recording.
+        seen: motion in the video.
+        stream: samples of the sensor.
+        name: name of the recording.
         camera: name of the camera.
-        settings: see there.
+        settings: settings of the comparison; None takes the defaults.
     """
     settings = settings or ClockSettings()
     settings.check()
     views = [settings.view] if settings.view != "auto" else ["moving", "watching"]
     found = [_compare_view(view, seen, stream, name, camera, settings) for view in views]
-    best, p_together = max(found, key=lambda each: (each[0].confidence, each[0].correlation))
+    best, simultaneous_p_value = max(found, key=lambda each: (each[0].confidence, each[0].correlation))
     share = best.confidence / (1 - best.p_value) if best.p_value < 1 else 0.0
-    # Chance has to fail both as motion of another time and as motion at the same time. And the better of two tries has
-    # had two chances.
-    p_value = 1 - (1 - max(best.p_value, p_together())) ** len(found)
+    # The peak must be unlikely both for motion at other times and for motion at the same times: take the larger
+    # p-value. The exponent corrects for choosing the better of two views.
+    p_value = 1 - (1 - max(best.p_value, simultaneous_p_value())) ** len(found)
     return dataclasses.replace(best, p_value=p_value, confidence=(1 - p_value) * share)
 
 
 def _compare_view(
     view: str, seen: SeenMotion, stream: ImuStream, name: str, camera: str, settings: ClockSettings
 ) -> tuple[ClockEstimate, Callable[[], float]]:
-    """By far lags alone, and what tells the chance of motion at the same time (``chance.together``)."""
+    """Estimate the offset in one view, with the p-value for motion at other times.
+
+    Returns:
+        The estimate, and a function that computes the costly p-value for motion at the same times
+        (``chance.simultaneous_p_value``).
+    """
     if view == "moving":
-        pictures, measured = picture_flow.principal_parts(seen.flow), motion_signals.turning_and_moving(stream)
+        pictures, measured = picture_flow.principal_parts(seen.flow), motion_signals.angular_and_linear_velocity(stream)
     else:
-        pictures, measured = seen.speed[:, None], motion_signals.energy(stream)
+        pictures, measured = seen.speed[:, None], motion_signals.amount_of_motion(stream)
     measured = np.where(motion_signals.lost_samples(stream)[:, None], np.nan, measured)
     lags = np.arange(-round(settings.max_offset_s * RATE_HZ), round(settings.max_offset_s * RATE_HZ) + 1)
     lags_s = lags / RATE_HZ
@@ -233,20 +245,20 @@ def _compare_view(
     times = np.array(centres) - reference
     slope = 0.0
     if np.ptp(times) >= drift.LEAST_SPAN_S:
-        slope = drift.steepest(windows, times, lags_s, channels[0])
-    moments = drift.along(windows, times, slope, 1 / RATE_HZ)
+        slope = drift.find_drift(windows, times, lags_s, channels[0])
+    moments = drift.sum_along_drift(windows, times, slope, 1 / RATE_HZ)
     curve = information(moments, channels[0])
     peak = find_peak(lags_s, curve, information(add(far), channels[0]), channels)
     line = drift.fit_line(windows, times, lags_s, peak.offset_s, slope, channels[0]) if peak is not NOTHING else None
 
-    def p_together() -> float:
+    def simultaneous_p_value() -> float:
         if peak is NOTHING:
             return 1.0
         shifts = [round(slope * 1e-6 * time * RATE_HZ) for time in times.tolist()]
         products = [chance.block_products(*pair, int(lags[-1]), s) for pair, s in zip(pairs, shifts, strict=True)]
-        return chance.together(products, moments, channels[0], float(np.nanmax(curve)))
+        return chance.simultaneous_p_value(products, moments, channels[0], float(np.nanmax(curve)))
 
-    return _estimate(name, stream, camera, view, peak, lags_s, curve, reference, line), p_together
+    return _estimate(name, stream, camera, view, peak, lags_s, curve, reference, line), simultaneous_p_value
 
 
 def _estimate(

@@ -1,4 +1,4 @@
-"""What camera and sensor have seen of the same motion, on one common grid of times, filtered alike.
+"""Motion signals of camera and sensor, on one common grid of times and with the same filters.
 
 Shape legend: F frames, B = F - 1 pairs of frames, M samples of the sensor, N samples of the grid, C channels.
 """
@@ -19,9 +19,9 @@ from datamodules.recording import FloatArray, FrameArray, ImuStream, VideoStream
 from datamodules.signal import BoolArray
 
 RATE_HZ = 100.0
-MAX_GAP_S = 0.15  # of frames or samples; longer ones are never bridged
-# Both signals keep what lies between some 0.3 and 6 Hz: slower is gravity and drift, faster is noise and beyond
-# what 30 frames a second show.
+MAX_GAP_S = 0.15  # longest gap of frames or samples to interpolate over
+# Both filters keep frequencies from about 0.3 to 6 Hz. Slower is gravity and drift; faster is noise, and too fast for
+# 30 frames a second.
 _SMOOTH_S, _LEVEL_S = 0.02, 0.7
 _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 _CHUNK = 16
@@ -29,12 +29,12 @@ _CHUNK = 16
 
 @dataclass(frozen=True)
 class SeenMotion:
-    """What the frames show.
+    """Motion in a video.
 
     Attributes:
         times: (B,) seconds, half-way between the frames of a pair.
-        flow: (B, C) pixels a second of each block of the picture, see ``picture_flow.trusted_flow``.
-        speed: (B,) of what moves besides the camera, see ``body_motion``.
+        flow: (B, C) flow of each block of the picture, pixels per second, see ``picture_flow.trusted_flow``.
+        speed: (B,) speed of the motion besides the camera's own, pixels per second, see ``body_motion``.
     """
 
     times: FloatArray
@@ -42,13 +42,13 @@ class SeenMotion:
     speed: FloatArray
 
 
-def watch(video: VideoStream, frame_times: FloatArray, indices: NDArray[np.int64]) -> SeenMotion:
-    """Decode these frames once and see what moves between neighbours.
+def measure_video(video: VideoStream, frame_times: FloatArray, indices: NDArray[np.int64]) -> SeenMotion:
+    """Decode frames in one pass and measure the motion between neighbours.
 
     Args:
-        video: whose frames.
-        frame_times: of all of its frames, seconds.
-        indices: (F,) ascending; pairs that are too far apart in time give NaN.
+        video: the video.
+        frame_times: times of all its frames, seconds.
+        indices: (F,) frames to use, ascending; pairs that are too far apart in time give NaN.
 
     Raises:
         RecordingError: a frame can't be decoded.
@@ -82,7 +82,7 @@ def _grey(frame: FrameArray) -> picture_flow.GreyImages:
 def _pairs(
     chunk: Sequence[picture_flow.GreyImages], first: picture_flow.ComplexArray | None
 ) -> tuple[FloatArray, FloatArray, picture_flow.ComplexArray]:
-    """Flow and speed between neighbours, and the last frame's spectra for the chunk that starts with it."""
+    """Compute flow and speed between neighbours, and the last frame's spectra, which the next chunk starts with."""
     images = np.stack(chunk)
     if first is None:
         first = picture_flow.block_spectra(images[:1])
@@ -93,46 +93,46 @@ def _pairs(
     return flow, body_motion.residual_speed(images[:-1], images[1:], motion), spectra[-1:]
 
 
-def turning_and_moving(stream: ImuStream) -> FloatArray:
-    """Angular velocity, where there is a gyroscope, and velocity, (M, 6 or 3): what makes a camera's picture flow.
+def angular_and_linear_velocity(stream: ImuStream) -> FloatArray:
+    """Compute angular velocity (if there is a gyroscope) and velocity, (M, 6 or 3), which make a picture flow.
 
-    The velocity is the acceleration summed up; that it wanders does not matter, since only its quick changes are kept.
+    The velocity is the summed acceleration. Its slow drift does not matter, since the filters keep only fast changes.
     """
-    acceleration = _filled(stream.values[:, :3])
+    acceleration = _fill_lost(stream.values[:, :3])
     steps = np.minimum(np.diff(stream.times, prepend=stream.times[0]), MAX_GAP_S)
     velocity = np.cumsum((acceleration - acceleration.mean(axis=0)) * steps[:, None], axis=0)
     return np.concatenate([stream.values[:, 3:], velocity], axis=1) if has_gyroscope(stream) else velocity
 
 
-def energy(stream: ImuStream) -> FloatArray:
-    """How much moves: the angular velocity's magnitude, or without a gyroscope that of the changing acceleration.
+def amount_of_motion(stream: ImuStream) -> FloatArray:
+    """Compute the norm of the angular velocity, or without a gyroscope the norm of the changing acceleration.
 
-    The acceleration is the poorer of the two, and of no use beside the other: limbs speed up before they are fast.
+    The acceleration is the poorer measure, and adds nothing to the angular velocity: it peaks before the speed does.
 
     Returns:
         (M, 1)
     """
     if has_gyroscope(stream):
         return np.asarray(np.linalg.norm(stream.values[:, 3:], axis=1, keepdims=True))
-    acceleration = _filled(stream.values[:, :3])
+    acceleration = _fill_lost(stream.values[:, :3])
     period = float(np.median(np.diff(stream.times))) if stream.times.size > 1 else 1.0
     change = acceleration - gaussian_filter1d(acceleration, 0.5 / period, axis=0, mode="nearest")
     return np.asarray(np.linalg.norm(change, axis=1, keepdims=True))
 
 
 def has_gyroscope(stream: ImuStream) -> bool:
-    """Whether any sample has all three angular velocities."""
+    """Return True if any sample has all three angular velocities."""
     return bool(np.isfinite(stream.values[:, 3:]).all(axis=1).any())
 
 
 def lost_samples(stream: ImuStream) -> BoolArray:
-    """(M,) rows with NaN in a channel that the device has."""
+    """Mark the samples (M,) with NaN in a channel that the device has."""
     channels = slice(0, 6 if has_gyroscope(stream) else 3)
     return np.asarray(np.isnan(stream.values[:, channels]).any(axis=1))
 
 
 def on_grid(times: FloatArray, values: FloatArray, grid: FloatArray) -> Signal:
-    """Resample, take out the slow level, smooth; by time stamps, and over no gap.
+    """Resample by time stamps without bridging gaps, smooth, and remove the slow level.
 
     Args:
         times: ascending seconds.
@@ -145,15 +145,15 @@ def on_grid(times: FloatArray, values: FloatArray, grid: FloatArray) -> Signal:
 
 
 def _local_mean(values: FloatArray, valid: BoolArray, deviation_s: float) -> FloatArray:
-    """Gaussian mean over what is valid."""
+    """Compute a running Gaussian mean over the valid samples."""
     sigma = deviation_s * RATE_HZ
     weight = gaussian_filter1d(valid.astype(np.float64), sigma, mode="constant")
     total = gaussian_filter1d(np.where(valid[:, None], values, 0.0), sigma, axis=0, mode="constant")
     return np.where(valid[:, None], total / np.maximum(weight, 1e-9)[:, None], 0.0)
 
 
-def _filled(acceleration: FloatArray) -> FloatArray:
-    """Lost samples take the mean, so that sums go on; they are left out later."""
+def _fill_lost(acceleration: FloatArray) -> FloatArray:
+    """Replace lost samples by the mean, so that cumulative sums stay finite; these samples are masked later."""
     known = np.asarray(np.isfinite(acceleration).all(axis=1))
     mean = acceleration[known].mean(axis=0) if known.any() else np.zeros(3)
     return np.where(known[:, None], acceleration, mean)

@@ -1,11 +1,11 @@
-"""How the picture of a moving camera flows from one frame to the next.
+"""Flow of a moving camera's picture from one frame to the next.
 
-A turning camera moves the whole picture, and one that moves along moves what is near more than what is far. Each
-small picture is cut into overlapping blocks, and phase correlation (Kuglin and Hines 1975) gives every block's
-displacement with a peak that says how far to trust it. A robust fit over the blocks is the motion of the picture as a
-whole; a block that shows something else (a hand before the camera) or nothing is given that of the whole. What comes
-out is in pixels, not in radians or metres: focal length, distances, and how the sensor's axes lie against the
-camera's are unknown and left to ``correlation``, which finds the best linear map.
+A turning camera moves the whole picture; a translating camera moves near objects more than far ones. Each small picture
+is divided into overlapping blocks. Phase correlation (Kuglin and Hines 1975) gives the displacement of every block, and
+the height of its peak gives the trust. A robust fit over the blocks gives the motion of the whole picture. A block that
+shows nothing, or another motion (a hand before the camera), gets the motion of the whole picture. The result is in
+pixels, not in radians or metres: focal length, distances and the rotation between sensor and camera are unknown.
+``correlation`` finds the best linear map instead.
 
 Shape legend: B pairs of frames, S side of the image, K blocks, b side of a block.
 """
@@ -20,15 +20,15 @@ from scipy import fft
 
 from datamodules.recording import FloatArray
 
-SIDE = 128  # pixels; of the pictures that are looked at
+SIDE = 128  # pixels; side of the analysed pictures
 _BLOCK, _STEP = 64, 32
-# A block's trust is its correlation's peak above that of unrelated noise, which for 64 x 64 stays below this.
+# Peaks of unrelated noise in 64 x 64 blocks stay below this. A block's trust is the height of its peak above it.
 _CHANCE_PEAK = 0.05
-_MIN_BLOCKS = 3.0  # summed trust, in whole blocks' worth of a peak of ``_GOOD_PEAK``
+_MIN_BLOCKS = 3.0  # least summed trust, as a number of blocks with a peak of ``_GOOD_PEAK``
 _GOOD_PEAK = 0.15
 _ITERATIONS = 6
-_SCALE = 0.35  # pixels; residuals beyond it lose weight (Cauchy)
-_ASTRAY = 3.0  # pixels; a block this far from the whole shows something else
+_SCALE = 0.35  # pixels; larger residuals lose weight (Cauchy)
+_ASTRAY = 3.0  # pixels; a block that differs more from the whole picture's motion shows another object
 
 GreyImages: TypeAlias = NDArray[np.float32]
 ComplexArray: TypeAlias = NDArray[np.complex64]
@@ -45,7 +45,7 @@ def _window() -> GreyImages:
 
 
 def _smoothing() -> NDArray[np.float32]:
-    """Keeps the frequencies that a small image holds reliably; (b, b / 2 + 1)."""
+    """Return a low-pass (b, b / 2 + 1) that keeps the frequencies a small image represents reliably."""
     rows, columns = np.meshgrid(fft.fftfreq(_BLOCK), fft.rfftfreq(_BLOCK), indexing="ij")
     return np.exp(-(rows**2 + columns**2) / (2 * 0.16**2)).astype(np.float32)
 
@@ -55,7 +55,7 @@ CENTRES = np.array(_CORNERS, np.float64) + (_BLOCK - SIDE) / 2  # (K, 2) of row 
 
 
 def _design() -> FloatArray:
-    """(K, 2, 4): what each of the four parameters of ``fit_motion`` does to each block's centre."""
+    """Return (K, 2, 4): the displacement of each block's centre per unit of each parameter of ``fit_motion``."""
     design = np.zeros((len(CENTRES), 2, 4))
     design[:, 0, 0] = design[:, 1, 1] = 1.0
     design[:, 0, 2], design[:, 1, 2] = -CENTRES[:, 1], CENTRES[:, 0]
@@ -67,7 +67,7 @@ _DESIGN = _design()
 
 
 def block_spectra(images: GreyImages) -> ComplexArray:
-    """Spectra of all blocks.
+    """Compute the spectra of all blocks.
 
     Args:
         images: (B, S, S) grey, S = ``SIDE``.
@@ -81,18 +81,18 @@ def block_spectra(images: GreyImages) -> ComplexArray:
 
 
 def block_shifts(before: ComplexArray, after: ComplexArray) -> tuple[FloatArray, FloatArray]:
-    """By how much each block's content moved.
+    """Compute the displacement of each block's content.
 
     Args:
         before: ``block_spectra`` of the earlier frames (B, K, ...).
-        after: of the later ones.
+        after: ``block_spectra`` of the later frames.
 
     Returns:
         (B, K, 2) pixels down and to the right, and (B, K) the height of the correlation's peak, 0 to 1.
     """
     cross = after * before.conj()
     size = np.abs(cross)
-    # Relative to the block's own content: frequencies that hold nothing but rounding get no say.
+    # A floor relative to the block's own content suppresses frequencies that hold only rounding errors.
     floor = 1e-4 * size.mean(axis=(2, 3), keepdims=True) + np.float32(1e-6)
     surface = fft.irfft2(cross / (size + floor) * _SMOOTHING, s=(_BLOCK, _BLOCK)) / _SURFACE_PEAK
     count = surface.shape[0] * surface.shape[1]
@@ -113,7 +113,7 @@ _SURFACE_PEAK = float(fft.irfft2(_SMOOTHING.astype(np.complex64), s=(_BLOCK, _BL
 
 
 def _vertex(left: NDArray[np.float32], middle: NDArray[np.float32], right: NDArray[np.float32]) -> FloatArray:
-    """Where a parabola through three neighbours peaks, -0.5 to 0.5 from the middle one."""
+    """Return the peak of a parabola through three neighbours, -0.5 to 0.5 from the middle one."""
     curvature = (2 * middle - left - right).astype(np.float64)
     slope = (right - left).astype(np.float64) / 2
     return np.clip(np.divide(slope, curvature, out=np.zeros_like(slope), where=curvature > 1e-9), -0.5, 0.5)
@@ -124,18 +124,18 @@ def _signed(place: NDArray[np.int64]) -> FloatArray:
 
 
 def fit_motion(shifts: FloatArray, peaks: FloatArray) -> FloatArray:
-    """The motion of the whole image that most blocks agree on.
+    """Fit the motion of the whole image on which most blocks agree.
 
     Args:
         shifts: (B, K, 2) from ``block_shifts``.
         peaks: (B, K).
 
     Returns:
-        (B, 4): pixels down, pixels to the right, radians of turn (row towards column), and relative growth. NaN where
-        too few blocks show anything that can be followed.
+        (B, 4): pixels down, pixels to the right, rotation in radians (row towards column), and relative growth. NaN if
+        too few blocks can be tracked.
     """
     trust = np.clip(peaks - _CHANCE_PEAK, 0.0, None)
-    # Turn and growth are small unless many blocks say otherwise: a weak prior keeps them from following noise.
+    # A weak prior keeps rotation and growth small unless many blocks show them, so that they do not fit noise.
     prior = np.diag([1e-9, 1e-9, 1.0, 1.0])
     motion = np.zeros((len(shifts), 4))
     weights = trust.copy()
@@ -143,7 +143,7 @@ def fit_motion(shifts: FloatArray, peaks: FloatArray) -> FloatArray:
         normal = np.einsum("bk,kip,kiq->bpq", weights, _DESIGN, _DESIGN) + prior
         target = np.einsum("bk,kip,bki->bp", weights, _DESIGN, shifts)
         if iteration == 0:
-            # Starts at the median, which half of the blocks can't pull away.
+            # Start at the median, which is robust against almost half of the blocks.
             motion[:, :2] = _weighted_median(shifts, trust)
         else:
             motion = np.linalg.solve(normal, target[..., None])[..., 0]
@@ -163,7 +163,7 @@ def _weighted_median(shifts: FloatArray, weights: FloatArray) -> FloatArray:
 
 
 def trusted_flow(shifts: FloatArray, peaks: FloatArray, motion: FloatArray) -> FloatArray:
-    """All blocks' displacements, those that can't be trusted replaced by the whole picture's.
+    """Replace the displacements of untrusted blocks by the motion of the whole picture.
 
     Args:
         shifts: (B, K, 2) from ``block_shifts``.
@@ -181,11 +181,11 @@ def trusted_flow(shifts: FloatArray, peaks: FloatArray, motion: FloatArray) -> F
 
 
 def principal_parts(flow: FloatArray, parts: int = 6) -> FloatArray:
-    """What the flow consists of most.
+    """Project the flow onto its principal components.
 
     Args:
         flow: (B, 2 K), NaN where unknown.
-        parts: three turns and three ways of moving along make six.
+        parts: number of components; three rotations and three translations make six.
 
     Returns:
         (B, parts), NaN where unknown.

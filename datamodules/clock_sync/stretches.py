@@ -1,4 +1,4 @@
-"""Stretches of a recording: where they are cut, their signals on one grid, and what is summed up of them.
+"""Stretches of a recording: their bounds, their signals on one grid, and their moments.
 
 Shape legend: N samples of the grid, L lags, C channels.
 """
@@ -14,18 +14,18 @@ from datamodules.clock_sync.correlation import Moments, Signal, lagged_moments
 from datamodules.clock_sync.motion_signals import RATE_HZ
 from datamodules.recording import FloatArray
 
-GUARD_S = 0.5  # lags this far beyond the range may still hold the peak's flank
+GUARD_S = 0.5  # lags up to this far beyond the range may hold the flank of the peak
 
 
 def cut(times: FloatArray, window_s: float) -> list[tuple[float, float]]:
-    """Start and end of stretches of about ``window_s`` that hold the times, cut where these leave gaps."""
+    """Divide times into stretches of about ``window_s``, with breaks at gaps; return their starts and ends."""
     breaks = np.flatnonzero(np.diff(times) > window_s / 4) + 1
     result = []
     for part in np.split(times, breaks):
         length = float(part[-1] - part[0])
         count = max(1, round(length / window_s))
         edges = np.linspace(part[0], part[-1], count + 1)
-        edges[-1] += 1e-6  # the last one is inside
+        edges[-1] += 1e-6  # include the last time
         result += list(zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True))
     return result
 
@@ -39,22 +39,22 @@ def signals(
     max_offset_s: float,
     length_s: float,
 ) -> tuple[Signal, Signal] | None:
-    """Both signals on the grid of one window; None where the sensor has nothing near it.
+    """Resample both signals onto the grid of one window; None if the sensor has no samples near the window.
 
     Args:
-        seen_times: of ``pictures`` (B, C), what the camera saw.
-        pictures: see there.
-        times: of ``measured`` (M, C), what the sensor measured.
-        measured: see there.
-        window: its start and end.
-        max_offset_s: the offset is looked for within plus or minus this.
-        length_s: of the grid, at most: the sensor's data around the window serve to learn what chance is.
+        seen_times: (B,) times of ``pictures``.
+        pictures: (B, C) motion in the video.
+        times: (M,) times of ``measured``.
+        measured: (M, C) motion of the sensor.
+        window: start and end of the window.
+        max_offset_s: the search covers offsets from minus to plus this.
+        length_s: longest grid; the sensor's data around the window show the chance level.
     """
     start, end = window
     reach = max_offset_s + GUARD_S
     length = length_s
     first, last = min(float(times[0]), float(seen_times[0])), max(float(times[-1]), float(seen_times[-1]))
-    # The whole recording where it is short: then all windows share one grid, and far lags wrap around.
+    # In a short recording the grid covers the whole recording: all windows share it, and far lags wrap around.
     if last - first + 2 * reach <= length:
         begin = first - reach
         length = last - first + 2 * reach
@@ -67,14 +67,14 @@ def signals(
         return None
     inside = (seen_times >= start - 2.0) & (seen_times <= end + 2.0)
     seen = motion_signals.on_grid(seen_times[inside], pictures[inside], grid)
-    # Filtered with what lies around the window, compared within it.
+    # Filter with the surroundings of the window, but compare only within the window.
     within = seen.valid & (grid >= start) & (grid < end)
     seen = Signal(np.where(within[:, None], seen.values, 0.0), within)
     return seen, motion_signals.on_grid(times[around], measured[around], grid)
 
 
 def moments(seen: Signal, measured: Signal, lags: NDArray[np.int64]) -> tuple[Moments, Moments]:
-    """Moments at the lags that may be true, and at those that can't be: far ones, and all of time reversed."""
+    """Compute moments at the possible lags, and at impossible ones: far lags, and all lags of the reversed signal."""
     count = len(seen.valid)
     everything = lagged_moments(seen, measured)
     guard = lags[-1] + round(GUARD_S * RATE_HZ)

@@ -1,1 +1,1 @@
-"""The cache of frame features: what a frozen video encoder made of every clip, computed once."""
+"""Feature cache: the features of every clip from a frozen video encoder, computed once."""

@@ -1,7 +1,8 @@
-"""Computing a feature cache: block by block, each checked and kept, so that a killed run goes on where it stopped.
+"""Resumable computation of a feature cache, block by block.
 
-A block is written, then synced, then entered into a journal with its checksum. What the journal names is there; when
-a run goes on, that is checked once more, and whatever doesn't fit is computed again. ``features.json`` comes last.
+A block is written, then synced, then entered into a journal with its checksum. So every block in the journal is on the
+disk. A resumed run compares these blocks with their checksums, and computes wrong or missing blocks again.
+``features.json`` is written last.
 
 Shape legend: N windows, V views, F frames, D feature width, P pooled width, B batch, H height, W width.
 """
@@ -38,7 +39,7 @@ from datamodules.features.cache import (
 )
 
 _FILES = {"features": RAW, "pooled": POOLED}
-_AT_ONCE = 32  # clips that are zoomed and shifted at once: as floats they take four times their memory
+_CHUNK = 32  # clips zoomed and shifted at a time: as floats they take four times their memory
 
 Encode = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 Blocks = dict[str, NDArray[np.float16]]
@@ -46,11 +47,11 @@ Blocks = dict[str, NDArray[np.float16]]
 
 @dataclass(frozen=True)
 class ViewSettings:
-    """How the views of a clip differ: one shift and one zoom per view and window."""
+    """Settings of a clip's views, which differ by one shift and one zoom per view and window."""
 
     count: int = 1
-    shift: float = 0.06  # of the frame's side, at most
-    zoom: float = 0.1  # 1 +- this, at most
+    shift: float = 0.06  # largest shift, as a share of the frame's side
+    zoom: float = 0.1  # zooms range from 1 - this to 1 + this
     seed: int = 0
 
 
@@ -64,23 +65,22 @@ def build_features(
     device: torch.device | str = "cpu",
     computed: str = "",
 ) -> FeatureCache:
-    """Compute the features of all windows, or what is missing of them, and open the cache.
+    """Compute the missing features of all windows, and open the cache.
 
-    Clips of the next block are read and decoded by a thread while a block is encoded.
+    A thread reads and decodes the clips of the next block while a block is encoded.
 
     Args:
-        directory: the cache's folder.
-        shards: where the clips come from.
+        directory: folder of the cache.
+        shards: source of the clips.
         encode: (B, F, 3, H, W) uint8 and (B, F) bool on ``device`` -> features (B, F, D) and pooled (B, P).
         encoder_fingerprint: digest of the encoder's architecture, weights and preprocessing.
-        views: how many views, and how they differ.
-        progress: called with (windows done, all windows).
-        device: where views are made and clips encoded.
-        computed: kept in ``features.json`` for people: in which precision, on what.
+        views: number of views, and their differences.
+        progress: called with (finished windows, all windows).
+        device: device that makes views and encodes clips.
+        computed: note for ``features.json``: precision and hardware of the computation.
 
     Raises:
-        FeatureCacheError: a feature came out NaN or infinite, or does not fit float16; or the folder holds a cache of
-            something else.
+        FeatureCacheError: a feature is NaN, infinite or too large for float16; or the folder holds another cache.
     """
     job = {
         "format": FORMAT,
@@ -116,7 +116,7 @@ def build_features(
 
 
 class _Run:
-    """The files of a build under way, and its journal."""
+    """The files and the journal of a computation in progress."""
 
     def __init__(self, directory: Path, job: dict[str, Any], n_windows: int) -> None:
         self._directory, self._job, self._n = directory, json.loads(json.dumps(job)), n_windows
@@ -132,11 +132,11 @@ class _Run:
 
     @property
     def blocks_done(self) -> int:
-        """Blocks that need not be computed."""
+        """Number of blocks that are computed already."""
         return len(self._digests)
 
     def add(self, blocks: Blocks, indices: NDArray[np.int64]) -> None:
-        """Write a block, then enter it."""
+        """Write a block, then enter it into the journal."""
         if not self._arrays:
             self._shapes = {name: [self._n, *block.shape[1:]] for name, block in blocks.items()}
             self._open("w+")
@@ -148,9 +148,9 @@ class _Run:
         self._enter(self._digests[-1])
 
     def finish(self, computed: str) -> None:
-        """Give the files their names, and say that they are whole."""
+        """Rename the files, and write ``features.json``."""
         if not self._shapes:
-            raise FeatureCacheError(f"{self._directory}: there are no windows to compute features of")
+            raise FeatureCacheError(f"{self._directory}: the shards have no windows; expected at least one")
         self._arrays.clear()
         for name, file in _FILES.items():
             self._parts[name].rename(self._directory / file)
@@ -165,7 +165,7 @@ class _Run:
         self._journal.unlink()
 
     def _resume(self) -> None:
-        """Take over what an interrupted build of the same job finished, as far as it still has its checksums."""
+        """Keep the blocks of an interrupted computation of the same job, up to the first wrong checksum."""
         there = self._journal.is_file() and all(part.is_file() for part in self._parts.values())
         entries = list(_whole_lines(self._journal)) if there else []
         if entries and {key: entries[0].get(key) for key in self._job} == self._job:
@@ -173,8 +173,8 @@ class _Run:
             sizes = {name: int(np.prod(shape)) * 2 for name, shape in self._shapes.items()}
             if all(self._parts[name].stat().st_size == size for name, size in sizes.items()):
                 self._open("r+")
-                self._digests = entries[1 : 1 + self._undamaged(entries[1:])]
-                # What a torn last line stood for is done again, so the journal must not keep it.
+                self._digests = entries[1 : 1 + self._count_undamaged(entries[1:])]
+                # Remove an incomplete last line from the journal: its block is computed again.
                 kept = [entries[0], *self._digests]
                 self._journal.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
                 return
@@ -182,8 +182,8 @@ class _Run:
             path.unlink(missing_ok=True)
         self._shapes = {}
 
-    def _undamaged(self, entries: list[dict[str, str]]) -> int:
-        """Blocks up to the first that differs from its checksum."""
+    def _count_undamaged(self, entries: list[dict[str, str]]) -> int:
+        """Count the blocks before the first one with a wrong checksum."""
         for number, entry in enumerate(entries):
             rows = slice(number * BLOCK, (number + 1) * BLOCK)
             if any(damaged_blocks(array[rows], [entry[name]], "") for name, array in self._arrays.items()):
@@ -225,18 +225,18 @@ def _encode_block(
         of_frames, of_clips = encode(seen, mask)
         features.append(torch.where(mask[..., None], of_frames.float(), 0.0))
         pooled.append(of_clips.float())
-    # Halves go up to 65504; infinity is caught by the caller.
+    # float16 ends at 65504; the caller checks for infinity.
     both = {"features": features, "pooled": pooled}
     return {name: torch.stack(parts, dim=1).to(torch.float16).cpu().numpy() for name, parts in both.items()}
 
 
 def _zoomed_and_shifted(frames: Tensor, indices: NDArray[np.int64], view: int, views: ViewSettings) -> Tensor:
-    """The same clips through other crops; a window's crop depends on (seed, view, window) alone."""
+    """Zoom and shift clips; the zoom and shift of a window depend on (seed, view, window) alone."""
     draws = np.stack([np.random.default_rng([views.seed, view, int(i)]).uniform(-1, 1, 3) for i in indices])
     theta = torch.zeros(len(indices), 2, 3)
     theta[:, 0, 0] = theta[:, 1, 1] = 1 / (1 + views.zoom * torch.from_numpy(draws[:, 0]).float())
     theta[:, :, 2] = 2 * views.shift * torch.from_numpy(draws[:, 1:]).float()
-    clips, crops = torch.split(frames, _AT_ONCE), torch.split(theta.to(frames.device), _AT_ONCE)
+    clips, crops = torch.split(frames, _CHUNK), torch.split(theta.to(frames.device), _CHUNK)
     return torch.cat([_cropped(some, crop) for some, crop in zip(clips, crops, strict=True)])
 
 

@@ -1,12 +1,12 @@
-"""What a frozen video encoder made of every window's frames, computed once and read at memory speed.
+"""Reader of a feature cache: the features of every window's frames from a frozen video encoder.
 
-A cache is a folder: ``features.f16``, a raw float16 array (N, V, F, D), ``pooled.f16``, one of (N, V, P), and
-``features.json``, written last, with their shapes, the fingerprints of encoder and shards that they belong to, and
-checksums per block. View 0 is the plain clip; the others are seen through small shifts and zooms, the same for all
-frames of a clip. :mod:`datamodules.features.build` computes it.
+A cache is a folder of three files. ``features.f16`` is a raw float16 array (N, V, F, D). ``pooled.f16`` is a raw
+float16 array (N, V, P). ``features.json``, written last, has the shapes, the fingerprints of encoder and shards, and
+a checksum per block. View 0 is the unchanged clip; the other views have a small shift and zoom, the same for all
+frames of a clip. :mod:`datamodules.features.build` computes the cache.
 
-Float16 and not bfloat16, though the encoder may compute in that: features lie far within the range of halves, which
-round them eight times as finely, and hold what bfloat16 gave to the last bit (measured in ``docs/features.md``).
+The cache is in float16, even if the encoder computes in bfloat16. Features lie well within the range of float16, which
+rounds them eight times as finely and holds values from bfloat16 exactly (measured in ``docs/features.md``).
 
 Shape legend: N windows, V views, F frames, D feature width, P pooled width, B batch, H height, W width.
 """
@@ -34,25 +34,25 @@ STATISTICS_WINDOWS = 1 << 14
 
 
 class FeatureCacheError(MendableError, ValueError):
-    """A cache that can't be used; the message names the folder, what was found and what is expected."""
+    """A feature cache is unusable; the message names the folder, the value found and the value expected."""
 
 
 class ClipReader(Protocol):
-    """What is needed of a set of shards."""
+    """The part of a set of shards' interface that a feature cache needs."""
 
     @property
     def n_windows(self) -> int:
-        """N."""
+        """Number of windows, N."""
 
     @property
     def fingerprint(self) -> str:
         """Digest of the shards' content."""
 
     def frames(self, indices: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Clips, (B, F, H, W, 3)."""
+        """Read the clips of windows, (B, F, H, W, 3)."""
 
     def frame_times(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Frames' times in seconds since the window's start and their mask, each (B, F)."""
+        """Read the frames' times, seconds since the window's start, and their mask, (B, F) each."""
 
 
 class FeatureCache:
@@ -61,7 +61,7 @@ class FeatureCache:
     Safe to use from several threads.
     """
 
-    readers = 2  # threads that read from it beside each other with profit
+    readers = 2  # threads that can read at the same time with profit
 
     def __init__(self, directory: Path, shards: ClipReader, meta: dict[str, Any]) -> None:
         self.directory: Path | str = directory  # a str is a URL
@@ -74,7 +74,7 @@ class FeatureCache:
         """Open a finished cache.
 
         Raises:
-            FeatureCacheError: it is missing, unfinished, or belongs to another encoder or other shards.
+            FeatureCacheError: the cache is missing or unfinished, or belongs to another encoder or other shards.
         """
         path = directory / META
         if not path.is_file():
@@ -91,65 +91,65 @@ class FeatureCache:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """(N, V, F, D)."""
+        """Shape of the features, (N, V, F, D)."""
         n, v, f, d = self._meta["shape"]
         return n, v, f, d
 
     @property
     def encoder_fingerprint(self) -> str:
-        """Digest of the encoder that the features came from."""
+        """Digest of the features' encoder."""
         return str(self._meta["encoder"])
 
     @property
     def view_settings(self) -> dict[str, Any]:
-        """How the views were made."""
+        """Settings of the views."""
         return dict(self._meta["views"])
 
     @property
     def computed(self) -> str:
-        """In which precision, and on what, they were computed; empty where that was not noted."""
+        """Precision and hardware of the computation; empty if not noted."""
         return str(self._meta.get("computed", ""))
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all features, pooled ones too."""
+        """Bytes of all features, pooled ones included."""
         shapes = [self._meta["shape"], *([self._meta["pooled"]["shape"]] if "pooled" in self._meta else [])]
         return sum(2 * math.prod(shape) for shape in shapes)
 
     @property
     def views(self) -> int:
-        """V."""
+        """Number of views, V."""
         return self.shape[1]
 
     @property
     def width(self) -> int:
-        """D."""
+        """Width of the features, D."""
         return self.shape[3]
 
     @property
     def array(self) -> NDArray[np.float16]:
-        """All features, (N, V, F, D), in memory; mind their size."""
+        """All features, (N, V, F, D), copied into memory; they may be large."""
         n, v = self.shape[:2]
         windows, views = np.repeat(np.arange(n), v), np.tile(np.arange(v), n)
         return self.take(windows, views).reshape(self.shape)
 
     def pooled(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[np.float16]:
-        """The encoder's own vector for these windows' clips, (B, P), from view 0 or the views given, (B,).
+        """Read the encoder's own clip vectors of windows, (B, P), from view 0 or the given views (B,).
 
-        It need not be the mean of the frames' features: see the encoder.
+        Depending on the encoder, such a vector may differ from the mean of the frames' features.
 
         Raises:
-            FeatureCacheError: the cache was made without them.
+            FeatureCacheError: the cache has no pooled features.
         """
         if "pooled" not in self._meta:
-            raise FeatureCacheError(f"{self.directory}: has no pooled features; delete the folder to make it anew")
+            raise FeatureCacheError(f"{self.directory}: no pooled features; delete the folder and compute it again")
         self._check(indices, views)
         out = np.empty((len(indices), self._meta["pooled"]["shape"][2]), np.float16)
         self._rows(1, indices, views, out)
         return out
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
-        """As :meth:`datamodules.shards.reader.ShardSet.expect`."""
+        """Announce the windows that will be read; see :meth:`datamodules.shards.reader.ShardSet.expect`."""
 
     def take(
         self,
@@ -157,7 +157,7 @@ class FeatureCache:
         views: NDArray[np.int64] | None = None,
         out: NDArray[np.float16] | None = None,
     ) -> NDArray[np.float16]:
-        """Features of these windows, (B, F, D), from view 0 or the views given, (B,), put into ``out`` if given.
+        """Read the features of windows, (B, F, D), from view 0 or the given views (B,), into ``out`` if given.
 
         Raises:
             IndexError: there is no such window or view.
@@ -178,7 +178,7 @@ class FeatureCache:
     def _rows(
         self, file: int, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]
     ) -> None:
-        """Rows of a file (N, V, ...) of halves."""
+        """Read rows of a float16 file (N, V, ...) into ``out``."""
         if len(out):
             rows = indices.astype(np.int64) * self.views + (0 if views is None else views)
             self._reader.rows(np.full(len(out), file), rows * (out.nbytes // len(out)), out)
@@ -188,19 +188,19 @@ class FeatureCache:
         outside = views is not None and views.size and not 0 <= views.min() <= views.max() < v
         if outside or (indices.size and not 0 <= indices.min() <= indices.max() < n):
             raise IndexError(
-                f"{self.directory}: windows 0 to {n - 1} and views 0 to {v - 1} are there, others asked for"
+                f"{self.directory}: a window or view is out of range; expected windows 0 to {n - 1}, views 0 to {v - 1}"
             )
 
     def read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-        """Plain features as float32 (B, F, D), frames' times (B, F) in seconds, and their mask (B, F)."""
+        """Read features of view 0 as float32 (B, F, D), frames' times (B, F) in seconds, and their mask (B, F)."""
         times, mask = self._shards.frame_times(indices)
         return self.take(indices).astype(np.float32), times, mask
 
     def statistics(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Mean and standard deviation per feature over the valid frames of these windows, each (D,).
+        """Compute mean and standard deviation per feature over the valid frames of windows, (D,) each.
 
-        Of more than ``STATISTICS_WINDOWS``, so many that are spread over them evenly: reading all of a large set would
-        take longer than it tells.
+        Of more than ``STATISTICS_WINDOWS`` windows, this many evenly spread ones are read: a large set would take long
+        and change the statistics little.
         """
         if len(indices) > STATISTICS_WINDOWS:
             indices = indices[np.linspace(0, len(indices) - 1, STATISTICS_WINDOWS).astype(np.int64)]
@@ -214,13 +214,13 @@ class FeatureCache:
             squares += (valid**2).sum(axis=0)
             count += len(valid)
         if count == 0:
-            raise FeatureCacheError(f"{self.directory}: none of {len(indices)} windows has a valid frame")
+            raise FeatureCacheError(f"{self.directory}: none of the {len(indices)} windows has a valid frame")
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
         return mean.astype(np.float32), deviation.astype(np.float32)
 
     def verify(self) -> list[str]:
-        """Compare every block with its checksum; the problems found, each naming file and windows."""
+        """Compare every block with its checksum; return the problems, each with file and windows."""
         problems = []
         for name, meta in ((RAW, self._meta), (POOLED, self._meta.get("pooled"))):
             if meta is not None and 0 not in meta["shape"]:
@@ -231,10 +231,10 @@ class FeatureCache:
 
 
 def check_meta(meta: dict[str, Any], where: str, shards: ClipReader, encoder_fingerprint: str) -> None:
-    """Compare what ``features.json``, at ``where``, says with what the features are to belong to.
+    """Check that ``features.json``, at ``where``, names this version, this encoder and these shards.
 
     Raises:
-        FeatureCacheError: it is another encoder, other shards, or another version.
+        FeatureCacheError: version, encoder or shards differ.
     """
     expected = {
         "format": FORMAT,
@@ -248,7 +248,7 @@ def check_meta(meta: dict[str, Any], where: str, shards: ClipReader, encoder_fin
 
 
 def damaged_blocks(array: NDArray[np.float16], digests: Sequence[str], where: str) -> list[str]:
-    """Compare blocks of windows with their checksums; one line for each that differs, beginning with ``where``."""
+    """Compare blocks of windows with their checksums; return a line for each damaged one, starting with ``where``."""
     return [
         f"{where}: windows {number * BLOCK} to {min((number + 1) * BLOCK, len(array)) - 1}: checksum differs"
         for number, expected in enumerate(digests)
@@ -257,5 +257,5 @@ def damaged_blocks(array: NDArray[np.float16], digests: Sequence[str], where: st
 
 
 def digest(block: NDArray[np.float16]) -> str:
-    """xxh3 of an array's bytes."""
+    """Compute the xxh3 of an array's bytes."""
     return xxhash.xxh3_64_hexdigest(np.ascontiguousarray(block).view(np.uint8).data)

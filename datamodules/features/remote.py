@@ -1,7 +1,6 @@
-"""Video features in an object store.
+"""Reader of a feature cache in an object store.
 
-The large files of a feature cache are fetched in pieces of neighbouring windows, each checked against the digests of
-its blocks.
+The large files are fetched in pieces of neighbouring windows. Each piece is checked against the digests of its blocks.
 """
 
 from __future__ import annotations
@@ -22,24 +21,24 @@ from datamodules.features.cache import BLOCK, META, POOLED, RAW, ClipReader, Fea
 from datamodules.io.local_cache import LocalCache
 from datamodules.io.prefetch import Piece
 from datamodules.io.store import Part, RemoteFolder, StorageError
-from datamodules.shards.remote import in_order
+from datamodules.shards.remote import distinct_in_order
 
-PIECE_BYTES = 8 << 20  # about a shard's share: larger pieces would be fetched for several of them
+PIECE_BYTES = 8 << 20  # about the features of one shard; a larger piece would cover windows of several shards
 
 
 def open_features(
     where: str | Path, shards: ClipReader, encoder_fingerprint: str, cache: LocalCache | None = None
 ) -> FeatureCache:
-    """Open a finished feature cache in a folder of this machine, or in a store.
+    """Open a finished feature cache in a local folder or in a store.
 
     Args:
         where: a folder, or a URL such as ``s3://bucket/prefix``.
-        shards: what the features belong to.
+        shards: shards of the features.
         encoder_fingerprint: digest of the encoder.
-        cache: for a store: where pieces are kept while they are needed.
+        cache: local cache of pieces; required for a store.
 
     Raises:
-        FeatureCacheError: it is missing, unfinished, or belongs to another encoder or other shards.
+        FeatureCacheError: the features are missing or unfinished, or belong to another encoder or other shards.
         StorageError: the store can't be read.
         ValueError: a URL is given without a cache.
     """
@@ -51,15 +50,15 @@ def open_features(
 
 
 @dataclass(frozen=True)
-class Stretches:
-    """A file of rows, some a window, cut into pieces of whole blocks.
+class PiecewiseFile:
+    """A remote file of V rows per window, divided into pieces of whole blocks.
 
     Attributes:
-        folder: where it lies.
-        name: of the file.
-        shape: (N, V, ...), of halves.
+        folder: folder of the file.
+        name: name of the file.
+        shape: (N, V, ...), float16.
         digests: xxh3 of each block.
-        blocks: in a piece.
+        blocks: blocks per piece.
     """
 
     folder: RemoteFolder
@@ -69,34 +68,34 @@ class Stretches:
     blocks: int
 
     @classmethod
-    def of(cls, folder: RemoteFolder, name: str, meta: dict[str, Any], piece_bytes: int) -> Stretches:
-        """The file that ``meta`` describes, in pieces of at most so many bytes, or of one block."""
+    def from_meta(cls, folder: RemoteFolder, name: str, meta: dict[str, Any], piece_bytes: int) -> PiecewiseFile:
+        """Create the file that ``meta`` describes, with pieces of at most ``piece_bytes``, or of one block."""
         shape = tuple(int(side) for side in meta["shape"])
         blocks = max(1, piece_bytes // (BLOCK * 2 * math.prod(shape[1:])))
         return cls(folder, name, shape, tuple(meta["xxh3"]), blocks)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
-        """Of the pieces."""
+        """Names of the pieces."""
         contents = (self.digests[first : first + self.blocks] for first in range(0, len(self.digests), self.blocks))
         return tuple(f"features-{digest_of(content)}" for content in contents)
 
     @property
     def windows(self) -> int:
-        """In a piece, except for the last one."""
+        """Windows in each piece except the last."""
         return self.blocks * BLOCK
 
     @property
     def pieces(self) -> int:
-        """How many there are."""
+        """Number of pieces."""
         return -(-self.shape[0] // self.windows)
 
     def rows(self, number: int) -> int:
-        """Windows in a piece."""
+        """Return the number of windows in a piece."""
         return min((number + 1) * self.windows, self.shape[0]) - number * self.windows
 
     def piece(self, number: int) -> Piece:
-        """A piece, named after its content."""
+        """Return a piece; its name is a digest of its content."""
         return Piece(
             self.names[number], self.rows(number) * 2 * math.prod(self.shape[1:]), partial(self._fetch, number)
         )
@@ -112,7 +111,7 @@ class Stretches:
     def take(
         self, cache: LocalCache, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]
     ) -> None:
-        """Fill ``out`` (B, ...) from these windows' views; they are read piece by piece, so room for one is enough."""
+        """Read these windows' views into ``out`` (B, ...), piece by piece, so that room for one piece is enough."""
         at_piece = indices // self.windows
         numbers = [int(number) for number in np.unique(at_piece)]
         pieces = [self.piece(number) for number in numbers]
@@ -127,13 +126,13 @@ class Stretches:
                     np.take(array, rows, axis=0, out=out, mode="clip")
                 else:
                     out[at] = array[rows]
-                del array  # it would keep the piece in the cache
+                del array  # this array would keep the piece in the cache
 
 
 class RemoteFeatureCache(FeatureCache):
-    """As :class:`FeatureCache`; pieces of about 8 MB are fetched into a local cache when they are needed."""
+    """A :class:`FeatureCache` in a store; pieces of about 8 MB are fetched into a local cache when needed."""
 
-    readers = 1  # each keeps a piece in the cache, and there may be room for one only
+    readers = 1  # each reader pins a piece in the cache, which may have room for one only
 
     def __init__(
         self,
@@ -143,12 +142,14 @@ class RemoteFeatureCache(FeatureCache):
         meta: dict[str, Any],
         piece_bytes: int = PIECE_BYTES,
     ) -> None:
-        """Use ``open_features``."""
+        """Create a cache from its description; callers use ``open_features``."""
         super().__init__(Path(), shards, meta)
         self.directory = folder.url
         self.cache = cache
-        self._tokens = Stretches.of(folder, RAW, meta, piece_bytes)
-        self._pooled = Stretches.of(folder, POOLED, meta["pooled"], piece_bytes) if "pooled" in meta else None
+        self._tokens = PiecewiseFile.from_meta(folder, RAW, meta, piece_bytes)
+        self._pooled = (
+            PiecewiseFile.from_meta(folder, POOLED, meta["pooled"], piece_bytes) if "pooled" in meta else None
+        )
 
     @classmethod
     def open_folder(
@@ -159,7 +160,7 @@ class RemoteFeatureCache(FeatureCache):
         encoder_fingerprint: str,
         piece_bytes: int = PIECE_BYTES,
     ) -> RemoteFeatureCache:
-        """As :func:`open_features`."""
+        """Open a cache in a store; see :func:`open_features`."""
         try:
             meta = json.loads(folder.read(META))
         except (UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -176,30 +177,30 @@ class RemoteFeatureCache(FeatureCache):
 
     @property
     def array(self) -> NDArray[np.float16]:
-        """All features, (N, V, F, D), in memory; mind their size."""
+        """All features, (N, V, F, D), copied into memory; they may be large."""
         n, v, f, d = self.shape
         out = np.empty((n * v, f, d), np.float16)
         self._tokens.take(self.cache, np.repeat(np.arange(n), v), np.tile(np.arange(v), n), out)
         return out.reshape(self.shape)
 
     def pooled(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None = None) -> NDArray[np.float16]:
-        """As :meth:`FeatureCache.pooled`."""
+        """Read the encoder's own clip vectors; see :meth:`FeatureCache.pooled`."""
         if self._pooled is None:
-            return super().pooled(indices, views)  # which says that there are none
+            return super().pooled(indices, views)  # raises the error
         out = np.empty((len(indices), *self._pooled.shape[2:]), np.float16)
         self._pooled.take(self.cache, indices, views, out)
         return out
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
-        """Fetch what these windows need ahead of the batches that hold them."""
+        """Fetch the pieces of these windows ahead; see :meth:`FeatureCache.expect`."""
         if windows is None:
             self.cache.prefetch.forget()
         else:
-            numbers = in_order(np.asarray(windows) // self._tokens.windows)
+            numbers = distinct_in_order(np.asarray(windows) // self._tokens.windows)
             self.cache.prefetch.expect(self._tokens.piece(number) for number in numbers)
 
     def verify(self) -> list[str]:
-        """Fetch every piece that isn't in the cache, which checks it; the problems found."""
+        """Fetch every piece that is not in the cache, which checks its digests; return the problems."""
         problems = []
         for file in self._all():
             for number in range(file.pieces):
@@ -213,5 +214,5 @@ class RemoteFeatureCache(FeatureCache):
     def _fill(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]) -> None:
         self._tokens.take(self.cache, indices, views, out)
 
-    def _all(self) -> list[Stretches]:
+    def _all(self) -> list[PiecewiseFile]:
         return [self._tokens] if self._pooled is None else [self._tokens, self._pooled]

@@ -1,12 +1,11 @@
 """Many reads of files in one system call, through the kernel's ``io_submit(2)``.
 
-``os.preadv`` reads one stretch a call, and takes Python's lock again after each: with rows of some kilobytes, threads
-that read beside each other spend their time handing it over. The kernel takes a list of reads instead. Of files that
-were opened in the ordinary way it does them one after another within the call, so nothing is asynchronous about it
-but its name.
+``os.preadv`` reads one stretch per call and takes Python's lock again after each call. With rows of some kilobytes,
+parallel threads spend their time passing this lock around. ``io_submit`` takes a list of reads in one call instead.
+Despite the name "asynchronous I/O", the kernel does the reads of an ordinary file one after another within the call.
 
-Linux on x86-64 and 64-bit ARM. Elsewhere, and where a container or a limit forbids it, nothing is read here, and the
-caller reads in the ordinary way.
+This works on Linux on x86-64 and 64-bit ARM. On other systems, and where a container or a limit forbids the call,
+:func:`read_many` reads nothing, and the caller uses ``os.preadv``.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
-_AT_ONCE = 1024  # reads a call
-# The calls' numbers: io_setup, io_destroy, io_getevents, io_submit.
+_MAX_READS = 1024  # per call
+# Numbers of the system calls io_setup, io_destroy, io_getevents, io_submit.
 _NUMBERS = {"x86_64": (206, 207, 208, 209), "aarch64": (0, 1, 4, 2)}
 _SETUP, _DESTROY, _GETEVENTS, _SUBMIT = _NUMBERS.get(platform.machine(), (-1, -1, -1, -1))
-_POSSIBLE = sys.platform == "linux" and sys.byteorder == "little" and sys.maxsize > 2**32 and _SETUP >= 0
+_supported = sys.platform == "linux" and sys.byteorder == "little" and sys.maxsize > 2**32 and _SETUP >= 0
 
 # struct iocb of linux/aio_abi.h. The operation 0 is a read.
 _REQUEST = np.dtype(
@@ -43,27 +42,27 @@ _REQUEST = np.dtype(
         ("unused", "<u8", 2),
     ]
 )
-# struct io_event: what came of it, with the request's data.
+# struct io_event: the result of a request, with the request's data.
 _EVENT = np.dtype([("data", "<u8"), ("request", "<u8"), ("result", "<i8"), ("more", "<i8")])
 
 
 class _Queue:
-    """A kernel's context, for one thread at a time."""
+    """A context of the kernel's asynchronous I/O, for one thread at a time."""
 
     def __init__(self) -> None:
         self._process = os.getpid()
         self._context = ctypes.c_ulong(0)
-        _call(_SETUP, ctypes.c_long(_AT_ONCE), ctypes.byref(self._context))
-        self._requests = np.zeros(_AT_ONCE, _REQUEST)
-        self._requests["data"] = np.arange(_AT_ONCE)
+        _call(_SETUP, ctypes.c_long(_MAX_READS), ctypes.byref(self._context))
+        self._requests = np.zeros(_MAX_READS, _REQUEST)
+        self._requests["data"] = np.arange(_MAX_READS)
         first = self._requests.ctypes.data
         self._pointers = np.arange(first, first + self._requests.nbytes, _REQUEST.itemsize, dtype=np.uint64)
-        self._events = np.zeros(_AT_ONCE, _EVENT)
+        self._events = np.zeros(_MAX_READS, _EVENT)
 
     def __del__(self) -> None:
-        # In a process that was forked the number may be that of a context of its own.
+        # In a forked process, the same number may belong to another context of that process.
         if self._context.value and self._process == os.getpid():
-            _call(_DESTROY, self._context)  # waits for whatever is still being read
+            _call(_DESTROY, self._context)  # waits for unfinished reads
 
     def read(
         self,
@@ -73,7 +72,7 @@ class _Queue:
         nbytes: NDArray[np.int64],
         found: NDArray[np.int64],
     ) -> None:
-        """As :func:`read_many`, for at most ``_AT_ONCE``; fills ``found``."""
+        """Do at most ``_MAX_READS`` reads and put their lengths into ``found``; see :func:`read_many`."""
         n = len(files)
         requests = self._requests[:n]
         for field, values in (("file", files), ("offset", offsets), ("memory", memory), ("nbytes", nbytes)):
@@ -83,7 +82,7 @@ class _Queue:
             try:
                 pointers = ctypes.c_void_p(self._pointers.ctypes.data + submitted * self._pointers.itemsize)
                 submitted += _call(_SUBMIT, self._context, ctypes.c_long(n - submitted), pointers)
-            except OSError:  # of the request at this place, such as a file that can't be read so
+            except OSError:  # the request at this place failed, e.g. the file does not support it
                 break
         while submitted:
             least = ctypes.c_long(submitted)
@@ -94,7 +93,7 @@ class _Queue:
             submitted -= count
 
 
-_queues: deque[_Queue] = deque()  # those that nobody uses; its ends are safe to use from several threads
+_queues: deque[_Queue] = deque()  # free queues; appends and pops are safe from several threads
 os.register_at_fork(after_in_child=_queues.clear)
 atexit.register(_queues.clear)
 
@@ -102,52 +101,52 @@ atexit.register(_queues.clear)
 def read_many(
     files: NDArray[np.int64], offsets: NDArray[np.int64], memory: NDArray[np.int64], nbytes: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Read stretches of files to where they belong, without Python's lock.
+    """Read stretches of files into memory, without holding Python's lock.
 
     Args:
         files: (N,) descriptors.
-        offsets: (N,) where in the file each begins.
-        memory: (N,) addresses, which have to stay valid until this returns.
-        nbytes: (N,) how many bytes.
+        offsets: (N,) byte of the file at which each stretch begins.
+        memory: (N,) addresses to write to; they must stay valid until this returns.
+        nbytes: (N,) length of each stretch.
 
     Returns:
-        How many bytes each read gave, (N,); fewer than were asked for, or 0, where it is for the caller to read in the
-        ordinary way, and to find out what is wrong.
+        (N,) bytes read of each stretch. Where this is less than ``nbytes``, the caller must read the stretch with
+        ``os.preadv``, which also reports errors.
     """
     found = np.zeros(len(files), np.int64)
     queue = _take()
     if queue is None:
         return found
     try:
-        for start in range(0, len(files), _AT_ONCE):
-            part = slice(start, start + _AT_ONCE)
+        for start in range(0, len(files), _MAX_READS):
+            part = slice(start, start + _MAX_READS)
             queue.read(files[part], offsets[part], memory[part], nbytes[part], found[part])
-    except OSError:  # of asking what came of them, which somebody forbids
-        _give_up()
-        del queue  # waits for them
+    except OSError:  # io_getevents is forbidden
+        _disable()
+        del queue  # waits for unfinished reads
         return np.zeros_like(found)
-    # After any other exception, such as an interrupt, it isn't given back either: requests may be under way.
+    # Any other exception, such as an interrupt, also skips this line: the queue may have unfinished reads.
     _queues.append(queue)
     return found
 
 
-def _give_up() -> None:
-    global _POSSIBLE
-    _POSSIBLE = False
+def _disable() -> None:
+    global _supported
+    _supported = False
 
 
 def _take() -> _Queue | None:
     try:
         return _queues.pop()
     except IndexError:
-        if not _POSSIBLE:
+        if not _supported:
             return None
     try:
         return _Queue()
     except OSError as error:
-        # For now, others use up memory or what fs.aio-max-nr allows. Else the kernel doesn't know it, or may not do it.
+        # EAGAIN and ENOMEM pass: memory or the limit fs.aio-max-nr is used up now. After any other error, never retry.
         if error.errno not in (errno.EAGAIN, errno.ENOMEM):
-            _give_up()
+            _disable()
         return None
 
 
@@ -156,10 +155,10 @@ _libc.syscall.restype = ctypes.c_long
 
 
 def _call(number: int, *arguments: object) -> int:
-    """A system call, again if a signal came between.
+    """Make a system call, and repeat it if a signal interrupts it.
 
     Raises:
-        OSError: it failed.
+        OSError: the call failed.
     """
     while (result := int(_libc.syscall(ctypes.c_long(number), *arguments))) < 0:
         if ctypes.get_errno() != errno.EINTR:

@@ -1,12 +1,11 @@
-"""Memory for batches that is used again as soon as nobody holds it.
+"""A pool of reusable buffers for batches.
 
-Fresh memory for a batch of clips has to be cleared by the operating system page by page, which takes longer than
-filling it. So batches live in buffers that go round. Who may hold a batch, and for how long? Anybody, for ever: a
-buffer comes back when the last tensor, array or slice that looks into it is gone, and not before. Whoever keeps
-batches costs memory, never a wrong value.
+The operating system clears new memory for a batch of clips page by page, which takes longer than filling it. So batches
+use buffers of a pool. Any caller may keep a batch for any time: a buffer returns to the pool only after the last
+tensor, array or slice of it is gone. A kept batch costs memory, but its values never change.
 
 With CUDA the buffers are page-locked ("pinned") and come from PyTorch's own caching allocator, which follows the
-same rule and also waits for copies to the device that are still under way.
+same rule and also waits for unfinished copies to the device.
 """
 
 from __future__ import annotations
@@ -22,28 +21,28 @@ from torch import Tensor
 
 
 class BufferPool:
-    """Tensors in memory that goes round.
+    """A pool of memory for tensors.
 
     Args:
-        keep: free buffers that wait for their next use, at most.
-        pinned: page-locked memory, for copies to a CUDA device that run beside the computation.
+        keep: most free buffers to keep for reuse.
+        pinned: True uses page-locked memory, which a CUDA device can copy during computation.
     """
 
     def __init__(self, keep: int = 8, pinned: bool = False) -> None:
         self.pinned = pinned
-        # A deque's ends are safe to use from several threads, and from a finalizer in the middle of anything.
+        # Appends and pops of a deque are atomic: safe from several threads, and from a finalizer at any moment.
         self._free: deque[NDArray[np.uint8]] = deque(maxlen=keep)
 
     def empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-        """A contiguous tensor whose values are whatever was there before."""
+        """Return a contiguous tensor with arbitrary values."""
         if self.pinned:
             return torch.empty(shape, dtype=dtype, pin_memory=True)
         size = math.prod(shape) * dtype.itemsize
         if size == 0:
             return torch.empty(shape, dtype=dtype)
         memory = self._take(size)
-        # Every view of this array refers to it, not to what is behind it: a memoryview is no array, so NumPy does not
-        # look through it. The array therefore lives exactly as long as somebody can see the memory.
+        # NumPy lets every view of this array refer to this array itself. (Its base is a memoryview, not an array, so
+        # NumPy does not skip to the base.) The array therefore lives exactly as long as any view of the memory.
         lent = np.frombuffer(memory.data, np.uint8)
         weakref.finalize(lent, self._free.append, memory).atexit = False
         return torch.from_numpy(lent).view(dtype).view(shape)
@@ -51,8 +50,8 @@ class BufferPool:
     def _take(self, size: int) -> NDArray[np.uint8]:
         for _ in range(len(self._free)):
             try:
-                memory = self._free.pop()  # what came back last is the likeliest to be in the processor's cache still
-            except IndexError:  # another thread was faster
+                memory = self._free.pop()  # the latest buffer is the likeliest to be in the processor's cache
+            except IndexError:  # another thread took the last buffer
                 break
             if memory.nbytes == size:
                 return memory

@@ -1,15 +1,15 @@
-"""A folder of files that were fetched from elsewhere, with a limit, shared by all processes of a machine.
+"""A local cache of fetched files: one folder with a size limit, shared by all processes of a machine.
 
-How it holds together, without a server and whoever is killed when:
+The cache needs no server and survives the death of any process at any moment:
 
-- A file is locked (``flock``) as long as somebody uses it: shared while it is mapped, exclusively while it is written.
-  The kernel lets go of the locks of a process that dies.
-- A file is written under the name ``*.piece.part``, which takes its full length at once, so that its room is counted
-  from the start; it gets its name when its content was checked and is on the disk.
-- Room is made, one process at a time, by removing the least recently used of the files that can be locked
-  exclusively, so never one that is mapped. A ``*.piece.part`` that can be locked belonged to somebody who was killed.
+- A process locks a file (``flock``) while it uses the file: shared while the file is mapped, exclusively while it is
+  written. The kernel releases the locks of a process that dies.
+- A file is written under the name ``*.piece.part``. It has its full length from the start, so that its room is
+  counted. It gets its final name after its content was checked and is on the disk.
+- One process at a time makes room: it removes the least recently used files among those that it can lock exclusively,
+  so never a mapped one. A ``*.piece.part`` that can be locked was left by a process that died.
 
-The folder has to be on a disk of the machine: ``flock`` over network file systems differs from one to the next.
+The folder must be on a local disk: the behaviour of ``flock`` differs between network file systems.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from numpy.typing import NDArray
 from datamodules.io.prefetch import Piece, Prefetch
 from datamodules.io.store import StorageError
 
-_WHOLE, _PART = ".piece", ".piece.part"  # nothing else in the folder is ever touched
+_WHOLE, _PART = ".piece", ".piece.part"  # the cache never touches other files in the folder
 _GUARD = ".lock"
-_LOOK_AGAIN_S = 0.05
+_POLL_S = 0.05
 GB = 10**9
 
 
 class Mapped:
-    """A file of the cache, mapped into memory; it stays in the cache until this and all its arrays are gone."""
+    """A mapped file of the cache; the file stays in the cache until the map and all arrays of it are gone."""
 
     def __init__(self, file: int, path: str) -> None:
         self.path = path
@@ -45,35 +45,35 @@ class Mapped:
         self._map: mmap.mmap | None = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
 
     def __len__(self) -> int:
-        """Bytes."""
+        """Return the length in bytes."""
         return 0 if self._map is None else len(self._map)
 
     def array(self, dtype: str, shape: tuple[int, ...], offset: int = 0) -> NDArray[Any]:
-        """The read-only array that begins at byte ``offset``."""
+        """Return the read-only array that begins at byte ``offset``."""
         if 0 in shape:
             return np.zeros(shape, dtype)
         assert self._map is not None
         return np.frombuffer(self._map, dtype, math.prod(shape), offset).reshape(shape)
 
     def close(self) -> None:
-        """Let go; arrays that are still in use keep the file until they are gone."""
+        """Release the file; arrays in use keep the file until they are gone."""
         self._map = None
 
 
 class LocalCache:
-    """Files of up to ``limit`` bytes together.
+    """A folder of files with at most ``limit`` bytes in total.
 
     Args:
-        directory: made when it is first used.
-        limit: bytes; what lies in the folder, being written included, is never more.
-        patience_s: how long to wait for room that others use, before that is an error.
+        directory: the folder; it is created at its first use.
+        limit: most bytes in the folder, including files that are being written.
+        patience_s: longest wait for room that other processes use, seconds; then :meth:`open` fails.
     """
 
     def __init__(self, directory: str | Path, limit: int, patience_s: float = 600.0) -> None:
         self.directory = Path(directory)
         self.limit = int(limit)
         self.patience_s = patience_s
-        self._forget()
+        self._reset()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"directory": self.directory, "limit": self.limit, "patience_s": self.patience_s}
@@ -81,22 +81,23 @@ class LocalCache:
     def __setstate__(self, state: dict[str, Any]) -> None:
         LocalCache.__init__(self, **state)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
+        """Create the state of this process."""
         self._process = os.getpid()
-        self._prefetch = Prefetch(self._bring, self.limit // 2)
+        self._prefetch = Prefetch(self._fetch_ahead, self.limit // 2)
 
     @property
     def prefetch(self) -> Prefetch:
-        """Fetches ahead of need, in threads of this process; for half of the limit."""
+        """Queue that fetches ahead in threads of this process; it may use half of the limit."""
         if self._process != os.getpid():
-            self._forget()
+            self._reset()
         return self._prefetch
 
     def check_fits(self, nbytes: int, what: str) -> None:
-        """Say at once that a piece can never be read.
+        """Check that a piece can ever fit into the cache.
 
         Raises:
-            StorageError: it is larger than the limit.
+            StorageError: the piece is larger than the limit.
         """
         if nbytes > self.limit:
             raise StorageError(
@@ -106,7 +107,7 @@ class LocalCache:
 
     @contextmanager
     def pinned(self, piece: Piece) -> Iterator[Mapped]:
-        """The piece, fetched if need be, mapped for as long as the block lasts."""
+        """Map the piece inside the block; fetch it if it is missing."""
         mapped = self.open(piece)
         try:
             yield mapped
@@ -114,12 +115,13 @@ class LocalCache:
             mapped.close()
 
     def open(self, piece: Piece) -> Mapped:
-        """The piece, fetched if need be; it stays in the cache until the map is closed.
+        """Map the piece, and fetch it if it is missing; it stays in the cache until the map is closed.
 
         Raises:
-            StorageError: it can't be fetched, is larger than the limit, or there was no room within ``patience_s``.
+            StorageError: the piece can't be fetched or is larger than the limit, or there was no room within
+                ``patience_s``.
         """
-        self.prefetch.needed(piece)
+        self.prefetch.mark_used(piece)
         try:
             while True:
                 if mapped := self._map(piece.name, piece.nbytes):
@@ -129,17 +131,17 @@ class LocalCache:
             raise StorageError(f"{self.directory}: the cache can't be used: {error}") from error
 
     def has(self, piece: Piece) -> bool:
-        """Whether it is there at this moment."""
+        """Return True if the piece is in the cache at this moment."""
         return os.access(f"{self.directory}/{piece.name}{_WHOLE}", os.F_OK)
 
     def hurry(self, pieces: Sequence[Piece]) -> None:
-        """Fetch those that are missing side by side; they are going to be opened one after the other."""
+        """Start to fetch all missing pieces in parallel; the caller then opens them one after another."""
         missing = [piece for piece in pieces if not self.has(piece)]
         if len(missing) > 1:
             self.prefetch.expect(missing, next_up=True)
 
     def find(self, name: str) -> Mapped | None:
-        """A piece of this name, whatever its length, if it is there; it stays as with :meth:`open`.
+        """Map the piece with this name, of any length, as :meth:`open` does; None if it is not in the cache.
 
         Raises:
             StorageError: the folder can't be used.
@@ -149,8 +151,8 @@ class LocalCache:
         except OSError as error:
             raise StorageError(f"{self.directory}: the cache can't be used: {error}") from error
 
-    def _bring(self, piece: Piece) -> None:
-        """For the prefetch: see that the piece is there, as one that was just used."""
+    def _fetch_ahead(self, piece: Piece) -> None:
+        """Fetch the piece for the prefetch queue; if it is there, mark it as just used."""
         try:
             path = self.directory / f"{piece.name}{_WHOLE}"
             with suppress(FileNotFoundError):
@@ -163,7 +165,7 @@ class LocalCache:
     def _map(self, name: str, nbytes: int | None) -> Mapped | None:
         path = f"{self.directory}/{name}{_WHOLE}"
         try:
-            file = os.open(path, os.O_RDONLY)  # a file object would take as long as all the rest
+            file = os.open(path, os.O_RDONLY)  # creating a file object would take as long as the rest of this method
         except FileNotFoundError:
             return None
         try:
@@ -180,7 +182,10 @@ class LocalCache:
             os.close(file)
 
     def _fetch(self, piece: Piece) -> None:
-        """Get the piece, or wait for whoever is getting it; afterwards it is there, or was."""
+        """Fetch the piece, or wait while another process fetches it.
+
+        Afterwards the piece is in the cache, unless it was removed again already.
+        """
         self.check_fits(piece.nbytes, piece.name)
         self.directory.mkdir(parents=True, exist_ok=True)
         part, path = self.directory / f"{piece.name}{_PART}", self.directory / f"{piece.name}{_WHOLE}"
@@ -195,14 +200,14 @@ class LocalCache:
                         f"{self.directory}: no room for {piece.name} ({piece.nbytes / GB:.3g} GB) within"
                         f" {self.patience_s:g} s: the {self.limit / GB:.3g} GB are all in use; raise paths.cache_gb"
                     )
-                time.sleep(_LOOK_AGAIN_S)
+                time.sleep(_POLL_S)
                 continue
             with file:
                 try:
                     piece.fill(file)
                     file.flush()
                     os.fsync(file.fileno())
-                    with self._guarded():  # whoever counts the files meets this one under one name
+                    with self._guarded():  # a process that counts files must not see this one under both names
                         part.rename(path)
                 finally:
                     part.unlink(missing_ok=True)
@@ -210,7 +215,7 @@ class LocalCache:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """One process at a time begins and removes files."""
+        """Let one process at a time create, rename and remove files."""
         with (self.directory / _GUARD).open("wb") as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)
             try:
@@ -219,7 +224,7 @@ class LocalCache:
                 _unlock(guard)
 
     def _reserve(self, file: BinaryIO, part: Path, nbytes: int) -> bool:
-        """Give a new file its full length, or take it away again where there is no room for it."""
+        """Give a new file its full length, or remove it and return False if there is no room."""
         if self._make_room(nbytes, part):
             os.ftruncate(file.fileno(), nbytes)
             return True
@@ -227,24 +232,24 @@ class LocalCache:
         file.close()
         return False
 
-    def _make_room(self, nbytes: int, besides: Path) -> bool:
-        """Remove files, the least recently used first, until so many bytes are free; False where that can't be."""
+    def _make_room(self, nbytes: int, new: Path) -> bool:
+        """Remove the least recently used files until ``nbytes`` are free for ``new``; return False if impossible."""
         files: list[tuple[int, int, Path]] = []
         for path in self.directory.iterdir():
-            if path != besides and path.name.endswith((_WHOLE, _PART)):
-                with suppress(FileNotFoundError):  # whoever wrote it gave up
+            if path != new and path.name.endswith((_WHOLE, _PART)):
+                with suppress(FileNotFoundError):  # its writer failed and removed it
                     status = path.stat()
                     files.append((status.st_mtime_ns, status.st_size, path))
         total = sum(size for _, size, _ in files)
         for _, size, path in sorted(files):
-            if (total + nbytes > self.limit or path.name.endswith(_PART)) and _removed(path):
+            if (total + nbytes > self.limit or path.name.endswith(_PART)) and _remove_unused(path):
                 total -= size
         return total + nbytes <= self.limit
 
 
 def _begin(part: Path, path: Path) -> BinaryIO | None:
-    """The file of that name, locked, or None if another process writes it, or has just done so."""
-    if path.exists():  # nor can it appear now: files are renamed under the guard
+    """Create and lock the part file; return None if another process writes the file or has just written it."""
+    if path.exists():  # it can't appear later either: files are renamed under the guard
         return None
     file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT, 0o666), "r+b")
     if _try_lock(file) and _is_at(file, part):
@@ -254,7 +259,7 @@ def _begin(part: Path, path: Path) -> BinaryIO | None:
 
 
 def _is_at(file: BinaryIO, path: Path) -> bool:
-    """Whether the path still names this open file."""
+    """Return True if the path still names this open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:
@@ -270,12 +275,12 @@ def _try_lock(file: BinaryIO) -> bool:
 
 
 def _unlock(file: BinaryIO) -> None:
-    """Closing alone would not do where a process that was forked meanwhile has the same file open."""
+    """Release a lock. Closing the file would keep the lock if a forked process has the same file open."""
     fcntl.flock(file, fcntl.LOCK_UN)
 
 
-def _removed(path: Path) -> bool:
-    """Remove a file that nobody uses."""
+def _remove_unused(path: Path) -> bool:
+    """Remove a file unless a process uses it; return True if the file was removed."""
     try:
         with path.open("rb") as file:
             if not (_try_lock(file) and _is_at(file, path)):

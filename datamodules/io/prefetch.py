@@ -1,4 +1,4 @@
-"""Fetches what will be needed before it is, in the order in which it will be."""
+"""A queue that fetches pieces into the cache ahead of their use, in the order of their use."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CONNECTIONS = 4  # downloads at a time
 
 @dataclass(frozen=True)
 class Piece:
-    """Something that may be in the cache.
+    """A file that the cache can fetch.
 
     Attributes:
-        name: of its file: a digest of its content, so that it never changes.
-        nbytes: its length.
-        fill: writes it from the beginning of a file on; raises StorageError where that can't be done.
+        name: name of the file, a digest of its content; so the content of a name never changes.
+        nbytes: length of the file.
+        fill: writes the content from the beginning of an open file on; raises StorageError on failure.
     """
 
     name: str
@@ -29,17 +29,17 @@ class Piece:
 
 
 class Prefetch:
-    """A queue of pieces, and threads that bring them while there is something to bring.
+    """A queue of pieces, and threads that fetch them.
 
     Args:
-        bring: sees that a piece is in the cache; raises StorageError where it can't be had.
-        budget: bytes that may lie ready, or be on their way, without having been asked for.
-        connections: threads.
+        fetch: puts a piece into the cache if it is missing; raises StorageError on failure.
+        budget: most bytes of pieces that were fetched ahead, or are being fetched, and are not yet in use.
+        connections: most threads.
     """
 
-    def __init__(self, bring: Callable[[Piece], None], budget: int, connections: int = CONNECTIONS) -> None:
+    def __init__(self, fetch: Callable[[Piece], None], budget: int, connections: int = CONNECTIONS) -> None:
         self.budget = budget
-        self._bring = bring
+        self._fetch = fetch
         self._connections = connections
         self._lock = threading.Lock()
         self._queue: deque[Piece] = deque()
@@ -48,11 +48,11 @@ class Prefetch:
         self._threads = 0
 
     def expect(self, pieces: Iterable[Piece], next_up: bool = False) -> None:
-        """Say that these will be needed, in this order, after those that were named before.
+        """Queue pieces in the order of their use, behind earlier ones.
 
         Args:
-            pieces: what will be needed; what is in the queue already keeps its place.
-            next_up: they are needed now, before all others.
+            pieces: pieces that will be used. A piece that is queued already keeps its place.
+            next_up: True puts the pieces before all earlier ones.
         """
         with self._lock:
             new = [p for p in pieces if p.name not in self._queued and p.name not in self._ahead]
@@ -63,8 +63,8 @@ class Prefetch:
                 self._queue.extend(new)
         self._start()
 
-    def needed(self, piece: Piece) -> None:
-        """Say that a piece is being used now: it no longer counts as fetched ahead, and need not be fetched."""
+    def mark_used(self, piece: Piece) -> None:
+        """Take a piece that is in use now out of the queue and out of the budget."""
         with self._lock:
             self._queued.discard(piece.name)
             freed = self._ahead.pop(piece.name, 0)
@@ -72,7 +72,7 @@ class Prefetch:
             self._start()
 
     def forget(self) -> None:
-        """What was expected is not coming."""
+        """Clear the queue and the budget."""
         with self._lock:
             self._queue.clear()
             self._queued.clear()
@@ -83,22 +83,22 @@ class Prefetch:
             missing = min(self._connections - self._threads, len(self._queue))
             for _ in range(missing):
                 self._threads += 1
-                # Whoever ends the program doesn't wait for what nobody will read.
+                # Daemon threads: the end of the program need not wait for pieces that will not be used.
                 threading.Thread(target=self._work, name="prefetch", daemon=True).start()
 
     def _work(self) -> None:
         while (piece := self._next()) is not None:
             try:
-                self._bring(piece)
-            except StorageError:  # whoever needs the piece will try again, and is told
-                self.needed(piece)
+                self._fetch(piece)
+            except StorageError:  # the user of the piece will try again and get the error
+                self.mark_used(piece)
 
     def _next(self) -> Piece | None:
-        """The next piece to bring, or None, after which the thread ends."""
+        """Return the next piece to fetch; None ends the thread."""
         with self._lock:
             while self._queue:
                 piece = self._queue[0]
-                if piece.name not in self._queued:  # it was asked for in the meantime
+                if piece.name not in self._queued:  # it came into use in the meantime
                     self._queue.popleft()
                 elif sum(self._ahead.values()) + piece.nbytes > self.budget:
                     break

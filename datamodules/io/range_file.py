@@ -1,4 +1,4 @@
-"""An object of a store as a file, for HDF5, which reads small parts here and there."""
+"""A file-like view of an object in a store, for HDF5, which reads small ranges at many places."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 from datamodules.io.store import RemoteFolder, StorageError
 
-_BLOCK = 64 << 10  # bytes a request
+_BLOCK = 64 << 10  # bytes per request
 
 
 class RangeFile(io.RawIOBase):
-    """Reads blocks of an object when they are needed, and keeps them.
+    """A read-only file that fetches blocks of an object when they are needed, and keeps them.
 
-    What can't be read is zeros, and :attr:`failure` says why: HDF5 would call an error of the network a damaged file,
-    or hand it through its own frames, which are not made for that. Only the words are kept: an error holds the frames
-    below it, h5py's hold this file in a way that the garbage collector can't see, and HDF5 would call into an
-    interpreter that has ended.
+    On an error, reads give zeros, and :attr:`failure` holds the message. The error itself is not raised, since HDF5
+    would report an error of the network as a damaged file, or pass it through frames that can't handle it. Nor is the
+    error object kept: it would hold h5py's frames, which hold this file out of the garbage collector's sight. HDF5
+    would then call into an interpreter that has ended.
 
     Args:
-        folder: where the object lies.
-        name: of the object.
-        nbytes: its length.
+        folder: folder of the object.
+        name: name of the object.
+        nbytes: length of the object.
     """
 
     def __init__(self, folder: RemoteFolder, name: str, nbytes: int) -> None:
@@ -33,24 +33,24 @@ class RangeFile(io.RawIOBase):
         self._blocks: dict[int, bytes] = {}
 
     def readable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seekable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """The new position."""
+        """Move to a position and return it."""
         self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._nbytes}[whence]
         return self._at
 
     def tell(self) -> int:
-        """The position."""
+        """Return the position."""
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer, up to the object's end; bytes that were read."""
+        """Fill the buffer, at most up to the object's end; return the number of bytes read."""
         view = memoryview(buffer).cast("B")
         done, most = 0, min(len(view), self._nbytes - self._at)
         while done < most:
@@ -66,7 +66,7 @@ class RangeFile(io.RawIOBase):
             start = number * _BLOCK
             end = min(start + _BLOCK, self._nbytes)
             try:
-                if not self.failure:  # one failure is told; more of them would only take time
+                if not self.failure:  # the first failure is reported; further attempts would only take time
                     self._blocks[number] = self._folder.read_range(self._name, start, end)
             except StorageError as error:
                 self.failure = str(error)

@@ -1,7 +1,7 @@
-"""A folder of objects behind a URL: ``s3://bucket/prefix``, ``file:///...``, or whatever else fsspec has a driver for.
+"""A folder of objects behind a URL: ``s3://bucket/prefix``, ``file:///...``, or any protocol of fsspec.
 
-Credentials and endpoints are the environment's, as the driver reads them (``AWS_PROFILE``, ``AWS_ACCESS_KEY_ID``,
-``AWS_ENDPOINT_URL`` ...); none are kept here.
+The driver reads credentials and endpoints from the environment (``AWS_PROFILE``, ``AWS_ACCESS_KEY_ID``,
+``AWS_ENDPOINT_URL`` ...); this module stores none.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ T = TypeVar("T")
 
 _ATTEMPTS = 4
 _PAUSE_S = 0.2  # before the second attempt; doubled for each further one
-_CHUNK = 8 << 20  # bytes a request
-_EXTRAS = {"s3": "s3", "s3a": "s3"}  # protocol -> extra of this project that brings its driver
-_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")  # botocore's
+_CHUNK = 8 << 20  # bytes per request
+_EXTRAS = {"s3": "s3", "s3a": "s3"}  # protocol -> extra of this project that installs its driver
+_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")  # errors of botocore
 
 
 class StorageError(MendableError, ValueError):
-    """Something in a store or in its local cache that can't be used; the message names the object."""
+    """An object in a store or in its local cache is unusable; the message names the object."""
 
 
 class Digest(Protocol):
-    """What is needed of a hash, of hashlib or xxhash."""
+    """The part of the interface of hashlib and xxhash that this module uses."""
 
     def update(self, data: memoryview, /) -> None:
-        """Take these bytes in."""
+        """Add bytes."""
 
     def hexdigest(self) -> str:
-        """The digest so far, hex."""
+        """Return the digest of all bytes so far, hex."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Bytes of an object that were hashed together.
+    """A part of an object with a digest of its own.
 
     Attributes:
-        nbytes: how many.
-        hash: makes a fresh hash.
-        expected: what it comes to, hex.
+        nbytes: length of the part.
+        hash: creates an empty hash.
+        expected: expected digest, hex.
     """
 
     nbytes: int
@@ -59,15 +59,15 @@ class Part:
 
 
 def is_url(where: object) -> bool:
-    """Whether this names a store and not a folder of this machine."""
+    """Return True for the URL of a store, False for a local folder."""
     return isinstance(where, str) and "://" in where
 
 
 class RemoteFolder:
-    """Objects below one URL. It may be pickled and forked: the connection is made in each process.
+    """The objects below one URL. A folder may be pickled and forked: each process makes its own connection.
 
     Args:
-        url: of the folder, e.g. ``s3://bucket/prefix``.
+        url: URL of the folder, e.g. ``s3://bucket/prefix``.
 
     Raises:
         StorageError: the URL's protocol is unknown, or its driver isn't installed.
@@ -76,7 +76,7 @@ class RemoteFolder:
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         self._process = os.getpid()
-        _ = self._root  # an unknown protocol, or a missing driver, is told now
+        _ = self._root  # raises now if the protocol is unknown or its driver is missing
 
     def __getstate__(self) -> dict[str, Any]:
         return {"url": self.url}
@@ -88,11 +88,11 @@ class RemoteFolder:
         return self.url
 
     def folder(self, name: str) -> RemoteFolder:
-        """The folder ``name`` in it."""
+        """Return the folder ``name`` inside this one."""
         return RemoteFolder(f"{self.url}/{name}")
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of each object that lies directly in the folder, by name; empty where there is no such folder.
+        """Return the bytes of each object directly in the folder, by name; empty if the folder does not exist.
 
         Raises:
             StorageError: the store refuses, or can't be reached.
@@ -109,10 +109,10 @@ class RemoteFolder:
                 e["name"].rstrip("/").rpartition("/")[2]: int(e["size"] or 0) for e in entries if e["type"] == "file"
             }
 
-        return self._tried("", listing)
+        return self._with_retries("", listing)
 
     def has(self, name: str) -> bool:
-        """Whether there is such an object.
+        """Return True if the object exists.
 
         Raises:
             StorageError: the store refuses, can't be reached, or has no such bucket.
@@ -122,51 +122,51 @@ class RemoteFolder:
         def look() -> bool:
             fs.invalidate_cache(root)
             try:
-                # Not isfile(), which takes a store that refuses, or can't be reached, for one without the object.
+                # Not isfile(): it returns False, without an error, if the store refuses or can't be reached.
                 return bool(fs.info(f"{root}/{name}")["type"] == "file")
             except FileNotFoundError as error:
                 if type(error.__cause__).__name__ == "NoSuchBucket":
                     raise
                 return False
 
-        return self._tried(name, look)
+        return self._with_retries(name, look)
 
     def read(self, name: str) -> bytes:
-        """A whole, small object.
+        """Read a whole, small object.
 
         Raises:
-            StorageError: it is not there, or can't be read.
+            StorageError: the object does not exist, or can't be read.
         """
         fs, root = self._connected()
-        return self._tried(name, lambda: cast("bytes", fs.cat_file(f"{root}/{name}")))
+        return self._with_retries(name, lambda: cast("bytes", fs.cat_file(f"{root}/{name}")))
 
     def read_range(self, name: str, start: int, end: int) -> bytes:
-        """Bytes ``start`` to ``end`` of an object, all of them.
+        """Read the bytes ``start`` to ``end`` of an object.
 
         Raises:
-            StorageError: it is not there or ends before, or can't be read.
+            StorageError: the object does not exist, ends before ``end``, or can't be read.
         """
         fs, root = self._connected()
 
         def read() -> bytes:
             data = cast("bytes", fs.cat_file(f"{root}/{name}", start=start, end=end))
             if len(data) != end - start:
-                raise TimeoutError(f"{len(data)} bytes came for {start} to {end}")
+                raise TimeoutError(f"received {len(data)} bytes for bytes {start} to {end}")
             return data
 
-        return self._tried(name, read) if end > start else b""
+        return self._with_retries(name, read) if end > start else b""
 
     def download(self, name: str, start: int, file: BinaryIO, parts: Sequence[Part]) -> None:
-        """Copy a stretch of an object into ``file``, from its beginning, and check it.
+        """Copy consecutive parts of an object into ``file``, and check their digests.
 
         Args:
-            name: of the object.
-            start: its first byte that is copied.
-            file: is written from position 0 on.
-            parts: what is copied, in order, with the digest of each part.
+            name: name of the object.
+            start: first byte to copy.
+            file: file to write, from position 0 on.
+            parts: lengths and digests of the parts, in order.
 
         Raises:
-            StorageError: the object is not there, can't be read, or, twice in a row, is not what was expected.
+            StorageError: the object does not exist or can't be read, or a digest is wrong twice in a row.
         """
         wrong = ""
         for _ in range(2):
@@ -179,7 +179,7 @@ class RemoteFolder:
         )
 
     def _copy(self, name: str, start: int, file: BinaryIO, parts: Sequence[Part]) -> str:
-        """Copy; what is wrong with the content, or nothing."""
+        """Copy once; return a description of the first wrong digest, or "" if there is none."""
         end = start + sum(part.nbytes for part in parts)
         data, at = memoryview(b""), start
         for part in parts:
@@ -196,13 +196,13 @@ class RemoteFolder:
         return ""
 
     def upload(self, name: str, path: Path) -> None:
-        """Copy a file there; an object of that name is replaced.
+        """Copy a file to the folder; this replaces an object with the same name.
 
         Raises:
             StorageError: the store refuses, can't be reached, or has no such bucket.
         """
         fs, root = self._connected()
-        self._tried(name, lambda: fs.put_file(str(path), f"{root}/{name}", mode="overwrite"))
+        self._with_retries(name, lambda: fs.put_file(str(path), f"{root}/{name}", mode="overwrite"))
 
     def remove(self, name: str) -> None:
         """Remove an object.
@@ -211,13 +211,13 @@ class RemoteFolder:
             StorageError: the store refuses, or can't be reached.
         """
         fs, root = self._connected()
-        self._tried(name, lambda: fs.rm_file(f"{root}/{name}"))
+        self._with_retries(name, lambda: fs.rm_file(f"{root}/{name}"))
 
     @cached_property
     def _root(self) -> tuple[Any, str]:
         protocol = self.url.partition("://")[0]
         try:
-            # Stores have no folders that would have to be made; a disk has.
+            # A disk needs its folders created; stores have no folders.
             fs, root = fsspec.core.url_to_fs(self.url, **({"auto_mkdir": True} if protocol == "file" else {}))
         except ImportError as error:
             extra = _EXTRAS.get(protocol)
@@ -228,13 +228,13 @@ class RemoteFolder:
         return fs, str(root).rstrip("/")
 
     def _connected(self) -> tuple[Any, str]:
-        if self._process != os.getpid():  # drivers keep threads, which a fork doesn't take along
+        if self._process != os.getpid():  # drivers use threads, which a fork does not copy
             self.__dict__.pop("_root", None)
             self._process = os.getpid()
         return self._root
 
-    def _tried(self, name: str, work: Callable[[], T]) -> T:
-        """What ``work`` gives, tried again where that may help."""
+    def _with_retries(self, name: str, work: Callable[[], T]) -> T:
+        """Call ``work`` and return its result; retry failures that may pass."""
         where = f"{self.url}/{name}" if name else self.url
         pause = _PAUSE_S
         for attempt in range(1, _ATTEMPTS + 1):
@@ -259,7 +259,7 @@ class RemoteFolder:
 
 
 def _failures() -> tuple[type[BaseException], ...]:
-    """What drivers raise when a store can't be read. Some of it is of packages that are there only with the driver."""
+    """Return the errors that drivers raise when a store can't be read; some exist only if the driver is loaded."""
     found: list[type[BaseException]] = [OSError, EOFError, TimeoutError, asyncio.TimeoutError]
     for module, name in (
         ("botocore.exceptions", "BotoCoreError"),

@@ -1,4 +1,4 @@
-"""Worker processes that share a machine with others, and die with their parent."""
+"""Start of a worker process that uses one thread and ends with its parent."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import torch
 
 
 def start_worker() -> None:
-    """Use one thread, and end when the parent process does."""
+    """Limit this worker to one thread, and end it when its parent process ends."""
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # A worker whose parent was killed would wait for work for ever.
+        # Without this thread, a worker would wait for ever after its parent was killed.
         sentinel = parent.sentinel
-        threading.Thread(target=_die_with, args=(sentinel,), daemon=True).start()
+        threading.Thread(target=_exit_after, args=(sentinel,), daemon=True).start()
 
 
-def _die_with(sentinel: int) -> None:
+def _exit_after(sentinel: int) -> None:
     multiprocessing.connection.wait([sentinel])
     os._exit(1)

@@ -1,1 +1,1 @@
-"""Activity names: label columns, and the names that all data sets share."""
+"""Labels: columns of names, and the names of activities that all data sets share."""

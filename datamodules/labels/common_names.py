@@ -1,7 +1,7 @@
-"""What the activities of each source are called in the paper's terms, a line a label.
+"""Common names of the activities of each source, in the paper's terms, one line per label.
 
-A label that is not listed has no counterpart: it means something else, or several of these activities at once. Behind
-'#': where the two mean nearly, not wholly, the same.
+An unlisted label has no common name: it means another activity, or several of these activities at once. A comment marks
+a label that means nearly, but not exactly, the same as its common name.
 """
 
 COMMON = (
@@ -30,7 +30,7 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
         "falling": "fall",
     },
     "utd_mhad": {
-        "walking_in_place": "walking",  # nobody gets anywhere
+        "walking_in_place": "walking",  # without moving forward
         "sit_to_stand": "sit_to_stand",
         "stand_to_sit": "sit_to_stand",
     },
@@ -43,7 +43,7 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
         "chair_quick": "sit_to_stand",
         "low_chair_slow": "sit_to_stand",
         "low_chair_quick": "sit_to_stand",
-        "lie_down_slow": "lying",  # with lying down and sitting up again
+        "lie_down_slow": "lying",  # includes lying down and sitting up again
         "lie_down_quick": "lying",
         "turn_over_lying": "lying",
         "bend_knees": "bending",
@@ -139,11 +139,11 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
         "downstairs": "stairs",
         "fall": "fall",
     },
-    # Workouts only, and sets without labels of activities: nothing is common.
+    # WEAR has workouts only, and the other sets have no labels of activities.
     "wear": {},
     "ego4d": {},
     "aria": {},
     "action_camera": {},
-    # A user's own files: their manifest says what a label is called.
+    # A user's own files: their manifest maps labels to common names.
     "manifest": {name: name for name in COMMON},
 }

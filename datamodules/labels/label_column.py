@@ -1,7 +1,7 @@
-"""Columns of names, one a window: of recordings, subjects, activities.
+"""Columns of names with one entry per window, e.g. recordings, subjects or activities.
 
-As strings such a column takes a hundred bytes a window, as a :class:`pandas.Categorical` one to four: a data set has
-few names and many windows. The functions here take either, so that a table can also be a few arrays of strings.
+A data set has few names and many windows. A column of strings takes a hundred bytes per window; a
+:class:`pandas.Categorical` takes one to four. The functions here accept both kinds.
 
 Shape legend: N windows.
 """
@@ -17,51 +17,51 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-# Strings (N,), or a Categorical of N: compared, indexed and iterated over in the same way.
+# Strings (N,), or a Categorical of N: both support the same comparison, indexing and iteration.
 LabelColumn = Any
-UNLABELLED = ""  # the activity of a window that none labels
+UNLABELLED = ""  # activity of a window without a label
 
 
 def from_codes(codes: NDArray[np.integer], names: Sequence[str]) -> pd.Categorical[str]:
-    """The column whose windows have these positions in ``names``, which differ; -1 is "" (no name)."""
-    import pandas as pd  # half a second and 60 MB, which reading windows can do without
+    """Create a column from positions in ``names``, which must be distinct; -1 gives "" (no name)."""
+    import pandas as pd  # takes half a second and 60 MB, which reading windows does not need
 
     shifted = np.asarray(codes + 1)
     return pd.Categorical.from_codes(shifted, categories=pd.Index(["", *names], dtype=object))
 
 
 def repeated(names: Sequence[str], times: Sequence[int]) -> pd.Categorical[str]:
-    """The column in which each name stands so many times."""
+    """Create a column that repeats each name the given number of times."""
     found, which = numbered(names)
     return from_codes(np.repeat(which, times), found)
 
 
 def distinct(column: LabelColumn) -> list[str]:
-    """The names that occur, sorted."""
+    """Return the names that occur, sorted."""
     if _is_categorical(column):
         return sorted(str(column.categories[code]) for code in _codes(column))
     return sorted({str(name) for name in column})
 
 
 def among(column: LabelColumn, names: Iterable[str]) -> NDArray[np.bool_]:
-    """Which windows have one of ``names``, (N,)."""
+    """Mark the windows that have one of ``names``, (N,) bool."""
     if _is_categorical(column):
         return np.asarray(column.isin(list(names)))
     return np.isin(column, list(names))
 
 
 def numbered(column: LabelColumn) -> tuple[list[str], NDArray[np.int64]]:
-    """The names that occur, sorted, and each window's position among them, (N,)."""
+    """Return the names that occur, sorted, and each window's position among these names, (N,)."""
     found = distinct(column)
     return found, positions(column, found)
 
 
 def positions(column: LabelColumn, names: Sequence[str]) -> NDArray[np.int64]:
-    """Each window's position in ``names``, (N,).
+    """Return each window's position in ``names``, (N,).
 
     Raises:
-        KeyError: a window has another name.
-        ValueError: a window has none, not even "".
+        KeyError: a window has a name that is not in ``names``.
+        ValueError: a window's entry is missing (not even "").
     """
     place = {name: i for i, name in enumerate(names)}
     if not _is_categorical(column):
@@ -73,7 +73,7 @@ def positions(column: LabelColumn, names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def concatenated(columns: Sequence[LabelColumn]) -> pd.Categorical[str]:
-    """One column after the other."""
+    """Concatenate columns."""
     if len(columns) == 1 and _is_categorical(columns[0]):
         found: pd.Categorical[str] = columns[0]
         return found
@@ -85,7 +85,7 @@ def concatenated(columns: Sequence[LabelColumn]) -> pd.Categorical[str]:
 
 
 def prefixed(prefixes: LabelColumn, column: LabelColumn) -> pd.Categorical[str]:
-    """Of each window its prefix, a slash and its name."""
+    """Join each window's prefix and name with a slash."""
     firsts, seconds = concatenated([prefixes]), concatenated([column])
     pairs = np.multiply(firsts.codes, len(seconds.categories), dtype=np.int64) + seconds.codes
     there = np.zeros(len(firsts.categories) * len(seconds.categories), bool)
@@ -100,8 +100,8 @@ def _is_categorical(column: LabelColumn) -> bool:
 
 
 def _codes(column: pd.Categorical[str]) -> list[int]:
-    """Those that occur."""
+    """Return the codes that occur."""
     found: list[int] = np.unique(column.codes).tolist()
     if found and found[0] < 0:
-        raise ValueError("a column of names lacks some of them; where there is none, it has to be ''")
+        raise ValueError("a column of names has missing entries; expected '' for a window without a name")
     return found

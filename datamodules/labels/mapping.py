@@ -1,7 +1,7 @@
-"""LabelColumn that the activities of all sources share, so that data sets can be each other's out-of-distribution test.
+"""Renaming of activities to common names, so that one data set can test a model of another.
 
-``common_labels.py`` is the table: for each source, each of its labels that has a counterpart among the paper's
-activities, a line of its own. A label without one is no label then, and is counted.
+``common_names.py`` holds the table of each source's labels with their common names. Windows with a label that has no
+common name become unlabelled, and are counted.
 
 Shape legend: N windows.
 """
@@ -19,17 +19,17 @@ from datamodules.labels.label_column import UNLABELLED, LabelColumn, distinct, f
 
 
 class CommonActivitiesError(MendableError, ValueError):
-    """A source whose activities have no common names; the message lists those that have."""
+    """A source's activities have no common names; the message lists the sources that have."""
 
 
 @dataclass(frozen=True)
 class Renamed:
-    """Labels by their common names, and what became of them.
+    """Common names of labels, with counts of windows.
 
     Attributes:
         activities: (N,) common names, "" where there is none.
-        kept: (source, label, common name) -> windows.
-        left_out: (source, label) -> windows without a counterpart.
+        kept: (source, label, common name) -> number of windows.
+        left_out: (source, label) -> number of windows whose label has no common name.
     """
 
     activities: LabelColumn
@@ -37,11 +37,11 @@ class Renamed:
     left_out: Counter[tuple[str, str]]
 
     def __str__(self) -> str:
-        """For people: a line a source."""
+        """Return a description for people, one line per source."""
         return "\n".join(f"  {line}" for line in self.lines())
 
     def lines(self) -> list[str]:
-        """Of each source, how many windows of which label have which common name, and what has none."""
+        """Describe the renamed labels and the left-out labels of each source, with numbers of windows."""
         lines = []
         for source in sorted({key[0] for key in [*self.kept, *self.left_out]}):
             kept = [f"{label} -> {name} {n}" for (of, label, name), n in sorted(self.kept.items()) if of == source]
@@ -55,14 +55,14 @@ class Renamed:
 
 
 def rename(sources: LabelColumn, activities: LabelColumn) -> Renamed:
-    """Common names of windows' labels.
+    """Replace windows' labels by their common names.
 
     Args:
         sources: (N,) name of each window's source.
-        activities: (N,) labels in that source's own words, "" for none.
+        activities: (N,) labels in the words of the source, "" for none.
 
     Raises:
-        CommonActivitiesError: the table has no source of that name.
+        CommonActivitiesError: the table has no source with this name.
     """
     renamed = np.full(len(activities), -1)
     common = list(COMMON)
@@ -71,7 +71,7 @@ def rename(sources: LabelColumn, activities: LabelColumn) -> Renamed:
     for source in distinct(sources):
         if source not in COMMON_LABELS:
             raise CommonActivitiesError(
-                f"the activities of source '{source}' have no common names; there are those of"
+                f"the activities of source '{source}' have no common names; the sources with common names are"
                 f" {', '.join(COMMON_LABELS)} (datamodules/labels/common_names.py)"
             )
         own = sources == source

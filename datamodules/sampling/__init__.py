@@ -1,1 +1,1 @@
-"""The order of windows and the loader that follows it."""
+"""Orders of windows, and a loader that reads batches in such an order."""

@@ -1,9 +1,9 @@
-"""Batches in the order of a plan, read ahead by threads.
+"""Loader of batches in the order of a plan; threads read ahead.
 
-Threads rather than worker processes: a window of motion and features is some ten kilobytes, and passing it from one
-process to another costs more than reading it. Reading files, NumPy's gather and the JPEG decoder let go of the
-interpreter's lock, so batches can be read beside each other while the main thread trains. Where they are so small that
-handing one over costs as much as reading it, several are read as one and then taken apart.
+Threads are used instead of worker processes: a window of motion and features has about ten kilobytes, and passing it
+between processes costs more than reading it. File reads, NumPy's gather and the JPEG decoder release the interpreter's
+lock, so threads read several batches at the same time while the main thread trains. Small batches, which cost as much
+to hand over as to read, are read in groups and split afterwards.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from datamodules.sampling.order import BatchPlan
 
 Batch = dict[str, Any]
 
-_PLANNED = 1 << 16  # positions that are looked up at once
-_TOLD = 16  # batches that are announced at once
+_PLANNED = 1 << 16  # positions planned at a time
+_ANNOUNCED = 16  # batches per call of ``expect``
 
 
 class BatchLoader:
-    """Whole batches in the order of a plan.
+    """Full batches in the order of a plan.
 
-    Where it starts is asked at the beginning of each epoch, so that a resumed run goes on with the very next batch.
+    The loader asks for its position at the beginning of each epoch, so a resumed run goes on with the next batch.
 
     Args:
         plan: the batches of this process.
-        read: (windows, epoch) -> a batch; called in other threads.
-        position: gives the number of batches done so far, over all epochs.
-        read_ahead: batches, or groups of them, that are read before they are asked for.
-        threads: that read, each a batch, or group of them, of its own.
-        group: batches that are read as one; each gets its rows of what was read, which are tensors (B, ...) then.
-        expect: is told which positions will be read, in their order, long before they are; None stands for "forget
-            what was said before", at the beginning of an epoch.
+        read: (positions, epoch) -> a batch; called in other threads.
+        position: returns the number of finished batches, over all epochs.
+        read_ahead: batches, or groups of batches, to read before they are needed.
+        threads: threads that read; each reads one batch, or one group, at a time.
+        group: batches that are read together and then split by rows. Above 1, all values of a batch must be tensors
+            (B, ...).
+        expect: called with the positions of coming batches, in order, well before they are read. None, at the
+            beginning of an epoch, cancels earlier calls.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class BatchLoader:
                 while waiting:
                     yield from waiting.popleft().result()
             finally:
-                # An epoch that is left early must not wait for batches that nobody wants.
+                # If the caller leaves an epoch early, do not wait for batches that were not yet read.
                 for future in waiting:
                     future.cancel()
 
@@ -91,8 +92,8 @@ class BatchLoader:
         now: list[NDArray[np.int64]] = []
         for step in range(first, len(self.plan), at_once):
             coming = self.plan.batches(epoch, step, min(at_once, len(self.plan) - step))
-            for start in range(0, len(coming), _TOLD):
-                self._expect(np.concatenate(coming[start : start + _TOLD]))
+            for start in range(0, len(coming), _ANNOUNCED):
+                self._expect(np.concatenate(coming[start : start + _ANNOUNCED]))
             yield from self._grouped(now)
             now = coming
         yield from self._grouped(now)

@@ -1,4 +1,4 @@
-"""How well an order mixes recordings: pairs of windows of one recording that meet in a batch."""
+"""A measure of how well an order mixes recordings: pairs of windows of one recording in the same batch."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datamodules.sampling.order import BatchPlan
 
 
 def same_recording_pairs(plan: BatchPlan, recordings: NDArray[np.int64], epoch: int) -> NDArray[np.int64]:
-    """Pairs of windows of one recording in each batch of an epoch, (batches,).
+    """Count the pairs of windows of one recording in each batch of an epoch, (batches,).
 
     Args:
-        plan: of one process.
+        plan: the batches of one process.
         recordings: number of each window's recording, (N,).
         epoch: 0, 1, ...
     """
@@ -24,10 +24,14 @@ def same_recording_pairs(plan: BatchPlan, recordings: NDArray[np.int64], epoch: 
 
 
 def expected_pairs(recordings: NDArray[np.int64], batch_size: int) -> float:
-    """Their mean under a uniform shuffle, in closed form.
+    """Compute the expected number of such pairs per batch under a uniform shuffle, in closed form.
 
-    Any two windows of a batch are any two windows: the chance that they share a recording is
-    sum of n_r (n_r - 1) over recordings r, divided by N (N - 1).
+    Under a uniform shuffle, two windows of a batch are a uniform draw of two of the N windows. Their probability to
+    share a recording is the sum of n_r (n_r - 1) over recordings r, divided by N (N - 1).
+
+    Args:
+        recordings: number of each window's recording, (N,).
+        batch_size: windows in a batch.
     """
     counts = np.unique(recordings, return_counts=True)[1].astype(np.float64)
     n = counts.sum()

@@ -1,16 +1,16 @@
-"""Which window comes when: a pure function of (seed, epoch, position).
+"""Orders of windows as pure functions of (seed, epoch, position).
 
-Nothing is stored and nothing is drawn in sequence, so a run resumes in mid-epoch on another number of ranks
-without repeating or losing a window: the global batches depend on the seed alone, a rank only takes its slice.
+An order stores no state and draws nothing in sequence. So a run can resume in mid-epoch on another number of ranks
+without repeating or losing a window: the global batches depend on the seed alone, and each rank takes its slice.
 
-There are three orders here, all in constant memory for any number of windows, and one more in ``shard_order``:
+This module has three orders, all in constant memory for any number of windows; ``shard_order`` has one more:
 
 - :class:`WindowOrder`, a shuffle of all windows;
 - :class:`BlockOrder`, for storage that is slow at single reads: neighbours are drawn close in time;
-- :class:`SpreadOrder`, for losses in which two windows of one recording should not meet in a batch.
+- :class:`SpreadOrder`, for losses that need batches without two windows of one recording.
 
-They are built from one permutation, a Feistel network over the smallest power of four that holds N, with cycle
-walking (Black and Rogaway 2002). ``datamodules.sampling.mixing`` measures how well they mix.
+All orders use one permutation, a Feistel network over the smallest power of four that holds N, with cycle
+walking (Black and Rogaway 2002). ``datamodules.sampling.mixing`` measures how well an order mixes recordings.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ROUNDS = 8
 _MIX_1 = np.uint64(0xBF58476D1CE4E5B9)  # splitmix64's multipliers (Steele et al. 2014)
 _MIX_2 = np.uint64(0x94D049BB133111EB)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_COLUMNS = 4  # of SpreadOrder
+_COLUMNS = 4  # columns of SpreadOrder
 
 
 class Order(Protocol):
@@ -38,7 +38,7 @@ class Order(Protocol):
         """Number of windows."""
 
     def at(self, epoch: int, positions: Ints) -> Ints:
-        """Windows at these positions of an epoch, in [0, n)."""
+        """Return the windows at these positions of an epoch, in [0, n)."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class WindowOrder:
     shuffle: bool = True
 
     def at(self, epoch: int, positions: Ints) -> Ints:
-        """Windows at these positions of an epoch.
+        """Return the windows at these positions of an epoch.
 
         Args:
             epoch: 0, 1, ...
@@ -67,14 +67,14 @@ class WindowOrder:
 class BlockOrder:
     """Blocks of neighbouring windows in random order, shuffled within pools of several blocks.
 
-    While a pool is drawn from, reads stay within its blocks, so that a disk or a network delivers them in large
-    pieces. Where blocks begin is drawn anew for each epoch.
+    All reads of one pool stay within its blocks, so a disk or a network delivers them in large pieces. The begin of
+    the blocks is drawn anew in each epoch.
 
     Attributes:
         n: number of windows.
-        seed: of the shuffle.
-        block: windows in a block.
-        pool: blocks in a pool; a batch is well mixed if a pool holds many of them.
+        seed: seed of the shuffle.
+        block: windows per block.
+        pool: blocks per pool; batches are mixed well if a pool holds many blocks.
     """
 
     n: int
@@ -84,12 +84,14 @@ class BlockOrder:
 
     def __post_init__(self) -> None:
         if self.block < 1 or self.pool < 1:
-            raise ValueError(f"blocks of {self.block} windows in pools of {self.pool}: both must be at least 1")
+            raise ValueError(
+                f"blocks of {self.block} windows in pools of {self.pool} blocks; expected at least 1 of both"
+            )
 
     def at(self, epoch: int, positions: Ints) -> Ints:
-        """As :meth:`WindowOrder.at`."""
+        """Return the windows at these positions; see :meth:`WindowOrder.at`."""
         positions = checked(positions, self.n)
-        whole = self.n // self.block  # blocks; what is left over forms no block and comes last
+        whole = self.n // self.block  # number of blocks; the remaining windows form no block and come last
         size = self.block * self.pool
         pools, keys = self.n // size, epoch_keys(self.seed, epoch, 1)
         drawn = positions.copy()
@@ -101,21 +103,21 @@ class BlockOrder:
         blocked = drawn < whole * self.block
         at_block = permute(drawn[blocked] // self.block, whole, epoch_keys(self.seed, epoch, 2))
         drawn[blocked] = at_block * self.block + drawn[blocked] % self.block
-        # Without the rotation the same windows would come last, and miss the last batch, in every epoch.
+        # Without this rotation, the same windows would come last, and miss the last batch, in every epoch.
         return (drawn + _offset(self.seed, epoch, self.n)) % self.n
 
 
 @dataclass(frozen=True)
 class SpreadOrder:
-    """Batches whose windows lie far apart in storage, and so are never neighbours in one recording.
+    """Batches of windows that lie far apart in storage, and so are never neighbours in one recording.
 
-    The windows are cut into ``batch_size`` stripes of as many windows as there are batches, and each batch takes one
-    window of every stripe. Stripes are cut into columns, and a batch stays in one column, so that any two of its
-    windows are at least :attr:`distance` apart. A recording that is shorter than that never meets itself.
+    The windows form ``batch_size`` stripes. A stripe has as many windows as there are batches, and each batch takes one
+    window of every stripe. Stripes are divided into columns, and a batch stays in one column. So any two windows of a
+    batch are at least :attr:`distance` apart, and a batch holds at most one window of a shorter recording.
 
     Attributes:
-        n: number of windows; those of one recording are consecutive.
-        seed: of the shuffle.
+        n: number of windows; the windows of one recording are consecutive.
+        seed: seed of the shuffle.
         batch_size: windows in a global batch.
     """
 
@@ -125,40 +127,41 @@ class SpreadOrder:
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch_size <= self.n:
-            raise ValueError(f"a batch has {self.batch_size} windows; expected 1 to {self.n}")
+            raise ValueError(f"the batch size is {self.batch_size} windows; expected 1 to {self.n}")
 
     @property
     def distance(self) -> int:
-        """Number of windows from one window of a batch to the next in storage, at least."""
+        """Smallest distance in storage between two windows of a batch, in windows."""
         batches = self.n // self.batch_size
         return batches - -(-batches // min(_COLUMNS, batches)) + 1
 
     def at(self, epoch: int, positions: Ints) -> Ints:
-        """As :meth:`WindowOrder.at`."""
+        """Return the windows at these positions; see :meth:`WindowOrder.at`."""
         positions = checked(positions, self.n)
         batches = self.n // self.batch_size
         columns = min(_COLUMNS, batches)
         drawn = positions.copy()
-        whole = positions < batches * self.batch_size  # the others form no whole batch
+        whole = positions < batches * self.batch_size  # the other windows form no full batch
         batch, stripe = np.divmod(positions[whole], self.batch_size)
-        place = permute(batch, batches, epoch_keys(self.seed, epoch, 3))  # the same in all stripes
+        place = permute(batch, batches, epoch_keys(self.seed, epoch, 3))  # equal in all stripes
         first = (np.arange(columns + 1) * batches) // columns
         column = np.searchsorted(first, place, side="right") - 1
         start, length = first[column], np.diff(first)[column]
         within = place - start
         keys = epoch_keys(self.seed, epoch, 4)
-        for size in np.unique(length):  # at most two, by one window different
-            same = length == size
-            within[same] = permute(within[same], int(size), keys, tweak=stripe[same] * columns + column[same])
+        for size in np.unique(length):  # at most two sizes, which differ by one window
+            of_size = length == size
+            tweak = stripe[of_size] * columns + column[of_size]
+            within[of_size] = permute(within[of_size], int(size), keys, tweak=tweak)
         drawn[whole] = stripe * batches + start + within
         return (drawn + _offset(self.seed, epoch, self.n)) % self.n
 
 
 def checked(positions: Ints, n: int) -> Ints:
-    """The positions.
+    """Return the positions as int64.
 
     Raises:
-        IndexError: one is outside [0, n).
+        IndexError: a position is outside [0, n).
     """
     positions = np.asarray(positions, dtype=np.int64)
     if positions.size and (positions.min() < 0 or positions.max() >= n):
@@ -167,7 +170,7 @@ def checked(positions: Ints, n: int) -> Ints:
 
 
 def epoch_keys(seed: int, epoch: int, purpose: int) -> NDArray[np.uint64]:
-    """Keys for :func:`permute`, others for each epoch and purpose."""
+    """Derive keys for :func:`permute`; they differ for each epoch and purpose."""
     key = [seed, epoch, purpose] if purpose else [seed, epoch]
     return np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64).astype(np.uint64)
 
@@ -177,15 +180,15 @@ def _offset(seed: int, epoch: int, n: int) -> int:
 
 
 def permute(values: Ints, n: int, keys: NDArray[np.uint64], tweak: Ints | None = None) -> Ints:
-    """A permutation of ``range(n)``, another for each value of ``tweak``, applied to each value."""
+    """Apply a permutation of ``range(n)`` to each value; each value of ``tweak`` selects another permutation."""
     if n < 2 or not values.size:
         return values
     half = max(1, ((n - 1).bit_length() + 1) // 2)
-    # Multiplied by an odd constant, neighbouring tweaks give keys that are far apart.
+    # The odd multiplier maps neighbouring tweaks to keys that are far apart.
     shift = np.zeros(1, np.uint64) if tweak is None else tweak.astype(np.uint64) * _GOLDEN
     found = _feistel(values.astype(np.uint64), half, keys, shift)
     outside = np.flatnonzero(found >= n)
-    while outside.size:  # the domain is less than 4 n: on average under 3 more walks
+    while outside.size:  # the domain is smaller than 4 n, so a value needs under 3 more rounds on average
         found[outside] = _feistel(found[outside], half, keys, shift if shift.size == 1 else shift[outside])
         outside = outside[found[outside] >= n]
     return found.astype(np.int64)
@@ -206,14 +209,15 @@ def _feistel(
 
 @dataclass(frozen=True)
 class BatchPlan:
-    """Global batches of an epoch and each rank's part of them.
+    """Global batches of an epoch, and each rank's part of these batches.
 
     Attributes:
-        order: the windows' order.
+        order: order of the windows.
         batch_size: windows in a global batch.
-        rank: this process.
+        rank: number of this process.
         world_size: number of processes.
-        keep_last: the last, incomplete batch comes too; for one process alone, since all do the same steps.
+        keep_last: True keeps the last, incomplete batch. This needs a single process: all ranks must take the same
+            number of steps.
     """
 
     order: Order
@@ -225,18 +229,18 @@ class BatchPlan:
     def __post_init__(self) -> None:
         if self.keep_last:
             if self.world_size != 1:
-                raise ValueError(f"an incomplete batch can't be shared by {self.world_size} processes")
+                raise ValueError(f"{self.world_size} processes can't share an incomplete batch; expected 1 process")
             return
         if self.batch_size % self.world_size:
             raise ValueError(
-                f"the global batch of {self.batch_size} windows can't be shared evenly by {self.world_size} processes;"
+                f"{self.world_size} processes can't share the global batch of {self.batch_size} windows evenly;"
                 f" take a multiple of {self.world_size}"
             )
         if self.batch_size > self.order.n:
             raise ValueError(f"the global batch has {self.batch_size} windows, but there are only {self.order.n}")
 
     def __len__(self) -> int:
-        """Batches an epoch."""
+        """Return the number of batches per epoch."""
         return -(-self.order.n // self.batch_size) if self.keep_last else self.order.n // self.batch_size
 
     @property
@@ -246,17 +250,17 @@ class BatchPlan:
         return slice(self.rank * share, (self.rank + 1) * share)
 
     def batch(self, epoch: int, step: int) -> Ints:
-        """This rank's windows of one global batch, (batch_size / world_size,)."""
+        """Return this rank's windows of one global batch, (batch_size / world_size,)."""
         return self.batches(epoch, step, 1)[0]
 
     def batches(self, epoch: int, first: int, count: int) -> list[Ints]:
-        """This rank's windows of ``count`` batches; many at once cost little more than one.
+        """Return this rank's windows of ``count`` batches; many batches cost little more than one.
 
         Raises:
-            IndexError: one of them is not in the epoch.
+            IndexError: a batch is not in the epoch.
         """
         if not 0 <= first <= first + count <= len(self):
-            raise IndexError(f"batches {first} to {first + count - 1} of an epoch of {len(self)}")
+            raise IndexError(f"batches {first} to {first + count - 1}; expected a part of 0 to {len(self) - 1}")
         steps = np.arange(first, first + count, dtype=np.int64)
         local = np.arange(self.batch_size, dtype=np.int64)[self.local_slice]
         positions = (steps[:, None] * self.batch_size + local).reshape(-1)

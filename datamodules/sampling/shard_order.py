@@ -1,4 +1,4 @@
-"""The order for shards in a store that don't all fit into the local cache: a few whole shards at a time."""
+"""An order for shards in a store that don't all fit into the local cache: a few whole shards at a time."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import numpy as np
 
 from datamodules.sampling.order import Ints, checked, epoch_keys, permute
 
-POOL = 1 << 14
+POOL = 1 << 14  # windows
 
 
 @dataclass(frozen=True)
 class ShardOrder:
     """Shards in random order, their windows shuffled within pools of several shards.
 
-    Each shard belongs to one pool, so that in an epoch it has to be fetched once, if the pool fits into the cache.
-    :class:`~datamodules.sampling.order.BlockOrder` would come back to a shard as often as it has blocks. Memory
-    grows with the number of shards, a few bytes each, not with that of windows.
+    Each shard belongs to one pool. If the pool fits into the cache, each shard is fetched once per epoch;
+    :class:`~datamodules.sampling.order.BlockOrder` would fetch a shard once for each of its blocks. Memory
+    grows by a few bytes per shard, and not with the number of windows.
 
     Attributes:
         sizes: windows of each shard, in the order of storage.
-        seed: of the shuffle.
-        pool: windows in a pool, to within one shard; batches are mixed the better, the more shards that are.
+        seed: seed of the shuffle.
+        pool: windows per pool, to within one shard. The more shards a pool holds, the better batches are mixed.
     """
 
     sizes: tuple[int, ...]
@@ -39,12 +39,12 @@ class ShardOrder:
         return sum(self.sizes)
 
     def at(self, epoch: int, positions: Ints) -> Ints:
-        """As :meth:`datamodules.sampling.order.WindowOrder.at`."""
+        """Return the windows at these positions; see :meth:`datamodules.sampling.order.WindowOrder.at`."""
         positions = checked(positions, self.n)
         sizes = np.asarray(self.sizes, np.int64)
         stored = np.cumsum(sizes) - sizes  # each shard's first window
         shards = permute(np.arange(len(sizes)), len(sizes), epoch_keys(self.seed, epoch, 6))
-        start = np.cumsum(sizes[shards]) - sizes[shards]  # the position where each begins, shard by shard
+        start = np.cumsum(sizes[shards]) - sizes[shards]  # first position of each shard, in shuffled order
         # A pool holds the shards that begin in the same stretch of ``pool`` positions.
         pool_start = np.append(start[np.unique(start // self.pool, return_index=True)[1]], self.n)
         pool_of = np.searchsorted(pool_start, positions, side="right") - 1

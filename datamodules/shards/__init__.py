@@ -1,1 +1,1 @@
-"""The HDF5 format: layout, writer, reader, verify, and the cache of video features."""
+"""HDF5 shards of windows: layout, index, writer, readers and verification."""

@@ -1,4 +1,4 @@
-"""One window's frames out of the bytes of all frames of its shard.
+"""Reading of one window's frames from the bytes of all frames of a shard.
 
 Shape legend: F frames, H = W frame size.
 """
@@ -25,17 +25,17 @@ class FrameBytes(Protocol):
 
     @property
     def nbytes(self) -> int:
-        """How many there are."""
+        """Number of bytes."""
 
-    def get(self, start: int, end: int) -> NDArray[np.uint8]:
-        """Some of them; valid until the same thread asks again."""
+    def read(self, start: int, end: int) -> NDArray[np.uint8]:
+        """Return the bytes from ``start`` to ``end``; valid until the same thread calls this again."""
 
-    def put(self, start: int, out: NDArray[np.uint8]) -> None:
-        """Fill ``out`` (bytes,) with those from ``start`` on."""
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> None:
+        """Fill ``out`` (bytes,) with the bytes from ``start`` on."""
 
 
 class MappedBytes:
-    """In memory, or mapped into it."""
+    """Bytes of frames in memory, or mapped into memory."""
 
     def __init__(self, data: NDArray[np.uint8]) -> None:
         self._data = data
@@ -45,62 +45,64 @@ class MappedBytes:
         """See :class:`FrameBytes`."""
         return self._data.nbytes
 
-    def get(self, start: int, end: int) -> NDArray[np.uint8]:
+    def read(self, start: int, end: int) -> NDArray[np.uint8]:
         """See :class:`FrameBytes`."""
         return self._data[start:end]
 
-    def put(self, start: int, out: NDArray[np.uint8]) -> None:
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> None:
         """See :class:`FrameBytes`."""
         out[:] = self._data[start : start + out.size]
 
 
 class FileBytes:
-    """In a file.
+    """Bytes of frames in a file.
 
     Args:
-        reader: of the file.
-        file: its position there.
-        offset: the byte where the frames begin.
-        nbytes: how many there are.
+        reader: reader of the shards' files.
+        file: number of the file in ``reader``.
+        offset: byte of the file at which the frames begin.
+        nbytes: number of bytes of all frames.
     """
 
     def __init__(self, reader: RowReader, file: int, offset: int, nbytes: int) -> None:
         self._reader, self._file, self._offset = reader, file, offset
         self.nbytes = nbytes
 
-    def get(self, start: int, end: int) -> NDArray[np.uint8]:
+    def read(self, start: int, end: int) -> NDArray[np.uint8]:
         """See :class:`FrameBytes`."""
         memory: NDArray[np.uint8] | None = getattr(_thread, "memory", None)
         if memory is None or memory.size < end - start:
-            # Fresh memory would be cleared page by page for every clip.
+            # Keep the memory for the next clip: the system would clear new memory page by page.
             memory = _thread.memory = np.empty(end - start, np.uint8)
-        self.put(start, memory[: end - start])
+        self.read_into(start, memory[: end - start])
         return memory[: end - start]
 
-    def put(self, start: int, out: NDArray[np.uint8]) -> None:
+    def read_into(self, start: int, out: NDArray[np.uint8]) -> None:
         """See :class:`FrameBytes`."""
         self._reader.read(self._file, self._offset + start, out)
 
 
 def read_clip(data: FrameBytes, bounds: Sequence[int], raw: bool, out: NDArray[np.uint8], where: str) -> None:
-    """Put a window's frames into ``out`` (F, H, W, 3); one that is not there is black.
+    """Read a window's frames into ``out`` (F, H, W, 3); missing frames are black.
 
     Args:
-        data: the shard's.
-        bounds: (F + 1,) where each frame begins and the last one ends.
-        raw: frames are plain pixels; otherwise JPEG.
+        data: bytes of the shard's frames.
+        bounds: (F + 1,) begin of each frame, and the end of the last, in bytes.
+        raw: True if frames are plain pixels, False if they are JPEG.
         out: contiguous uint8.
-        where: what an error's message starts with.
+        where: file and window, for the messages of errors.
 
     Raises:
         ShardError: a frame can't be read.
     """
     if not 0 <= bounds[0] <= bounds[-1] <= data.nbytes:
-        raise ShardError(f"{where}: bytes {bounds[0]} to {bounds[-1]} of {data.nbytes}")
+        raise ShardError(
+            f"{where}: its frames are bytes {bounds[0]} to {bounds[-1]}; expected a part of 0 to {data.nbytes}"
+        )
     if raw and bounds[-1] - bounds[0] == out.nbytes:  # no frame is missing
-        data.put(bounds[0], out.reshape(-1))
+        data.read_into(bounds[0], out.reshape(-1))
         return
-    content = data.get(bounds[0], bounds[-1])
+    content = data.read(bounds[0], bounds[-1])
     for k, (start, end) in enumerate(pairwise(bounds)):
         if start == end:
             out[k] = 0

@@ -1,6 +1,6 @@
-"""Several sets of shards as one: the windows that are tested and those that labels come from, of other data sets too.
+"""Concatenation of several sets of shards, e.g. to test on one data set with labels of another.
 
-Shape legend: N windows of all sets, B windows asked for, T samples.
+Shape legend: N windows of all sets, B requested windows, T samples.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from datamodules.windows.cut import WindowSettings
 
 
 class ConcatShards:
-    """Windows of several sets, numbered through in the order given.
+    """Windows of several sets, numbered in the order of the sets.
 
     Args:
-        parts: name and shards of each; the first one's name is the column ``dataset`` of its windows.
-        common: activities are called by the names that all sources share; those without one are unlabelled.
-        gyroscope: False takes the gyroscope from all windows, as where one of two sets has none.
+        parts: name and shards of each set. The column ``dataset`` holds the name.
+        common: True renames activities to the common names of all sources; activities without one become unlabelled.
+        gyroscope: False masks the gyroscope in all windows, e.g. because one of two sets has none.
 
     Raises:
-        ShardError: windows of two sets differ in length or rate.
+        ShardError: the windows of two sets differ in length or rate.
     """
 
     def __init__(self, parts: Sequence[tuple[str, ShardSet]], common: bool = False, gyroscope: bool = True) -> None:
@@ -39,32 +39,32 @@ class ConcatShards:
         self.gyroscope = gyroscope
         first_name, first = self.parts[0]
         for name, shards in self.parts[1:]:
-            mine, other = first.settings, shards.settings
-            if (mine.samples, mine.imu_rate_hz) != (other.samples, other.imu_rate_hz):
+            expected, found = first.settings, shards.settings
+            if (expected.samples, expected.imu_rate_hz) != (found.samples, found.imu_rate_hz):
                 raise ShardError(
-                    f"data set '{name}' has windows of {other.samples} samples at {other.imu_rate_hz:g} Hz,"
-                    f" '{first_name}' of {mine.samples} at {mine.imu_rate_hz:g} Hz; expected the same"
+                    f"data set '{name}' has windows of {found.samples} samples at {found.imu_rate_hz:g} Hz,"
+                    f" '{first_name}' of {expected.samples} at {expected.imu_rate_hz:g} Hz; expected the same"
                 )
         self._first = np.cumsum([0, *self._sizes])
 
     @property
     def n_windows(self) -> int:
-        """N."""
+        """Number of windows, N."""
         return int(self._first[-1])
 
     @property
     def settings(self) -> WindowSettings:
-        """How the windows of the first set were cut."""
+        """Settings that the windows of the first set were cut with."""
         return self.parts[0][1].settings
 
     @property
     def simulated(self) -> bool:
-        """Whether any recording is."""
+        """True if any recording is simulated."""
         return any(shards.simulated for _, shards in self.parts)
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the content of all sets, and of their activities' names and channels where not their own."""
+        """Digest of the content of all sets, of renamed activities and of a masked gyroscope."""
         content: list[Any] = [shards.fingerprint for _, shards in self.parts]
         if self.common:
             content.append(sorted([*key, n] for key, n in self.renamed.kept.items()))
@@ -74,15 +74,15 @@ class ConcatShards:
 
     @property
     def directory(self) -> str:
-        """Where the sets are, for messages."""
+        """Directories of the sets, for messages."""
         return ", ".join(str(shards.directory) for _, shards in self.parts)
 
     @cached_property
     def table(self) -> dict[str, Any]:
-        """One row a window: the columns of :attr:`ShardSet.table`, and ``dataset``, ``source`` and ``person``.
+        """One row per window: the columns of :attr:`ShardSet.table`, ``dataset``, ``source`` and ``person``.
 
-        ``person`` is "source/subject": the same person in two sets of one source is one person. Where there are
-        several sources, ``subject`` and ``recording`` are told apart by their source in the same way.
+        ``person`` is "source/subject": a subject in two sets of one source is one person. With several sources,
+        ``subject`` and ``recording`` get the same prefix.
         """
         tables = [shards.table for _, shards in self.parts]
         table = dict(tables[0])
@@ -103,7 +103,7 @@ class ConcatShards:
 
     @cached_property
     def renamed(self) -> Renamed:
-        """Common names of all windows' activities, and what has none.
+        """Common names of all windows' activities, with counts of the activities that have none.
 
         Raises:
             CommonActivitiesError: a source's activities have no common names.
@@ -120,10 +120,10 @@ class ConcatShards:
         return repeated([str(shards.index.build["source"]) for _, shards in self.parts], self._sizes)
 
     def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Values (B, T, 6), sample mask (B, T), channel mask (B, 6) of these windows, in their order.
+        """Read values (B, T, 6), sample mask (B, T) and channel mask (B, 6) of these windows, in their order.
 
         Raises:
-            IndexError: an index is below 0 or too large.
+            IndexError: an index is outside [0, N).
         """
         values, sample_mask, channel_mask = self._read(np.asarray(indices, np.int64))
         if not self.gyroscope:
@@ -134,7 +134,9 @@ class ConcatShards:
         if len(self.parts) == 1:
             return self.parts[0][1].imu(indices)
         if indices.size and not 0 <= indices.min() <= indices.max() < self.n_windows:
-            raise IndexError(f"window {indices.min()} or {indices.max()} of {self.n_windows}")
+            raise IndexError(
+                f"{self.directory}: windows {indices.min()} to {indices.max()}; expected 0 to {self.n_windows - 1}"
+            )
         samples = self.settings.samples
         values = np.empty((len(indices), samples, 6), np.float32)
         sample_mask = np.empty((len(indices), samples), bool)

@@ -1,4 +1,4 @@
-"""One frame out of its stored bytes: a JPEG, or plain pixels where ``WindowSettings.jpeg_quality`` is 0."""
+"""Decoding of one stored frame: a JPEG, or plain pixels if ``WindowSettings.jpeg_quality`` is 0."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from datamodules.shards.layout import ShardError
 
 
 def read_frame(data: NDArray[np.uint8], out: NDArray[np.uint8], raw: bool, where: str) -> None:
-    """Put a frame into ``out`` (H, W, 3) uint8.
+    """Decode a frame into ``out`` (H, W, 3) uint8.
 
     Args:
-        data: its bytes.
+        data: stored bytes of the frame.
         out: contiguous.
-        raw: the bytes are the pixels; otherwise they are a JPEG.
-        where: what an error's message starts with.
+        raw: True if the bytes are plain pixels, False if they are a JPEG.
+        where: file, window and frame, for the messages of errors.
 
     Raises:
-        ShardError: not a readable JPEG, or of another size.
+        ShardError: the JPEG can't be decoded, or the frame has another size.
     """
     height, width = out.shape[:2]
     if raw:

@@ -1,4 +1,7 @@
-"""``index.json``: what a directory of shards holds. It is written last; without it nothing is read."""
+"""``index.json``, the index of a directory of shards.
+
+A build writes the index last. A directory without an index is not readable.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from datamodules.windows.cut import WindowSettings
 
 @dataclass(frozen=True)
 class ShardEntry:
-    """A shard as the index knows it: name, windows in it, bytes, SHA-256 of the file."""
+    """A shard's entry in the index: name, number of windows, bytes and SHA-256 of the file."""
 
     file: str
     windows: int
@@ -31,17 +34,17 @@ class Index:
     """The content of ``index.json``.
 
     Attributes:
-        build: everything that the windows depend on (source, its settings, placement, camera, subjects,
-            window settings), as plain values.
+        build: all inputs of the build (source and its settings, placement, camera, subjects, window settings), as
+            plain values.
         build_hash: digest of ``build``.
-        settings: how the windows were cut.
-        simulated: whether any recording is.
-        shards: in the order of their windows.
+        settings: settings that the windows were cut with.
+        simulated: True if any recording is simulated.
+        shards: entries of the shards, in the order of their windows.
         tables: sorted names of the recordings, subjects, populations, placements, devices
             and activities.
-        counts: windows by subject and by activity ("" is unlabelled), kept windows by fault, and recordings by what
-            came of comparing their clocks.
-        exclusions: what was left out: recording, start_s, reason, detail.
+        counts: windows by subject and by activity ("" is unlabelled), kept windows by fault, and recordings by the
+            result of the comparison of their clocks.
+        exclusions: excluded stretches: recording, start_s, reason, detail.
     """
 
     build: dict[str, Any]
@@ -55,7 +58,7 @@ class Index:
 
     @property
     def n_windows(self) -> int:
-        """Windows in all shards."""
+        """Number of windows in all shards."""
         return sum(entry.windows for entry in self.shards)
 
     @property
@@ -86,7 +89,7 @@ def read_index(directory: Path) -> Index:
     """Read ``index.json``.
 
     Raises:
-        ShardError: it is missing (the build did not finish), damaged, or of another version.
+        ShardError: the index is missing (the build did not finish), damaged, or of another version.
     """
     path = directory / layout.INDEX
     try:
@@ -97,10 +100,14 @@ def read_index(directory: Path) -> Index:
 
 
 def parse_index(content: bytes, path: Path | str) -> Index:
-    """An index from the content of its file, which lies at ``path``, a file or a URL.
+    """Parse the content of an index.
+
+    Args:
+        content: bytes of the file.
+        path: path or URL of the file, for messages.
 
     Raises:
-        ShardError: it is damaged, or of another version.
+        ShardError: the index is damaged, or of another version.
     """
     try:
         value = json.loads(content.decode())

@@ -1,8 +1,8 @@
-"""What a shard is: one HDF5 file of windows, every array contiguous and unfiltered.
+"""Layout of a shard: one HDF5 file of windows, in which every array is contiguous and unfiltered.
 
 ========================  ==================  ====================================================
 ``imu``                   (N, T, 6) float32   m/s^2 and rad/s, zero where a mask is 0
-``sample_mask``           (N, T) uint8        1 where something was measured
+``sample_mask``           (N, T) uint8        1 for measured samples
 ``channel_mask``          (N, 6) uint8        1 for channels that the device has
 ``frames``                (bytes,) uint8      JPEG files, one after the other
 ``frame_offsets``         (N * F + 1,) int64  frame f of window n is at [n * F + f, n * F + f + 1];
@@ -13,7 +13,7 @@
 ``recording`` and others  (N,) int32          codes into ``tables/<name>``; activity -1 is unlabelled
 ``faults``                (N,) uint16         bit i: the window shows ``windows.FAULTS[i]``
 ``checksum``              (N,) uint64         xxh3_64 of the window's imu, masks, times and JPEG bytes
-``exclusions``            (bytes,) uint8      JSON: what of these recordings was left out, and why
+``exclusions``            (bytes,) uint8      JSON: excluded stretches of these recordings, with the reasons
 ``facts``                 (bytes,) uint8      JSON: ``quality.facts.RecordingFacts`` of each usable recording
 ========================  ==================  ====================================================
 
@@ -36,13 +36,13 @@ from numpy.typing import NDArray
 from core.errors import MendableError
 
 FORMAT = "imu-video-har windows"
-VERSION = 3  # 1 had no device, 2 no facts
+VERSION = 3  # version 1 had no device, version 2 no facts
 INDEX = "index.json"
 CODES = ("recording", "subject", "population", "placement", "device", "activity")
 CHECKED = ("imu", "sample_mask", "channel_mask", "frame_times", "frame_mask")
 COMPLETE = "complete"
 
-# Every dataset with its type and its shape in terms of N, T and F; None is any length.
+# Name of every dataset -> its type, and its shape as a function of N, T and F; None is any length.
 DATASETS: dict[str, tuple[str, Callable[[int, int, int], tuple[int | None, ...]]]] = {
     "imu": ("<f4", lambda n, t, f: (n, t, 6)),
     "sample_mask": ("|u1", lambda n, t, f: (n, t)),
@@ -61,14 +61,14 @@ DATASETS: dict[str, tuple[str, Callable[[int, int, int], tuple[int | None, ...]]
 
 
 class ShardError(MendableError, ValueError):
-    """A shard or an index that can't be used; the message names the file, what was found and expected."""
+    """A shard or an index is unusable; the message names the file, the value found and the value expected."""
 
 
 def check_version(where: Path | str, found_format: object, found_version: object) -> None:
-    """Refuse what another version of this project wrote, or something else altogether.
+    """Check that a file has the format and the version that this code reads.
 
     Raises:
-        ShardError: the message names ``where``, both versions and what to do.
+        ShardError: format or version differ; the message names ``where``, both versions and the remedy.
     """
     if found_format != FORMAT:
         raise ShardError(f"{where}: format {found_format!r}, version {found_version!r}; expected {FORMAT!r}")
@@ -80,17 +80,17 @@ def check_version(where: Path | str, found_format: object, found_version: object
 
 
 def shard_name(group: int, part: int) -> str:
-    """File name of part ``part`` of the ``group``-th group of recordings; names sort in that order."""
+    """Return the file name of part ``part`` of the ``group``-th group of recordings; names sort in that order."""
     return f"{shard_stem(group)}-{part:02d}.h5"
 
 
 def shard_stem(group: int) -> str:
-    """What the names of a group's shards begin with."""
+    """Return the prefix of the names of a group's shards."""
     return f"windows-{group:05d}"
 
 
 def checksum(arrays: Sequence[NDArray[Any]], frames: bytes) -> int:
-    """xxh3_64 of one window: its row of each of ``CHECKED``, in that order, then its JPEG bytes."""
+    """Compute the xxh3_64 of one window: its rows of the arrays in ``CHECKED``, in that order, then its JPEG bytes."""
     digest = xxhash.xxh3_64()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())

@@ -1,10 +1,10 @@
-"""Reads whole batches of windows at memory speed.
+"""Reader of whole batches of windows from local shards.
 
-HDF5 is asked once per shard where its arrays lie; from then on rows are read straight into the caller's buffer, and
-arrays that are small in all shards together are held in memory. A ``ShardSet`` may be pickled and forked: what it
-holds, and its threads, are made anew, when they are first needed, in every process.
+HDF5 tells once per shard where its arrays lie. Afterwards, rows are read straight into the caller's buffer. Arrays
+that are small, over all shards together, are held in memory. A ``ShardSet`` may be pickled and forked: each process
+creates its own files, held arrays and threads when it first needs them.
 
-Shape legend: B windows asked for, T samples, F frames, H = W frame size.
+Shape legend: B requested windows, T samples, F frames, H = W frame size.
 """
 
 from __future__ import annotations
@@ -29,30 +29,30 @@ from datamodules.shards.layout import ShardError
 from datamodules.shards.shard_file import ShardFile, open_shard
 from datamodules.windows.cut import WindowSettings
 
-_HELD_BYTES = 128 << 20  # of all arrays that are held in memory
-_AT_ONCE = 1 << 16  # windows
+_HELD_BYTES = 128 << 20  # most bytes of all arrays held in memory
+_CHUNK = 1 << 16  # windows located at a time
 
-# Bytes of a shard's frames, where those of a window begin and end, where its pixels go, and its name.
+# Bytes of the shard's frames, bounds of the window's frames, output pixels, and the window's name for messages.
 Clip = tuple[FrameBytes, list[int], NDArray[np.uint8], str]
 
-_forgetting = threading.Lock()
+_reset_lock = threading.Lock()
 
 
-def _unlock() -> None:
-    """In a process that was forked: whoever held it at that moment isn't there to let go of it."""
-    global _forgetting
-    _forgetting = threading.Lock()
+def _renew_lock() -> None:
+    """Replace the lock in a forked process: its holder may not exist there, so nobody would release it."""
+    global _reset_lock
+    _reset_lock = threading.Lock()
 
 
-os.register_at_fork(after_in_child=_unlock)
+os.register_at_fork(after_in_child=_renew_lock)
 
 
 class Located(NamedTuple):
-    """Windows of a batch, (B,) each."""
+    """Places of a batch's windows, (B,) each."""
 
-    windows: NDArray[np.int64]  # among all
-    shards: NDArray[np.int64]
-    local: NDArray[np.int64]  # within their shard
+    windows: NDArray[np.int64]  # numbers among all windows
+    shards: NDArray[np.int64]  # number of each window's shard
+    local: NDArray[np.int64]  # number of each window within its shard
 
 
 class ShardSet:
@@ -61,25 +61,25 @@ class ShardSet:
     Safe to use from several threads.
     """
 
-    readers = 2  # threads that read from it beside each other with profit
+    readers = 2  # threads that can read at the same time with profit
 
     def __init__(self, directory: str | Path, index: Index, threads: int = 0) -> None:
-        """Use ``ShardSet.open``."""
+        """Create a set from its index; callers use ``ShardSet.open``."""
         self.directory: Path | str = Path(directory)  # a str is a URL
         self.index = index
         self.threads = threads or min(8, os.cpu_count() or 1)
         # first[i] is the number of the first window of shard i.
         self._first = np.cumsum([0, *(entry.windows for entry in index.shards)])
         self._process = -1
-        self._renew()
+        self._reset_after_fork()
 
     @classmethod
     def open(cls, directory: str | Path, threads: int = 0) -> ShardSet:
         """Open a finished build.
 
         Args:
-            directory: where ``index.json`` is.
-            threads: that decode JPEG; 0 takes one a core, at most 8.
+            directory: directory of ``index.json``.
+            threads: threads that decode JPEG; 0 takes one per core, at most 8.
 
         Raises:
             ShardError: there is no index, or a shard is missing or has another size than the index says.
@@ -94,17 +94,18 @@ class ShardSet:
                 raise ShardError(f"{shard}: {shard.stat().st_size} bytes; {layout.INDEX} says {entry.bytes}")
         return cls(path, index, threads)
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
+        """Create the state of this process."""
         self._shards: dict[int, ShardFile] = {}
         self._reader = RowReader([Path(self.directory) / entry.file for entry in self.index.shards])
-        self._holds = self._small()
+        self._held_names = self._names_to_hold()
         self._held: dict[str, NDArray[Any]] = {}
         self._lock = threading.Lock()
-        self._begins: dict[str, NDArray[np.int64]] = {}  # name -> first byte in each shard, -1 until it was opened
+        self._offsets: dict[str, NDArray[np.int64]] = {}  # name -> first byte in each shard, -1 for unopened shards
         self._pool: ThreadPoolExecutor | None = None
 
-    def _small(self) -> frozenset[str]:
-        """Arrays that are held: those with the shortest rows, as long as there is room."""
+    def _names_to_hold(self) -> frozenset[str]:
+        """Choose the arrays to hold in memory: those with the shortest rows, up to ``_HELD_BYTES``."""
         row = {name: np.dtype(dtype).itemsize * math.prod(shape) for name, (dtype, shape) in self._row_shapes.items()}
         sizes = sorted((nbytes * self.n_windows, name) for name, nbytes in row.items())
         together = np.cumsum([nbytes for nbytes, _ in sizes])
@@ -112,7 +113,7 @@ class ShardSet:
 
     @property
     def _row_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Type and shape of one window's row of the arrays that have one."""
+        """Type and shape of one window's row in each of ``layout.CHECKED``."""
         t, f = self.settings.samples, self.settings.frames
         found = {name: (layout.DATASETS[name][0], layout.DATASETS[name][1](1, t, f)) for name in layout.CHECKED}
         return {name: (dtype, tuple(side or 0 for side in shape[1:])) for name, (dtype, shape) in found.items()}
@@ -127,29 +128,29 @@ class ShardSet:
         return self.n_windows
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
-        """Say which windows are going to be read, in which order, or None: not those that were named before.
+        """Announce the windows that will be read, in their order; None cancels earlier announcements.
 
-        Nothing is done for files of this machine; shards in a store are fetched ahead.
+        A remote set fetches their shards ahead. This local set does nothing.
         """
 
     @property
     def n_windows(self) -> int:
-        """Windows in all shards."""
+        """Number of windows in all shards."""
         return int(self._first[-1])
 
     @property
     def settings(self) -> WindowSettings:
-        """How the windows were cut; ``frames`` is 0 for shards without video."""
+        """Settings that the windows were cut with; ``frames`` is 0 for shards without video."""
         return self.index.settings
 
     @property
     def simulated(self) -> bool:
-        """Whether any recording was simulated; tables that are fed by it say so."""
+        """True if any recording was simulated; tables that use the set say so."""
         return self.index.simulated
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the shards' content, hex; caches are keyed by it."""
+        """Digest of the shards' content, hex; the key of caches."""
         return self.index.fingerprint
 
     @property
@@ -159,7 +160,7 @@ class ShardSet:
 
     @cached_property
     def table(self) -> dict[str, Any]:
-        """One row a window.
+        """One row per window.
 
         ``recording``, ``subject``, ``population``, ``placement``, ``device`` and ``activity`` as names ("" is
         unlabelled; :mod:`datamodules.labels.label_column`), ``start_s`` float64 on the video's clock, ``faults`` uint16
@@ -172,7 +173,7 @@ class ShardSet:
         return columns
 
     def codes(self, column: str) -> NDArray[np.int32]:
-        """A column of :attr:`table` as positions in ``label_tables[column]``, (N,), -1 where it is empty.
+        """Return a column of :attr:`table` as positions in ``label_tables[column]``, (N,), -1 where it is empty.
 
         Raises:
             ShardError: a shard has a name that the index lacks.
@@ -186,21 +187,21 @@ class ShardSet:
                 position = np.array([*(names[name] for name in shard.tables[column]), -1], np.int32)
             except KeyError as error:
                 raise ShardError(
-                    f"{shard.path}: {column} {error} is not among those of {layout.INDEX}; build the shards again"
+                    f"{shard.path}: {layout.INDEX} does not list its {column} {error}; build the shards again"
                 ) from error
             parts.append(position[shard.codes(column)])
         return np.concatenate(parts)
 
     @cached_property
     def start_s(self) -> NDArray[np.float64]:
-        """When each window starts, seconds on the video's clock, (N,)."""
+        """Start of each window, seconds on the video's clock, (N,)."""
         parts = (self._shard(number).array("start_s") for number in range(len(self.index.shards)))
         return np.concatenate([np.empty(0), *parts])
 
     def imu(
         self, indices: NDArray[np.int64], out: NDArray[np.float32] | None = None
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Motion of these windows, in the order of ``indices``.
+        """Read the motion of windows, in the order of ``indices``.
 
         Args:
             indices: (B,) any order, repeats allowed.
@@ -210,7 +211,7 @@ class ShardSet:
             Values (B, T, 6) in m/s^2 and rad/s, sample mask (B, T) bool, channel mask (B, 6) bool.
 
         Raises:
-            IndexError: an index is below 0 or too large.
+            IndexError: an index is outside [0, N).
         """
         located = self._locate(indices)
         b, t = len(indices), self.settings.samples
@@ -224,7 +225,7 @@ class ShardSet:
         return out, samples != 0, channels != 0
 
     def frame_times(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """True times of the frames, seconds since each window's start, and which are there: (B, F) each."""
+        """Read the frames' true times, seconds since each window's start, and their mask: (B, F) each."""
         shape = (len(indices), self.settings.frames)
         times, mask = np.empty(shape, np.float32), np.empty(shape, np.uint8)
         self._gather(self._locate(indices), {"frame_times": times, "frame_mask": mask})
@@ -233,15 +234,15 @@ class ShardSet:
     def frames(
         self, indices: NDArray[np.int64], out: NDArray[np.uint8] | None = None, threads: int = 0
     ) -> NDArray[np.uint8]:
-        """Pixels (B, F, H, W, 3) uint8 RGB; a frame that is not there is black.
+        """Read the pixels of windows, (B, F, H, W, 3) uint8 RGB; missing frames are black.
 
         Args:
             indices: (B,) any order, repeats allowed.
-            out: to fill instead of a new array.
-            threads: 1 reads in the caller's alone; 0 in as many as the set has.
+            out: array to fill instead of a new one.
+            threads: 1 decodes in the caller's thread; 0 decodes in all threads of the set.
 
         Raises:
-            IndexError: an index is below 0 or too large.
+            IndexError: an index is outside [0, N).
             ShardError: a JPEG can't be decoded; the message names file, window and frame.
         """
         located = self._locate(indices)
@@ -251,53 +252,53 @@ class ShardSet:
             out = np.empty(shape, np.uint8)
         elif out.shape != shape or out.dtype != np.uint8 or not out.flags.c_contiguous:
             raise ValueError(f"out is {out.dtype} {out.shape}; expected contiguous uint8 {shape}")
-        self._decode(located, out, threads or self.threads)
+        self._read_frames(located, out, threads or self.threads)
         return out
 
     def _gather(self, located: Located, arrays: dict[str, NDArray[Any]]) -> None:
-        """Fill ``out`` (B, ...) of each array of the shards."""
+        """Read the windows' rows of the named arrays into the given buffers (B, ...)."""
         for name, out in arrays.items():
-            if name in self._holds:
-                # Without mode="clip", whose bounds never come into play here, NumPy fills a copy of ``out`` first.
-                np.take(self._whole(name), located.windows, axis=0, out=out, mode="clip")
+            if name in self._held_names:
+                # mode="clip" saves NumPy a copy of ``out``. It clips nothing: all indices are valid here.
+                np.take(self._held_array(name), located.windows, axis=0, out=out, mode="clip")
             elif len(out):
                 row = out.nbytes // len(out)
-                self._reader.rows(located.shards, self._begin(name, located.shards) + located.local * row, out)
+                self._reader.rows(located.shards, self._array_offsets(name, located.shards) + located.local * row, out)
 
-    def _whole(self, name: str) -> NDArray[Any]:
-        """An array of all shards, (N, ...)."""
+    def _held_array(self, name: str) -> NDArray[Any]:
+        """Return a held array of all shards, (N, ...); the first call reads it."""
         with self._lock:
             if name not in self._held:
                 dtype, row = self._row_shapes[name]
                 whole = np.empty((self.n_windows, *row), dtype)
                 nbytes = whole.nbytes // max(1, len(whole))
-                # Where a window lies takes as much as a short row does, so not of all windows at once.
-                for start in range(0, len(whole), _AT_ONCE):
-                    part = whole[start : start + _AT_ONCE]
+                # Read in chunks: the places of windows take as much memory as short rows do.
+                for start in range(0, len(whole), _CHUNK):
+                    part = whole[start : start + _CHUNK]
                     _, shards, local = self._locate(np.arange(start, start + len(part)))
-                    self._reader.rows(shards, self._begin(name, shards) + local * nbytes, part)
+                    self._reader.rows(shards, self._array_offsets(name, shards) + local * nbytes, part)
                 self._held[name] = whole
             return self._held[name]
 
-    def _begin(self, name: str, shards: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The first byte of an array in each of these shards' files, (B,)."""
-        begins = self._begins.setdefault(name, np.full(len(self.index.shards), -1, np.int64))
-        for number in np.unique(shards[begins[shards] < 0]).tolist():
-            begins[number] = self._shard(number).places[name].offset
-        return np.asarray(begins[shards])
+    def _array_offsets(self, name: str, shards: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the first byte of an array in each of these shards' files, (B,)."""
+        offsets = self._offsets.setdefault(name, np.full(len(self.index.shards), -1, np.int64))
+        for number in np.unique(shards[offsets[shards] < 0]).tolist():
+            offsets[number] = self._shard(number).places[name].offset
+        return np.asarray(offsets[shards])
 
-    def _decode(self, located: Located, out: NDArray[np.uint8], threads: int) -> None:
+    def _read_frames(self, located: Located, out: NDArray[np.uint8], threads: int) -> None:
         bounds = np.empty((len(out), self.settings.frames + 1), np.int64)
         row = self.settings.frames * bounds.itemsize
-        begins = self._begin("frame_offsets", located.shards)
-        self._reader.rows(located.shards, begins + located.local * row, bounds)
+        offsets = self._array_offsets("frame_offsets", located.shards)
+        self._reader.rows(located.shards, offsets + located.local * row, bounds)
         clips: list[Clip] = []
         for i, (number, ends) in enumerate(zip(located.shards.tolist(), bounds.tolist(), strict=True)):
             place = self._shard(number).places["frames"]
             if 0 <= ends[0] < ends[-1]:
                 self._reader.announce(number, place.offset + ends[0], ends[-1] - ends[0])
             data = FileBytes(self._reader, number, place.offset, place.nbytes)
-            clips.append((data, ends, out[i], self._where(number, located.local[i])))
+            clips.append((data, ends, out[i], self._window_name(number, located.local[i])))
         self._read_clips(clips, threads)
 
     def _read_clips(self, clips: list[Clip], threads: int) -> None:
@@ -313,7 +314,7 @@ class ShardSet:
             for clip in clips:
                 read(clip)
 
-    def _where(self, shard: int, window: int) -> str:
+    def _window_name(self, shard: int, window: int) -> str:
         return f"{self.directory}/{self.index.shards[shard].file}: window {window}"
 
     def _locate(self, indices: NDArray[np.int64]) -> Located:
@@ -322,22 +323,21 @@ class ShardSet:
             raise ValueError(f"indices of shape {indices.shape}; expected (B,)")
         if indices.size and (indices.min() < 0 or indices.max() >= self.n_windows):
             raise IndexError(
-                f"{self.directory}: windows {indices.min()} to {indices.max()} were asked for; "
-                f"there are 0 to {self.n_windows - 1}"
+                f"{self.directory}: windows {indices.min()} to {indices.max()}; expected 0 to {self.n_windows - 1}"
             )
-        self._renew()
+        self._reset_after_fork()
         shards = np.searchsorted(self._first, indices, side="right") - 1
         return Located(indices, shards, indices - self._first[shards])
 
-    def _renew(self) -> None:
+    def _reset_after_fork(self) -> None:
         if self._process != os.getpid():
-            with _forgetting:
+            with _reset_lock:
                 if self._process != os.getpid():
-                    self._forget()
+                    self._reset()
                     self._process = os.getpid()
 
     def _shard(self, number: int) -> ShardFile:
-        self._renew()
+        self._reset_after_fork()
         if number not in self._shards:
             entry = self.index.shards[number]
             shard = self._open_shard(number)

@@ -1,4 +1,4 @@
-"""Windows of shards in an object store."""
+"""Reader of windows from shards in an object store."""
 
 from __future__ import annotations
 
@@ -24,16 +24,17 @@ from datamodules.shards.shard_file import ShardFile
 
 
 def open_shards(where: str | Path, cache: LocalCache | None = None, threads: int = 0) -> ShardSet:
-    """Open the shards of a folder of this machine, or of a store.
+    """Open the shards in a local folder or in a store.
 
     Args:
         where: a folder, or a URL such as ``s3://bucket/prefix``.
-        cache: for a store: where whole shards are kept while they are needed.
-        threads: that decode JPEG; 0 takes one a core, at most 8.
+        cache: local cache of whole shards; required for a store.
+        threads: threads that decode JPEG; 0 takes one per core, at most 8.
 
     Raises:
-        ShardError: there are none, or a shard is missing or has another size than the index says.
-        StorageError: the store can't be read, or a shard is larger than the cache may be.
+        ShardError: there is no index, or a local shard is missing or has another size than the index says.
+        StorageError: the store can't be read, a shard is missing there or has another size, or a shard does not fit
+            into the cache.
         ValueError: a URL is given without a cache.
     """
     if not str(where).partition("://")[1]:
@@ -44,15 +45,16 @@ def open_shards(where: str | Path, cache: LocalCache | None = None, threads: int
 
 
 class RemoteShardSet(ShardSet):
-    """As :class:`ShardSet`, but whole shards are fetched into a local cache when one of their windows is needed.
+    """A :class:`ShardSet` in a store; it fetches a whole shard into a local cache when a window of it is needed.
 
-    A shard stays there at least as long as a batch is being read from it; labels and times are always at hand.
+    A shard stays in the cache at least while a batch is read from it. Labels and times of all windows are always
+    available.
     """
 
-    readers = 1  # each keeps a shard in the cache, and there may be room for one only
+    readers = 1  # each reader pins a shard in the cache, which may have room for one only
 
     def __init__(self, folder: RemoteFolder, index: Index, cache: LocalCache, threads: int = 0) -> None:
-        """Use ``open_shards``."""
+        """Create a set from its index; callers use ``open_shards``."""
         super().__init__("", index, threads)
         self.directory = folder.url
         self.folder = folder
@@ -60,7 +62,7 @@ class RemoteShardSet(ShardSet):
 
     @classmethod
     def open_folder(cls, folder: RemoteFolder, cache: LocalCache, threads: int = 0) -> RemoteShardSet:
-        """As :func:`open_shards`."""
+        """Open the shards in a store; see :func:`open_shards`."""
         index = parse_index(folder.read(layout.INDEX), f"{folder}/{layout.INDEX}")
         sizes = folder.sizes()
         for entry in index.shards:
@@ -73,7 +75,7 @@ class RemoteShardSet(ShardSet):
         shards = cls(folder, index, cache, threads)
         largest = max((entry.bytes for entry in index.shards), default=0)
         table = shards._all_columns().nbytes
-        cache.check_fits(largest + table, f"{folder}: its largest shard, with the table of its windows,")
+        cache.check_fits(largest + table, f"{folder}: the largest shard, with the table of all windows,")
         return shards
 
     def __getstate__(self) -> dict[str, Any]:
@@ -82,21 +84,21 @@ class RemoteShardSet(ShardSet):
     def __setstate__(self, state: dict[str, Any]) -> None:
         RemoteShardSet.__init__(self, **state)
 
-    def _forget(self) -> None:
-        super()._forget()
+    def _reset(self) -> None:
+        super()._reset()
         self._columns: Columns | None = None
         self._compared: set[int] = set()
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
-        """Fetch what these windows need ahead of the batches that hold them."""
+        """Fetch the shards of these windows ahead; see :meth:`ShardSet.expect`."""
         if windows is None:
             self.cache.prefetch.forget()
         else:
             self.cache.prefetch.expect(self._piece(number) for number in self._shards_of(windows))
 
     def _shards_of(self, windows: NDArray[np.int64]) -> list[int]:
-        """In the order in which they are needed."""
-        return in_order(np.searchsorted(self._first, windows, side="right") - 1)
+        """Return the shards of these windows, in the order of their first use."""
+        return distinct_in_order(np.searchsorted(self._first, windows, side="right") - 1)
 
     def _piece(self, number: int) -> Piece:
         entry = self.index.shards[number]
@@ -109,15 +111,15 @@ class RemoteShardSet(ShardSet):
                 shard = self._shard(number)
                 _take({name: shard.array(name) for name in arrays}, located.local[at], at, arrays)
             return
-        # They are used one by one, so that room for one is enough.
+        # The loop uses one shard at a time, so room for one is enough.
         self.cache.hurry([self._piece(number) for number, _ in parts])
         for number, at in parts:
             with self._pinned(number) as mapped:
                 rows = {name: self._array(mapped, number, name) for name in arrays}
                 _take(rows, located.local[at], at, arrays)
-                del rows  # they would keep the shard in the cache
+                del rows  # these arrays would keep the shard in the cache
 
-    def _decode(self, located: Located, out: NDArray[np.uint8], threads: int) -> None:
+    def _read_frames(self, located: Located, out: NDArray[np.uint8], threads: int) -> None:
         parts = _parts(located)
         self.cache.hurry([self._piece(number) for number, _ in parts])
         f = self.settings.frames
@@ -127,7 +129,7 @@ class RemoteShardSet(ShardSet):
                 data = MappedBytes(self._array(mapped, number, "frames"))
                 self._read_clips(
                     [
-                        (data, offsets[n * f : n * f + f + 1].tolist(), out[i], self._where(number, n))
+                        (data, offsets[n * f : n * f + f + 1].tolist(), out[i], self._window_name(number, n))
                         for i, n in zip(at.tolist(), located.local[at].tolist(), strict=True)
                     ],
                     threads,
@@ -136,13 +138,13 @@ class RemoteShardSet(ShardSet):
 
     @contextmanager
     def _pinned(self, number: int) -> Iterator[Mapped]:
-        """Keep a shard mapped while it is read from."""
+        """Keep a shard mapped inside the block."""
         with self.cache.pinned(self._piece(number)) as mapped:
-            self._compare(number, mapped)
+            self._compare_columns(number, mapped)
             yield mapped
 
-    def _compare(self, number: int, mapped: Mapped) -> None:
-        """Labels and times were read before the whole shard, whose content is known to be right, was there."""
+    def _compare_columns(self, number: int, mapped: Mapped) -> None:
+        """Compare labels and times, which were read without a checksum, with the fetched shard, which has one."""
         if number in self._compared:
             return
         columns = self._all_columns()
@@ -151,13 +153,13 @@ class RemoteShardSet(ShardSet):
             place = shard.places[name]
             if mapped.array(place.dtype, place.shape, place.offset).tobytes() != column.tobytes():
                 raise StorageError(
-                    f"{shard.path}: '{name}' is not what {columns.path} says: the object was damaged, or another one,"
-                    " when that was read from it; delete that file and start again"
+                    f"{shard.path}: '{name}' differs from its copy in {columns.path}: the object was damaged or"
+                    " replaced after the copy was made; delete the copy and start again"
                 )
         self._compared.add(number)
 
     def _all_columns(self) -> Columns:
-        self._renew()
+        self._reset_after_fork()
         if self._columns is None:
             self._columns = Columns(self.folder, self.index, self.cache)
         return self._columns
@@ -171,17 +173,17 @@ class RemoteShardSet(ShardSet):
 
 
 def _parts(located: Located) -> list[tuple[int, NDArray[np.int64]]]:
-    """Each shard of a batch with the positions of its windows there."""
+    """Return each shard of a batch with the positions of its windows in the batch."""
     return [(int(shard), np.flatnonzero(located.shards == shard)) for shard in np.unique(located.shards)]
 
 
 def _take(
     rows: dict[str, NDArray[Any]], local: NDArray[np.int64], at: NDArray[np.int64], out: dict[str, NDArray[Any]]
 ) -> None:
-    """Put the rows ``local`` of each array at ``at`` in ``out`` (B, ...)."""
+    """Copy the rows ``local`` of each array to the positions ``at`` of ``out`` (B, ...)."""
     for name, array in rows.items():
         if len(at) == len(out[name]):
-            # All come from here. With mode="clip", which bounds nothing here, NumPy doesn't fill a copy first.
+            # The whole batch comes from this shard. mode="clip" saves NumPy a copy; all indices are valid here.
             np.take(array, local, axis=0, out=out[name], mode="clip")
         else:
             out[name][at] = array[local]
@@ -191,7 +193,7 @@ def _fetch(folder: RemoteFolder, entry: ShardEntry, file: BinaryIO) -> None:
     folder.download(entry.file, 0, file, [Part(entry.bytes, hashlib.sha256, entry.sha256)])
 
 
-def in_order(numbers: NDArray[np.int64]) -> list[int]:
-    """Each number once, where it occurs first."""
+def distinct_in_order(numbers: NDArray[np.int64]) -> list[int]:
+    """Return the distinct numbers, in the order of their first occurrence."""
     unique, first = np.unique(numbers, return_index=True)
     return [int(n) for n in unique[np.argsort(first)]]

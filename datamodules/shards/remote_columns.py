@@ -1,10 +1,10 @@
-"""What has to be known of all windows at once, read from remote shards without fetching them.
+"""Columns of all windows (labels and times), read from remote shards without fetching them.
 
-Labels, start times and frame times are some ninety bytes a window, for which a few requests for small ranges of each
-shard do. They are kept in the local cache as one HDF5 file.
+Labels, start times and frame times take about ninety bytes per window. A few requests for small ranges of each shard
+read them. The local cache keeps the columns as one HDF5 file.
 
-These bytes are not covered by a checksum of their own; a shard is compared with its SHA-256 when it is fetched, and
-these columns with the shard, before any of its windows is read.
+The columns have no checksum of their own. A fetched shard is compared with its SHA-256, and the columns are compared
+with the fetched shard before any of its windows is read.
 """
 
 from __future__ import annotations
@@ -27,36 +27,36 @@ from datamodules.io.store import RemoteFolder, StorageError
 from datamodules.shards import layout
 from datamodules.shards.index import Index
 from datamodules.shards.layout import ShardError
-from datamodules.shards.shard_file import DAMAGED, ArrayPlace, ShardFile, inspect
+from datamodules.shards.shard_file import DAMAGED, ArrayPlace, ShardFile, read_structure
 
 COLUMNS = ("frame_times", "frame_mask", "start_s", *layout.CODES, "faults")
 _STRUCTURE = "structure"
-_REQUESTS = 8  # shards that are asked at a time
-_NEAR = 64 << 10  # bytes between two arrays that are still read together
+_CONNECTIONS = 8  # shards read at a time
+_MAX_GAP = 64 << 10  # most bytes between two arrays that one request reads together
 
 
 @dataclasses.dataclass(frozen=True)
 class RemoteShardFile(ShardFile):
-    """A shard of which only the columns are at hand."""
+    """A shard in a store, of which only the columns were read."""
 
     columns: dict[str, NDArray[Any]]
 
     def array(self, name: str) -> NDArray[Any]:
-        """One of ``COLUMNS``."""
+        """Return one of ``COLUMNS``."""
         return self.columns[name]
 
 
 class Columns:
-    """The columns of all shards of a folder, and where the other arrays lie in each.
+    """The columns of all shards in a folder, and the places of the other arrays.
 
     Args:
-        folder: the shards.
-        index: their index.
-        cache: where the columns are kept.
+        folder: folder of the shards.
+        index: index of the shards.
+        cache: cache that keeps the columns.
 
     Raises:
         StorageError: a shard can't be read, or the columns don't fit into the cache.
-        ShardError: a shard is not one.
+        ShardError: a file is not a valid shard.
     """
 
     def __init__(self, folder: RemoteFolder, index: Index, cache: LocalCache) -> None:
@@ -75,9 +75,9 @@ def _write(file: BinaryIO, content: bytes) -> None:
 
 
 def _collect(folder: RemoteFolder, index: Index) -> bytes:
-    """An HDF5 file of the columns."""
-    with ThreadPoolExecutor(_REQUESTS, thread_name_prefix="columns") as pool:
-        found = list(pool.map(lambda entry: _of_shard(folder, entry.file, entry.bytes), index.shards))
+    """Read the columns of all shards and return them as the bytes of an HDF5 file."""
+    with ThreadPoolExecutor(_CONNECTIONS, thread_name_prefix="columns") as pool:
+        found = list(pool.map(lambda entry: _read_shard(folder, entry.file, entry.bytes), index.shards))
     structure = [
         {
             "attributes": shard.attributes,
@@ -97,18 +97,18 @@ def _collect(folder: RemoteFolder, index: Index) -> bytes:
     return content.getvalue()
 
 
-def _of_shard(folder: RemoteFolder, name: str, nbytes: int) -> RemoteShardFile:
+def _read_shard(folder: RemoteFolder, name: str, nbytes: int) -> RemoteShardFile:
     where = f"{folder}/{name}"
     remote = RangeFile(folder, name, nbytes)
     wrong: ShardError | StorageError | None = None
     try:
         with h5py.File(remote, "r") as file:
-            shard = inspect(where, file, nbytes)
+            shard = read_structure(where, file, nbytes)
     except ShardError as error:
         wrong = error
     except DAMAGED as error:
         wrong = StorageError(f"{where}: not a readable HDF5 file: {error}")
-    # Out here, since what is raised would otherwise hold h5py's error, and that the remote file (see RangeFile).
+    # Raise outside the except block. Inside, the new error would hold h5py's error, and so the file (see RangeFile).
     if remote.failure:
         raise StorageError(remote.failure)
     if wrong is not None:
@@ -118,15 +118,18 @@ def _of_shard(folder: RemoteFolder, name: str, nbytes: int) -> RemoteShardFile:
     columns = {}
     for column, place in places.items():
         start, content = next((part for part in reversed(read) if part[0] <= place.offset), (0, b""))
-        columns[column] = place.of(content, start)
+        columns[column] = place.parse(content, start)
     return RemoteShardFile(where, shard.attributes, shard.places, shard.tables, columns)
 
 
 def _stretches(places: Iterable[ArrayPlace]) -> list[tuple[int, int]]:
-    """Where arrays lie, first byte and end: most at the end of the file, the smallest wherever HDF5 had a gap."""
+    """Merge the places of arrays into stretches to read, (first byte, end).
+
+    Most arrays lie at the end of the file. HDF5 puts the smallest into any free gap.
+    """
     found: list[tuple[int, int]] = []
     for start, end in sorted((place.offset, place.offset + place.nbytes) for place in places if place.nbytes):
-        if found and start - found[-1][1] <= _NEAR:
+        if found and start - found[-1][1] <= _MAX_GAP:
             found[-1] = (found[-1][0], end)
         else:
             found.append((start, end))

@@ -1,4 +1,4 @@
-"""Opens one shard: checks what it claims to be, and finds where its arrays lie in the file."""
+"""Opening of one shard: checks of its structure, and the places of its arrays in the file."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 from datamodules.windows.quality.facts import RecordingFacts
 
-# What h5py raises on a damaged or truncated file, and what is raised where an attribute isn't what it should be.
+# Errors of h5py on a damaged or truncated file, and errors of Python on an attribute of the wrong type.
 DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError)
 
 
 @dataclass(frozen=True)
 class ArrayPlace:
-    """An array inside a file; ``offset`` in bytes."""
+    """The place of an array in a file; ``offset`` in bytes."""
 
     offset: int
     dtype: str
@@ -30,17 +30,17 @@ class ArrayPlace:
 
     @property
     def nbytes(self) -> int:
-        """Its length in the file."""
+        """Length of the array, bytes."""
         return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
-    def of(self, content: bytes, start: int) -> NDArray[Any]:
-        """The array from a stretch of the file that begins at byte ``start``."""
+    def parse(self, content: bytes, start: int) -> NDArray[Any]:
+        """Return the array from ``content``, a stretch of the file that begins at byte ``start``."""
         if 0 in self.shape:
             return np.zeros(self.shape, self.dtype)
         return np.frombuffer(content, self.dtype, math.prod(self.shape), self.offset - start).reshape(self.shape)
 
     def map(self, path: Path | str) -> NDArray[Any]:
-        """The array, read-only, straight from the page cache."""
+        """Map the array into memory, read-only."""
         if 0 in self.shape:
             return np.zeros(self.shape, self.dtype)
         return np.memmap(path, mode="r", dtype=self.dtype, shape=self.shape, offset=self.offset)
@@ -48,13 +48,13 @@ class ArrayPlace:
 
 @dataclass(frozen=True)
 class ShardFile:
-    """A shard whose structure was checked.
+    """A shard with a valid structure.
 
     Attributes:
-        path: the file, or its URL in a store.
-        attributes: plain values by name.
-        places: where each array of ``layout.DATASETS`` lies.
-        tables: the strings behind the codes.
+        path: path of the file, or its URL in a store.
+        attributes: attributes of the file, as plain values by name.
+        places: place of each array in ``layout.DATASETS``.
+        tables: names of each column in ``layout.CODES``, by code.
     """
 
     path: Path | str
@@ -64,43 +64,43 @@ class ShardFile:
 
     @property
     def n_windows(self) -> int:
-        """N."""
+        """Number of windows, N."""
         return self.places["imu"].shape[0]
 
     def array(self, name: str) -> NDArray[Any]:
-        """One array as a read-only memory map."""
+        """Return one array as a read-only memory map."""
         return self.places[name].map(self.path)
 
     def codes(self, code: str) -> NDArray[np.int32]:
-        """The column ``code`` of ``layout.CODES``, (N,): positions in its table, -1 where it is empty.
+        """Return the column ``code`` of ``layout.CODES``, (N,): positions in its table, -1 where it is empty.
 
         Raises:
             ShardError: a position is outside the table.
         """
         codes, last = self.array(code), len(self.tables[code]) - 1
         if codes.size and (codes.min() < -1 or codes.max() > last):
-            raise ShardError(f"{self.path}: a code of '{code}' is outside -1 to {last}")
+            raise ShardError(f"{self.path}: '{code}' has codes {codes.min()} to {codes.max()}; expected -1 to {last}")
         return codes
 
     def strings(self, code: str) -> NDArray[np.str_]:
-        """The same as strings (N,), "" where the code is -1."""
+        """Return the column ``code`` as strings (N,), "" where the code is -1."""
         column: NDArray[np.str_] = np.array([*self.tables[code], ""], dtype=np.str_)[self.codes(code)]
         return column
 
     def exclusions(self) -> list[dict[str, Any]]:
-        """What of its recordings was left out.
+        """Return the excluded stretches of the shard's recordings.
 
         Raises:
-            ShardError: it can't be understood.
+            ShardError: the stored JSON is invalid.
         """
         rows: list[dict[str, Any]] = self._json("exclusions")
         return rows
 
     def facts(self) -> list[RecordingFacts]:
-        """What is known of its recordings, those without a window too; not of those that could not be used.
+        """Return the facts about the shard's usable recordings, including those without a window.
 
         Raises:
-            ShardError: a field is missing or unknown, or it can't be understood at all.
+            ShardError: a field is missing or unknown, or the stored JSON is invalid.
         """
         try:
             return [RecordingFacts(**row) for row in self._json("facts")]
@@ -115,24 +115,24 @@ class ShardFile:
 
 
 def open_shard(path: Path) -> ShardFile:
-    """Read a shard's structure; the file is closed again before this returns.
+    """Read a shard's structure and close the file again.
 
     Raises:
-        ShardError: it is no whole shard of this version, or it holds what a shard must not hold: links to
-            other files, virtual data sets, filters.
+        ShardError: the file is not a complete shard of this version, or it contains links to other files, virtual
+            data sets or filters, none of which a shard may contain.
     """
     try:
-        # Shards never change once they have their name, so there is nothing to lock.
+        # A shard never changes once it has its name, so it needs no lock.
         with h5py.File(path, "r", locking=False) as file:
-            return inspect(path, file, path.stat().st_size)
+            return read_structure(path, file, path.stat().st_size)
     except ShardError:
         raise
     except DAMAGED as error:
         raise ShardError(f"{path}: not a readable HDF5 file: {error}") from error
 
 
-def inspect(path: Path | str, file: h5py.File, size: int) -> ShardFile:
-    """Check the structure of a shard, a file of ``size`` bytes, that is open.
+def read_structure(path: Path | str, file: h5py.File, size: int) -> ShardFile:
+    """Read and check the structure of an open shard, a file of ``size`` bytes.
 
     Raises:
         ShardError: as :func:`open_shard`.
@@ -140,7 +140,7 @@ def inspect(path: Path | str, file: h5py.File, size: int) -> ShardFile:
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
     layout.check_version(path, attributes.get("format"), attributes.get("version"))
     if layout.COMPLETE not in attributes:
-        raise ShardError(f"{path}: it has no attribute '{layout.COMPLETE}': its writer did not finish")
+        raise ShardError(f"{path}: no attribute '{layout.COMPLETE}': its writer did not finish")
     n = int(attributes[layout.COMPLETE][0])
     t, f = int(attributes["samples"]), int(attributes["frames_per_window"])
     places = {}
@@ -176,9 +176,9 @@ def _place(path: Path | str, file: h5py.File, name: str, size: int) -> ArrayPlac
             raise ShardError(f"{path}: '{step}' is {kind}; expected data in the file itself")
     data = file[name]
     if not isinstance(data, h5py.Dataset):
-        raise ShardError(f"{path}: '{name}' is no data set")
+        raise ShardError(f"{path}: '{name}' is not a data set")
     if data.is_virtual or data.external:
-        raise ShardError(f"{path}: '{name}' takes its data from other files; that is refused")
+        raise ShardError(f"{path}: '{name}' takes its data from other files; expected data in the file itself")
     if data.chunks is not None or data.compression is not None or data.shuffle or data.fletcher32:
         raise ShardError(f"{path}: '{name}' is chunked or filtered; expected a contiguous data set")
     offset = data.id.get_offset()

@@ -1,4 +1,4 @@
-"""Is every byte of a directory of shards what its builder wrote?"""
+"""Verification that every byte of a directory of shards is as the build wrote it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from datamodules.shards.shard_file import ShardFile, open_shard
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong: in which file, in which of its windows (None: in the file), what."""
+    """One problem: the file, the window (None for the whole file) and a description."""
 
     file: str
     window: int | None
@@ -30,10 +30,10 @@ class Problem:
 
 
 def verify(directory: str | Path) -> list[Problem]:
-    """Check the index against the files, and every window of every file.
+    """Check the files against the index, and every window of every file.
 
     Returns:
-        All problems; an empty list means that every shard is as it was written.
+        All problems; an empty list if every shard is as the build wrote it.
     """
     path = Path(directory)
     try:
@@ -44,8 +44,8 @@ def verify(directory: str | Path) -> list[Problem]:
     if digest_of(index.build) != index.build_hash:
         problems.append(Problem(str(path / layout.INDEX), None, "'build' does not match its 'build_hash'"))
     listed = {entry.file for entry in index.shards}
-    for stranger in sorted({p.name for p in path.glob("windows-*.h5")} - listed):
-        problems.append(Problem(str(path / stranger), None, f"not listed in {layout.INDEX}"))
+    for unlisted in sorted({p.name for p in path.glob("windows-*.h5")} - listed):
+        problems.append(Problem(str(path / unlisted), None, f"not listed in {layout.INDEX}"))
     for entry in index.shards:
         problems.extend(_verify_shard(path / entry.file, entry, index))
     return problems

@@ -1,4 +1,4 @@
-"""Windows -> one shard. See ``layout`` for what is in it."""
+"""Writer of one shard; see ``layout`` for its content."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from datamodules.shards import layout
 from datamodules.windows.cut import FAULTS, Exclusion, Window, WindowSettings
 from datamodules.windows.quality.facts import RecordingFacts
 
-# Pages are 4 KiB; arrays that begin on one are read without touching a neighbour's.
+# Arrays begin on a page of 4 KiB, so that reading one touches no page of its neighbours.
 _PAGE = 4096
-_WINDOWS_AT_ONCE = 64
+_CHUNK = 64  # windows whose frames are written at a time
 
 
 @dataclass(frozen=True)
 class ShardHeader:
-    """What a shard's attributes say beside its sizes.
+    """The attributes of a shard, except its sizes.
 
     Attributes:
-        settings: how its windows were cut.
+        settings: settings that the windows were cut with.
         source: name of the source.
-        simulated: whether any of its recordings is.
-        build_hash: of everything that its content depends on; a resumed build keeps what matches.
-        group, part: which recordings, and which piece of them.
-        last: no further part follows.
+        simulated: True if any recording is simulated.
+        build_hash: digest of all inputs of the build; a resumed build keeps shards with the same digest.
+        group, part: number of the group of recordings, and of the shard within the group.
+        last: True for the last part of its group.
     """
 
     settings: WindowSettings
@@ -47,14 +47,14 @@ class ShardHeader:
 
 @dataclass(frozen=True)
 class EncodedWindow:
-    """A window and the JPEG of each of its F frames; empty where there is none."""
+    """A window and the JPEG of each of its F frames; empty for a missing frame."""
 
     window: Window
     jpegs: tuple[bytes, ...]
 
     @property
     def nbytes(self) -> int:
-        """Bytes that it takes in a shard, near enough."""
+        """Approximate bytes of the window in a shard."""
         return int(self.window.imu.nbytes) + sum(map(len, self.jpegs)) + 512
 
 
@@ -65,13 +65,13 @@ def write_shard(
     exclusions: Sequence[Exclusion],
     facts: Sequence[RecordingFacts] = (),
 ) -> None:
-    """Write a shard under a temporary name and rename it when it is whole and on the disk.
+    """Write a shard under a temporary name, and rename it when it is complete and on the disk.
 
     The bytes are a pure function of the arguments.
     """
 
     def write(temporary: Path) -> None:
-        # A file that only one process writes, on whatever file system, needs no lock.
+        # Only one process writes this file, so it needs no lock, which some file systems lack.
         with h5py.File(temporary, "w", locking=False, alignment_threshold=_PAGE, alignment_interval=_PAGE) as file:
             _write(file, header, windows, exclusions, facts)
 
@@ -146,17 +146,17 @@ def _write(
 
 
 def _write_frames(dataset: h5py.Dataset, windows: Sequence[EncodedWindow]) -> None:
-    """All frames, a few windows at a time: they are most of a shard, and need not be in memory twice."""
+    """Write all frames, a few windows at a time: frames are most of a shard, and a copy would double the memory."""
     begin = 0
-    for first in range(0, len(windows), _WINDOWS_AT_ONCE):
-        block = b"".join(jpeg for w in windows[first : first + _WINDOWS_AT_ONCE] for jpeg in w.jpegs)
+    for first in range(0, len(windows), _CHUNK):
+        block = b"".join(jpeg for w in windows[first : first + _CHUNK] for jpeg in w.jpegs)
         if block:
             dataset[begin : begin + len(block)] = np.frombuffer(block, np.uint8)
         begin += len(block)
 
 
 def exclusion_row(exclusion: Exclusion) -> dict[str, str | float]:
-    """An exclusion as plain values."""
+    """Convert an exclusion to plain values."""
     return {
         "recording": exclusion.recording,
         "start_s": round(exclusion.start_s, 6),
@@ -166,7 +166,7 @@ def exclusion_row(exclusion: Exclusion) -> dict[str, str | float]:
 
 
 def fault_bits(window: Window) -> int:
-    """The window's faults as a bit mask in the order of ``windows.FAULTS``."""
+    """Encode the window's faults as a bit mask, in the order of ``windows.FAULTS``."""
     return sum(1 << i for i, fault in enumerate(FAULTS) if fault in window.faults)
 
 

@@ -1,1 +1,1 @@
-"""One file per raw format, each a :class:`datamodules.sources.registry.Source`."""
+"""Sources of recordings: one :class:`datamodules.sources.registry.Source` per raw format."""

@@ -1,6 +1,6 @@
-"""MP4 files of action cameras with the camera's own IMU inside: GoPro, DJI, Insta360, Sony.
+"""MP4 files of action cameras with a built-in IMU: GoPro, DJI, Insta360, Sony.
 
-What telemetry-parser reads (https://github.com/AdrianEddy/telemetry-parser): acceleration in m/s^2 with
+telemetry-parser (https://github.com/AdrianEddy/telemetry-parser) reads the IMU: acceleration in m/s^2 with
 gravity, angular velocity in deg/s, time in ms since the video's first frame.
 """
 
@@ -21,40 +21,40 @@ from datamodules.sources.registry import Source, source
 
 @dataclass
 class ActionCameraParams:
-    """Settings of action-camera files; all of them show one subject."""
+    """Settings of action-camera files; all files belong to one subject."""
 
     # Files, or patterns with * below the working directory.
     paths: list[str] = field(default_factory=lambda: ["../shared/data/gopro/*.mp4"])
     subject: str = "unknown"
     placement: str = "head"
     population: str = "general"
-    video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
+    video_fit: str = "crop"  # "crop", "pad" or "squash", see formats.video.VideoFile
 
 
 @source("action_camera", ActionCameraParams)
 class ActionCamera(Source):
-    """One recording a file, with one IMU and camera ``action_camera``; without labels."""
+    """One recording per file, with one IMU and camera ``action_camera``; without labels."""
 
     def __init__(self, params: ActionCameraParams) -> None:
         self.params = params
 
     def names(self) -> list[str]:
-        """File names without their ending, sorted.
+        """List the files' names without ending, sorted.
 
         Raises:
-            ValueError: a pattern finds nothing, or two files have the same name.
+            ValueError: a pattern matches no file, or two files have the same name.
         """
         return list(self._files())
 
     def subject_of(self, name: str) -> str:
-        """The one subject of the settings."""
+        """Return the subject of the settings."""
         return self.params.subject
 
     def load(self, name: str) -> Recording:
         """Load one file.
 
         Raises:
-            RecordingError: there is no telemetry in it, or no such recording.
+            RecordingError: there is no such file, or it has no telemetry.
         """
         files = self._files()
         if name not in files:
@@ -88,7 +88,7 @@ class ActionCamera(Source):
 
 
 def read_imu(path: Path, placement: str) -> ImuStream:
-    """The motion sensor inside a video file.
+    """Read the motion sensor of a video file.
 
     Raises:
         RecordingError: the file is missing, or telemetry-parser finds no motion data in it.
@@ -96,7 +96,7 @@ def read_imu(path: Path, placement: str) -> ImuStream:
     if not path.is_file():
         raise RecordingError(f"{path}: the video file is not there")
     rows, device = _parse(path)
-    # Rows with only one of the two sensors (or a magnetometer alone) can't be placed in six channels.
+    # A row without an accelerometer, e.g. of a magnetometer alone, gives no sample.
     rows = [row for row in rows if row.get("accl") is not None]
     if len(rows) < 2:
         raise RecordingError(f"{path}: {len(rows)} samples of acceleration in its telemetry; expected many")
@@ -114,8 +114,8 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], str]:
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise RecordingError(f"{path}: no telemetry that can be read: {error}") from error
     except BaseException as error:
-        # A panic of the Rust library arrives as pyo3's PanicException, which is no Exception and has no
-        # importable name; everything else (an interrupt, say) goes on its way.
+        # A panic of the Rust library arrives as pyo3's PanicException, which is not an Exception and can't be
+        # imported. Any other BaseException, e.g. an interrupt, is raised again.
         if type(error).__name__ != "PanicException":
             raise
         raise RecordingError(f"{path}: telemetry-parser failed on it: {error}") from error

@@ -1,31 +1,32 @@
-"""Ego4D: head-mounted cameras of 931 people in daily life; where the camera has an IMU, its samples.
+"""Ego4D: head-mounted cameras of 931 people in daily life, with the camera's IMU if it has one.
 
 K. Grauman et al.: Ego4D: Around the World in 3,000 Hours of Egocentric Video. CVPR 2022.
 
 - Sensor: the camera's own (mostly GoPro), on the head; about 200 Hz, m/s^2 with gravity and rad/s, uncalibrated; axes
-  and ranges differ by device and are not published, so saturation can't be told. About 836 h have an IMU.
+  and ranges differ by device and are unpublished, so saturation is unknown. About 836 h have an IMU.
 - Licence: the Ego4D licence agreement, to be signed at https://ego4d-data.org; no redistribution. Download with
   ``ego4d --output_directory=ROOT --datasets imu video_540ss --metadata`` (pip install ego4d).
 - Layout below ``root`` (https://ego4d-data.org/docs/data/imu): ``ego4d.json``, and in a folder by version (``v2``):
   ``imu/{video_uid}.csv``, ``video_540ss/{video_uid}.mp4`` or ``full_scale/{video_uid}.mp4``, ``clips/{clip_uid}.mp4``.
-- Labels: none; ``metadata["scenarios"]`` has the video's scenarios. The subject is ``fb_participant_id``; videos
-  without one count as one person for each university.
+- Labels: none; ``metadata["scenarios"]`` has the video's scenarios. The subject is ``fb_participant_id``; all videos of
+  a university without this field count as one person.
 
 The CSV has ``component_idx, component_timestamp_ms, canonical_timestamp_ms, gyro_x .. accl_z``. Canonical stamps are
-those of the MP4. The publisher warns of four faults; each is counted in ``metadata``:
+on the MP4's clock. The publisher warns of four faults; ``metadata`` counts each:
 
-- Stamps that are NULL (``imu_rows_without_time``) or far outside the video (``imu_rows_outside``): left out.
+- Stamps that are NULL (``imu_rows_without_time``) or far outside the video (``imu_rows_outside``): the rows are
+  dropped.
 - Missing accelerations: lost samples (NaN).
-- Stamps that step back (``imu_steps_back``): the rows are sorted by their canonical stamps, as the publisher says.
-  That is right for packets that are out of order. Where packets overlap in time nobody can tell whose samples are
-  right: both are left out (``imu_rows_ambiguous``), which leaves a gap. Users report that pictures and samples disagree
-  by 0.5 to 1 s mostly where stamps step back (https://github.com/facebookresearch/Ego4d/issues/158):
-  ``out_of_order: refuse`` leaves such recordings out, and ``clock_sync`` measures the disagreement.
-- Stamps that are there twice (``imu_rows_repeated``): the first counts.
+- Stamps that step back (``imu_steps_back``): the rows are sorted by their canonical stamps, as the publisher advises.
+  This is right for packets that are out of order. If packets overlap in time, the right samples are unknown: both are
+  dropped (``imu_rows_ambiguous``), which leaves a gap. Users report that pictures and samples disagree by 0.5 to 1 s
+  mostly where stamps step back (https://github.com/facebookresearch/Ego4d/issues/158). ``out_of_order: refuse`` leaves
+  such recordings out, and ``clock_sync`` measures the disagreement.
+- Repeated stamps (``imu_rows_repeated``): the first row is kept.
 
-``bad_windows`` names a list of bad stretches, [[video_uid, start, end], ...] in seconds, as JSON: IMU2CLIP publishes
-two (https://github.com/facebookresearch/imu2clip, ``dataset/ego4d/bad_imu_windows_5.0.json``). Samples in them are
-left out (``imu_rows_in_bad_windows``).
+``bad_windows`` names a JSON file of bad stretches, [[video_uid, start, end], ...] in seconds. IMU2CLIP publishes
+two (https://github.com/facebookresearch/imu2clip, ``dataset/ego4d/bad_imu_windows_5.0.json``). Samples in such
+stretches are dropped (``imu_rows_in_bad_windows``).
 
 Checked on a fixture made from the published description and its sample, not on the publisher's files. The names of the
 clips' fields (``clip_uid``, ``video_uid``, ``video_start_sec``, ``video_end_sec``) could not be looked up; a file
@@ -55,9 +56,9 @@ CLIPS = "clips"
 _TIME = "canonical_timestamp_ms"
 _COLUMNS = (_TIME, "accl_x", "accl_y", "accl_z", "gyro_x", "gyro_y", "gyro_z")
 _VERSIONS = ("", "v2_1", "v2", "v1")
-_OUTSIDE_S = 1.0  # beyond either end of the video; the sensor may run on a little
-_LONGEST_S = 86400.0  # where the metadata does not say how long the video is
-_BREAK_S = 0.1  # samples further apart are not of one packet
+_OUTSIDE_S = 1.0  # samples this far beyond the video's ends are kept: the sensor may run a little longer
+_LONGEST_S = 86400.0  # length of a video if the metadata lack it
+_BREAK_S = 0.1  # a packet ends at a longer gap
 
 
 @dataclass
@@ -66,15 +67,15 @@ class Ego4dParams:
 
     root: str = "../ego4d_data"
     subjects: list[str] = field(default_factory=list)  # fb_participant_id; empty takes all
-    videos: str = "auto"  # "video_540ss", "full_scale", "clips", or "auto": the first of the former two that is there
+    videos: str = "auto"  # "video_540ss", "full_scale", "clips", or "auto": the first existing folder of the first two
     out_of_order: str = "sort"  # or "refuse": leave out recordings whose stamps step back
-    bad_windows: str = ""  # a JSON file with [video_uid, start_s, end_s] of stretches to leave out
-    video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
+    bad_windows: str = ""  # a JSON file with [video_uid, start_s, end_s] of stretches to drop
+    video_fit: str = "crop"  # "crop", "pad" or "squash", see formats.video.VideoFile
 
 
 @dataclass(frozen=True)
 class _Video:
-    """What the metadata say of a video or clip: the video's uid, and where in it the MP4 starts and ends, s."""
+    """Metadata of a video or clip: the video's uid, and start and end of the MP4 within the video, seconds."""
 
     uid: str
     subject: str
@@ -86,10 +87,10 @@ class _Video:
 
 @source("ego4d", Ego4dParams)
 class Ego4d(Source):
-    """One recording a video (or clip) that has both MP4 and IMU, with IMU and camera ``head``.
+    """One recording per video (or clip) with both MP4 and IMU; IMU and camera are ``head``.
 
     Raises:
-        ValueError: a setting is none of its choices.
+        ValueError: a setting has an unknown value.
     """
 
     def __init__(self, params: Ego4dParams) -> None:
@@ -105,7 +106,7 @@ class Ego4d(Source):
         self._bad: dict[str, list[tuple[float, float]]] | None = None
 
     def names(self) -> list[str]:
-        """Uids of videos (or clips), in alphabetical order; those without an IMU file or an MP4 are left out.
+        """List the uids of videos (or clips) that have an IMU file and an MP4, in natural order.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -123,10 +124,10 @@ class Ego4d(Source):
         return choose(data, found, self.params.subjects, "Ego4D video with IMU", expected)
 
     def subject_of(self, name: str) -> str:
-        """The subject's number.
+        """Return the subject's number.
 
         Raises:
-            RecordingError: the metadata don't know the video.
+            RecordingError: the metadata lack the video.
         """
         return self._known(name).subject
 
@@ -134,7 +135,7 @@ class Ego4d(Source):
         """Load one video's samples.
 
         Raises:
-            RecordingError: a file is missing or isn't what it should be; the message names file and line.
+            RecordingError: a file is missing or malformed; the message names file and line.
         """
         video = self._known(name)
         path = self._data() / "imu" / f"{video.uid}.csv"
@@ -174,7 +175,7 @@ class Ego4d(Source):
     def _known(self, name: str) -> _Video:
         videos = self._metadata()
         if name not in videos:
-            raise RecordingError(f"{self._metadata_file()}: no video or clip '{name}' in it")
+            raise RecordingError(f"{self._metadata_file()}: no video or clip '{name}'")
         return videos[name]
 
     def _metadata_file(self) -> Path:
@@ -235,7 +236,7 @@ def _cut(entry: dict[str, Any], videos: dict[str, _Video]) -> _Video:
 
 
 def _read(path: Path, duration: float) -> tuple[FloatArray, FloatArray, dict[str, int]]:
-    """Times (N,) s, strictly ascending, values (N, 6), and what was wrong how often."""
+    """Read times (N,) in seconds, strictly ascending, values (N, 6), and the counts of each fault."""
     table = CsvTable(path, CsvSpec(separator=","), [Wanted(name, NUMBER, name) for name in _COLUMNS])
     rows = np.empty((table.most_rows(), len(_COLUMNS)))
     n = 0
@@ -260,16 +261,16 @@ def _read(path: Path, duration: float) -> tuple[FloatArray, FloatArray, dict[str
 
 
 def sort_packets(times: FloatArray) -> tuple[NDArray[np.int64], dict[str, int]]:
-    """Which samples to take, and in which order, so that their times ascend.
+    """Choose and order samples so that their times ascend.
 
-    Samples in the order of the file are split into packets where a stamp steps back, or forward by more than 0.1 s.
-    Packets are put in order. A sample at a time that another packet covers as well is left out.
+    A packet ends where a stamp steps back, or forward by more than 0.1 s. Packets are sorted by time. A sample is
+    dropped if another packet also covers its time.
 
     Args:
         times: (N,) seconds, in the order of the file.
 
     Returns:
-        (M,) positions, and the counts of steps back, samples left out as ambiguous, and repeated ones.
+        (M,) positions of the kept samples, and the counts of steps back, ambiguous samples and repeated samples.
     """
     if times.size == 0:
         return np.empty(0, np.int64), {"imu_steps_back": 0, "imu_rows_ambiguous": 0, "imu_rows_repeated": 0}

@@ -1,4 +1,4 @@
-"""FoG-STAR: freezing of gait in 22 people with Parkinson's disease, IMUs at both ankles, lower back and wrist.
+"""FoG-STAR: freezing of gait in 22 people with Parkinson's disease; IMUs at both ankles, lower back and wrist.
 
 L. Borzì, F. Demrozi, R. A. Bacchin et al.: A multi-level annotated sensor dataset of gait freezing manifestations and
 severity in Parkinson's disease. Scientific Data, 2026, doi 10.1038/s41597-026-06645-1.
@@ -6,20 +6,20 @@ severity in Parkinson's disease. Scientific Data, 2026, doi 10.1038/s41597-026-0
 - People: 22 with Parkinson's disease, of whom 16 froze, in 101 episodes; seven tasks: timed up-and-go, standing,
   walking back and forth, through a doorway, with a glass of water, while counting, and turning by 360 degrees.
 - Sensors: an IMU each at left and right ankle, lower back and wrist, 60 Hz, in g and deg/s; here m/s^2 and rad/s. Axes
-  are the device's. The range is not published where we looked, so saturation can't be told.
-- Labels, by two raters from video at 10 frames a second (the video is not published): activity and, apart from it,
-  freezing with its severity. Here "freezing" takes the place of the activity that it interrupts; activity 0 is none.
+  are the device's. We found no published range, so saturation is unknown.
+- Labels: two raters labelled activity, and separately freezing with its severity, from video at 10 frames a second (the
+  video is unpublished). Here "freezing" replaces the activity that it interrupts; activity 0 is unlabelled.
 - Licence: CC BY 4.0. Get it from Zenodo (record 17838806).
 - Layout: ``sensor_data.csv`` in ``root``: all recordings in one table of 31 columns below a header: ``timestamp``,
   ``ankleL_acc_x`` to ``wrist_gyro_z``, ``activity``, ``fog``, ``fog_severity``, ``subjectID``, ``sessionID`` and
   ``taskID``.
 
-One recording is what a subject did of one task in one session. NaN is a lost sample; a sensor without any in a
-recording is left out of it, and ``metadata`` names it.
+A recording is one subject's performance of one task in one session. NaN is a lost sample. A recording leaves out a
+sensor without samples, and ``metadata`` names it.
 
-Checked on a file made from this description, not on the publisher's: columns, units and codes are the set's readme's
-and those that loaders in public repositories use. The readme gives stamps in ms; one loader takes them for seconds. At
-60 Hz the two can't be confused, so the step between samples tells which it is, and any other step is refused.
+Checked on a file made from this description, not on the publisher's: columns, units and codes follow the set's readme
+and loaders in public repositories. The readme gives stamps in ms; one loader reads them as seconds. At 60 Hz, the step
+between samples tells the unit; any other step is refused.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class FogStarParams:
 
 @dataclass(frozen=True)
 class _Table:
-    """The file: stamps (N,), sensors (N, 24), codes (N, 5)."""
+    """Content of the file: stamps (N,), sensors (N, 24), codes (N, 5)."""
 
     stamps: FloatArray
     sensors: FloatArray
@@ -95,7 +95,7 @@ class _Table:
 class FogStar(Source):
     """Recordings named ``subject1_session1_task1``, with IMUs at the keys of ``PLACEMENTS``.
 
-    The table is read once, when it is first needed, and held: 100 MB for the published one.
+    The table is read when it is first needed, and kept in memory: 100 MB for the published file.
     """
 
     def __init__(self, params: FogStarParams) -> None:
@@ -104,11 +104,11 @@ class FogStar(Source):
         self.path = self.root / FILE
 
     def names(self) -> list[str]:
-        """``subject{n}_session{n}_task{n}``, in natural order.
+        """List the names ``subject{n}_session{n}_task{n}``, in natural order.
 
         Raises:
             ValueError: there is no such data set in ``root``.
-            RecordingError: its table isn't what it should be.
+            RecordingError: the table is malformed.
         """
         found = {}
         if self.path.is_file():
@@ -117,14 +117,14 @@ class FogStar(Source):
         return choose(self.root, found, self.params.subjects, "FoG-STAR", FILE)
 
     def subject_of(self, name: str) -> str:
-        """``1`` of ``subject1_session1_task1``."""
+        """Return ``1`` for ``subject1_session1_task1``."""
         return str(_parse(name)[0])
 
     def load(self, name: str) -> Recording:
         """Load one recording.
 
         Raises:
-            RecordingError: it is not in the table, or that isn't what it should be; the message names line or sample.
+            RecordingError: the table is malformed, or lacks the recording; the message names line or sample.
         """
         wanted = _parse(name)
         rows = np.flatnonzero((self._table.codes[:, 2:] == wanted).all(axis=1))
@@ -151,7 +151,7 @@ class FogStar(Source):
         )
 
     def _times(self, rows: NDArray[np.int64], name: str) -> FloatArray:
-        """Seconds from the first sample on; the unit is told by the rate."""
+        """Return seconds since the first sample; the rate tells the unit of the stamps."""
         stamps = self._table.stamps[rows]
         steps = np.diff(stamps)
         if (steps <= 0).any():
@@ -165,7 +165,7 @@ class FogStar(Source):
             if abs(step * scale * RATE_HZ - 1) <= _RATE_TOLERANCE:
                 return np.asarray((stamps - stamps[0]) * scale)
         raise RecordingError(
-            f"{self.path}, {name}: from timestamp to timestamp it is {step:.5g}; expected {1000 / RATE_HZ:.1f} (ms at"
+            f"{self.path}, {name}: the step between timestamps is {step:.5g}; expected {1000 / RATE_HZ:.1f} (ms at"
             f" {RATE_HZ:g} Hz), or {1 / RATE_HZ:.5f} (s)"
         )
 
@@ -201,8 +201,8 @@ class FogStar(Source):
 
 
 def _parse(name: str) -> tuple[int, int, int]:
-    """Subject, session, task."""
+    """Return subject, session and task."""
     match = _NAME.fullmatch(name)
     if not match:
-        raise RecordingError(f"'{name}' is no recording of FoG-STAR; expected subject1_session1_task1")
+        raise RecordingError(f"'{name}' is not a recording of FoG-STAR; expected subject1_session1_task1")
     return int(match[1]), int(match[2]), int(match[3])

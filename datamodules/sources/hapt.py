@@ -1,23 +1,23 @@
-"""HAPT, the raw signals of UCI HAR: 30 people, 6 activities and 6 postural transitions, a phone at the waist.
+"""HAPT, the raw signals of UCI HAR: 30 people, 6 activities, 6 postural transitions, a phone at the waist.
 
 J.-L. Reyes-Ortiz, L. Oneto, A. Samà, X. Parra, D. Anguita: Transition-Aware Human Activity Recognition Using
 Smartphones. Neurocomputing 171:754-767, 2016. (UCI HAR, 2012, holds windows of the same recordings.)
 
 - People: 30, 19 to 48 years; 61 experiments, two for nearly everyone: a fixed sequence of postures, walking and stairs.
 - Sensor: a Samsung Galaxy S II at the waist, 50 Hz; acceleration in g, gravity included, angular velocity in rad/s;
-  here m/s^2 and rad/s. Axes are the phone's. Its range is not published, so saturation can't be told.
+  here m/s^2 and rad/s. Axes are the phone's. The range is unpublished, so saturation is unknown.
 - Licence: CC BY 4.0 at the UCI Machine Learning Repository; the set's own readme asks for a citation and forbids
-  commercial use. Get it there ("Smartphone-Based Recognition of Human Activities and Postural Transitions").
+  commercial use. Get the data there ("Smartphone-Based Recognition of Human Activities and Postural Transitions").
 - Layout below ``root``, or below ``HAPT Data Set`` in it: ``RawData/acc_exp01_user01.txt`` and
-  ``RawData/gyro_exp01_user01.txt``, three numbers a line with blanks between them, one line a sample; and
-  ``RawData/labels.txt``: experiment, user, activity, first and last sample, counted from 1.
+  ``RawData/gyro_exp01_user01.txt`` have one line per sample, three numbers with blanks between them.
+  ``RawData/labels.txt`` has experiment, user, activity, first and last sample, counted from 1.
 
-What no line of ``labels.txt`` covers has no label.
+Samples that no line of ``labels.txt`` covers have no label.
 
 Checked on files made from this description (the set's readme, as public repositories repeat it), not on the
-publisher's. That samples are counted from 1 and the last one is included is our reading: it moves labels by a sample
-(20 ms) at most. Files whose acceleration and angular velocity differ in length are refused, and so is a label beyond
-the last sample.
+publisher's. Counting samples from 1, with the last one included, is our interpretation; an error moves labels by at
+most one sample (20 ms). Files whose acceleration and angular velocity differ in length are refused, and so is a label
+beyond the last sample.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Hapt(Source):
         self.root = Path(params.root)
 
     def names(self) -> list[str]:
-        """``exp{experiment}_user{user}``, by experiment.
+        """List the names ``exp{experiment}_user{user}``, by experiment.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -84,14 +84,14 @@ class Hapt(Source):
         return choose(self.root, found, self.params.subjects, "HAPT", _EXPECTED)
 
     def subject_of(self, name: str) -> str:
-        """``user01`` of ``exp01_user01``."""
+        """Return ``user01`` for ``exp01_user01``."""
         return _parse(name)[1]
 
     def load(self, name: str) -> Recording:
         """Load one experiment.
 
         Raises:
-            RecordingError: a file is missing or isn't what it should be; the message names file and line.
+            RecordingError: a file is missing or malformed; the message names file and line.
         """
         experiment, subject = _parse(name)
         raw = folder(self.root, _FOLDERS, "HAPT", _EXPECTED)
@@ -118,15 +118,15 @@ class Hapt(Source):
 
 
 def _parse(name: str) -> tuple[int, str]:
-    """Experiment and user."""
+    """Return experiment and user."""
     match = _NAME.fullmatch(name)
     if not match:
-        raise RecordingError(f"'{name}' is no experiment of HAPT; expected exp01_user01")
+        raise RecordingError(f"'{name}' is not an experiment of HAPT; expected exp01_user01")
     return int(match[1]), match[2]
 
 
 def _read(path: Path) -> FloatArray:
-    """(N, 3)."""
+    """Read three numbers per line, (N, 3)."""
     return parse_numbers(path, read_lines(path), 3, str.split)
 
 

@@ -1,22 +1,22 @@
-"""HARTH: 22 people in their everyday life, 12 activities, accelerometers at lower back and thigh.
+"""HARTH: 22 people in everyday life, 12 activities, accelerometers at lower back and thigh.
 
 A. Logacjov, K. Bach, A. Kongsvold, H. B. Bårdstu, P. J. Mork: HARTH: A Human Activity Recognition Dataset for Machine
 Learning. Sensors 21(23):7853, 2021.
 
-- People: 22 in Trondheim, S006 to S029, about two hours each outside the lab; labelled frame by frame from the videos
-  of a chest camera, which are not published.
+- People: 22 in Trondheim, S006 to S029, about two hours each outside the lab; labelled frame by frame from the
+  unpublished videos of a chest camera.
 - Sensors: two Axivity AX3 accelerometers, at the lower back and the right thigh, 50 Hz, +-8 g, in g; here m/s^2. No
   gyroscope. Axes are the device's.
 - Licence: CC BY 4.0. Get it from the UCI Machine Learning Repository ("HARTH") or github.com/ntnu-ai-lab/
   harth-ml-experiments.
-- Layout below ``root``, or below ``harth`` in it: ``S006.csv``: one recording a person, comma-separated below a header:
-  ``timestamp`` (date and time), ``back_x`` to ``thigh_z``, ``label``. Three files have a column more, an index.
+- Layout below ``root``, or below ``harth`` in it: ``S006.csv``, one recording per person, comma-separated with a
+  header: ``timestamp`` (date and time), ``back_x`` to ``thigh_z``, ``label``. Three files also have an index column.
 
-Every sample has a label. A stamp that is there twice keeps its first sample; stamps that run backwards are refused;
-where stamps are missing there is a gap.
+Every sample has a label. Of samples with the same stamp, the first is kept. Stamps that run backwards are refused.
+Missing stamps leave a gap.
 
 Checked on files made from this description (the publisher's readme and loaders in public repositories), not on the
-publisher's. Labels 130 and 140 (cycling, inactive) are in the files by the publisher's list.
+publisher's. The publisher's list includes labels 130 and 140 (cycling, inactive).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from datamodules.sources.manifest.labels import intervals_of_samples
 from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.spec import AccelerationSpec, ImuSpec, LabelsSpec, SensorSpec, TimeSpec
 from datamodules.sources.registry import Source, source
-from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.listing import choose, nested_or_root
 from datamodules.sources.shared.streams import refuse_other_units, with_samples
 
 ACTIVITIES = {
@@ -47,7 +47,7 @@ ACTIVITIES = {
     130: "cycling_sitting_inactive",
     140: "cycling_standing_inactive",
 }
-PLACEMENTS = {"lower_back": "back", "right_thigh": "thigh"}  # and how their columns' names begin
+PLACEMENTS = {"lower_back": "back", "right_thigh": "thigh"}  # placement -> prefix of its columns
 _EXPECTED = "S006.csv and others, or harth/S006.csv"
 _NAME = re.compile(r"S[0-9]{3}")
 _SPEC = ImuSpec(
@@ -71,14 +71,14 @@ class HarthParams:
 
 @source("harth", HarthParams)
 class Harth(Source):
-    """One recording a person, named ``S006``, with accelerometers at ``lower_back`` and ``right_thigh``."""
+    """One recording per person, named ``S006``, with accelerometers at ``lower_back`` and ``right_thigh``."""
 
     def __init__(self, params: HarthParams) -> None:
         self.params = params
         self.root = Path(params.root)
 
     def names(self) -> list[str]:
-        """``S006`` and so on.
+        """List the names, e.g. ``S006``.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -87,16 +87,16 @@ class Harth(Source):
         return choose(self.root, found, self.params.subjects, "HARTH", _EXPECTED)
 
     def subject_of(self, name: str) -> str:
-        """The recording's own name."""
+        """Return the recording's name, which is the subject."""
         if not _NAME.fullmatch(name):
-            raise RecordingError(f"'{name}' is no recording of HARTH; expected S006")
+            raise RecordingError(f"'{name}' is not a recording of HARTH; expected S006")
         return name
 
     def load(self, name: str) -> Recording:
         """Load one person's recording.
 
         Raises:
-            RecordingError: the file is missing or isn't what it should be; the message names file and line.
+            RecordingError: the file is missing or malformed; the message names file and line.
         """
         subject = self.subject_of(name)
         path = self._folder() / f"{name}.csv"
@@ -116,5 +116,4 @@ class Harth(Source):
         )
 
     def _folder(self) -> Path:
-        nested = self.root / "harth"
-        return nested if nested.is_dir() else self.root
+        return nested_or_root(self.root, "harth")

@@ -4,17 +4,17 @@ M. Malekzadeh, R. G. Clegg, A. Cavallaro, H. Haddadi: Mobile Sensor Data Anonymi
 
 - People: 24 (10 women, 14 men), 18 to 46 years, on the Mile End campus of Queen Mary University of London; 15 trials
   each: long ones (1 to 9) of 2 to 3 minutes, short ones (11 to 16) of half a minute to one.
-- Sensor: an iPhone 6s, 50 Hz, Core Motion's ``CMDeviceMotion``: gravity and the user's acceleration apart, in g, and
-  the rotation rate in rad/s. In Core Motion's sign a phone that lies face up has gravity (0, 0, -1): what it calls
-  acceleration is the opposite of what an accelerometer measures. Here their sum, negated, in m/s^2, so that at rest the
-  axis that points up shows +9.81. Axes are the phone's. The range is not published, so saturation can't be told.
+- Sensor: an iPhone 6s, 50 Hz, Core Motion's ``CMDeviceMotion``: gravity and the user's acceleration in separate columns
+  in g, and the rotation rate in rad/s. In Core Motion's sign, a phone that lies face up has gravity (0, 0, -1), the
+  opposite of an accelerometer's reading. Here the acceleration is their sum, negated, in m/s^2, so that at rest the
+  axis that points up shows +9.81. Axes are the phone's. The range is unpublished, so saturation is unknown.
 - Licence: MIT (of the publisher's repository, which holds the data). Get it from github.com/mmalekzadeh/motion-sense,
-  ``data/A_DeviceMotion_data.zip``; folders B and C hold raw sensors apart and are not read.
+  ``data/A_DeviceMotion_data.zip``; folders B and C hold separate raw sensors and are not read.
 - Layout: anywhere below ``root`` a folder ``A_DeviceMotion_data`` with ``dws_1/sub_1.csv``: activity, trial, person.
-  Comma-separated below a header: a nameless index, ``attitude.roll`` and so on to ``userAcceleration.z``.
+  Comma-separated with a header: a nameless index, then ``attitude.roll`` to ``userAcceleration.z``.
 
-An activity labels its whole trial, as published: also the seconds in which the phone is put into the pocket and taken
-out again.
+An activity labels its whole trial, as published. This includes the seconds of putting the phone into the pocket and
+of taking it out.
 
 Checked on files made from this description (the publisher's readme, with its first rows of a real file), not on the
 publisher's. There are no time stamps: times come from the rate.
@@ -73,7 +73,7 @@ class MotionSenseParams:
 
 @source("motionsense", MotionSenseParams)
 class MotionSense(Source):
-    """One recording a trial, named ``dws_1_sub_1``, with an IMU at ``trouser_pocket``."""
+    """One recording per trial, named ``dws_1_sub_1``, with an IMU at ``trouser_pocket``."""
 
     def __init__(self, params: MotionSenseParams) -> None:
         self.params = params
@@ -81,7 +81,7 @@ class MotionSense(Source):
         self._found: Path | None = None
 
     def names(self) -> list[str]:
-        """``{activity}_{trial}_sub_{person}``, by activity, trial and person.
+        """List the names ``{activity}_{trial}_sub_{person}``, by activity, trial and person.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -93,14 +93,14 @@ class MotionSense(Source):
         return choose(self.root, found, self.params.subjects, "MotionSense", _EXPECTED)
 
     def subject_of(self, name: str) -> str:
-        """``sub_1`` of ``dws_1_sub_1``."""
+        """Return ``sub_1`` for ``dws_1_sub_1``."""
         return _parse(name)[2]
 
     def load(self, name: str) -> Recording:
         """Load one trial.
 
         Raises:
-            RecordingError: the file is missing or isn't what it should be; the message names file and line.
+            RecordingError: the file is missing or malformed; the message names file and line.
         """
         activity, trial, subject = _parse(name)
         path = self._folder() / f"{activity}_{trial}" / f"{subject}.csv"
@@ -120,7 +120,7 @@ class MotionSense(Source):
         )
 
     def _folder(self) -> Path:
-        """The innermost folder of that name: the archive holds one in one of the same name."""
+        """Return the innermost folder with this name: the archive has one inside another of the same name."""
         if self._found is None:
             there = sorted(
                 (path for path in [self.root, *self.root.rglob(_FOLDER)] if path.name == _FOLDER and path.is_dir()),
@@ -132,10 +132,10 @@ class MotionSense(Source):
 
 
 def _parse(name: str) -> tuple[str, str, str]:
-    """Activity, trial and subject."""
+    """Return activity, trial and subject."""
     match = _NAME.fullmatch(name)
     if not match or match[1] not in ACTIVITIES:
         raise RecordingError(
-            f"'{name}' is no trial of MotionSense; expected dws_1_sub_1, activities {', '.join(ACTIVITIES)}"
+            f"'{name}' is not a trial of MotionSense; expected dws_1_sub_1, activities {', '.join(ACTIVITIES)}"
         )
     return match[1], match[2], match[3]

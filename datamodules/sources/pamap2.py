@@ -2,19 +2,20 @@
 
 A. Reiss, D. Stricker: Introducing a New Benchmarked Dataset for Activity Monitoring. ISWC 2012.
 
-- People: 101 to 109 (1 woman, 8 men), 27 +- 3 years. Everyone did the protocol's activities (``Protocol``); some did
-  more (``Optional``), which are recordings of their own.
+- People: 101 to 109 (1 woman, 8 men), 27 +- 3 years. Everyone did the protocol's activities (``Protocol``). Some did
+  more (``Optional``), in separate recordings.
 - Sensors: three Colibri wireless IMUs: over the wrist of the dominant arm, on the chest, at the ankle of the dominant
   side; 100 Hz, two accelerometers (+-16 g and +-6 g, 13 bit, m/s^2), a gyroscope (+-1500 deg/s, rad/s). Axes are the
-  device's. The readme recommends the +-16 g one, which is read here: the other saturates and is not calibrated as well.
-- Samples that the radio lost are NaN, and so are they here: windows with them are marked, nothing is closed up. A
-  sensor without any sample is left out, and ``metadata`` names it.
+  device's. Only the +-16 g accelerometer is read, as the readme recommends: the other saturates and is less well
+  calibrated.
+- Samples lost by the radio are NaN in the files and here. Windows with them are marked; the gap is not closed. A sensor
+  without samples is left out, and ``metadata`` names it.
 - Licence: CC BY 4.0. Get it from the UCI Machine Learning Repository ("PAMAP2 Physical Activity Monitoring").
 - Layout below ``root``, or below ``PAMAP2_Dataset`` in it: ``Protocol/subject101.dat``: 54 columns with blanks between
   them: time in s, activity, heart rate, and 17 columns each of wrist, chest and ankle: temperature, acceleration
   (+-16 g), acceleration (+-6 g), angular velocity, magnetic field, orientation (invalid in this set).
 
-Activity 0 stands for what was between activities ("transient") and is no label.
+Activity 0 ("transient", between activities) is unlabelled.
 
 Checked on files made from this description (the set's readme, as loaders in public repositories repeat it), not on the
 publisher's. Times are the file's stamps; stamps that don't ascend are refused.
@@ -40,7 +41,7 @@ from datamodules.sources.manifest.spec import (
     TimeSpec,
 )
 from datamodules.sources.registry import Source, source
-from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.listing import choose, nested_or_root
 from datamodules.sources.shared.streams import refuse_other_units, with_samples
 
 ACTIVITIES = {
@@ -63,7 +64,7 @@ ACTIVITIES = {
     20: "playing_soccer",
     24: "rope_jumping",
 }
-PLACEMENTS = {"dominant_wrist": 4, "chest": 21, "dominant_ankle": 38}  # the first of each one's 17 columns
+PLACEMENTS = {"dominant_wrist": 4, "chest": 21, "dominant_ankle": 38}  # placement -> first of its 17 columns
 _PARTS = ("Protocol", "Optional")
 _EXPECTED = "Protocol/subject101.dat and others"
 _NAME = re.compile(r"(subject[0-9]{3})_(Protocol|Optional)")
@@ -72,7 +73,7 @@ _COLUMNS = 54
 
 
 def _sensor(first: int) -> SensorSpec:
-    """Columns counted from 1: a temperature, +-16 g, +-6 g, the gyroscope."""
+    """Describe a sensor's columns, counted from 1: temperature, +-16 g, +-6 g, gyroscope."""
     return SensorSpec(
         AccelerationSpec([first + 1, first + 2, first + 3], "m/s^2", range=16 * 9.80665),
         GyroscopeSpec([first + 7, first + 8, first + 9], "rad/s", range=1500 * DEGREE),
@@ -99,14 +100,14 @@ class Pamap2Params:
 
 @source("pamap2", Pamap2Params)
 class Pamap2(Source):
-    """One recording a file, named ``subject101_Protocol``, with IMUs at the keys of ``PLACEMENTS``."""
+    """One recording per file, named ``subject101_Protocol``, with IMUs at the keys of ``PLACEMENTS``."""
 
     def __init__(self, params: Pamap2Params) -> None:
         self.params = params
         self.root = Path(params.root)
 
     def names(self) -> list[str]:
-        """``{subject}_{Protocol or Optional}``, by subject.
+        """List the names ``{subject}_{Protocol or Optional}``, by subject.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -119,14 +120,14 @@ class Pamap2(Source):
         return choose(self.root, found, self.params.subjects, "PAMAP2", _EXPECTED)
 
     def subject_of(self, name: str) -> str:
-        """``subject101`` of ``subject101_Protocol``."""
+        """Return ``subject101`` for ``subject101_Protocol``."""
         return _parse(name)[0]
 
     def load(self, name: str) -> Recording:
         """Load one file.
 
         Raises:
-            RecordingError: the file is missing or isn't what it should be; the message names file and line.
+            RecordingError: the file is missing or malformed; the message names file and line.
         """
         subject, part = _parse(name)
         path = self._folder() / part / f"{subject}.dat"
@@ -147,20 +148,19 @@ class Pamap2(Source):
         )
 
     def _folder(self) -> Path:
-        nested = self.root / "PAMAP2_Dataset"
-        return nested if nested.is_dir() else self.root
+        return nested_or_root(self.root, "PAMAP2_Dataset")
 
 
 def _parse(name: str) -> tuple[str, str]:
-    """Subject and part of the set."""
+    """Return the subject and the part of the set."""
     match = _NAME.fullmatch(name)
     if not match:
-        raise RecordingError(f"'{name}' is no recording of PAMAP2; expected subject101_Protocol")
+        raise RecordingError(f"'{name}' is not a recording of PAMAP2; expected subject101_Protocol")
     return match[1], match[2]
 
 
 def _check_width(path: Path) -> None:
-    """Columns are known by their numbers alone, so there must be as many as there should be."""
+    """Check the number of columns, since only their numbers identify them."""
     try:
         with path.open("rb") as file:
             columns = len(file.readline(1 << 16).split())

@@ -3,26 +3,26 @@
 T. Sztyler, H. Stuckenschmidt: On-body Localization of Wearable Devices: An Investigation of Position-Aware Activity
 Recognition. PerCom 2016.
 
-- People: proband1 to proband15 (7 women, 8 men), 32 +- 12 years; some 10 minutes of each activity, jumping less.
-- Sensors: a phone or watch (Samsung Galaxy S4, LG G Watch R) each at chest, forearm, head, shin, thigh, upper arm and
-  waist; 50 Hz, Android's units: m/s^2 with gravity, rad/s. Axes are the device's. Each sensor has stamps of its own, in
+- People: proband1 to proband15 (7 women, 8 men), 32 +- 12 years; about 10 minutes of each activity, less of jumping.
+- Sensors: one phone or watch (Samsung Galaxy S4, LG G Watch R) each at chest, forearm, head, shin, thigh, upper arm and
+  waist; 50 Hz, Android's units: m/s^2 with gravity, rad/s. Axes are the device's. Each sensor has separate stamps, in
   ms since 1970 by the device's clock.
-- Licence: none is stated that we know of; for research, with a citation of the paper. Get it from the Data and Web
-  Science Group of the University of Mannheim ("RealWorld (HAR)", realworld2016_dataset.zip).
-- Layout below ``root``, or below ``realworld2016_dataset`` in it, as the archive unpacks:
-  ``proband1/data/acc_walking_csv.zip`` and ``gyr_walking_csv.zip``, which are read as they are. In them
-  ``acc_walking_chest.csv`` and ``Gyroscope_walking_chest.csv``; an activity that was done in parts has archives in the
-  archive (``acc_climbingup_1_csv.zip``), and its files may carry the part's number (``acc_climbingup_2_chest.csv``).
-  Comma-separated below the header ``id,attr_time,attr_x,attr_y,attr_z``.
+- Licence: we know of none; for research, with a citation of the paper. Get it from the Data and Web Science Group of
+  the University of Mannheim ("RealWorld (HAR)", realworld2016_dataset.zip).
+- Layout below ``root``, or below ``realworld2016_dataset`` in it, as in the archive:
+  ``proband1/data/acc_walking_csv.zip`` and ``gyr_walking_csv.zip``, which are read without unpacking. They contain
+  ``acc_walking_chest.csv`` and ``Gyroscope_walking_chest.csv``. An activity in several parts has archives inside the
+  archive (``acc_climbingup_1_csv.zip``), whose files may have the part's number (``acc_climbingup_2_chest.csv``).
+  The files are comma-separated with the header ``id,attr_time,attr_x,attr_y,attr_z``.
 
-The accelerometer's samples are the recording's; the gyroscope is interpolated onto their times and missing where it
-did not measure. A place without a gyroscope's file has none; one without an accelerometer's is not there. An activity
-labels all of its recording, as published. Time 0 is the first sample of any accelerometer; the devices' clocks are
-taken to agree.
+A recording has the accelerometer's samples. The gyroscope is interpolated at their times, and NaN in its gaps. A place
+without a gyroscope's file has no gyroscope; a place without an accelerometer's file is left out. An activity labels
+its whole recording, as published. Time 0 is the first sample of any accelerometer. The devices' clocks are assumed to
+agree.
 
 Checked on files made from this description (from loaders in public repositories), not on the publisher's. Of samples
-with one stamp the first is kept (``metadata`` counts the others); stamps that run backwards, or that are in no ms, are
-refused.
+with the same stamp, the first is kept (``metadata`` counts the others). Stamps that run backwards, or are not in ms,
+are refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from datamodules.formats.text_table import parse_numbers, split_lines
 from datamodules.formats.zip_archive import Member, members
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.sources.registry import Source, source
-from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.listing import choose, nested_or_root
 from datamodules.sources.shared.streams import onto_times, refuse_other_units
 
 PLACEMENTS = {
@@ -60,7 +60,7 @@ ACTIVITIES = {
     "standing": "standing",
     "walking": "walking",
 }
-MAX_GAP_S = 0.1  # the gyroscope is not interpolated over longer stretches
+MAX_GAP_S = 0.1  # longest gap of the gyroscope to interpolate over
 _DEVICE = "phone or watch"
 _HEADER = "id,attr_time,attr_x,attr_y,attr_z"
 _RATES_HZ = (5.0, 1000.0)
@@ -81,14 +81,14 @@ class RealWorldParams:
 
 @source("realworld", RealWorldParams)
 class RealWorld(Source):
-    """One recording a part of an activity, named ``proband1_walking_1``, with IMUs at the values of ``PLACEMENTS``."""
+    """One recording per part of an activity, e.g. ``proband1_walking_1``, with IMUs at the values of ``PLACEMENTS``."""
 
     def __init__(self, params: RealWorldParams) -> None:
         self.params = params
         self.root = Path(params.root)
 
     def names(self) -> list[str]:
-        """``{proband}_{activity}_{part}``, by proband, activity and part.
+        """List the names ``{proband}_{activity}_{part}``, by proband, activity and part.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -104,14 +104,14 @@ class RealWorld(Source):
         return choose(self.root, found, self.params.subjects, "RealWorld", _EXPECTED)
 
     def subject_of(self, name: str) -> str:
-        """``proband1`` of ``proband1_walking_1``."""
+        """Return ``proband1`` for ``proband1_walking_1``."""
         return _parse(name)[0]
 
     def load(self, name: str) -> Recording:
         """Load one part of an activity.
 
         Raises:
-            RecordingError: an archive is missing or isn't what it should be; the message names archive, file and line.
+            RecordingError: an archive is missing or malformed; the message names archive, file and line.
         """
         subject, activity, part = _parse(name)
         folder = self._folder() / subject / "data"
@@ -146,25 +146,24 @@ class RealWorld(Source):
         )
 
     def _folder(self) -> Path:
-        nested = self.root / "realworld2016_dataset"
-        return nested if nested.is_dir() else self.root
+        return nested_or_root(self.root, "realworld2016_dataset")
 
 
 def _parse(name: str) -> tuple[str, str, int]:
-    """Subject, activity and part."""
+    """Return subject, activity and part."""
     match = _NAME.fullmatch(name)
     if not match or match[2] not in ACTIVITIES:
         raise RecordingError(
-            f"'{name}' is no recording of RealWorld; expected proband1_walking_1, activities {', '.join(ACTIVITIES)}"
+            f"'{name}' is not a recording of RealWorld; expected proband1_walking_1, activities {', '.join(ACTIVITIES)}"
         )
     return match[1], match[2], int(match[3])
 
 
 def _files(archive: Path, activity: str) -> dict[int, dict[str, Member]]:
-    """Part -> place -> file.
+    """List an archive's files: part -> place -> file.
 
     Raises:
-        RecordingError: the archive can't be read, or two of its files are of one part and place.
+        RecordingError: the archive can't be read, or has two files of the same part and place.
     """
     found: dict[int, dict[str, Member]] = {}
     for member in members(archive):
@@ -176,13 +175,15 @@ def _files(archive: Path, activity: str) -> dict[int, dict[str, Member]]:
         places = found.setdefault(int(number), {})
         place = match[3].lower()
         if place in places:
-            raise RecordingError(f"{member.where}: of part {number} as {places[place].where} is; expected one of them")
+            raise RecordingError(
+                f"{member.where}: the same part, {number}, and place as {places[place].where}; expected one file"
+            )
         places[place] = member
     return found
 
 
 def _samples(member: Member) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Times in seconds (N,), values (N, 3), and times of samples left out for a stamp that was there before."""
+    """Read times in seconds (N,), values (N, 3), and the times of dropped samples, which repeat a stamp."""
     where = member.where
     lines = split_lines(member.read(), where)
     if lines[0].text.replace(" ", "").replace('"', "") != _HEADER:
@@ -191,12 +192,12 @@ def _samples(member: Member) -> tuple[FloatArray, FloatArray, FloatArray]:
         )
     table = parse_numbers(where, lines[1:], 5, lambda text: text.split(","))
     times = table[:, 1] / 1000
-    kept = _ascending(times, where, [line.number for line in lines[1:]])
+    kept = _first_of_each_stamp(times, where, [line.number for line in lines[1:]])
     return times[kept], table[kept, 2:], times[~kept]
 
 
-def _ascending(times: FloatArray, where: str, line_numbers: list[int]) -> NDArray[np.bool_]:
-    """Which samples to keep: the first of each stamp."""
+def _first_of_each_stamp(times: FloatArray, where: str, line_numbers: list[int]) -> NDArray[np.bool_]:
+    """Check that times ascend at a plausible rate, and mark the first sample of each stamp."""
     steps = np.diff(times)
     if (steps < 0).any():
         i = int(np.argmax(steps < 0))
@@ -208,6 +209,6 @@ def _ascending(times: FloatArray, where: str, line_numbers: list[int]) -> NDArra
     rate = 1 / float(np.median(rising)) if rising.size else 0.0
     if not _RATES_HZ[0] <= rate <= _RATES_HZ[1]:
         raise RecordingError(
-            f"{where}: by attr_time in ms the sensor measured at {rate:.4g} Hz; expected some 50 Hz (is it in ms?)"
+            f"{where}: with attr_time in ms, the rate is {rate:.4g} Hz; expected about 50 Hz (is attr_time in ms?)"
         )
     return np.concatenate([[True], steps > 0])

@@ -1,6 +1,6 @@
-"""The registry of sources.
+"""Registry of sources.
 
-A source is one file in this folder: a dataclass of its settings and a class with ``names()`` and ``load()``::
+A source is one file in this folder, with a dataclass of settings and a class with ``names()`` and ``load()``::
 
     @dataclass
     class MySetParams:
@@ -10,8 +10,7 @@ A source is one file in this folder: a dataclass of its settings and a class wit
     class MySet(Source):
         def __init__(self, params: MySetParams) -> None: ...
 
-It is found by its name. What its activities are called elsewhere goes into
-``labels/common_names.py``.
+The registry finds a source by its name. The common names of its activities go into ``labels/common_names.py``.
 """
 
 from __future__ import annotations
@@ -27,28 +26,28 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 class Source(ABC):
-    """Recordings of one data set, loaded one at a time so that a build can run in parallel and resume."""
+    """The recordings of one data set, loaded one at a time so that a build can run in parallel and resume."""
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Names of all recordings, without loading them, always in the same order."""
+        """List the names of all recordings without loading them, always in the same order."""
 
     @abstractmethod
     def load(self, name: str) -> Recording:
         """Load one recording.
 
         Raises:
-            RecordingError: it can't be used; the message names file, field, what was found and expected.
+            RecordingError: the recording is unusable; the message names file, field, value found and value expected.
         """
 
     def subject_of(self, name: str) -> str | None:
-        """Whose recording ``name`` is, if that is known without loading it; a build can then skip it."""
+        """Return the subject of a recording, or None if only loading it can tell; a build skips unwanted subjects."""
         return None
 
     def fingerprint(self) -> str:
-        """Digest of files that say how recordings are read, such as a manifest; "" if settings say it all.
+        """Return a digest of files that define how recordings are read, e.g. a manifest; "" if there are none.
 
-        Shards are bound to it: when it changes, they are built anew.
+        The digest is one of a build's inputs: shards are built again when it changes.
         """
         return ""
 
@@ -60,7 +59,7 @@ SOURCES: Registry[Component[Source]] = Registry("source", "datamodules.sources")
 
 
 def source(name: str, params: type) -> Callable[[C], C]:
-    """Register a source: a class made from ``(params)``."""
+    """Register a source, a class whose constructor takes ``params``."""
     return register(SOURCES, name, params)
 
 
@@ -70,11 +69,11 @@ def sources() -> dict[str, Component[Source]]:
 
 
 def make_source(name: str, params: Mapping[str, Any]) -> Source:
-    """Make a source from plain values, as they stand in a config.
+    """Make a source from the plain values of a configuration.
 
     Raises:
         UnknownNameError: there is no such source, or it has no such setting.
         ValueError: a setting has a value of the wrong type.
-        RecordingError: what the source reads at once, such as a manifest, can't be used.
+        RecordingError: a file that the source reads at once, such as a manifest, is unusable.
     """
     return build(SOURCES, name, params)

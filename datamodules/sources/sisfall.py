@@ -1,25 +1,26 @@
-"""SisFall: 23 young and 15 older people, 19 daily activities and 15 kinds of fall, one sensor at the waist.
+"""SisFall: 23 young and 15 older people, 19 daily activities, 15 kinds of fall, one sensor at the waist.
 
 A. Sucerquia, J. D. López, J. F. Vargas-Bonilla: SisFall: A Fall and Movement Dataset. Sensors 17(1):198, 2017.
 
-- People: SA01 to SA23 are 19 to 30 years old, SE01 to SE15 are 60 to 75. The older ones did not fall, nor did they
-  do what a physician advised against (D06, D13, D18, D19); SE06, who is an expert in judo, did everything.
+- People: SA01 to SA23 are 19 to 30 years old, SE01 to SE15 are 60 to 75. The older people did not fall, and left out
+  the activities D06, D13, D18 and D19 on a physician's advice. SE06, an expert in judo, did everything.
 - Sensor: on the belt, 200 Hz: two accelerometers (ADXL345, +-16 g, 13 bit; MMA8451Q, +-8 g, 14 bit) and a gyroscope
-  (ITG3200, +-2000 deg/s, 16 bit), in bits; here m/s^2 and rad/s. All three share their axes, y points down.
+  (ITG3200, +-2000 deg/s, 16 bit), in bits; here m/s^2 and rad/s. All three have the same axes; y points down.
 - Falls are acted, onto a mattress.
 - Licence: none is stated; the authors ask for a citation of the paper. Get it from them (the SISTEMIC group of the
   Universidad de Antioquia, sistemic.udea.edu.co): 4,510 files.
-- Layout below ``root``: ``SA01/D01_SA01_R01.txt``: activity, person, trial. Nine whole numbers a line (ADXL345,
-  ITG3200, MMA8451Q) with commas between them and ';' behind.
+- Layout below ``root``: ``SA01/D01_SA01_R01.txt``: activity, person, trial. Each line has nine whole numbers (ADXL345,
+  ITG3200, MMA8451Q) with commas between them and ';' at the end.
 
-A daily activity labels its whole trial, as published. A fall takes a second or two of its 15 s: before it the person
-walks, jogs or sits, after it they lie. To call all of that "fall" would teach and test walking as falling, so only
-``fall_interval_s`` around the impact (the largest acceleration) is "fall" and the rest of the trial has no label.
-All 15 kinds are one activity; ``metadata`` says which it was, and when the impact was.
+A daily activity labels its whole trial, as published. A fall takes a second or two of its trial of 15 s. Before it the
+person walks, jogs or sits; after it the person lies. A label "fall" for the whole trial would teach and test walking as
+falling. So only ``fall_interval_s`` around the impact (the largest acceleration) is "fall", and the rest of the trial
+has no label. All 15 kinds are one activity; ``metadata`` has the kind and the time of the impact.
 
-Checked on trial R01 of 12 young and 10 older people (without D02 and D04): mean acceleration 1.01 to 1.02 g by either
-accelerometer; both agree within 3 % in scale and 0.05 g in offset; the low-passed acceleration turns as the gyroscope
-says (correlation 0.75 to 0.80 per axis, slope 1.1 to 1.4), which shared axes and right units explain, and nothing else.
+Checked on trial R01 of 12 young and 10 older people (without D02 and D04): the mean acceleration of both
+accelerometers is 1.01 to 1.02 g; they agree within 3 % in scale and 0.05 g in offset. The low-passed acceleration
+rotates as the gyroscope measures (correlation 0.75 to 0.80 per axis, slope 1.1 to 1.4), which confirms common axes and
+right units.
 """
 
 from __future__ import annotations
@@ -104,16 +105,16 @@ class SisFallParams:
 
     root: str = "../shared/data/sisfall"
     subjects: list[str] = field(default_factory=list)  # e.g. ["SA01", "SE06"]; empty takes all
-    accelerometer: str = "adxl345"  # or "mma8451q", which has finer steps but ends at 8 g: falls reach that
-    fall_interval_s: float = 5.0  # seconds around the impact that are labelled "fall"
+    accelerometer: str = "adxl345"  # or "mma8451q", which has finer steps but saturates in falls, at 8 g
+    fall_interval_s: float = 5.0  # seconds around the impact with the label "fall"
 
 
 @source("sisfall", SisFallParams)
 class SisFall(Source):
-    """One recording a trial, named as its file (``D05_SA01_R01``), with one IMU at ``waist``.
+    """One recording per trial, named as its file (``D05_SA01_R01``), with one IMU at ``waist``.
 
     Raises:
-        ValueError: there is no such accelerometer, or the fall's interval is no length.
+        ValueError: there is no such accelerometer, or the fall's interval is not positive.
     """
 
     def __init__(self, params: SisFallParams) -> None:
@@ -126,7 +127,7 @@ class SisFall(Source):
         self.root = Path(params.root)
 
     def names(self) -> list[str]:
-        """``{activity}_{subject}_R{trial}``, by subject, activity and trial.
+        """List the names ``{activity}_{subject}_R{trial}``, by subject, activity and trial.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -148,14 +149,14 @@ class SisFall(Source):
         return names
 
     def subject_of(self, name: str) -> str:
-        """``SA01`` of ``D05_SA01_R01``."""
+        """Return ``SA01`` for ``D05_SA01_R01``."""
         return _parse_name(name)[1]
 
     def load(self, name: str) -> Recording:
         """Load one trial.
 
         Raises:
-            RecordingError: the file is missing or isn't what it should be; the message names file and line.
+            RecordingError: the file is missing or malformed; the message names file and line.
         """
         code, subject, population, trial = _parse_name(name)
         path = self.root / subject / f"{name}.txt"
@@ -194,19 +195,19 @@ class SisFall(Source):
 
 
 def _parse_name(name: str) -> tuple[str, str, str, int]:
-    """Activity's code, subject, population and trial."""
+    """Return the activity's code, subject, population and trial."""
     match = _NAME.fullmatch(name)
     if not match or match[1] not in ACTIVITIES.keys() | FALLS.keys():
         raise RecordingError(
-            f"'{name}' is no trial of SisFall; expected D05_SA01_R01, with D01 to D19 or F01 to F15 and SA or SE"
+            f"'{name}' is not a trial of SisFall; expected D05_SA01_R01, with D01 to D19 or F01 to F15 and SA or SE"
         )
     return match[1], match[2], _POPULATIONS[match[3]], int(match[4])
 
 
 def _read(path: Path) -> NDArray[np.int64]:
-    """The file's numbers, (N, 9)."""
+    """Read the file's numbers, (N, 9)."""
     lines = read_lines(path)
     values = parse_integers(path, lines, _COLUMNS, lambda text: text.removesuffix(";").split(","))
-    # Without its ';' the last line may end in the middle of a number: -9 of -999.
+    # Drop a last line without ';': it may end inside a number, e.g. at -9 of -999.
     torn = lines[0].text.endswith(";") and not lines[-1].text.endswith(";")
     return values[:-1] if torn else values

@@ -1,14 +1,14 @@
-"""Turning in place with Parkinson's disease: 35 people with freezing of gait, one IMU at the shank, and video.
+"""Turning in place with Parkinson's disease: 35 people with freezing of gait, one IMU at the shank, video.
 
 C. Ribeiro De Souza, R. Miao, J. Avila De Oliveira, A. C. De Lima-Pardini, D. Fragoso De Campos, C. Silva-Batista,
 L. Teixeira, S. Shokur, B. Mohamed, D. B. Coelho: A Public Data Set of Videos, Inertial Measurement Unit, and Clinical
 Scales of Freezing of Gait in Individuals With Parkinson's Disease During a Turning-In-Place Task. Frontiers in
 Neuroscience 16:832463, 2022.
 
-- Task: alternating turns by 360 degrees, two minutes, in one to three sessions: 71 trials. Beside them, ten seconds of
-  standing for each person. Freezing was annotated by specialists from the videos.
+- Task: alternating turns by 360 degrees, two minutes, in one to three sessions: 71 trials. Each person also has ten
+  seconds of standing. Specialists annotated freezing from the videos.
 - Sensor: Physilog at the shank of the more affected side, 128 Hz, in g and deg/s; here m/s^2 and rad/s. Axes:
-  mediolateral, anteroposterior, superoinferior. The range is not published, so saturation can't be told.
+  mediolateral, anteroposterior, superoinferior. The range is unpublished, so saturation is unknown.
 - Video: third person, 30 fps (29.97).
 - Licence: CC BY 4.0. Get it from https://doi.org/10.6084/m9.figshare.14984667: ``IMU.zip``, ``Videos.zip``.
 - Layout: unpacked anywhere below ``root``: ``SUB01_1.txt`` (person and session), ``SUB01_standing.txt``: a header,
@@ -16,15 +16,15 @@ Neuroscience 16:832463, 2022.
   video of ``SUB01_1``. (The ``.csv`` files beside the ``.txt`` are Excel files of the same.)
 - Labels: ``freezing``, and ``turning`` for the rest of a trial; ``standing``.
 
-**The two clocks are not the same.** The publisher lets the IMU start where the vertical acceleration first exceeds 5 %
-of its maximum, cuts it to 120 s, and lets the video start at the first movement of a foot. Users who compared lengths
-found more than 0.5 s of difference in 33 of 71 trials, and 7.9 s in one. Both start at 0 here, which is right to a
-second or so at best: have ``clock_sync`` estimate the offset before you trust what lies below a window. It looks within
-+-2 s unless ``ClockSettings.max_offset_s`` is more, and a build never looks further.
-Labels are on the IMU's clock, and move with it where a build corrects it.
+**The IMU and the video have different clocks.** The publisher starts the IMU where the vertical acceleration first
+exceeds 5 % of its maximum, cuts it to 120 s, and starts the video at the first movement of a foot. Users compared the
+lengths: they differ by more than 0.5 s in 33 of 71 trials, and by 7.9 s in one. Both start at 0 here, which is right
+to about a second at best. Let ``clock_sync`` estimate the offset before you trust the pairing of windows and frames. It
+searches +-2 s unless ``ClockSettings.max_offset_s`` is larger; a build always searches +-2 s.
+Labels are on the IMU's clock, and move with it if a build corrects the clock.
 
-Checked on a fixture made from descriptions of the published files (their names, columns, rate and number are told alike
-by three users of the set), not on the publisher's files. A file whose header, rate or gravity is another is refused.
+Checked on a fixture made from descriptions of the published files (three users of the set agree on names, columns,
+rate and number), not on the publisher's files. A file with another header, rate or gravity is refused.
 """
 
 from __future__ import annotations
@@ -68,16 +68,16 @@ class TurningInPlaceParams:
 
     root: str = "../turning_in_place"
     subjects: list[str] = field(default_factory=list)  # e.g. ["SUB01", "SUB12"]; empty takes all
-    standing: bool = True  # the ten seconds of standing as well
-    videos: bool = True  # with the videos, whose clock is another one: see the source's docstring
-    video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
+    standing: bool = True  # include the ten seconds of standing
+    videos: bool = True  # include the videos, which have another clock: see the source's docstring
+    video_fit: str = "crop"  # "crop", "pad" or "squash", see formats.video.VideoFile
 
 
 @source("turning_in_place", TurningInPlaceParams)
 class TurningInPlace(Source):
-    """One recording a trial, ``SUB01_1`` or ``SUB01_standing``, with an IMU at ``shank`` and camera ``third_person``.
+    """One recording per trial, ``SUB01_1`` or ``SUB01_standing``, with an IMU at ``shank`` and camera ``third_person``.
 
-    Two trials were filmed only and are not there; the standing ones were not filmed.
+    Two trials have only a video and are left out. Standing was not filmed.
     """
 
     def __init__(self, params: TurningInPlaceParams) -> None:
@@ -86,10 +86,10 @@ class TurningInPlace(Source):
         self._found: dict[str, Path] | None = None
 
     def names(self) -> list[str]:
-        """``SUB01_1`` and so on, by person and session.
+        """List the names, e.g. ``SUB01_1``, by person and session.
 
         Raises:
-            ValueError: there is no such data set below ``root``, or two files of one trial.
+            ValueError: there is no such data set below ``root``, or a trial has two files.
         """
         found = {}
         for stem in self._files():
@@ -99,17 +99,17 @@ class TurningInPlace(Source):
         return choose(self.root, found, self.params.subjects, "turning-in-place set", "IMU/SUB01_1.txt and others")
 
     def subject_of(self, name: str) -> str:
-        """``SUB01`` of ``SUB01_2``."""
+        """Return ``SUB01`` for ``SUB01_2``."""
         match = _NAME.fullmatch(name)
         if match is None:
-            raise RecordingError(f"'{name}' is no trial of the turning-in-place set; expected SUB01_1")
+            raise RecordingError(f"'{name}' is not a trial of the turning-in-place set; expected SUB01_1")
         return match[1]
 
     def load(self, name: str) -> Recording:
         """Load one trial.
 
         Raises:
-            RecordingError: the file is missing or isn't what it should be; the message names file and line.
+            RecordingError: the file is missing or malformed; the message names file and line.
         """
         subject = self.subject_of(name)
         if name not in self._files():
@@ -136,18 +136,18 @@ class TurningInPlace(Source):
         )
 
     def _files(self) -> dict[str, Path]:
-        """Texts and videos by their names without ending."""
+        """Find text files and videos, by name without ending."""
         if self._found is None:
             self._found = {}
             for path in sorted(self.root.rglob("*")):
                 mine = path.suffix.lower() in (".txt", ".mp4") and _FILE.fullmatch(path.stem)
                 if mine and self._found.setdefault(path.stem, path) != path:
-                    raise ValueError(f"turning_in_place: {self._found[path.stem]} and {path} are of one trial")
+                    raise ValueError(f"turning_in_place: {self._found[path.stem]} and {path} are the same trial")
         return self._found
 
 
 def _read(path: Path) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Times (N,) s from 0, values (N, 6), and the flag (N,)."""
+    """Read times (N,) from 0 in seconds, values (N, 6) and the flag of freezing (N,)."""
     spec = CsvSpec(separator="\t", encoding=_ENCODING)
     wanted = [Wanted(i + 2, NUMBER, what) for i, what in enumerate(_WHAT)]
     with path.open(encoding=_ENCODING) as file:
@@ -170,15 +170,15 @@ def _read(path: Path) -> tuple[FloatArray, FloatArray, FloatArray]:
     steps = np.diff(times)
     if (steps <= 0).any():
         raise RecordingError(
-            f"{path}, {table.place(int(np.argmax(steps <= 0)) + 1)}: time does not go on; expected it to"
+            f"{path}, {table.place(int(np.argmax(steps <= 0)) + 1)}: time does not increase; expected increasing times"
         )
     rate = 1 / float(np.median(steps))
     if abs(rate - RATE_HZ) > 0.02 * RATE_HZ:
-        raise RecordingError(f"{path}: by its times it was sampled at {rate:.4g} Hz; expected {RATE_HZ:g} Hz")
+        raise RecordingError(f"{path}: the rate by its times is {rate:.4g} Hz; expected {RATE_HZ:g} Hz")
     values: FloatArray = np.stack(columns[1:7], axis=1)
     norm = float(np.median(np.linalg.norm(values[:, :3], axis=1)))
     if not _PLAUSIBLE_G[0] <= norm <= _PLAUSIBLE_G[1]:
-        raise RecordingError(f"{path}: its acceleration is {norm:.3g} in the middle; expected g with gravity, about 1")
+        raise RecordingError(f"{path}: the median acceleration is {norm:.3g}; expected g with gravity, about 1")
     return times, values * np.array([G] * 3 + [DEGREE] * 3), columns[7]
 
 

@@ -3,24 +3,23 @@
 L. Xu, Q. Wu, L. Pan, F. Meng, H. Li, C. He, H. Wang, S. Cheng, Y. Dai: Towards Continual Egocentric Activity
 Recognition: A Multi-Modal Egocentric Activity Dataset for Continual Learning. IEEE Transactions on Multimedia 26, 2024.
 
-- Sensor: on the glasses, 25 Hz, accelerometer and gyroscope in bits: 8192 a g (so +-4 g) and 16.4 a deg/s (so +-2000
-  deg/s); here m/s^2 with gravity and rad/s. The authors report outliers and a drift of the gyroscope's zero.
+- Sensor: on the glasses, 25 Hz, accelerometer and gyroscope in bits: 8192 per g (so +-4 g) and 16.4 per deg/s (so
+  +-2000 deg/s); here m/s^2 with gravity and rad/s. The authors report outliers and a drift of the gyroscope's zero.
 - Video: 25 fps MP4, 640 x 480, of the same clip.
-- Licence: none but that use has to be educational or non-commercial. Get it from
+- Licence: none; use must be educational or non-commercial. Get it from
   https://ivipclab.github.io/publication_uestc-mmea-cl/mmea-cl/.
 - Layout below ``root`` (https://github.com/Tflowers-0129/uestc-mmea-cl): ``sensor/1_upstairs/CLIP.csv``,
   ``video/1_upstairs/CLIP.mp4``, ..., ``32_watch_TV``; ``train.txt``, ``val.txt``, ``test.txt`` list clips. The CSV has
   no header; its first six columns are acceleration x, y, z and angular velocity x, y, z.
-- Labels: the folder's name without its number, in lower case with ``_`` for all that is no letter or digit
-  (``watch_tv``), for the whole clip. ``metadata["split"]`` is the list that a clip is in.
-- People: which clip is whose is not published, as far as is known. The published lists are drawn by clip, so a person
-  is on both sides of them. By default all clips are one person's, "unknown", so that no split claims to be by person.
-  ``subject_pattern`` (a regular expression on ``1_upstairs/CLIP`` whose first group is the subject) is for those who
-  know; ``split_as_subject`` makes the three lists the subjects, to repeat what others report.
+- Labels: the folder's name without its number, in lower case with ``_`` for other characters than letters and digits
+  (``watch_tv``), for the whole clip. ``metadata["split"]`` is the clip's list.
+- People: as far as we know, the clips' subjects are unpublished. The published lists are drawn by clip, so people are
+  on both sides of them. By default all clips have the subject "unknown", so that no split claims to be by person. If
+  you know the subjects, set ``subject_pattern`` (a regular expression on ``1_upstairs/CLIP`` whose first group is the
+  subject). ``split_as_subject`` makes the three lists the subjects, to repeat published results.
 
-Times: sample i was taken at i / 25 s. Code that others published divides by 8192 (the authors') or by 16384 (COMODO's):
-a clip whose median acceleration is not within 0.6 to 1.8 g by ``lsb_per_g`` is refused, so the wrong one of the two is
-found out by the first clip.
+Times: sample i is at i / 25 s. Published code divides by 8192 (the authors') or by 16384 (COMODO's). A clip whose
+median acceleration by ``lsb_per_g`` is outside 0.6 to 1.8 g is refused, so the first clip reveals a wrong scale.
 
 Checked on a fixture made from the published description, not on the publisher's files.
 """
@@ -49,7 +48,7 @@ SPLITS = ("train", "val", "test")
 _FOLDER = re.compile(r"\d+_(.+)")
 _AXES = ("acceleration x", "acceleration y", "acceleration z", "rotation x", "rotation y", "rotation z")
 _PLAUSIBLE_G = (0.6, 1.8)
-_BITS = 2**15  # of one sign
+_BITS = 2**15  # largest magnitude of a reading of 16 bits
 _UNKNOWN = "unknown"
 
 
@@ -60,17 +59,18 @@ class UestcMmeaParams:
     root: str = "../UESTC-MMEA-CL"
     subjects: list[str] = field(default_factory=list)  # empty takes all
     subject_pattern: str = ""  # regular expression on "1_upstairs/CLIP"; its first group is the subject
-    split_as_subject: bool = False  # the published lists are the subjects: people are on both sides of them
-    lsb_per_g: float = 8192.0  # what one g reads
-    video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
+    split_as_subject: bool = False  # the published lists are the subjects, although people are on both sides
+    lsb_per_g: float = 8192.0  # reading at one g
+    video_fit: str = "crop"  # "crop", "pad" or "squash", see formats.video.VideoFile
 
 
 @source("uestc_mmea", UestcMmeaParams)
 class UestcMmea(Source):
-    """One recording a clip, ``1_upstairs/CLIP``, with IMU and camera ``head``.
+    """One recording per clip, ``1_upstairs/CLIP``, with IMU and camera ``head``.
 
     Raises:
-        ValueError: the pattern is none, the scale no number, or both ways to name people are wanted.
+        ValueError: the pattern is not a regular expression with a group, the scale is not positive, or both
+            ``subject_pattern`` and ``split_as_subject`` are set.
     """
 
     def __init__(self, params: UestcMmeaParams) -> None:
@@ -89,7 +89,7 @@ class UestcMmea(Source):
         self._lists: dict[str, str] | None = None
 
     def names(self) -> list[str]:
-        """``1_upstairs/CLIP``, by folder and clip, of all that have an IMU file.
+        """List the names ``1_upstairs/CLIP``, by folder and clip, of all that have an IMU file.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -103,10 +103,10 @@ class UestcMmea(Source):
         return choose(self.root, found, self.params.subjects, "UESTC-MMEA-CL", "sensor/1_upstairs/CLIP.csv and others")
 
     def subject_of(self, name: str) -> str:
-        """By the pattern or the published lists; otherwise "unknown".
+        """Return the subject by the pattern or the published lists; otherwise "unknown".
 
         Raises:
-            RecordingError: neither knows the clip.
+            RecordingError: the pattern does not match, or no list has the clip.
         """
         if self._pattern is not None:
             match = self._pattern.search(name)
@@ -126,11 +126,11 @@ class UestcMmea(Source):
         """Load one clip.
 
         Raises:
-            RecordingError: a file is missing or isn't what it should be; the message names file and line.
+            RecordingError: a file is missing or malformed; the message names file and line.
         """
         match = _FOLDER.fullmatch(name.partition("/")[0])
         if match is None:
-            raise RecordingError(f"'{name}' is no clip of UESTC-MMEA-CL; expected 1_upstairs/CLIP")
+            raise RecordingError(f"'{name}' is not a clip of UESTC-MMEA-CL; expected 1_upstairs/CLIP")
         path = self.root / "sensor" / f"{name}.csv"
         values = self._read(path)
         mp4 = self.root / "video" / f"{name}.mp4"
@@ -174,14 +174,14 @@ class UestcMmea(Source):
         norm = float(np.median(np.linalg.norm(values[:, :3], axis=1)))
         if not _PLAUSIBLE_G[0] <= norm / self.params.lsb_per_g <= _PLAUSIBLE_G[1]:
             raise RecordingError(
-                f"{path}: its acceleration reads {norm:.0f} in the middle, {norm / self.params.lsb_per_g:.2f} g by "
-                f"{self.params.lsb_per_g:g} a g; expected about 1 g (the source's 'lsb_per_g': 8192 or 16384?)"
+                f"{path}: the median acceleration is {norm:.0f}, or {norm / self.params.lsb_per_g:.2f} g at "
+                f"{self.params.lsb_per_g:g} per g; expected about 1 g (the source's 'lsb_per_g': 8192 or 16384?)"
             )
         values[:, :3] *= G / self.params.lsb_per_g
         return values
 
     def _split_of(self) -> dict[str, str]:
-        """Clip -> the list that it is in; lists that aren't there list nothing."""
+        """Read the published lists: clip -> its list; a missing list is empty."""
         if self._lists is None:
             self._lists = {}
             for split in SPLITS:
@@ -194,12 +194,12 @@ class UestcMmea(Source):
 
 
 def label_of(text: str) -> str:
-    """Lower case, and ``_`` for all that is no letter or digit."""
+    """Convert to lower case, and other characters than letters and digits to ``_``."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
 def _listed(path: Path) -> Iterator[tuple[int, str]]:
-    """Line number and ``folder/clip`` of each line ``some/path/folder/clip[.mp4] frames label``."""
+    """Yield line number and ``folder/clip`` of each line ``some/path/folder/clip[.mp4] frames label``."""
     if not path.is_file():
         return
     try:
@@ -209,7 +209,7 @@ def _listed(path: Path) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        # Paths may hold blanks, the numbers behind them don't.
+        # A path may contain blanks, so remove the numbers from the end.
         text = re.sub(r"(\s+\d+){1,2}\s*$", "", line).strip().replace("\\", "/")
         clip = PurePosixPath(text)
         if len(clip.parts) < 2 or not _FOLDER.fullmatch(clip.parent.name):

@@ -6,16 +6,16 @@ UbiComp 2012, workshop on Situation, Activity and Goal Awareness (SAGAware).
 - People: 14 (7 women, 7 men), 21 to 49 years; five trials of each activity, on different days and places.
 - Sensor: MotionNode, in a pouch at the front right hip, 100 Hz, +-6 g and +-500 deg/s, in g and deg/s; here m/s^2 and
   rad/s. The set's readme has x down, y forward and z right.
-- Licence: none is stated that we know of; for research, with a citation of the paper. Get it from
+- Licence: we know of none; for research, with a citation of the paper. Get it from
   sipi.usc.edu/had (USC-HAD.zip): 840 files.
 - Layout below ``root``, or below ``USC-HAD`` in it: ``Subject1/a1t1.mat``: person, activity, trial. MATLAB 5 files with
   ``sensor_readings`` (N, 6), three axes of acceleration and three of angular velocity, and ``activity_number``, a
   text; some files call it ``activity_numbr``.
 
-An activity labels its whole trial, as published. A file whose activity is another than its name says is refused.
+An activity labels its whole trial, as published. A file whose activity differs from its name is refused.
 
-Checked on files made from this description, not on the publisher's. The description is the paper's and the readme's, as
-loaders in public repositories repeat them; ``activity_numbr`` is met in several of them. Files that are in another unit
+Checked on files made from this description, not on the publisher's files. The description follows the paper and the
+readme, as loaders in public repositories repeat them; several loaders know ``activity_numbr``. Files in another unit
 than g are refused.
 """
 
@@ -32,7 +32,7 @@ from datamodules.formats.matlab import numbers, read_mat
 from datamodules.recording import ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import DEGREE, G
 from datamodules.sources.registry import Source, source
-from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.listing import choose, nested_or_root
 from datamodules.sources.shared.streams import refuse_other_units
 
 RATE_HZ = 100.0
@@ -66,14 +66,14 @@ class UscHadParams:
 
 @source("usc_had", UscHadParams)
 class UscHad(Source):
-    """One recording a trial, named ``Subject1_a1t1``, with an IMU at ``right_hip``."""
+    """One recording per trial, named ``Subject1_a1t1``, with an IMU at ``right_hip``."""
 
     def __init__(self, params: UscHadParams) -> None:
         self.params = params
         self.root = Path(params.root)
 
     def names(self) -> list[str]:
-        """``Subject{n}_a{activity}t{trial}``, by subject, activity and trial.
+        """List the names ``Subject{n}_a{activity}t{trial}``, by subject, activity and trial.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -86,14 +86,14 @@ class UscHad(Source):
         return choose(self.root, found, self.params.subjects, "USC-HAD", _EXPECTED)
 
     def subject_of(self, name: str) -> str:
-        """``Subject1`` of ``Subject1_a1t1``."""
+        """Return ``Subject1`` for ``Subject1_a1t1``."""
         return _parse(name)[0]
 
     def load(self, name: str) -> Recording:
         """Load one trial.
 
         Raises:
-            RecordingError: the file is missing or isn't what it should be.
+            RecordingError: the file is missing or malformed.
         """
         subject, number, trial = _parse(name)
         path = self._folder() / subject / f"a{number}t{trial}.mat"
@@ -123,15 +123,14 @@ class UscHad(Source):
         )
 
     def _folder(self) -> Path:
-        nested = self.root / "USC-HAD"
-        return nested if nested.is_dir() else self.root
+        return nested_or_root(self.root, "USC-HAD")
 
 
 def _parse(name: str) -> tuple[str, int, int]:
-    """Subject, activity and trial."""
+    """Return subject, activity and trial."""
     match = _NAME.fullmatch(name)
     if not match or int(match[2]) not in ACTIVITIES:
-        raise RecordingError(f"'{name}' is no trial of USC-HAD; expected Subject1_a1t1, activities up to 12")
+        raise RecordingError(f"'{name}' is not a trial of USC-HAD; expected Subject1_a1t1, activities up to 12")
     return match[1], int(match[2]), int(match[3])
 
 

@@ -1,25 +1,25 @@
-"""WEAR: 22 people do 18 workout activities outdoors, four smartwatches at the limbs and a camera on the head.
+"""WEAR: 22 people, 18 outdoor workout activities, four smartwatches at the limbs and a camera on the head.
 
 M. Bock, H. Kuehne, K. Van Laerhoven, M. Moeller: WEAR: An Outdoor Sports Dataset for Wearable and Egocentric Activity
 Recognition. Proceedings of the ACM on Interactive, Mobile, Wearable and Ubiquitous Technologies 8(4), 2024.
 
 - Sensors: Bangle.js watches at both wrists and ankles, accelerometers only, 50 Hz, +-8 g, in g; here m/s^2, with NaN
-  for the gyroscope that they lack. Axes are the watch's own, in the same fixed orientation for all people.
+  for the missing gyroscope. Axes are the watch's own, in the same fixed orientation for all people.
 - Video: egocentric, of the GoPro on the head; synchronised by the authors.
 - Licence: CC BY-NC-SA 4.0. Get it from https://mariusbock.github.io/wear/ (130 GB with the videos).
 - Layout, below ``root`` or ``root/raw``: ``inertial_50hz/sbj_0.csv`` (or ``inertial/50hz``, ``inertial``): a header,
   and ``sbj_id``, ``right_arm_acc_x`` .. ``_z``, the same of ``right_leg``, ``left_leg`` and ``left_arm``, and
   ``label``. Videos: ``sbj_0.mp4`` in any folder below ``root``; a session without one comes without video.
-- People: sessions ``sbj_18`` and ``sbj_19`` show the people of ``sbj_0`` and ``sbj_14`` again, and have their subject.
+- People: sessions ``sbj_18`` and ``sbj_19`` show the people of ``sbj_0`` and ``sbj_14`` again, and get these subjects.
 - Classes: jogging (also rotating arms, skipping, sidesteps, butt-kicks), stretching (triceps, lunging, shoulders,
   hamstrings, lumbar rotation), push-ups, sit-ups, lunges (each also complex), burpees, bench-dips; here in lower case
-  with ``_``: ``jogging_rotating_arms``. "null" and nothing are no label.
+  with ``_``: ``jogging_rotating_arms``. "null" and an empty label are unlabelled.
 
-Times: sample i was taken at i / 50 s. Empty readings are lost samples.
+Times: sample i is at i / 50 s. Empty readings are lost samples.
 
-Checked on a fixture, not on the publisher's files: the format is after the authors' code (github.com/mariusbock/wear)
-and public loaders of the set; that two people came twice is in one of the latter, and agrees with 24 sessions of 22
-people. The names of video files could not be looked up: a camera is found by its session's name, or not at all.
+Checked on a fixture, not on the publisher's files: the format follows the authors' code (github.com/mariusbock/wear)
+and public loaders of the set. One of these loaders has the two repeated people, which agrees with 24 sessions of 22
+people. The names of video files could not be looked up: a video is found only if it has its session's name.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ SAME_PERSON = {"sbj_18": "sbj_0", "sbj_19": "sbj_14"}
 _FOLDERS = ("raw/inertial_50hz", "inertial_50hz", "raw/inertial/50hz", "inertial/50hz", "raw/inertial", "inertial")
 _NAME = re.compile(r"sbj_(\d+)")
 _LIMBS_COLUMNS = tuple(f"{limb}_acc_{axis}" for limb in PLACEMENTS for axis in "xyz")
-_LARGEST_G = 16.0  # no reading of a watch that ends at 8 g is beyond this
+_LARGEST_G = 16.0  # a larger reading is impossible for a watch with a range of 8 g
 
 
 @dataclass
@@ -69,12 +69,12 @@ class WearParams:
 
     root: str = "../wear"
     subjects: list[str] = field(default_factory=list)  # e.g. ["sbj_0", "sbj_3"]; empty takes all
-    video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
+    video_fit: str = "crop"  # "crop", "pad" or "squash", see formats.video.VideoFile
 
 
 @source("wear", WearParams)
 class Wear(Source):
-    """One recording a session, ``sbj_0``, with IMUs at both wrists and ankles, and camera ``head`` if there."""
+    """One recording per session, ``sbj_0``, with IMUs at both wrists and ankles, and camera ``head`` if there."""
 
     def __init__(self, params: WearParams) -> None:
         self.params = params
@@ -82,7 +82,7 @@ class Wear(Source):
         self._videos: dict[str, list[Path]] | None = None
 
     def names(self) -> list[str]:
-        """``sbj_0`` and so on, by number.
+        """List the names, e.g. ``sbj_0``, by number.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -91,18 +91,18 @@ class Wear(Source):
         return choose(self.root, found, self.params.subjects, "WEAR", "raw/inertial_50hz/sbj_0.csv and others")
 
     def subject_of(self, name: str) -> str:
-        """The session's name, or that of the same person's first one."""
+        """Return the name of the same person's first session."""
         return SAME_PERSON.get(name, name)
 
     def load(self, name: str) -> Recording:
         """Load one session.
 
         Raises:
-            RecordingError: the file is missing or isn't what it should be; the message names file and line.
+            RecordingError: the file is missing or malformed; the message names file and line.
         """
         match = _NAME.fullmatch(name)
         if match is None:
-            raise RecordingError(f"'{name}' is no session of WEAR; expected sbj_0")
+            raise RecordingError(f"'{name}' is not a session of WEAR; expected sbj_0")
         path = self._folder() / f"{name}.csv"
         values, activities = _read(path, int(match[1]))
         times = np.arange(len(values)) / RATE_HZ
@@ -142,7 +142,7 @@ class Wear(Source):
 
 
 def _read(path: Path, session: int) -> tuple[FloatArray, tuple[Interval, ...]]:
-    """Accelerations of the four limbs (N, 12), m/s^2, and the labels."""
+    """Read the accelerations of the four limbs (N, 12), m/s^2, and the labels."""
     wanted = [Wanted("sbj_id", NUMBER, "session")]
     wanted += [Wanted(name, NUMBER, "acceleration") for name in _LIMBS_COLUMNS]
     wanted.append(Wanted("label", TEXT, "activity"))

@@ -5,23 +5,24 @@ Controls. Scientific Data 13:440, 2026 (medRxiv 2024.09.11.24313476).
 
 - People: the initial release has 1,568 trials of 185: NLS (Johns Hopkins) and WPD (VA Puget Sound) with Parkinson's
   disease, HC and WHC controls (older, some with other mild disorders of movement).
-- Sensors: 13 Xsens MTw Awinda IMUs, 100 Hz on the clock of a pressure walkway. Read are ``Acc`` (with gravity, m/s^2)
-  and ``Gyr`` (rad/s); the insoles, the walkway, ``FreeAcc`` and what Xsens computes are not. Axes are the device's.
+- Sensors: 13 Xsens MTw Awinda IMUs, 100 Hz on the clock of a pressure walkway. ``Acc`` (with gravity, m/s^2) and
+  ``Gyr`` (rad/s) are read, but not the insoles, the walkway, ``FreeAcc`` and Xsens' computed columns. Axes are the
+  device's.
 - Tasks: SelfPace, HurriedPace, SelfPace_mat, HurriedPace_mat, SelfPace_matTURN, TandemGait, TUG, Balance,
-  SelfPace_doorpat and FreeWalk; ``metadata`` says which.
+  SelfPace_doorpat and FreeWalk; ``metadata`` has the task.
 - Licence: CC BY 4.0. Get it from Synapse (project syn52540892, doi 10.7303/syn52540892; needs a free account).
-- Layout: anywhere below ``root`` one file a person and task, ``NLS002_SelfPace_mat.csv``, as in the publisher's folders
-  ``PD SUBJECTS/CSV files`` and ``CONTROL SUBJECTS/CSV files``. Comma-separated; the line that begins with
-  ``Time`` is the header (the first, or the second one): ``Time`` ("0.01 sec" or a number, in s), ``GeneralEvent``,
+- Layout: anywhere below ``root`` one file per person and task, ``NLS002_SelfPace_mat.csv``, as in the publisher's
+  folders ``PD SUBJECTS/CSV files`` and ``CONTROL SUBJECTS/CSV files``. Comma-separated; the header is the first or the
+  second line, and begins with ``Time``: ``Time`` ("0.01 sec" or a number, in s), ``GeneralEvent``,
   ``LowerBack_Acc_X`` to ``Forehead_Gyr_Z`` and others. A sensor that was not worn has no columns, or only NaN.
 
-Labels are ``GeneralEvent``'s, in small letters with underscores: ``walk``, ``turn``, ``standing``, ``sitting``,
-``sit_to_stand``, ``turn_to_sit`` in the public code that we saw; others are kept as they are, for the publisher's list
-(the article's supplement) could not be looked up. ``ClinicalEvent`` (freezing among it, as far as we know) is not read.
+Labels come from ``GeneralEvent``, in lower case with underscores. Public code has ``walk``, ``turn``, ``standing``,
+``sitting``, ``sit_to_stand`` and ``turn_to_sit``; other labels are kept unchanged, since the publisher's list (the
+article's supplement) could not be looked up. ``ClinicalEvent`` (as far as we know, it includes freezing) is not read.
 
-Checked on files made from this description, not on the publisher's; it was put together from the article's text and
+Checked on files made from this description, not on the publisher's. The description comes from the article's text and
 from loaders in public repositories. Units are Xsens' own and not confirmed for these files: files whose acceleration
-looks like g, or whose angular velocity looks like deg/s, are refused. A quiet recording in deg/s would not be noticed.
+looks like g, or whose angular velocity looks like deg/s, are refused. A quiet recording in deg/s would pass unnoticed.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class WearGaitPdParams:
 
 @source("weargait_pd", WearGaitPdParams)
 class WearGaitPd(Source):
-    """One recording a file, named as it (``NLS002_SelfPace``), with IMUs at keys of ``PLACEMENTS``."""
+    """One recording per file, named as it (``NLS002_SelfPace``), with IMUs at keys of ``PLACEMENTS``."""
 
     def __init__(self, params: WearGaitPdParams) -> None:
         self.params = params
@@ -94,24 +95,24 @@ class WearGaitPd(Source):
         self._paths: dict[str, Path] | None = None
 
     def names(self) -> list[str]:
-        """The files' names without their ending, in natural order.
+        """List the files' names without ending, in natural order.
 
         Raises:
             ValueError: there is no such data set below ``root``.
-            RecordingError: two files have one name.
+            RecordingError: two files have the same name.
         """
         found = {name: _parse(name)[0] for name in self._files()}
         return choose(self.root, found, self.params.subjects, "WearGait-PD", _EXPECTED)
 
     def subject_of(self, name: str) -> str:
-        """``NLS002`` of ``NLS002_SelfPace``."""
+        """Return ``NLS002`` for ``NLS002_SelfPace``."""
         return _parse(name)[0]
 
     def load(self, name: str) -> Recording:
         """Load one file.
 
         Raises:
-            RecordingError: the file is missing or isn't what it should be; the message names file and line.
+            RecordingError: the file is missing or malformed; the message names file and line.
         """
         subject, prefix, task = _parse(name)
         path = self._files().get(name)
@@ -121,7 +122,7 @@ class WearGaitPd(Source):
         times = _times(path, spec.csv.skip_lines)
         motion = read_motion(path, spec, "GeneralEvent")
         if len(motion.times) != len(times):
-            raise RecordingError(f"{path}: {len(times)} times and {len(motion.times)} samples; expected as many")
+            raise RecordingError(f"{path}: {len(times)} times and {len(motion.times)} samples; expected equal numbers")
         streams, off = with_samples(
             [
                 ImuStream(times, s.values, s.placement, s.device, origin=s.origin)
@@ -152,27 +153,27 @@ class WearGaitPd(Source):
             for path in sorted(self.root.rglob("*.csv")):
                 if _NAME.fullmatch(path.stem):
                     if path.stem in paths:
-                        raise RecordingError(f"{path}: of the same name as {paths[path.stem]}; expected one of them")
+                        raise RecordingError(f"{path}: the same name as {paths[path.stem]}; expected one file")
                     paths[path.stem] = path
             self._paths = paths
         return self._paths
 
 
 def activity_name(event: str) -> str:
-    """``sit_to_stand`` of "SitToStand", "Sit-to-Stand" or "Sit to stand"; other signs are left as they are."""
+    """Return ``sit_to_stand`` for "SitToStand", "Sit-to-Stand" or "Sit to stand"; text without words is unchanged."""
     return "_".join(word.lower() for word in _WORDS.findall(event)) or event
 
 
 def _parse(name: str) -> tuple[str, str, str]:
-    """Subject, its prefix, and task."""
+    """Return the subject, its prefix, and the task."""
     match = _NAME.fullmatch(name)
     if not match:
-        raise RecordingError(f"'{name}' is no recording of WearGait-PD; expected NLS002_SelfPace")
+        raise RecordingError(f"'{name}' is not a recording of WearGait-PD; expected NLS002_SelfPace")
     return match[1], match[2], match[3]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and fields of the lines that are not blank."""
+    """Yield line number and fields of each line that is not blank."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
@@ -184,16 +185,16 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _spec(path: Path) -> ImuSpec:
-    """How the file is written: where its header is, and which sensors it has.
+    """Describe the file's header and sensors.
 
     Raises:
-        RecordingError: it has no header, or no sensor.
+        RecordingError: the file has no header, or no sensor.
     """
     firsts = [fields for (_, fields), _ in zip(_rows(path), range(2), strict=False)]
     skip = next((i for i, fields in enumerate(firsts) if fields[0].strip() == "Time"), None)
     if skip is None:
         found = firsts[0][0][:60] if firsts else "nothing"
-        raise RecordingError(f"{path}, line 1: it begins with '{found}'; expected a header that begins with Time")
+        raise RecordingError(f"{path}, line 1: found '{found}' first; expected a header that begins with Time")
     header = {name.strip() for name in firsts[skip]}
     sensors = {}
     for placement, name in PLACEMENTS.items():
@@ -207,7 +208,7 @@ def _spec(path: Path) -> ImuSpec:
 
 
 def _times(path: Path, skip: int) -> FloatArray:
-    """Seconds of the column ``Time``, (N,)."""
+    """Read the column ``Time``, (N,) seconds."""
     times: list[float] = []
     lines: list[int] = []
     for i, (line, fields) in enumerate(_rows(path)):
@@ -229,5 +230,5 @@ def _times(path: Path, skip: int) -> FloatArray:
         )
     rate = 1 / float(np.median(steps))
     if abs(rate / RATE_HZ - 1) > _RATE_TOLERANCE:
-        raise RecordingError(f"{path}: by its times it was sampled at {rate:.4g} Hz; expected {RATE_HZ:g} Hz")
+        raise RecordingError(f"{path}: the rate by its times is {rate:.4g} Hz; expected {RATE_HZ:g} Hz")
     return array

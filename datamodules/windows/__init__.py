@@ -1,1 +1,1 @@
-"""Windows: settings, cutting, checks of recordings, quality rules."""
+"""Windows: settings, cutting, checks of recordings and rules of quality."""

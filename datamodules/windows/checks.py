@@ -1,4 +1,4 @@
-"""Is a recording what the contract says? The build asks this of every recording before it cuts windows."""
+"""Checks of a recording against its contract; the build applies them before it cuts windows."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from datamodules.recording import CHANNELS, ImuStream, Recording, RecordingError
 def check_imu(stream: ImuStream) -> None:
     """Check shapes, times and values of a motion sensor's stream.
 
-    NaN is allowed where the contract allows it: a lost sample, or three channels of a gyroscope that is not
-    there. Windows with lost samples are found, counted and left out by ``windows.cut_windows``.
+    The contract allows NaN for a lost sample and for the three channels of a missing gyroscope.
+    ``windows.cut_windows`` finds, counts and excludes windows with lost samples.
 
     Raises:
-        RecordingError: the message names the file, the sample and the values found.
+        RecordingError: the stream breaks the contract; the message names the file, the sample and the values found.
     """
     where = f"{stream.origin}, IMU at {stream.placement}"
     times, values = stream.times, stream.values
@@ -47,14 +47,15 @@ def check_imu(stream: ImuStream) -> None:
         )
     dead = [CHANNELS[c] for c in range(3) if np.isnan(values[:, c]).all()]
     if dead:
-        raise RecordingError(f"{where}: no value at all in {', '.join(dead)}; expected an accelerometer")
+        raise RecordingError(f"{where}: every value of {', '.join(dead)} is NaN; expected accelerations")
 
 
 def check_recording(recording: Recording) -> None:
-    """Check everything but the videos, which check themselves when they are opened.
+    """Check a recording without its videos; a video is checked when it is opened.
 
     Raises:
-        RecordingError: the message names the recording or file, what was found and what is expected.
+        RecordingError: the recording breaks the contract; the message names the recording or file, the value found and
+            the value expected.
     """
     if not recording.imus:
         raise RecordingError(f"recording {recording.name}: no IMU")
@@ -64,7 +65,7 @@ def check_recording(recording: Recording) -> None:
     ):
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
-            raise RecordingError(f"recording {recording.name}: {kind} '{twice[0]}' is there more than once")
+            raise RecordingError(f"recording {recording.name}: {kind} '{twice[0]}' occurs more than once")
     if not np.isfinite(recording.imu_clock_offset_s):
         raise RecordingError(
             f"recording {recording.name}: imu_clock_offset_s is {recording.imu_clock_offset_s}; "
@@ -72,13 +73,13 @@ def check_recording(recording: Recording) -> None:
         )
     for stream in recording.imus:
         check_imu(stream)
-    strange = sorted(set(recording.labelled_on) - {stream.placement for stream in recording.imus})
-    if strange:
+    unknown = sorted(set(recording.labelled_on) - {stream.placement for stream in recording.imus})
+    if unknown:
         raise RecordingError(
-            f"recording {recording.name}: labelled_on names '{strange[0]}'; expected placements of its IMUs"
+            f"recording {recording.name}: labelled_on names '{unknown[0]}'; expected placements of its IMUs"
         )
     for interval in recording.activities:
-        # Written so that NaN fails too.
+        # "not >" instead of "<=": NaN must fail too.
         if not (interval.end > interval.start) or not interval.activity:
             raise RecordingError(
                 f"recording {recording.name}: label '{interval.activity}' from {interval.start} to "

@@ -1,6 +1,6 @@
-"""A recording's time line -> synchronised windows.
+"""Cutting of a recording into synchronised windows.
 
-Shape legend: T IMU samples, F frames a window, N raw samples or frames.
+Shape legend: T IMU samples, F frames per window, N raw samples or frames.
 """
 
 from __future__ import annotations
@@ -37,16 +37,17 @@ class Window:
     """One window, without its pixels.
 
     Attributes:
-        recording, subject, population, placement, device: where it comes from.
-        activity: its label; empty if it has none.
-        start_s: on the video's clock.
+        recording, subject, population, placement, device: origin of the window.
+        activity: label; empty if there is none.
+        start_s: start on the video's clock, seconds.
         imu: (T, 6) float32 m/s^2 and rad/s, zero where invalid.
-        sample_mask: (T,) bool.
-        channel_mask: (6,) bool.
-        frame_indices: (F,) frames of the video, ascending; -1 where there is none.
-        frame_times: (F,) float32 true times since the window's start; the requested ones where masked.
-        frame_mask: (F,) bool.
-        faults: of the sensor and of the video, in windows that are kept all the same.
+        sample_mask: (T,) bool, True where valid.
+        channel_mask: (6,) bool, True for channels that the device has.
+        frame_indices: (F,) frames of the video, ascending; -1 where no frame is near enough.
+        frame_times: (F,) float32 seconds since the window's start: the frame's true time, or the requested time where
+            ``frame_mask`` is False.
+        frame_mask: (F,) bool, True where there is a frame.
+        faults: faults of the sensor and of the video, which may be set in a kept window too.
     """
 
     recording: str
@@ -67,7 +68,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Exclusion:
-    """A stretch of a recording that was left out, and why; ``start_s`` is on the video's clock."""
+    """A stretch of a recording left out of the shards, and the reason; ``start_s`` is on the video's clock."""
 
     recording: str
     start_s: float
@@ -78,13 +79,16 @@ class Exclusion:
 def cut_windows(
     recording: Recording, placement: str, camera: str | None, settings: WindowSettings
 ) -> tuple[list[Window], list[Exclusion]]:
-    """Cut one recording; reads the video's time stamps but none of its frames.
+    """Cut one recording into windows; this reads the video's time stamps, not its frames.
 
     Args:
-        recording: already checked by ``checks.check_recording``.
-        placement: which sensor; ``any`` takes a recording's only one.
-        camera: which camera; None or empty cuts windows without frames.
-        settings: ``settings.frames`` of 0 also means without frames.
+        recording: a recording that passed ``checks.check_recording``.
+        placement: placement of the sensor; ``any`` takes the recording's only sensor.
+        camera: name of the camera; None or empty cuts windows without frames.
+        settings: settings of the windows; with ``settings.frames`` = 0 the windows have no frames.
+
+    Returns:
+        The kept windows, and the excluded stretches.
 
     Raises:
         RecordingError: the recording lacks that sensor or camera.
@@ -94,7 +98,7 @@ def cut_windows(
     with_video = bool(camera) and settings.frames > 0
     frame_times = recording.video(camera or "").frame_times() if with_video else np.empty(0)
 
-    # The last sample and the last frame stand for the time up to the next one.
+    # The last sample and the last frame each cover one more interval.
     begin, end = float(times[0]), float(times[-1]) + 1 / settings.imu_rate_hz
     interval = frame_interval(frame_times)
     if with_video:
@@ -118,7 +122,7 @@ def cut_windows(
         if left_out is None and with_video and not window.frame_mask.any():
             left_out, faults = Reason.NO_VIDEO, {**faults, Reason.NO_VIDEO: "no frame inside the window"}
         if left_out is None and not window.activity and not settings.keep_unlabelled:
-            detail = f"no activity covers {settings.min_label_share:.0%} of it"
+            detail = f"no activity covers {settings.min_label_share:.0%} of the window"
             left_out, faults = Reason.NO_LABEL, {**faults, Reason.NO_LABEL: detail}
         if left_out is None:
             windows.append(window)
@@ -130,10 +134,10 @@ def cut_windows(
 
 
 def select_imu(recording: Recording, placement: str) -> ImuStream:
-    """The stream at ``placement``; ``any`` is a recording's only one.
+    """Return the stream at ``placement``; ``any`` selects the recording's only stream.
 
     Raises:
-        RecordingError: it isn't there, or ``any`` was asked of a recording with several.
+        RecordingError: there is no such stream, or ``any`` is given for a recording with several streams.
     """
     if placement != ANY_PLACEMENT:
         return recording.imu(placement)
@@ -149,7 +153,7 @@ def _starts(
     duration = settings.duration_s
     if settings.layout == "centred":
         start = (begin + end - duration) / 2
-        # Moved by less than half a sample so that samples at the same rate need no interpolation.
+        # Shift the start by less than half a sample, so that samples at the same rate need no interpolation.
         shift = (start - first_sample) * settings.imu_rate_hz
         return [first_sample + round(shift) / settings.imu_rate_hz], []
     slack = 0.5 / settings.imu_rate_hz
@@ -161,7 +165,7 @@ def _starts(
     rest = end - (starts[-1] + duration)
     if rest <= slack:
         return starts, []
-    detail = f"{rest:.2f} s at the end are less than a window"
+    detail = f"the last {rest:.2f} s are shorter than a window"
     return starts, [Exclusion(name, starts[-1] + duration, Reason.REMAINDER, detail)]
 
 
@@ -177,8 +181,8 @@ def _cut(
 ) -> tuple[Window, dict[Reason, str]]:
     end = start + settings.duration_s
     at = start + np.arange(settings.samples) / settings.imu_rate_hz
-    # A missing channel is a constant here, or every row would count as lost.
-    near = signal.reach(times, at, settings.imu_rate_hz, settings.max_gap_s)
+    # Replace missing channels by a constant; their NaN would make every row a lost sample.
+    near = signal.samples_near(times, at, settings.imu_rate_hz, settings.max_gap_s)
     values = np.where(channel_mask, stream.values[near], 0.0)
     resampled, valid = signal.resample(times[near], values, at, settings.imu_rate_hz, settings.max_gap_s)
     resampled = signal.median_filter(resampled, valid, settings.median_kernel)
@@ -199,7 +203,7 @@ def _cut(
         faults[Reason.GAP] = describe_gap(times[near], values, start, end, settings.max_gap_s)
     measured = (max(start, float(times[0])), min(end, float(times[-1]) + 1 / settings.imu_rate_hz))
     indices, relative, frame_mask = _frames(frame_times, interval, start, settings)
-    # A window without any frame has a reason of its own.
+    # A window without any frame gets Reason.NO_VIDEO instead.
     if frame_times is not None and frame_mask.any():
         hole = missing_frames(frame_times, interval, start, end, settings.max_frame_gap_s)
         faults |= {Reason.MISSING_FRAMES: hole} if hole else {}
@@ -223,9 +227,10 @@ def _cut(
 
 
 def _with_neighbours(values: FloatArray, channel_mask: BoolArray, inside: slice) -> slice:
-    """These samples, and so many before and after that there is a measured one on both sides, if there is any.
+    """Extend a slice until a measured sample lies on both sides of it, if the recording has one there.
 
-    Looking at the whole of a long recording for every gap of it would take time that grows with its square.
+    The search grows outwards from the slice. Scanning the whole recording for each of its gaps would take time that
+    grows with the square of the recording's length.
     """
 
     def measured(rows: slice) -> bool:
@@ -241,7 +246,7 @@ def _with_neighbours(values: FloatArray, channel_mask: BoolArray, inside: slice)
 
 
 def label_of(activities: tuple[Interval, ...], start: float, end: float, min_share: float) -> str:
-    """The activity that covers most of ``start <= t < end``, or "" if that is less than ``min_share``."""
+    """Return the activity with the largest share of ``start <= t < end``, or "" if its share is below ``min_share``."""
     covered: dict[str, float] = {}
     for interval in activities:
         overlap = min(end, interval.end) - max(start, interval.start)
@@ -256,7 +261,11 @@ def label_of(activities: tuple[Interval, ...], start: float, end: float, min_sha
 def _frames(
     frame_times: FloatArray | None, interval: float, start: float, settings: WindowSettings
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], BoolArray]:
-    """The frames nearest to the centres of F equal parts of the window, and their true times."""
+    """Find the frames nearest to the centres of F equal parts of the window.
+
+    Returns:
+        Indices of the frames (F,), -1 where masked; their times since ``start`` (F,); the mask (F,).
+    """
     if frame_times is None:
         return np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool)
     part = settings.duration_s / settings.frames
@@ -267,7 +276,7 @@ def _frames(
     nearest = np.where(np.abs(frame_times[before] - requested) <= np.abs(frame_times[after] - requested), before, after)
     true = frame_times[nearest]
     half = interval / 2
-    # Before and after the video there is no frame; nor is there one where the nearest shows another part.
+    # Mask requests outside the video, and requests whose nearest frame lies in another part of the window.
     mask = (requested >= frame_times[0] - half - 1e-6) & (requested <= frame_times[-1] + half + 1e-6)
     distance = np.abs(true - requested)
     mask &= (distance <= half + 1e-6) | (distance < part / 2 - 1e-6)

@@ -1,6 +1,6 @@
-"""How windows are cut, and what is wrong with a window: the settings and thresholds of every rule, by name.
+"""Settings of windows, and the names and thresholds of all rules of quality.
 
-The rules are in ``datamodules/quality``; ``windows.cut_windows`` and the build apply them.
+The rules are in ``datamodules.windows.quality``; ``windows.cut_windows`` and the build apply them.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ LAYOUTS = ("grid", "centred")
 
 
 class Reason(str, Enum):
-    """Why a stretch of a recording is not in the shards."""
+    """Reason to leave a stretch of a recording out of the shards."""
 
-    GAP = "gap"  # samples missing for longer than max_gap_s
-    NAN = "nan"  # lost samples: NaN where the device has a channel
-    SATURATED = "saturated"  # saturated_samples or more of a channel at the end of its range
-    FLAT_LINE = "flat_line"  # the sensor hangs for standstill_s or longer
-    GRAVITY = "gravity"  # the acceleration's norm can't be that of a sensor on a person: wrong units
-    REPEATED = "repeated"  # more than max_repeated_share of the samples share another one's time stamp
+    GAP = "gap"  # samples are missing for longer than max_gap_s
+    NAN = "nan"  # lost samples: NaN in a channel that the device has
+    SATURATED = "saturated"  # saturated_samples or more of a channel are at the end of its range
+    FLAT_LINE = "flat_line"  # the sensor's values do not change for standstill_s or longer
+    GRAVITY = "gravity"  # the acceleration's norm is impossible on a person: wrong units
+    REPEATED = "repeated"  # more than max_repeated_share of the samples repeat another sample's time stamp
     MISSING_FRAMES = "missing_frames"  # the video has a hole longer than max_frame_gap_s
-    BLACK_VIDEO = "black_video"  # no frame is anywhere brighter than black_level
-    FROZEN_VIDEO = "frozen_video"  # the picture stands still for frozen_share of the window
-    NO_LABEL = "no_label"  # no activity covers enough of it
-    NO_VIDEO = "no_video"  # no frame inside it
+    BLACK_VIDEO = "black_video"  # no part of any frame is brighter than black_level
+    FROZEN_VIDEO = "frozen_video"  # the picture does not change for frozen_share of the window
+    NO_LABEL = "no_label"  # no activity covers enough of the window
+    NO_VIDEO = "no_video"  # there is no frame inside the window
     SHORT = "short"  # sensor and video overlap for less than one window
-    CLOCKS = "clocks"  # with build.clocks=drop: sensor and camera disagree on the time
-    REMAINDER = "remainder"  # what is left at the end of a grid
+    CLOCKS = "clocks"  # with build.clocks=drop: the clocks of sensor and camera disagree
+    REMAINDER = "remainder"  # the rest at the end of a grid is shorter than a window
     UNUSABLE = "unusable"  # the recording raised a RecordingError
 
 
-# Faults of a window, in the order of their bits in the shards: new ones go to the end.
+# Faults of a window, in the order of their bits in the shards. Append new faults at the end.
 FAULTS = (
     Reason.GAP,
     Reason.NAN,
@@ -52,10 +52,10 @@ EXCLUDED = "gap,nan,saturated,flat_line,gravity,repeated,missing_frames,black_vi
 
 @dataclass(frozen=True)
 class WindowSettings:
-    """How windows are cut; a build is bound to these by their hash.
+    """Settings of the cutting of windows; their hash is part of a build's identity.
 
-    Times are seconds. Faults of the sensor and of the video always mark a window (see ``Window.faults``); those
-    that are listed in ``exclude``, separated by commas, keep it out.
+    Times are seconds. A window with a fault of the sensor or of the video is always marked (see ``Window.faults``).
+    It is excluded if ``exclude``, a list separated by commas, names the fault.
     """
 
     duration_s: float = setting(5.0, "length of a window, seconds", above=0)
@@ -96,14 +96,14 @@ class WindowSettings:
 
     @property
     def samples(self) -> int:
-        """IMU samples a window, T."""
+        """IMU samples per window, T."""
         return round(self.duration_s * self.imu_rate_hz)
 
     def excluded_faults(self) -> frozenset[Reason]:
-        """``exclude`` as a set.
+        """Parse ``exclude``.
 
         Raises:
-            ValueError: a name in it is no fault; the message lists those that are.
+            ValueError: a name is not the name of a fault; the message lists all faults.
         """
         names = [name.strip() for name in self.exclude.split(",") if name.strip()]
         known = {fault.value: fault for fault in FAULTS}

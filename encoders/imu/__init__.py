@@ -1,1 +1,1 @@
-"""IMU encoders, one a file."""
+"""IMU encoders, one per file."""

@@ -2,10 +2,10 @@
 
 Shape legend: B batch, T samples, C channels, L tokens, D width, S total stride of the stem.
 
-Samples are taken to lie at ``i / rate_hz`` seconds, i = 0 ... T - 1. Token j owns the samples j S ... (j + 1)
-S - 1 and is valid if any of them is. Invalid samples are zeroed before each convolution, exactly as the
-convolutions' own zero padding is, and statistics and attention leave them out: padding a window with invalid
-samples after its end, however many, changes no valid token.
+Sample i is at ``i / rate_hz`` seconds, i = 0 ... T - 1. Token j owns the samples j S ... (j + 1) S - 1, and is valid if
+any of them is valid. Invalid samples are zeroed before each convolution, like the convolutions' own zero padding.
+Statistics and attention leave them out. So padding a window with any number of invalid samples after its end changes
+no valid token.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class CnnTransformerParams:
         depth: transformer blocks.
         heads: attention heads.
         ffn_ratio: hidden width of the feed-forward networks over ``width``.
-        dropout: after the stem and inside the transformer.
+        dropout: dropout after the stem and inside the transformer.
         stem_kernels: kernel of each convolution, samples of its own input; at least its stride.
-        stem_strides: stride of each; their product is the samples a token (4: 80 ms at 50 Hz).
-        stem_channels: output channels of each.
-        stem_norm: ``layer`` (over the channels of each step), ``group`` (over channels and valid steps: takes
-            the window's loudness away) or ``none``.
-        stem_groups: groups of ``group``.
-        shortest_period_s: fastest rotary rotation, seconds.
-        longest_period_s: slowest, seconds; several windows long.
+        stem_strides: stride of each convolution; their product is the samples per token (4: 80 ms at 50 Hz).
+        stem_channels: output channels of each convolution.
+        stem_norm: ``layer`` (over the channels of each step), ``group`` (over channels and valid steps, which removes
+            the window's amplitude) or ``none``.
+        stem_groups: number of groups of the ``group`` norm.
+        shortest_period_s: period of the fastest rotary rotation, seconds.
+        longest_period_s: period of the slowest rotation, seconds; several windows long.
     """
 
     width: int = 128
@@ -79,11 +79,11 @@ class StemStage(nn.Module):
 
     @property
     def centre(self) -> float:
-        """Where output 0 is centred, input steps; half a step off its cell where kernel - stride is odd."""
+        """Centre of output 0, in input steps; half a step off its cell if kernel - stride is odd."""
         return (self.kernel - 1) / 2 - self.before
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, T) and (B, T) bool -> (B, C', ceil(T / s)), zero where invalid, and its mask."""
+        """Map (B, C, T) and mask (B, T) to (B, C', ceil(T / s)), zero where invalid, and its mask."""
         T = x.shape[-1]
         steps = -(-T // self.stride)
         after = (steps - 1) * self.stride + self.kernel - self.before - T
@@ -96,10 +96,10 @@ class StemStage(nn.Module):
 
 @imu_encoder("cnn_transformer", CnnTransformerParams)
 class CnnTransformer(ImuEncoder):
-    """See the module's docstring.
+    """The IMU encoder ``cnn_transformer``; see the module's docstring.
 
-    The stem sees C + C inputs: the values, and for each channel whether it was measured at that sample; a
-    lacking channel or a gap is thereby told from a zero reading.
+    The stem has C + C inputs: the values, and a flag per channel and sample that is 1 if measured. The flag
+    distinguishes a missing channel or a gap from a reading of zero.
     """
 
     def __init__(self, params: CnnTransformerParams, imu_input: ImuInput) -> None:
@@ -135,12 +135,12 @@ class CnnTransformer(ImuEncoder):
         )
 
     def token_times(self, count: int, device: torch.device) -> Tensor:
-        """Centres of the first ``count`` tokens' receptive fields, (L,) float32 seconds since sample 0."""
+        """Return the centres of the first ``count`` tokens' receptive fields, (L,) float32 seconds since sample 0."""
         steps = torch.arange(count, device=device, dtype=torch.float32)
         return (steps * self.stride + self.first_centre) / self.rate_hz
 
     def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
-        """See ``ImuEncoder``; takes any T. A row without a valid sample gives zeros and a mask of False."""
+        """Encode a batch with any T, see ``ImuEncoder``. A row without a valid sample gives zeros and a False mask."""
         measured = sample_mask.unsqueeze(1) & channel_mask.unsqueeze(2)
         values = torch.where(measured, imu.transpose(1, 2), 0)
         x, mask = torch.cat([values, measured.to(values.dtype)], dim=1), sample_mask

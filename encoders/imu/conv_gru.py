@@ -3,24 +3,24 @@
 Shape legend: B batch, T samples, C channels, L tokens, D width of the GRU.
 
 GroupNorm(2, C); 3 x [Conv1d(32 channels, kernel 10 / 5 / 5, dilation 2, no bias), MaxPool 3]; GroupNorm(4, 32);
-GRU(32 -> 512), of which the last hidden state is taken. There is no activation function beside the maxima. Text and
-released code (facebookresearch/imu2clip, ``MW2StackRNNPooling``) agree on all of that, on the sizes, and so on the
-number of weights, 850,892. They differ in one point: the code hands the convolutions' output (B, 32 channels, L) to
-a GRU that takes (B, steps, inputs), so there the *channels* are the steps and the L moments the inputs. It runs
-because L happens to be 32 for that paper's windows (5 s at 200 Hz), and for hardly any others. Here, as the text has
-it, the steps are moments: that works for windows of any length, and gives tokens that have times.
+GRU(32 -> 512), whose last hidden state is the result. The maxima are the only nonlinearity of the stages. The paper's
+text and code (facebookresearch/imu2clip, ``MW2StackRNNPooling``) agree on all of this, on the sizes, and so on the
+number of weights, 850,892. They differ in one point: the code passes the convolutions' output (B, 32 channels, L) to
+a GRU that takes (B, steps, inputs). So in the code the *channels* are the steps, and the L moments the inputs. The code
+runs only because L is 32 for that paper's windows (5 s at 200 Hz). Here the steps are moments, as in the text. This
+works for windows of any length, and gives tokens with times.
 
-Beyond the original, for windows with gaps or without some channels (with none of these, it is the original, which a
-test holds to 1e-5):
+Windows with gaps or missing channels need some additions. Without gaps and missing channels, the output equals the
+original's, which a test checks to 1e-5:
 
 * Values that were not measured are zeros after the first normalisation, whose statistics leave them out.
-* A step that saw no valid sample never wins a maximum.
-* A token owns the samples around its centre, one stride of them; the first one also owns all before, the last one
-  all after. It is valid if any of its own samples is.
-* The second normalisation leaves invalid tokens out of its statistics, and the GRU steps over them; the hidden state
+* A step without a valid sample never wins a maximum.
+* A token owns one stride of samples around its centre; the first token also owns all samples before, the last token
+  all samples after. A token is valid if any of its own samples is valid.
+* The second normalisation leaves invalid tokens out of its statistics, and the GRU skips them; the hidden state
   after the last valid token is the result.
 
-At 50 Hz a window of 5 s makes 5 tokens, 0.54 s apart, each of which sees 2.8 s.
+At 50 Hz a window of 5 s gives 5 tokens, 0.54 s apart, each with a receptive field of 2.8 s.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ class ConvGruParams:
     """Settings of ``conv_gru``; the defaults are the paper's.
 
     Attributes:
-        channels: of each convolution.
-        kernels: of each convolution, samples of its own input.
-        dilation: of all of them.
-        pool: steps that each maximum takes together.
-        input_groups: of the normalisation of the input; two are accelerometer and gyroscope.
-        groups: of the normalisation before the GRU.
+        channels: output channels of each convolution.
+        kernels: kernel of each convolution, samples of its own input.
+        dilation: dilation of all convolutions.
+        pool: steps per maximum.
+        input_groups: groups of the input's normalisation; two separate accelerometer and gyroscope.
+        groups: groups of the normalisation before the GRU.
         width: D.
     """
 
@@ -69,7 +69,7 @@ class ConvPool(nn.Module):
         self.conv = nn.Conv1d(inputs, outputs, kernel, dilation=dilation, bias=False)
 
     def forward(self, x: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, T), zero where invalid, and (B, T) bool -> (B, C', T') and which of its steps saw a valid one."""
+        """Map (B, C, T), zero where invalid, and mask (B, T) to (B, C', T') and the mask of steps with valid input."""
         mask = F.max_pool1d(seen.float(), self.kernel, stride=1, dilation=self.dilation)
         y = self.conv(x).masked_fill(mask.unsqueeze(1) == 0, -math.inf)
         after = F.max_pool1d(mask, self.pool) > 0
@@ -78,23 +78,25 @@ class ConvPool(nn.Module):
 
 @imu_encoder("conv_gru", ConvGruParams)
 class ConvGru(ImuEncoder):
-    """See the module's docstring. Tokens: the GRU's output at each step. Pooled: the one at the last valid step.
+    """The IMU encoder ``conv_gru``; see the module's docstring.
+
+    Tokens are the GRU's outputs at each step; pooled is the output at the last valid step.
 
     Attributes:
         stride: samples between tokens.
-        field: samples that one token sees, and so the shortest window that it can be made from.
+        field: samples in a token's receptive field, and so the shortest window.
     """
 
     def __init__(self, params: ConvGruParams, imu_input: ImuInput) -> None:
         """Make the encoder.
 
         Raises:
-            ValueError: settings that don't fit each other, or windows too short for a single token.
+            ValueError: a setting is invalid, or windows are too short for a single token.
         """
         super().__init__()
         if not params.kernels or min(*params.kernels, params.dilation, params.pool) < 1:
             raise ValueError(
-                "conv_gru needs at least one kernel, and kernels, dilation and pool of 1 or more; found "
+                "conv_gru: expected at least one kernel, and kernels, dilation and pool of at least 1; found "
                 f"{params.kernels}, {params.dilation} and {params.pool}"
             )
         self.rate_hz = imu_input.rate_hz
@@ -126,17 +128,17 @@ class ConvGru(ImuEncoder):
         return (steps * self.stride + (self.field - 1) / 2) / self.rate_hz
 
     def _token_mask(self, sample_mask: Tensor, count: int) -> Tensor:
-        """Which tokens own a valid sample, (B, T) -> (B, L)."""
+        """Mark the tokens that own a valid sample, (B, T) -> (B, L)."""
         centre = torch.arange(sample_mask.shape[1], device=sample_mask.device) - (self.field - 1) / 2
         owner = torch.round(centre / self.stride).long().clamp(0, count - 1)
         found = torch.zeros(len(sample_mask), count, device=sample_mask.device)
         return found.index_add(1, owner, sample_mask.float()) > 0
 
     def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
-        """See ``ImuEncoder``; takes any T of at least ``field``. A row without a valid sample gives zeros.
+        """Encode a batch with any T >= ``field``, see ``ImuEncoder``. A row without a valid sample gives zeros.
 
         Raises:
-            ValueError: the windows are shorter than that.
+            ValueError: the windows are shorter than ``field``.
         """
         self._refuse_short(imu.shape[1])
         measured = sample_mask.unsqueeze(1) & channel_mask.unsqueeze(2)
@@ -147,7 +149,7 @@ class ConvGru(ImuEncoder):
         L = x.shape[2]
         mask = self._token_mask(sample_mask, L)
         steps = self.norm(x, mask).transpose(1, 2)
-        # Valid steps first: what follows them has no influence on them, so the GRU needs no mask.
+        # Put valid steps first: later steps do not influence them, so the GRU needs no mask.
         order = torch.argsort((~mask).long(), dim=1, stable=True)
         outputs, _ = self.gru(steps.gather(1, order.unsqueeze(2).expand_as(steps)))
         back = torch.argsort(order, dim=1).unsqueeze(2)

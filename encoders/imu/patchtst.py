@@ -1,11 +1,11 @@
-"""The paper's IMU encoder: PatchTST (Nie et al., ICLR 2023), each channel a sequence of patches of its own.
+"""The paper's IMU encoder: PatchTST (Nie et al., ICLR 2023), with a separate sequence of patches per channel.
 
 Shape legend: B batch, T samples, C channels, L patches, D width of one channel's token.
 
-Written to give the same numbers as ``transformers.PatchTSTModel`` with ``use_cls_token=True`` and copied
-weights (a test holds it to 1e-5), plus what that model lacks: patches without a valid sample, and channels
-that the device lacks, are left out of attention and of the batch normalisation's statistics, and come out as
-zeros. Invalid samples inside a partly valid patch are zeros (after the scaling, where there is one).
+With copied weights, the output equals that of ``transformers.PatchTSTModel`` with ``use_cls_token=True`` (a test checks
+this to 1e-5). This encoder also supports masks: attention and the batch normalisation's statistics leave out patches
+without a valid sample and missing channels, whose outputs are zeros. Invalid samples inside a partly valid patch are
+zeros (after an optional scaling).
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class PatchTSTParams:
     """Settings of ``patchtst``; the defaults are the paper's (its context is the window, 250 samples).
 
     Attributes:
-        patch: samples a patch.
-        stride: samples between patches; what doesn't fill a patch is cut off at the window's start.
+        patch: samples per patch.
+        stride: samples between patches; samples at the window's start that fill no patch are cut off.
         width: D.
         depth: transformer blocks.
         heads: attention heads.
         ffn_width: hidden width of the feed-forward networks.
-        dropout: on attention weights, in the feed-forward networks and on what each sublayer adds.
+        dropout: dropout of attention weights, in the feed-forward networks and on the output of each sublayer.
         norm: ``batch`` (over width, as in the original) or ``layer``.
-        pre_norm: normalise before each sublayer, else after it.
+        pre_norm: True normalises before each sublayer, False after it.
         positions: ``sincos`` (fixed) or ``learnt``.
-        pooling: ``cls`` (the paper's), or ``mean`` of each channel's tokens: what only filled in hidden patches has
-            taught its CLS token nothing.
-        scaling: ``none``, or ``standard``: each channel of each window by its own mean and standard
-            deviation, which takes gravity and loudness away.
+        pooling: ``cls`` (the paper's), or ``mean`` of each channel's tokens. Masked reconstruction alone does not train
+            the CLS token, so it needs ``mean``.
+        scaling: ``none``, or ``standard``: standardise each channel of each window by its own mean and standard
+            deviation, which removes gravity and amplitude.
     """
 
     patch: int = 16
@@ -61,10 +61,10 @@ class TokenBatchNorm(nn.BatchNorm1d):
     """Batch normalisation over all valid tokens of (N, L, D)."""
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Normalise ``x``; in training only the tokens where ``valid`` (N, L) is True count, and others become 0.
+        """Normalise ``x``; in training, only tokens where ``valid`` (N, L) is True count, and the others become 0.
 
-        Valid tokens are weighted, not picked out: how many there are is nothing that the host has to know. Fewer than
-        two have no variance, and teach nothing about later batches.
+        Valid tokens are weighted, not selected, so the host need not wait for their number. Fewer than two valid tokens
+        have no variance, and do not change the running statistics.
         """
         if not self.training or valid is None:
             return super().forward(x.reshape(-1, x.shape[-1])).reshape(x.shape)
@@ -93,7 +93,7 @@ class TokenLayerNorm(nn.LayerNorm):
     """Layer normalisation with the same signature as ``TokenBatchNorm``."""
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Normalise each token of ``x`` by itself."""
+        """Normalise each token of ``x`` separately."""
         return super().forward(x)
 
 
@@ -126,7 +126,7 @@ class PatchBlock(nn.Module):
         self.dropout = nn.Dropout(params.dropout)
 
     def attend(self, x: Tensor, keys: Tensor) -> Tensor:
-        """(N, L, D) -> (N, L, D), over the tokens that ``keys`` (N, 1, 1, L) lets through."""
+        """Attend to the tokens where ``keys`` (N, 1, 1, L) is True, (N, L, D) -> (N, L, D)."""
         N, L, D = x.shape
         q, k, v = self.qkv(x).reshape(N, L, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
         dropout = self.attention_dropout if self.training else 0.0
@@ -134,7 +134,7 @@ class PatchBlock(nn.Module):
         return self.output(mixed.transpose(1, 2).reshape(N, L, D))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor, valid: Tensor, keys: Tensor) -> Tensor:
-        """(N, L, D) and (N, L) bool -> (N, L, D)."""
+        """Apply the block to tokens (N, L, D) with mask ``valid`` (N, L) -> (N, L, D)."""
         if self.pre_norm:
             x = x + self.dropout(self.attend(self.attention_norm(x, valid), keys))
             return x + self.dropout(self.ffn(self.ffn_norm(x, valid)))  # type: ignore[no-any-return]
@@ -143,7 +143,7 @@ class PatchBlock(nn.Module):
 
 
 def sincos_positions(count: int, width: int) -> Tensor:
-    """Fixed sinusoids (count, width), centred and scaled to a standard deviation of 0.1 as PatchTST does."""
+    """Compute fixed sinusoids (count, width), centred and scaled to a standard deviation of 0.1, as in PatchTST."""
     steps = torch.arange(count, dtype=torch.float32)[:, None]
     rates = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * -(math.log(10_000.0) / width))
     table = torch.zeros(count, width)
@@ -155,10 +155,10 @@ def sincos_positions(count: int, width: int) -> Tensor:
 
 @imu_encoder("patchtst", PatchTSTParams)
 class PatchTST(ImuEncoder):
-    """See the module's docstring.
+    """The IMU encoder ``patchtst``; see the module's docstring.
 
-    Tokens: at each patch position the C channels' tokens side by side, C D wide. Pooled: the C channels' CLS
-    outputs, or the means of their tokens, side by side, C D wide (768 in the paper).
+    A token is the concatenation of the C channels' tokens at one patch, C D wide. Pooled is the concatenation of the C
+    channels' CLS outputs, or of the means of their tokens, C D wide (768 in the paper).
     """
 
     positions: Tensor
@@ -190,7 +190,7 @@ class PatchTST(ImuEncoder):
         self.blocks = nn.ModuleList(PatchBlock(params) for _ in range(params.depth))
 
     def token_times(self, device: torch.device) -> Tensor:
-        """Centres of the patches, (L,) float32 seconds since sample 0."""
+        """Return the centres of the patches, (L,) float32 seconds since sample 0."""
         starts = self.first + self.params.stride * torch.arange(self.patches, device=device)
         return (starts + (self.params.patch - 1) / 2) / self.imu_input.rate_hz
 
@@ -204,10 +204,10 @@ class PatchTST(ImuEncoder):
         return centred * torch.rsqrt(variance + 1e-5)
 
     def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
-        """See ``ImuEncoder``; T must be the window's. A row without a valid sample gives zeros.
+        """Encode a batch, see ``ImuEncoder``. A row without a valid sample gives zeros.
 
         Raises:
-            ValueError: the window has another length than the encoder was built for.
+            ValueError: T differs from the window length that the encoder was built for.
         """
         B, T, C = imu.shape
         if self.imu_input.samples != T:
@@ -229,6 +229,6 @@ class PatchTST(ImuEncoder):
         x = torch.where(valid.unsqueeze(3), x.reshape(B, C, self.patches + 1, -1), 0)
         tokens = x[:, :, 1:].transpose(1, 2).reshape(B, self.patches, -1)
         pooled = x[:, :, 0]
-        if self.params.pooling == "mean":  # what isn't valid is zero
+        if self.params.pooling == "mean":  # invalid tokens are zero
             pooled = x[:, :, 1:].sum(2) / token_mask.sum(1).clamp(min=1)[:, None, None]
         return ImuFeatures(tokens, self.token_times(imu.device), token_mask, pooled.reshape(B, -1))

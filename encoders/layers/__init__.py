@@ -1,1 +1,1 @@
-"""Layers that several encoders use."""
+"""Layers shared by several encoders."""

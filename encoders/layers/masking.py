@@ -1,4 +1,4 @@
-"""Means, maxima and normalisation that see valid positions only.
+"""Means, maxima and normalisation over valid positions only.
 
 Shape legend: B batch, L positions, C channels, T time steps, D width.
 """
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean over the valid positions.
+    """Compute the mean over the valid positions.
 
     Args:
         x: (B, L, D).
@@ -24,21 +24,21 @@ def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
 
 
 def masked_max(x: Tensor, mask: Tensor) -> Tensor:
-    """Maximum over the valid positions; shapes as in ``masked_mean``, zero for a row without one."""
+    """Compute the maximum over the valid positions; shapes as in ``masked_mean``, zero for a row without one."""
     largest = x.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)
     return torch.where(mask.any(1, keepdim=True), largest, 0)
 
 
 def mean_and_max(x: Tensor, mask: Tensor) -> Tensor:
-    """``masked_mean`` and ``masked_max`` side by side, (B, 2 D)."""
+    """Concatenate ``masked_mean`` and ``masked_max``, (B, 2 D)."""
     return torch.cat([masked_mean(x, mask), masked_max(x, mask)], dim=-1)
 
 
 def attention_mask(mask: Tensor) -> Tensor:
-    """Which positions may be attended to.
+    """Convert a mask of valid positions to an attention mask.
 
-    A row without any valid position is let through whole: softmax over nothing is NaN, and what comes out of
-    such a row is masked later anyway.
+    A row without a valid position allows attention to all its positions, since softmax over none is NaN. The output of
+    such a row is masked later.
 
     Args:
         mask: (B, L) bool.
@@ -50,9 +50,9 @@ def attention_mask(mask: Tensor) -> Tensor:
 
 
 class MaskedGroupNorm(nn.Module):
-    """Group normalisation whose statistics leave invalid values out (Wu and He 2018, with a mask).
+    """Group normalisation with statistics over valid values only (Wu and He 2018, with a mask).
 
-    With it, padding a window changes nothing; ``nn.GroupNorm`` would count the padding's zeros.
+    So padding a window changes nothing; ``nn.GroupNorm`` would count the padding's zeros.
     """
 
     def __init__(self, groups: int, channels: int, eps: float = 1e-5) -> None:
@@ -65,7 +65,7 @@ class MaskedGroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """Normalise ``x`` (B, C, T) with statistics of where ``mask``, (B, T) or (B, C, T), is True."""
+        """Normalise ``x`` (B, C, T) with the statistics of values where ``mask``, (B, T) or (B, C, T), is True."""
         B, C, T = x.shape
         grouped = x.float().reshape(B, self.groups, C // self.groups, T)
         every = mask if mask.ndim == 3 else mask.unsqueeze(1).expand(B, C, T)
@@ -78,8 +78,8 @@ class MaskedGroupNorm(nn.Module):
 
 
 class StepLayerNorm(nn.LayerNorm):
-    """Layer normalisation over the channels of each time step of (B, C, T); no step sees another."""
+    """Layer normalisation over the channels of each time step of (B, C, T); time steps are independent."""
 
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Normalise ``x`` (B, C, T); ``mask`` is taken for the sake of one signature."""
+        """Normalise ``x`` (B, C, T); ``mask`` is unused, and gives all norms one signature."""
         return super().forward(x.transpose(1, 2)).transpose(1, 2)

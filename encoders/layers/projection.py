@@ -1,4 +1,4 @@
-"""The paper's projection head, one for each modality.
+"""Projection head of the paper, used once per modality.
 
 Shape legend: ... any leading axes, P input width, E width of the shared space.
 """
@@ -26,6 +26,6 @@ class ProjectionHead(nn.Module):
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(..., P) -> (..., E); not of unit length, the losses see to that."""
+        """Project (..., P) -> (..., E); the losses normalise the length."""
         p = self.input(x)
         return self.norm(p + self.dropout(self.hidden(self.activation(p))))  # type: ignore[no-any-return]

@@ -1,6 +1,6 @@
 """Rotary positions in seconds (Su et al. 2021, RoFormer).
 
-Attention sees how far apart two tokens are in time, whatever the sampling rate, the stride or the gaps.
+Attention depends on the distance of two tokens in time, for any sampling rate, stride and gaps.
 
 Shape legend: B batch, H heads, L tokens, E head width.
 """
@@ -14,12 +14,13 @@ from torch import Tensor, nn
 
 
 class Rotary(nn.Module):
-    """Turns times into rotations.
+    """Conversion of times to rotations.
 
     Args:
         head_width: E, even.
-        shortest_period_s: period of the fastest rotation, seconds; about six tokens apart is usual.
-        longest_period_s: period of the slowest, seconds; several windows long, or far ends look alike.
+        shortest_period_s: period of the fastest rotation, seconds; usually about six tokens long.
+        longest_period_s: period of the slowest rotation, seconds; several windows long, so that both ends of a window
+            differ.
     """
 
     inverse_periods: Tensor
@@ -38,7 +39,7 @@ class Rotary(nn.Module):
         self.register_buffer("inverse_periods", 1 / periods, persistent=False)
 
     def forward(self, times: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosine and sine for tokens at ``times``.
+        """Compute cosine and sine for tokens at ``times``.
 
         Args:
             times: (B, L) or (L,) seconds.
@@ -48,15 +49,14 @@ class Rotary(nn.Module):
         """
         if times.ndim == 1:
             times = times[None]
-        # Whole turns are taken off in the times' own precision, so that float64 times far from zero stay
-        # exact.
+        # Subtract whole turns in the times' own precision, so that float64 times far from zero stay exact.
         turns = times[:, None, :, None] * self.inverse_periods.to(times.dtype)
         angles = 2 * math.pi * (turns - turns.floor())
         return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate queries or keys (B, H, L, E) by what ``Rotary`` gave for their times."""
+    """Rotate queries or keys (B, H, L, E) by the cosine and sine from ``Rotary``."""
     cos, sin = rotation
     first, second = x.chunk(2, dim=-1)
     return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x.dtype)

@@ -1,4 +1,4 @@
-"""A pre-norm transformer over tokens that have times and may be invalid.
+"""Pre-norm transformer over tokens with times and a mask.
 
 Shape legend: B batch, L tokens, D width, H heads.
 """
@@ -24,7 +24,7 @@ class RotaryAttention(nn.Module):
         self.output = nn.Linear(width, width)
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], keys: Tensor) -> Tensor:
-        """Attend: ``x`` (B, L, D), ``rotation`` from ``Rotary``, ``keys`` (B, 1, 1, L) bool."""
+        """Apply attention to ``x`` (B, L, D), with ``rotation`` from ``Rotary`` and ``keys`` (B, 1, 1, L) bool."""
         B, L, D = x.shape
         q, k, v = self.qkv(x).reshape(B, L, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
         q, k = rotate(q, rotation), rotate(k, rotation)
@@ -34,7 +34,7 @@ class RotaryAttention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward network, each normalised before and added after."""
+    """Attention and a feed-forward network, each with a layer norm before it and a residual connection."""
 
     def __init__(self, width: int, heads: int, ffn_ratio: float, dropout: float) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], keys: Tensor) -> Tensor:
-        """Shapes as in ``RotaryAttention``."""
+        """Apply the block; shapes as in ``RotaryAttention``."""
         x = x + self.dropout(self.attention(self.attention_norm(x), rotation, keys))
         return x + self.dropout(self.ffn(self.ffn_norm(x)))  # type: ignore[no-any-return]
 
@@ -59,9 +59,9 @@ class TimedTransformer(nn.Module):
         depth: number of blocks.
         heads: H.
         ffn_ratio: hidden width of the feed-forward network over ``width``.
-        dropout: on attention weights and on what each sublayer adds.
-        shortest_period_s: fastest rotation, seconds.
-        longest_period_s: slowest rotation, seconds.
+        dropout: dropout of attention weights and of the output of each sublayer.
+        shortest_period_s: period of the fastest rotation, seconds.
+        longest_period_s: period of the slowest rotation, seconds.
     """
 
     def __init__(

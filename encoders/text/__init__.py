@@ -1,1 +1,1 @@
-"""The text encoder of a CLIP model."""
+"""Text encoder of a CLIP model."""

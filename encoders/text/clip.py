@@ -1,10 +1,10 @@
-"""The text half of a CLIP model: activities' names in the space of its image half, by open_clip.
+"""Text half of a CLIP model, by open_clip, which embeds names of activities in the space of the image half.
 
-A name is put into several sentences, as in the paper's zero-shot experiments (Radford et al. 2021, section 3.1.4):
-the sentences' unit vectors are averaged, and the mean has unit length again. The sentences are some of those that
-the paper's authors used for actions (UCF101, Kinetics).
+A name is put into several sentences, as in the paper's zero-shot experiments (Radford et al. 2021, section 3.1.4).
+The embedding is the normalised mean of the sentences' unit vectors. The sentences are a selection of those that the
+paper's authors used for actions (UCF101, Kinetics).
 
-Shape legend: A names, N pictures, H = W their size, E width of the space that text and pictures share.
+Shape legend: A names, N pictures, H = W size of pictures, E width of the common space of text and pictures.
 """
 
 from __future__ import annotations
@@ -36,20 +36,21 @@ TEMPLATES = (
 )
 RANDOM = "random"
 SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
-TWIN_DISTANCE = 5e-4  # of unit vectors; float32 costs about 1e-6, the other kind of GELU far more
+# Largest distance of two unit vectors from the same weights: float32 costs about 1e-6, another kind of GELU far more.
+MAX_DISTANCE = 5e-4
 
 
 class TextEncoderError(MendableError, RuntimeError):
-    """A text encoder that can't be had or doesn't fit the video encoder; the message says what to do."""
+    """A text encoder is unavailable or does not fit the video encoder; the message names the remedy."""
 
 
 class ClipText:
-    """A whole CLIP model, frozen, on the CPU: it embeds names, and the pictures that tell whose twin it is.
+    """A whole, frozen CLIP model on the CPU; it embeds names, and pictures to compare it with a video encoder.
 
     Attributes:
         model: open_clip's name of the architecture.
         width: E.
-        description: one line for people that says which weights are loaded.
+        description: one line for people about the loaded weights.
     """
 
     def __init__(self, model: str, weights: str, image_size: int | None = None) -> None:
@@ -58,21 +59,21 @@ class ClipText:
         Args:
             model: open_clip's name, e.g. ``ViT-B-32-quickgelu``.
             weights: a file of the whole model (.safetensors; .pt, .pth and .bin are read with ``weights_only``), a tag
-                of open_clip, e.g. ``openai``, which may be downloaded, or ``random``, which must be asked for.
-            image_size: of pictures, if it differs from the model's own; position embeddings are resampled.
+                of open_clip, e.g. ``openai``, which may be downloaded, or ``random``, which must be set explicitly.
+            image_size: size of pictures, if it differs from the model's own; position embeddings are resampled.
 
         Raises:
-            TextEncoderError: open_clip is not installed or doesn't know the name, or the weights can't be had.
+            TextEncoderError: open_clip is not installed or doesn't know the name, or the weights are unavailable.
         """
         library = _open_clip()
-        _refuse_unknown(library, model, weights)
+        _check_known(library, model, weights)
         self.model = model
         self.description = f"RANDOM weights for {model}" if weights == RANDOM else f"weights for {model}: {weights}"
         self._clip = _create(library, model, weights, image_size)
         try:
             self._tokenise = library.get_tokenizer(model)
         except (OSError, ImportError) as error:
-            raise TextEncoderError(f"the tokeniser of '{model}' can't be had: {error}") from error
+            raise TextEncoderError(f"the tokeniser of '{model}' could not be loaded: {error}") from error
         self.width = int(self._sentences(["a person"]).shape[1])
 
     def embed(self, names: Sequence[str]) -> Tensor:
@@ -86,13 +87,13 @@ class ClipText:
 
     @torch.inference_mode()
     def embed_images(self, frames: Tensor) -> Tensor:
-        """Pictures (N, 3, H, W) uint8, with the model's own normalisation -> (N, E) float32 unit vectors."""
+        """Embed pictures (N, 3, H, W) uint8 with the model's own normalisation -> (N, E) float32 unit vectors."""
         visual = self._clip.visual
         pixels = normalise_frames(frames, torch.tensor(visual.image_mean), torch.tensor(visual.image_std))
         return F.normalize(self._clip.encode_image(pixels).float(), dim=1).clone()
 
     def fingerprint(self) -> str:
-        """SHA-256 over the architecture's name, the sentences, and every weight that text goes through."""
+        """Compute the SHA-256 of the architecture's name, the sentences, and every weight of the text half."""
         digest = hashlib.sha256(f"clip text 1 {self.model} {TEMPLATES}".encode())
         for name, value in sorted(self._clip.state_dict().items()):
             if not name.startswith("visual."):
@@ -101,28 +102,28 @@ class ClipText:
         return digest.hexdigest()
 
     @torch.inference_mode()
-    def refuse_other_than_twin(self, video_encoder: VideoEncoder) -> None:
-        """Make sure that a video encoder's frame tokens lie in this model's space: both embed a few made pictures.
+    def check_same_model(self, video_encoder: VideoEncoder) -> None:
+        """Check that a video encoder's frame tokens lie in this model's space: compare embeddings of test pictures.
 
         Args:
-            video_encoder: on the CPU, in float32: bfloat16's rounding would hide another activation function.
+            video_encoder: encoder on the CPU, in float32: bfloat16's rounding would hide another activation function.
 
         Raises:
-            TextEncoderError: width, weights, activation function or normalisation are others.
+            TextEncoderError: width, weights, activation function or normalisation differ.
         """
         if video_encoder.token_width != self.width:
             raise TextEncoderError(
                 f"the video encoder's frames are {video_encoder.token_width} wide, text by '{self.model}' {self.width}:"
                 " they are not halves of one CLIP model"
             )
-        pictures = _made_pictures(video_encoder.frame_size)
+        pictures = _test_pictures(video_encoder.frame_size)
         mask = torch.ones(1, len(pictures), dtype=torch.bool)
         seen = video_encoder(pictures.unsqueeze(0), mask).frame_tokens[0]
         distance = (F.normalize(seen.float(), dim=1) - self.embed_images(pictures)).norm(dim=1).max().item()
-        if not distance < TWIN_DISTANCE:
+        if not distance < MAX_DISTANCE:
             raise TextEncoderError(
                 f"the video encoder and the image half of '{self.model}' ({self.description}) embed the same picture"
-                f" differently ({distance:.2g} apart, expected less than {TWIN_DISTANCE}): weights, activation"
+                f" differently ({distance:.2g} apart, expected less than {MAX_DISTANCE}): weights, activation"
                 " function (quickgelu or not), pooling or normalisation are not the same"
             )
 
@@ -133,7 +134,7 @@ class ClipText:
 
 
 def _open_clip() -> Any:
-    """open_clip, imported when it is needed: nothing else of ours uses it."""
+    """Import open_clip, which only this encoder needs."""
     try:
         return importlib.import_module("open_clip")
     except ImportError as error:
@@ -143,7 +144,7 @@ def _open_clip() -> Any:
         ) from error
 
 
-def _refuse_unknown(library: Any, model: str, weights: str) -> None:
+def _check_known(library: Any, model: str, weights: str) -> None:
     known: list[str] = library.list_models()
     if model not in known:
         close = ", ".join(difflib.get_close_matches(model, known, n=5, cutoff=0.4))
@@ -184,8 +185,8 @@ def _create(library: Any, model: str, weights: str, image_size: int | None) -> A
     return made.eval().requires_grad_(False)
 
 
-def _made_pictures(size: int) -> Tensor:
-    """Four pictures, (4, 3, size, size) uint8: smooth colours, stripes, and noise, the same every time."""
+def _test_pictures(size: int) -> Tensor:
+    """Generate four fixed pictures, (4, 3, size, size) uint8: smooth colours (two), stripes and noise."""
     generator = torch.Generator().manual_seed(0)
     coarse = torch.rand(2, 3, 4, 4, generator=generator)
     smooth = F.interpolate(coarse, size=(size, size), mode="bilinear")

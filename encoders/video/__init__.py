@@ -1,1 +1,1 @@
-"""Video encoders and video heads, one a file, and what they share."""
+"""Video encoders and video heads, one per file, and their common code."""

@@ -1,8 +1,8 @@
-"""What video encoders around a pretrained network share: freezing, precision, fingerprints and checkpoints.
+"""Base class of video encoders around a pretrained network: freezing, precision, fingerprints and checkpoints.
 
-Frozen, the network has no gradients, never leaves eval mode, and puts nothing into a checkpoint but its fingerprint,
-which is compared when the checkpoint is loaded. Not frozen, it is a module like any other: it trains in train mode,
-in the precision of whoever trains it, and its weights are in the checkpoint.
+A frozen network has no gradients and stays in eval mode. A checkpoint holds only its fingerprint, which is compared
+when the checkpoint is loaded. An unfrozen network is an ordinary module: it uses train mode and the precision of the
+training, and its weights are in the checkpoint.
 """
 
 from __future__ import annotations
@@ -25,26 +25,27 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class FingerprintError(MendableError, RuntimeError):
-    """A checkpoint was trained against another video encoder than the one that is there."""
+    """A checkpoint belongs to another video encoder than the present one."""
 
 
 class BackboneEncoder(VideoEncoder):
-    """A video encoder around ``backbone``; subclasses say what else than its weights changes the features.
+    """A video encoder around ``backbone``; subclasses define the settings that change the features.
 
     Attributes:
         backbone: the network.
-        frozen: never trained, see the module's docstring.
-        weights_description: one line for people that says which weights are loaded.
+        frozen: True if the network is never trained, see the module's docstring.
+        weights_description: one line for people about the loaded weights.
     """
 
     def __init__(self, backbone: nn.Module, weights_description: str, frozen: bool, precision: str) -> None:
-        """Take the network over.
+        """Wrap the network.
 
         Args:
             backbone: the network.
-            weights_description: see above.
-            frozen: see above.
-            precision: of a frozen network: ``float32``, ``bfloat16`` (autocast), or ``auto``, bfloat16 on CUDA only.
+            weights_description: one line for people about the loaded weights.
+            frozen: True freezes the network.
+            precision: precision of a frozen network: ``float32``, ``bfloat16`` (autocast), or ``auto``, which is
+                bfloat16 on CUDA and float32 elsewhere.
 
         Raises:
             ValueError: there is no such precision.
@@ -64,10 +65,10 @@ class BackboneEncoder(VideoEncoder):
 
     @abstractmethod
     def identity(self) -> tuple[str, dict[str, Any]]:
-        """Kind and version of the encoder, and the settings that change the features, as plain values."""
+        """Return kind and version of the encoder, and the settings that change the features, as plain values."""
 
     def train(self, mode: bool = True) -> Self:
-        """As every module's, but a frozen backbone stays in eval mode."""
+        """Set train or eval mode; a frozen backbone stays in eval mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
@@ -75,7 +76,7 @@ class BackboneEncoder(VideoEncoder):
 
     @contextmanager
     def running(self, device: str) -> Iterator[None]:
-        """Where the backbone is run: frozen without gradients and in its own precision, else as it comes."""
+        """Run a frozen backbone inside the block without gradients, in its precision; do nothing if not frozen."""
         if not self.frozen:
             yield
             return
@@ -84,13 +85,17 @@ class BackboneEncoder(VideoEncoder):
             yield
 
     def precision_on(self, device: str) -> str:
-        """What a frozen network computes in on this type of device, ``float32`` or ``bfloat16``."""
+        """Return the precision of a frozen network on this type of device, ``float32`` or ``bfloat16``."""
         if self.precision == "auto":
             return "bfloat16" if device == "cuda" else "float32"
         return self.precision
 
-    def refuse_other_frames(self, frames: Tensor) -> None:
-        """Raise a ValueError for frames that are not uint8 (B, F, 3, H, W) with H = W = ``frame_size``."""
+    def check_frames(self, frames: Tensor) -> None:
+        """Check that frames are uint8 (B, F, 3, H, W) with H = W = ``frame_size``.
+
+        Raises:
+            ValueError: type or shape differ.
+        """
         if frames.dtype != torch.uint8 or frames.ndim != 5 or frames.shape[2:] != (3, *[self.frame_size] * 2):
             raise ValueError(
                 f"frames must be uint8 (B, F, 3, {self.frame_size}, {self.frame_size}), "
@@ -98,10 +103,10 @@ class BackboneEncoder(VideoEncoder):
             )
 
     def fingerprint(self) -> str:
-        """SHA-256 over ``identity`` and every weight's name, type, shape and bytes.
+        """Compute the SHA-256 of ``identity`` and of every weight's name, type, shape and bytes.
 
-        Where a file lies, whether the encoder is frozen and how much goes through at once are left out. With
-        ``precision=auto`` features from CUDA and CPU differ by bfloat16's rounding under one fingerprint.
+        The path of the weights, ``frozen`` and ``chunk`` are left out. With ``precision=auto``, features from CUDA and
+        CPU have the same fingerprint, although they differ by bfloat16's rounding.
         """
         kind, settings = self.identity()
         digest = hashlib.sha256(f"{kind} {json.dumps(settings, sort_keys=True)}".encode())
@@ -111,20 +116,20 @@ class BackboneEncoder(VideoEncoder):
         return digest.hexdigest()
 
     def get_extra_state(self) -> dict[str, str]:
-        """What a checkpoint holds beside (or, frozen, instead of) the weights."""
+        """Return the fingerprint for a checkpoint; empty if the encoder is not frozen."""
         return {"fingerprint": self.fingerprint() if self.frozen else ""}
 
     def set_extra_state(self, state: Mapping[str, str]) -> None:
         """Compare a checkpoint's fingerprint with this encoder's.
 
         Raises:
-            FingerprintError: they differ.
+            FingerprintError: the fingerprints differ.
         """
         expected = state["fingerprint"]
         if self.frozen and expected and (found := self.fingerprint()) != expected:
             raise FingerprintError(
-                f"the checkpoint was trained against a video encoder with fingerprint {expected[:12]}, "
-                f"this one ({self.weights_description}) has {found[:12]}: load the same "
+                f"the checkpoint was trained with a video encoder with fingerprint {expected[:12]}, "
+                f"but this one ({self.weights_description}) has {found[:12]}: load the same "
                 "weights, with the same model, frame size, normalisation and pooling"
             )
 
@@ -140,6 +145,6 @@ def _keep_weights(module: nn.Module, state: dict[str, Any], prefix: str, *argume
         raise FingerprintError(
             "the checkpoint holds a trained video backbone, but this encoder is frozen: set frozen=false to load it"
         )
-    # Strict loading looks for every weight; a frozen encoder offers those it has.
+    # Strict loading needs every weight, so add the frozen encoder's own weights to the state.
     for key, value in module.backbone.state_dict().items():
         state[f"{prefix}backbone.{key}"] = value

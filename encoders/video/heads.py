@@ -1,9 +1,9 @@
-"""From a frozen encoder's frame features to a clip's: a trainable temporal head, a plain mean, or one frame.
+"""Video heads from frame features to clip features: a trainable temporal head, a mean, or the middle frame.
 
 Shape legend: B batch, F frames, D' width of the frame features, D width of the head's tokens.
 
-A frozen image model sees no motion; differences between neighbouring frames and mixing over time bring it
-back, at the cost of a few hundred thousand weights trained on cached features.
+A frozen image model's features contain no motion. The temporal head adds it, by differences between neighbouring
+frames and by mixing over time. It has a few hundred thousand weights, which are trained on cached features.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ class TemporalHeadParams:
         width: D.
         depth: transformer blocks after the convolution.
         heads: attention heads.
-        kernel: frames that the temporal convolution sees, odd; 1 leaves it out.
+        kernel: kernel of the temporal convolution, frames, odd; 1 leaves the convolution out.
         ffn_ratio: hidden width of the feed-forward networks over ``width``.
-        dropout: inside the transformer.
-        input_dropout: on the frame features; they are many and wide, the pairs are few.
+        dropout: dropout inside the transformer.
+        input_dropout: dropout of the frame features, which are wide compared with the number of pairs.
         input_norm: ``layer``; ``standard``, with the statistics of ``set_input_statistics``; or ``none``.
-        differences: also see each frame's rate of change since the last frame and until the next.
-        difference_s: rates of change are per this many seconds, about the frames' spacing.
-        shortest_period_s: fastest rotary rotation, seconds.
-        longest_period_s: slowest, seconds.
+        differences: True adds each frame's rates of change since the last frame and until the next as inputs.
+        difference_s: unit of time of the rates of change, seconds, about the frames' spacing.
+        shortest_period_s: period of the fastest rotary rotation, seconds.
+        longest_period_s: period of the slowest rotation, seconds.
     """
 
     width: int = 256
@@ -54,17 +54,17 @@ class TemporalHeadParams:
 
 
 def differences(x: Tensor, times: Tensor, mask: Tensor, per_s: float) -> tuple[Tensor, Tensor]:
-    """Rates of change to the neighbouring frames.
+    """Compute the rates of change to the neighbouring frames.
 
     Args:
         x: (B, F, D).
         times: (B, F) seconds, not descending over valid frames.
         mask: (B, F) bool.
-        per_s: the unit of time.
+        per_s: unit of time, seconds.
 
     Returns:
-        Since the last frame and until the next one, (B, F, D) each; zero where that neighbour is missing, is
-        invalid or has the same time.
+        Rates since the last frame and until the next one, (B, F, D) each; zero where the neighbour is missing or
+        invalid, or has the same time.
     """
     elapsed = times[:, 1:] - times[:, :-1]
     usable = mask[:, 1:] & mask[:, :-1] & (elapsed > 0)
@@ -75,7 +75,7 @@ def differences(x: Tensor, times: Tensor, mask: Tensor, per_s: float) -> tuple[T
 
 @video_head("temporal", TemporalHeadParams)
 class TemporalHead(VideoHead):
-    """Features and their differences, a temporal convolution, a transformer; pooled: mean and maximum."""
+    """The head ``temporal``: features and differences, a convolution, a transformer; pooled is mean and maximum."""
 
     input_mean: Tensor
     input_std: Tensor
@@ -91,7 +91,7 @@ class TemporalHead(VideoHead):
         self.pooled_width = 2 * params.width
         self.input_norm = nn.LayerNorm(frame_width) if params.input_norm == "layer" else nn.Identity()
         if params.input_norm == "standard":
-            # NaN until they are set or loaded: forgetting it can't go unnoticed.
+            # NaN until they are set or loaded, so that a missing call shows.
             self.register_buffer("input_mean", torch.full((frame_width,), torch.nan))
             self.register_buffer("input_std", torch.full((frame_width,), torch.nan))
         self.input_dropout = nn.Dropout(params.input_dropout)
@@ -110,24 +110,24 @@ class TemporalHead(VideoHead):
         )
 
     def set_input_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Set what ``input_norm='standard'`` subtracts and divides by; checkpoints keep it.
+        """Set the mean and the standard deviation for ``input_norm='standard'``; checkpoints keep both.
 
         Args:
             mean: (D',) mean of the frame features over the training subjects' valid frames.
-            std: (D',) their standard deviation.
+            std: (D',) standard deviation of the same features.
 
         Raises:
-            ValueError: ``input_norm`` is another one.
+            ValueError: ``input_norm`` is not ``standard``.
         """
         if self.params.input_norm != "standard":
-            raise ValueError(f"input_norm is '{self.params.input_norm}': it takes no statistics")
+            raise ValueError(f"input_norm is '{self.params.input_norm}', which has no statistics; expected 'standard'")
         self.input_mean.copy_(mean)
         self.input_std.copy_(std)
 
     def _normalised(self, x: Tensor) -> Tensor:
         if self.params.input_norm != "standard":
             return self.input_norm(x)  # type: ignore[no-any-return]
-        # A width that hardly varies over the training frames must not blow up on a strange one.
+        # Bound features that hardly vary over the training frames, but differ in a new one.
         return ((x - self.input_mean) / (self.input_std + 1e-3)).clamp(-6, 6)
 
     def forward(self, frame_features: Tensor, frame_times: Tensor, frame_mask: Tensor) -> VideoFeatures:
@@ -153,7 +153,7 @@ class MeanHeadParams:
 
 @video_head("mean", MeanHeadParams)
 class MeanHead(VideoHead):
-    """The frame features as they are; pooled: their mean, as in the paper. Has no weights."""
+    """The head ``mean``: unchanged frame features; pooled is their mean, as in the paper. It has no weights."""
 
     def __init__(self, params: MeanHeadParams, frame_width: int) -> None:
         super().__init__()
@@ -172,11 +172,11 @@ class MiddleFrameHeadParams:
 
 @video_head("middle_frame", MiddleFrameHeadParams)
 class MiddleFrameHead(VideoHead):
-    """The frame features as they are; pooled: those of the frame nearest to the window's middle. Has no weights.
+    """The head ``middle_frame``: unchanged frame features; pooled is the window's middle frame. It has no weights.
 
-    IMU2CLIP's (Moon et al. 2023). Frames lie at the centres of F equal parts of the window, so the middle one is told
-    by its place, whatever augmentation does to its time; of two equally near ones it is the later, as in that paper's
-    code, and where the middle one is missing the nearest that is there.
+    This is IMU2CLIP's head (Moon et al. 2023). Frames lie at the centres of F equal parts of the window, so the index
+    tells the middle frame, even if augmentation changes times. Of two middle frames, the later one is taken, as in that
+    paper's code. If the middle frame is missing, the nearest present frame is taken.
     """
 
     def __init__(self, params: MiddleFrameHeadParams, frame_width: int) -> None:

@@ -1,4 +1,4 @@
-"""Video models of the package transformers, their weights loaded whole or not at all, and never by pickle."""
+"""Loading of video models of the package transformers; weights load completely or not at all, and never by pickle."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 _CONFIG = "config.json"
 _PREPROCESSORS = ("video_preprocessor_config.json", "preprocessor_config.json")
 _NEEDED = [_CONFIG, *_PREPROCESSORS, "model*.safetensors", "model.safetensors.index.json"]
-_WHAT_TO_DO = (
+_REMEDY = (
     "Offline, either fill the hub's cache on a machine with a network (HF_HOME) and copy it here, or set weights to a "
-    "local folder as transformers' save_pretrained writes it, or to a .safetensors file. Random weights must be asked "
-    "for: weights=random."
+    "local folder as transformers' save_pretrained writes it, or to a .safetensors file. Random weights must be set "
+    "explicitly: weights=random."
 )
 
 
 class MissingPackageError(WeightsError):
-    """An optional package that is needed is not installed; the message says how to install it."""
+    """A needed optional package is not installed; the message says how to install it."""
 
 
 @dataclass
 class HubParams:
-    """What makes a video model of transformers, and where its weights are from.
+    """Settings of a video model of transformers, and of its weights.
 
     Attributes:
-        model: the model's name on the hub, for ``weights=pretrained``.
-        revision: branch, tag or commit of it; a commit can't change. Empty takes the newest.
-        weights: ``pretrained`` (the hub's, or its cache's), a folder with config.json and safetensors, a
-            safetensors file (with config.json beside it, or ``config``), or ``random``, which must be asked for.
+        model: name of the model on the hub, for ``weights=pretrained``.
+        revision: branch, tag or commit of the model; a commit can't change. Empty takes the newest.
+        weights: ``pretrained`` (from the hub or its cache), a folder with config.json and safetensors, a
+            safetensors file (with config.json beside it, or ``config``), or ``random``, which must be set explicitly.
         config: overrides of transformers' defaults for the model; only for ``random`` and a file without config.json.
-        mean: what is subtracted from each colour of a frame in 0 ... 1; empty takes the model's own.
-        std: what it is then divided by; empty takes the model's own.
+        mean: mean of each colour of a frame in 0 ... 1, which is subtracted; empty takes the model's own.
+        std: standard deviation of each colour, the divisor; empty takes the model's own.
     """
 
     model: str = ""
@@ -57,15 +57,15 @@ class HubParams:
 
 @dataclass(frozen=True)
 class Architecture:
-    """Which classes of transformers make an encoder.
+    """The classes of transformers for an encoder.
 
     Attributes:
-        name: the encoder's name, for messages.
-        module: of transformers, e.g. ``models.videomae``.
-        model_class: in it.
-        config_class: in it.
-        left_out: how names of weights begin that a file may have too many: heads and decoders.
-        needed: how names of weights begin that a file must have; the others, if any, are not used.
+        name: name of the encoder, for messages.
+        module: module of transformers, e.g. ``models.videomae``.
+        model_class: name of the model's class in the module.
+        config_class: name of the configuration's class in the module.
+        left_out: prefixes of weights in a file that are ignored: heads and decoders.
+        needed: prefix of the weights that a file must have; other weights are not used.
     """
 
     name: str
@@ -81,9 +81,9 @@ class HubModel(NamedTuple):
 
     Attributes:
         model: transformers' model.
-        description: one line for people that says which weights it has.
-        mean: what is subtracted from each colour of a frame in 0 ... 1.
-        std: what it is then divided by.
+        description: one line for people about the loaded weights.
+        mean: mean of each colour of a frame in 0 ... 1.
+        std: standard deviation of each colour.
     """
 
     model: Any
@@ -95,14 +95,14 @@ class HubModel(NamedTuple):
 def load_model(architecture: Architecture, params: HubParams) -> HubModel:
     """Build a model and load its weights.
 
-    The normalisation is that of ``params``, else that of the preprocessor's file beside the weights, else ImageNet's,
-    with which both VideoMAE and V-JEPA 2 were trained.
+    The normalisation comes from ``params``, or else from the preprocessor's file beside the weights. The default is
+    ImageNet's, with which both VideoMAE and V-JEPA 2 were trained.
 
     Raises:
         MissingPackageError: transformers is not installed.
-        UnknownNameError: ``config`` has a key that the model doesn't.
-        ValueError: a setting has a value that the model can't be made with.
-        WeightsError: the weights can't be had or don't fit; says what to do.
+        UnknownNameError: ``config`` has a key that the model lacks.
+        ValueError: a setting has an invalid value.
+        WeightsError: the weights are unavailable or don't fit; the message names the remedy.
     """
     model_class, config_class = _classes(architecture)
     if params.weights == "random":
@@ -114,9 +114,9 @@ def load_model(architecture: Architecture, params: HubParams) -> HubModel:
     if path.is_dir():
         if not list(path.glob("*.safetensors")):
             raise WeightsError(
-                f"{architecture.name}: there is no .safetensors file in {path}, and nothing else is read. On the hub, a"
-                " conversion is often proposed as a pull request: set revision=refs/pr/1 or so; or convert the weights"
-                f" with transformers' save_pretrained. {_WHAT_TO_DO}"
+                f"{architecture.name}: there is no .safetensors file in {path}, the only format that is read. On the"
+                " hub, a pull request often proposes a conversion (revision=refs/pr/1 or so); or convert the weights"
+                f" with transformers' save_pretrained. {_REMEDY}"
             )
         source: dict[str, Any] = {"use_safetensors": True, "local_files_only": True}
         model = _loaded(architecture, model_class, str(path), _read_config(architecture, params, path), path, source)
@@ -130,22 +130,22 @@ def load_model(architecture: Architecture, params: HubParams) -> HubModel:
         try:
             tensors = load_file(path)
         except SafetensorError as error:
-            raise WeightsError(f"{path} is no readable safetensors file: {error}") from error
+            raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
         model = _loaded(architecture, model_class, None, config, path, {"state_dict": tensors})
     else:
         raise WeightsError(
             f"{architecture.name}: there is no weights folder or file {path} (a name on the hub goes into 'model', with"
-            f" weights=pretrained). {_WHAT_TO_DO}"
+            f" weights=pretrained). {_REMEDY}"
         )
     said = f"{params.model} of the hub" if params.weights == "pretrained" else str(path)
     return HubModel(model, f"weights for {architecture.name} from {said}", *_normalisation(params, folder))
 
 
 def square_side(name: str, value: Any) -> int:
-    """The side of a square picture or patch, given as a number or a pair.
+    """Return the side of a square picture or patch, given as a number or a pair.
 
     Raises:
-        ValueError: it isn't square.
+        ValueError: the picture or patch is not square.
     """
     sides = {int(side) for side in (value if isinstance(value, list | tuple) else [value])}
     if len(sides) != 1:
@@ -167,7 +167,7 @@ def _classes(architecture: Architecture) -> tuple[Any, Any]:
 def _made_config(architecture: Architecture, config_class: Any, params: HubParams) -> Any:
     valid = {f.name for f in fields(config_class)}
     for key in params.config:
-        if key not in valid:  # transformers would take it, and never look at it
+        if key not in valid:  # transformers would accept and ignore it
             raise unknown_name(f"config of {architecture.name} called", str(key), valid)
     strict = importlib.import_module("huggingface_hub.errors").StrictDataclassError
     try:
@@ -182,7 +182,7 @@ def _read_config(architecture: Architecture, params: HubParams, folder: Path) ->
             f"{architecture.name}: leave config out, found {params.config}: it is read from {folder / _CONFIG}"
         )
     if not (folder / _CONFIG).is_file():
-        raise WeightsError(f"{architecture.name}: there is no {_CONFIG} in {folder}. {_WHAT_TO_DO}")
+        raise WeightsError(f"{architecture.name}: there is no {_CONFIG} in {folder}. {_REMEDY}")
     config_class = _classes(architecture)[1]
     content = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
     if content.get("model_type") != config_class.model_type:
@@ -199,15 +199,15 @@ def _downloaded(architecture: Architecture, params: HubParams) -> Path:
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise WeightsError(
-            f"{architecture.name}: the hub's weights '{params.model}' could not be had "
-            f"({type(error).__name__}: {reason}). {_WHAT_TO_DO}"
+            f"{architecture.name}: the hub's weights '{params.model}' are not available "
+            f"({type(error).__name__}: {reason}). {_REMEDY}"
         ) from error
 
 
 def _loaded(
     architecture: Architecture, model_class: Any, folder: str | None, config: Any, path: Path, source: dict[str, Any]
 ) -> nn.Module:
-    """Transformers' own loading, which knows the older names of weights, with nothing missing and nothing unknown."""
+    """Load weights with transformers, which knows older names of weights; refuse missing and unknown weights."""
     try:
         with _quiet():
             model, report = model_class.from_pretrained(
@@ -216,7 +216,7 @@ def _loaded(
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         reason = " ".join(str(error).split())[:400]
         raise WeightsError(f"{path} does not fit {architecture.name}: {type(error).__name__}: {reason}") from error
-    # What transformers doesn't know keeps the name that it has in a model with a head.
+    # An unknown weight keeps its name from a model with a head, so remove the prefix.
     inner = {name.removeprefix(f"{model_class.base_model_prefix}.") for name in report["unexpected_keys"]}
     unexpected = sorted(name for name in inner if not name.startswith(architecture.left_out))
     missing = sorted(name for name in report["missing_keys"] if name.startswith(architecture.needed))
@@ -232,7 +232,7 @@ def _loaded(
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    # Its table of left-out weights reads like a failure, and what matters of it is checked here.
+    # transformers' table of ignored weights reads like a failure; the caller checks the important ones.
     logging = importlib.import_module("transformers.utils.logging")
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -1,13 +1,13 @@
-"""The paper's video encoder: VideoMAE (Tong et al., NeurIPS 2022), by transformers, whose numbers it gives.
+"""The paper's video encoder: VideoMAE (Tong et al., NeurIPS 2022) of transformers, with identical outputs.
 
-Shape legend: B batch, N steps, R patches a step, D token width; the rest is said in :mod:`encoders.video.tubelets`.
+Shape legend: B batch, N steps, R patches per step, D token width; see also :mod:`encoders.video.tubelets`.
 
-VideoMAE adds fixed sinusoids to its patches. They are those of Vaswani et al. (2017) over a patch's place in the whole
-clip counted through, step by step, row by row, so a place's sinusoid does not depend on how many follow. For a clip of
-any length the table is computed for its N R places: for 10 frames that is the first 5 of the trained table's 8 steps;
-beyond 16 frames the sinusoids go on as they would, untrained.
+VideoMAE adds the fixed sinusoids of Vaswani et al. (2017) to its patches. The position of a patch is its number in the
+whole clip, counted step by step and row by row, so its sinusoid does not depend on the clip's length. The table is
+computed for the N R positions of each clip. A clip of 10 frames uses the first 5 of the trained table's 8 steps. A clip
+of more than 16 frames uses further, untrained sinusoids.
 
-The paper's code takes ``MCG-NJU/videomae-base-ssv2``: pretrained on Something-Something v2, without its labels.
+The paper's code uses ``MCG-NJU/videomae-base-ssv2``, pretrained on Something-Something v2 without labels.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from encoders.video.tubelets import TubeletEncoder, TubeletParams
 
 @dataclass
 class VideoMaeParams(TubeletParams):
-    """Settings of ``video_mae``, those of :class:`TubeletParams`."""
+    """Settings of ``video_mae``; see :class:`TubeletParams`."""
 
     model: str = "MCG-NJU/videomae-base-ssv2"
 
 
 def sinusoids(count: int, width: int) -> Tensor:
-    """Sinusoids for the places 0 ... ``count`` - 1, (count, width) float32, computed in float64."""
+    """Compute sinusoids for the positions 0 ... ``count`` - 1, (count, width) float32, in float64."""
     places = torch.arange(count, dtype=torch.float64)[:, None]
     pairs = torch.arange(width, dtype=torch.float64) // 2 * 2
     angles = places / 10_000.0 ** (pairs / width)
@@ -41,7 +41,7 @@ def sinusoids(count: int, width: int) -> Tensor:
 
 @video_encoder("video_mae", VideoMaeParams)
 class VideoMae(TubeletEncoder):
-    """See the module's docstring."""
+    """The video encoder ``video_mae``; see the module's docstring."""
 
     architecture = Architecture(
         "video_mae",
@@ -60,15 +60,15 @@ class VideoMae(TubeletEncoder):
 
     @staticmethod
     def trunk(model: Any) -> nn.Module:
-        """All of it."""
+        """Return the whole model."""
         return model  # type: ignore[no-any-return]
 
     def side(self) -> int:
-        """S."""
+        """Return S, the side of the model's pictures."""
         return square_side("video_mae, image_size", self.config.image_size)
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """See ``TubeletEncoder``."""
+        """Run the model; see ``TubeletEncoder``."""
         model: Any = self.backbone
         patches: Tensor = model.embeddings.patch_embeddings(pixels)
         if patches.shape[1] > len(self.positions):

@@ -1,13 +1,12 @@
-"""Video transformers that cut a clip into tubelets, patches of a few frames, behind the video encoders' contract.
+"""Base class of video transformers that divide a clip into tubelets, patches of a few frames.
 
-Shape legend: B batch, F frames, H = W frame size, S side of the pictures that the model sees, K = 2 frames a tubelet,
-N = ceil(F / K) steps, R patches a step, D token width.
+Shape legend: B batch, F frames, H = W frame size, S side of the model's pictures, K = 2 frames per tubelet,
+N = ceil(F / K) steps, R patches per step, D token width.
 
-A frame's token is the mean over the patches of its tubelet's step, so the K frames of one tubelet have the same token;
-pooled is the mean over all tokens. Where F is no multiple of K the last frame is repeated. A missing frame is
-replaced by the nearest one that is there (of two, by the earlier one), and its token is zero; so are those of a clip
-without any frame. Frames of another size than the model's are resized, which leaves its positions as they were
-trained.
+A frame's token is the mean over the patches of its tubelet's step, so the K frames of one tubelet have the same token.
+Pooled is the mean over all tokens. If F is not a multiple of K, the last frame is repeated. A missing frame is
+replaced by the nearest present one (of two, the earlier one), and its token is zero. All tokens of a clip without any
+frame are zero. Frames of another size than the model's are resized, so the model keeps its trained positions.
 """
 
 from __future__ import annotations
@@ -28,14 +27,15 @@ from encoders.video.vit_backbone import normalise_frames
 
 @dataclass
 class TubeletParams(HubParams):
-    """Settings of a video transformer, beside those of its weights.
+    """Settings of a video transformer, in addition to those of its weights.
 
     Attributes:
-        frame_size: height and width of the frames that come in, pixels.
-        frozen: never trained. With ``frozen=false`` gradients flow; in pretraining that needs live clips, not cached
-            features.
-        chunk: clips that go through the model at once; bounds a frozen model's memory.
-        precision: of a frozen encoder: ``float32``, ``bfloat16`` (autocast), or ``auto``, bfloat16 on CUDA only.
+        frame_size: height and width of the input frames, pixels.
+        frozen: True never trains the model. False trains it, which needs clips instead of cached features in
+            pretraining.
+        chunk: clips per pass through the model, which bounds a frozen model's memory.
+        precision: precision of a frozen encoder: ``float32``, ``bfloat16`` (autocast), or ``auto``, which is bfloat16
+            on CUDA and float32 elsewhere.
     """
 
     frame_size: int = 224
@@ -45,11 +45,11 @@ class TubeletParams(HubParams):
 
 
 class TubeletEncoder(BackboneEncoder):
-    """See the module's docstring; subclasses name the model and run it.
+    """A video transformer over tubelets, see the module's docstring; subclasses name the model and run it.
 
     Attributes:
-        architecture: the model.
-        config: the model's.
+        architecture: classes of the model.
+        config: configuration of the model.
         image_size: S.
         tubelet: K.
     """
@@ -63,8 +63,8 @@ class TubeletEncoder(BackboneEncoder):
 
         Raises:
             MissingPackageError: transformers is not installed.
-            ValueError: a setting doesn't fit.
-            WeightsError: the weights can't be had or don't fit; says what to do.
+            ValueError: a setting is invalid.
+            WeightsError: the weights are unavailable or don't fit; the message names the remedy.
         """
         if params.chunk < 1 or params.frame_size < 1:
             raise ValueError(f"chunk and frame_size must be positive, found {params.chunk}, {params.frame_size}")
@@ -83,29 +83,29 @@ class TubeletEncoder(BackboneEncoder):
     @staticmethod
     @abstractmethod
     def trunk(model: Any) -> torch.nn.Module:
-        """The part of transformers' model that is run."""
+        """Return the part of transformers' model that is run."""
 
     @abstractmethod
     def side(self) -> int:
-        """S, from the config."""
+        """Return S from the configuration."""
 
     @abstractmethod
     def encode(self, pixels: Tensor) -> Tensor:
         """Run the model: (B, N K, 3, S, S) float32, normalised -> (B, N R, D), the steps one after another."""
 
     def forward(self, frames: Tensor, frame_mask: Tensor) -> VideoFeatures:
-        """See ``VideoEncoder``.
+        """Encode a batch; see ``VideoEncoder``.
 
         Raises:
-            ValueError: frames are not uint8, or not of the size that the encoder was built for.
+            ValueError: frames are not uint8, or differ from the encoder's frame size.
         """
-        self.refuse_other_frames(frames)
+        self.check_frames(frames)
         B, n_frames = frames.shape[:2]
         tokens = torch.zeros(B, n_frames, self.token_width, device=frames.device)
         pooled = torch.zeros(B, self.token_width, device=frames.device)
         there = frame_mask.any(1)
         if frames.device.type != "cpu":
-            # Picking clips would wait for the device, to be told how many there are.
+            # Selecting clips would wait for the device to count them.
             steps = self._encoded(frames, frame_mask)
             tokens = steps.repeat_interleave(self.tubelet, dim=1)[:, :n_frames]
             pooled = torch.where(there[:, None], steps.mean(1), 0)
@@ -117,13 +117,13 @@ class TubeletEncoder(BackboneEncoder):
         return VideoFeatures(tokens * frame_mask.unsqueeze(2), pooled)
 
     def _encoded(self, frames: Tensor, mask: Tensor) -> Tensor:
-        """(B, F, 3, H, W) -> (B, N, D), some clips at a time."""
-        clips = self._whole(frames, mask)
+        """Encode clips chunk by chunk, (B, F, 3, H, W) -> (B, N, D)."""
+        clips = self._fill_missing(frames, mask)
         with self.running(frames.device.type):
             return torch.cat([self._steps(chunk) for chunk in torch.split(clips, self.params.chunk)])
 
-    def _whole(self, frames: Tensor, mask: Tensor) -> Tensor:
-        """Clips without a missing frame, (B, F, 3, H, W) -> (B, N K, 3, H, W)."""
+    def _fill_missing(self, frames: Tensor, mask: Tensor) -> Tensor:
+        """Replace missing frames by the nearest ones and pad to whole steps, (B, F, 3, H, W) -> (B, N K, 3, H, W)."""
         index = torch.arange(frames.shape[1], device=frames.device)
         distance = (index[:, None] - index).abs().expand(len(frames), -1, -1)
         nearest = distance.masked_fill(~mask.unsqueeze(1), len(index)).argmin(2)
@@ -132,7 +132,7 @@ class TubeletEncoder(BackboneEncoder):
         return frames[torch.arange(len(frames), device=frames.device)[:, None], chosen]
 
     def _steps(self, clips: Tensor) -> Tensor:
-        """(B, N K, 3, H, W) uint8 -> (B, N, D), the mean over each step's patches."""
+        """Run the model and average over each step's patches, (B, N K, 3, H, W) uint8 -> (B, N, D)."""
         pixels = normalise_frames(clips.flatten(0, 1), self.pixel_mean, self.pixel_std)
         if self.frame_size != self.image_size:
             pixels = F.interpolate(pixels, size=[self.image_size] * 2, mode="bilinear", antialias=True)
@@ -142,7 +142,7 @@ class TubeletEncoder(BackboneEncoder):
 
     def identity(self) -> tuple[str, dict[str, Any]]:
         """See ``BackboneEncoder``."""
-        # Of the config, what changes the features and is not to be told from the weights.
+        # The values of the configuration that change the features and that the weights don't determine.
         names = ("patch_size", "tubelet_size", "num_attention_heads", "hidden_act", "layer_norm_eps")
         settings = {name: getattr(self.config, name) for name in names}
         mean, std = self._normalisation

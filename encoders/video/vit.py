@@ -1,9 +1,9 @@
-"""Any timm vision transformer over the frames of a clip, each an image by itself.
+"""Video encoder that runs a timm vision transformer on each frame of a clip separately.
 
 Shape legend: B batch, F frames, N = valid frames of the batch, D token width, G grid size, H = W frame size.
 
-Tried with timm's CLIP, SigLIP, DINOv2 and DINOv3 models, whose own normalisation is taken; what becomes of one that
-is frozen (the default) is said in :mod:`encoders.video.backbone_encoder`.
+It is tested with timm's CLIP, SigLIP, DINOv2 and DINOv3 models, with each model's own normalisation. See
+:mod:`encoders.video.backbone_encoder` for frozen models (the default).
 """
 
 from __future__ import annotations
@@ -34,20 +34,20 @@ POOLINGS = ("cls", "mean", "grid", "joint")
 
 @dataclass
 class VitParams(BackboneParams):
-    """Settings of ``vit``, beside those of its backbone.
+    """Settings of ``vit``, in addition to those of its backbone.
 
     Attributes:
         weights: ``pretrained`` (timm's), a path to a safetensors file (timm's naming, or a whole CLIP model's),
-            or ``random``, which must be asked for.
-        pooling: what becomes of a frame's patch tokens: ``cls`` (the class token), ``mean`` (over patches),
-            ``grid`` (class token, if there is one, and the means over a G x G grid side by side: where
-            things are in the picture survives), or ``joint`` (a CLIP model's image embedding: unit vectors in
-            the space that it shares with text).
+            or ``random``, which must be set explicitly.
+        pooling: pooling of a frame's patch tokens: ``cls`` (the class token), ``mean`` (over patches),
+            ``grid`` (the class token, if there is one, concatenated with the means over a G x G grid, which keep the
+            places of objects), or ``joint`` (a CLIP model's image embedding: unit vectors in the common space with
+            text).
         grid_size: G.
-        frozen: never trained.
-        chunk: frames that go through the model at once; bounds its memory.
-        precision: of a frozen encoder: ``float32``, ``bfloat16`` (autocast), or ``auto``, bfloat16 on CUDA
-            only.
+        frozen: True never trains the model.
+        chunk: frames per pass through the model, which bounds its memory.
+        precision: precision of a frozen encoder: ``float32``, ``bfloat16`` (autocast), or ``auto``, which is bfloat16
+            on CUDA and float32 elsewhere.
     """
 
     weights: str = "pretrained"
@@ -60,7 +60,7 @@ class VitParams(BackboneParams):
 
 @video_encoder("vit", VitParams)
 class VideoVit(BackboneEncoder):
-    """See the module's docstring."""
+    """The video encoder ``vit``; see the module's docstring."""
 
     pixel_mean: Tensor
     pixel_std: Tensor
@@ -69,8 +69,8 @@ class VideoVit(BackboneEncoder):
         """Make the encoder.
 
         Raises:
-            ValueError: a setting doesn't fit.
-            WeightsError: the weights can't be had or don't fit; says what to do.
+            ValueError: a setting is invalid.
+            WeightsError: the weights are unavailable or don't fit; the message names the remedy.
         """
         if params.pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}; found '{params.pooling}'")
@@ -93,13 +93,13 @@ class VideoVit(BackboneEncoder):
         widths = {name: width * count for name, count in pieces.items()}
         self.token_width = self.pooled_width = self._joint_width() if joint else widths[params.pooling]
         if not joint:
-            # What follows the tokens is not used; trained in several processes, it would be waited for in vain.
+            # These layers after the tokens are unused; distributed training would wait for their gradients in vain.
             for name in ("attn_pool", "fc_norm"):
                 if isinstance(part := getattr(self.backbone, name, None), nn.Module):
                     part.requires_grad_(False)
 
     def _joint_width(self) -> int:
-        """Width of the image projection; a classifier, which has a bias that is not zero, is refused."""
+        """Return the width of the image projection; refuse a classifier, which has a non-zero bias."""
         head = self.backbone.head
         if isinstance(head, nn.Linear) and self.has_cls and (head.bias is None or not head.bias.any()):
             return head.out_features
@@ -110,34 +110,34 @@ class VideoVit(BackboneEncoder):
         )
 
     def forward(self, frames: Tensor, frame_mask: Tensor) -> VideoFeatures:
-        """See ``VideoEncoder``; what masked frames show changes nothing.
+        """Encode a batch, see ``VideoEncoder``; the content of masked frames has no effect.
 
         Raises:
-            ValueError: frames are not uint8, or not of the size that the encoder was built for.
+            ValueError: frames are not uint8, or differ from the encoder's frame size.
         """
-        self.refuse_other_frames(frames)
-        # On a GPU, picking the valid frames would wait to be told how many there are; most are.
+        self.check_frames(frames)
+        # On a GPU, selecting the valid frames would wait for the device to count them; most frames are valid.
         tokens = (self.tokens_of_valid if frames.device.type == "cpu" else self.tokens_of_all)(frames, frame_mask)
         return VideoFeatures(tokens, masked_mean(tokens, frame_mask))
 
     def tokens_of_valid(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
-        """(B, F, D), zero where the mask is False; masked frames cost nothing."""
+        """Encode only the valid frames, (B, F, D), zero where the mask is False."""
         tokens = torch.zeros(*frame_mask.shape, self.token_width, device=frames.device)
         valid = frames[frame_mask]
         return tokens.masked_scatter(frame_mask.unsqueeze(2), self._encode_some(valid)) if len(valid) else tokens
 
     def tokens_of_all(self, frames: Tensor, frame_mask: Tensor) -> Tensor:
-        """The same; masked frames are encoded too, and nothing is asked of the device."""
+        """Encode all frames, without waiting for the device; (B, F, D), zero where the mask is False."""
         encoded = self._encode_some(frames.flatten(0, 1)).view(*frame_mask.shape, -1)
         return torch.where(frame_mask.unsqueeze(2), encoded, 0)
 
     def _encode_some(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8 -> (N, D) float32, some at a time."""
+        """Encode frames chunk by chunk, (N, 3, H, W) uint8 -> (N, D) float32."""
         with self.running(frames.device.type):
             return torch.cat([self._encode(chunk).float() for chunk in torch.split(frames, self.params.chunk)])
 
     def _encode(self, frames: Tensor) -> Tensor:
-        """(N, 3, H, W) uint8 -> (N, D)."""
+        """Encode one chunk of frames, (N, 3, H, W) uint8 -> (N, D)."""
         pixels = normalise_frames(frames, self.pixel_mean, self.pixel_std)
         tokens: Tensor = self.backbone.forward_features(pixels)  # type: ignore[operator]
         if self.params.pooling == "cls":
@@ -164,7 +164,7 @@ class VideoVit(BackboneEncoder):
 
 
 def _load(backbone: nn.Module, params: VitParams) -> str:
-    """Load what is still missing; says which weights there are."""
+    """Load weights from a file, unless timm loaded them already; return a description of the weights."""
     if params.weights == "pretrained":
         config: Any = backbone.pretrained_cfg
         return f"timm's pretrained weights {config['architecture']}.{config['tag']}".rstrip(".")

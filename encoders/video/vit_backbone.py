@@ -1,7 +1,7 @@
 """A timm vision transformer, its settings, and its weights on disk.
 
-Both ``video_vit``, which runs one over frames, and ``lightning_modules.masked_video``, which trains one, make
-it here, so that what one saves the other loads.
+``encoders.video.vit`` runs such a backbone over frames, and ``lightning_modules.masked_video`` trains one. Both create
+it here, so that the encoder can load the trained weights.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ FORMAT = "imu-video-har vit 1"
 
 
 class WeightsError(MendableError, RuntimeError):
-    """Weights that can't be had or don't fit; the message says what to do."""
+    """Weights are unavailable or don't fit; the message names the remedy."""
 
 
 @dataclass
 class BackboneParams:
-    """What makes a backbone, weights aside.
+    """Settings of a backbone, without its weights.
 
     Attributes:
         model: timm's name of the architecture, e.g. ``vit_tiny_patch16_224``.
         kwargs: overrides for timm, e.g. ``{embed_dim: 128, depth: 4, num_heads: 4, patch_size: 16}``.
         frame_size: height and width of the frames, pixels.
-        mean: what is subtracted from each colour of a frame in 0 ... 1; empty takes the model's own.
-        std: what it is then divided by; empty takes the model's own.
+        mean: mean of each colour of a frame in 0 ... 1, which is subtracted; empty takes the model's own.
+        std: standard deviation of each colour, the divisor; empty takes the model's own.
     """
 
     model: str = "vit_tiny_patch16_224"
@@ -53,20 +53,20 @@ def create_backbone(params: BackboneParams, pretrained: bool = False, head: bool
     """Make the timm model of ``params``, without a classifier.
 
     Args:
-        params: what to make.
-        pretrained: with timm's weights.
-        head: keep the model's own head, which in a CLIP model is the image projection.
+        params: settings of the backbone.
+        pretrained: True loads timm's weights.
+        head: True keeps the model's own head, which in a CLIP model is the image projection.
 
     Raises:
-        ValueError: timm doesn't know the name or an override, or the model is no vision transformer.
-        WeightsError: ``pretrained`` and timm's weights can't be had.
+        ValueError: timm doesn't know the name or an override, or the model is not a vision transformer.
+        WeightsError: timm's pretrained weights are unavailable.
     """
     if not timm.is_model(params.model):
         close = difflib.get_close_matches(params.model, timm.list_models("vit_*"), n=5, cutoff=0.4)
         hint = f"; similar: {', '.join(close)}" if close else "; timm.list_models('vit_*') lists them"
         raise ValueError(f"timm {timm.__version__} has no model '{params.model}'{hint}")
     if pretrained and not timm.is_model_pretrained(params.model):
-        raise WeightsError(f"timm has no pretrained weights for '{params.model}'; {_WHAT_TO_DO}")
+        raise WeightsError(f"timm has no pretrained weights for '{params.model}'; {_REMEDY}")
     if head and pretrained and "num_classes" in params.kwargs:
         raise ValueError(f"leave kwargs.num_classes out: the head of '{params.model}' comes with its weights")
     no_head: dict[str, Any] = {} if head else {"num_classes": 0}
@@ -80,39 +80,39 @@ def create_backbone(params: BackboneParams, pretrained: bool = False, head: bool
             raise
         raise WeightsError(
             f"timm's pretrained weights for '{params.model}' could not be loaded "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}). {_WHAT_TO_DO}"
+            f"({type(error).__name__}: {str(error).splitlines()[0]}). {_REMEDY}"
         ) from error
     if not hasattr(backbone, "patch_embed") or not hasattr(backbone, "num_prefix_tokens"):
-        raise ValueError(f"timm model '{params.model}' is no vision transformer: it has no patch tokens")
+        raise ValueError(f"timm model '{params.model}' is not a vision transformer: it has no patch tokens")
     if pretrained and params.kwargs:
         _check_overrides(backbone, params, no_head)
     return backbone
 
 
 def _check_overrides(backbone: nn.Module, params: BackboneParams, no_head: dict[str, Any]) -> None:
-    # timm loads leniently once the classifier is gone: what an override adds would stay random, unsaid.
+    # Without a classifier, timm loads leniently: weights added by an override would silently stay random.
     with torch.device("meta"):
         plain = timm.create_model(params.model, **no_head)
     added = sorted(backbone.state_dict().keys() - plain.state_dict().keys())
     if added:
         raise WeightsError(
-            f"timm's pretrained weights for '{params.model}' have nothing for {added[:4]}"
+            f"timm's pretrained weights for '{params.model}' lack {added[:4]}"
             f"{'...' if len(added) > 4 else ''}, which kwargs {dict(params.kwargs)} add"
         )
 
 
-_WHAT_TO_DO = (
+_REMEDY = (
     "Offline, either fill timm's cache on a machine with a network (HF_HOME) and copy it here, or set "
     "weights to a local .safetensors file (e.g. one that masked_video saved). Random weights must "
-    "be asked for: weights=random."
+    "be set explicitly: weights=random."
 )
 
 
 def normalisation(params: BackboneParams, backbone: nn.Module) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation of each colour: those of ``params``, else those of the model's training.
+    """Return mean and standard deviation of each colour, from ``params`` or else from the model's training.
 
     Raises:
-        ValueError: not three values each, or a standard deviation that is not positive.
+        ValueError: there are not three values each, or a standard deviation is not positive.
     """
     config: Any = backbone.pretrained_cfg
     mean = [float(value) for value in (params.mean or config["mean"])]
@@ -123,10 +123,7 @@ def normalisation(params: BackboneParams, backbone: nn.Module) -> tuple[list[flo
 
 
 def save_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) -> Path:
-    """Write a backbone's weights, and the settings that it was made with, to a safetensors file.
-
-    The file appears whole or not at all.
-    """
+    """Write a backbone's weights and settings to a safetensors file, completely or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     mean, std = normalisation(params, backbone)
@@ -144,24 +141,24 @@ def save_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) 
 
 
 def load_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) -> None:
-    """Load a safetensors file into ``backbone``, every weight or none.
+    """Load a safetensors file into ``backbone``, completely or not at all.
 
-    The names in it are timm's, or those of a whole CLIP model by OpenAI or open_clip, of which the image half is taken.
-    A classifier in the file is left out, and absolute position embeddings are resampled to the frames' size.
-    A file that ``save_weights`` wrote must have been made with the same model and normalisation.
+    The names of weights are timm's, or those of a whole CLIP model by OpenAI or open_clip, whose image half is used. A
+    classifier in the file is ignored, and absolute position embeddings are resampled to the frames' size. A file from
+    ``save_weights`` must have the same model and normalisation.
 
     Raises:
-        WeightsError: there is no such file, it is no safetensors file, or it doesn't fit.
+        WeightsError: the file is missing, is not a safetensors file, or doesn't fit.
     """
     path = Path(path)
     if not path.is_file():
-        raise WeightsError(f"there is no weights file {path}. {_WHAT_TO_DO}")
+        raise WeightsError(f"there is no weights file {path}. {_REMEDY}")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise WeightsError(f"{path} is no readable safetensors file: {error}") from error
+        raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
     if metadata.get("format") == FORMAT:
         _check_settings(path, metadata, backbone, params)
     wanted = backbone.state_dict()
@@ -196,7 +193,7 @@ def _resampled(old: Tensor, new: Tensor, backbone: nn.Module) -> Tensor:
     grid: Any = backbone.patch_embed.grid_size  # type: ignore[union-attr]
     side = round((old.shape[1] - prefix) ** 0.5)
     if side * side + prefix != old.shape[1]:
-        return old  # not a square grid: the shapes' error tells
+        return old  # not a square grid: the caller reports the shape
     resampled: Tensor = resample_abs_pos_embed(old, list(grid), [side, side], prefix)
     return resampled
 
@@ -211,9 +208,9 @@ def _check_settings(path: Path, metadata: dict[str, str], backbone: nn.Module, p
     expected = {"model": params.model, "mean": mean, "std": std}
     for key, value in expected.items():
         if found[key] != value:
-            raise WeightsError(f"{path} was trained with {key} {found[key]}, but the settings say {value}")
+            raise WeightsError(f"{path} was trained with {key} {found[key]}; the settings have {value}")
 
 
 def normalise_frames(frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """uint8 RGB (N, 3, H, W) -> float32: each colour in 0 ... 1, less ``mean`` (3,), over ``std`` (3,)."""
+    """Convert uint8 RGB (N, 3, H, W) to float32: (colour / 255 - ``mean``) / ``std``; ``mean`` and ``std`` are (3,)."""
     return (frames.to(torch.float32) / 255 - mean[:, None, None]) / std[:, None, None]

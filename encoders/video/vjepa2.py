@@ -1,10 +1,10 @@
-"""V-JEPA 2 (Assran et al. 2025), Meta's self-supervised video model, by transformers, whose numbers it gives.
+"""V-JEPA 2 (Assran et al. 2025), a self-supervised video model of transformers, with identical outputs.
 
 Shape legend: see :mod:`encoders.video.tubelets`.
 
-It turns queries and keys by a patch's step, row and column, so it takes clips of any length. Only the encoder is kept;
-the predictor, and the attentive pooler of fine-tuned models, are left out. The smallest published model has 300
-million weights (``facebook/vjepa2-vitl-fpc64-256``); it was trained on 64 frames, at about 4 a second.
+The model rotates queries and keys by a patch's step, row and column, so it accepts clips of any length. Only the
+encoder is kept; the predictor, and the attentive pooler of fine-tuned models, are left out. The smallest published
+model has 300 million weights (``facebook/vjepa2-vitl-fpc64-256``); it was trained on 64 frames, at about 4 a second.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from encoders.video.tubelets import TubeletEncoder, TubeletParams
 
 @dataclass
 class Vjepa2Params(TubeletParams):
-    """Settings of ``vjepa2``, those of :class:`TubeletParams`."""
+    """Settings of ``vjepa2``; see :class:`TubeletParams`."""
 
     model: str = "facebook/vjepa2-vitl-fpc64-256"
     frame_size: int = 256
@@ -29,7 +29,7 @@ class Vjepa2Params(TubeletParams):
 
 @video_encoder("vjepa2", Vjepa2Params)
 class Vjepa2(TubeletEncoder):
-    """See the module's docstring."""
+    """The video encoder ``vjepa2``; see the module's docstring."""
 
     architecture = Architecture(
         "vjepa2",
@@ -42,14 +42,14 @@ class Vjepa2(TubeletEncoder):
 
     @staticmethod
     def trunk(model: Any) -> nn.Module:
-        """The encoder."""
+        """Return the model's encoder."""
         return model.encoder  # type: ignore[no-any-return]
 
     def side(self) -> int:
-        """S."""
+        """Return S, the side of the model's pictures."""
         return square_side("vjepa2, crop_size", self.config.crop_size)
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """See ``TubeletEncoder``."""
+        """Run the model; see ``TubeletEncoder``."""
         model: Any = self.backbone
         return model(pixel_values_videos=pixels).last_hidden_state  # type: ignore[no-any-return]

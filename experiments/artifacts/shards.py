@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from datamodules.build.run import BuildReport, build
-from datamodules.clock_sync.apply_offset import clocks_mode
+from datamodules.clock_sync.apply_offset import parse_clocks_mode
 from datamodules.recording import RecordingError
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.remote import RemoteShardSet
@@ -33,7 +33,7 @@ def dataset_directory(config: Config, key: str) -> Path:
     parts = {"dataset": settings["datasets"][key], "window": settings["window"]}
     source = config.datasets[key].source
     try:
-        clocks = clocks_mode(config.build.clocks)
+        clocks = parse_clocks_mode(config.build.clocks)
         if config.datasets[key].camera and config.window.frames and clocks != "off":
             parts["clocks"] = clocks
         if fingerprint := make_source(source.name, source.params).fingerprint():

@@ -1,1 +1,1 @@
-"""Losses, one pure module a file."""
+"""Losses, one per file."""

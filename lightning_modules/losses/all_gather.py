@@ -1,13 +1,12 @@
-"""The batch of all processes, with gradients, and averages over it.
+"""Gathering of the global batch from all processes, with gradients, and means over it.
 
 Shape legend: n rows of this process, W processes, N = W n rows of all.
 
-How a loss over the global batch gives one process's gradient: DDP *averages* the gradients of the W
-processes. A process therefore returns ``W / N`` times the sum over its own rows, so that the average over
-processes is the global mean; and ``all_gather_rows`` hands each row the gradient of *every* process's loss,
-not only of its own. Averaged by DDP, each weight (a loss's temperature and bias too) then has the gradient
-that one process would compute on the N rows. The value that a process returns is its own share; the mean over
-processes is the loss.
+DDP *averages* the gradients of the W processes. Therefore a process returns ``W / N`` times the sum over its own rows;
+the average over processes is then the mean over the global batch. ``all_gather_rows`` gives each row the gradient of
+*every* process's loss, not only of its own process's. After DDP's average, each weight (including a loss's temperature
+and bias) has the gradient that one process would compute on the N rows. The value that a process returns is its share;
+the mean over processes is the loss.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ from torch import Tensor
 
 
 def world_size() -> int:
-    """Processes that train together; 1 when nothing is distributed."""
+    """Return the number of processes that train together; 1 without distributed training."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """This process's number among them."""
+    """Return the number of this process, from 0."""
     return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
 
 
@@ -39,17 +38,17 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        # all_reduce and not reduce_scatter: gloo, which CPUs train with, has only the former everywhere.
+        # all_reduce instead of reduce_scatter: gloo, the backend for CPUs, does not have the latter everywhere.
         total = gradients[0].clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total)
         return total[rank() * ctx.rows : (rank() + 1) * ctx.rows]
 
 
 def all_gather_rows(rows: Tensor) -> Tensor:
-    """Rows of all processes in the order of their ranks; differentiable.
+    """Gather the rows of all processes in the order of their ranks; differentiable.
 
-    The gradient of a row is the *sum* of the gradients that all processes have for it. Every process must
-    bring the same number of rows and take part in both passes.
+    The gradient of a row is the *sum* of its gradients in all processes. Every process must pass the same number of
+    rows and take part in both the forward and the backward pass.
 
     Args:
         rows: (n, ...).
@@ -68,15 +67,15 @@ def all_gather_rows(rows: Tensor) -> Tensor:
 
 
 def global_mean(total: Tensor, count: Tensor) -> Tensor:
-    """This process's share of a mean over all processes' items, when they have different numbers of them.
+    """Compute this process's share of the mean over all items, for processes with different numbers of items.
 
     Args:
         total: () sum over this process's items, differentiable.
         count: () number of this process's items.
 
     Returns:
-        () ``W total / (count over all processes)``; its mean over processes, and the mean of its gradients,
-        are those of the global mean. Zero (with a gradient of zero) where nobody has an item.
+        () ``W total / (count over all processes)``. Its mean over processes is the global mean, and so are its
+        gradients. Zero, with a gradient of zero, if no process has an item.
     """
     everywhere = count.detach().to(total.dtype)
     if world_size() > 1:

@@ -1,13 +1,13 @@
-"""Video teaches IMU what is like what (Chen et al. 2025, COMODO, arXiv 2503.07259).
+"""Distillation of similarities from video to IMU (Chen et al. 2025, COMODO, arXiv 2503.07259).
 
-The frozen teacher's embedding of a clip has some similarity to each of many other clips; the student's embedding
-of the IMU should have the same similarities to those clips. Unlike in a contrastive loss, windows that look alike
-need not be told apart.
+The frozen teacher's embedding of a clip has a similarity to each of many candidate clips. The student's embedding of
+the IMU should have the same similarities to these candidates. Unlike a contrastive loss, this does not separate windows
+that look alike.
 
-As in the published code, the candidates are the queue and the teacher's embeddings of the batch, a window's own
-among them; candidates have no gradient, nor has the teacher here. With several processes, the batch is that of all.
-The temperatures of that code are 0.05 for the student and 0.1 for the teacher, neither learnt; its queue has 16,384
-rows, filled before training. Here training may start on an empty one: the candidates are then the batch's own.
+As in the published code, the candidates are the queue and the teacher's embeddings of the batch, including the window's
+own. Neither the candidates nor the teacher have a gradient. With several processes, the batch is the global batch.
+The published code has fixed temperatures, 0.05 for the student and 0.1 for the teacher, and a queue of 16,384 rows,
+filled before training. Here training may start with an empty queue: the candidates are then the batch alone.
 
 Shape legend: n rows of this process, N rows of all, K rows in the queue, E width.
 """
@@ -29,16 +29,16 @@ def distillation_loss(
     student_temperature: float = 0.05,
     teacher_temperature: float = 0.1,
 ) -> Tensor:
-    """Mean of ``-sum_k softmax(t . c_k / tau_t) log softmax(s . c_k / tau_s)`` over windows.
+    """Compute the mean of ``-sum_k softmax(t . c_k / tau_t) log softmax(s . c_k / tau_s)`` over windows.
 
-    The candidates c are ``queue`` and the teacher's rows of all processes. Its least value is the entropy of the
-    teacher's distribution, not zero. Values and gradients average over processes to those of the global batch
-    (see ``all_gather``). Computed in float32 at least.
+    The candidates c are ``queue`` and the teacher's rows of all processes. The smallest possible value is the entropy
+    of the teacher's distribution, not zero. The averages of values and gradients over processes are those of the global
+    batch (see ``all_gather``). The precision is at least float32.
 
     Args:
-        student: (n, E), brought to unit length here, as are the others; in the teacher's space.
-        teacher: (n, E) of the same windows; gets no gradient.
-        queue: (K, E), the teacher's earlier rows; K may be 0. The same on all processes.
+        student: (n, E), in the teacher's space; this function normalises the length of all its inputs.
+        teacher: (n, E), embeddings of the same windows; gets no gradient.
+        queue: (K, E), earlier rows of the teacher, equal on all processes; K may be 0.
         student_temperature: tau_s, above 0.
         teacher_temperature: tau_t, above 0.
 
@@ -65,11 +65,11 @@ def distillation_loss(
 
 
 class DistillationLoss(nn.Module):
-    """``distillation_loss`` with its queue; whoever trains it calls ``queue.push(teacher)`` after use.
+    """``distillation_loss`` with its queue; the training step calls ``queue.push(teacher)`` after the loss.
 
     Args:
-        width: E, the teacher's.
-        queue_size: rows kept, 16,384 in COMODO.
+        width: E, the teacher's width.
+        queue_size: rows in the queue, 16,384 in COMODO.
         student_temperature: 0.05 in COMODO.
         teacher_temperature: 0.1 in COMODO.
     """
@@ -87,7 +87,7 @@ class DistillationLoss(nn.Module):
         self.teacher_temperature = teacher_temperature
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See ``distillation_loss``; leaves the queue as it is."""
+        """Compute ``distillation_loss``; the queue does not change."""
         return distillation_loss(
             student, teacher, self.queue.contents(), self.student_temperature, self.teacher_temperature
         )

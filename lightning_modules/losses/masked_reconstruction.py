@@ -1,8 +1,8 @@
-"""IMU alone: some patches of each channel are hidden, and painted in from the rest.
+"""Masked reconstruction of the IMU alone: hide some patches of each channel and predict them from the rest.
 
-As PatchTST is pretrained (Nie et al. 2023) and as the paper's IMU-only baseline is (its code: transformers'
-``PatchTSTForPretraining`` with a random share of 0.4): patches of each channel on their own, the same number for
-every channel that was measured throughout; zeros in their place; mean squared error over what was hidden.
+PatchTST (Nie et al. 2023) and the paper's IMU-only baseline (its code: transformers' ``PatchTSTForPretraining`` with a
+random share of 0.4) are pretrained like this. Patches are drawn for each channel separately, the same number for every
+fully measured channel. Zeros replace the hidden samples. The loss is the mean squared error over the hidden samples.
 
 Shape legend: B windows, T samples, C channels, P patches, L IMU tokens, D width, G groups.
 """
@@ -26,21 +26,21 @@ def mask_patches(
     patch: int,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Hide whole patches, drawn for each window and channel on its own.
+    """Hide whole patches, drawn for each window and channel separately.
 
-    Patches lie side by side and end with the window, as PatchTST's do; what is left over at its start is never
-    hidden. Of a channel's patches with at least one measured sample, ``share`` are hidden (rounded, and never all).
+    Patches are adjacent and end with the window, as PatchTST's do; left-over samples at its start are never hidden. Of
+    a channel's patches with at least one measured sample, ``share`` are hidden (rounded, and never all).
 
     Args:
         imu: (B, T, C).
         sample_mask: (B, T) bool.
         channel_mask: (B, C) bool.
-        share: between 0 and 1.
-        patch: samples a patch.
-        generator: of the draw, on any device; torch's own by default.
+        share: share of hidden patches, between 0 and 1.
+        patch: samples per patch.
+        generator: random generator, on any device; torch's default if None.
 
     Returns:
-        (B, T, C) with zeros where hidden, and (B, T, C) bool: which samples are hidden and were measured.
+        (B, T, C) with zeros where hidden, and a mask (B, T, C) of the hidden measured samples.
 
     Raises:
         ValueError: ``share`` or ``patch`` is out of range.
@@ -56,7 +56,7 @@ def mask_patches(
     valid = measured[:, first:].reshape(B, P, patch, C).any(2)
     device = imu.device if generator is None else generator.device
     draw = torch.rand(B, P, C, generator=generator, device=device).to(imu.device)
-    place = draw.masked_fill(~valid, torch.inf).argsort(1).argsort(1)  # 0 ... P - 1, those without a sample last
+    place = draw.masked_fill(~valid, torch.inf).argsort(1).argsort(1)  # 0 ... P - 1, patches without a sample last
     count = valid.sum(1, keepdim=True)
     hidden_patches = place < torch.minimum((share * count).round(), count - 1)
     hidden = torch.zeros_like(measured)
@@ -66,15 +66,15 @@ def mask_patches(
 
 
 def masked_reconstruction_loss(prediction: Tensor, target: Tensor, hidden: Tensor) -> Tensor:
-    """Mean squared error over the hidden samples of all processes (see ``all_gather.global_mean``).
+    """Compute the mean squared error over the hidden samples of all processes (see ``all_gather.global_mean``).
 
     Args:
-        prediction: (B, T, C); anything where nothing is hidden.
+        prediction: (B, T, C); arbitrary where not hidden.
         target: (B, T, C).
         hidden: (B, T, C) bool.
 
     Returns:
-        () float32 at least; zero where nothing is hidden.
+        () float32 at least; zero if nothing is hidden.
 
     Raises:
         ValueError: shapes don't match.
@@ -93,15 +93,15 @@ def masked_reconstruction_loss(prediction: Tensor, target: Tensor, hidden: Tenso
 class TokenDecoder(nn.Module):
     """A linear map from each token to the samples around its time.
 
-    With ``groups`` = C and ``patchtst``, whose tokens are its channels' tokens side by side, it is PatchTST's own
+    With ``groups`` = C and ``patchtst``, whose token is a concatenation of its channels' tokens, this is PatchTST's own
     head: one map for all channels, each predicted from its own token.
 
     Args:
         token_width: D.
         channels: C.
-        step: samples that each token predicts; the distance between tokens, or less.
-        rate_hz: samples a second.
-        groups: parts of a token, side by side, each of which predicts C / groups channels with one shared map.
+        step: samples predicted by each token; at most the distance between tokens.
+        rate_hz: samples per second.
+        groups: concatenated parts of a token; each predicts C / groups channels with one shared map.
 
     Raises:
         ValueError: widths or channels can't be split into the groups, or ``step`` is below 1.
@@ -121,31 +121,31 @@ class TokenDecoder(nn.Module):
 
     @classmethod
     def for_encoder(cls, encoder: ImuEncoder, imu_input: ImuInput, groups: int = 1) -> TokenDecoder:
-        """With the distance between an encoder's tokens as ``step``; found by encoding an empty window."""
+        """Create a decoder whose ``step`` is the distance of an encoder's tokens, found by encoding an empty window."""
         device = next(encoder.parameters()).device
         imu = torch.zeros(1, imu_input.samples, imu_input.channels, device=device)
         with torch.no_grad():
             measured = torch.ones_like(imu, dtype=torch.bool)
-            # A copy, so that modes and statistics of the encoder stay as they are.
+            # Use a copy to keep mode and statistics of the encoder unchanged.
             times = copy.deepcopy(encoder).eval()(imu, measured[:, 0], measured[:, :, 0]).token_times
         distances = times.diff() * imu_input.rate_hz
         step = round(distances.median().item()) if len(times) > 1 else imu_input.samples
         return cls(encoder.token_width, imu_input.channels, step, imu_input.rate_hz, groups)
 
     def forward(self, tokens: Tensor, token_times: Tensor, samples: int) -> tuple[Tensor, Tensor]:
-        """Predict a window of ``samples`` samples, i / rate_hz seconds being sample i's time.
+        """Predict a window of ``samples`` samples; sample i is at i / rate_hz seconds.
 
         Args:
             tokens: (B, L, D).
-            token_times: (L,) seconds, the centre of what each token saw.
+            token_times: (L,) centre of each token's receptive field, seconds.
             samples: T.
 
         Returns:
-            (B, T, C), and (T,) bool: which samples are predicted, each by the token nearest to it. The others
-            are zero: too far from every token.
+            (B, T, C), and a mask (T,) of the predicted samples. The nearest token predicts a sample; samples too far
+            from every token are zero.
         """
         B, L, D = tokens.shape
-        # Centres lie at halves of a sample; float32 seconds put them slightly off.
+        # Centres lie at halves of a sample; round away the error of float32 seconds.
         centres = (token_times.double() * self.rate_hz * 8).round() / 8
         starts = (centres - (self.step - 1) / 2 + 0.5).floor().long()
         i = torch.arange(samples, device=tokens.device)

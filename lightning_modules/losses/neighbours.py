@@ -1,16 +1,15 @@
-"""A window is also like the windows that look like it: nearest-neighbour supervision (PRIMUS).
+"""Nearest-neighbour supervision (PRIMUS): an earlier, similar window replaces a window's true partner.
 
-Das et al. 2024 (arXiv 2411.15127), after NNCLR (Dwibedi et al. 2021). As their code has it: a window's neighbour
-is found by *video*, the earlier clip most like its own. That clip then stands in for its own in the loss between
-modalities, and the IMU embedding that was pushed with it stands in for its own other view in the loss among IMU
-windows. Both are softmax losses over the batch, in both directions, with learnt temperatures; each stands beside
-the loss that has the true partner, with the same weight. Two windows that share a neighbour count as each other's
-negatives, as they do there.
+Das et al. 2024 (arXiv 2411.15127), after NNCLR (Dwibedi et al. 2021). As in their code, *video* finds the neighbour:
+the earlier clip most similar to a window's own clip. In the loss between modalities, this clip replaces the window's
+own clip. In the loss among IMU windows, the IMU embedding pushed with this clip replaces the window's other view. Both
+are softmax losses over the batch, in both directions, with learnt temperatures. Each is added, with equal weight, to
+the loss with the true partner. Two windows with the same neighbour count as each other's negatives, as in the original.
 
-Where this differs: rows of the queue that hold nothing yet are never chosen (theirs are zeros, and can be), the
-queue is not pushed in validation, and the two directions are averaged, not summed.
+There are three differences from the original. Empty rows of the queue are never chosen (the original's are zeros, and
+can be). The queue is not pushed in validation. The two directions are averaged, not summed.
 
-The queue must be shorter than an epoch, or a window's nearest neighbour is itself, one epoch ago.
+The queue must be shorter than an epoch; otherwise a window's nearest neighbour is itself, one epoch earlier.
 
 Shape legend: n rows of this process, N rows of all, K rows in the queue, E width.
 """
@@ -29,14 +28,14 @@ from lightning_modules.losses.softmax import softmax_loss
 
 @torch.no_grad()
 def nearest(queries: Tensor, keys: Tensor) -> Tensor:
-    """Which key has the highest cosine similarity to each query.
+    """Find the key with the highest cosine similarity to each query.
 
     Args:
         queries: (n, E).
         keys: (K, E), K >= 1.
 
     Returns:
-        (n,) int64 below K; of equal ones, any.
+        (n,) int64 below K; any of several equal keys.
 
     Raises:
         ValueError: there is no key, or the widths differ.
@@ -48,16 +47,16 @@ def nearest(queries: Tensor, keys: Tensor) -> Tensor:
         )
     dtype = torch.promote_types(queries.dtype, torch.float32)
     with torch.autocast(queries.device.type, enabled=False):
-        # Queries' lengths do not change which key is nearest.
+        # The lengths of queries do not affect the nearest key.
         return (queries.to(dtype) @ F.normalize(keys.to(dtype), dim=1).T).argmax(1)
 
 
 def neighbour_loss(imu: Tensor, neighbours: Tensor, log_scale: Tensor, negative_mask: Tensor | None = None) -> Tensor:
-    """``softmax_loss`` between IMU windows and what stands in for their partners, which gets no gradient.
+    """Compute ``softmax_loss`` between IMU windows and their partners' neighbours, which get no gradient.
 
     Args:
         imu: (n, E).
-        neighbours: (n, E), row i the stand-in of row i.
+        neighbours: (n, E); row i is the neighbour for row i.
         log_scale: () logarithm of one over the temperature.
         negative_mask: (n, N) bool, see ``softmax_loss``.
 
@@ -71,18 +70,18 @@ def neighbour_loss(imu: Tensor, neighbours: Tensor, log_scale: Tensor, negative_
 
 
 class NeighbourLoss(nn.Module):
-    """Both of PRIMUS' nearest-neighbour terms, with the queues that they draw from.
+    """Both nearest-neighbour terms of PRIMUS, with their queues.
 
-    Whoever trains it calls ``push`` once a step, after use. Until the first push the loss is zero, with a gradient
-    of zero.
+    The training step calls ``push`` once, after the loss. Until the first push the loss is zero, with a gradient of
+    zero.
 
     Args:
-        video_width: of the space in which IMU and video meet.
-        imu_width: of the space in which IMU windows are compared with each other.
-        queue_size: pairs kept, 8,192 in PRIMUS.
-        imu_share: weight of the term among IMU windows, the other has the rest; within 0 ... 1.
-        temperature: where both learnt temperatures start.
-        min_temperature: they are held above this.
+        video_width: width of the common space of IMU and video.
+        imu_width: width of the space of IMU windows.
+        queue_size: pairs in the queues, 8,192 in PRIMUS.
+        imu_share: weight of the term among IMU windows, within 0 ... 1; the other term has the rest.
+        temperature: initial value of both learnt temperatures.
+        min_temperature: lower bound of both learnt temperatures.
 
     Raises:
         ValueError: ``imu_share`` is out of range.
@@ -108,12 +107,12 @@ class NeighbourLoss(nn.Module):
         self.max_log_scale = -math.log(min_temperature)
 
     def forward(self, imu_for_video: Tensor, imu: Tensor, video: Tensor, negative_mask: Tensor | None = None) -> Tensor:
-        """The two terms by their weights; leaves the queues as they are.
+        """Compute the weighted sum of both terms; the queues do not change.
 
         Args:
-            imu_for_video: (n, E) in the space shared with video.
+            imu_for_video: (n, E) in the common space with video.
             imu: (n, E') in the space of IMU windows.
-            video: (n, E), by which neighbours are found; gets no gradient.
+            video: (n, E), which find the neighbours; they get no gradient.
             negative_mask: (n, N) bool, see ``softmax_loss``.
 
         Returns:
@@ -129,7 +128,7 @@ class NeighbourLoss(nn.Module):
         return (1 - self.imu_share) * by_video + self.imu_share * by_imu
 
     def push(self, video: Tensor, imu: Tensor) -> None:
-        """Put the pairs of all processes in; see ``EmbeddingQueue.push``.
+        """Push the pairs of all processes; see ``EmbeddingQueue.push``.
 
         Args:
             video: (n, E).
@@ -140,6 +139,6 @@ class NeighbourLoss(nn.Module):
             ValueError: shapes don't match.
         """
         if len(video) != len(imu):
-            raise ValueError(f"a video for each window is pushed, found {len(video)} and {len(imu)}")
+            raise ValueError(f"expected as many videos as windows to push, found {len(video)} and {len(imu)}")
         self.videos.push(video)
         self.windows.push(imu)

@@ -1,8 +1,8 @@
-"""The last embeddings of training, kept as a wider choice than one batch offers.
+"""Queue of the latest embeddings of training, which offers more candidates than one batch.
 
-Who pushes, and when: the objective that owns the queue, once a training step, after the last loss that reads it.
-Never in validation: ``push`` refuses in eval mode. Rows and their count are buffers, so that a checkpoint has
-them and a resumed run goes on with the same queue. Every process holds the same rows.
+The objective that owns a queue pushes once per training step, after the last loss that reads the queue. ``push`` fails
+in eval mode, so validation can't push. Rows and their count are buffers: a checkpoint contains them, and a resumed run
+continues with the same queue. Every process holds the same rows.
 
 Shape legend: n rows of this process, N rows of all, S size, E width.
 """
@@ -16,17 +16,17 @@ from lightning_modules.losses.all_gather import all_gather_rows
 
 
 class EmbeddingQueue(nn.Module):
-    """First in, first out; float32 whatever the precision of training.
+    """A first-in, first-out queue of embeddings, in float32 for any precision of training.
 
-    Queues of one size that are pushed together keep rows that belong together at one index.
+    Queues of equal size that are pushed together keep corresponding rows at the same index.
 
     Args:
-        size: S, rows kept.
+        size: S, number of rows.
         width: E.
 
     Attributes:
         rows: (S, E); row i holds the last pushed row whose number is i modulo S.
-        pushed: () int64, rows pushed so far.
+        pushed: () int64, number of rows pushed so far.
 
     Raises:
         ValueError: size or width is below 1.
@@ -41,37 +41,37 @@ class EmbeddingQueue(nn.Module):
             raise ValueError(f"a queue needs a size and a width of at least 1, found {size} and {width}")
         self.register_buffer("rows", torch.zeros(size, width))
         self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))
-        # The same number, to be read without waiting for the device; None once a checkpoint was loaded.
+        # A copy of ``pushed`` on the host, readable without waiting for the device; None after loading a checkpoint.
         self._pushed: int | None = 0
         self.register_load_state_dict_post_hook(_forget_count)  # type: ignore[no-untyped-call]
 
     @property
     def filled(self) -> int:
-        """Rows that hold an embedding, at most S."""
+        """Number of rows with an embedding, at most S."""
         if self._pushed is None:
             self._pushed = int(self.pushed)
         return min(self._pushed, len(self.rows))
 
     def contents(self) -> Tensor:
-        """What has been pushed: (filled, E), in no particular order.
+        """Return a copy of the pushed rows, (filled, E), in no particular order.
 
-        A copy, so that a push before the backward pass changes nothing that autograd has kept.
+        Because of the copy, a push before the backward pass does not change tensors that autograd keeps.
         """
         return self.rows[: self.filled].clone()
 
     @torch.no_grad()
     def push(self, rows: Tensor) -> None:
-        """Put the rows of all processes in, by rank, in place of the oldest.
+        """Replace the oldest rows by the rows of all processes, in the order of ranks.
 
         Args:
             rows: (n, E), the same n on every process; all processes must take part.
 
         Raises:
             RuntimeError: the module is in eval mode.
-            ValueError: the shape is another.
+            ValueError: the shape differs.
         """
         if not self.training:
-            raise RuntimeError("a queue is pushed in training only, but this one is in eval mode")
+            raise RuntimeError("this queue is in eval mode; it can be pushed only in training")
         size, width = self.rows.shape
         if rows.ndim != 2 or rows.shape[1] != width:
             raise ValueError(f"rows for this queue must be (n, {width}), found {tuple(rows.shape)}")

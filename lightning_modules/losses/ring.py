@@ -1,7 +1,7 @@
-"""What each process holds, shown to all the others in turn, one neighbour at a time.
+"""Exchange of tensors between processes in a ring.
 
-Where rows of all processes have to meet each other, gathering them takes memory that grows with their number. Passed
-around a ring, there is never more than one visitor.
+Gathering the rows of all processes takes memory that grows with the number of processes. In a ring, each process holds
+the rows of only one other process at a time.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from lightning_modules.losses.all_gather import rank, world_size
 
 
 class RingExchange:
-    """A tensor under way to the next process, and the previous process's to this one.
+    """An asynchronous send to the next process, and a receive from the previous one.
 
-    Every process has to pass on at the same time, tensors of the same shape and type.
+    All processes must exchange at the same time, with tensors of the same shape and type.
 
     Args:
-        tensor: of this process; not to be written to before ``arrived``.
+        tensor: tensor to send; it must not change before ``wait`` returns.
     """
 
     def __init__(self, tensor: Tensor) -> None:
-        self._leaving = tensor.contiguous()
-        self._coming = torch.empty_like(self._leaving)
-        me, processes = rank(), world_size()
+        self._sent = tensor.contiguous()
+        self._received = torch.empty_like(self._sent)
+        own, processes = rank(), world_size()
         operations = [
-            dist.P2POp(dist.isend, self._leaving, (me + 1) % processes),
-            dist.P2POp(dist.irecv, self._coming, (me - 1) % processes),
+            dist.P2POp(dist.isend, self._sent, (own + 1) % processes),
+            dist.P2POp(dist.irecv, self._received, (own - 1) % processes),
         ]
-        self._waiting = dist.batch_isend_irecv(operations)
+        self._pending = dist.batch_isend_irecv(operations)
 
-    def arrived(self) -> Tensor:
-        """The previous process's tensor; waits for it."""
-        for work in self._waiting:
+    def wait(self) -> Tensor:
+        """Wait for the exchange and return the previous process's tensor."""
+        for work in self._pending:
             work.wait()
-        return self._coming
+        return self._received

@@ -1,19 +1,19 @@
-"""Two clocks that disagree by an unknown amount: candidate shifts, their prior, and the loss that averages over them.
+"""Marginal likelihood over an unknown shift between two clocks: candidate shifts, their prior, and the loss.
 
 Shape legend: n windows of this process, N of all processes, K candidate shifts.
 
-A recording has one shift s, the same in all its windows. With ``l[w, k]`` the log-likelihood of window w under
-candidate k and a prior ``p[k]``, what is minimised for a recording R is
+A recording has one shift s, the same in all its windows. With the log-likelihood ``l[w, k]`` of window w under
+candidate k and a prior ``p[k]``, the loss of a recording R is
 
     -log sum_k p[k] exp(sum_{w in R} l[w, k])
 
-whose gradient is that of each candidate's log-likelihood, weighted by its posterior: what
-expectation-maximisation does, in one step.
+Its gradient is the gradient of each candidate's log-likelihood, weighted by the candidate's posterior. This is
+expectation-maximisation in one step.
 
-Nothing in the likelihood says what a shift of zero is: encoders that represent one moment later, all of them, explain
-clocks as well that are all off by that much more. What decides is the prior. One that is centred at zero makes the
-loss smallest where the shifts are; its pull is a fixed slope per *recording*, small beside the frames' evidence about
-where a recording lies, but the only thing along the direction in which all recordings move together.
+The likelihood alone does not define a shift of zero: encoders that all represent a later moment explain clocks with
+equally larger shifts just as well. The prior decides. With a prior centred at zero, the loss is smallest at the true
+shifts. The prior's pull is a fixed slope per *recording*. It is small against the frames' evidence for one recording's
+shift, but it is the only force in the direction in which the shifts of all recordings move together.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from lightning_modules.losses.all_gather import all_gather_rows, global_mean
 
 
 def candidate_shifts(max_shift_s: float, step_s: float) -> Tensor:
-    """Shifts from ``-max_shift_s`` to ``max_shift_s`` about ``step_s`` apart, zero in their middle.
+    """Return equally spaced shifts from ``-max_shift_s`` to ``max_shift_s``, with zero in the middle.
 
     Args:
-        max_shift_s: seconds; 0 gives the one candidate 0.
-        step_s: seconds; the steps are equal and not longer than this.
+        max_shift_s: seconds; 0 gives the single candidate 0.
+        step_s: longest step between candidates, seconds.
 
     Returns:
         (K,) float64, K odd, ascending.
 
     Raises:
-        ValueError: a negative shift, or a step that isn't above zero.
+        ValueError: the shift is negative, or the step is not above zero.
     """
     if not (math.isfinite(max_shift_s) and max_shift_s >= 0):
         raise ValueError(f"max_shift_s must be 0 or more seconds, found {max_shift_s}")
@@ -48,17 +48,17 @@ def candidate_shifts(max_shift_s: float, step_s: float) -> Tensor:
 
 
 def log_prior(shifts_s: Tensor, deviation_s: float) -> Tensor:
-    """A Gaussian about zero on the candidates; it sums to 1.
+    """Compute a Gaussian prior about zero on the candidates, which sums to 1.
 
     Args:
         shifts_s: (K,) seconds.
-        deviation_s: its standard deviation; infinite is uniform.
+        deviation_s: standard deviation, seconds; infinity gives a uniform prior.
 
     Returns:
         (K,) log-probabilities.
 
     Raises:
-        ValueError: the deviation isn't above zero.
+        ValueError: the deviation is not above zero.
     """
     if not deviation_s > 0:
         raise ValueError(f"the prior's standard deviation must be above 0 seconds, found {deviation_s}")
@@ -66,15 +66,15 @@ def log_prior(shifts_s: Tensor, deviation_s: float) -> Tensor:
 
 
 def recording_evidence(log_likelihood: Tensor, recordings: Tensor | None) -> tuple[Tensor, Tensor]:
-    """What all windows of a window's recording say together, those of other processes too.
+    """Sum the log-likelihoods over all windows of each window's recording, including windows of other processes.
 
     Args:
         log_likelihood: (n, K).
-        recordings: (n,) int64, a number for each recording, the same on all processes; None takes each
-            window as a recording of its own.
+        recordings: (n,) int64, number of each window's recording, equal on all processes; None treats each window as
+            a separate recording.
 
     Returns:
-        (n, K) sums over the windows of each row's recording, and (n,) how many windows those are.
+        (n, K) sums over the windows of each row's recording, and (n,) numbers of these windows.
     """
     if recordings is None:
         return log_likelihood, torch.ones_like(log_likelihood[:, 0])
@@ -90,22 +90,22 @@ def marginal_loss(
     recordings: Tensor | None = None,
     evidence: float = 1.0,
 ) -> Tensor:
-    """Minus the logarithm of the mean likelihood over shifts, summed over recordings, per counted item.
+    """Compute minus the logarithm of the mean likelihood over shifts, summed over recordings, per counted item.
 
-    Equal to one big batch on any number of processes; see ``all_gather.global_mean`` for the value of one.
+    The result equals that of one large batch for any number of processes; see ``all_gather.global_mean``.
 
     Args:
-        log_likelihood: (n, K) of each window under each shift, differentiable.
+        log_likelihood: (n, K) log-likelihood of each window under each shift, differentiable.
         prior: (K,) log-probabilities.
-        count: () this process's items, e.g. frames, of which the mean is taken.
+        count: () number of this process's items, e.g. frames, for the mean.
         recordings: see ``recording_evidence``.
-        evidence: log-likelihoods count this times when shifts are weighed against each other. Items that depend on
-            each other say less than their number; towards 0 all shifts weigh what the prior says.
+        evidence: factor on log-likelihoods in the posterior of the shifts. Dependent items have less evidence than
+            their number suggests. Towards 0, the posterior becomes the prior.
 
     Returns:
         A scalar.
     """
-    if len(prior) == 1:  # nothing to weigh, and nothing to gather for it
+    if len(prior) == 1:  # a single shift has no posterior, so no process needs the others' windows
         return global_mean(-log_likelihood.sum(), count)
     summed, windows = recording_evidence(log_likelihood, recordings)
     per_recording = (prior + evidence * summed).logsumexp(1) / evidence
@@ -113,5 +113,5 @@ def marginal_loss(
 
 
 def shift_posterior(log_likelihood: Tensor, prior: Tensor, recordings: Tensor | None = None) -> Tensor:
-    """Probability of each shift of each window's recording, (n, K); arguments as ``marginal_loss`` takes them."""
+    """Compute the posterior of each window's recording over shifts, (n, K); arguments as in ``marginal_loss``."""
     return (prior + recording_evidence(log_likelihood, recordings)[0]).softmax(1)

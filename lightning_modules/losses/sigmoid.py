@@ -1,8 +1,8 @@
-"""The sigmoid loss over pairs (Zhai et al. 2023, SigLIP), which the paper trains with.
+"""The sigmoid loss over pairs (Zhai et al. 2023, SigLIP), the paper's loss.
 
-Each pair counts by itself, so the videos of all processes need not be in one place: they are passed around a ring,
-and each process compares its own windows with one process's videos at a time, as SigLIP does. The gradients are
-computed on the way. So memory is the same for any number of processes: that of n x n pairs.
+The loss is a sum over pairs, so no process needs the videos of all processes at once. The videos move around a ring,
+and each process compares its own windows with one process's videos at a time, as in SigLIP. The gradients are computed
+on the way. So the memory, for n x n pairs, does not depend on the number of processes.
 
 Shape legend: n rows of this process, W processes, N = W n rows of all, E width.
 """
@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from lightning_modules.losses.all_gather import rank, world_size
+from lightning_modules.losses.negatives import check_pairs
 from lightning_modules.losses.ring import RingExchange
 
 
@@ -28,18 +29,18 @@ def sigmoid_loss(
     bias: Tensor,
     negative_mask: Tensor | None = None,
 ) -> Tensor:
-    """``-(1/n) sum_ij log sigmoid(z_ij (exp(t') i_i . v_j + b))`` with z = +1 where i and j belong together.
+    """Compute ``-(1/n) sum_ij log sigmoid(z_ij (exp(t') i_i . v_j + b))``, with z = +1 for true pairs, else -1.
 
-    Several processes: this one's IMU rows against all processes' videos, over this one's n. The mean of the
-    values over processes is the loss of the global batch, and so is DDP's mean of the gradients (see
-    ``all_gather``). Computed in float32 at least.
+    With several processes, the sum is over this process's n IMU rows and the videos of all processes. The mean of the
+    values over processes is the loss of the global batch; DDP's mean of the gradients is its gradient (see
+    ``all_gather``). The precision is at least float32.
 
     Args:
-        imu: (n, E), brought to unit length here; row i belongs with ``video``'s row i.
-        video: (n, E).
+        imu: (n, E), normalised here; row i and row i of ``video`` are a true pair.
+        video: (n, E), normalised here.
         log_temperature: () t'.
         bias: () b.
-        negative_mask: (n, N) bool, True for pairs that are left out; pairs that belong together never are.
+        negative_mask: (n, N) bool, True for pairs to leave out; true pairs are never left out.
 
     Returns:
         (), differentiable once.
@@ -47,11 +48,7 @@ def sigmoid_loss(
     Raises:
         ValueError: shapes don't match.
     """
-    if imu.shape != video.shape or imu.ndim != 2:
-        raise ValueError(f"imu and video must both be (n, E), found {tuple(imu.shape)}, {tuple(video.shape)}")
-    pairs = (len(imu), len(imu) * world_size())
-    if negative_mask is not None and negative_mask.shape != pairs:
-        raise ValueError(f"negative_mask must be {pairs}, found {tuple(negative_mask.shape)}")
+    check_pairs(imu, video, negative_mask)
     dtype = torch.promote_types(imu.dtype, torch.float32)
     with torch.autocast(imu.device.type, enabled=False):
         rows, columns = F.normalize(imu.to(dtype), dim=1), F.normalize(video.to(dtype), dim=1)
@@ -78,7 +75,7 @@ class _RingSigmoid(torch.autograd.Function):
                 sign.fill_diagonal_(1)
             signed = sign * (scale * products + bias)
             likelihood = F.logsigmoid(signed)
-            slope = -sign * torch.sigmoid(-signed)  # of the loss by the logits
+            slope = -sign * torch.sigmoid(-signed)  # derivative of the loss by the logits
             if negative_mask is not None:
                 left_out = negative_mask[:, owner * n : (owner + 1) * n] & (sign < 0)
                 likelihood, slope = likelihood.masked_fill(left_out, 0), slope.masked_fill(left_out, 0)
@@ -87,10 +84,10 @@ class _RingSigmoid(torch.autograd.Function):
             to_visitors = to_visitors + slope.T @ rows
             to_temperature += (slope * products).sum()
             to_bias += slope.sum()
-            if processes > 1:  # gradients travel with whom they belong to; the last pass brings them home
-                to_visitors = RingExchange(to_visitors).arrived()
+            if processes > 1:  # the videos' gradients move with the videos; the last exchange returns them to the owner
+                to_visitors = RingExchange(to_visitors).wait()
             if next_visitors is not None:
-                visitors = next_visitors.arrived()
+                visitors = next_visitors.wait()
         ctx.save_for_backward(scale * to_rows / n, scale * to_visitors / n, scale * to_temperature / n, to_bias / n)
         return loss / n
 
@@ -104,8 +101,8 @@ class SigmoidLoss(nn.Module):
     """``sigmoid_loss`` with learnt temperature and bias.
 
     Args:
-        log_temperature: where t' starts, ln 10 in the paper.
-        bias: where b starts, -10 in the paper: most pairs are negatives, and that is where the loss is even.
+        log_temperature: initial value of t', ln 10 in the paper.
+        bias: initial value of b, -10 in the paper: most pairs are negatives, and this value balances the loss.
     """
 
     def __init__(self, log_temperature: float = math.log(10), bias: float = -10.0) -> None:
@@ -119,5 +116,5 @@ class SigmoidLoss(nn.Module):
         return self.log_temperature
 
     def forward(self, imu: Tensor, video: Tensor, negative_mask: Tensor | None = None) -> Tensor:
-        """See ``sigmoid_loss``."""
+        """Compute ``sigmoid_loss``."""
         return sigmoid_loss(imu, video, self.log_temperature, self.bias, negative_mask)

@@ -1,10 +1,10 @@
-"""Alignment inside a window: the IMU at a frame's time should look like that frame, not like a later one.
+"""Temporal alignment inside a window: the IMU at a frame's time must match this frame better than other frames.
 
 Shape legend: B windows, L IMU tokens, F frames, D width, K candidate shifts.
 
-The IMU's tokens are interpolated to the frames' times; the F x F similarities are held against a target that
-is wide in time as a frame is unsure of its moment. Where the two clocks may disagree, that is done for each candidate
-shift, and the loss is the marginal likelihood; see ``shift_marginal``.
+The IMU's tokens are interpolated to the frames' times. The F x F similarities are compared with a target whose width
+in time allows for similar neighbouring frames. If the two clocks may disagree, this is done for each candidate shift,
+and the loss is the marginal likelihood; see ``shift_marginal``.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ __all__ = ["TemporalAlignmentLoss", "TemporalAlignmentParams", "alignment_target
 
 
 def alignment_target(times: Tensor, valid: Tensor, width_s: float, shape: str = "gaussian") -> Tensor:
-    """What the similarities of one window should look like, row by row.
+    """Compute the target distribution for each row of a window's similarities.
 
     Args:
         times: (B, F) seconds.
         valid: (B, F) bool.
-        width_s: the Gaussian's standard deviation, or the band's half width; towards 0 it becomes the
-            identity.
+        width_s: standard deviation of the Gaussian, or half width of the band, seconds; towards 0 the target becomes
+            the identity.
         shape: ``gaussian`` or ``band``.
 
     Returns:
-        (B, F, F): each valid row sums to 1 over the valid columns; all else is zero.
+        (B, F, F): each valid row sums to 1 over the valid columns; all other entries are zero.
 
     Raises:
-        ValueError: an unknown shape or a negative width.
+        ValueError: the shape is unknown or the width is negative.
     """
     if width_s < 0:
         raise ValueError(f"width_s must not be negative, found {width_s}")
@@ -49,7 +49,7 @@ def alignment_target(times: Tensor, valid: Tensor, width_s: float, shape: str = 
     else:
         raise ValueError(f"the target's shape must be 'gaussian' or 'band', found '{shape}'")
     weight = weight * (valid.unsqueeze(2) & valid.unsqueeze(1))
-    return weight / weight.sum(2, keepdim=True).clamp(min=1)  # a valid row has its own 1, so only 0 is clamped
+    return weight / weight.sum(2, keepdim=True).clamp(min=1)  # a valid row sums to 1 or more; clamp only empty rows
 
 
 @dataclass
@@ -57,15 +57,15 @@ class TemporalAlignmentParams:
     """Settings of the loss.
 
     Attributes:
-        width_s: how far in time a frame may look like its neighbours, seconds.
+        width_s: width of the target, the distance in time of similar frames, seconds.
         shape: ``gaussian`` or ``band``.
-        temperature: where the learnt temperature starts.
-        min_temperature: it is held above this.
-        max_shift_s: the clocks may disagree by up to this; 0 trusts them.
-        shift_step_s: from one candidate shift to the next, at most.
-        shift_deviation_s: standard deviation of the prior over shifts; None takes half of ``max_shift_s``, infinity
-            is uniform, which leaves open what a shift of zero is; see ``shift_marginal``.
-        evidence: how much frames count when shifts are weighed against each other; see ``marginal_loss``.
+        temperature: initial value of the learnt temperature.
+        min_temperature: lower bound of the learnt temperature.
+        max_shift_s: largest disagreement of the clocks, seconds; 0 trusts the clocks.
+        shift_step_s: longest step between candidate shifts, seconds.
+        shift_deviation_s: standard deviation of the prior over shifts, seconds. None takes half of ``max_shift_s``.
+            Infinity gives a uniform prior, which leaves a shift of zero undefined; see ``shift_marginal``.
+        evidence: factor on the frames' log-likelihoods in the posterior of the shifts; see ``marginal_loss``.
     """
 
     width_s: float = 0.25
@@ -81,19 +81,18 @@ class TemporalAlignmentParams:
 class TemporalAlignmentLoss(nn.Module):
     """Symmetric cross-entropy between similarities inside each window and ``alignment_target``.
 
-    Averaged over the valid frames of all windows, of all processes (see ``all_gather.global_mean``). A window
-    with fewer than two frames that are valid in both modalities says nothing about time and contributes
-    nothing.
+    The mean is over the valid frames of all windows of all processes (see ``all_gather.global_mean``). A window with
+    fewer than two frames that are valid in both modalities contains no information about time and contributes nothing.
 
-    With ``max_shift_s`` above 0, minus the cross-entropy under a shift is the log-likelihood of that shift, and the
+    With ``max_shift_s`` above 0, minus the cross-entropy under a shift is the log-likelihood of this shift, and the
     loss is ``marginal_loss``.
 
     Attributes:
         shifts_s: (K,) candidate shifts, seconds.
-        prior: (K,) their log-probabilities.
+        prior: (K,) log-probabilities of the shifts.
 
     Raises:
-        ValueError: a shift, a step or a deviation that can't be, or ``evidence`` not above 0.
+        ValueError: a shift, a step or a deviation is out of range, or ``evidence`` is not above 0.
     """
 
     shifts_s: Tensor
@@ -121,17 +120,17 @@ class TemporalAlignmentLoss(nn.Module):
         frame_mask: Tensor,
         recordings: Tensor | None = None,
     ) -> Tensor:
-        """The loss, a scalar.
+        """Compute the loss, a scalar.
 
         Args:
             imu_tokens: (B, L, D), projected to the frames' width.
-            token_times: (L,) seconds.
+            token_times: (L,) seconds since the window's start.
             token_mask: (B, L) bool.
             frame_tokens: (B, F, D).
-            frame_times: (B, F) seconds since the window's start, as the tokens' are.
+            frame_times: (B, F) seconds since the window's start.
             frame_mask: (B, F) bool.
-            recordings: (B,) int64, a number for each recording, the same on all processes: its windows share one
-                shift. None lets every window have its own.
+            recordings: (B,) int64, number of each window's recording, equal on all processes. The windows of a
+                recording share one shift. None gives every window its own shift.
 
         Raises:
             ValueError: the widths differ.
@@ -152,14 +151,14 @@ class TemporalAlignmentLoss(nn.Module):
         frame_mask: Tensor,
         shifts_s: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Minus the cross-entropy of each window, summed over its frames, if the tokens are labelled so much later.
+        """Compute minus the cross-entropy of each window under each shift of the tokens, summed over its frames.
 
-        All shifts are judged by the same frames, those that meet a token under each: otherwise a shift would be
-        preferred for having more frames to win with, or fewer to lose with. Wide shifts so cost the frames at the
-        window's ends.
+        A shift labels the tokens later by this time. All shifts are compared on the same frames, those at valid tokens
+        under every shift. Otherwise the number of frames would favour some shifts. So a large ``max_shift_s`` drops the
+        frames at the window's ends.
 
         Args:
-            imu_tokens: see ``forward``, as all up to ``frame_mask``.
+            imu_tokens: see ``forward`` for this and all arguments up to ``frame_mask``.
             token_times: (L,) seconds.
             token_mask: (B, L) bool.
             frame_tokens: (B, F, D).
@@ -168,7 +167,7 @@ class TemporalAlignmentLoss(nn.Module):
             shifts_s: (K,) seconds.
 
         Returns:
-            (B, K) float32 at least, and () how many frames are compared.
+            (B, K) float32 at least, and () the number of compared frames.
 
         Raises:
             ValueError: the widths differ.
@@ -189,7 +188,7 @@ class TemporalAlignmentLoss(nn.Module):
             similarity = scale * cosine.reshape(B, -1, frames, frames)
             valid = heard.reshape(B, -1, frames).all(1) & frame_mask
             valid = valid & (valid.sum(1, keepdim=True) >= 2)
-            # The target is the same for both directions: distance in time has none.
+            # The target is symmetric, so both directions share it.
             target = alignment_target(frame_times, valid, self.params.width_s, self.params.shape)
             entropy = _cross_entropy(similarity, target, valid) + _cross_entropy(
                 similarity.transpose(2, 3), target, valid
@@ -198,7 +197,7 @@ class TemporalAlignmentLoss(nn.Module):
 
 
 def _cross_entropy(similarity: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-    """Of similarities (B, K, F, F), summed over valid rows, (B, K)."""
+    """Compute the cross-entropy of similarities (B, K, F, F), summed over valid rows, (B, K)."""
     # A finite fill keeps the gradient of invalid rows and columns at exactly zero.
     lowest = torch.finfo(similarity.dtype).min / 2
     log_share = similarity.masked_fill(~valid[:, None, None], lowest).log_softmax(3)

@@ -1,4 +1,4 @@
-"""IMU tokens at other moments than their own.
+"""Interpolation of IMU tokens at other times.
 
 Shape legend: B windows, L IMU tokens, M moments, F frames, D width.
 """
@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 
 class Bracket(NamedTuple):
-    """Between which two tokens a time lies, each (B, M): their places, their weights, and whether it can be said.
+    """The two tokens around each time, (B, M) each: their indices, their weights, and a mask of valid times.
 
     The weights sum to 1, and are zero where not valid.
     """
@@ -26,7 +26,7 @@ class Bracket(NamedTuple):
 
 
 def bracket(token_times: Tensor, token_mask: Tensor, times: Tensor) -> Bracket:
-    """The two tokens beside each time; see ``interpolate_tokens``.
+    """Find the two tokens around each time; see ``interpolate_tokens``.
 
     Args:
         token_times: (L,) seconds, ascending, L >= 2.
@@ -56,16 +56,16 @@ def bracket(token_times: Tensor, token_mask: Tensor, times: Tensor) -> Bracket:
 
 
 def interpolate_tokens(tokens: Tensor, token_times: Tensor, token_mask: Tensor, times: Tensor) -> tuple[Tensor, Tensor]:
-    """Tokens at other times: linear between the two neighbours, or the valid one of them.
+    """Interpolate tokens linearly between the two neighbours in time, or take the only valid neighbour.
 
-    A time is valid if the token nearest to it is valid and, beyond the first or last token, at most half a
-    step away.
+    A time is valid if the nearest token is valid. Beyond the first or last token, it must also be at most half a step
+    away.
 
     Args:
         tokens: (B, L, D).
         token_times: (L,) seconds, ascending.
         token_mask: (B, L) bool.
-        times: (B, F) seconds, anything (even NaN) where the caller masks it.
+        times: (B, F) seconds; arbitrary, even NaN, where the caller masks it.
 
     Returns:
         (B, F, D), zero where not valid, and (B, F) bool; differentiable in ``tokens``.
@@ -84,9 +84,9 @@ def interpolate_tokens(tokens: Tensor, token_times: Tensor, token_mask: Tensor, 
 def similarity_at(
     tokens: Tensor, token_times: Tensor, token_mask: Tensor, frames: Tensor, times: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Cosine similarity of ``interpolate_tokens`` at many times with unit vectors.
+    """Compute the cosine similarity of ``interpolate_tokens`` at many times with unit vectors.
 
-    The vectors at these times are never made: dot products are interpolated, so memory grows with M F, not with M D.
+    This interpolates dot products instead of tokens, so memory grows with M F, not with M D.
 
     Args:
         tokens: (B, L, D).
@@ -104,7 +104,7 @@ def similarity_at(
         similarity = F.normalize(tokens, dim=2) @ frames.transpose(1, 2)
         return similarity.expand(-1, times.shape[1], -1), token_mask.expand_as(times)
     near = bracket(token_times, token_mask, times)
-    # Of tokens about as long as a unit vector, products neither overflow nor vanish.
+    # Scale the tokens to a length of about 1, so that products neither overflow nor vanish.
     size = tokens.detach().square().sum(2).amax(1).sqrt().clamp(min=torch.finfo(tokens.dtype).tiny)[:, None, None]
     tokens = tokens / size
     weight_left, weight_right = near.weight_left.to(tokens.dtype), near.weight_right.to(tokens.dtype)
@@ -119,6 +119,6 @@ def similarity_at(
         + weight_right.square() * squares.gather(1, near.right)
         + 2 * weight_left * weight_right * neighbour_dots.gather(1, near.left)
     )
-    # Opposite neighbours cancel; what is left of them then is rounding, and no direction.
+    # Opposite neighbours cancel; bound the length, since only rounding errors are left.
     length = square.clamp(min=torch.finfo(tokens.dtype).eps ** 2).sqrt()
     return dot / length.unsqueeze(2), near.valid

@@ -1,7 +1,7 @@
-"""Two augmented views of one IMU window belong together (NT-Xent, Chen et al. 2020, SimCLR).
+"""Contrastive loss between two augmented views of an IMU window (NT-Xent, Chen et al. 2020, SimCLR).
 
-Beside the video it keeps the encoder from hanging on what an augmentation changes: how the sensor sat, how fast
-the motion was played, its noise.
+In addition to the video's loss, it makes the encoder invariant to the augmentations: the sensor's orientation, the
+speed of the motion, noise.
 
 Shape legend: n windows of this process, N windows of all, E width.
 """
@@ -12,18 +12,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lightning_modules.losses.all_gather import all_gather_rows, rank
+from lightning_modules.losses.all_gather import all_gather_rows
+from lightning_modules.losses.negatives import own_columns
 
 
 def view_consistency_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
-    """Cross-entropy of finding a window's other view among both views of all windows.
+    """Compute the cross-entropy of finding a window's other view among both views of all windows.
 
-    Each of the 2 n rows of this process is compared with the 2 N - 1 others of all processes; averaged over rows.
-    Across processes the mean of values and gradients is that of the global batch (see ``all_gather``).
+    Each of this process's 2 n rows is compared with the 2 N - 1 other rows of all processes; the loss is the mean over
+    rows. The means of values and gradients over processes are those of the global batch (see ``all_gather``).
 
     Args:
-        first: (n, E), brought to unit length here.
-        second: (n, E); row i is another view of ``first``'s row i.
+        first: (n, E), normalised here.
+        second: (n, E), normalised here; row i is another view of ``first``'s row i.
         temperature: above 0.
 
     Returns:
@@ -34,14 +35,13 @@ def view_consistency_loss(first: Tensor, second: Tensor, temperature: float) -> 
     """
     if first.shape != second.shape or first.ndim != 2:
         raise ValueError(f"both views must be (n, E), found {tuple(first.shape)} and {tuple(second.shape)}")
-    n = len(first)
     dtype = torch.promote_types(first.dtype, torch.float32)
     with torch.autocast(first.device.type, enabled=False):
         first, second = F.normalize(first.to(dtype), dim=1), F.normalize(second.to(dtype), dim=1)
         everything = torch.cat([all_gather_rows(first), all_gather_rows(second)])
         total = len(everything) // 2
         logits = torch.cat([first, second]) @ everything.T / temperature
-        own = torch.arange(n, device=first.device) + rank() * n
+        own = own_columns(len(first), first.device)
         itself, other = torch.cat([own, own + total]), torch.cat([own + total, own])
         logits = logits.scatter(1, itself[:, None], -torch.inf)
         return F.cross_entropy(logits, other)

@@ -1,1 +1,1 @@
-"""Metrics and pictures that training logs."""
+"""Metrics and figures for the logs of training."""

@@ -1,7 +1,7 @@
-"""By how much two clocks disagree, as a model that was trained with temporal alignment sees it.
+"""Estimates of the shift between two clocks, by a model that was trained with temporal alignment.
 
-For one window (``find_shift``), for a whole recording whose windows vote together (``recording_shift``), and as a
-measure of how well a model tells when: it is shown tokens whose clock was moved, and has to find by how much.
+``find_shift`` estimates the shift of one window, and ``recording_shift`` the common shift of a recording's windows.
+``alignment_error_ms`` measures a model's accuracy: it shifts the tokens' clock by a known time and estimates the shift.
 
 Shape legend: B windows, L IMU tokens, F frames, D width, K candidate shifts, R resamples.
 """
@@ -28,20 +28,20 @@ def shift_scores(
     candidates_s: Tensor,
     min_overlap: float = 0.5,
 ) -> Tensor:
-    """Mean cosine similarity between frames and the IMU tokens labelled ``shift`` seconds later.
+    """Compute the mean cosine similarity of frames with the IMU tokens labelled ``shift`` seconds later.
 
     Args:
-        imu_tokens: (B, L, D), in the space in which they were aligned.
+        imu_tokens: (B, L, D), in the space of the alignment loss.
         token_times: (L,) seconds.
         token_mask: (B, L) bool.
         frame_tokens: (B, F, D).
         frame_times: (B, F) seconds.
         frame_mask: (B, F) bool.
         candidates_s: (K,) seconds.
-        min_overlap: share of a window's frames, and at least two, that must meet a valid token.
+        min_overlap: least share of a window's frames at valid tokens; at least two frames are needed.
 
     Returns:
-        (B, K) float32 at least; minus infinity where too few frames meet a token.
+        (B, K) float32 at least; minus infinity where too few frames are at valid tokens.
     """
     dtype = torch.promote_types(imu_tokens.dtype, torch.float32)
     frames = F.normalize(frame_tokens.to(dtype), dim=2)
@@ -69,13 +69,13 @@ def find_shift(
     candidates_s: Tensor,
     min_overlap: float = 0.5,
 ) -> Tensor:
-    """How much later than the frames the tokens are labelled, for each window.
+    """Estimate how much later than the frames the tokens of each window are labelled.
 
-    The candidate with the highest ``shift_scores``, refined by the parabola through it and its two
-    neighbours; as it is where a neighbour is beyond the end, or lets too few frames meet a token.
+    The estimate is the candidate with the highest ``shift_scores``, refined by a parabola through it and its two
+    neighbours. It is not refined if a neighbour is beyond the end, or has no score.
 
     Args:
-        imu_tokens: see ``shift_scores``, as all the others.
+        imu_tokens: see ``shift_scores`` for all arguments.
         token_times: (L,) seconds.
         token_mask: (B, L) bool.
         frame_tokens: (B, F, D).
@@ -85,7 +85,7 @@ def find_shift(
         min_overlap: see ``shift_scores``.
 
     Returns:
-        (B,) seconds; NaN for a window where no candidate lets enough frames meet a token.
+        (B,) seconds; NaN for a window in which no candidate has a score.
     """
     scores = shift_scores(
         imu_tokens, token_times, token_mask, frame_tokens, frame_times, frame_mask, candidates_s, min_overlap
@@ -94,15 +94,14 @@ def find_shift(
 
 
 def peak(scores: Tensor, candidates_s: Tensor) -> Tensor:
-    """Where scores over candidates are highest, between candidates by a parabola.
+    """Find the peak of scores over candidates, refined between candidates by a parabola.
 
     Args:
-        scores: (B, K), minus infinity for a candidate that can't be.
+        scores: (B, K), minus infinity for an impossible candidate.
         candidates_s: (K,) seconds, ascending, K >= 1.
 
     Returns:
-        (B,) seconds, as the candidate is where a neighbour can't be or is beyond the end; NaN for a row without any
-        finite score.
+        (B,) seconds, not refined if a neighbour is impossible or beyond the end; NaN for a row without a finite score.
     """
     candidates = candidates_s.to(scores)
     best = scores.argmax(1)
@@ -121,14 +120,14 @@ def peak(scores: Tensor, candidates_s: Tensor) -> Tensor:
 
 
 class RecordingShift(NamedTuple):
-    """What a recording's windows say together.
+    """The common shift of a recording's windows.
 
     Attributes:
-        shift_s: how much later than the frames the tokens are labelled, seconds; NaN where nothing can be compared.
-            Added to the frames' times, or taken off the sensor's, it brings the two together.
-        spread_s: its standard error, seconds: the standard deviation over resamples of the windows; NaN with fewer
-            than two windows.
-        windows: how many had a vote.
+        shift_s: how much later than the frames the tokens are labelled, seconds; NaN if nothing can be compared. Add it
+            to the frames' times, or subtract it from the sensor's, to align both.
+        spread_s: standard error of the shift, seconds: the standard deviation over resamples of the windows; NaN with
+            fewer than two windows.
+        windows: number of windows in the estimate.
     """
 
     shift_s: float
@@ -138,18 +137,18 @@ class RecordingShift(NamedTuple):
 
 @torch.no_grad()
 def recording_shift(scores: Tensor, candidates_s: Tensor, resamples: int = 200, seed: int = 0) -> RecordingShift:
-    """The shift that the windows of one recording share, and how sure that is.
+    """Estimate the common shift of the windows of one recording, and its standard error.
 
     Args:
-        scores: (B, K) of its windows, evidence that adds up: ``TemporalAlignmentLoss.log_likelihood`` or
-            ``shift_scores``, of which windows that can't be compared at all have none that is finite.
-        candidates_s: (K,) seconds, ascending; should reach beyond the largest shift expected.
-        resamples: R, of the windows, with replacement.
-        seed: of the resampling.
+        scores: (B, K) additive scores of the windows: ``TemporalAlignmentLoss.log_likelihood`` or ``shift_scores``.
+            Windows without a finite score are ignored.
+        candidates_s: (K,) seconds, ascending; should reach beyond the largest expected shift.
+        resamples: R, number of resamples of the windows, with replacement.
+        seed: seed of the resampling.
 
     Returns:
-        The shift with the highest sum. A candidate counts if at least half of the windows have a score there; a
-        window that has none takes its own mean, and so has no say.
+        The shift with the highest sum of scores. A candidate counts if at least half of the windows have a score
+        there. A window without a score there uses the mean of its scores, which has no effect.
     """
     scores = scores.detach().double().cpu()
     finite = torch.isfinite(scores)
@@ -160,7 +159,7 @@ def recording_shift(scores: Tensor, candidates_s: Tensor, resamples: int = 200, 
     known = torch.where(finite, scores, 0)
     centred = torch.where(finite, known - known.sum(1, keepdim=True) / finite.sum(1, keepdim=True), 0)
     impossible = finite.double().mean(0) < 0.5
-    # In double precision: candidates that are equal steps apart stay so, and a known shift comes out as it is.
+    # Use double precision: equal steps between candidates stay equal, and a known shift is found exactly.
     candidates = candidates_s.double().cpu()
     shift = peak(centred.sum(0, keepdim=True).masked_fill(impossible, -torch.inf), candidates)
     if count < 2:
@@ -183,24 +182,23 @@ def alignment_error_ms(
     candidates_s: Tensor,
     min_overlap: float = 0.5,
 ) -> Tensor:
-    """Put a known shift between the two clocks of each window, find it, and return by how much that is wrong.
+    """Shift the clocks of each window by a known time, estimate the shift, and return the error.
 
     Args:
-        imu_tokens: see ``shift_scores``, as all the others.
-        token_times: (L,) seconds, as they truly are.
+        imu_tokens: see ``shift_scores`` for all arguments except ``shifts_s``.
+        token_times: (L,) true times, seconds.
         token_mask: (B, L) bool.
         frame_tokens: (B, F, D).
         frame_times: (B, F) seconds.
         frame_mask: (B, F) bool.
-        shifts_s: (B,) seconds that the tokens of each window are labelled too late.
+        shifts_s: (B,) known shift of each window's tokens, seconds; positive is later.
         candidates_s: (K,) seconds, ascending; should reach beyond the largest shift.
         min_overlap: see ``shift_scores``.
 
     Returns:
-        (B,) found minus true, milliseconds; NaN where ``find_shift`` gives it.
+        (B,) estimated minus true shift, milliseconds; NaN where ``find_shift`` returns NaN.
     """
-    # Labelling the tokens s later is the same as labelling the frames s earlier, and that may differ by
-    # window.
+    # Shift the frames earlier instead of the tokens later: frame times may differ between windows, token times not.
     shifted = frame_times - shifts_s.unsqueeze(1)
     found = find_shift(
         imu_tokens, token_times, token_mask, frame_tokens, shifted, frame_mask, candidates_s, min_overlap

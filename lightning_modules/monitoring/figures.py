@@ -1,4 +1,4 @@
-"""Pictures of similarity matrices, for TensorBoard."""
+"""Figures of similarity matrices, for TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def similarity_figure(imu: Tensor, video: Tensor) -> Figure:
-    """Cosine similarity of every IMU window with every clip; a bright diagonal is what training is after.
+    """Plot the cosine similarity of every IMU window with every clip; training aims at a bright diagonal.
 
     Args:
         imu: (N, E) unit vectors.
@@ -24,11 +24,11 @@ def similarity_figure(imu: Tensor, video: Tensor) -> Figure:
 
 
 def alignment_figure(similarity: Tensor, imu_input: dict[str, Any]) -> Figure:
-    """Cosine similarity of the IMU at each frame's time with each frame, inside one window.
+    """Plot the cosine similarity of the IMU at each frame's time with each frame, inside one window.
 
     Args:
         similarity: (F, F).
-        imu_input: the window's ``samples`` and ``rate_hz``, for the title.
+        imu_input: ``samples`` and ``rate_hz`` of the window, for the title.
     """
     figure = Figure(figsize=(4.8, 4.2), layout="constrained")
     axes = figure.subplots()

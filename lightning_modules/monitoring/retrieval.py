@@ -1,4 +1,4 @@
-"""How well embeddings of one modality find their partner in a pool of the other."""
+"""Retrieval metrics of paired embeddings: ranks of true partners in a pool of the other modality."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 def partner_ranks(queries: Tensor, pool: Tensor) -> Tensor:
-    """Rank of row i of ``pool`` for query i, 1 is best, (N,).
+    """Compute the rank of row i of ``pool`` for query i, (N,); 1 is best.
 
-    A tie counts against the model, so that a collapsed encoder does not look perfect.
+    A tie counts against the model, so that a collapsed encoder has no perfect rank.
 
     Args:
         queries: (N, E) unit vectors.
@@ -23,11 +23,11 @@ def partner_ranks(queries: Tensor, pool: Tensor) -> Tensor:
 
 
 def retrieval_metrics(imu: Tensor, video: Tensor) -> dict[str, Tensor]:
-    """Recall@1, recall@5 and mean reciprocal rank in both directions, and the pool's size.
+    """Compute recall@1, recall@5 and mean reciprocal rank in both directions, and the size of the pool.
 
     Args:
         imu: (N, E) unit vectors.
-        video: (N, E) unit vectors; row i belongs with ``imu``'s row i.
+        video: (N, E) unit vectors; row i and row i of ``imu`` are a true pair.
     """
     metrics: dict[str, Tensor] = {}
     reciprocal = []

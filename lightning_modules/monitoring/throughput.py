@@ -1,4 +1,4 @@
-"""Windows per second, over all processes, as a TensorBoard curve."""
+"""Callback that logs windows per second over all processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import lightning as L
 
 
 class Throughput(L.Callback):
-    """Logs ``training/windows_per_s`` once an epoch; validation and checkpoints don't count."""
+    """A callback that logs ``training/windows_per_s`` once per epoch, without the time of validation."""
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
@@ -23,15 +23,15 @@ class Throughput(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Count."""
+        """Count a step."""
         self._steps += 1
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report what was trained since the epoch began, before validation takes its time."""
+        """Log the rate since the beginning of the epoch, before validation starts."""
         self._report(pl_module)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Report, where no validation did."""
+        """Log the rate of an epoch without validation."""
         self._report(pl_module)
 
     def _report(self, pl_module: L.LightningModule) -> None:

@@ -78,5 +78,5 @@ def test_a_lost_gyroscope_is_said_to_the_encoder() -> None:
 
 
 def test_nothing_to_train_on_is_refused() -> None:
-    with pytest.raises(ValueError, match="0 windows"):
+    with pytest.raises(ValueError, match="0 training windows"):
         _module(0, 64)

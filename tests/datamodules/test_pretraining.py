@@ -221,7 +221,7 @@ def test_validation_takes_every_window_once(shards: ShardSet) -> None:
 
 
 def test_too_few_windows_are_refused(shards: ShardSet, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"batch_size is 4000, but there are only \d+ windows"):
+    with pytest.raises(ValueError, match=r"batch_size is 4000, but there are only \d+ training windows"):
         make(shards, batch_size=4000)
 
 

@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 SIZE, WIDTH = 32, 24
-# The settings of ``video_vit`` that make the same image video encoder.
+# The settings of ``vit`` that make the same image video encoder.
 VIT = {"num_classes": WIDTH, "patch_size": 8, "embed_dim": 48, "depth": 2, "num_heads": 4}
 
 

@@ -6,23 +6,25 @@ L. Ma et al.: Nymeria: A Massive Collection of Multimodal Egocentric Daily Motio
 
 - Sensors: IMU ``right`` at 1000 Hz and ``left`` at 800 Hz in the temples, m/s^2 with gravity and rad/s; RGB camera
   (110 degrees, 10 to 30 Hz) and two grey cameras for tracking. All share one clock, whose ns stamps are in the files.
-  Axes are each sensor's own. The ranges of the sensors are not in the files, so saturation can't be told.
-- ``calibrated`` (the default) corrects bias, scale and skew by the factory's calibration in the file. The delays of a
-  few ms that it also lists are not applied, nor are they by projectaria_tools' ``rawToRectifiedAccel``.
-- Cameras are mounted sideways; ``upright`` (the default) turns their frames.
-- People and classes: Ego-Exo4D 740 people, skilled activities; Nymeria 264 people, daily life; no activity over time is
-  in the VRS files, so recordings come without labels.
+  Axes are each sensor's own. The files lack the ranges of the sensors, so saturation is unknown.
+- ``calibrated`` (the default) corrects bias, scale and skew by the factory's calibration in the file. The calibration's
+  delays of a few ms are not applied; projectaria_tools' ``rawToRectifiedAccel`` does not apply them either.
+- Cameras are mounted sideways; ``upright`` (the default) rotates their frames.
+- People and classes: Ego-Exo4D 740 people, skilled activities; Nymeria 264 people, daily life. VRS files have no
+  activities over time, so recordings have no labels.
 - Licence: each set has its own (Ego-Exo4D's and Nymeria's forbid redistribution, and sign-up is needed): see
-  https://ego-exo4d-data.org and https://www.projectaria.com/datasets. Nothing of them is in this project.
-- Layout: any VRS files below ``root``, as downloaded. A recording is named by its path. Whose it is:
-  Nymeria: by the folder, ``20230607_s0_james_johnson_act0_e72nhq``: ``james_johnson``; Ego-Exo4D: by ``takes.json``
-  (``--parts metadata``) beside ``takes/``; else ``subject_pattern``, a regular expression whose first group is the
-  subject; else "unknown", one person for all, so that no split puts one person on both sides.
-- Ego-Exo4D publishes VRS files without pictures too (``..._noimagestreams.vrs``): where a camera that is asked for is
-  not in a file, the recording comes without it, and ``metadata["missing_cameras"]`` says so. The MP4 files beside them
-  are not read: which frame of theirs was taken when is in no file that was looked at.
-- Nymeria's wristbands and glasses are devices of their own with clocks of their own: each is a recording of its own,
-  at ``left_wrist``, ``right_wrist`` or ``head`` by its folder. The observer's glasses are the observer's.
+  https://ego-exo4d-data.org and https://www.projectaria.com/datasets. This project contains none of their data.
+- Layout: any VRS files below ``root``, as downloaded. A recording's name is its path. Its subject comes from
+  ``subject_pattern``, a regular expression whose first group is the subject, if it is set. Otherwise it comes from
+  Nymeria's folder (``20230607_s0_james_johnson_act0_e72nhq`` gives ``james_johnson``), or from Ego-Exo4D's
+  ``takes.json`` (``--parts metadata``) beside ``takes/``. Without any of these, all recordings have the subject
+  "unknown", so that no split puts one person on both sides.
+- Ego-Exo4D also publishes VRS files without pictures (``..._noimagestreams.vrs``). If a file lacks a wanted camera, the
+  recording comes without it, and ``metadata["missing_cameras"]`` names it. The MP4 files beside the VRS files are not
+  read: no inspected file has the times of their frames.
+- Nymeria's wristbands and glasses are separate devices with separate clocks. Each device gives a separate recording, at
+  ``left_wrist``, ``right_wrist`` or ``head`` by its folder. The observer's glasses have the subject
+  "observer of james_johnson".
 
 Checked on a published file, 0.4 s of Aria Everyday Activities (licence in https://www.projectaria.com/datasets/aea):
 1001 and 798 Hz, mean acceleration 9.80 and 9.84 m/s^2 after calibration (9.78, 9.85 before). Turned into the device's
@@ -30,8 +32,8 @@ frame by the factory's calibration, both IMUs' mean angular velocities agree wit
 within 0.15 m/s^2; the stamps of all frames agree with the index. Layouts of folders and ``takes.json`` are after the
 documentation of the sets (docs.ego-exo4d-data.org/data/metadata, github.com/facebookresearch/nymeria_dataset).
 
-An hour at 800 Hz (2.9 million samples, 0.16 GB in memory) was read with a peak of 0.34 GB above the program's own, in 3
-s of processor time; what lies between the samples (pictures) is not read.
+Reading an hour at 800 Hz (2.9 million samples, 0.16 GB in memory) took a peak of 0.34 GB above the program's own, and
+3 s of processor time. The pictures between the samples are not read.
 """
 
 from __future__ import annotations
@@ -63,17 +65,17 @@ class AriaParams:
     imus: list[str] = field(default_factory=lambda: ["left"])  # "left" (800 Hz) and "right" (1000 Hz)
     cameras: list[str] = field(default_factory=lambda: ["rgb"])  # "rgb", "slam_left", "slam_right"; empty for none
     calibrated: bool = True  # correct bias, scale and skew by the factory's calibration
-    upright: bool = True  # turn frames a quarter: the cameras are mounted sideways
+    upright: bool = True  # rotate frames by 90 degrees: the cameras are mounted sideways
     subject_pattern: str = ""  # regular expression on a file's path below root; its first group is the subject
-    video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
+    video_fit: str = "crop"  # "crop", "pad" or "squash", see formats.video.VideoFile
 
 
 @source("aria", AriaParams)
 class Aria(Source):
-    """One recording a VRS file, with IMU ``head`` (or a wrist's); both are ``head_left`` and ``head_right``.
+    """One recording per VRS file, with an IMU at ``head`` (or a wrist); two IMUs are ``head_left`` and ``head_right``.
 
     Raises:
-        ValueError: there is no such IMU or camera, or the pattern is none.
+        ValueError: there is no such IMU or camera, or the pattern is not a regular expression with a group.
     """
 
     def __init__(self, params: AriaParams) -> None:
@@ -99,20 +101,20 @@ class Aria(Source):
         self._subjects: dict[str, str] | None = None
 
     def names(self) -> list[str]:
-        """Paths below ``root`` without their ending, in natural order.
+        """List the paths below ``root``, without ending, in natural order.
 
         Raises:
-            ValueError: there is no VRS file below ``root``, or none of the wanted people.
+            ValueError: there is no VRS file below ``root``, or none of the wanted subjects.
         """
         files = [path.relative_to(self.root).with_suffix("") for path in self.root.rglob("*.vrs") if path.is_file()]
         found = {name.as_posix(): self.subject_of(name.as_posix()) for name in files}
         return choose(self.root, found, self.params.subjects, "VRS file", "recording.vrs and others, in any folders")
 
     def subject_of(self, name: str) -> str:
-        """By the pattern, Nymeria's folder or Ego-Exo4D's metadata; "unknown" without any.
+        """Return the subject by the pattern, Nymeria's folder or Ego-Exo4D's metadata; "unknown" without any.
 
         Raises:
-            RecordingError: the pattern does not fit.
+            RecordingError: the pattern does not match.
         """
         if self._pattern is not None:
             match = self._pattern.search(name)
@@ -136,7 +138,7 @@ class Aria(Source):
         """Load one file.
 
         Raises:
-            RecordingError: it is missing, damaged, or lacks an IMU that is asked for.
+            RecordingError: the file is missing or damaged, or lacks a wanted IMU.
         """
         path = self.root / f"{name}.vrs"
         vrs = VrsFile(path)
@@ -182,7 +184,7 @@ class Aria(Source):
         )
 
     def _takes(self) -> dict[str, str]:
-        """Ego-Exo4D: folder of a take -> subject."""
+        """Read Ego-Exo4D's takes: folder -> subject."""
         if self._subjects is None:
             path = self.root / "takes.json"
             self._subjects = {}

@@ -1,4 +1,4 @@
-"""A camera of a VRS file: JPEGs between the records of other sensors.
+"""Camera of a VRS file, whose JPEGs lie between the records of other sensors.
 
 Shape legend: N frames, H height, W width.
 """
@@ -23,34 +23,34 @@ _CLOCK_SLACK_S = 1e-6
 
 
 class VrsCamera:
-    """Frames of one camera as a :class:`datamodules.recording.VideoStream`.
+    """The frames of one camera as a :class:`datamodules.recording.VideoStream`.
 
-    Frame times are those of the index, which for Project Aria are the device's times of the middle of the exposure
-    (https://facebookresearch.github.io/projectaria_tools, "Timestamps in Aria VRS Files"); each frame that is read is
-    held against the time that it bears itself.
+    Frame times come from the index. For Project Aria they are the device's times of the middle of the exposure
+    (https://facebookresearch.github.io/projectaria_tools, "Timestamps in Aria VRS Files"). Reading a frame compares
+    its time in the index with its own stamp.
     """
 
     def __init__(
         self, vrs: VrsFile, records: Records, camera: str, zero_ns: int, fit: str = "crop", upright: bool = True
     ) -> None:
-        """Nothing is decoded yet.
+        """Create the stream; this decodes no frame.
 
         Args:
             vrs: the file.
-            records: where its frames are.
+            records: records of the camera's frames.
             camera: a key of ``CAMERA_STREAMS``.
             zero_ns: the device's time at the recording's time 0.
-            fit: as in ``video_decode.VideoFile``.
-            upright: turn frames a quarter clockwise: the cameras are mounted sideways.
+            fit: as in ``formats.video.VideoFile``.
+            upright: rotate frames by 90 degrees clockwise: the cameras are mounted sideways.
 
         Raises:
-            RecordingError: times of frames don't ascend.
+            RecordingError: the times of the frames don't ascend.
         """
         if fit not in FITS:
             raise ValueError(f"fit is '{fit}'; expected one of {', '.join(FITS)}")
         self._vrs, self._records, self._camera, self._zero_ns = vrs, records, camera, zero_ns
         self._fit, self._upright = fit, upright
-        # In ns first: a device that has been on for days has times that lose digits in seconds.
+        # Subtract in ns: after days of operation, the device's times would lose digits in seconds.
         self._times: FloatArray = (np.round(records.times * 1e9) - zero_ns).astype(np.float64) * 1e-9
         if (np.diff(self._times) <= 0).any():
             bad = int(np.argmax(np.diff(self._times) <= 0))
@@ -71,14 +71,14 @@ class VrsCamera:
         return f"{self._vrs.path}, stream {stream[0]}-{stream[1]}"
 
     def frame_times(self) -> FloatArray:
-        """Times of all frames, (N,) seconds on the recording's clock."""
+        """Return the times of all frames, (N,) seconds on the recording's clock."""
         return self._times
 
     def read(self, indices: NDArray[np.int64], height: int, width: int) -> Iterator[FrameArray]:
         """Yield the frames of these strictly ascending indices, (height, width, 3) uint8 RGB.
 
         Raises:
-            RecordingError: a frame can't be decoded, or bears another time than the index says.
+            RecordingError: a frame can't be decoded, or its stamp differs from the index.
         """
         n = self._times.size
         if indices.size and (indices[0] < 0 or indices[-1] >= n or (np.diff(indices) <= 0).any()):
@@ -104,9 +104,10 @@ class VrsCamera:
         own = (stamp - self._zero_ns) * 1e-9
         if abs(own - self._times[index]) > _CLOCK_SLACK_S:
             raise RecordingError(
-                f"{where}: by its own stamp it was taken at {own:.6f} s, by the index at {self._times[index]:.6f} s"
+                f"{where}: its own stamp is {own:.6f} s, its time in the index {self._times[index]:.6f} s; "
+                "expected the same"
             )
-        # The decoder may leave out detail that the target has no pixels for, down to this size.
+        # Let the decoder skip detail that the target has no pixels for, down to this size.
         least = (width, height) if self._upright else (height, width)
         try:
             image: FrameArray = simplejpeg.decode_jpeg(

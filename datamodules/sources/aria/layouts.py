@@ -1,6 +1,6 @@
-"""What a stream's records consist of: VRS files say it themselves, as JSON in the stream's texts.
+"""Layout of a stream's records, which a VRS file describes as JSON in the stream's texts.
 
-``DL:Data:2:0`` holds the fields of the data records of version 2, ``RF:Data:2`` their parts and sizes
+``DL:Data:2:0`` holds the fields of data records of version 2, ``RF:Data:2`` the parts and sizes of these records
 (https://github.com/facebookresearch/vrs, ``DataLayout.h``, ``RecordFormat.h``).
 """
 
@@ -28,20 +28,20 @@ _SIZE = re.compile(r"data_layout/size=(\d+)(?:\+(.+))?")
 def data_layout(
     path: Path, stream: StreamId, tags: Mapping[str, str], version: int, needed: Mapping[str, tuple[str, int]]
 ) -> tuple[np.dtype[np.void], str]:
-    """The fields of a stream's data records, as far as they are needed.
+    """Read the layout of the needed fields of a stream's data records.
 
     Args:
         path: the file, for messages.
-        stream: whose they are.
-        tags: its texts.
-        version: of its data records.
-        needed: field -> its type in VRS, and how many of it.
+        stream: the stream.
+        tags: texts of the stream.
+        version: version of the data records.
+        needed: field -> its type in VRS, and the number of values.
 
     Returns:
-        A dtype as long as the fixed part of a record, and what follows that part, e.g. "image/jpg".
+        A dtype with the length of a record's fixed part, and the kind of content behind this part, e.g. "image/jpg".
 
     Raises:
-        RecordingError: the records are described in another way, or lack a field.
+        RecordingError: the description has another form, or lacks a field.
     """
     where = f"{path}, stream {stream[0]}-{stream[1]}"
     form = tags.get(f"RF:Data:{version}", "")

@@ -1,4 +1,4 @@
-"""The motion sensors of a VRS file of Project Aria, in memory that holds their samples and little else.
+"""Motion sensors of Project Aria's VRS files, read in little more memory than their samples take.
 
 Shape legend: N samples.
 """
@@ -27,25 +27,25 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Calibration:
-    """true = inverse(matrix) (measured - bias), of accelerometer (m/s^2) and gyroscope (rad/s)."""
+    """Calibration of accelerometer (m/s^2) and gyroscope (rad/s): true = inverse(matrix) (measured - bias)."""
 
     matrices: tuple[FloatArray, FloatArray]
     biases: tuple[FloatArray, FloatArray]
 
     def apply(self, values: FloatArray) -> None:
-        """Correct (N, 6) values in place."""
+        """Correct values (N, 6) in place."""
         for part, (matrix, bias) in enumerate(zip(self.matrices, self.biases, strict=True)):
             block = values[:, 3 * part : 3 * part + 3]
             block[:] = (block - bias) @ np.linalg.inv(matrix).T
 
 
 def read_calibration(vrs: VrsFile, side: str) -> Calibration:
-    """The factory's calibration of one sensor.
+    """Read the factory's calibration of one sensor.
 
-    The model is that of projectaria_tools' ``LinearRectificationModel3d``.
+    The model is ``LinearRectificationModel3d`` of projectaria_tools.
 
     Raises:
-        RecordingError: the file has none, or not in this form.
+        RecordingError: the file has no calibration, or one in another form.
     """
     label = f"imu-{side}"
     try:
@@ -56,8 +56,8 @@ def read_calibration(vrs: VrsFile, side: str) -> Calibration:
         biases = [np.array(part["Bias"]["Offset"], np.float64) for part in parts]
     except (KeyError, ValueError, TypeError) as error:
         raise RecordingError(
-            f"{vrs.path}: its text 'calib_json' has no calibration of '{label}' that can be read ({error!r}); "
-            "set the source's 'calibrated' to false to take the values as they were measured"
+            f"{vrs.path}: its text 'calib_json' has no readable calibration of '{label}' ({error!r}); "
+            "set the source's 'calibrated' to false to use uncorrected values"
         ) from error
     for matrix, bias in zip(matrices, biases, strict=True):
         good = matrix.shape == (3, 3) and bias.shape == (3,) and np.isfinite(matrix).all() and np.isfinite(bias).all()
@@ -72,18 +72,18 @@ def read_calibration(vrs: VrsFile, side: str) -> Calibration:
 def read_imu(
     vrs: VrsFile, records: Records, side: str, placement: str, zero_ns: int, calibration: Calibration | None
 ) -> ImuStream:
-    """All samples of one sensor.
+    """Read all samples of one sensor.
 
     Args:
         vrs: the file.
-        records: where its samples are.
+        records: records of the sensor's samples.
         side: "left" or "right".
-        placement: where it was worn.
+        placement: place of the sensor on the body.
         zero_ns: the device's time at the recording's time 0.
-        calibration: how to correct the values; None leaves them as measured.
+        calibration: correction of the values; None keeps them as measured.
 
     Raises:
-        RecordingError: the records are not what the file says that they are.
+        RecordingError: the records differ from the file's description of them.
     """
     stream = IMU_STREAMS[side]
     first = vrs.record(int(records.offsets[0]))
@@ -116,7 +116,7 @@ def read_imu(
 
 
 def first_stamp(vrs: VrsFile, records: Records, stream: StreamId) -> int:
-    """When the first sample was taken, ns of the device's clock."""
+    """Return the time of the first sample, ns on the device's clock."""
     record = vrs.record(int(records.offsets[0]))
     layout, _ = data_layout(vrs.path, stream, vrs.stream_tags.get(stream, {}), record.version, _FIELDS)
     if len(record.payload) < layout.itemsize:

@@ -1,1 +1,1 @@
-"""Parts that several sources use."""
+"""Code shared by several sources."""

@@ -1,4 +1,4 @@
-"""Which recordings of a data set are there, and which of them are wanted."""
+"""Choice of the wanted recordings of a data set, and of its folder."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from datamodules.labels.natural_order import natural_key
 
 
 def choose(root: Path, found: Mapping[str, str], wanted: Sequence[str], what: str, expected: str) -> list[str]:
-    """Names of the recordings of the wanted people, in natural order.
+    """Choose the names of the wanted subjects' recordings, in natural order.
 
     Args:
-        root: where was looked, for messages.
+        root: folder of the data set, for messages.
         found: recording -> subject.
         wanted: subjects; empty takes all.
-        what: the data set.
-        expected: an example of the files that should be there.
+        what: name of the data set.
+        expected: an example of the expected files.
 
     Raises:
-        ValueError: there is no such data set, or no recording of the wanted people.
+        ValueError: there is no such data set, or no recording of the wanted subjects.
     """
     if not found:
         raise ValueError(f"{root.resolve()}: no {what} here; expected {expected} (set the source's 'root')")
@@ -29,11 +29,17 @@ def choose(root: Path, found: Mapping[str, str], wanted: Sequence[str], what: st
     return names
 
 
+def nested_or_root(root: Path, name: str) -> Path:
+    """Return the folder ``name`` below ``root`` if it exists, else ``root``: an archive may contain a top folder."""
+    nested = root / name
+    return nested if nested.is_dir() else root
+
+
 def folder(root: Path, candidates: Iterable[str], what: str, expected: str) -> Path:
-    """The first of the folders below ``root`` that is there; "" is the root itself.
+    """Return the first existing folder of the candidates below ``root``; "" is the root itself.
 
     Raises:
-        ValueError: none is.
+        ValueError: no candidate exists.
     """
     for candidate in candidates:
         if (root / candidate).is_dir():

@@ -1,4 +1,4 @@
-"""What sources with several sensors have in common: sensors that were off, units that can't be, two clocks in one unit.
+"""Streams of several sensors: sensors that were off, impossible units, and gyroscopes with a clock of their own.
 
 Shape legend: N samples of the accelerometer, M of the gyroscope.
 """
@@ -13,44 +13,43 @@ from datamodules import signal
 from datamodules.recording import FloatArray, ImuStream, RecordingError
 from datamodules.signal import MILLI_G, G
 
-# A median norm that is right after one of these was forgotten: (factor, what the values look like).
-_FORGOTTEN = (
+# Factors that a wrong unit misses: (factor that makes the median norm right, description of the values).
+_MISSED_FACTORS = (
     (G, "g"),
     (MILLI_G, "mg, scaled as m/s^2"),
     (1 / G, "m/s^2, scaled as g"),
     (1000.0, "g, scaled as mg"),
 )
-_NEAR = (0.8, 1.25)  # of g: a median over a recording of movement too
-_FASTEST_RAD_S = 60.0  # a hand in a throw reaches 40; in deg/s, slow walking is beyond this
+_NEAR = (0.8, 1.25)  # range of the median norm in g, also for a recording of movement
+_FASTEST_RAD_S = 60.0  # a throwing hand reaches 40 rad/s; values in deg/s exceed this even in slow walking
 
 
 def with_samples(streams: Sequence[ImuStream]) -> tuple[tuple[ImuStream, ...], tuple[str, ...]]:
-    """Sensors that measured anything, and the placements of those that did not.
+    """Return the sensors with samples, and the placements of the sensors without.
 
     Raises:
-        RecordingError: none did.
+        RecordingError: no sensor has samples.
     """
     measured = [not np.isnan(s.values[:, :3]).any(axis=1).all() for s in streams]
     kept = tuple(s for s, there in zip(streams, measured, strict=True) if there)
     off = tuple(s.placement for s, there in zip(streams, measured, strict=True) if not there)
     if not kept:
         origin = streams[0].origin if streams else "no file"
-        raise RecordingError(f"{origin}: no sensor measured an acceleration; all of it is missing")
+        raise RecordingError(f"{origin}: no sensor measured an acceleration; all samples are missing")
     return kept, off
 
 
 def refuse_other_units(streams: Sequence[ImuStream]) -> None:
-    """Refuse values that only make sense in another unit than the one that the source takes them for.
+    """Refuse values that fit another unit better than the source's unit.
 
-    Nothing is guessed: a sensor that is off (zeros), or one whose norm fits no other unit, is left to the checks of
-    windows.
+    A sensor that is off (zeros), or whose norm fits no other unit either, passes here; the checks of windows find it.
 
     Raises:
-        RecordingError: the message names file and placement, the value found and the unit that it looks like.
+        RecordingError: the values fit another unit; the message names file, placement, value and likely unit.
     """
     for stream in streams:
         norm = signal.median_acceleration(stream.values)
-        for factor, unit in _FORGOTTEN:
+        for factor, unit in _MISSED_FACTORS:
             if _NEAR[0] * G <= norm * factor <= _NEAR[1] * G:
                 raise RecordingError(
                     f"{stream.origin}, IMU at {stream.placement}: the median acceleration is {norm:.4g} m/s^2; expected"
@@ -58,7 +57,7 @@ def refuse_other_units(streams: Sequence[ImuStream]) -> None:
                 )
         turning = np.abs(stream.values[:, 3:])
         turning = turning[np.isfinite(turning)]
-        # One glitch says nothing of the unit.
+        # Take a quantile: a single glitch does not tell the unit.
         if turning.size and (fast := float(np.quantile(turning, 0.999))) > _FASTEST_RAD_S:
             raise RecordingError(
                 f"{stream.origin}, IMU at {stream.placement}: the angular velocity reaches {fast:.4g} rad/s; expected"
@@ -67,13 +66,13 @@ def refuse_other_units(streams: Sequence[ImuStream]) -> None:
 
 
 def onto_times(times: FloatArray, gyro_times: FloatArray, gyro: FloatArray, max_gap_s: float) -> FloatArray:
-    """A gyroscope's samples at the accelerometer's times, where both are read by their own stamps.
+    """Interpolate a gyroscope with its own stamps at the accelerometer's times.
 
     Args:
-        times: (N,) seconds of the accelerometer, strictly increasing.
-        gyro_times: (M,) seconds on the same clock, strictly increasing.
+        times: (N,) times of the accelerometer, seconds, strictly increasing.
+        gyro_times: (M,) times of the gyroscope, seconds on the same clock, strictly increasing.
         gyro: (M, 3).
-        max_gap_s: nothing is interpolated over longer stretches without samples.
+        max_gap_s: longest gap to interpolate over, seconds.
 
     Returns:
         (N, 3), NaN where the gyroscope did not measure.

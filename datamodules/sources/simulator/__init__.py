@@ -1,14 +1,13 @@
-"""The simulator: people who move, sensors that measure it and cameras that see it.
+"""Simulator of moving people, worn sensors and cameras.
 
-No recording of it is real, and every recording says so (``Recording.simulated``). Its use is to run the
-whole way without data, and to know the truth: clock offsets, poses and freezing episodes can be asked for.
-::
+Every recording is marked as simulated (``Recording.simulated``). The simulator runs the whole pipeline without data,
+and gives the true clock offsets, poses and episodes of freezing. ::
 
     simulator = Simulator(SimulatorParams(population="parkinson", subjects=3))
     for recording in simulator: ...
 
-Everything is a function of ``SimulatorParams.seed`` and the recording's name: loading one recording gives
-what iterating over all gives, and ``first_subject`` makes sets of people that don't overlap.
+A recording is a function of ``SimulatorParams.seed`` and its name: loading it alone, or with all others, gives the
+same result. ``first_subject`` makes disjoint sets of people.
 """
 
 from __future__ import annotations
@@ -40,19 +39,19 @@ class SimulatorParams:
 
     seed: int = 0
     subjects: int = 8
-    first_subject: int = 0  # number of the first person; disjoint ranges are disjoint people
+    first_subject: int = 0  # number of the first person; disjoint ranges give disjoint people
     sessions_per_subject: int = 2
     session_s: float = 120.0
     population: str = "healthy"  # or "parkinson"
     placements: list[str] = field(default_factory=lambda: list(PLACEMENTS))
     cameras: list[str] = field(default_factory=lambda: list(CAMERAS))
-    devices: list[str] = field(default_factory=lambda: ["icm20948", "bmi270"])  # people take them in turn
+    devices: list[str] = field(default_factory=lambda: ["icm20948", "bmi270"])  # assigned to people in turn
     frame_rate_hz: float = 30.0
-    room_styles: int = 8  # how many differently furnished halls there are
-    max_clock_offset_s: float = 0.05  # IMU against camera, uniform in +- this, and not in the metadata
-    max_clock_drift_ppm: float = 0.0  # likewise, by how much the IMU's clock is slow
-    mounting_sd_deg: float = 8.0  # how differently people wear a sensor
-    slip_sd_deg: float = 2.0  # how differently one person wears it from session to session
+    room_styles: int = 8  # number of differently furnished halls
+    max_clock_offset_s: float = 0.05  # offset of the IMU against the camera: uniform in +- this, not in the metadata
+    max_clock_drift_ppm: float = 0.0  # slowness of the IMU's clock: uniform in +- this, not in the metadata
+    mounting_sd_deg: float = 8.0  # standard deviation of a sensor's orientation between people
+    slip_sd_deg: float = 2.0  # standard deviation of a sensor's orientation between one person's sessions
 
 
 def _check(params: SimulatorParams) -> None:
@@ -94,7 +93,7 @@ class Simulator(Source):
     """Simulated recordings.
 
     Raises:
-        ValueError: a setting is out of range; the message names all that are.
+        ValueError: settings are out of range; the message names all of them.
     """
 
     def __init__(self, params: SimulatorParams) -> None:
@@ -108,15 +107,15 @@ class Simulator(Source):
         }
 
     def names(self) -> list[str]:
-        """``sim_{h,p}_{subject}_{session}``."""
+        """List the names ``sim_{h,p}_{subject}_{session}``."""
         return list(self._index)
 
     def subject_of(self, name: str) -> str:
-        """The name without its session."""
+        """Return the name without its session."""
         return name.rsplit("_", 1)[0]
 
     def load(self, name: str) -> Recording:
-        """Act the session out and let the sensors record it; frames are rendered when they are read.
+        """Simulate a session and its sensors; frames are rendered when they are read.
 
         Raises:
             RecordingError: there is no such recording.
@@ -172,31 +171,31 @@ class Simulator(Source):
     # The truth, for tests and experiments
 
     def session(self, name: str) -> Session:
-        """What really happens in a recording: person, place, poses, activities."""
+        """Return the truth behind a recording: person, place, poses, activities."""
         subject, _ = self._numbers(name)
         p = self.params
         person = make_person(p.seed, p.population, subject, p.mounting_sd_deg)
         return plan_session(person, make_hall(p.seed, self._style(name)), p.session_s, self._rng(name, 1))
 
     def true_clock_offset(self, name: str) -> float:
-        """Seconds that bring a recording's IMU times onto the video's clock when added to them.
+        """Return the offset in seconds; added to a recording's IMU times, it gives times on the video's clock.
 
-        With a drift, that is so for the IMU's time 0; at its time t it is ``drift / 1e6 * t`` more.
+        With a drift, this is the offset at the IMU's time 0; at its time t it is ``drift / 1e6 * t`` more.
         """
         most = self.params.max_clock_offset_s
         return float(self._rng(name, 2).uniform(-most, most))
 
     def true_clock_drift_ppm(self, name: str) -> float:
-        """By how much the offset grows, microseconds in each second of the IMU's clock."""
+        """Return the growth of the offset, microseconds per second of the IMU's clock."""
         most = self.params.max_clock_drift_ppm
         return float(self._rng(name, 5).uniform(-most, most))
 
     def freezing(self, name: str) -> tuple[Interval, ...]:
-        """Episodes of freezing of gait; also in ``Recording.metadata["freezing"]`` as ``start-end;...``."""
+        """Return the episodes of freezing of gait; ``Recording.metadata["freezing"]`` has them as ``start-end;...``."""
         return self.session(name).freezes
 
     def mount(self, name: str, placement: str) -> Mount:
-        """How a sensor is really worn in a recording."""
+        """Return the true place and orientation of a sensor in a recording."""
         p = self.params
         subject, _ = self._numbers(name)
         person = make_person(p.seed, p.population, subject, p.mounting_sd_deg)
@@ -216,7 +215,7 @@ class Simulator(Source):
         return int(self._rng(name, 4).integers(self.params.room_styles))
 
     def _rng(self, name: str, stream: int) -> np.random.Generator:
-        """Random numbers that depend on the seed, the recording and their purpose, and on nothing else."""
+        """Create random numbers that depend only on the seed, the recording and the number of their purpose."""
         subject, session = self._numbers(name)
         population = list(POPULATIONS).index(self.params.population)
         return np.random.default_rng([self.params.seed, population, subject, session, stream])

@@ -1,9 +1,9 @@
 """An articulated body of 17 segments and its forward kinematics.
 
-A pose is a vector of ``CHANNEL_NAMES``: where the pelvis is and how it is turned, the joint angles of
-trunk, head and arms, and where the balls of the feet are. The legs follow from pelvis and feet in closed
-form (two links and a knee that points forward), so that a planted foot stays planted. Every segment's frame
-is a smooth function of the channels, which is what makes the sensors' accelerations physical.
+A pose is a vector of ``CHANNEL_NAMES``: position and orientation of the pelvis, the joint angles of trunk, head and
+arms, and the positions of the balls of the feet. The legs follow from pelvis and feet in closed form (two links and a
+knee that points forward), so that a planted foot stays in place. Every segment's frame is a smooth function of the
+channels, so the sensors' accelerations are physical.
 
 Segment frames: origin at the proximal joint; for a person who stands facing along x, all axes are parallel
 to the world's (x forward, y left, z up). Arms and legs extend along -z, trunk and head along +z.
@@ -54,7 +54,7 @@ x, y, z is the sole under its ball, and its pitch is positive with the heel up."
 
 CHANNEL = {name: index for index, name in enumerate(CHANNEL_NAMES)}
 
-REACH = 0.992  # a leg is never straighter than this share of its length: full extension has no smooth inverse
+REACH = 0.992  # longest reach as a share of a leg's length: full extension has no smooth inverse
 REACH_SOFTNESS = 0.012  # metres over which the limit sets in
 
 
@@ -82,9 +82,9 @@ class BodyDimensions:
 
     @classmethod
     def from_height(cls, height: float, legs: float = 1.0, arms: float = 1.0, girth: float = 1.0) -> BodyDimensions:
-        """Proportions of an adult of ``height`` metres; the others scale the average's."""
+        """Return the proportions of an adult of ``height`` metres; the other arguments scale average proportions."""
         hip = 0.53 * height * legs
-        trunk = 0.818 * height - hip  # what the legs gain, the trunk gives
+        trunk = 0.818 * height - hip  # longer legs make a shorter trunk, at the same height
         ankle = 0.039 * height
         return cls(
             height=height,
@@ -108,7 +108,7 @@ class BodyDimensions:
 
     @property
     def leg(self) -> float:
-        """Hip to ankle."""
+        """Length from hip to ankle, metres."""
         return self.thigh + self.shank
 
     @property
@@ -125,7 +125,7 @@ class Pose:
     rotations: dict[str, FloatArray]
 
     def point(self, segment: str, offset: FloatArray) -> FloatArray:
-        """World position (N, 3) of a point fixed to ``segment`` at ``offset`` (3,) metres in its frame."""
+        """Return the world positions (N, 3) of a point fixed to ``segment`` at ``offset`` (3,) metres in its frame."""
         return self.origins[segment] + rotate(self.rotations[segment], offset)
 
 
@@ -142,15 +142,15 @@ _PARENTS = {
 
 
 def solve(dimensions: BodyDimensions, channels: FloatArray, segments: tuple[str, ...] = SEGMENTS) -> Pose:
-    """Forward kinematics.
+    """Compute forward kinematics.
 
     Args:
-        dimensions: of the person.
+        dimensions: dimensions of the person.
         channels: (C, N) in the order of ``CHANNEL_NAMES``.
-        segments: those that are needed; the chain that leads to each is added.
+        segments: the needed segments; the chain that leads to each is added.
 
     Returns:
-        Their frames and those on the way to them.
+        The frames of these segments and of their chains.
     """
     if channels.ndim != 2 or len(channels) != len(CHANNEL_NAMES):
         raise ValueError(f"channels has shape {channels.shape}; expected ({len(CHANNEL_NAMES)}, N)")

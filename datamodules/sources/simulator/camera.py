@@ -1,4 +1,4 @@
-"""What both simulated cameras share: frame times, lazy rendering, and the sensor's noise."""
+"""Base class of the simulated cameras: frame times, lazy rendering and the sensor's noise."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ NOISE = 2.5  # standard deviation of a pixel, in grey values
 
 
 class SimulatedCamera(ABC):
-    """A ``VideoStream`` that renders the frames that are asked for, and no others.
+    """A ``VideoStream`` that renders only the requested frames.
 
     Args:
-        session: what happens before the camera.
-        room: where.
-        frame_rate_hz: of the camera.
+        session: the session before the camera.
+        room: the room of the session.
+        frame_rate_hz: frame rate of the camera.
         phase_s: time of the first frame.
         exposure: factor on all colours.
-        origin: for messages.
+        origin: origin of the video, for messages.
     """
 
     name = "camera"
@@ -44,11 +44,11 @@ class SimulatedCamera(ABC):
 
     @property
     def origin(self) -> str:
-        """Where it came from, for messages."""
+        """Origin of the video, for messages."""
         return self._origin
 
     def frame_times(self) -> FloatArray:
-        """Times of all frames, (N,) seconds on the recording's clock."""
+        """Return the times of all frames, (N,) seconds on the recording's clock."""
         count = int((self._session.duration_s - self._phase) * self._rate)
         return self._phase + np.arange(count) / self._rate
 
@@ -56,13 +56,13 @@ class SimulatedCamera(ABC):
         """Yield the frames of these ascending indices, each (height, width, 3) uint8 RGB.
 
         Raises:
-            IndexError: an index is not that of a frame.
+            IndexError: there is no frame with an index.
         """
         times = self.frame_times()
         indices = np.asarray(indices, dtype=np.int64)
         if len(indices) and (indices.min() < 0 or indices.max() >= len(times)):
             raise IndexError(
-                f"{self._origin}: frames {indices.min()} to {indices.max()} asked for; there are {len(times)}"
+                f"{self._origin}: frames {indices.min()} to {indices.max()}; expected 0 to {len(times) - 1}"
             )
         if not len(indices):
             return
@@ -76,4 +76,4 @@ class SimulatedCamera(ABC):
 
     @abstractmethod
     def render(self, times: FloatArray, height: int, width: int) -> Iterator[FloatImage]:
-        """Yield one (height, width, 3) image, 0..1 and of its own memory, for each time."""
+        """Yield one new (height, width, 3) image, 0..1, for each time."""

@@ -1,4 +1,4 @@
-"""Draws a body into a rendered room: its segments as capsules and ellipsoids.
+"""Drawing of a body into a rendered room, with capsules and ellipsoids as segments.
 
 Shape legend: H height, W width of the image.
 """
@@ -18,7 +18,7 @@ from datamodules.sources.simulator.room import FloatImage, View
 
 LIGHT = np.array([0.35, 0.25, 0.90], dtype=np.float32)  # direction towards the lamp
 LIGHT /= np.linalg.norm(LIGHT)
-STRIPE_M = 0.09  # clothes are striped, so that their motion can be seen
+STRIPE_M = 0.09  # striped clothes make their motion visible
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Part:
 
 
 def figure_parts(person: Person, from_head: bool = False) -> tuple[Part, ...]:
-    """The shapes of this person; ``from_head`` leaves out what the person's own eyes can't see."""
+    """Return the shapes of a person; ``from_head`` leaves out those invisible to the person's own eyes."""
     d, c, g = person.body, person.colours, person.body.girth
     parts: list[Part] = []
 
@@ -90,16 +90,16 @@ def draw_figure(
     """Draw into ``image`` and ``distance`` in place.
 
     Args:
-        parts: of the figure.
-        pose: frames of its segments.
-        moment: which of the pose's N samples.
-        view: of the camera that made ``image``.
+        parts: shapes of the figure.
+        pose: frames of the segments.
+        moment: index of one of the pose's N samples.
+        view: view of the camera that made ``image``.
         image: (H, W, 3) colours.
         distance: (H, W) metres along each ray.
         rays: (3, H, W) world directions.
 
     Returns:
-        (H, W): the pixels that show the figure.
+        (H, W) bool, True for pixels that show the figure.
     """
     shown = np.zeros(distance.shape, dtype=bool)
     for part in parts:
@@ -131,7 +131,11 @@ def draw_figure(
 def _capsule(
     ray: FloatImage, start: FloatArray, end: FloatArray, radius: float
 ) -> tuple[FloatImage, FloatImage, FloatImage]:
-    """Rays (3, n) from the origin -> distances (inf where missed), normals (3, n), metres along the axis."""
+    """Intersect rays (3, n) from the origin with a capsule.
+
+    Returns:
+        Distances (n,), inf for misses; normals (3, n); metres along the axis (n,).
+    """
     a: FloatImage = start.astype(np.float32)
     b: FloatImage = end.astype(np.float32)
     length = float(np.linalg.norm(b - a))
@@ -163,7 +167,7 @@ def _capsule(
 def _ellipsoid(
     ray: FloatImage, centre: FloatArray, turn: FloatArray, axes: FloatArray
 ) -> tuple[FloatImage, FloatImage, FloatImage]:
-    """Like ``_capsule``: in the frame where the ellipsoid is the unit sphere."""
+    """Intersect rays with an ellipsoid, in the frame where it is the unit sphere; returns as ``_capsule``."""
     shrink = (turn / axes).T.astype(np.float32)
     direction, middle = shrink @ ray, (shrink @ centre.astype(np.float32))
     square = np.einsum("cn,cn->n", direction, direction)

@@ -1,8 +1,8 @@
 """Walking, turning on the spot, stairs and freezing, step by step.
 
-Each step plants a foot where it lands: the foot rolls off over its ball, swings, strikes with the heel and
-slaps down, while the pelvis follows the middle between the feet. A step's pelvis movement spans two steps'
-time, so that neighbouring steps merge into walking whose speed is highest in double support, as in people.
+In each step, the foot rolls off over its ball, swings, strikes with the heel, slaps down and then stays in place. The
+pelvis follows the middle between the feet. A step's pelvis movement spans the time of two steps, so that neighbouring
+steps merge into a walk. The speed of this walk is highest in double support, as in people.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ TURN_IS_TURNING = math.radians(100.0)  # smaller turns on the way belong to walk
 
 
 def wrap(angle: float) -> float:
-    """To -pi .. pi."""
+    """Wrap an angle to -pi .. pi."""
     return (angle + math.pi) % (2.0 * math.pi) - math.pi
 
 
 class Walker:
-    """Someone on two feet, and the time up to which the session is written.
+    """A walking person, and the time up to which the session is written.
 
     ``feet`` holds, for each foot, the body's place (x, y, heading, floor) at which that foot would be in its
     standing position.
@@ -74,11 +74,11 @@ class Walker:
 
     @property
     def hip_height(self) -> float:
-        """Of this person's standing, above the floor; knees stay bent where posture is stooped."""
+        """Height of the hips above the floor in standing; the knees of a stooped person stay bent."""
         return self.person.body.standing_hip_height - 0.06 * max(self.person.stoop, 0.0)
 
     def arms_at_rest(self) -> dict[str, float]:
-        """Joint angles of a hanging arm; it hangs down whatever the trunk does."""
+        """Return the joint angles of an arm that hangs down at any posture of the trunk."""
         hang = 0.8 * self.person.stoop
         return {
             "shoulder_flexion": hang - 0.03,
@@ -90,7 +90,7 @@ class Walker:
         }
 
     def _foothold(self, side: str, x: float, y: float, heading: float) -> tuple[float, float, float]:
-        """Where a foot's ball stands, and its yaw, for a body at (x, y)."""
+        """Return the position of a foot's ball, and its yaw, for a body at (x, y)."""
         sign = 1.0 if side == "left" else -1.0
         ahead = self.person.body.ankle_to_ball - ANKLE_BEHIND_HIP
         aside = sign * (0.5 * self.person.gait.step_width + 0.02)
@@ -100,13 +100,13 @@ class Walker:
 
     @contextmanager
     def labelled(self, activity: str) -> Iterator[None]:
-        """Label the time that passes inside."""
+        """Label the time that passes inside the block."""
         start = self.time
         yield
         self.label(activity, start, self.time)
 
     def label(self, activity: str, start: float, end: float) -> None:
-        """Label ``start`` to ``end``, joining it to an equal label that ends there."""
+        """Label ``start`` to ``end``; extend an equal label that ends at ``start``."""
         if end <= start:
             return
         last = self.intervals[-1] if self.intervals else None
@@ -118,7 +118,7 @@ class Walker:
     # Steps
 
     def step(self, side: str, x: float, y: float, heading: float, duration: float, floor: float | None = None) -> None:
-        """Put one foot where it belongs for a body at (x, y, heading), and let the body follow."""
+        """Put one foot down for a body at (x, y, heading), and let the body follow."""
         line, gait, body = self.timeline, self.person.gait, self.person.body
         floor = self.floor if floor is None else floor
         other = SIDES[1 - SIDES.index(side)]
@@ -152,7 +152,7 @@ class Walker:
         self.next_side = other
 
     def _follow(self, side: str, begin: float, duration: float, length: float) -> None:
-        """Pelvis, trunk and arms during a step."""
+        """Move pelvis, trunk and arms during a step."""
         line, gait = self.timeline, self.person.gait
         sign = 1.0 if side == "left" else -1.0
         middle = [0.5 * (self.feet["left"][k] + self.feet["right"][k]) for k in range(3)]
@@ -169,7 +169,7 @@ class Walker:
             height -= 0.04
         line.move("pelvis_z", start + 0.3 * duration, end - 0.2 * duration, height)
         line.bump("pelvis_z", begin - 0.12 * duration, begin + 0.88 * duration, gait.bob * stretch)
-        # Weight goes over the standing foot.
+        # Shift the weight over the standing foot.
         aside = -sign * (0.6 * gait.sway + 0.4 * gait.sway * stretch)
         line.bump("pelvis_x", begin - 0.2 * duration, land_end := begin + duration, -aside * math.sin(middle[2]))
         line.bump("pelvis_y", begin - 0.2 * duration, land_end, aside * math.cos(middle[2]))
@@ -192,7 +192,7 @@ class Walker:
         self.settle(0.6)
 
     def settle(self, seconds: float) -> None:
-        """Return trunk, arms and pelvis to quiet standing; takes no time of its own."""
+        """Return trunk, arms and pelvis to quiet standing, without advancing the time."""
         start, end = self.time - 0.25 * seconds, self.time + 0.75 * seconds
         self.timeline.move("pelvis_yaw", start, end, self.heading)
         self.timeline.move("pelvis_z", start, end, self.floor + self.hip_height)
@@ -231,7 +231,7 @@ class Walker:
         self.close()
 
     def go_to(self, x: float, y: float) -> None:
-        """Turn and walk straight to (x, y), labelling both."""
+        """Turn and walk straight to (x, y), and label both."""
         distance = math.hypot(x - self.x, y - self.y)
         if distance < 0.12:
             return
@@ -246,7 +246,7 @@ class Walker:
             self.close()
 
     def turn_to(self, heading: float) -> None:
-        """Turn on the spot the short way, labelling it."""
+        """Turn on the spot in the shorter direction, and label it."""
         self.turn_by(wrap(heading - self.heading))
 
     def turn_by(self, angle: float) -> None:
@@ -265,7 +265,7 @@ class Walker:
             self.close()
 
     def go_down_stairs(self) -> None:
-        """From the gallery's edge down to the lower floor; slow people put both feet on every step."""
+        """Go from the gallery's edge down to the lower floor; people with severe signs put both feet on every step."""
         ahead = self.person.body.ankle_to_ball - ANKLE_BEHIND_HIP
         both = self.person.parkinson is not None and self.person.parkinson.severity > 0.85
         pace = 1.1 * math.sqrt(self.person.tempo)
@@ -291,7 +291,7 @@ class Walker:
         self.freeze(float(np.clip(self.rng.lognormal(math.log(2.5), 0.5), 1.0, 7.0)))
 
     def freeze(self, seconds: float) -> None:
-        """Feet stick to the floor while the legs tremble at 3-8 Hz."""
+        """Freeze: the feet stick to the floor while the legs tremble at 3-8 Hz."""
         line, start, end = self.timeline, self.time, self.time + seconds
         pace = float(self.rng.uniform(3.5, 7.0))
         inside = start + 0.2

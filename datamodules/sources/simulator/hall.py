@@ -1,7 +1,7 @@
-"""The place: a hall with a gallery, a staircase down from it, and furniture along the walls.
+"""Hall with a gallery, a staircase down to the lower floor, and furniture along the walls.
 
-Motion and cameras share it: people sit where a chair is drawn. x runs along the hall, z up, z = 0 on the
-lower floor. The middle of both floors is free to walk in.
+Motion and cameras use the same hall: people sit on the chairs that cameras show. x runs along the hall, z up, z = 0 on
+the lower floor. The middle of both floors is free for walking.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STAIRS_HALF_WIDTH = 0.9
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle that is free to walk in, at ``floor`` metres."""
+    """A rectangle free for walking, at a height of ``floor`` metres."""
 
     x: tuple[float, float]
     y: tuple[float, float]
@@ -29,11 +29,11 @@ class Area:
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Its middle."""
+        """Middle of the area."""
         return 0.5 * (self.x[0] + self.x[1]), 0.5 * (self.y[0] + self.y[1])
 
     def point(self, rng: np.random.Generator, inset: float = 0.0) -> tuple[float, float]:
-        """A random point at least ``inset`` metres from its edges."""
+        """Draw a random point at least ``inset`` metres from the edges."""
         return (
             float(rng.uniform(self.x[0] + inset, self.x[1] - inset)),
             float(rng.uniform(self.y[0] + inset, self.y[1] - inset)),
@@ -42,7 +42,7 @@ class Area:
 
 @dataclass(frozen=True)
 class Seat:
-    """A chair or a bed's edge: stand at (x, y), look along ``facing``, sit ``height`` above ``floor``."""
+    """A chair or the edge of a bed: a person stands at (x, y), faces ``facing`` and sits ``height`` above ``floor``."""
 
     x: float
     y: float
@@ -74,7 +74,7 @@ class Hall:
 
 
 def make_hall(seed: int, style: int) -> Hall:
-    """Furnish a hall; the same for the same arguments."""
+    """Furnish a hall; equal arguments give equal halls."""
     rng = np.random.default_rng([seed, 21, style])
     boxes: list[Box] = [
         Box((-LENGTH_UP, -HALF_WIDTH, 0.0), (0.0, HALF_WIDTH, UPPER), "floor"),
@@ -113,7 +113,7 @@ def _tint(rng: np.random.Generator) -> tuple[float, float, float]:
 
 
 def _span(wall: float, near: float, far: float) -> tuple[float, float]:
-    """Range of y from ``near`` to ``far`` metres off the middle, towards one of the two long walls."""
+    """Return the range of y from ``near`` to ``far`` metres off the middle, towards one of the two long walls."""
     return (near, far) if wall > 0 else (-far, -near)
 
 
@@ -136,7 +136,7 @@ def _bed(boxes: list[Box], seats: list[Seat], x: float, wall: float, rng: np.ran
 
 
 def _clutter(boxes: list[Box], side: float, rng: np.random.Generator) -> None:
-    """Shelves, tables and pictures, out of everybody's way."""
+    """Add shelves, tables and pictures outside the areas for walking."""
     for x, floor, wall in ((-5.5, UPPER, -side), (-6.5, UPPER, side), (8.6, 0.0, -side), (11.6, 0.0, -side)):
         x += float(rng.uniform(-0.4, 0.4))
         y0, y1 = _span(wall, 2.85, HALF_WIDTH)

@@ -1,4 +1,4 @@
-"""The camera on the head: rigidly fixed to it, so that its optical flow is the head's motion."""
+"""Camera fixed rigidly to the head, so that its optical flow shows the head's motion."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from datamodules.sources.simulator.rotations import rot_y
 
 FIELD_OF_VIEW = math.radians(95.0)  # across the width
 TILT = math.radians(12.0)  # downwards
-CLEARANCE_M = 0.05  # the camera stays out of the lower floor
+CLEARANCE_M = 0.05  # least height of the camera above the lower floor
 # Columns are the camera's axes (right, down, forward) in the head's frame (forward, left, up).
 AXES = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
 
 
 def focal_length(width: int) -> float:
-    """In pixels, of an image ``width`` pixels wide."""
+    """Return the focal length in pixels for an image ``width`` pixels wide."""
     return 0.5 * width / math.tan(0.5 * FIELD_OF_VIEW)
 
 
 class HeadCamera(SimulatedCamera):
-    """Sees the hall, and the wearer's own arms, legs and lap."""
+    """A camera that shows the hall, and the wearer's own arms, legs and lap."""
 
     name = "head"
 
     def views(self, times: FloatArray, height: int, width: int) -> list[View]:
-        """Where the camera is and how it looks at these times."""
+        """Return position and orientation of the camera at these times."""
         body = self._session.person.body
         pose = solve(body, self._session.at(times), ("head",))
         position = pose.point("head", np.array([0.115, 0.0, 0.6 * body.head]))
@@ -42,7 +42,7 @@ class HeadCamera(SimulatedCamera):
         return [View(p, r, height, width, focal) for p, r in zip(position, rotation, strict=True)]
 
     def render(self, times: FloatArray, height: int, width: int) -> Iterator[FloatImage]:
-        """Yield what it sees."""
+        """Yield the images at these times."""
         parts = figure_parts(self._session.person, from_head=True)
         pose = solve(self._session.person.body, self._session.at(times))
         for moment, view in enumerate(self.views(times, height, width)):

@@ -1,4 +1,4 @@
-"""Motion sensors: where they sit, what an ideal one would measure, and what a real part makes of it.
+"""Model of motion sensors: their places, ideal measurements, and the errors of real parts.
 
 Shape legend: N samples of the internal grid, M samples of the sensor.
 """
@@ -21,12 +21,12 @@ GRAVITY = np.array([0.0, 0.0, STANDARD_GRAVITY])
 
 @dataclass(frozen=True)
 class Device:
-    """A sensor as set up and as its datasheet describes it (typical values).
+    """Configuration of a sensor, and typical values from its datasheet.
 
     Attributes:
         name: make and model.
         rate_hz: output data rate.
-        rate_error: standard deviation of the real rate, as a share, between parts.
+        rate_error: standard deviation of the real rate between parts, as a share.
         acceleration_range: full scale, m/s^2.
         acceleration_step: one least significant bit, m/s^2.
         acceleration_noise: density, m/s^2 per square root of Hz.
@@ -54,7 +54,7 @@ def _device(
     acceleration: tuple[float, float, float, float],
     angular: tuple[float, float, float, float],
 ) -> Device:
-    """From datasheet units: g, LSB/g, ug/sqrt(Hz), mg; deg/s, LSB per deg/s, mdps/sqrt(Hz), deg/s."""
+    """Convert datasheet units: g, LSB/g, ug/sqrt(Hz), mg; deg/s, LSB per deg/s, mdps/sqrt(Hz), deg/s."""
     g, degree = STANDARD_GRAVITY, math.pi / 180.0
     return Device(
         name=name,
@@ -81,7 +81,7 @@ DEVICES = {
     "lsm6dso": _device("STMicroelectronics LSM6DSO", 104.0, 0.01, (8, 1e3 / 0.244, 80, 20), (1000, 1e3 / 35, 3.8, 1.0)),
 }
 
-# No datasheet gives these: measured orders of magnitude for consumer parts (El-Sheimy et al. 2008).
+# Datasheets lack these values: measured orders of magnitude for consumer parts (El-Sheimy et al. 2008).
 ACCELERATION_WALK = 2e-4  # bias random walk, m/s^2 per square root of s
 ANGULAR_WALK = 3e-5  # rad/s per square root of s
 JITTER = 0.03  # standard deviation of a sampling instant, as a share of the period
@@ -92,7 +92,7 @@ BURST_SAMPLES = 4.0
 
 @dataclass(frozen=True)
 class Mount:
-    """A place on the body: a point fixed to a segment, and how the sensor's axes lie there."""
+    """A place on the body: a point fixed to a segment, and the orientation of the sensor's axes."""
 
     segment: str
     offset: FloatArray
@@ -100,7 +100,7 @@ class Mount:
 
 
 def mount(placement: str, body: BodyDimensions) -> Mount:
-    """Where the sensor of ``placement`` sits on a body of these dimensions, before misalignment."""
+    """Return the place of a sensor on a body of these dimensions, without misalignment."""
 
     def fixed(matrix: FloatArray) -> FloatArray:
         return np.asarray(matrix[0])
@@ -126,25 +126,25 @@ def mount(placement: str, body: BodyDimensions) -> Mount:
 
 
 def personal_mount(placement: str, person: Person, slip: FloatArray | None = None) -> Mount:
-    """``mount`` with this person's misalignment, and ``slip`` (3, 3): how it sat on the day."""
+    """Return :func:`mount` with this person's misalignment, and the session's rotation ``slip`` (3, 3)."""
     nominal = mount(placement, person.body)
     rotation = nominal.rotation @ person.mounting[placement]
     return Mount(nominal.segment, nominal.offset, rotation if slip is None else rotation @ slip)
 
 
 def sensor_pose(seat: Mount, body: BodyDimensions, channels: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """World position (N, 3) metres and sensor-to-world rotation (N, 3, 3) of a sensor."""
+    """Compute the world position (N, 3), metres, and the sensor-to-world rotation (N, 3, 3) of a sensor."""
     pose = solve(body, channels, (seat.segment,))
     return pose.point(seat.segment, seat.offset), pose.rotations[seat.segment] @ seat.rotation
 
 
 def ideal(position: FloatArray, rotation: FloatArray, rate_hz: float = RATE_HZ) -> FloatArray:
-    """What a perfect sensor measures.
+    """Compute the measurements of a perfect sensor.
 
     Args:
         position: (N, 3) world position, metres.
         rotation: (N, 3, 3) sensor-to-world.
-        rate_hz: of the samples.
+        rate_hz: rate of the samples.
 
     Returns:
         (N - 4, 6) for samples 2 .. N - 3: specific force with gravity, m/s^2, and angular velocity, rad/s,
@@ -156,7 +156,7 @@ def ideal(position: FloatArray, rotation: FloatArray, rate_hz: float = RATE_HZ) 
 
 
 def sampling_times(device: Device, duration_s: float, rng: np.random.Generator) -> FloatArray:
-    """(M,) true instants at which samples that arrive are taken: the part's own rate, jitter, and losses."""
+    """Draw the true times (M,) of the samples that arrive, with the part's own rate, jitter and losses."""
     period = 1.0 / (device.rate_hz * (1.0 + rng.normal(0.0, device.rate_error)))
     count = int((duration_s - 0.01) / period)
     times = (np.arange(count) + rng.uniform(0.1, 0.9)) * period
@@ -168,7 +168,7 @@ def sampling_times(device: Device, duration_s: float, rng: np.random.Generator) 
 
 
 def degrade(truth: FloatArray, times: FloatArray, device: Device, rng: np.random.Generator) -> FloatArray:
-    """What ``device`` makes of (M, 6) ideal values: bias and its walk, noise, saturation, quantisation."""
+    """Add the errors of ``device`` to ideal values (M, 6): bias and its walk, noise, saturation, quantisation."""
     count = len(truth)
     band = math.sqrt(0.5 * device.rate_hz)
     elapsed = np.sqrt(np.diff(times, prepend=times[:1]))[:, None]
@@ -199,7 +199,7 @@ def degrade(truth: FloatArray, times: FloatArray, device: Device, rng: np.random
 
 
 def full_scale(device: Device) -> FloatArray:
-    """(2,) largest values that 16 bits and the ranges allow: m/s^2 and rad/s."""
+    """Return the largest values (2,) that 16 bits and the ranges allow, m/s^2 and rad/s."""
     steps = (
         (device.acceleration_range, device.acceleration_step),
         (device.angular_range, device.angular_step),
@@ -219,14 +219,14 @@ def record(
     origin: str,
     rng: np.random.Generator,
 ) -> ImuStream:
-    """Wear ``device`` through a session; its stamps are ``clock_offset_s`` and the drift since behind the true time."""
+    """Record a session with ``device``; its stamps lag the true time by ``clock_offset_s`` and the drift."""
     values = ideal(*sensor_pose(seat, person.body, channels))
     times = sampling_times(device, duration_s, rng)
     # ``ideal`` starts at the third sample of the internal grid.
     truth = interpolate(values.T, times - 2.0 / RATE_HZ).T
     limits = full_scale(device)
     return ImuStream(
-        # Without a drift the division changes no bit.
+        # Division by 1.0, without a drift, changes no bit.
         times=(times - clock_offset_s) / (1.0 + 1e-6 * clock_drift_ppm),
         values=degrade(truth, times, device, rng),
         placement=placement,

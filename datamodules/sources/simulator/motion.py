@@ -1,6 +1,6 @@
-"""What people do besides walking: stand, bend, sit, get up, lie down, fall.
+"""Motion besides walking: standing, bending, sitting, getting up, lying down, falling.
 
-An :class:`Actor` writes one activity after the other into its time line and labels it.
+An :class:`Actor` writes one activity after another into its time line, and labels it.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from datamodules.sources.simulator.gait import Walker
 from datamodules.sources.simulator.hall import Seat
 from datamodules.sources.simulator.rotations import rot_y, rot_z
 
-LEGS_DOWN = 0.96  # of the leg's length, hip to ankle, in lying
+LEGS_DOWN = 0.96  # distance from hip to ankle in lying, as a share of the leg's length
 HIP_DEPTH = 0.105  # metres from the hips to the seat or floor, times girth
 
 
 class Actor(Walker):
-    """A walker who does everything else as well."""
+    """A walker that can also do all other activities."""
 
     # Standing
 
@@ -36,7 +36,7 @@ class Actor(Walker):
             self.time = end
 
     def _gesture(self, longest: float, standing: bool) -> float:
-        """One small movement from now on; returns how long it takes."""
+        """Make one small movement from now on; return its duration."""
         line, rng, start = self.timeline, self.rng, self.time
         length = float(np.clip(rng.uniform(1.6, 4.0) * self.person.tempo, 1.4, longest))
         kind = str(rng.choice(["look", "hand", "hand", "weight" if standing else "trunk"]))
@@ -100,7 +100,7 @@ class Actor(Walker):
     # Sitting
 
     def sit_down(self, seat: Seat) -> None:
-        """From standing in front of ``seat``, back to it."""
+        """Sit down, from standing in front of ``seat`` with the back to it."""
         line, start = self.timeline, self.time
         length = float(self.rng.uniform(1.5, 2.0)) * self.person.tempo
         end = start + length
@@ -133,7 +133,7 @@ class Actor(Walker):
             self.time = end
 
     def stand_up(self) -> None:
-        """From sitting; the trunk leans first."""
+        """Stand up from sitting; the trunk leans first."""
         line, start = self.timeline, self.time
         length = float(self.rng.uniform(1.35, 1.8)) * self.person.tempo
         end = start + length
@@ -154,7 +154,7 @@ class Actor(Walker):
     def _lying_foot(
         self, side: str, hips: FloatArray, heading: float, legs: float, pitch: float, height: float
     ) -> dict[str, float]:
-        """Channels of a foot, for legs that reach from ``hips`` along ``heading`` by ``legs`` metres."""
+        """Return the channels of a foot, for legs that reach ``legs`` metres from ``hips`` along ``heading``."""
         sign, body = 1.0 if side == "left" else -1.0, self.person.body
         aside = sign * (0.07 + 0.5 * body.hip_half_width)
         along = np.array([math.cos(heading), math.sin(heading), 0.0])
@@ -165,7 +165,7 @@ class Actor(Walker):
         return {"x": float(ball[0]), "y": float(ball[1]), "z": float(ball[2]), "pitch": pitch, "yaw": heading}
 
     def lie_down(self, bed: Seat) -> None:
-        """From sitting on the edge of ``bed`` onto the back."""
+        """Lie down on the back, from sitting on the edge of ``bed``."""
         line, start = self.timeline, self.time
         length = float(self.rng.uniform(2.2, 3.0)) * self.person.tempo
         end, side = start + length, float(self.rng.choice([-1.0, 1.0]))
@@ -227,7 +227,7 @@ class Actor(Walker):
             self.time = end
 
     def sit_up(self) -> None:
-        """From lying back to sitting on the bed's edge; the way there has no label."""
+        """Sit up from lying, to the edge of the bed; this transition has no label."""
         start = self.time
         length = float(self.rng.uniform(2.0, 2.8)) * self.person.tempo
         for channel, value in self._before_lying.items():
@@ -239,7 +239,7 @@ class Actor(Walker):
     # Falling
 
     def fall(self) -> None:
-        """Tip over forwards, backwards or sideways, hit the floor and stay there; ends the upright part."""
+        """Fall forwards, backwards or sideways and stay on the floor; this ends the upright part of a session."""
         line, rng, start = self.timeline, self.rng, self.time
         kind = str(rng.choice(["forward", "backward", "left", "right"]))
         length = float(rng.uniform(0.8, 1.1))
@@ -281,7 +281,7 @@ class Actor(Walker):
         self.label("falling", start, self.time)
 
     def _brace(self, kind: str, start: float, hit: float) -> None:
-        """Arms go out, the chin comes in."""
+        """Stretch out the arms and pull in the chin."""
         line, rng = self.timeline, self.rng
         early, length = start + 0.25 * (hit - start), hit - start
         arms = {
@@ -296,7 +296,7 @@ class Actor(Walker):
         line.bump("trunk_flexion", start, hit + 0.3, 0.25)
 
     def _writhe(self, seconds: float) -> None:
-        """Lie where one fell, with a few weak movements."""
+        """Stay on the floor with a few weak movements."""
         line, rng, end = self.timeline, self.rng, self.time + seconds
         while end - self.time > 2.0:
             length = float(rng.uniform(1.2, 2.0)) * self.person.tempo

@@ -1,4 +1,4 @@
-"""People who differ: build, gait, manner, and the signs of Parkinson's disease.
+"""Simulated people with individual build, gait, manner and signs of Parkinson's disease.
 
 Sources of the ranges: gait of healthy adults, Winter 1991 and Hollman et al. 2011; Parkinson's gait, Morris
 et al. 1994 (stride length falls, cadence is kept or rises) and Mirelman et al. 2019; rest tremor of 4-6 Hz,
@@ -22,13 +22,13 @@ PLACEMENTS = ("head", "chest", "right_wrist", "waist", "right_thigh", "right_ank
 
 @dataclass(frozen=True)
 class Gait:
-    """How someone walks; lengths in metres, angles in radians."""
+    """Parameters of a gait; lengths in metres, angles in radians."""
 
     cadence: float  # steps/min
     step_length: float
     step_width: float
-    swing_share: float  # of a step's duration, that its foot is in the air
-    asymmetry: float  # of step times, right against left, as a share
+    swing_share: float  # share of a step's duration in which its foot is in the air
+    asymmetry: float  # relative difference of step times, right against left
     arm_swing: dict[str, float]
     lift: float
     bob: float
@@ -42,13 +42,13 @@ class Gait:
 
     @property
     def step_time(self) -> float:
-        """Seconds a step."""
+        """Duration of a step, seconds."""
         return 60.0 / self.cadence
 
 
 @dataclass(frozen=True)
 class Parkinson:
-    """Signs beyond those that change ``Gait`` and ``Person.tempo``."""
+    """Signs of Parkinson's disease, apart from its effects on ``Gait`` and ``Person.tempo``."""
 
     severity: float  # 0.4 to 1
     tremor_hz: float
@@ -64,7 +64,7 @@ class Person:
     population: str
     body: BodyDimensions
     gait: Gait
-    tempo: float  # durations of voluntary movements are multiplied by it
+    tempo: float  # factor on the durations of voluntary movements
     stoop: float
     head_drop: float
     elbow: float
@@ -75,10 +75,10 @@ class Person:
 
 
 def make_person(seed: int, population: str, number: int, mounting_sd_deg: float = 8.0) -> Person:
-    """The ``number``-th person of a population: the same for the same arguments, always.
+    """Create the ``number``-th person of a population; equal arguments give equal people.
 
     Raises:
-        ValueError: no such population; the message lists those that are there.
+        ValueError: there is no such population; the message lists all populations.
     """
     if population not in POPULATIONS:
         raise ValueError(f"population is '{population}'; expected one of: {', '.join(POPULATIONS)}")

@@ -1,4 +1,4 @@
-"""Renders the hall: every pixel's ray against its walls and boxes, with textures.
+"""Renderer of the hall, which casts every pixel's ray against textured walls and boxes.
 
 Shape legend: H height, W width of the image. Camera axes: x right, y down, z forward.
 """
@@ -26,7 +26,7 @@ from datamodules.sources.simulator.textures import LEVELS, MATERIALS, SIZE, Atla
 FloatImage = NDArray[np.float32]
 SHELL_LOW = (-LENGTH_UP, -HALF_WIDTH, 0.0)
 SHELL_HIGH = (LENGTH_DOWN, HALF_WIDTH, CEILING)
-# Light on faces across x, y and z, so that edges show; the last is what looks up.
+# Light on faces perpendicular to x, y and z (the last face up); different values make edges visible.
 FACE_LIGHT = np.array([0.78, 0.92, 1.0], dtype=np.float32)
 
 
@@ -37,8 +37,8 @@ class View:
     Attributes:
         origin: (3,) world position, metres.
         rotation: (3, 3) camera-to-world.
-        height, width: of the image, pixels.
-        focal: in pixels.
+        height, width: size of the image, pixels.
+        focal: focal length, pixels.
     """
 
     origin: FloatArray
@@ -48,13 +48,13 @@ class View:
     focal: float
 
     def rays(self) -> FloatImage:
-        """(3, H, W): world directions of the pixels' rays, of unit length."""
+        """Compute the world directions of the pixels' rays, (3, H, W), of unit length."""
         camera = _camera_rays(self.height, self.width, round(self.focal, 3))
         world = self.rotation.astype(np.float32) @ camera
         return np.ascontiguousarray(world.reshape(3, self.height, self.width))
 
     def project(self, points: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """World points (n, 3) -> pixel positions (n, 2) as (column, row), and depths (n,) along the view."""
+        """Project world points (n, 3) to pixel positions (n, 2) as (column, row), and depths (n,) along the view."""
         inside = (points - self.origin) @ self.rotation
         depth = inside[:, 2]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -62,16 +62,16 @@ class View:
         return pixels + 0.5 * np.array([self.width - 1, self.height - 1]), depth
 
     def window(self, points: FloatArray, radius: float = 0.0) -> tuple[slice, slice] | None:
-        """Rows and columns that can show the hull of ``points`` (n, 3), grown by ``radius`` metres.
+        """Bound the rows and columns that can show the hull of ``points`` (n, 3), grown by ``radius`` metres.
 
-        None if it is out of view.
+        Returns None if the hull is out of view.
         """
         inside = (points - self.origin) @ self.rotation
         near = inside[:, 2] - radius
         if np.all(inside[:, 2] + radius < 0.0):
             return None
         if np.any(near < 0.02):
-            # Part of it is beside or behind the camera: its outline is not that of its projected corners.
+            # Part of the hull is beside or behind the camera, so projected corners do not bound its outline.
             return slice(0, self.height), slice(0, self.width)
         bounds = []
         for axis, size in ((1, self.height), (0, self.width)):
@@ -87,7 +87,7 @@ class View:
 
 @lru_cache(maxsize=64)
 def _camera_rays(height: int, width: int, focal: float) -> FloatImage:
-    """(3, H * W) unit rays in the camera's frame."""
+    """Return unit rays in the camera's frame, (3, H * W)."""
     rows, columns = np.mgrid[0:height, 0:width]
     rays = np.stack(
         (columns - 0.5 * (width - 1), rows - 0.5 * (height - 1), np.full(rows.shape, focal)), axis=0
@@ -96,7 +96,7 @@ def _camera_rays(height: int, width: int, focal: float) -> FloatImage:
 
 
 class Room:
-    """A hall with its materials, ready to be looked at."""
+    """A hall with its materials, ready for rendering."""
 
     def __init__(self, hall: Hall, atlas: Atlas) -> None:
         self.hall = hall
@@ -107,7 +107,7 @@ class Room:
         corners = np.stack((self._low, self._high), axis=1)  # (boxes, 2, 3)
         pick = np.array([[(k >> a) & 1 for a in range(3)] for k in range(8)])
         self._corners = corners[:, pick, np.arange(3)]  # (boxes, 8, 3)
-        # Surface 3 * b + axis for box b; the shell's come last.
+        # Box b has the surfaces 3 * b + axis; the shell's surfaces come last.
         materials = [MATERIALS.index(b.material) for b in boxes for _ in range(3)]
         tints = [b.tint for b in boxes for _ in range(3)]
         wall, floor, ceiling = (MATERIALS.index(m) for m in ("wall", "floor", "ceiling"))
@@ -122,7 +122,7 @@ class Room:
         self._tint = np.array(tints, dtype=np.float32) * light[:, None]
 
     def render(self, view: View) -> tuple[FloatImage, FloatImage, FloatImage]:
-        """Look from ``view``.
+        """Render the view.
 
         Returns:
             Colours (H, W, 3) 0..1, distances (H, W) metres along each ray, and the rays (3, H, W).
@@ -141,7 +141,7 @@ class Room:
     def _cast_shell(
         self, origin: FloatImage, rays: FloatImage, inverse: FloatImage
     ) -> tuple[FloatImage, NDArray[np.int32]]:
-        """The hall's inner sides: the nearest of the three planes that each ray runs towards."""
+        """Intersect the hall's inner sides: take the nearest of the three planes ahead of each ray."""
         planes = []
         for axis in range(3):
             ahead = np.where(inverse[axis] > 0, SHELL_HIGH[axis], SHELL_LOW[axis]).astype(np.float32)
@@ -160,7 +160,7 @@ class Room:
         surface: NDArray[np.int32],
         window: tuple[slice, slice],
     ) -> None:
-        """The slab test (Kay and Kajiya 1986), inside ``window``."""
+        """Intersect a box by the slab test (Kay and Kajiya 1986), inside ``window``."""
         low = (self._low[k] - origin).astype(np.float32)
         high = (self._high[k] - origin).astype(np.float32)
         enter, leave = [], None
@@ -186,7 +186,7 @@ class Room:
         distance: FloatImage,
         surface: NDArray[np.int32],
     ) -> FloatImage:
-        """Texture lookup at the hit points; distant texels come from coarser levels."""
+        """Look up textures at the hit points; distant points use coarser levels."""
         atlas = self._atlas
         axis = np.where(surface < self._shell, surface % 3, np.minimum(surface - self._shell, 2))
         point = [origin[a] + distance * rays[a] for a in range(3)]
@@ -194,7 +194,7 @@ class Room:
         density = atlas.density[material]
         u = np.where(axis == 0, point[1], point[0]) * density
         v = np.where(axis == 2, point[1], -point[2]) * density
-        # Texels a pixel; a grazing ray spreads its pixel over more of them.
+        # Texels per pixel; the pixel of a grazing ray covers more texels.
         slant = np.take_along_axis(np.abs(rays), axis[None], axis=0)[0]
         spread = distance * density / (np.float32(view.focal) * np.sqrt(np.maximum(slant, 0.02)))
         level = np.clip(np.log2(np.maximum(spread, 1.0)) + 0.3, 0, LEVELS - 1).astype(np.int32)
@@ -211,5 +211,5 @@ class Room:
 
 @lru_cache(maxsize=16)
 def make_room(seed: int, style: int) -> Room:
-    """The hall of this style, painted."""
+    """Make the room of this style."""
     return Room(make_hall(seed, style), make_atlas(seed, style))

@@ -1,4 +1,4 @@
-"""Rotation matrices and differences of sampled rotations.
+"""Rotation matrices, and derivatives of sampled positions and rotations.
 
 World axes: z up. Body axes of a person who stands facing along x: x forward, y left, z up.
 
@@ -13,22 +13,22 @@ from datamodules.recording import FloatArray
 
 
 def rot_x(angle: FloatArray) -> FloatArray:
-    """(N,) radians -> (N, 3, 3): right-handed rotation about x."""
+    """Return right-handed rotations about x, (N,) radians -> (N, 3, 3)."""
     return _about(angle, 1, 2)
 
 
 def rot_y(angle: FloatArray) -> FloatArray:
-    """(N,) radians -> (N, 3, 3): right-handed rotation about y."""
+    """Return right-handed rotations about y, (N,) radians -> (N, 3, 3)."""
     return _about(angle, 2, 0)
 
 
 def rot_z(angle: FloatArray) -> FloatArray:
-    """(N,) radians -> (N, 3, 3): right-handed rotation about z."""
+    """Return right-handed rotations about z, (N,) radians -> (N, 3, 3)."""
     return _about(angle, 0, 1)
 
 
 def _about(angle: FloatArray, i: int, j: int) -> FloatArray:
-    """Rotation in the plane of axes ``i`` and ``j``, from ``i`` towards ``j``."""
+    """Return rotations in the plane of axes ``i`` and ``j``, from ``i`` towards ``j``."""
     angle = np.atleast_1d(np.asarray(angle, dtype=np.float64))
     matrix = np.zeros((*angle.shape, 3, 3))
     cosine, sine = np.cos(angle), np.sin(angle)
@@ -42,7 +42,7 @@ def _about(angle: FloatArray, i: int, j: int) -> FloatArray:
 
 
 def from_rotation_vector(vector: FloatArray) -> FloatArray:
-    """(3,) axis times angle in radians -> (3, 3), by Rodrigues' formula."""
+    """Convert axis times angle in radians, (3,) -> (3, 3), by Rodrigues' formula."""
     vector = np.asarray(vector, dtype=np.float64)
     angle = float(np.linalg.norm(vector))
     if angle == 0.0:
@@ -53,25 +53,28 @@ def from_rotation_vector(vector: FloatArray) -> FloatArray:
 
 
 def rotate(rotation: FloatArray, vector: FloatArray) -> FloatArray:
-    """(N, 3, 3) applied to one (3,) or to (N, 3) vectors -> (N, 3)."""
+    """Apply rotations (N, 3, 3) to one vector (3,) or to vectors (N, 3) -> (N, 3)."""
     if vector.ndim == 1:
         return np.asarray(rotation @ vector)
     return np.asarray((rotation @ vector[..., None])[..., 0])
 
 
 def first_difference(values: FloatArray, rate_hz: float) -> FloatArray:
-    """(N, ...) -> (N - 4, ...): first derivative at the inner samples, to fourth order in the period."""
+    """Compute the first derivative at the inner samples, (N, ...) -> (N - 4, ...), to fourth order in the period."""
     return np.asarray((values[:-4] - 8.0 * values[1:-3] + 8.0 * values[3:-1] - values[4:]) * (rate_hz / 12.0))
 
 
 def second_difference(values: FloatArray, rate_hz: float) -> FloatArray:
-    """(N, ...) -> (N - 4, ...): second derivative at the inner samples, to fourth order in the period."""
+    """Compute the second derivative at the inner samples, (N, ...) -> (N - 4, ...), to fourth order in the period."""
     inner = -values[:-4] + 16.0 * values[1:-3] - 30.0 * values[2:-2] + 16.0 * values[3:-1] - values[4:]
     return np.asarray(inner * (rate_hz**2 / 12.0))
 
 
 def angular_velocity(rotation: FloatArray, rate_hz: float) -> FloatArray:
-    """(N, 3, 3) body-to-world -> (N - 4, 3) rad/s in the body's frame, to fourth order in the period."""
+    """Compute the angular velocity of body-to-world rotations, to fourth order in the period.
+
+    (N, 3, 3) -> (N - 4, 3) rad/s in the body's frame.
+    """
     spin = np.swapaxes(rotation[2:-2], -1, -2) @ first_difference(rotation, rate_hz)
     return np.stack(
         (

@@ -1,8 +1,7 @@
-"""One continuous session: who does what, when and where.
+"""One continuous session of a simulated person: a plan of activities, places and times.
 
-The planner always takes the activity that has had the least time so far, so that every class gets a usable
-share of windows, and walks the person to where it can be done. A fall, where there is one, ends the
-session.
+The planner always chooses the activity with the least time so far, so that every class gets enough windows, and
+walks the person to a suitable place. A fall ends its session.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ ACTIVITIES = (
     "lying",
     "falling",
 )
-FALL_S = 10.0  # left at the end of a session that has a fall
-LEAVE_GALLERY_S = 55.0  # downstairs takes at least this long
-NEEDS_S = {  # about how long each takes, with the way there and back
+FALL_S = 10.0  # time reserved at the end of a session with a fall
+LEAVE_GALLERY_S = 55.0  # least time needed for going downstairs and for the lower floor
+NEEDS_S = {  # approximate duration of each activity, including the way there and back
     "standing": 7.0,
     "walking": 10.0,
     "turning": 10.0,
@@ -47,12 +46,12 @@ NEEDS_S = {  # about how long each takes, with the way there and back
 
 @dataclass(frozen=True)
 class Session:
-    """What really happened.
+    """The truth behind a recording.
 
     Attributes:
-        person: who.
-        hall: where.
-        duration_s: from time 0.
+        person: the person.
+        hall: the hall.
+        duration_s: duration from time 0, seconds.
         channels: (C, N) on the internal time grid, see ``timeline.interpolate``.
         activities: labels, in order of time.
         freezes: episodes of freezing of gait; they keep the label of the activity that they interrupt.
@@ -66,12 +65,12 @@ class Session:
     freezes: tuple[Interval, ...]
 
     def at(self, times: FloatArray) -> FloatArray:
-        """Channels (C, M) at these times."""
+        """Interpolate the channels (C, M) at these times."""
         return interpolate(self.channels, times)
 
 
 def plan_session(person: Person, hall: Hall, duration_s: float, rng: np.random.Generator) -> Session:
-    """Act out a session of ``duration_s`` seconds."""
+    """Simulate a session of ``duration_s`` seconds."""
     upstairs = bool(rng.random() < 0.8)
     area = hall.upper if upstairs else hall.lower
     place = (*area.point(rng), float(rng.uniform(-math.pi, math.pi)), area.floor)
@@ -97,13 +96,13 @@ def _cut(intervals: list[Interval], end: float) -> tuple[Interval, ...]:
 
 
 class _Planner:
-    """Chooses and directs."""
+    """A planner that chooses activities and directs an actor."""
 
     def __init__(self, actor: Actor, hall: Hall, upstairs: bool, duration_s: float, falls: bool) -> None:
         self.actor, self.hall, self.upstairs = actor, hall, upstairs
         self.end = duration_s
         self.falls = falls
-        # A random head start makes sessions differ in order.
+        # Random initial times make sessions differ in order.
         self.credit = {name: float(actor.rng.uniform(0.0, 6.0)) for name in ACTIVITIES if name != "falling"}
 
     def run(self) -> None:
@@ -120,14 +119,14 @@ class _Planner:
             actor.label("falling", actor.time, self.end)
 
     def _next(self) -> str | None:
-        """The activity that has had the least time of those that still fit; None where none does."""
+        """Return the activity with the least time so far among those that still fit; None if none fits."""
         spent = dict(self.credit)
         for interval in self.actor.intervals:
             if interval.activity in spent:
                 spent[interval.activity] += interval.end - interval.start
         left = self.end - self.actor.time - (FALL_S if self.falls else 0.0)
         if self.upstairs:
-            # The bed is downstairs, and nobody falls on the gallery.
+            # The bed is downstairs, and falls happen only downstairs.
             if left < LEAVE_GALLERY_S * self.actor.person.tempo or min(spent, key=lambda a: spent[a]) == "lying":
                 return "stairs_down"
             del spent["lying"]
@@ -168,7 +167,7 @@ class _Planner:
             actor.go_to(*self.hall.lower.point(rng))
 
     def _take(self, seat: Seat) -> None:
-        """Walk to ``seat`` and turn one's back to it."""
+        """Walk to ``seat`` and turn the back to it."""
         actor = self.actor
         actor.go_to(seat.x, seat.y)
         actor.turn_by(wrap(seat.facing - actor.heading))
@@ -205,14 +204,14 @@ class _Planner:
         self._leave_wall(rng)
 
     def _leave_wall(self, rng: np.random.Generator) -> None:
-        """Back to the free middle of the floor."""
+        """Walk back to the free middle of the floor."""
         actor = self.actor
         actor.time += 0.3
         actor.go_to(actor.x + float(rng.uniform(-0.5, 0.5)), 0.4 * actor.y)
 
 
 def _sway(actor: Actor, rng: np.random.Generator) -> None:
-    """Nobody is ever quite still: postural sway and breathing."""
+    """Add postural sway and breathing."""
     line = actor.timeline
     for channel in ("pelvis_x", "pelvis_y"):
         line.wander(channel, 0.004, rng, 0.1, 0.7)
@@ -228,7 +227,7 @@ def _sway(actor: Actor, rng: np.random.Generator) -> None:
 
 
 def _tremble(channels: FloatArray, signs: Parkinson, rng: np.random.Generator) -> None:
-    """Add rest tremor in place: hands most, a little in trunk and head, less where the arm moves."""
+    """Add rest tremor in place: strong in the hands, weak in trunk and head, weaker while the arm moves."""
     times = np.arange(channels.shape[1]) / RATE_HZ
     waxing = 0.75 + 0.25 * np.sin(2 * math.pi * rng.uniform(0.03, 0.08) * times + rng.uniform(0, 2 * math.pi))
     drift = 0.5 * np.sin(2 * math.pi * rng.uniform(0.1, 0.2) * times + rng.uniform(0, 2 * math.pi))

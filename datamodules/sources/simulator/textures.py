@@ -1,4 +1,4 @@
-"""Procedural materials with mip levels, in one flat table that a renderer can index with whole arrays.
+"""Procedural materials with mip levels, in one flat table that a renderer indexes with arrays.
 
 Shape legend: K texels of all materials and levels.
 """
@@ -31,7 +31,7 @@ FloatImage = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Atlas:
-    """Every material's pyramid.
+    """The pyramids of all materials.
 
     Texel (u, v) of level l of material m is at ``m * stride + level_start[l] + (v % size) * size + u % size``
     with ``size = SIZE >> l``.
@@ -44,7 +44,7 @@ class Atlas:
 
 
 def make_atlas(seed: int, style: int) -> Atlas:
-    """Paint all materials of one style; the same for the same arguments."""
+    """Paint all materials of one style; equal arguments give equal materials."""
     rng = np.random.default_rng([seed, 31, style])
     starts = np.cumsum([0] + [(SIZE >> level) ** 2 for level in range(LEVELS)])
     pyramids = []
@@ -62,7 +62,7 @@ def make_atlas(seed: int, style: int) -> Atlas:
 
 
 def _noise(rng: np.random.Generator, sigma: float) -> NDArray[np.float64]:
-    """Seamless smooth noise of unit deviation."""
+    """Draw seamless smooth noise of unit deviation."""
     field = gaussian_filter(rng.normal(size=(SIZE, SIZE)), sigma, mode="wrap")
     return np.asarray(field / field.std())
 

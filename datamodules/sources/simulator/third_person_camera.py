@@ -1,4 +1,4 @@
-"""A camera high on a wall that follows the person by panning and zooming, like a camera operator."""
+"""Camera high on a wall that follows the person by panning and zooming, like a camera operator."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from datamodules.sources.simulator.session import Session
 from datamodules.sources.simulator.timeline import RATE_HZ, interpolate
 
 FOLLOW_S = 0.8  # standard deviation of the operator's smoothing
-FRAMED_M = 2.6  # what the image's height spans at the person's distance
-MOUNTS = ((0.4, -1.0), (0.4, 1.0), (4.2, -1.0), (4.2, 1.0))  # x, and which wall
+FRAMED_M = 2.6  # height of the image at the person's distance, metres
+MOUNTS = ((0.4, -1.0), (0.4, 1.0), (4.2, -1.0), (4.2, 1.0))  # x, and sign of the wall's y
 
 
 class ThirdPersonCamera(SimulatedCamera):
-    """Sees the person in the hall; ``mount`` chooses one of four places on the walls."""
+    """A camera that shows the person in the hall; ``mount`` chooses one of four places on the walls."""
 
     name = "third_person"
 
@@ -45,7 +45,7 @@ class ThirdPersonCamera(SimulatedCamera):
         self._target = gaussian_filter1d(hips, FOLLOW_S * RATE_HZ, axis=1, mode="nearest")
 
     def views(self, times: FloatArray, height: int, width: int) -> list[View]:
-        """How it looks at these times."""
+        """Return position and orientation of the camera at these times."""
         views = []
         for target in interpolate(self._target, times).T:
             forward = target - self._place
@@ -60,7 +60,7 @@ class ThirdPersonCamera(SimulatedCamera):
         return views
 
     def render(self, times: FloatArray, height: int, width: int) -> Iterator[FloatImage]:
-        """Yield what it sees."""
+        """Yield the images at these times."""
         return (image for image, _ in self.render_with_mask(times, height, width))
 
     def render_with_mask(

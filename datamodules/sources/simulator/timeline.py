@@ -1,9 +1,9 @@
-"""Smooth trajectories of a body's channels, written event by event.
+"""Smooth trajectories of a body's channels, composed of events.
 
-Motor behaviour is a sum of overlapping moves with minimum-jerk profiles (Flash and Hogan 1985): each
-changes a channel's value between two times with no velocity and no acceleration at either end, so that any
-overlap of them has a continuous acceleration. Impacts and heel strikes are the exception, and the final
-low-pass bounds them, as soft tissue does.
+Motor behaviour is a sum of overlapping moves with minimum-jerk profiles (Flash and Hogan 1985). Each move changes a
+channel's value between two times, with zero velocity and acceleration at both ends, so that a sum of moves has a
+continuous acceleration. Impacts and heel strikes are the exception; the final low-pass bounds them, as soft tissue
+does.
 
 Shape legend: C channels, N samples.
 """
@@ -19,24 +19,24 @@ from datamodules.recording import FloatArray
 from datamodules.sources.simulator.body import CHANNEL, CHANNEL_NAMES
 
 RATE_HZ = 250.0  # internal rate of the kinematics
-MARGIN_S = 0.5  # simulated before the first and after the last sample, so that derivatives have no edges
+MARGIN_S = 0.5  # simulated before the first and after the last sample, for derivatives at the ends
 SMOOTHING_S = 0.012  # standard deviation of the final low-pass: its cut-off (-3 dB) is at 11 Hz
 
 
 def minimum_jerk(u: FloatArray) -> FloatArray:
-    """0 to 1 as u goes from 0 to 1, with no velocity and no acceleration at either end."""
+    """Return 0 to 1 for u from 0 to 1, with zero velocity and acceleration at both ends."""
     return u * u * u * (10.0 + u * (-15.0 + 6.0 * u))
 
 
 def swing(u: FloatArray) -> FloatArray:
-    """0 to 1 like a foot: flatter than ``minimum_jerk``, and still braking when it lands."""
+    """Return 0 to 1 like a swinging foot: flatter than ``minimum_jerk``, and still braking at the landing."""
     return 0.6 * u * u * (3.0 - 2.0 * u) + 0.4 * minimum_jerk(u)
 
 
 class Timeline:
     """Channels over one session, from ``-MARGIN_S`` to ``duration + MARGIN_S`` seconds.
 
-    Events may reach beyond the session's ends; what lies outside is cut.
+    Events may reach beyond the session's ends; the parts outside are cut.
     """
 
     def __init__(self, duration_s: float, start: dict[str, float]) -> None:
@@ -78,7 +78,7 @@ class Timeline:
         self.move(channel, start, end, self.value(channel) + by)
 
     def fall(self, channel: str, start: float, end: float, to: float, cushion_s: float = 0.04) -> None:
-        """Go to ``to`` faster and faster and hit it: it gives way by ``cushion_s`` times speed over e."""
+        """Accelerate to ``to`` and hit it; the contact gives way by ``cushion_s`` times speed over e."""
         index = CHANNEL[channel]
         change = to - self._final[index]
         first, last, u = self._slice(start, end)
@@ -91,7 +91,7 @@ class Timeline:
         self._values[index, first:last] += speed * cushion_s * after * np.exp(-after)
 
     def bump(self, channel: str, start: float, end: float, height: float) -> None:
-        """Leave by ``height`` and come back, smooth to the second derivative."""
+        """Move by ``height`` and back, smooth to the second derivative."""
         first, last, u = self._slice(start, end)
         self._values[CHANNEL[channel], first:last] += height * (4.0 * u * (1.0 - u)) ** 3
 
@@ -105,7 +105,7 @@ class Timeline:
     def oscillate(
         self, channel: str, start: float, end: float, size: float, frequency_hz: float, phase: float = 0.0
     ) -> None:
-        """Oscillate, fading in and out over 0.3 s (or a third of the stretch, where that is less)."""
+        """Oscillate, fading in and out over 0.3 s (at most a third of the stretch)."""
         first, last, u = self._slice(start, end)
         fade = min(0.3 / max(end - start, 1e-9), 1.0 / 3.0)
         envelope = minimum_jerk(np.clip(u / fade, 0, 1)) * minimum_jerk(np.clip((1 - u) / fade, 0, 1))
@@ -118,7 +118,7 @@ class Timeline:
         self._values[CHANNEL[channel]] += values
 
     def times(self) -> FloatArray:
-        """(N,) seconds."""
+        """Return the times of the internal grid, (N,) seconds."""
         return np.arange(self._values.shape[1]) / RATE_HZ - MARGIN_S
 
     def wander(self, channel: str, size: float, rng: np.random.Generator, low_hz: float, high_hz: float) -> None:
@@ -130,13 +130,13 @@ class Timeline:
         self.add(channel, size / 2.0 * waves)
 
     def channels(self) -> FloatArray:
-        """(C, N): the sum of all events, low-passed."""
+        """Return the low-passed sum of all events, (C, N)."""
         values = self._values + np.cumsum(self._steps[:, :-1], axis=1)
         return np.asarray(gaussian_filter1d(values, SMOOTHING_S * RATE_HZ, axis=1, mode="nearest"))
 
 
 def interpolate(values: FloatArray, times: FloatArray) -> FloatArray:
-    """Channels (or anything on the internal time grid) at any times, by cubic Lagrange interpolation.
+    """Interpolate channels, or other values on the internal time grid, by cubic Lagrange interpolation.
 
     Args:
         values: (..., N) on the grid of ``Timeline.times``.

@@ -10,11 +10,11 @@ depth camera and a wearable inertial sensor. ICIP 2015.
   https://www.utdallas.edu/~kehtar/UTD-MHAD.html.
 - Layout below ``root``, for example of trial ``a1_s1_t1`` (action, subject, trial): ``Inertial/a1_s1_t1_inertial.mat``
   (or ``inertial/``) with ``d_iner`` (N, 6) in g and deg/s; ``Depth/a1_s1_t1_depth.mat`` with ``d_depth`` (H, W, frames)
-  in mm, or in its place ``depth_mp4/a1_s1_t1.mp4``, the depth video with true times; ``RGB/a1_s1_t1_color.avi`` (or
+  in mm, or instead ``depth_mp4/a1_s1_t1.mp4``, the depth video with true times; ``RGB/a1_s1_t1_color.avi`` (or
   ``RGB-part1/`` and so on).
 
-Checked on all inertial files as published and on depth videos made from the published depth maps. Depth maps and AVI
-files were made for the tests, after the publisher's description.
+Checked on all published inertial files, and on depth videos made from the published depth maps. The tests' depth maps
+and AVI files follow the publisher's description.
 """
 
 from __future__ import annotations
@@ -75,14 +75,14 @@ class UtdMhadParams:
     root: str = "../shared/data/utd-mhad"
     subjects: list[str] = field(default_factory=list)  # e.g. ["1", "3"]; empty takes all 8
     videos: list[str] = field(default_factory=lambda: ["depth"])  # cameras: "depth", "rgb", both or none
-    video_fit: str = "crop"  # "crop", "pad" or "squash", see video_decode.VideoFile
+    video_fit: str = "crop"  # "crop", "pad" or "squash", see formats.video.VideoFile
 
 
 @source("utd_mhad", UtdMhadParams)
 class UtdMhad(Source):
-    """One recording a trial, with camera ``depth`` or ``rgb`` and one IMU at ``right_wrist`` or ``right_thigh``.
+    """One recording per trial, with camera ``depth`` or ``rgb`` and one IMU at ``right_wrist`` or ``right_thigh``.
 
-    A trial is there if its inertial or its depth file is; a missing one is an error when it is loaded.
+    A trial is listed if its inertial or its depth file exists; loading fails if a needed file is missing.
 
     Raises:
         ValueError: there is no such camera.
@@ -95,7 +95,7 @@ class UtdMhad(Source):
         self.root = Path(params.root)
 
     def names(self) -> list[str]:
-        """``a{action}_s{subject}_t{trial}``, by action, subject and trial.
+        """List the names ``a{action}_s{subject}_t{trial}``, by action, subject and trial.
 
         Raises:
             ValueError: there is no such data set below ``root``.
@@ -118,14 +118,14 @@ class UtdMhad(Source):
         return names
 
     def subject_of(self, name: str) -> str:
-        """The number after ``s``."""
+        """Return the number after ``s``."""
         return self._parse(name)[1]
 
     def load(self, name: str) -> Recording:
         """Load one trial.
 
         Raises:
-            RecordingError: a file is missing or isn't what it should be.
+            RecordingError: a file is missing or malformed.
         """
         action, subject = self._parse(name)
         path = self._inertial(name)
@@ -136,7 +136,7 @@ class UtdMhad(Source):
             values=values,
             placement="right_wrist" if action < _FIRST_THIGH_ACTION else "right_thigh",
             device="UTD wearable inertial sensor",
-            # The ranges in the paper; no value in the set is beyond 8 g, and tennis serves reach it.
+            # Ranges from the paper; no value in the set exceeds 8 g, and tennis serves reach it.
             acceleration_range=8 * G,
             angular_velocity_range=1000 * DEGREE,
             origin=str(path),
@@ -156,7 +156,9 @@ class UtdMhad(Source):
     def _parse(name: str) -> tuple[int, str]:
         match = _NAME.fullmatch(name)
         if not match or not 1 <= int(match[1]) <= len(ACTIONS):
-            raise RecordingError(f"'{name}' is no trial of UTD-MHAD; expected a1_s1_t1, actions up to {len(ACTIONS)}")
+            raise RecordingError(
+                f"'{name}' is not a trial of UTD-MHAD; expected a1_s1_t1, actions up to {len(ACTIONS)}"
+            )
         return int(match[1]), match[2]
 
     def _inertial(self, name: str) -> Path:

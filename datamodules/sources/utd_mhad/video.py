@@ -1,8 +1,9 @@
-"""UTD-MHAD's videos as they are published: depth maps in MATLAB files, and RGB as AVI.
+"""Published videos of UTD-MHAD: depth maps in MATLAB files, and RGB as AVI.
 
-Neither says when its frames were taken; the Kinect gave "approximately" 30 a second. Frame i of F is taken to be at
-i / F of the trial's duration by its inertial signal. For depth that was measured: wrist speed in the picture and the
-gyroscope's magnitude then correlate at 0.84, but at 0.27 with 30 frames a second from the start. For RGB it is assumed.
+Neither format has the times of its frames; the Kinect gave "approximately" 30 a second. Frame i of F is placed at
+i / F of the duration of the trial's inertial signal. For depth this is measured: wrist speed in the picture then
+correlates with the gyroscope's magnitude at 0.84, but at 0.27 with 30 frames a second from the start. For RGB it is an
+assumption.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ _VARIABLE = "d_depth"
 
 
 class DepthMat:
-    """Depth maps, ``d_depth`` (H, W, F) in mm, as grey frames: near is bright, nothing measured is black."""
+    """Depth maps, ``d_depth`` (H, W, F) in mm, as grey frames: near is bright, missing depth is black."""
 
     def __init__(self, path: Path, camera: str, duration_s: float, fit: str = "crop") -> None:
-        """Nothing is read yet.
+        """Create the video; this reads nothing.
 
         Args:
-            path: ``a1_s1_t1_depth.mat``.
+            path: path of ``a1_s1_t1_depth.mat``.
             camera: name of the camera.
-            duration_s: how long the trial lasted.
-            fit: as in ``video_decode.VideoFile``.
+            duration_s: duration of the trial, seconds.
+            fit: as in ``formats.video.VideoFile``.
         """
         if fit not in FITS:
             raise ValueError(f"fit is '{fit}'; expected one of {', '.join(FITS)}")
@@ -47,14 +48,14 @@ class DepthMat:
 
     @property
     def origin(self) -> str:
-        """The file."""
+        """Path of the file."""
         return str(self._path)
 
     def frame_times(self) -> FloatArray:
-        """Times of all frames, (F,) seconds.
+        """Return the times of all frames, (F,) seconds.
 
         Raises:
-            RecordingError: the file is missing, or isn't what it should be.
+            RecordingError: the file is missing or malformed.
         """
         return spread(self._read().shape[2], self._duration_s)
 
@@ -85,15 +86,15 @@ class DepthMat:
 
 
 class SpreadVideo(VideoFile):
-    """A video file whose own times mean nothing: its frames are spread evenly over the trial."""
+    """A video file without useful times: its frames are spread evenly over the trial."""
 
     def __init__(self, path: Path, camera: str, duration_s: float, fit: str = "crop") -> None:
-        """As :class:`datamodules.formats.video.VideoFile`; ``duration_s`` is how long the trial lasted."""
+        """Create the video of a trial that lasts ``duration_s``; see :class:`datamodules.formats.video.VideoFile`."""
         super().__init__(path, camera, fit=fit)
         self._duration_s = duration_s
 
     def frame_times(self) -> FloatArray:
-        """Times of all frames, (F,) seconds.
+        """Return the times of all frames, (F,) seconds.
 
         Raises:
             RecordingError: the file is missing, truncated or no video.
@@ -102,6 +103,6 @@ class SpreadVideo(VideoFile):
 
 
 def spread(frames: int, duration_s: float) -> FloatArray:
-    """Times of ``frames`` frames that begin with a trial and end with it."""
+    """Spread ``frames`` frames evenly over a trial and return their times, (F,) seconds."""
     times: FloatArray = np.arange(frames, dtype=np.float64) * (duration_s / frames)
     return times

@@ -1,4 +1,6 @@
-"""What the build knows of one recording and the report on it shows; kept in the shards, so that it outlives the build.
+"""Facts about one recording, for the quality report.
+
+The build collects these facts and stores them in the shards, so the report needs no raw data.
 
 Shape legend: N samples or frames.
 """
@@ -19,39 +21,39 @@ from datamodules.windows.quality.frame_times import frame_holes, frame_interval
 from datamodules.windows.quality.sensor import count_coincident
 from datamodules.windows.settings import WindowSettings
 
-MOST_STRETCHES = 300  # of one kind that a recording keeps; the shortest go first
-NORM_STEP_G = 0.05
-NORM_BINS = 60  # of NORM_STEP_G each; the last one holds all that is above
-_CHUNK = 1 << 20  # samples looked at at once: a day at 100 Hz has eight million
-_CLOCK = "clock_"  # what metadata on the clocks are called
+MOST_STRETCHES = 300  # most stretches of one kind per recording; the shortest are dropped
+NORM_STEP_G = 0.05  # width of a bin of the acceleration's norm, g
+NORM_BINS = 60  # the last bin also holds all larger norms
+_CHUNK = 1 << 20  # samples processed at a time: a day at 100 Hz has eight million
+_CLOCK = "clock_"  # prefix of the metadata about clocks
 
 
 @dataclass(frozen=True)
 class RecordingFacts:
-    """One recording that could be used, whether or not it gave a window.
+    """Facts about one usable recording, even if it gave no window.
 
-    Times are seconds on the video's clock, as windows' starts are. A stretch is [begin, end].
+    Times are seconds on the video's clock, like the starts of windows. A stretch is [begin, end].
 
     Attributes:
-        recording, subject, population, placement, device: where it comes from.
-        begin_s, end_s: of the sensor.
-        samples: of the sensor.
-        rate_hz: by the median distance of neighbouring samples.
-        rate_low_hz, rate_high_hz: by the 95th and the 5th percentile of the distances; far from ``rate_hz`` where
-            stamps jitter.
-        norm: median length of the acceleration, m/s^2; None without a sample.
-        norm_counts: samples by the acceleration's length, ``NORM_BINS`` bins of ``NORM_STEP_G``.
-        gaps: stretches without samples, the ``MOST_STRETCHES`` longest.
-        gap_count, gap_s: all of them.
-        repeated: samples that have the stamp of another one.
-        labels: [begin, end, activity]; the ``MOST_STRETCHES`` longest.
+        recording, subject, population, placement, device: origin of the samples.
+        begin_s, end_s: begin and end of the sensor's samples.
+        samples: number of the sensor's samples.
+        rate_hz: rate from the median distance of neighbouring samples.
+        rate_low_hz, rate_high_hz: rates from the 95th and the 5th percentile of the distances; they differ much from
+            ``rate_hz`` if time stamps jitter.
+        norm: median norm of the acceleration, m/s^2; None without a sample.
+        norm_counts: counts of the acceleration's norm in ``NORM_BINS`` bins of ``NORM_STEP_G``.
+        gaps: the ``MOST_STRETCHES`` longest stretches without samples.
+        gap_count, gap_s: number and total seconds of all gaps.
+        repeated: number of samples that repeat another sample's time stamp.
+        labels: the ``MOST_STRETCHES`` longest labels, each [begin, end, activity].
         labelled_s: seconds of each activity.
-        camera: of the video; empty without one, and the following are None or empty then.
-        video_begin_s, video_end_s: of the video.
-        frame_rate_hz: by the median distance of neighbouring frames.
-        frame_holes: stretches without frames, the ``MOST_STRETCHES`` longest.
-        frame_hole_count, frame_hole_s: all of them.
-        clock: what the recording's metadata say about its clocks (``clock_offset_s`` and the like).
+        camera: name of the camera; empty without video, and then the following are None or empty.
+        video_begin_s, video_end_s: begin and end of the video.
+        frame_rate_hz: rate from the median distance of neighbouring frames.
+        frame_holes: the ``MOST_STRETCHES`` longest stretches without frames.
+        frame_hole_count, frame_hole_s: number and total seconds of all such stretches.
+        clock: the recording's metadata about its clocks (``clock_offset_s`` and others).
     """
 
     recording: str
@@ -84,27 +86,29 @@ class RecordingFacts:
 
     @property
     def duration_s(self) -> float:
-        """Of the sensor's measurement, gaps included."""
+        """Length of the sensor's measurement, gaps included."""
         return self.end_s - self.begin_s
 
 
-def facts_of(recording: Recording, stream: ImuStream, camera: str | None, settings: WindowSettings) -> RecordingFacts:
-    """The facts; reads the video's time stamps but none of its frames.
+def collect_facts(
+    recording: Recording, stream: ImuStream, camera: str | None, settings: WindowSettings
+) -> RecordingFacts:
+    """Collect the facts; this reads the video's time stamps, not its frames.
 
     Args:
-        recording: checked by ``checks.check_recording``.
-        stream: which of its sensors.
-        camera: which camera; None or empty, or no frames in ``settings``, looks at none.
-        settings: what counts as a gap.
+        recording: a recording that passed ``checks.check_recording``.
+        stream: one of its sensors.
+        camera: name of the camera. The video is left out if this is None or empty, or if ``settings.frames`` is 0.
+        settings: limits for gaps.
 
     Raises:
         RecordingError: there is no such camera, or its file can't be read.
     """
     offset = recording.imu_clock_offset_s
     middle, long, short = np.quantile(np.diff(stream.times), [0.5, 0.95, 0.05], overwrite_input=True).tolist()
-    norm, counts = _norms(stream.values)
+    norm, counts = _acceleration_norms(stream.values)
     gaps = _gaps(stream, settings.max_gap_s) + offset
-    labels = _merged(recording.activities)
+    labels = _merge_labels(recording.activities)
     labelled: dict[str, float] = {}
     for begin, end, activity in labels:
         labelled[activity] = labelled.get(activity, 0.0) + end - begin
@@ -115,20 +119,20 @@ def facts_of(recording: Recording, stream: ImuStream, camera: str | None, settin
         population=recording.population,
         placement=stream.placement,
         device=stream.device,
-        begin_s=_short(float(stream.times[0]) + offset),
-        end_s=_short(float(stream.times[-1]) + offset + middle),
+        begin_s=_rounded(float(stream.times[0]) + offset),
+        end_s=_rounded(float(stream.times[-1]) + offset + middle),
         samples=int(stream.times.size),
-        rate_hz=_short(1 / middle),
-        rate_low_hz=_short(1 / long),
-        rate_high_hz=_short(1 / short),
-        norm=_short(norm) if math.isfinite(norm) else None,
+        rate_hz=_rounded(1 / middle),
+        rate_low_hz=_rounded(1 / long),
+        rate_high_hz=_rounded(1 / short),
+        norm=_rounded(norm) if math.isfinite(norm) else None,
         norm_counts=counts.tolist(),
-        gaps=_longest(gaps),
+        gaps=_keep_longest(gaps),
         gap_count=len(gaps),
-        gap_s=_short(float((gaps[:, 1] - gaps[:, 0]).sum())),
+        gap_s=_rounded(float((gaps[:, 1] - gaps[:, 0]).sum())),
         repeated=int(stream.repeated.size) + count_coincident(stream.times),
-        labels=[[_short(begin), _short(end), activity] for begin, end, activity in longest],
-        labelled_s={activity: _short(seconds) for activity, seconds in sorted(labelled.items())},
+        labels=[[_rounded(begin), _rounded(end), activity] for begin, end, activity in longest],
+        labelled_s={activity: _rounded(seconds) for activity, seconds in sorted(labelled.items())},
         clock=_clock(recording),
     )
     if not camera or not settings.frames:
@@ -140,18 +144,18 @@ def facts_of(recording: Recording, stream: ImuStream, camera: str | None, settin
         **{
             **facts.__dict__,
             "camera": camera,
-            "video_begin_s": _short(float(times[0])),
-            "video_end_s": _short(float(times[-1]) + interval),
-            "frame_rate_hz": _short(1 / interval) if interval else None,
-            "frame_holes": _longest(holes),
+            "video_begin_s": _rounded(float(times[0])),
+            "video_end_s": _rounded(float(times[-1]) + interval),
+            "frame_rate_hz": _rounded(1 / interval) if interval else None,
+            "frame_holes": _keep_longest(holes),
             "frame_hole_count": len(holes),
-            "frame_hole_s": _short(float((holes[:, 1] - holes[:, 0]).sum())),
+            "frame_hole_s": _rounded(float((holes[:, 1] - holes[:, 0]).sum())),
         }
     )
 
 
-def _norms(values: FloatArray) -> tuple[float, NDArray[np.int64]]:
-    """Median length of the acceleration (NaN without a sample), and how many samples have which."""
+def _acceleration_norms(values: FloatArray) -> tuple[float, NDArray[np.int64]]:
+    """Return the median norm of the acceleration (NaN without a sample), and the counts of the norms by bin."""
     norms = np.empty(len(values), np.float32)
     counts: NDArray[np.int64] = np.zeros(NORM_BINS, np.int64)
     for first in range(0, len(values), _CHUNK):
@@ -174,8 +178,8 @@ def _gaps(stream: ImuStream, max_gap_s: float) -> FloatArray:
     return signal.find_gaps(stream.times[~lost] if lost.any() else stream.times, max_gap_s)
 
 
-def _merged(activities: Iterable[Interval]) -> list[tuple[float, float, str]]:
-    """In the order of their begins; neighbours of one activity are one."""
+def _merge_labels(activities: Iterable[Interval]) -> list[tuple[float, float, str]]:
+    """Sort labels by their begin and merge neighbours of the same activity."""
     merged: list[tuple[float, float, str]] = []
     for interval in sorted(activities, key=lambda one: (one.start, one.end)):
         if merged and merged[-1][2] == interval.activity and interval.start <= merged[-1][1] + 1e-6:
@@ -185,20 +189,20 @@ def _merged(activities: Iterable[Interval]) -> list[tuple[float, float, str]]:
     return merged
 
 
-def _longest(stretches: FloatArray) -> list[list[float]]:
-    """The longest ones, in the order of time."""
+def _keep_longest(stretches: FloatArray) -> list[list[float]]:
+    """Return the ``MOST_STRETCHES`` longest stretches, in the order of time."""
     kept = np.sort(np.argsort(stretches[:, 0] - stretches[:, 1], kind="stable")[:MOST_STRETCHES])
-    return [[_short(float(begin)), _short(float(end))] for begin, end in stretches[kept]]
+    return [[_rounded(float(begin)), _rounded(float(end))] for begin, end in stretches[kept]]
 
 
 def _clock(recording: Recording) -> dict[str, str | float | int | bool | None]:
     found = {name: value for name, value in recording.metadata.items() if name.startswith(_CLOCK)}
     return {
-        name: (_short(value) if math.isfinite(value) else None) if isinstance(value, float) else value
+        name: (_rounded(value) if math.isfinite(value) else None) if isinstance(value, float) else value
         for name, value in sorted(found.items())
     }
 
 
-def _short(value: float) -> float:
-    """To the tenth of a millisecond: what is drawn needs no more."""
+def _rounded(value: float) -> float:
+    """Round to a tenth of a millisecond, which is enough for drawing."""
     return round(value, 4)

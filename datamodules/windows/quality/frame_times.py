@@ -1,4 +1,4 @@
-"""Are frames missing? Told from a video's time stamps alone.
+"""Missing frames, found from a video's time stamps alone.
 
 Shape legend: N frames.
 """
@@ -9,40 +9,40 @@ import numpy as np
 
 from datamodules.recording import FloatArray
 
-# Of the median distance: a camera that takes a frame every second misses none.
-_SLOW = 2.5
+# A hole is longer than this many median intervals: a camera at one frame a second has no holes.
+_HOLE_INTERVALS = 2.5
 
 
 def frame_interval(frame_times: FloatArray) -> float:
-    """Median distance of neighbouring frames (N,), seconds; 0 for fewer than two."""
+    """Return the median distance of neighbouring frames (N,), seconds; 0 for fewer than two frames."""
     return float(np.median(np.diff(frame_times))) if frame_times.size > 1 else 0.0
 
 
 def frame_holes(frame_times: FloatArray, interval: float, max_gap_s: float) -> FloatArray:
-    """Stretches in which a video shows nothing new.
+    """Find the holes of a video: distances of neighbouring frames above ``max_gap_s`` and above 2.5 intervals.
 
     Args:
         frame_times: (N,) seconds, strictly increasing.
         interval: ``frame_interval`` of the whole video, seconds.
-        max_gap_s: longer distances of neighbouring frames are holes, if they are also longer than 2.5 intervals.
+        max_gap_s: longest distance of neighbouring frames that is no hole, seconds.
 
     Returns:
-        (K, 2) the times of the frames before and after each hole.
+        (K, 2) times of the frames before and after each hole.
     """
-    (before,) = np.nonzero(np.diff(frame_times) > max(max_gap_s, _SLOW * interval) + 1e-9)
+    (before,) = np.nonzero(np.diff(frame_times) > max(max_gap_s, _HOLE_INTERVALS * interval) + 1e-9)
     return np.stack([frame_times[before], frame_times[before + 1]], axis=1)
 
 
 def missing_frames(frame_times: FloatArray, interval: float, start: float, end: float, max_gap_s: float) -> str:
-    """The longest hole of the video that lies inside a window for more than ``max_gap_s``, in words; "" for none.
+    """Describe the hole with the longest part inside a window, if that part is longer than ``max_gap_s``; "" if not.
 
-    Before its first frame and after its last there is no video, so none is missing.
+    The time before the first frame and after the last is no hole.
 
     Args:
-        frame_times: (N,) seconds, of the whole video.
+        frame_times: (N,) times of the whole video's frames, seconds.
         interval: ``frame_interval`` of the whole video, seconds.
-        start: of the window, seconds.
-        end: of the window.
+        start: start of the window, seconds.
+        end: end of the window, seconds.
         max_gap_s: see ``frame_holes``.
     """
     first, last = np.searchsorted(frame_times, [start, end])

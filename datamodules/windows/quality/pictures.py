@@ -1,10 +1,10 @@
-"""Is the video of a window black, or does it stand still? Told from the frames that the window stores.
+"""Black and frozen video, found from the stored frames of a window.
 
-Frames are looked at as mean grey of blocks of about 8 x 8 pixels, which a JPEG gives away for next to nothing. A
-frame with one lit corner is no black frame, and a person who moves in a corner of an empty room is no still picture;
-so the depth videos of a person in front of nothing pass both rules.
+Both rules use the mean grey of blocks of about 8 x 8 pixels, which decoding a JPEG at reduced size gives cheaply. A
+frame with one lit corner is not black. A picture is not frozen if a person moves in one corner of an empty room. So
+depth videos of a person before an empty background pass both rules.
 
-Shape legend: F frames a window, B blocks of a frame.
+Shape legend: F frames per window, B blocks of a frame.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from datamodules.windows.settings import Reason, WindowSettings
 
 BLOCK = 8  # pixels
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # a JPEG's grey
-_FEWEST = 3  # frames that tell a picture that stands still from one that happens to look the same
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # weights of red, green and blue in a JPEG's grey
+_MIN_FROZEN_FRAMES = 3  # two equal frames may be chance
 
 
-def blocks_of(stored: bytes, settings: WindowSettings) -> NDArray[np.float32]:
-    """Mean grey of a stored frame's blocks, (B,), 0 to 255.
+def block_means(stored: bytes, settings: WindowSettings) -> NDArray[np.float32]:
+    """Compute the mean grey of a stored frame's blocks, (B,), 0 to 255.
 
     Args:
-        stored: a JPEG, or plain RGB pixels where ``settings.jpeg_quality`` is 0.
-        settings: of the shards.
+        stored: a JPEG, or plain RGB pixels if ``settings.jpeg_quality`` is 0.
+        settings: settings of the shards.
     """
     size = settings.frame_size
     if settings.jpeg_quality:
@@ -43,15 +43,15 @@ def blocks_of(stored: bytes, settings: WindowSettings) -> NDArray[np.float32]:
 def picture_faults(
     blocks: Sequence[NDArray[np.float32]], times: NDArray[np.float32], settings: WindowSettings
 ) -> dict[Reason, str]:
-    """What is wrong with the frames of one window.
+    """Find the faults of one window's frames.
 
     Args:
-        blocks: ``blocks_of`` of every frame that is there, in order; none of them may be empty.
-        times: when they were taken, as many, seconds; a slow camera's frame may be there several times.
-        settings: the thresholds.
+        blocks: ``block_means`` of the window's frames, in order; missing frames are left out.
+        times: times of these frames, seconds; a slow camera's frame may occur several times.
+        settings: thresholds of the rules.
 
     Returns:
-        The faults found, each with a description for people. Fewer than three frames never stand still.
+        The faults, each with a description for people. Fewer than three frames are never frozen.
     """
     faults: dict[Reason, str] = {}
     if not len(blocks):
@@ -63,20 +63,20 @@ def picture_faults(
         return faults
     taken = np.append(True, np.diff(times) > 0)
     shown, times = shown[taken], times[taken]
-    if len(shown) >= _FEWEST:
+    if len(shown) >= _MIN_FROZEN_FRAMES:
         changed = np.abs(np.diff(shown, axis=0)).max(axis=1) > settings.frozen_level
-        still = _longest_stretch(changed, times)
+        still = _longest_frozen(changed, times)
         if still >= settings.frozen_share * float(times[-1] - times[0]) - 1e-6:
             faults[Reason.FROZEN_VIDEO] = f"the picture does not change for {still:.2f} s"
     return faults
 
 
-def _longest_stretch(changed: NDArray[np.bool_], times: NDArray[np.float32]) -> float:
-    """Seconds from the first to the last of the frames, at least three, among which none changed."""
+def _longest_frozen(changed: NDArray[np.bool_], times: NDArray[np.float32]) -> float:
+    """Return the longest time, in seconds, in which at least three frames show no change."""
     longest, first = 0.0, 0
     for i, change in enumerate([*changed.tolist(), True]):
         if change:
-            if i - first + 1 >= _FEWEST:
+            if i - first + 1 >= _MIN_FROZEN_FRAMES:
                 longest = max(longest, float(times[i] - times[first]))
             first = i + 1
     return longest

@@ -1,4 +1,4 @@
-"""Rules over the raw samples of one window; each has a name (``Reason``) and thresholds in ``WindowSettings``.
+"""Rules for the raw samples of one window; ``Reason`` names them, ``WindowSettings`` holds their thresholds.
 
 Shape legend: N raw samples.
 """
@@ -12,7 +12,7 @@ from datamodules.recording import FloatArray, ImuStream
 from datamodules.signal import BoolArray
 from datamodules.windows.settings import Reason, WindowSettings
 
-# Of the median step: samples that are closer all but coincide, and resampling merges them.
+# Share of the median step: resampling merges samples that are closer than this.
 _COINCIDENT = 0.1
 
 
@@ -24,18 +24,18 @@ def sensor_faults(
     repeats: FloatArray,
     settings: WindowSettings,
 ) -> dict[Reason, str]:
-    """What is wrong with the raw samples of one window.
+    """Find the faults of one window's raw samples, except gaps: the caller finds those when it resamples.
 
     Args:
-        stream: where they come from, for its ranges.
-        times: (N,) seconds, of the window alone.
+        stream: stream of the samples, for the ranges of the device.
+        times: (N,) times of the window's samples, seconds.
         values: (N, 6) m/s^2 and rad/s.
-        channel_mask: (6,) channels that the device has.
-        repeats: times of samples of this window that were left out because their stamp was there before.
-        settings: the thresholds.
+        channel_mask: (6,) True for channels that the device has.
+        repeats: times of the window's samples that the source dropped because they repeat a time stamp.
+        settings: thresholds of the rules.
 
     Returns:
-        The faults found, each with a description for people; gaps are the caller's, who resamples.
+        The faults, each with a description for people.
     """
     faults: dict[Reason, str] = {}
     lost = np.isnan(values[:, channel_mask]).any(axis=1)
@@ -67,21 +67,21 @@ def sensor_faults(
 
 
 def count_coincident(times: FloatArray) -> int:
-    """Samples that follow the one before by less than a tenth of the median step: their stamps all but coincide."""
+    """Count the samples that follow the previous sample by less than a tenth of the median step."""
     steps = np.diff(times)
-    # Counting asks for no order, so that the median needs no copy of a day's steps.
+    # The count does not depend on the order, so the median may reorder the steps instead of copying a day of them.
     return int((steps < _COINCIDENT * np.median(steps, overwrite_input=True)).sum()) if steps.size else 0
 
 
 def describe_gap(times: FloatArray, values: FloatArray, start: float, end: float, max_gap_s: float) -> str:
-    """The longest gap that touches a window, in words.
+    """Describe the longest gap that touches a window.
 
     Args:
-        times: (N,) seconds, of the window and up to a measured sample on either side, if there is one.
+        times: (N,) seconds; the window's samples, extended to a measured sample on either side if there is one.
         values: (N, 6); a row with NaN is a lost sample.
-        start: of the window, seconds.
-        end: of the window.
-        max_gap_s: longest distance of neighbouring samples that is no gap.
+        start: start of the window, seconds.
+        end: end of the window, seconds.
+        max_gap_s: longest distance of neighbouring samples that is no gap, seconds.
     """
     kept = times[~np.isnan(values).any(axis=1)]
     gaps = signal.find_gaps(kept, max_gap_s)

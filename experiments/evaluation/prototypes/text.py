@@ -80,7 +80,7 @@ def embed_names(config: Config, names: Sequence[str]) -> NamedActivities:
     video_encoder = _video_encoder(config)
     try:
         text = ClipText(settings.name, settings.weights, video_encoder.frame_size)
-        text.refuse_other_than_twin(_video_encoder(config, precision="float32") if _is_low(config) else video_encoder)
+        text.check_same_model(_video_encoder(config, precision="float32") if _is_low(config) else video_encoder)
     except TextEncoderError as error:
         raise NoPrototypesError(f"text_encoder: {error}") from error
     console.print(f"text encoder: {text.description}", highlight=False)

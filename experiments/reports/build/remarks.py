@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datamodules.clock_sync.apply_offset import DISAGREE_S, verdict
+from datamodules.clock_sync.apply_offset import DISAGREE_S, describe_agreement
 from datamodules.recording import STANDARD_GRAVITY
 from experiments.reports.build.content import WHOLE, Quality, RecordingQuality
 from experiments.reports.build.words import listed, meaning_of, plural, settings_of, share, title_of
@@ -136,7 +136,7 @@ def clocks_of(quality: Quality) -> list[ClockRow]:
     """List recordings with estimated clocks: disagreeing clocks first, and large offsets before small ones."""
     found = []
     for facts in quality.known:
-        if said := verdict(facts.clock):
+        if said := describe_agreement(facts.clock):
             offset, drift, confidence = (
                 _number(facts.clock.get(f"clock_{name}")) for name in ("offset_s", "drift_ppm", "confidence")
             )

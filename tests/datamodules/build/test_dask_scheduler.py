@@ -185,8 +185,8 @@ class Executor:
 @pytest.mark.parametrize(
     ("ending", "message"),
     [
-        (KilledWorker("", "tcp://w", 3), "workers died again and again .* at recording a1_s1_t1. What was finished"),
-        (None, "the Dask scheduler at tcp://s:1 is gone. What was finished is kept"),
+        (KilledWorker("", "tcp://w", 3), "workers died again and again .* at recording a1_s1_t1. Finished recordings"),
+        (None, "the Dask scheduler at tcp://s:1 is gone. Finished recordings are kept"),
     ],
 )
 def test_a_task_that_kills_its_workers_and_a_scheduler_that_is_gone_are_named(

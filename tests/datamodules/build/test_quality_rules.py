@@ -11,11 +11,11 @@ from helpers.made_faults import SETTINGS, made_recording
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datamodules.build.judge_pictures import judge_pictures
+from datamodules.build.picture_rules import apply_picture_rules
 from datamodules.shards.writer import EncodedWindow
 from datamodules.windows.cut import FAULTS, Reason, WindowSettings, cut_windows
 from datamodules.windows.quality.frame_times import frame_holes, frame_interval, missing_frames
-from datamodules.windows.quality.pictures import blocks_of, picture_faults
+from datamodules.windows.quality.pictures import block_means, picture_faults
 from datamodules.windows.quality.sensor import count_coincident
 
 RAW = dataclasses.replace(SETTINGS, jpeg_quality=0)
@@ -28,7 +28,7 @@ def stored(frame: np.ndarray, settings: WindowSettings) -> bytes:
 
 def looks(frames: list[np.ndarray], settings: WindowSettings = SETTINGS) -> set[Reason]:
     times = np.arange(len(frames), dtype=np.float32)
-    return set(picture_faults([blocks_of(stored(f, settings), settings) for f in frames], times, settings))
+    return set(picture_faults([block_means(stored(f, settings), settings) for f in frames], times, settings))
 
 
 def black(level: int = 0, size: int = 32) -> np.ndarray:
@@ -63,7 +63,7 @@ def test_frozen_is_the_same_picture_for_most_of_the_window(settings: WindowSetti
 
 
 def test_a_slow_camera_that_shows_a_frame_several_times_does_not_hang() -> None:
-    still = blocks_of(stored(lit(8), SETTINGS), SETTINGS)
+    still = block_means(stored(lit(8), SETTINGS), SETTINGS)
 
     def seen(*times: float) -> set[Reason]:
         return set(picture_faults([still] * len(times), np.array(times, np.float32), SETTINGS))
@@ -96,11 +96,11 @@ def test_blocks_are_means_of_grey_whether_jpeg_or_plain() -> None:
         size = settings.frame_size
         coarse = rng.integers(0, 256, (size // 8 + 1, size // 8 + 1, 1), dtype=np.uint8)
         frame = np.ascontiguousarray(np.broadcast_to(coarse.repeat(8, 0).repeat(8, 1)[:size, :size], (size, size, 3)))
-        plain = blocks_of(frame.tobytes(), dataclasses.replace(settings, jpeg_quality=0))
+        plain = block_means(frame.tobytes(), dataclasses.replace(settings, jpeg_quality=0))
         expected = coarse[: -(-size // 8), : -(-size // 8), 0].reshape(-1)
         np.testing.assert_allclose(plain, expected, atol=1e-3)  # float32 sums
         # A JPEG of quality 90 rounds a block's mean to 3/8 of a level, then to an integer.
-        np.testing.assert_allclose(blocks_of(stored(frame, settings), settings), expected, atol=1.0)
+        np.testing.assert_allclose(block_means(stored(frame, settings), settings), expected, atol=1.0)
 
 
 def test_windows_with_bad_pictures_are_left_out_or_marked() -> None:
@@ -113,11 +113,11 @@ def test_windows_with_bad_pictures_are_left_out_or_marked() -> None:
             EncodedWindow(w, tuple(stored(frame, SETTINGS) for frame in video.read(w.frame_indices, 32, 32)))
             for w in windows
         ]
-        kept, left_out = judge_pictures(encoded, video.origin, SETTINGS)
+        kept, left_out = apply_picture_rules(encoded, video.origin, SETTINGS)
         assert [(e.start_s, e.reason) for e in left_out] == [(start, reason) for start in starts]
         assert len(kept) == 12 - len(starts)
         assert all(e.detail.startswith(f"{kind}.mp4: ") for e in left_out)
-        marked, nothing = judge_pictures(encoded, video.origin, dataclasses.replace(SETTINGS, exclude=""))
+        marked, nothing = apply_picture_rules(encoded, video.origin, dataclasses.replace(SETTINGS, exclude=""))
         assert nothing == []
         assert [w.window.start_s for w in marked if w.window.faults] == starts
         assert [w.window.start_s for w in marked] == [w.start_s for w in windows]

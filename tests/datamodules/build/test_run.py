@@ -175,7 +175,7 @@ def test_recordings_that_finish_while_they_are_listed_are_not_at_work(tmp_path):
     for number, name in enumerate(("a", "b")):
         (tmp_path / f"{TEMPORARY}reading-{number}").write_text(name)
     (tmp_path / f"{TEMPORARY}reading-2").symlink_to(tmp_path / "gone")
-    assert tasks.at_work(tmp_path) == ["a", "b"]
+    assert tasks.recordings_in_progress(tmp_path) == ["a", "b"]
 
 
 def test_other_settings_need_another_directory(root, tmp_path):

@@ -10,7 +10,7 @@ from helpers.made_motion import make_track
 
 from datamodules.clock_sync import CERTAIN, ClockSettings, shifted
 from datamodules.clock_sync import apply_offset as module
-from datamodules.clock_sync.apply_offset import DISAGREE_S, apply_offset, clocks_mode, verdict
+from datamodules.clock_sync.apply_offset import DISAGREE_S, apply_offset, describe_agreement, parse_clocks_mode
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.windows.cut import Reason
 
@@ -144,7 +144,7 @@ def test_dropping_takes_what_disagrees_for_certain(found, offset, drift, error, 
     assert (dropped is not None) == left_out
     assert recording.metadata["clock_offset_s"] == offset
     # What is said of it is what was done about it, where the drift alone makes them disagree too.
-    assert verdict(recording.metadata) == ("disagree" if left_out else "agree")
+    assert describe_agreement(recording.metadata) == ("disagree" if left_out else "agree")
     if dropped:
         assert dropped.reason is Reason.CLOCKS
         assert "imu.csv" in dropped.detail
@@ -166,9 +166,9 @@ def test_short_recordings_and_broken_frames_are_noted():
 
 
 def test_modes():
-    assert [clocks_mode(text) for text in ("report", "apply", "drop", "off", "False")] == [*module.CLOCKS, "off"]
+    assert [parse_clocks_mode(text) for text in ("report", "apply", "drop", "off", "False")] == [*module.CLOCKS, "off"]
     with pytest.raises(ValueError, match=r"build\.clocks is 'yes'; expected one of report, apply, drop, off"):
-        clocks_mode("yes")
+        parse_clocks_mode("yes")
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_modes():
     ],
 )
 def test_verdicts(clock, expected):
-    assert verdict(clock) == expected
+    assert describe_agreement(clock) == expected
 
 
 def test_a_build_looks_at_no_more_than_80_s_of_a_video():

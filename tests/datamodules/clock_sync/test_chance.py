@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datamodules.clock_sync.chance import block_products, together
+from datamodules.clock_sync.chance import block_products, simultaneous_p_value
 from datamodules.clock_sync.correlation import Signal, information, lagged_moments
-from datamodules.clock_sync.drift import along
+from datamodules.clock_sync.drift import sum_along_drift
 
 REACH = 40
 LAGS = np.arange(-REACH, REACH + 1)
@@ -30,7 +30,7 @@ def make_pair(seed: int, samples: int = 1200, shared: float = 0.0, bursts: bool 
 def chance(seen: Signal, measured: Signal) -> float:
     moments = lagged_moments(seen, measured).at(LAGS)
     found = float(np.nanmax(information(moments, seen.values.shape[1])))
-    return together([block_products(seen, measured, REACH)], moments, seen.values.shape[1], found)
+    return simultaneous_p_value([block_products(seen, measured, REACH)], moments, seen.values.shape[1], found)
 
 
 @settings(max_examples=15, deadline=None)
@@ -48,7 +48,7 @@ def test_the_blocks_add_up_to_the_products_at_every_lag(seed, shift, lost):
 
 def test_windows_that_a_drift_moves_count_at_the_lags_at_which_their_moments_do():
     pairs, times, drift_ppm = [make_pair(seed, 700) for seed in range(3)], np.array([-600.0, 0.0, 600.0]), 100.0
-    moments = along([lagged_moments(*pair).at(LAGS) for pair in pairs], times, drift_ppm, 0.01)
+    moments = sum_along_drift([lagged_moments(*pair).at(LAGS) for pair in pairs], times, drift_ppm, 0.01)
     products = sum(
         block_products(*pair, REACH, shift).sum(axis=0) for pair, shift in zip(pairs, (-6, 0, 6), strict=True)
     )
@@ -80,7 +80,7 @@ def test_nothing_to_compare_is_chance():
     moments = lagged_moments(nothing, nothing).at(LAGS)
     products = block_products(nothing, nothing, REACH)
     assert products.shape == (0, len(LAGS), 3, 3)
-    assert together([products], moments, 3, 0.1) == 1.0
+    assert simultaneous_p_value([products], moments, 3, 0.1) == 1.0
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])

@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from datamodules.clock_sync import CERTAIN, ClockSettings, estimate_clock, shifted
 from datamodules.clock_sync.correlation import Signal
 from datamodules.clock_sync.estimate import choose_frames, compare
-from datamodules.clock_sync.motion_signals import SeenMotion, watch
+from datamodules.clock_sync.motion_signals import SeenMotion, measure_video
 from datamodules.recording import ImuStream
 from datamodules.sources.action_camera import ActionCamera, ActionCameraParams
 from datamodules.sources.simulator import Simulator, SimulatorParams
@@ -254,7 +254,7 @@ def test_the_simulators_clocks_are_found_within_20_ms_in_a_minute():
     for recording in simulator:
         video = recording.videos[0]
         times = video.frame_times()
-        seen = watch(video, times, choose_frames(times, ClockSettings()))
+        seen = measure_video(video, times, choose_frames(times, ClockSettings()))
         for place, found in errors.items():
             estimate = compare(seen, recording.imu(place), recording.name, "head", ClockSettings(max_offset_s=2.1))
             drift = 1e-6 * simulator.true_clock_drift_ppm(recording.name)
@@ -285,7 +285,7 @@ def test_the_gopro_clip_moved_by_up_to_one_and_a_half_seconds():
     recording = ActionCamera(ActionCameraParams([str(path)])).load("max-heromode")
     video, stream = recording.videos[0], recording.imus[0]
     times = video.frame_times()
-    seen = watch(video, times, choose_frames(times, ClockSettings()))
+    seen = measure_video(video, times, choose_frames(times, ClockSettings()))
     for moved in np.arange(-15, 16) / 10:
         found = compare(seen, shifted(stream, moved), "gopro", "action_camera")
         # The picture is stabilised: parallax, not rotation, gives it away. 50 ms is what we promise.

@@ -148,7 +148,7 @@ def test_a_cache_without_pooled_features_says_so(tmp_path: Path) -> None:
     (tmp_path / "pooled.f16").unlink()
     cache = FeatureCache.open(tmp_path, Clips(), "vit-1")
     assert cache.verify() == []
-    with pytest.raises(FeatureCacheError, match="has no pooled features"):
+    with pytest.raises(FeatureCacheError, match="no pooled features"):
         cache.pooled(np.arange(3))
 
 

@@ -98,7 +98,7 @@ def test_a_system_without_it_reads_in_the_ordinary_way(
         asked.append(number)
         raise OSError(reason, os.strerror(reason))
 
-    monkeypatch.setattr(batched_read, "_POSSIBLE", True)
+    monkeypatch.setattr(batched_read, "_supported", True)
     monkeypatch.setattr(batched_read, "_call", refuse)
     waiting = list(batched_read._queues)
     batched_read._queues.clear()
@@ -121,7 +121,7 @@ def test_a_file_that_became_shorter_is_named(path: Path, tmp_path: Path, cut: in
     short.write_bytes(path.read_bytes()[: 100 * ROW + cut])
     rows = np.append(np.arange(98, -2, -2), 100)  # no neighbours, so that there are many reads, of which one fails
     out = np.zeros((len(rows), ROW), np.uint8)
-    with pytest.raises(OSError, match=rf"short\.bin: {cut} bytes at byte {100 * ROW}, expected {ROW}"):
+    with pytest.raises(OSError, match=rf"short\.bin: {cut} bytes at byte {100 * ROW}; expected {ROW}"):
         RowReader([short]).rows(np.zeros(len(rows), np.int64), rows * ROW, out)
 
 
@@ -210,7 +210,7 @@ def test_a_call_that_is_forbidden_later(path: Path, file: int, monkeypatch: pyte
         return call(asked, *given)
 
     monkeypatch.setattr(batched_read, "_call", forbid)
-    monkeypatch.setattr(batched_read, "_POSSIBLE", True)
+    monkeypatch.setattr(batched_read, "_supported", True)
     assert read(file, np.arange(50) * ROW)[0].tolist() == [0] * 50
     out = np.zeros((50, ROW), np.uint8)
     RowReader([path]).rows(np.zeros(50, np.int64), np.arange(50)[::-1] * ROW, out)

@@ -189,11 +189,11 @@ def test_what_is_expected_is_brought_in_order_within_the_budget() -> None:
     assert recorder.after(2) == ["a", "b"]
     ahead.expect([piece(name) for name in "ab"])  # on hand already
     ahead.expect([piece("e")], next_up=True)
-    ahead.needed(piece("c"))  # somebody fetched it without waiting
+    ahead.mark_used(piece("c"))  # somebody fetched it without waiting
     assert recorder.brought == ["a", "b"], "the budget is spent until something is used"
-    ahead.needed(piece("b"))
+    ahead.mark_used(piece("b"))
     assert recorder.after(3) == ["a", "b", "e"]
-    ahead.needed(piece("e"))
+    ahead.mark_used(piece("e"))
     assert recorder.after(4) == ["a", "b", "e", "d"]
 
 

@@ -43,12 +43,12 @@ def expected(paths: list[Path], wanted: list[tuple[int, int]], row: int) -> np.n
 @given(
     data=st.data(),
     row=st.integers(1, 7),
-    most_open=st.integers(1, 6),
+    max_open=st.integers(1, 6),
     slow=st.integers(0, 1),
     many=st.sampled_from([1, 4, 1000]),  # in one call, in one call or one by one, one by one
 )
 def test_rows_are_what_the_files_hold(
-    paths: list[Path], data: st.DataObject, row: int, most_open: int, slow: int, many: int
+    paths: list[Path], data: st.DataObject, row: int, max_open: int, slow: int, many: int
 ) -> None:
     at = (
         st.integers(0, 4)
@@ -58,12 +58,12 @@ def test_rows_are_what_the_files_hold(
     wanted = data.draw(st.lists(at, max_size=30))
     # Neighbours, which are read at once, also beyond the end of a file into the next.
     wanted += [(0, k * row) for k in range(100 // row)] + [(1, k * row) for k in range(64 // row)]
-    reader = RowReader(paths, most_open)
-    reader._slow = slow
+    reader = RowReader(paths, max_open)
+    reader._slow_calls = slow
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(row_reader, "_MANY", many)
+        patch.setattr(row_reader, "_MIN_BATCHED", many)
         np.testing.assert_array_equal(read(reader, wanted, row), expected(paths, wanted, row))
-    assert len(reader._files) <= most_open
+    assert len(reader._files) <= max_open
 
 
 def test_neighbours_are_read_at_once(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_files_that_give_less_than_was_asked_for(paths: list[Path], monkeypatch:
     monkeypatch.setattr(os, "preadv", lambda file, buffers, at: preadv(file, (buffers[0][:7],), at))
     wanted = [(4, 0), (4, row), (4, 2 * row), (0, 0)]
     np.testing.assert_array_equal(read(RowReader(paths), wanted, row), expected(paths, wanted, row))
-    with pytest.raises(OSError, match=r"4\.bin: 33 bytes at byte 300, expected 100"):
+    with pytest.raises(OSError, match=r"4\.bin: 33 bytes at byte 300; expected 100"):
         read(RowReader(paths), [(4, 300)], 100)
 
 
@@ -91,7 +91,7 @@ def test_what_comes_slowly_is_announced_for_a_while(paths: list[Path], monkeypat
     monkeypatch.setattr(
         os, "posix_fadvise", lambda file, at, n, what: what == os.POSIX_FADV_WILLNEED and said.append((at, n))
     )
-    monkeypatch.setattr(row_reader, "_REMEMBERED", 3)
+    monkeypatch.setattr(row_reader, "_SLOW_CALLS", 3)
     reader, out = RowReader(paths), np.zeros(10, np.uint8)
     monkeypatch.setattr(row_reader, "_SLOW_S", 100.0)
     reader.read(0, 0, out)
@@ -116,7 +116,7 @@ def test_no_rows(paths: list[Path]) -> None:
 
 @pytest.mark.parametrize(("file", "at", "found"), [(2, 5, 2), (3, 0, 0), (0, 1000, 0)])
 def test_the_end_of_a_file_is_an_error(paths: list[Path], file: int, at: int, found: int) -> None:
-    with pytest.raises(OSError, match=rf"{file}\.bin: {found} bytes at byte {at}, expected 4"):
+    with pytest.raises(OSError, match=rf"{file}\.bin: {found} bytes at byte {at}; expected 4"):
         read(RowReader(paths), [(file, at)], 4)
 
 
@@ -132,16 +132,16 @@ def test_files_are_closed_again(paths: list[Path]) -> None:
         return sum(1 for file in Path("/proc/self/fd").glob("*") if file.resolve() in known)
 
     before = open_now()
-    for most_open in (1, 3, 5):
-        reader = RowReader(paths, most_open)
+    for max_open in (1, 3, 5):
+        reader = RowReader(paths, max_open)
         read(reader, [(file, 0) for file in (0, 1, 2, 4, 0, 4)], 4)
-        assert open_now() - before in (0, min(most_open, 4))  # 0 without Linux's /proc
+        assert open_now() - before in (0, min(max_open, 4))  # 0 without Linux's /proc
         del reader
         assert open_now() == before
 
 
 def test_threads_that_push_each_others_files_out(paths: list[Path]) -> None:
-    reader, wrong = RowReader(paths, most_open=1), []
+    reader, wrong = RowReader(paths, max_open=1), []
 
     def work(seed: int) -> None:
         rng = np.random.default_rng(seed)
@@ -173,7 +173,7 @@ def test_other_processes(paths: list[Path], method: str) -> None:
     child.join(timeout=60)
     np.testing.assert_array_equal(there, here)
     np.testing.assert_array_equal(read(reader, [(4, 300), (0, 0)], 8), here)
-    assert pickle.loads(pickle.dumps(reader))._most_open == reader._most_open
+    assert pickle.loads(pickle.dumps(reader))._max_open == reader._max_open
 
 
 def test_a_fork_while_another_thread_opens_a_file(paths: list[Path]) -> None:

@@ -299,7 +299,7 @@ def test_columns_of_a_store_that_fails_are_asked_for_again(local: Path, tmp_path
     for failures[0] in (10**6, 4):  # all requests fail, or all attempts of the first one
         with pytest.raises(StorageError, match=r"windows-0000.-00.h5: 4 attempts failed, .*connection reset by peer"):
             open_shards(f"file://{local}", LocalCache(tmp_path / "b", ROOMY))
-        monkeypatch.setattr(remote_columns, "_REQUESTS", 1)
+        monkeypatch.setattr(remote_columns, "_CONNECTIONS", 1)
     assert not list((tmp_path / "b").glob("*.piece"))
 
 
@@ -329,7 +329,9 @@ def test_labels_read_from_a_damaged_object_do_not_outlive_it(local: Path, tmp_pa
     (store / entry.file).write_bytes(whole)  # mended, but what was read before is still in the cache
     later = open_shards(f"file://{store}", LocalCache(tmp_path / "cache", ROOMY))
     for wrong in (shards, later):
-        with pytest.raises(StorageError, match=rf"{entry.file}: 'start_s' is not what .*columns-.*; delete that file"):
+        with pytest.raises(
+            StorageError, match=rf"{entry.file}: 'start_s' differs from its copy in .*columns-.*; delete the copy"
+        ):
             wrong.imu(np.arange(3))
     (kept,) = (tmp_path / "cache").glob("columns-*")
     kept.unlink()
@@ -401,7 +403,7 @@ def test_a_driver_that_is_not_installed(monkeypatch: Any) -> None:
 def test_a_cache_smaller_than_a_shard(url: str, local: Path, tmp_path: Path) -> None:
     with pytest.raises(StorageError, match=r"windows-.*GB, but the cache .* may hold .*paths.cache_gb"):
         open_shards(url, LocalCache(tmp_path, largest(local) - 1))
-    with pytest.raises(StorageError, match=r"the table of its windows.*paths.cache_gb"):
+    with pytest.raises(StorageError, match=r"the table of all windows.*paths.cache_gb"):
         open_shards(url, LocalCache(tmp_path / "a", largest(local) + 1))
 
 

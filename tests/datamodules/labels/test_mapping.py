@@ -64,7 +64,7 @@ def test_labels_are_renamed_and_what_has_no_counterpart_is_counted():
 
 def test_a_source_without_common_names_is_refused():
     with pytest.raises(
-        CommonActivitiesError, match=r"source 'mine' have no common names; there are those of simulator"
+        CommonActivitiesError, match=r"source 'mine' have no common names; the sources with common names are simulator"
     ):
         rename(np.array(["mine"]), np.array(["walking"]))
 

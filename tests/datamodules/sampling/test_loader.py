@@ -133,7 +133,7 @@ def test_the_last_incomplete_batch_comes_where_it_is_asked_for() -> None:
     plan = BatchPlan(WindowOrder(23, 0, shuffle=False), 10, keep_last=True)
     sizes = [len(batch["windows"]) for batch in BatchLoader(plan, read, lambda: 0)]
     assert sizes == [10, 10, 3]
-    with pytest.raises(ValueError, match="can't be shared by 2"):
+    with pytest.raises(ValueError, match="2 processes can't share an incomplete batch"):
         BatchPlan(WindowOrder(23, 0), 10, 0, 2, keep_last=True)
 
 

@@ -89,7 +89,7 @@ def test_many_batches_at_once_are_the_same(n: int, first: int, count: int) -> No
     assert len(at_once) == count
     for step, batch in enumerate(at_once):
         np.testing.assert_array_equal(batch, plan.batch(1, first + step))
-    with pytest.raises(IndexError, match="of an epoch of"):
+    with pytest.raises(IndexError, match="expected a part of 0 to"):
         plan.batches(1, first, len(plan) - first + 1)
 
 
@@ -174,7 +174,7 @@ def test_impossible_plans_say_why() -> None:
         SpreadOrder(5, 0, 6)
     with pytest.raises(ValueError, match="at least 1"):
         BlockOrder(5, 0, 0)
-    with pytest.raises(ValueError, match="shared evenly by 3"):
+    with pytest.raises(ValueError, match=r"3 processes can't share .* evenly"):
         BatchPlan(WindowOrder(100, 0), 8, 0, 3)
     with pytest.raises(ValueError, match="only 5"):
         BatchPlan(WindowOrder(5, 0), 8)

@@ -74,13 +74,13 @@ def test_any_order_repeats_and_buffers(directory):
 def test_an_index_outside_is_named(directory, wrong):
     shards = ShardSet.open(directory)
     for read in (shards.imu, shards.frames, shards.frame_times):
-        with pytest.raises(IndexError, match="there are 0 to 8"):
+        with pytest.raises(IndexError, match="expected 0 to 8"):
             read(np.array(wrong))
 
 
 def test_threads_that_come_first_in_a_forked_process_wait_for_each_other(directory, monkeypatch):
     shards, expected = ShardSet.open(directory), ShardSet.open(directory).imu(np.array([7, 1]))[0]
-    began, go_on, times, found, forget = threading.Event(), threading.Event(), [], [], ShardSet._forget
+    began, go_on, times, found, forget = threading.Event(), threading.Event(), [], [], ShardSet._reset
 
     def slowly(self):
         times.append(self._process)
@@ -88,7 +88,7 @@ def test_threads_that_come_first_in_a_forked_process_wait_for_each_other(directo
         assert go_on.wait(60)
         forget(self)
 
-    monkeypatch.setattr(ShardSet, "_forget", slowly)
+    monkeypatch.setattr(ShardSet, "_reset", slowly)
     shards._process = -1  # as in a child: what is there belongs to another process
     threads = [threading.Thread(target=lambda: found.append(shards.imu(np.array([7, 1]))[0])) for _ in range(2)]
     threads[0].start()
@@ -160,7 +160,7 @@ def test_a_name_that_the_index_lacks_is_refused(tmp_path):
     content = json.loads(index.read_text())
     content["tables"]["activity"] = ["sit"]  # an index of other shards, as large as these
     index.write_text(json.dumps(content))
-    with pytest.raises(ShardError, match=f"activity 'walk' is not among those of {layout.INDEX}"):
+    with pytest.raises(ShardError, match=f"{layout.INDEX} does not list its activity 'walk'"):
         _ = ShardSet.open(directory).table
 
 

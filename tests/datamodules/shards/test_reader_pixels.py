@@ -132,5 +132,5 @@ def test_a_shard_that_became_shorter_is_named(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / layout.shard_name(0, 0)
     with path.open("r+b") as file:
         file.truncate(shards._shard(0).places["imu"].offset + 100)
-    with pytest.raises(OSError, match=rf"{path.name}: 100 bytes at byte \d+, expected .*became shorter"):
+    with pytest.raises(OSError, match=rf"{path.name}: 100 bytes at byte \d+; expected .*became shorter"):
         shards.imu(np.arange(2))

@@ -196,10 +196,13 @@ def test_what_a_file_lacks_is_named(tmp_path):
     path = tmp_path / "recording.vrs"
     cases = [
         ({"motion": {RIGHT: motion()}}, "no sample of the left IMU .stream 1202-2.; streams in it: 1202-1"),
-        ({"motion": {LEFT: motion()}, "tags": {}}, "no calibration of 'imu-left'.*set the source's 'calibrated'"),
+        (
+            {"motion": {LEFT: motion()}, "tags": {}},
+            "no readable calibration of 'imu-left'.*set the source's 'calibrated'",
+        ),
         (
             {"motion": {LEFT: motion()}, "tags": {"calib_json": calibration(["imu-right"])}},
-            "no calibration of 'imu-left'",
+            "no readable calibration of 'imu-left'",
         ),
         ({"motion": {LEFT: motion()}, "stream_tags": {"RF:Data:2": "audio"}}, "records of version 2 are 'audio'"),
         ({"motion": {LEFT: motion()}, "stream_tags": {"DL:Data:2:0": "{"}}, "layout of version 2 can't be read"),
@@ -219,7 +222,7 @@ def test_frames_that_can_not_be_right(tmp_path):
     path = tmp_path / "recording.vrs"
     good = shots(3)
     for bad, says in (
-        ((good[1][0], good[2][1]), "frame 1: by its own stamp it was taken at 0.200000 s, by the index at 0.100000 s"),
+        ((good[1][0], good[2][1]), "frame 1: its own stamp is 0.200000 s, its time in the index 0.100000 s"),
         ((good[1][0], good[1][1][:200]), "frame 1: not a readable JPEG"),
         ((good[1][0], good[1][1][:60]), "frame 1: 60 bytes; expected a JPEG behind 84"),
         ((good[0][0], good[1][1]), "times of frames 0 and 1 do not ascend"),

@@ -204,7 +204,7 @@ def test_what_is_not_there_or_not_expected_is_said(tmp_path):
     source = Daphnet(DaphnetParams(str(tmp_path)))
     with pytest.raises(RecordingError, match=r"S01R02\.txt: not there"):
         source.load("S01R02")
-    with pytest.raises(RecordingError, match="'Readme' is no recording of Daphnet"):
+    with pytest.raises(RecordingError, match="'Readme' is not a recording of Daphnet"):
         source.load("Readme")
     with pytest.raises(ValueError, match="no recording of subjects S09"):
         Daphnet(DaphnetParams(str(tmp_path), ["S09"])).names()

@@ -69,7 +69,7 @@ def test_who_is_there(tmp_path):
     ego = Ego4d(Ego4dParams(str(tmp_path)))
     assert {name: ego.subject_of(name) for name in ego.names()} == {UID: "17", OTHER: "unknown of cmu"}
     assert Ego4d(Ego4dParams(str(tmp_path), ["17"])).names() == [UID]
-    with pytest.raises(RecordingError, match="no video or clip 'x' in it"):
+    with pytest.raises(RecordingError, match="no video or clip 'x'"):
         ego.load("x")
 
 

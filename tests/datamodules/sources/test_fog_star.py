@@ -72,7 +72,7 @@ def edited(column, value, at=5):
         (edited(0, 1e5), "line 7: timestamp 100000 follows"),
         (
             fog_star_text(fog_star_rows(FOG_STAR_CODES, 1, step=10)),
-            r"from timestamp to timestamp it is 10; expected 16.7",
+            r"the step between timestamps is 10; expected 16.7",
         ),
         (FOG_STAR_HEADER.replace("back_acc_x", "back_x") + "\n1\n", "no column 'back_acc_x'"),
         (FOG_STAR_HEADER + "\n", "no samples below the header"),
@@ -100,5 +100,5 @@ def test_what_is_not_there_is_named(tmp_path):
     write_fog_star(tmp_path)
     with pytest.raises(RecordingError, match="0 samples of subject9_session1_task1"):
         fog_star(tmp_path).load("subject9_session1_task1")
-    with pytest.raises(RecordingError, match="'subject1' is no recording"):
+    with pytest.raises(RecordingError, match="'subject1' is not a recording"):
         fog_star(tmp_path).load("subject1")

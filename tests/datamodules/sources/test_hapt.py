@@ -78,5 +78,5 @@ def test_what_is_not_there_is_named(tmp_path):
     (folder / "gyro_exp01_user01.txt").unlink()
     with pytest.raises(RecordingError, match=r"gyro_exp01_user01\.txt: not there"):
         hapt(tmp_path).load("exp01_user01")
-    with pytest.raises(RecordingError, match="'user01' is no experiment"):
+    with pytest.raises(RecordingError, match="'user01' is not an experiment"):
         hapt(tmp_path).load("user01")

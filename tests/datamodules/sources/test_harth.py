@@ -90,5 +90,5 @@ def test_names_and_what_is_not_there(tmp_path):
     (path.parent / "notes.csv").write_text("")
     assert harth(tmp_path).names() == ["S006", "S029"]
     assert harth(path.parent, subjects=["S029"]).names() == ["S029"]
-    with pytest.raises(RecordingError, match="'notes' is no recording of HARTH"):
+    with pytest.raises(RecordingError, match="'notes' is not a recording of HARTH"):
         harth(tmp_path).load("notes")

@@ -82,5 +82,5 @@ def test_what_is_not_there_is_named(tmp_path):
     write_motionsense(tmp_path)
     with pytest.raises(RecordingError, match=r"sub_1\.csv"):
         sense(tmp_path).load("dws_2_sub_1")
-    with pytest.raises(RecordingError, match="'run_1_sub_1' is no trial of MotionSense"):
+    with pytest.raises(RecordingError, match="'run_1_sub_1' is not a trial of MotionSense"):
         sense(tmp_path).load("run_1_sub_1")

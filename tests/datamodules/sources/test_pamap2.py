@@ -97,5 +97,5 @@ def test_what_contradicts_the_description_is_refused(tmp_path, change, says):
 def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"no PAMAP2 here; expected Protocol/subject101\.dat"):
         pamap2(tmp_path).names()
-    with pytest.raises(RecordingError, match="'subject101' is no recording of PAMAP2"):
+    with pytest.raises(RecordingError, match="'subject101' is not a recording of PAMAP2"):
         pamap2(tmp_path).load("subject101")

@@ -74,9 +74,9 @@ def changed(old, new, count=-1):
         (changed(f"{REALWORLD_START + 40}", f"{REALWORLD_START + 10}"), "line 4: the time .* expected ascending"),
         (changed("\n3,", "\n3,3,"), "line 5: 6 columns"),
         (changed("\n3,", "\nx,"), "line 5: 'x,.*expected 5 numbers"),
-        (realworld_text(motion(50)[:, :3], step_ms=20_000_000), "is it in ms"),
+        (realworld_text(motion(50)[:, :3], step_ms=20_000_000), "is attr_time in ms"),
         (realworld_text(motion(50)[:, :3] / 9.80665), "these look like g"),
-        (realworld_text(motion(1)[:, :3]), "at 0 Hz"),
+        (realworld_text(motion(1)[:, :3]), "rate is 0 Hz"),
         ("", "there is nothing in it"),
     ],
 )
@@ -92,7 +92,9 @@ def test_two_files_of_one_place_are_refused(tmp_path):
     path = write_realworld(tmp_path)
     text = realworld_text(motion(50)[:, :3])
     path.write_bytes(zipped({"acc_walking_chest.csv": text, "acc_walking_1_chest.csv": text}))
-    with pytest.raises(RecordingError, match=r"acc_walking_1_chest\.csv: of part 1 as .*acc_walking_chest\.csv is"):
+    with pytest.raises(
+        RecordingError, match=r"acc_walking_1_chest\.csv: the same part, 1, and place as .*acc_walking_chest\.csv"
+    ):
         realworld(tmp_path).names()
 
 
@@ -104,7 +106,7 @@ def test_what_is_not_there_or_damaged_is_named(tmp_path, monkeypatch):
         realworld(tmp_path).load("proband4_lying_1")
     with pytest.raises(RecordingError, match="no file of part 7"):
         realworld(tmp_path).load("proband4_walking_7")
-    with pytest.raises(RecordingError, match="'proband4_flying_1' is no recording"):
+    with pytest.raises(RecordingError, match="'proband4_flying_1' is not a recording"):
         realworld(tmp_path).load("proband4_flying_1")
     monkeypatch.setattr(zip_archive, "LARGEST_BYTES", 1000)
     with pytest.raises(RecordingError, match="MiB unpacked; expected at most"):

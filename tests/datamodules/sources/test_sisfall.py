@@ -170,7 +170,7 @@ def test_what_is_not_there_is_said(tmp_path):
     with pytest.raises(RecordingError, match=r"D02_SA01_R01\.txt: not there"):
         source.load("D02_SA01_R01")
     for name in ("D20_SA01_R01", "F16_SA01_R01", "D01_SB01_R01", "D01"):
-        with pytest.raises(RecordingError, match=f"'{name}' is no trial of SisFall"):
+        with pytest.raises(RecordingError, match=f"'{name}' is not a trial of SisFall"):
             source.load(name)
     with pytest.raises(ValueError, match="no trial of subjects SA09"):
         SisFall(SisFallParams(str(tmp_path), ["SA09"])).names()

@@ -67,7 +67,7 @@ def test_which_trials(tmp_path):
     assert source(tmp_path, standing=False, subjects=["SUB02"]).names() == ["SUB02_1", "SUB02_2"]
     (tmp_path / "copy").mkdir()
     (tmp_path / "copy" / "SUB02_1.txt").touch()
-    with pytest.raises(ValueError, match=r"SUB02_1\.txt and .*SUB02_1\.txt are of one trial"):
+    with pytest.raises(ValueError, match=r"SUB02_1\.txt and .*SUB02_1\.txt are the same trial"):
         source(tmp_path).names()
 
 
@@ -83,10 +83,10 @@ def test_a_degree_sign_in_the_header(tmp_path):
         ([*rows(3), "4\t0.0234375\t0\t0\t1\t0\t0\t0\t2"], r"SUB01_1\.txt, line 5, flag: found 2.0; expected 0 or 1"),
         ([*rows(3), "4\t0.0234375\t0\t0\t1\t\t0\t0\t0"], r"line 5, gyr ml: found nan"),
         ([*rows(3), "4\t0.0234375"], r"SUB01_1\.txt, line 5: 2 columns"),
-        ([*rows(3), *rows(1)], "line 5: time does not go on"),
-        (rows(rate=100), r"sampled at 100 Hz; expected 128 Hz"),
-        (rows(g=9.81), r"acceleration is 9\.81 in the middle; expected g"),
-        (rows(g=0.0), r"acceleration is 0\.224 in the middle"),
+        ([*rows(3), *rows(1)], "line 5: time does not increase"),
+        (rows(rate=100), r"rate by its times is 100 Hz; expected 128 Hz"),
+        (rows(g=9.81), r"median acceleration is 9\.81; expected g"),
+        (rows(g=0.0), r"median acceleration is 0\.224"),
         (rows(1), "1 samples; expected at least 2"),
     ],
 )
@@ -111,7 +111,7 @@ def test_what_can_not_be_is_named(tmp_path):
         source(tmp_path).load("SUB01_standing")
     with pytest.raises(RecordingError, match=r"no SUB09_1\.txt below it"):
         source(tmp_path).load("SUB09_1")
-    with pytest.raises(RecordingError, match="'PDFE01_1' is no trial"):
+    with pytest.raises(RecordingError, match="'PDFE01_1' is not a trial"):
         source(tmp_path).load("PDFE01_1")
 
 

@@ -100,7 +100,7 @@ def test_settings_and_lists_that_can_not_be(tmp_path):
         (["ax,ay,az,gx,gy,gz", "0,0,8192,0,0,0"], r"a\.csv, line 1, column 1 .acceleration x.: found 'ax'"),
         (["0,0,8192", "0,0,8192"], "line 1: rotation x should be column 4; there are 1 to 3"),
         (["0,0,8192,0,0,0"], "1 samples; expected at least 2"),
-        (["0,0,1,0,0,0"] * 2, r"0\.00 g by 8192 a g"),
+        (["0,0,1,0,0,0"] * 2, r"0\.00 g at 8192 per g"),
     ],
 )
 def test_a_bad_row_is_named(tmp_path, rows, says):
@@ -111,12 +111,12 @@ def test_a_bad_row_is_named(tmp_path, rows, says):
 
 def test_the_wrong_scale_is_found_out(tmp_path):
     write(tmp_path, scale=16384)
-    with pytest.raises(RecordingError, match=r"reads 16384 in the middle, 2\.00 g by 8192 a g"):
+    with pytest.raises(RecordingError, match=r"median acceleration is 16384, or 2\.00 g at 8192 per g"):
         source(tmp_path).load("1_upstairs/a")
     values = source(tmp_path, lsb_per_g=16384.0).load("1_upstairs/a").imu("head").values
     assert values[0, 2] == pytest.approx(9.80665)
     write(tmp_path, scale=8192)
-    with pytest.raises(RecordingError, match=r"0\.50 g by 16384 a g"):
+    with pytest.raises(RecordingError, match=r"0\.50 g at 16384 per g"):
         source(tmp_path, lsb_per_g=16384.0).load("1_upstairs/a")
 
 
@@ -127,7 +127,7 @@ def test_what_is_missing_is_named(tmp_path):
         source(tmp_path).load("1_upstairs/a")
     with pytest.raises(RecordingError, match=r"b\.csv: not there"):
         source(tmp_path).load("1_upstairs/b")
-    with pytest.raises(RecordingError, match="'upstairs/b' is no clip"):
+    with pytest.raises(RecordingError, match="'upstairs/b' is not a clip"):
         source(tmp_path).load("upstairs/b")
 
 

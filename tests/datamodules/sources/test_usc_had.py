@@ -63,7 +63,7 @@ def test_what_is_not_there_is_named(tmp_path):
         had(tmp_path).names()
     with pytest.raises(RecordingError, match=r"a1t1\.mat: not there"):
         had(tmp_path).load("Subject1_a1t1")
-    with pytest.raises(RecordingError, match="'Subject1_a13t1' is no trial"):
+    with pytest.raises(RecordingError, match="'Subject1_a13t1' is not a trial"):
         had(tmp_path).load("Subject1_a13t1")
     path = write_usc_had(tmp_path)
     path.write_bytes(path.read_bytes()[:100])

@@ -103,7 +103,7 @@ def test_what_is_missing_or_there_twice_is_named(tmp_path):
         source(tmp_path).load("sbj_0")
     with pytest.raises(RecordingError, match=r"sbj_7\.csv: not there"):
         source(tmp_path).load("sbj_7")
-    with pytest.raises(RecordingError, match="'subject_0' is no session"):
+    with pytest.raises(RecordingError, match="'subject_0' is not a session"):
         source(tmp_path).load("subject_0")
 
 

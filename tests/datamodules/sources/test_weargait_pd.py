@@ -84,7 +84,7 @@ TEXT = weargait_text(WEARGAIT_EVENTS)
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (TEXT.replace("Time,", "Clock,"), "line 1: it begins with 'Clock'; expected a header that begins with Time"),
+        (TEXT.replace("Time,", "Clock,"), "line 1: found 'Clock' first; expected a header that begins with Time"),
         (TEXT.replace("GeneralEvent", "Event"), "no column 'GeneralEvent'"),
         (TEXT.replace("Acc_X", "FreeAcc_E"), "line 1: no columns of any IMU"),
         (TEXT.replace("\n0.02 sec", "\n0.02 min"), "line 4: Time is '0.02 min'"),
@@ -92,7 +92,7 @@ TEXT = weargait_text(WEARGAIT_EVENTS)
         (TEXT.replace("\n0.02 sec,", "\n0.02 sec,,,"), "line 4"),
         (TEXT.replace("\n0.", "\n0"), "expected ascending|expected 100 Hz"),
         (TEXT.split("\n")[0], "0 samples; expected at least 2"),
-        ("", "it begins with 'nothing'"),
+        ("", "found 'nothing' first"),
     ],
 )
 def test_what_contradicts_the_description_is_refused(tmp_path, text, says):
@@ -122,8 +122,8 @@ def test_what_is_not_there_is_named(tmp_path):
     path = write_weargait_pd(tmp_path)
     with pytest.raises(RecordingError, match="no file NLS003_TUG"):
         weargait(tmp_path).load("NLS003_TUG")
-    with pytest.raises(RecordingError, match="'P1_TUG' is no recording"):
+    with pytest.raises(RecordingError, match="'P1_TUG' is not a recording"):
         weargait(tmp_path).load("P1_TUG")
     (tmp_path / path.name).write_text(TEXT)
-    with pytest.raises(RecordingError, match="of the same name as"):
+    with pytest.raises(RecordingError, match="the same name as"):
         weargait(tmp_path).names()

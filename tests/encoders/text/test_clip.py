@@ -65,7 +65,7 @@ def test_pictures_of_both_libraries_are_equal(clip: MadeClip) -> None:
 
 @pytest.mark.parametrize("size", [SIZE, 48])  # at 48 px, both resample the position embeddings
 def test_the_twin_is_known_at_any_size(clip: MadeClip, size: int) -> None:
-    ClipText(clip.name, str(clip.weights), size).refuse_other_than_twin(video_encoder(clip, frame_size=size))
+    ClipText(clip.name, str(clip.weights), size).check_same_model(video_encoder(clip, frame_size=size))
 
 
 @pytest.mark.parametrize(
@@ -80,12 +80,12 @@ def test_the_twin_is_known_at_any_size(clip: MadeClip, size: int) -> None:
 )
 def test_anything_but_the_twin_is_refused(clip: MadeClip, text: ClipText, params: dict[str, Any]) -> None:
     with pytest.raises(TextEncoderError, match="embed the same picture differently"):
-        text.refuse_other_than_twin(video_encoder(clip, **params))
+        text.check_same_model(video_encoder(clip, **params))
 
 
 def test_another_width_is_refused(clip: MadeClip, text: ClipText) -> None:
     with pytest.raises(TextEncoderError, match="frames are 48 wide, text by 'made-clip' 24"):
-        text.refuse_other_than_twin(video_encoder(clip, pooling="cls"))
+        text.check_same_model(video_encoder(clip, pooling="cls"))
 
 
 def test_the_fingerprint_is_that_of_the_texts_weights(clip: MadeClip, text: ClipText, tmp_path: Path) -> None:

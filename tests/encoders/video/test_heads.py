@@ -50,7 +50,7 @@ def test_standard_input_uses_the_given_statistics_and_keeps_them() -> None:
     plain.load_state_dict(head.state_dict(), strict=False)
     expected = plain((features - 5) / (3 + 1e-3), times, mask).pooled
     torch.testing.assert_close(head(features, times, mask).pooled, expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(ValueError, match="takes no statistics"):
+    with pytest.raises(ValueError, match="which has no statistics"):
         plain.set_input_statistics(torch.zeros(8), torch.ones(8))
 
 

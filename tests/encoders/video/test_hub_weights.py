@@ -64,7 +64,7 @@ def test_weights_that_do_not_fit_are_refused(name: str, tmp_path: Path) -> None:
     (tmp_path / "b" / "model.safetensors").write_bytes(b"not a safetensors file")
     with pytest.raises(WeightsError, match=str(tmp_path / "b")):
         make_tubelets(name, weights=str(tmp_path / "b"))
-    with pytest.raises(WeightsError, match="is no readable safetensors file"):
+    with pytest.raises(WeightsError, match="is not a readable safetensors file"):
         make_tubelets(name, weights=str(tmp_path / "b" / "model.safetensors"))
     (tmp_path / "b" / "model.safetensors").rename(tmp_path / "b" / "pytorch_model.bin")
     with pytest.raises(WeightsError, match=r"no \.safetensors file in .*refs/pr/1"):
@@ -86,7 +86,7 @@ def test_a_config_with_fewer_layers_than_the_weights_is_refused(tmp_path: Path) 
 def test_pretrained_offline_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"'MCG-NJU/videomae-base-ssv2' could not be had.*HF_HOME"):
+    with pytest.raises(WeightsError, match=r"'MCG-NJU/videomae-base-ssv2' are not available.*HF_HOME"):
         build_video_encoder("video_mae", {})
 
 

@@ -184,7 +184,7 @@ def test_fingerprint_follows_what_changes_the_features(name: str, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_the_papers_tower_at_its_own_size() -> None:
+def test_the_papers_video_encoder_at_its_own_size() -> None:
     torch.manual_seed(0)
     encoder = build_video_encoder("video_mae", {"weights": "random"})
     # 12 layers of 12 x 768^2 weights are 85 million, without biases.

@@ -153,7 +153,7 @@ def test_weights_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no weights file .*nowhere\.safetensors.*Offline"):
         make(weights=str(tmp_path / "nowhere.safetensors"))
     (tmp_path / "broken.safetensors").write_bytes(b"not a safetensors file")
-    with pytest.raises(WeightsError, match=r"broken\.safetensors is no readable"):
+    with pytest.raises(WeightsError, match=r"broken\.safetensors is not a readable"):
         make(weights=str(tmp_path / "broken.safetensors"))
     encoder = make()
     path = str(save_weights(tmp_path / "vit.safetensors", encoder.backbone, encoder.params))
@@ -242,7 +242,7 @@ def test_pretrained_joint_weights_bring_their_own_width() -> None:
         ("vit_small_patch16_dinov3", 32, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
     ],
 )
-def test_towers_by_timm_name(
+def test_video_encoders_by_timm_name(
     model: str, side: int, mean: list[float], std: list[float], pooling: str, tmp_path: Path
 ) -> None:
     settings = {"model": model, "frame_size": side, "pooling": pooling, "kwargs": {"depth": 2}}

@@ -149,7 +149,7 @@ def test_every_system_lies_over_an_experiment(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", available("video_encoder"))
-def test_every_tower_lies_over_an_experiment(name: str) -> None:
+def test_every_video_encoder_lies_over_an_experiment(name: str) -> None:
     config, plain_one = load("utd_mhad", [f"video_encoder.preset={name}"]), load("utd_mhad")
     assert config.video_encoder.weights == "pretrained"
     assert config.imu_encoder == plain_one.imu_encoder
@@ -176,7 +176,7 @@ def test_the_order_of_layers(tmp_path: Path) -> None:
     assert same.imu_encoder.params["stem_kernels"] == [8, 6, 6]  # the same encoder keeps its settings
 
 
-def test_a_system_or_tower_that_is_not_there() -> None:
+def test_a_system_or_video_encoder_that_is_not_there() -> None:
     with pytest.raises(ConfigError, match="no system 'imu2clipp'; did you mean 'imu2clip'"):
         load("simulator", ["system=imu2clipp"])
     with pytest.raises(ConfigError, match=r"no video encoder 'dinov9'.*there are: clip_b32"):

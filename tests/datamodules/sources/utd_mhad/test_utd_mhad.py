@@ -54,7 +54,7 @@ def test_trials_that_can_not_be_used(tmp_path):
         ("a3_s1_t1", r"a3_s1_t1_inertial.mat: d_iner is .* \(50, 5\)"),
         ("a4_s1_t1", "no variable 'd_iner'; it has: other"),
         ("a5_s1_t1", "a5_s1_t1_inertial.mat: not a readable MATLAB file"),
-        ("a99_s1_t1", "no trial"),
+        ("a99_s1_t1", "not a trial"),
     ):
         with pytest.raises(RecordingError, match=text):
             utd.load(name)

@@ -15,11 +15,11 @@ from datamodules.recording import ImuStream, Interval, Recording
 from datamodules.shards import layout
 from datamodules.shards.index import read_index
 from datamodules.shards.shard_file import open_shard
-from datamodules.windows.quality.facts import MOST_STRETCHES, NORM_BINS, facts_of
+from datamodules.windows.quality.facts import MOST_STRETCHES, NORM_BINS, collect_facts
 
 
 def of(recording: Recording, camera: str | None = None):
-    return facts_of(recording, recording.imus[0], camera, SETTINGS)
+    return collect_facts(recording, recording.imus[0], camera, SETTINGS)
 
 
 def test_a_recording_in_figures() -> None:

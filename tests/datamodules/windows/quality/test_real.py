@@ -12,7 +12,7 @@ from datamodules.build.run import build
 from datamodules.shards.index import read_index
 from datamodules.shards.shard_file import open_shard
 from datamodules.windows.cut import Reason, WindowSettings
-from datamodules.windows.quality.pictures import blocks_of
+from datamodules.windows.quality.pictures import block_means
 
 VIDEO_FAULTS = {Reason.MISSING_FRAMES, Reason.BLACK_VIDEO, Reason.FROZEN_VIDEO, Reason.REPEATED}
 
@@ -27,7 +27,7 @@ def margins(directory: Path) -> tuple[float, float]:
         stored, ends = shard.array("frames"), shard.array("frame_offsets").tolist()
         for n in range(shard.n_windows):
             parts = zip(ends[n * frames : (n + 1) * frames], ends[n * frames + 1 : (n + 1) * frames + 1], strict=True)
-            blocks = np.stack([blocks_of(stored[a:b].tobytes(), index.settings) for a, b in parts if b > a])
+            blocks = np.stack([block_means(stored[a:b].tobytes(), index.settings) for a, b in parts if b > a])
             brightest.append(float(blocks.max()))
             least.append(float(np.abs(np.diff(blocks, axis=0)).max(axis=1).max()))
     return min(brightest), min(least)

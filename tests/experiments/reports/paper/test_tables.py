@@ -85,7 +85,7 @@ def test_runs_that_can_not_be_used(tmp_path: Path, capsys: pytest.CaptureFixture
     with pytest.raises(UserError, match=r"results\.parquet: not there"):
         load_runs([tmp_path])
     pd.DataFrame({"dataset": ["x"]}).to_parquet(tmp_path / "results.parquet")
-    with pytest.raises(UserError, match="no column 'method': the file is of a version before 0.1.0; evaluate again"):
+    with pytest.raises(UserError, match=r"no column 'method': the file is of a version before 0.1.0; evaluate again"):
         load_runs([tmp_path])
     assert main([str(tmp_path / "nowhere")]) != 0
     assert "results.parquet" in capsys.readouterr().err

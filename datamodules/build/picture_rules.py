@@ -1,4 +1,4 @@
-"""Applies the rules over pictures to a recording's windows; the build calls it when their frames are encoded."""
+"""Application of the picture rules (black or frozen video) to windows with encoded frames."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from numpy.typing import NDArray
 
 from datamodules.shards.writer import EncodedWindow
 from datamodules.windows.cut import FAULTS, Exclusion, WindowSettings
-from datamodules.windows.quality.pictures import blocks_of, picture_faults
+from datamodules.windows.quality.pictures import block_means, picture_faults
 
 
-def judge_pictures(
+def apply_picture_rules(
     windows: Sequence[EncodedWindow], origin: str, settings: WindowSettings
 ) -> tuple[list[EncodedWindow], list[Exclusion]]:
-    """Mark or leave out the windows whose pictures are black or stand still.
+    """Mark or exclude the windows whose video is black or frozen.
 
     Args:
-        windows: of one recording, with their frames; those without frames pass.
-        origin: the video's file, for messages.
-        settings: the thresholds, and which faults keep a window out.
+        windows: windows of one recording with their frames; windows without frames pass.
+        origin: file of the video, for messages.
+        settings: thresholds, and the faults that exclude a window.
 
     Returns:
-        The windows that are kept, with their faults, and what was left out.
+        The kept windows, with their faults, and the exclusions.
     """
     excluded = settings.excluded_faults()
-    seen: dict[bytes, NDArray[np.float32]] = {}  # overlapping windows share frames
+    blocks: dict[bytes, NDArray[np.float32]] = {}  # by JPEG: overlapping windows share frames
     kept: list[EncodedWindow] = []
     left_out: list[Exclusion] = []
     for encoded in windows:
         window, shown = encoded.window, [jpeg for jpeg in encoded.jpegs if jpeg]
-        seen = {jpeg: seen[jpeg] if jpeg in seen else blocks_of(jpeg, settings) for jpeg in shown}
-        faults = picture_faults([seen[jpeg] for jpeg in shown], window.frame_times[window.frame_mask], settings)
+        blocks = {jpeg: blocks[jpeg] if jpeg in blocks else block_means(jpeg, settings) for jpeg in shown}
+        faults = picture_faults([blocks[jpeg] for jpeg in shown], window.frame_times[window.frame_mask], settings)
         reason = next((fault for fault in FAULTS if fault in faults and fault in excluded), None)
         if reason is not None:
             left_out.append(Exclusion(window.recording, window.start_s, reason, f"{origin}: {faults[reason]}"))
