@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
+from typing import cast
 
 import av
 from av.codec.context import Flags
@@ -27,7 +28,9 @@ class AvFile:
         path: the file.
         stream: the video that ffmpeg would show.
         codec, container: their names, for messages.
-        cause: why the last packet that gave no picture gave none.
+        broadcast: it is a container of broadcasts, which may be joined at any time.
+        failed: numbers of the packets that could not be decoded.
+        cause: why the last of them could not.
     """
 
     def __init__(self, path: Path) -> None:
@@ -37,6 +40,7 @@ class AvFile:
             RecordingError: FFmpeg can't open it, or there is no video that it can decode.
         """
         self.path, self.cause = path, ""
+        self.failed: list[int] = []
         self.codec, self.container = "video", f"a file '{path.suffix}'"
         try:
             self._container = av.open(str(path))
@@ -44,6 +48,7 @@ class AvFile:
             raise unreadable(path, self.codec, self.container, f"FFmpeg can't open it: {error}") from error
         name = self._container.format.name.split(",")[0]
         self.container = _CONTAINERS.get(name, self._container.format.long_name)
+        self.broadcast = name in ("mpegts", "mpeg")
         streams = list(self._container.streams.video)
         if not streams:
             self._container.close()
@@ -55,6 +60,8 @@ class AvFile:
         self.context = self.stream.codec_context
         self.codec = _CODECS.get(self.context.name, self.context.name.upper())
         self.context.thread_count = 1
+        # Else damaged pictures are mended in silence.
+        self.context.options = {"err_detect": "explode"}
         self.context.flags |= Flags.copy_opaque
 
     def __enter__(self) -> AvFile:
@@ -81,10 +88,11 @@ class AvFile:
     def pictures(self, packets: Iterator[tuple[int, av.Packet[av.VideoStream]]]) -> Iterator[av.VideoFrame]:
         """Decode numbered packets, all on from a key frame; ``frame.opaque`` is the number.
 
-        What can't be decoded gives no picture; ``cause`` then says why.
+        What can't be decoded gives no picture; ``failed`` then says which packets, and ``cause`` why.
         """
         self.context.flush_buffers()
         self.cause = ""
+        self.failed.clear()
         for number, packet in packets:
             packet.opaque = number
             yield from self._decoded(packet)
@@ -95,6 +103,8 @@ class AvFile:
             return self.context.decode(packet)
         except av.FFmpegError as error:
             self.cause = f"FFmpeg says '{error.strerror}'"
+            if packet is not None:
+                self.failed.append(cast(int, packet.opaque))
             return []
 
     def delay_of_avi(self) -> int | None:

@@ -103,11 +103,15 @@ def _lost_at_the_start(path: Path, packets: Packets, shown: NDArray[np.bool_]) -
             if frame.pts is not None and frame.pts >= packets.pts[first]:
                 lost = shown & (packets.pts <= frame.pts) & ~came
                 break
-    return lost
+        # Any other picture that can't be decoded is damaged: reading it must fail, not skip it. Broadcasts alone are
+        # recorded from amid a group of pictures.
+        damaged = [n for n in file.failed if packets.pts[n] >= packets.pts[first] or (n < first and not file.broadcast)]
+    return np.zeros_like(lost) if damaged else lost
 
 
 def _grid(decoded_at: NDArray[np.int64], delay: int) -> NDArray[np.int64]:
     """When frames are shown by ffmpeg's rule for AVI: as the frame ``delay`` later in the file is decoded."""
-    step = int(np.median(np.diff(decoded_at))) if decoded_at.size > 1 else 1
+    steps = np.diff(decoded_at)
+    step = min(int(steps[-1]), int(np.median(steps))) if steps.size else 1
     after = decoded_at[-1:] + step * np.arange(1, delay + 1)
     return np.concatenate([decoded_at, after])[delay:]

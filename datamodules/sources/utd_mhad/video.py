@@ -33,7 +33,7 @@ class DepthMat:
             path: ``a1_s1_t1_depth.mat``.
             camera: name of the camera.
             duration_s: how long the trial lasted.
-            fit: as in ``video_decode.VideoFile``.
+            fit: as in ``formats.video.VideoFile``.
         """
         if fit not in FITS:
             raise ValueError(f"fit is '{fit}'; expected one of {', '.join(FITS)}")
