@@ -20,7 +20,6 @@ from datamodules.recording import ImuStream, Recording, RecordingError
 from datamodules.signal import DEGREE
 from datamodules.sources.registry import Source, source
 
-
 # Codings of telemetry that is a track of its own: GoPro, Sony, DJI, Google's CAMM.
 _TELEMETRY = ("gpmd", "rtmd", "djmd", "camm")
 
