@@ -1,12 +1,13 @@
-"""Frames that a decoder gives in their own size, brought into the shape that is asked for."""
+"""Frames brought into the shape that is asked for."""
 
 from __future__ import annotations
 
 import numpy as np
 import torch
 
-from datamodules.formats.video import centre
 from datamodules.recording import FrameArray
+
+FITS = ("crop", "pad", "squash")
 
 
 def fitted(frame: FrameArray, height: int, width: int, fit: str) -> FrameArray:
@@ -16,15 +17,33 @@ def fitted(frame: FrameArray, height: int, width: int, fit: str) -> FrameArray:
         frame: (H, W, 3).
         height: wanted.
         width: wanted.
-        fit: one of ``video_decode.FITS``: ``crop`` scales and cuts off both sides, ``pad`` scales and adds black,
-            ``squash`` changes the proportions.
+        fit: one of ``FITS``: ``crop`` scales and cuts off both sides, ``pad`` scales and adds black, ``squash``
+            changes the proportions.
     """
-    h, w = frame.shape[:2]
+    return centre(_scaled(frame, *scaled_size(frame.shape[:2], height, width, fit)), height, width)
+
+
+def scaled_size(size: tuple[int, ...], height: int, width: int, fit: str) -> tuple[int, int]:
+    """Height and width that a frame is scaled to, before both sides are cut or padded (:func:`centre`)."""
     if fit == "squash":
-        return _scaled(frame, height, width)
-    scales = (height / h, width / w)
+        return height, width
+    scales = (height / size[0], width / size[1])
     scale = max(scales) if fit == "crop" else min(scales)
-    return centre(_scaled(frame, max(1, round(h * scale)), max(1, round(w * scale))), height, width)
+    return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
+
+
+def centre(frame: FrameArray, height: int, width: int) -> FrameArray:
+    """Cut or pad both sides equally, to exactly this size."""
+    h, w = frame.shape[:2]
+    top, left = max(0, (h - height) // 2), max(0, (w - width) // 2)
+    cut = frame[top : top + height, left : left + width]
+    h, w = cut.shape[:2]
+    if (h, w) == (height, width):
+        return cut
+    result = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - h) // 2, (width - w) // 2
+    result[top : top + h, left : left + w] = cut
+    return result
 
 
 def _scaled(frame: FrameArray, height: int, width: int) -> FrameArray:

@@ -1,7 +1,9 @@
 """MP4 files of action cameras with a built-in IMU: GoPro, DJI, Insta360, Sony.
 
 telemetry-parser (https://github.com/AdrianEddy/telemetry-parser) reads the IMU: acceleration in m/s^2 with
-gravity, angular velocity in deg/s, time in ms since the video's first frame.
+gravity, angular velocity in deg/s, time in ms since the first telemetry in the file. A cut without encoding keeps
+whole packets of video and telemetry, and hides their starts by edit lists. So the edit list of the telemetry says when
+its time 0 was.
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ from typing import Any
 import numpy as np
 import telemetry_parser
 
+from datamodules.formats import mp4
 from datamodules.formats.video import VideoFile
 from datamodules.recording import ImuStream, Recording, RecordingError
 from datamodules.signal import DEGREE
 from datamodules.sources.registry import Source, source
+
+# Codings of telemetry that is a track of its own: GoPro, Sony, DJI, Google's CAMM.
+_TELEMETRY = ("gpmd", "rtmd", "djmd", "camm")
 
 
 @dataclass
@@ -103,8 +109,15 @@ def read_imu(path: Path, placement: str) -> ImuStream:
     missing = (np.nan, np.nan, np.nan)
     values = np.array([(*row["accl"], *(row.get("gyro") or missing)) for row in rows], np.float64)
     values[:, 3:] *= DEGREE
-    times = np.array([row["timestamp_ms"] for row in rows], np.float64) / 1000
+    times = np.array([row["timestamp_ms"] for row in rows], np.float64) / 1000 + _zero_s(path)
     return ImuStream(times, values, placement, device=device, origin=str(path))
+
+
+def _zero_s(path: Path) -> float:
+    """When the telemetry's time 0 is on the container's clock, which is the video's too."""
+    movie = mp4.read_movie(path)
+    tracks = movie.tracks if movie is not None else ()
+    return next((track.zero_s for track in tracks if track.coding in _TELEMETRY), 0.0)
 
 
 def _parse(path: Path) -> tuple[list[dict[str, Any]], str]:

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from helpers.made_data import make_video
+from helpers.numbered_video import ffmpeg
 from helpers.real_data import real_data
 
 from datamodules.recording import RecordingError
@@ -27,6 +28,26 @@ def test_the_gopro_sample_has_gravity_and_a_walkers_motion():
     assert windows
     assert all(w.frame_mask.all() and w.sample_mask.all() for w in windows)
     assert {e.reason.value for e in exclusions} <= {"remainder"}
+
+
+@pytest.mark.parametrize("start", [1.1, 5.0])
+def test_a_cut_copy_keeps_its_telemetry_in_step_with_its_pictures(tmp_path, start):
+    path = real_data("gopro") / "max-heromode.mp4"
+    cut = tmp_path / "cut.mp4"
+    ffmpeg("-ss", start, "-i", path, "-map", "0:v", "-map", "0:3", "-c", "copy", "-copy_unknown", cut)
+    whole, part = (
+        ActionCamera(ActionCameraParams([str(file)], placement="chest")).load(file.stem) for file in (path, cut)
+    )
+    # The same samples, and the same pictures, by what they show.
+    first = part.imu("chest").values[0]
+    (same,) = np.flatnonzero((whole.imu("chest").values == first).all(axis=1))
+    moved = whole.imu("chest").times[same] - part.imu("chest").times[0]
+    frames, times = part.videos[0].frame_times(), whole.videos[0].frame_times()
+    (picture,) = part.videos[0].read(np.array([30]), 48, 64)
+    likeness = [np.abs(other.astype(int) - picture).mean() for other in whole.videos[0].read(np.arange(300), 48, 64)]
+    # 33 ms between two frames; the telemetry's samples are spread over payloads of a second.
+    assert times[np.argmin(likeness)] - frames[30] == pytest.approx(moved, abs=0.02)
+    assert moved == pytest.approx(start, abs=0.02)
 
 
 def test_a_video_without_telemetry_names_the_file(tmp_path):

@@ -7,6 +7,7 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 from helpers.made_data import make_video
+from helpers.numbered_video import presented
 from helpers.peak_memory import PEAK, needs_peak
 from helpers.real_data import real_data
 
@@ -34,7 +35,10 @@ def everything(path, **kwargs):
 @pytest.mark.parametrize("kind", ["last", "first", "fragments"])
 def test_times_come_from_the_container_and_start_is_added(clips, kind):
     video = VideoFile(clips[kind], "head", start_s=7.0)
-    np.testing.assert_allclose(video.frame_times(), 7 + np.arange(100) / 25, atol=1e-6)
+    # Fragments have no edit list, so the delay of the B-frames counts, as for ffmpeg.
+    first = 0.08 if kind == "fragments" else 0
+    np.testing.assert_allclose(video.frame_times(), 7 + first + np.arange(100) / 25, atol=1e-6)
+    np.testing.assert_allclose(video.frame_times(), 7 + presented(clips[kind]).times, atol=1e-6)
     assert (video.camera, video.origin) == ("head", str(clips[kind]))
 
 
@@ -68,8 +72,6 @@ def test_fits(clips):
     assert not padded[52:].any()
     with pytest.raises(ValueError, match="'stretch'"):
         VideoFile(clips["last"], "c", fit="stretch")
-    with pytest.raises(ValueError, match="decord"):
-        VideoFile(clips["last"], "c", backend="none")
 
 
 @pytest.mark.parametrize("kind", ["last", "first", "fragments"])
