@@ -9,9 +9,6 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
-from scipy.ndimage import median_filter as _scipy_median
-from scipy.signal import fftconvolve, firwin, kaiser_beta
 
 from datamodules.recording import STANDARD_GRAVITY, FloatArray
 
@@ -131,11 +128,15 @@ def _merge_close(times: FloatArray, values: FloatArray) -> tuple[FloatArray, Flo
 def _spline(times: FloatArray, values: FloatArray, at: FloatArray) -> FloatArray:
     if times.size < 4:
         return np.stack([np.interp(at, times, column) for column in values.T], axis=1)
+    from scipy.interpolate import CubicSpline  # scipy takes a second to import, and checks of tables need none
+
     return np.asarray(CubicSpline(times, values, axis=0, bc_type="natural")(at), dtype=np.float64)
 
 
 def _low_pass(values: FloatArray, factor: int) -> FloatArray:
     """Apply a zero-phase low-pass to a regular grid whose rate is ``factor`` times the new rate."""
+    from scipy.signal import fftconvolve, firwin, kaiser_beta
+
     width = (_STOP - _PASS) / factor * 2  # transition band, in units of the grid's Nyquist frequency
     taps = math.ceil((_ATTENUATION_DB - 7.95) / (2.285 * math.pi * width)) // 2 * 2 + 1
     window = ("kaiser", kaiser_beta(_ATTENUATION_DB))
@@ -159,9 +160,11 @@ def median_filter(values: FloatArray, valid: BoolArray, kernel: int = 5) -> Floa
     result = values.copy()
     if kernel == 1:
         return result
+    from scipy.ndimage import median_filter as scipy_median
+
     edges = np.flatnonzero(np.diff(np.concatenate([[0], valid.astype(np.int8), [0]])))
     for start, end in zip(edges[::2], edges[1::2], strict=True):
-        result[start:end] = _scipy_median(values[start:end], size=(kernel, 1), mode="nearest")
+        result[start:end] = scipy_median(values[start:end], size=(kernel, 1), mode="nearest")
     return result
 
 

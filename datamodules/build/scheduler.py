@@ -65,7 +65,7 @@ class Processes(Scheduler):
         # Fork workers from a server that has imported everything and started nothing. Threads of this process would
         # not survive a direct fork, and a worker that imports torch itself takes seconds to start.
         context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["datamodules.build.tasks"])
+        context.set_forkserver_preload(["datamodules.build.tasks", "scipy.interpolate", "scipy.signal"])
         with ProcessPoolExecutor(self._count, context, start_worker) as pool:
             try:
                 run_futures(tasks, done, lambda task: pool.submit(run_task, task), max_submitted=2 * self._count)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 
 from datamodules.recording import FrameArray
 
@@ -49,6 +48,8 @@ def centre(frame: FrameArray, height: int, width: int) -> FrameArray:
 def _scaled(frame: FrameArray, height: int, width: int) -> FrameArray:
     if frame.shape[:2] == (height, width):
         return frame
+    import torch  # here, so that sources without video do without
+
     planes = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None]
     scaled = torch.nn.functional.interpolate(planes, (height, width), mode="bilinear", antialias=True)
     result: FrameArray = scaled[0].permute(1, 2, 0).contiguous().numpy()

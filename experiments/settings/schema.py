@@ -152,10 +152,10 @@ class VideoHeadConfig:
 class TrainerConfig:
     """What Lightning's Trainer gets."""
 
-    max_epochs: int = setting(40, "epochs", at_least=1)
+    max_epochs: int = setting(40, "passes over the training windows", at_least=1)
     accelerator: str = setting("auto", "'auto', 'cpu', 'gpu'", choices=("auto", "cpu", "gpu"))
     devices: int = setting(1, "devices (processes) a node; more than one trains with DDP", at_least=1)
-    num_nodes: int = setting(1, "nodes", at_least=1)
+    num_nodes: int = setting(1, "machines that train together", at_least=1)
     precision: str = setting("auto", "'auto' is bf16 where the hardware has it, else 32-bit")
     validate_every: int = setting(5, "epochs between validations")
     log_every: int = setting(10, "steps between log entries")

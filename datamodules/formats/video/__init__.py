@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.formats.frame_fit import FITS, centre, scaled_size
-from datamodules.formats.video.choice import open_video
 from datamodules.formats.video.contract import Backend, remedy
 from datamodules.recording import FloatArray, FrameArray, RecordingError
 
@@ -115,6 +114,9 @@ class VideoFile:
         if self._backend is None:
             if not self.path.is_file():
                 raise RecordingError(f"{self.path}: the video file is not there")
+            # Here, since it imports torch, which decord needs first: tables without video do without both.
+            from datamodules.formats.video.choice import open_video
+
             backend, self._reason = open_video(self.path)
             self._check_times(backend.times(), backend.stated_s)
             self._backend = backend
