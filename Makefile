@@ -9,7 +9,7 @@ SYSTEMS ?= ours imu_only
 SEEDS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shards features pretrain eval-ood compare paper-tables tensorboard bench bench-full test test-all lint format lock clean
+.PHONY: help setup shards features pretrain eval-ood compare paper-tables tensorboard bench bench-full docs test test-all lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ bench-full: setup .venv-bench/.installed ## the same, and from 1 k to 1 M window
 	@UV=$$(command -v uv || echo $(BIN)/uv); \
 	  $$UV pip install --quiet --python .venv-bench/bin/python --requirement benchmarks/requirements-peers.txt
 	@touch $@
+
+docs: setup ## the documentation site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 test: setup ## the tests, in under 10 minutes on 2 cores
 	$(BIN)/python -m pytest -m "not slow"
