@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from docstrings import as_markdown
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("core", "datamodules", "encoders", "lightning_modules", "experiments")
+OVERVIEW = "api/index.md"
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Add the pages to the navigation."""
-    config.nav = [*(config.nav or []), {"API": [_navigation(name) for name in PACKAGES]}]
+    config.nav = [*(config.nav or []), {"API": [OVERVIEW, *(_entry(ROOT / name) for name in PACKAGES)]}]
     return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages."""
+    files.append(File.generated(config, OVERVIEW, content=_overview()))
     for package in PACKAGES:
         for room in rooms(ROOT / package):
             files.append(File.generated(config, page_of(room), content=_page(room)))
@@ -58,8 +62,18 @@ def _page(room: Path) -> str:
     return "\n".join([*lines, *(f"::: {other}" for other in others)]) + "\n"
 
 
-def _navigation(package: str) -> dict[str, Any]:
-    return _entry(ROOT / package)
+def _overview() -> str:
+    lines = [
+        "# API\n",
+        "All packages and their rooms, from the docstrings. [Architecture](../architecture.md) has them in reading",
+    ]
+    lines += ["order.\n", "| room | content |", "| --- | --- |"]
+    for package in PACKAGES:
+        for room in rooms(ROOT / package):
+            name = "/".join(room.relative_to(ROOT).parts)
+            text = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""
+            lines.append(f"| [`{name}/`]({name}/index.md) | {as_markdown(text.splitlines()[0])} |")
+    return "\n".join(lines) + "\n"
 
 
 def _entry(room: Path) -> dict[str, Any]:

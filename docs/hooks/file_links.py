@@ -1,4 +1,8 @@
-"""Links from names of source files: `` `encoders/contract.py` `` on a page leads to that module's API page."""
+"""Links between pages and source files.
+
+The name of a module on a page, `` `encoders/contract.py` ``, becomes a link to its API page. A link to a file outside
+of docs/, which works in the repository, becomes plain text: the file is not on the site.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +16,20 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).resolve().parents[2]
 _FENCE = re.compile(r"(^```.*?^```$)", re.DOTALL | re.MULTILINE)
 _FILE = re.compile(r"(?<!\[)`((?:core|datamodules|encoders|lightning_modules|experiments)/[\w/]*?)(\.py|/)`(?!\])")
+_LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(((?:\.\./)+[^)\s#]+)\)")
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn names of modules and rooms into links, outside of code."""
+    """Rewrite a page, outside of its blocks of code."""
+    if page.file.src_uri.startswith("api/"):
+        return markdown
+    folder = (Path(config.docs_dir) / page.file.src_uri).parent
+
+    def on_site(match: re.Match[str]) -> str:
+        return match[0] if (folder / match[2]).resolve().is_relative_to(config.docs_dir) else match[1]
+
     parts = _FENCE.split(markdown)
-    return "".join(part if part.startswith("```") else _FILE.sub(_linked, part) for part in parts)
+    return "".join(part if part.startswith("```") else _FILE.sub(_linked, _LINK.sub(on_site, part)) for part in parts)
 
 
 def _linked(match: re.Match[str]) -> str:

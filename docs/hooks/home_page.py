@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}
@@ -32,6 +33,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         if path.is_file():
             files.append(File.generated(config, page, content=for_site(path.read_text(encoding="utf-8"))))
     return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> None:
+    """Leave the navigation beside a page out where the page is a section of its own."""
+    if page.parent is None:
+        page.meta["hide"] = ["navigation"]
 
 
 def for_site(text: str) -> str:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
 from experiments.settings.load import describe
 
+DOCS = Path(__file__).resolve().parents[1]
 PAGE = "settings.md"
+_SINGLE = "Without a group"
 _INTRODUCTION = """# Settings
 
 Every setting, as `python -m experiments.pretrain --help` prints them. A YAML file sets some of them; the command line
@@ -30,20 +35,31 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def page() -> str:
     """Write a table for each group of settings."""
-    lines, group = [_INTRODUCTION], ""
-    for path, kind, default, text in describe():
-        above = path.split(".")[0] if "." in path else "top level"
-        if above != group:
-            group = above
-            lines += [f"\n## {group}\n", "| setting | type | default | meaning |", "| --- | --- | --- | --- |"]
-        lines.append("| " + " | ".join(map(_cell, (f"`{path}`", f"`{_short(kind)}`", f"`{default}`", text))) + " |")
+    groups: dict[str, list[str]] = {_SINGLE: []}
+    settings = list(describe())
+    named = {path.split(".")[0] for path, *_ in settings if "." in path}
+    for path, kind, default, text in settings:
+        first = path.split(".")[0]
+        cells = (f"`{path}`", f"`{_short(kind)}`", f"`{_spaced(default)}`", _linked(text.replace("<", "&lt;")))
+        row = "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        groups.setdefault(first if first in named else _SINGLE, []).append(row)
+    lines = [_INTRODUCTION]
+    for group, rows in groups.items():
+        lines += [f"\n## {group}\n", "| setting | type | default | meaning |", "| --- | --- | --- | --- |", *rows]
     return "\n".join(lines) + "\n"
+
+
+def _spaced(default: str) -> str:
+    """A list that can be wrapped."""
+    return default if ", " in default else default.replace(",", ", ")
+
+
+def _linked(text: str) -> str:
+    """A line of help whose page is a link."""
+    page = re.search(r"docs/([\w/-]+\.md)", text)
+    return text.replace(page[0], f"[{Path(page[1]).stem}]({page[1]})") if page and (DOCS / page[1]).is_file() else text
 
 
 def _short(kind: str) -> str:
     """A type without the modules that its parts come from."""
     return kind.replace("experiments.settings.schema.", "").replace("experiments.settings.evaluation.", "")
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from pymdownx.slugs import slugify
 
-from experiments.settings.load import describe
+from experiments.settings.load import describe, load
 from experiments.statistics import results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +20,7 @@ PAGES = [page for page in PAGES if page.is_file()]
 # Pages that the hooks of the site make: pages in docs/ may lead to them, those in the root of the repository may not.
 MADE = {ROOT / "docs" / name for name in ("index.md", "contributing.md", "examples.md", "settings.md")}
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+SOURCES = (".py", ".yaml", ".j2")
 PLACES = "core|datamodules|encoders|lightning_modules|experiments|tests|benchmarks|examples|docs"
 
 
@@ -73,8 +73,8 @@ def test_commands_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=ids(PAGES))
 def test_files_exist(page: Path) -> None:
     for span in spans(page):
-        for path in re.findall(rf"^(?:{PLACES})/[\w./-]*", span):
-            assert (ROOT / path).exists(), f"{page.relative_to(ROOT)} names {path}"
+        for path in re.findall(rf"^(?:{PLACES})/[\w./*-]*", span):
+            assert any(ROOT.glob(path)), f"{page.relative_to(ROOT)} names {path}"
 
 
 def test_settings_exist() -> None:
@@ -103,6 +103,15 @@ def page_settings(page: Path) -> Iterator[str]:
             yield from re.findall(r"(?<![\w./=-])[a-z_]+(?:\.[a-z_]+)+(?==)", block)
 
 
+def test_pieces_of_configurations_load(tmp_path: Path) -> None:
+    for page in (ROOT / "docs").rglob("*.md"):
+        for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.M)):
+            if not block.startswith("# study/manifest.yaml"):
+                path = tmp_path / f"{page.stem}-{number}.yaml"
+                path.write_text(block, encoding="utf-8")
+                load(str(path))
+
+
 def test_every_command_is_in_the_list() -> None:
     text = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
     for path in (ROOT / "experiments").glob("*.py"):
@@ -129,12 +138,15 @@ def test_the_architecture_has_every_room() -> None:
 
 
 def test_messages_and_comments_name_pages_that_exist() -> None:
-    files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-    for name in files:
-        if name.endswith((".py", ".yaml", ".toml")) or name == "Makefile":
-            text = (ROOT / name).read_text(encoding="utf-8")
-            for page in re.findall(r"(?<![\w./-])docs/[\w/-]+\.(?:md|svg|png)", text):
-                assert (ROOT / page).is_file(), f"{name} names {page}"
+    files = [ROOT / "Makefile", *ROOT.glob("*.toml"), *ROOT.glob("*.yml")]
+    files += [path for place in PLACES.split("|") for path in (ROOT / place).rglob("*") if path.suffix in SOURCES]
+    wrong = []
+    for path in files:
+        text = path.read_text(encoding="utf-8")
+        for page in re.findall(r"(?<![\w./-])docs/[\w/-]+\.(?:md|svg|png)", text):
+            if not (ROOT / page).is_file():
+                wrong.append(f"{path.relative_to(ROOT)} names {page}")
+    assert not wrong, "\n".join(wrong)
 
 
 def test_the_benchmarks_find_their_tables() -> None:
