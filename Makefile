@@ -9,7 +9,7 @@ SYSTEMS ?= ours imu_only
 SEEDS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shards features pretrain eval-ood compare paper-tables tensorboard bench bench-full docs test test-all lint format lock clean
+.PHONY: help setup shards features pretrain eval-ood compare paper-tables tensorboard bench bench-full test test-all lint format lock clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ paper-tables: setup ## the paper's tables from finished evaluations: RUNS="runs/
 tensorboard: setup ## look at all runs in a browser
 	$(BIN)/tensorboard --logdir runs
 
+.PHONY: docs
+docs: setup ## the documentation site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 bench: setup .venv-bench/.installed ## reading against LitData, MosaicML Streaming, WebDataset and the paper's way
 	$(BIN)/python -m benchmarks.bench
 
@@ -62,9 +66,6 @@ bench-full: setup .venv-bench/.installed ## the same, and from 1 k to 1 M window
 	@UV=$$(command -v uv || echo $(BIN)/uv); \
 	  $$UV pip install --quiet --python .venv-bench/bin/python --requirement benchmarks/requirements-peers.txt
 	@touch $@
-
-docs: setup ## the documentation site, into site/
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 test: setup ## the tests, in under 10 minutes on 2 cores
 	$(BIN)/python -m pytest -m "not slow"

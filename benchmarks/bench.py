@@ -5,7 +5,7 @@
 Every contestant is a process of its own, reads the same windows from a warm page cache, and is asked in turn, so that
 whatever else the machine does meets all of them. Peers run with the number of workers that was fastest for them in a
 trial of 0, 1 and as many as there are cores, each twice; ours runs in one process, with two threads that read. The
-median of the runs goes into ``benchmarks/results.json`` and into the table in ``docs/guides/performance.md``.
+median of the runs goes into ``benchmarks/results.json`` and into the table in ``docs/performance.md``.
 
 Then an epoch from cached features against decoding and encoding (``benchmarks.training``), and the evaluation's probes
 against one trained for every cell (``benchmarks.probes``): both ways in one process, turn about. Where there is a GPU,
