@@ -51,6 +51,10 @@ paper-tables: setup ## the paper's tables from finished evaluations: RUNS="runs/
 tensorboard: setup ## look at all runs in a browser
 	$(BIN)/tensorboard --logdir runs
 
+.PHONY: docs
+docs: setup ## the documentation site, into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 bench: setup .venv-bench/.installed ## reading against LitData, MosaicML Streaming, WebDataset and the paper's way
 	$(BIN)/python -m benchmarks.bench
 

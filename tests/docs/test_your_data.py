@@ -1,4 +1,4 @@
-"""docs/your-data.md: its commands are run word for word on a made study, and its tables name every key there is."""
+"""docs/guides/your-data.md: its commands run word for word on a made study, and its tables name every key there is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from helpers.made_study import simulate, write_study
 from datamodules.sources.manifest.spec import ManifestSpec
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "your-data.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "guides" / "your-data.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
