@@ -68,7 +68,7 @@ bench-full: setup .venv-bench/.installed ## the same, and from 1 k to 1 M window
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 
 test: setup ## the tests, in about 5 minutes on 2 cores
-	$(PYTEST) -m "not slow" -n auto --dist worksteal
+	$(PYTEST) -m "not slow" -n auto --dist loadfile
 
 test-slow: setup ## the long tests only, one after the other: some measure time and memory
 	$(PYTEST) -m slow
@@ -76,7 +76,7 @@ test-slow: setup ## the long tests only, one after the other: some measure time 
 test-all: test test-slow ## all tests
 
 coverage: setup ## which share of the code the tests run, room by room
-	$(PYTEST) -m "not slow" -n auto --dist worksteal --cov --cov-report=
+	$(PYTEST) -m "not slow" -n auto --dist loadfile --cov --cov-report=
 	$(BIN)/python tests/helpers/coverage_by_room.py
 
 lint: setup ## all hooks on all files: ruff, mypy --strict, deptry, and checks of files

@@ -27,7 +27,8 @@ from experiments.settings.schema import Config, DatasetConfig, SourceConfig
 from experiments.training.data import make_data_module
 from experiments.training.module import make_module
 from lightning_modules.monitoring.clock_shift import recording_shift, shift_scores
-from lightning_modules.objectives.alignment import AlignmentObjective, TokenObjective
+from lightning_modules.objectives.alignment import AlignmentObjective
+from lightning_modules.objectives.tokens import TokenObjective
 from lightning_modules.pretraining import ImuPretraining
 from lightning_modules.probe import Standardisation, fit_probe
 

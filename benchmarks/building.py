@@ -54,7 +54,7 @@ def make(folder: Path, size: str, seconds: int, recordings: int) -> None:
     """Make the study, if it is missing."""
     if (folder / "frames.json").is_file():
         return
-    import imageio_ffmpeg  # type: ignore[import-untyped]
+    import imageio_ffmpeg
 
     folder.mkdir(parents=True, exist_ok=True)
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]

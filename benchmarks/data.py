@@ -109,7 +109,7 @@ def encoded(records: Records) -> Iterator[EncodedWindow]:
             sample_mask=np.ones(SAMPLES, bool),
             channel_mask=np.ones(6, bool),
             frame_indices=np.arange(frames),
-            frame_times=np.arange(frames, dtype=np.float32) / 2,
+            frame_times=(np.arange(frames) / 2).astype(np.float32),
             frame_mask=seen,
             faults=(),
         )

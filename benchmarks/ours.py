@@ -30,7 +30,8 @@ def module(folder: Path, case: str) -> PretrainingDataModule:
     made = PretrainingDataModule(shards, features, batch_size=BATCH[case], video=case != "imu", validation_share=0)
     made.training_windows = np.tile(made.training_windows, _TIMES)
     made.order = WindowOrder(len(made.training_windows), 0)
-    made.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, accumulate_grad_batches=1, training=True)
+    state = {"global_rank": 0, "world_size": 1, "global_step": 0, "accumulate_grad_batches": 1, "training": True}
+    made.trainer = SimpleNamespace(**state)  # type: ignore[assignment]  # all that it is asked for
     return made
 
 

@@ -108,7 +108,8 @@ def read(folder: Path, case: str) -> dict[str, Any]:
     shards = ShardSet.open(folder, 2)
     features = FeatureCache.open(folder, shards, "made") if case == "features" else None
     made = PretrainingDataModule(shards, features, batch_size=BATCH[case], video=case != "imu", validation_share=0)
-    made.trainer = SimpleNamespace(global_rank=0, world_size=1, global_step=0, accumulate_grad_batches=1, training=True)
+    state = {"global_rank": 0, "world_size": 1, "global_step": 0, "accumulate_grad_batches": 1, "training": True}
+    made.trainer = SimpleNamespace(**state)  # type: ignore[assignment]  # all that it is asked for
     # Epochs have the same length for all sizes: windows read before the clock starts would be half of a short epoch.
     made.training_windows = np.tile(made.training_windows, max(1, EPOCH // shards.n_windows))
     made.order = WindowOrder(len(made.training_windows), 0)

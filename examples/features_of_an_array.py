@@ -24,11 +24,13 @@ def encode(checkpoint: str, times: np.ndarray, recording: np.ndarray) -> ImuFeat
     grid = np.arange(times[0], times[-1], 1 / rate_hz)
     values, valid = resample(times, recording, grid, rate_hz, max_gap_s=0.1)
     count = len(grid) // length
-    imu, sample_mask = values[: count * length].reshape(count, length, 6), valid[: count * length].reshape(count, -1)
+    windows = values[: count * length].reshape(count, length, 6)
+    sample_mask = valid[: count * length].reshape(count, length)
     channel_mask = np.ones((count, 6), dtype=bool)  # False in the last three where the device has no gyroscope
-    imu = normalise(imu, sample_mask, channel_mask, model.settings.normalisation)
+    imu = normalise(windows, sample_mask, channel_mask, model.settings.normalisation)
     with torch.inference_mode():
-        return model.imu_encoder(*(torch.from_numpy(array) for array in (imu, channel_mask, sample_mask)))
+        features: ImuFeatures = model.imu_encoder(*(torch.from_numpy(a) for a in (imu, channel_mask, sample_mask)))
+    return features
 
 
 if __name__ == "__main__":

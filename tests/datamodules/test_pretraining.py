@@ -6,6 +6,7 @@ import itertools
 import threading
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,11 @@ def make(shards: ShardSet, **changes: object) -> PretrainingDataModule:
     state = {"global_rank": 0, "world_size": 1, "global_step": 0, "accumulate_grad_batches": 1, "training": True}
     module.trainer = SimpleNamespace(**state)  # type: ignore[assignment]
     return module
+
+
+def run_of(module: PretrainingDataModule) -> Any:
+    """The stand-in for a trainer, with which a module asks how far a run is."""
+    return module.trainer
 
 
 def test_a_batch_is_what_it_says(shards: ShardSet) -> None:
@@ -131,10 +137,10 @@ def test_a_split_never_shares_a_recording(n: int, share: float, seed: int, most:
 def test_the_loader_starts_where_the_run_stands(shards: ShardSet) -> None:
     module = make(shards)
     whole = [batch["start_s"] for batch in module.train_dataloader()]
-    module.trainer.global_step = len(whole) + 1  # the second step of the second epoch
+    run_of(module).global_step = len(whole) + 1  # the second step of the second epoch
     module_epoch_2 = [batch["start_s"] for batch in module.train_dataloader()]
     assert len(module_epoch_2) == len(whole) - 1
-    module.trainer.global_step = len(whole)
+    run_of(module).global_step = len(whole)
     again = [batch["start_s"] for batch in module.train_dataloader()]
     assert all(torch.equal(a, b) for a, b in zip(again[1:], module_epoch_2, strict=True))
 
@@ -142,15 +148,15 @@ def test_the_loader_starts_where_the_run_stands(shards: ShardSet) -> None:
 @pytest.mark.parametrize("accumulated", [2, 3, 100])
 def test_the_loader_starts_behind_the_batches_of_the_steps_done(shards: ShardSet, accumulated: int) -> None:
     module = make(shards, batch_size=4)
-    module.trainer.accumulate_grad_batches = accumulated
+    run_of(module).accumulate_grad_batches = accumulated
     whole = [batch["start_s"] for batch in module.train_dataloader()]
     groups = [whole[i : i + accumulated] for i in range(0, len(whole), accumulated)]
     for step in range(len(groups)):
-        module.trainer.global_step = step
+        run_of(module).global_step = step
         rest = [batch["start_s"] for batch in module.train_dataloader()]
         expected = [batch for group in groups[step:] for batch in group]
         assert all(torch.equal(a, b) for a, b in zip(rest, expected, strict=True))
-    module.trainer.global_step = len(groups)  # the next epoch, whole
+    run_of(module).global_step = len(groups)  # the next epoch, whole
     assert len(list(module.train_dataloader())) == len(whole)
 
 
@@ -159,7 +165,7 @@ def test_two_ranks_share_the_batch_of_one(shards: ShardSet) -> None:
     alone = next(iter(module.train_dataloader()))
     parts = []
     for rank in range(2):
-        module.trainer.global_rank, module.trainer.world_size = rank, 2
+        run_of(module).global_rank, run_of(module).world_size = rank, 2
         parts.append(next(iter(module.train_dataloader())))
     assert torch.equal(torch.cat([part["imu"] for part in parts]), alone["imu"])
 
@@ -176,7 +182,7 @@ def test_views_differ_and_repeat_in_the_same_epoch_only(shards: ShardSet) -> Non
     assert torch.equal(batch["draws"], window_keys(3, 0, windows))
     later = module.on_after_batch_transfer({**batch, "draws": window_keys(3, 1, windows)}, 0)["views"]
     assert not torch.equal(first[0]["imu"], later[0]["imu"])
-    module.trainer.training = False
+    run_of(module).training = False
     assert "views" not in module.on_after_batch_transfer(dict(batch), 0)
 
 
@@ -187,7 +193,7 @@ def test_any_number_of_ranks_sees_the_same_views(shards: ShardSet) -> None:
     )
 
     def seen(rank: int, ranks: int) -> list[dict[str, torch.Tensor]]:
-        module.trainer.global_rank, module.trainer.world_size = rank, ranks
+        run_of(module).global_rank, run_of(module).world_size = rank, ranks
         batch = next(iter(module.train_dataloader()))
         return module.on_after_batch_transfer(batch, 0)["views"]
 

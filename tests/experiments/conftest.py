@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from experiments.pretrain import run
 from experiments.settings.load import load
 from experiments.settings.schema import Config
 
@@ -43,11 +45,33 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture
-def tiny(tiny_yaml: Path, shared_data: Path, tmp_path: Path) -> Callable[..., Config]:
-    """A function from overrides to the tiny experiment's settings, with runs in this test's own folder."""
+@pytest.fixture(scope="session")
+def tiny_in(tiny_yaml: Path, shared_data: Path) -> Callable[..., Config]:
+    """A function from a folder of runs and overrides to the tiny experiment's settings."""
 
-    def make(*overrides: str) -> Config:
-        return load(str(tiny_yaml), [f"paths.data={shared_data}", f"paths.runs={tmp_path / 'runs'}", *overrides])
+    def make(runs: Path, *overrides: str) -> Config:
+        return load(str(tiny_yaml), [f"paths.data={shared_data}", f"paths.runs={runs}", *overrides])
 
     return make
+
+
+@pytest.fixture
+def tiny(tiny_in: Callable[..., Config], tmp_path: Path) -> Callable[..., Config]:
+    """A function from overrides to the tiny experiment's settings, with runs in this test's own folder."""
+    return lambda *overrides: tiny_in(tmp_path / "runs", *overrides)
+
+
+@pytest.fixture(scope="session")
+def trained_runs(tiny_in: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs with the tiny experiment after one epoch; to be read or copied."""
+    runs = tmp_path_factory.mktemp("trained") / "runs"
+    run(tiny_in(runs, "trainer.max_epochs=1"))
+    return runs
+
+
+@pytest.fixture
+def trained(tiny: Callable[..., Config], trained_runs: Path) -> Callable[..., Config]:
+    """As ``tiny``, after one epoch of pretraining."""
+    runs = Path(tiny().paths.runs)
+    shutil.copytree(trained_runs, runs)
+    return lambda *overrides: tiny("trainer.max_epochs=1", *overrides)

@@ -10,6 +10,7 @@ import pytest
 
 from experiments import build_shards, check_shards, preview
 from experiments.artifacts.shards import dataset_directory, open_dataset
+from experiments.reports.preview.scene import draw_window
 from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
 
@@ -66,7 +67,7 @@ def test_preview_draws_each_recording(tiny: Make) -> None:
     for path in paths:
         assert matplotlib.image.imread(path).shape[1] > 1000
     shards = open_dataset(config, "pretraining")
-    figure = preview.draw_window(shards, 0)
+    figure = draw_window(shards, 0)
     film, acceleration, rate = figure.axes
     assert len(film.images) >= 3
     assert len(acceleration.lines) == 5  # three axes, their norm, gravity

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pytest
@@ -18,7 +22,6 @@ from experiments.eval_ood import main, run
 from experiments.evaluation import methods, protocol, systems
 from experiments.evaluation.cell_store import CellStore
 from experiments.evaluation.prototypes.video import NoPrototypesError
-from experiments.pretrain import run as pretrain
 from experiments.runtime.errors import UserError
 from experiments.settings.load import load, to_yaml
 from experiments.settings.schema import Config
@@ -46,14 +49,31 @@ def content(csv: Path) -> pd.DataFrame:
     return pd.read_csv(csv, keep_default_na=False).drop(columns="seconds")
 
 
+class Whole(NamedTuple):
+    """An evaluation with all methods."""
+
+    config: Config
+    csv: Path
+    out: str
+
+
+@pytest.fixture(scope="module")
+def whole(trained_runs: Path, tiny_in: Make, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    runs = tmp_path_factory.mktemp("whole") / "runs"
+    shutil.copytree(trained_runs, runs)
+    config = tiny_in(runs, "trainer.max_epochs=1", *TARGET)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        csv = run(config)
+    return Whole(config, csv, out.getvalue())
+
+
 @pytest.fixture
-def evaluated(tiny: Make) -> Config:
-    pretrain(tiny("trainer.max_epochs=1"))
-    return tiny("trainer.max_epochs=1", *TARGET)
+def evaluated(trained: Make) -> Config:
+    return trained(*TARGET)
 
 
-def test_all_methods_from_a_checkpoint_to_the_tables(evaluated: Config, capsys: pytest.CaptureFixture[str]) -> None:
-    csv = run(evaluated)
+def test_all_methods_from_a_checkpoint_to_the_tables(whole: Whole) -> None:
+    evaluated, csv, out = whole
     folder = csv.parent
     assert folder == Path(evaluated.paths.runs) / "tiny" / "default"
     frame = pd.read_csv(csv, keep_default_na=False)
@@ -68,21 +88,19 @@ def test_all_methods_from_a_checkpoint_to_the_tables(evaluated: Config, capsys: 
     assert (folder / "results.parquet").is_file()
     assert list((folder / "tensorboard_eval").glob("events*"))
     assert any(path.name.startswith("few_shot") for path in (folder / "figures").iterdir())
-    out = capsys.readouterr().out
     assert out.index("SIMULATED DATA") < out.index("linear probe")
     for name in ("results.csv", "results.parquet", "results.md", "eval_config.yaml", "figures", "tensorboard_eval"):
         assert str(folder / name) in out
 
 
-def test_a_second_run_computes_nothing_and_says_the_same(evaluated: Config, monkeypatch: pytest.MonkeyPatch) -> None:
-    csv = run(evaluated)
-    first = csv.read_bytes()
+def test_a_second_run_computes_nothing_and_says_the_same(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = whole.csv.read_bytes()
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a finished cell was computed again")
 
     monkeypatch.setattr(protocol, "_compute", never)
-    assert run(evaluated).read_bytes() == first
+    assert run(whole.config).read_bytes() == first
 
 
 def test_an_interrupted_evaluation_goes_on(evaluated: Config, monkeypatch: pytest.MonkeyPatch) -> None:

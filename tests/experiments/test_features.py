@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from experiments import features, pretrain
+from experiments import features
 from experiments.artifacts import video_encoder
 from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
+from experiments.training.data import prepare_data
 
 Make = Callable[..., Config]
 
@@ -33,7 +34,7 @@ def test_pretraining_finds_what_was_computed_and_damage_is_named(
             raise AssertionError("it computes them again")
 
         patch.setattr(video_encoder, "build_features", refuse)
-        _, encoder, found = pretrain.prepare_data(config)
+        _, encoder, found = prepare_data(config)
     assert found is not None
     assert encoder is not None
     assert found.shape[1] == 3

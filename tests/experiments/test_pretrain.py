@@ -48,11 +48,20 @@ def _command(config: Config, yaml_path: Path, *overrides: str) -> list[str]:
     return [sys.executable, "-m", "experiments.pretrain", str(yaml_path), *paths, *overrides]
 
 
-def test_a_run_leaves_what_the_readme_promises(tiny: Make) -> None:
-    config = tiny()
-    last = run(config)
-    folder = Path(config.paths.runs) / "tiny" / "default"
-    assert last == folder / "checkpoints" / "last.ckpt"
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("complete")
+
+
+@pytest.fixture(scope="module")
+def whole(tiny_in: Make, runs: Path) -> Path:
+    """The checkpoint of a run that nothing interrupted."""
+    return run(tiny_in(runs))
+
+
+def test_a_run_leaves_what_the_readme_promises(whole: Path, runs: Path) -> None:
+    folder = runs / "tiny" / "default"
+    assert whole == folder / "checkpoints" / "last.ckpt"
     assert (folder / "checkpoints" / "best.ckpt").is_file()
     assert (folder / "config.yaml").is_file()
     events = EventAccumulator(str(folder / "tensorboard"))
@@ -78,8 +87,8 @@ def test_a_run_leaves_what_the_readme_promises(tiny: Make) -> None:
     assert {"validation/similarity", "validation/alignment"} <= set(events.Tags()["images"])
 
 
-def test_a_checkpoint_can_be_used_without_the_experiment(tiny: Make) -> None:
-    module = ImuPretraining.load_pretrained(run(tiny("trainer.max_epochs=1")))
+def test_a_checkpoint_can_be_used_without_the_experiment(whole: Path) -> None:
+    module = ImuPretraining.load_pretrained(whole)
     assert not module.training
     subjects = module.hparams["pretraining_subjects"]
     assert len(subjects) == 2
@@ -97,8 +106,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         ImuPretraining.load_pretrained(tmp_path / "x.ckpt")
 
 
-def test_killed_in_mid_epoch_it_ends_with_the_same_weights(tiny: Make, tiny_yaml: Path) -> None:
-    whole = run(tiny("run.name=whole"))
+def test_killed_in_mid_epoch_it_ends_with_the_same_weights(whole: Path, tiny: Make, tiny_yaml: Path) -> None:
     config = tiny("run.name=killed", "trainer.checkpoint_every_steps=1")
     last = Path(config.paths.runs) / "tiny" / "killed" / "checkpoints" / "last.ckpt"
     overrides = ("run.name=killed", "trainer.checkpoint_every_steps=1")
@@ -106,10 +114,11 @@ def test_killed_in_mid_epoch_it_ends_with_the_same_weights(tiny: Make, tiny_yaml
     steps_per_epoch = _steps_per_epoch(whole, epochs=4)
     assert steps_per_epoch >= 2
     deadline = time.monotonic() + 120
-    done = 0
+    done, seen = 0, 0
     while done < steps_per_epoch + 1 and process.poll() is None:
         assert time.monotonic() < deadline, "no checkpoint within two minutes"
-        if last.is_file():
+        if last.is_file() and last.stat().st_mtime_ns != seen:
+            seen = last.stat().st_mtime_ns
             done = torch.load(last, weights_only=True)["global_step"]
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -125,9 +134,8 @@ def _steps_per_epoch(checkpoint: Path, epochs: int) -> int:
 
 @pytest.mark.parametrize("stop_after", [1, 2, 3, 5])
 def test_resumed_at_any_step_it_ends_with_the_same_weights(
-    tiny: Make, stop_after: int, monkeypatch: pytest.MonkeyPatch
+    whole: Path, tiny: Make, stop_after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = run(tiny("run.name=whole"))
     config = tiny("run.name=stopped", "trainer.checkpoint_every_steps=1")
 
     def stop(self: ImuPretraining, *_: object) -> None:
@@ -218,11 +226,10 @@ def test_accumulating_nothing_is_refused(tiny: Make) -> None:
         tiny("trainer.accumulate=0")
 
 
-def test_a_complete_run_is_left_alone(tiny: Make) -> None:
-    last = run(tiny())
-    before = last.stat().st_mtime_ns
-    assert run(tiny()) == last
-    assert last.stat().st_mtime_ns == before
+def test_a_complete_run_is_left_alone(whole: Path, runs: Path, tiny_in: Make) -> None:
+    before = whole.stat().st_mtime_ns
+    assert run(tiny_in(runs)) == whole
+    assert whole.stat().st_mtime_ns == before
 
 
 def test_other_settings_need_another_run(tiny: Make) -> None:

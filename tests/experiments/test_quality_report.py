@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,7 +131,7 @@ def test_a_build_without_a_window_is_explained_too(tmp_path: Path, monkeypatch: 
 
 
 def test_clocks_that_were_shifted_dropped_or_not_looked_at(quality: Quality) -> None:
-    clocks = [
+    clocks: list[dict[str, Any]] = [
         {"clock_offset_s": 0.5, "clock_confidence": 0.99},
         {"clock_offset_s": 0.05, "clock_apart_s": 0.6, "clock_confidence": 0.99, "clock_applied": True},
         {"clock_offset_s": 0.7, "clock_confidence": 0.3, "clock_drift_ppm": 20.0},

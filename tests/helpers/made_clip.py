@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import open_clip
 import torch
@@ -18,7 +18,7 @@ class MadeClip(NamedTuple):
 
     name: str
     weights: Path
-    model: torch.nn.Module
+    model: Any
 
 
 def make_clip(folder: Path, name: str, quick_gelu: bool = False, seed: int = 0) -> MadeClip:

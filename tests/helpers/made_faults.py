@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from datamodules.recording import ImuStream, Interval, Recording, RecordingError
 from datamodules.sources import registry
@@ -36,7 +38,7 @@ class MadeVideo:
     def frame_times(self) -> np.ndarray:
         return self._times
 
-    def read(self, indices, height, width):
+    def read(self, indices: NDArray[np.int64], height: int, width: int) -> Iterator[NDArray[np.uint8]]:
         for index in indices.tolist():
             frame = np.zeros((height, width, 3), np.uint8)
             time = self._times[index]

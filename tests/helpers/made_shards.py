@@ -49,7 +49,8 @@ def make_window(i: int, settings: WindowSettings = DIRECTORY_SETTINGS) -> Encode
 def make_shards(directory: Path, sizes: list[int], settings: WindowSettings = DIRECTORY_SETTINGS) -> Path:
     """Shards of these many windows, and their index."""
     directory.mkdir(parents=True, exist_ok=True)
-    entries, tables, first = [], {code: set() for code in layout.CODES}, 0
+    tables: dict[str, set[str]] = {code: set() for code in layout.CODES}
+    entries, first = [], 0
     for group, size in enumerate(sizes):
         path = directory / layout.shard_name(group, 0)
         windows = [make_window(i, settings) for i in range(first, first + size)]

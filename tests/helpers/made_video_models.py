@@ -11,8 +11,14 @@ from torch import Tensor
 from encoders.registry import build_video_encoder
 from encoders.video.tubelets import TubeletEncoder
 
-MAE = {"hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 48, "image_size": 32}
-JEPA = {
+MAE: dict[str, Any] = {
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 48,
+    "image_size": 32,
+}
+JEPA: dict[str, Any] = {
     "hidden_size": 48,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -45,7 +51,7 @@ def spread(model: torch.nn.Module) -> None:
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for weight in model.parameters():
-            weight += 0.1 * torch.randn(weight.shape, generator=generator)
+            weight.add_(0.1 * torch.randn(weight.shape, generator=generator))
 
 
 def saved_model(folder: Path, name: str) -> Any:
@@ -53,6 +59,7 @@ def saved_model(folder: Path, name: str) -> Any:
     import transformers  # optional
 
     torch.manual_seed(3)
+    model: Any
     if name == "video_mae":
         settings = {**MAE, "use_mean_pooling": False, "decoder_num_attention_heads": 2}
         model = transformers.VideoMAEForPreTraining(transformers.VideoMAEConfig(**settings))

@@ -32,7 +32,7 @@ BIAS = [0.1, -0.2, 0.3]
 
 def layout_text(dtype: np.dtype[Any]) -> str:
     fields = []
-    for name, (kind, offset) in dtype.fields.items():
+    for name, (kind, offset, *_) in (dtype.fields or {}).items():
         base, shape = kind.subdtype or (kind, ())
         text = _VRS_TYPES[{"bool": "?", "int64": "<i8", "float32": "<f4"}[base.name]]
         piece = {"name": name, "type": f"DataPiece{'Array' if shape else 'Value'}<{text}>", "offset": offset}
@@ -166,7 +166,8 @@ def _description(
             "DL:Data:2:0": layout_text(SAMPLE if mine else stamp),
             "RF:Data:2": "data_layout/size=79" if mine else "data_layout/size=84+image/jpg",
         }
-        payload += struct.pack("<iH", *stream) + _texts({"device_type": "Aria"}) + _texts(texts | (stream_tags or {}))
+        payload += struct.pack("<iH", *stream) + _texts({"device_type": "Aria"})
+        payload += _texts({**texts, **(stream_tags or {})})
     payload += _texts({"calib_json": calibration()} if tags is None else tags)
     return RECORD_HEADER.pack(32 + len(payload), 0, 2, 2, 0.0, 0, 3, 0, 0) + payload
 

@@ -23,7 +23,7 @@ def _data(shards: FakeShards) -> tuple[LabelledDataModule, np.ndarray]:
     labels = np.unique(shards.table["activity"], return_inverse=True)[1].astype(np.int64)
     support = np.flatnonzero(shards.table["subject"] != "1")
     test = np.flatnonzero(shards.table["subject"] == "1")
-    data = LabelledDataModule(shards, support, labels[support], test, max_batch_size=24, seed=3)  # type: ignore[arg-type]
+    data = LabelledDataModule(shards, support, labels[support], test, max_batch_size=24, seed=3)
     return data, labels[test]
 
 

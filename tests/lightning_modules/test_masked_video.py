@@ -146,6 +146,7 @@ def test_difference_is_told_for_all_patches_or_for_the_masked_ones() -> None:
     everywhere = MaskedVideoPretraining(VIT, {}).eval()
     everywhere.load_state_dict(module.state_dict())
     now, later = module._prepared(moving_squares(2))
+    assert later is not None
     indices = torch.arange(module.visible).expand(2, -1)
     with torch.no_grad():
         painted = module.decoder(*module.encode(now, indices), indices)[..., module.values :]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from helpers.forked import in_processes
 from helpers.made_training import (
     OBJECTIVES,
     N,
@@ -24,7 +24,7 @@ from lightning_modules.pretraining import ImuPretraining
 
 
 def part_of(batch: dict[str, Any], rows: slice) -> dict[str, Any]:
-    part = {key: value[rows] for key, value in batch.items() if isinstance(value, Tensor)}
+    part: dict[str, Any] = {key: value[rows] for key, value in batch.items() if isinstance(value, Tensor)}
     part["views"] = [{key: value[rows] for key, value in view.items()} for view in batch["views"]]
     return part
 
@@ -53,7 +53,7 @@ def _process(rank: int, folder: str) -> None:
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     folder = tmp_path_factory.mktemp("gloo")
-    mp.spawn(_process, (str(folder),), nprocs=2)
+    in_processes(_process, (str(folder),), 2)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
@@ -164,5 +164,6 @@ def test_overfits_a_batch() -> None:
     module = step.module.eval()
     imu = module.embed_imu(batch["imu"], batch["channel_mask"], batch["sample_mask"])
     video = module.embed_video(batch["features"].float(), batch["frame_times"], batch["frame_mask"])
+    assert first is not None
     assert loss.item() < 0.5 * first
     assert torch.equal((imu @ video.T).argmax(1), torch.arange(N))

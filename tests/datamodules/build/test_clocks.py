@@ -1,12 +1,17 @@
 """Whole builds with ``clocks``: what is written down, shifted and left out."""
 
+from __future__ import annotations
+
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.made_clock import made_estimate
 from helpers.real_data import real_data
 
+from datamodules.build.report import BuildReport
 from datamodules.build.run import BuildError, build
 from datamodules.clock_sync import CERTAIN, apply_offset
 from datamodules.shards.reader import ShardSet
@@ -25,21 +30,21 @@ PARAMS = SimulatorParams(
 )
 
 
-def build_simulated(folder, clocks):
+def build_simulated(folder: Path, clocks: str) -> BuildReport:
     return build("simulator", dataclasses.asdict(PARAMS), folder, SETTINGS, "head", "head", workers=1, clocks=clocks)
 
 
-def facts(folder):
+def facts(folder: Path) -> Any:
     return open_shard(next(folder.glob("windows-*.h5"))).facts()[0]
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory):
+def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BuildReport]:
     folder = tmp_path_factory.mktemp("plain")
     return folder, build_simulated(folder, "off")
 
 
-def test_apply_brings_the_windows_onto_the_videos_clock(plain, tmp_path):
+def test_apply_brings_the_windows_onto_the_videos_clock(plain: tuple[Path, BuildReport], tmp_path: Path) -> None:
     simulator = Simulator(PARAMS)
     truth = simulator.true_clock_offset(simulator.names()[0])
     assert abs(truth) > 0.2  # or the test shows nothing
@@ -55,7 +60,7 @@ def test_apply_brings_the_windows_onto_the_videos_clock(plain, tmp_path):
     assert report.index.build["clocks"] == "apply"
 
 
-def test_drop_lists_what_it_left_out_and_keeps_what_it_found(tmp_path, monkeypatch):
+def test_drop_lists_what_it_left_out_and_keeps_what_it_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply_offset, "estimate_clock", lambda *_: made_estimate(0.5))
     report = build_simulated(tmp_path, "drop")
     assert report.index.n_windows == 0
@@ -65,24 +70,24 @@ def test_drop_lists_what_it_left_out_and_keeps_what_it_found(tmp_path, monkeypat
     assert report.index.counts["clocks"] == {"disagree": 1}
 
 
-def test_off_says_nothing(plain):
+def test_off_says_nothing(plain: tuple[Path, BuildReport]) -> None:
     folder, report = plain
     assert facts(folder).clock == {}
     assert report.index.counts["clocks"] == {}
     assert "clocks" not in report.index.build
 
 
-def test_other_ways_with_clocks_are_other_settings(plain):
+def test_other_ways_with_clocks_are_other_settings(plain: tuple[Path, BuildReport]) -> None:
     with pytest.raises(BuildError, match="clocks was None and is 'drop'"):
         build_simulated(plain[0], "drop")
     with pytest.raises(BuildError, match=r"build\.clocks is 'maybe'"):
         build_simulated(plain[0], "maybe")
 
 
-def test_reporting_on_the_gopro_clip_changes_nothing_else(tmp_path):
+def test_reporting_on_the_gopro_clip_changes_nothing_else(tmp_path: Path) -> None:
     params = {"paths": [str(real_data("gopro") / "max-heromode.mp4")]}
 
-    def windows(clocks):
+    def windows(clocks: str) -> tuple[BuildReport, Any, ShardSet]:
         folder = tmp_path / clocks
         report = build("action_camera", params, folder, SETTINGS, camera="action_camera", workers=1, clocks=clocks)
         return report, facts(folder), ShardSet.open(folder)

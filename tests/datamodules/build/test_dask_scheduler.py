@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from helpers.made_data import make_utd_trial
@@ -49,11 +50,11 @@ def address() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def run(root: Path, directory: Path, **options: object) -> BuildReport:
+def run(root: Path, directory: Path, **options: Any) -> BuildReport:
     # Shards of three, three and two recordings.
     return build(
         "utd_mhad", {"root": str(root)}, directory, SETTINGS, camera="depth", recordings_per_shard=3, **options
-    )  # type: ignore[arg-type]
+    )
 
 
 def contents(directory: Path) -> dict[str, bytes]:

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 import hashlib
 import json
 import os
@@ -5,6 +7,8 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from scipy.io import loadmat, savemat
 
 from core.durable import TEMPORARY
 from datamodules.build import tasks
+from datamodules.build.report import BuildReport
 from datamodules.build.run import BuildError, build
 from datamodules.build.stages import STAGES
 from datamodules.recording import RecordingError
@@ -28,31 +33,31 @@ NAMES = [f"a{a}_s{s}_t1" for a in (1, 2, 22) for s in (1, 2, 3, 4)]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory):
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("utd")
     for seed, name in enumerate(NAMES):
         make_utd_trial(folder, name, seconds=3.0 + seed % 3 / 2, seed=seed)
     return folder
 
 
-def run(root, directory, **kwargs):
+def run(root: Path, directory: Path, **kwargs: Any) -> BuildReport:
     options = {"camera": "depth", "workers": 1, "recordings_per_shard": 3, **kwargs}
     return build("utd_mhad", {"root": str(root)}, directory, options.pop("settings", SETTINGS), **options)
 
 
-def contents(directory):
+def contents(directory: Path) -> dict[str, str]:
     """Digests of all files but those that say when and how they were made."""
     files = [path for path in directory.iterdir() if path.name not in ("build.lock", "build-runs.json")]
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 @pytest.fixture(scope="module")
-def built(root, tmp_path_factory):
+def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BuildReport]:
     directory = tmp_path_factory.mktemp("built")
     return directory, run(root, directory)
 
 
-def test_a_build_holds_every_window_of_every_recording(built):
+def test_a_build_holds_every_window_of_every_recording(built: tuple[Path, BuildReport]) -> None:
     directory, report = built
     shards = ShardSet.open(directory)
     assert verify(directory) == []
@@ -73,7 +78,7 @@ def test_a_build_holds_every_window_of_every_recording(built):
     assert frames.std() > 20
 
 
-def test_the_bytes_do_not_depend_on_the_workers(root, built, tmp_path):
+def test_the_bytes_do_not_depend_on_the_workers(root: Path, built: tuple[Path, BuildReport], tmp_path: Path) -> None:
     steps = []
     report = run(root, tmp_path, workers=2, progress=lambda done, total: steps.append((done, total)))
     assert contents(tmp_path) == contents(built[0])
@@ -81,7 +86,9 @@ def test_the_bytes_do_not_depend_on_the_workers(root, built, tmp_path):
     assert steps == [(i, 12) for i in range(13)]
 
 
-def test_a_finished_build_is_left_alone_and_a_lost_shard_is_made_again(root, built, tmp_path):
+def test_a_finished_build_is_left_alone_and_a_lost_shard_is_made_again(
+    root: Path, built: tuple[Path, BuildReport], tmp_path: Path
+) -> None:
     run(root, tmp_path)
     before = {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("*.h5")}
     again = run(root, tmp_path)
@@ -97,7 +104,7 @@ def test_a_finished_build_is_left_alone_and_a_lost_shard_is_made_again(root, bui
     assert contents(tmp_path) == contents(built[0])
 
 
-def test_where_the_time_went_is_told_and_kept(root, built, tmp_path):
+def test_where_the_time_went_is_told_and_kept(root: Path, built: tuple[Path, BuildReport], tmp_path: Path) -> None:
     report = run(root, tmp_path, workers=2)
     text = str(report)
     assert "where the time went, summed over 2 processes" in text
@@ -112,7 +119,9 @@ def test_where_the_time_went_is_told_and_kept(root, built, tmp_path):
 
 
 @pytest.mark.parametrize("limit", [256 << 20, 20_000])
-def test_shards_of_one_recording_hold_what_packed_ones_hold(root, built, tmp_path, limit):
+def test_shards_of_one_recording_hold_what_packed_ones_hold(
+    root: Path, built: tuple[Path, BuildReport], tmp_path: Path, limit: int
+) -> None:
     run(root, tmp_path, recordings_per_shard=1, max_shard_bytes=limit)
     assert verify(tmp_path) == []
     packed, single = ShardSet.open(built[0]), ShardSet.open(tmp_path)
@@ -124,8 +133,10 @@ def test_shards_of_one_recording_hold_what_packed_ones_hold(root, built, tmp_pat
     assert single.n_windows == 28
 
 
-def test_a_piece_that_is_damaged_is_found_before_it_gets_into_a_shard(root, built, tmp_path):
-    def stop(done, total):
+def test_a_piece_that_is_damaged_is_found_before_it_gets_into_a_shard(
+    root: Path, built: tuple[Path, BuildReport], tmp_path: Path
+) -> None:
+    def stop(done: int, total: int) -> None:
         if done == 2:
             raise KeyboardInterrupt
 
@@ -142,12 +153,14 @@ def test_a_piece_that_is_damaged_is_found_before_it_gets_into_a_shard(root, buil
     assert contents(tmp_path) == contents(built[0])
 
 
-def test_a_shard_that_another_worker_finishes_meanwhile_is_taken_as_it_is(root, built, tmp_path, monkeypatch):
+def test_a_shard_that_another_worker_finishes_meanwhile_is_taken_as_it_is(
+    root: Path, built: tuple[Path, BuildReport], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The other one was thought dead; it deletes the pieces when this one has begun to read them."""
-    opened = tasks.open_shard
-    other = []
+    opened = open_shard
+    other: list[Path] = []
 
-    def open_late(path):
+    def open_late(path: Path) -> Any:
         if not other:
             other.append(path)
             (task,) = packed
@@ -159,7 +172,7 @@ def test_a_shard_that_another_worker_finishes_meanwhile_is_taken_as_it_is(root, 
     packed = []
     run_task = tasks.PackTask.run
 
-    def run_late(task):
+    def run_late(task: Any) -> Any:
         if not other:
             packed.append(task)
             monkeypatch.setattr(tasks, "open_shard", open_late)
@@ -171,14 +184,14 @@ def test_a_shard_that_another_worker_finishes_meanwhile_is_taken_as_it_is(root, 
     assert contents(tmp_path) == contents(built[0])
 
 
-def test_recordings_that_finish_while_they_are_listed_are_not_at_work(tmp_path):
+def test_recordings_that_finish_while_they_are_listed_are_not_at_work(tmp_path: Path) -> None:
     for number, name in enumerate(("a", "b")):
         (tmp_path / f"{TEMPORARY}reading-{number}").write_text(name)
     (tmp_path / f"{TEMPORARY}reading-2").symlink_to(tmp_path / "gone")
     assert tasks.recordings_in_progress(tmp_path) == ["a", "b"]
 
 
-def test_other_settings_need_another_directory(root, tmp_path):
+def test_other_settings_need_another_directory(root: Path, tmp_path: Path) -> None:
     run(root, tmp_path)
     other = WindowSettings(duration_s=2.0, stride_s=2.0, frames=4, frame_size=48)
     with pytest.raises(BuildError, match=r"window\.stride_s was 1\.0 and is 2\.0"):
@@ -188,7 +201,7 @@ def test_other_settings_need_another_directory(root, tmp_path):
     assert verify(tmp_path) == []
 
 
-def test_large_groups_are_split(root, built, tmp_path):
+def test_large_groups_are_split(root: Path, built: tuple[Path, BuildReport], tmp_path: Path) -> None:
     report = run(root, tmp_path, max_shard_bytes=20_000)
     assert len(report.index.shards) > 4
     assert verify(tmp_path) == []
@@ -198,7 +211,7 @@ def test_large_groups_are_split(root, built, tmp_path):
     np.testing.assert_array_equal(whole.frames(everything), split.frames(everything))
 
 
-def test_subjects_are_chosen_by_name(root, tmp_path):
+def test_subjects_are_chosen_by_name(root: Path, tmp_path: Path) -> None:
     report = run(root, tmp_path, subjects=["2", "4"])
     assert report.recordings == 6
     assert set(ShardSet.open(tmp_path).table["subject"]) == {"2", "4"}
@@ -206,7 +219,7 @@ def test_subjects_are_chosen_by_name(root, tmp_path):
         run(root, tmp_path / "none", subjects=["9"])
 
 
-def test_without_a_camera_there_are_no_frames(root, built, tmp_path):
+def test_without_a_camera_there_are_no_frames(root: Path, built: tuple[Path, BuildReport], tmp_path: Path) -> None:
     run(root, tmp_path, camera=None)
     shards = ShardSet.open(tmp_path)
     assert shards.settings.frames == 0
@@ -214,7 +227,7 @@ def test_without_a_camera_there_are_no_frames(root, built, tmp_path):
     assert verify(tmp_path) == []
 
 
-def spoil(root):
+def spoil(root: Path) -> dict[str, str]:
     """One recording of each kind of damage; returns what its exclusion must name."""
     video, inertial = root / "depth_mp4", root / "inertial"
     cut = video / "a1_s1_t1.mp4"
@@ -237,7 +250,9 @@ def spoil(root):
     }
 
 
-def test_bad_recordings_are_listed_with_their_cause_and_nothing_else_is_lost(root, built, tmp_path):
+def test_bad_recordings_are_listed_with_their_cause_and_nothing_else_is_lost(
+    root: Path, built: tuple[Path, BuildReport], tmp_path: Path
+) -> None:
     bad = tmp_path / "utd"
     for seed, name in enumerate(NAMES):
         make_utd_trial(bad, name, seconds=3.0 + seed % 3 / 2, seed=seed)
@@ -276,13 +291,16 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_killed_build_goes_on_to_the_same_files(root, built, tmp_path, workers):
+def test_a_killed_build_goes_on_to_the_same_files(
+    root: Path, built: tuple[Path, BuildReport], tmp_path: Path, workers: int
+) -> None:
     script = tmp_path / "script.py"
     script.write_text(KILLED)
     directory = tmp_path / "shards"
     command = [sys.executable, str(script), str(root), str(directory), str(workers)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        assert process.stdout is not None
         for line in process.stdout:
             if line.strip() == "4":
                 process.send_signal(signal.SIGKILL)
@@ -297,7 +315,7 @@ def test_a_killed_build_goes_on_to_the_same_files(root, built, tmp_path, workers
     assert contents(directory) == contents(built[0])
 
 
-def test_settings_and_sources_that_do_not_exist_are_named(root, tmp_path):
+def test_settings_and_sources_that_do_not_exist_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no source 'utd'; did you mean 'utd_mhad'.*valid: .*utd_mhad"):
         build("utd", {}, tmp_path, SETTINGS)
     with pytest.raises(ValueError, match=r"setting of source .* called 'rot'; did you mean 'root'"):
@@ -310,7 +328,7 @@ def test_settings_and_sources_that_do_not_exist_are_named(root, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_whole_of_utd_mhad(tmp_path):
+def test_the_whole_of_utd_mhad(tmp_path: Path) -> None:
     root = real_data("utd-mhad")
     report = run(root, tmp_path, settings=WindowSettings(layout="centred"), workers=2, recordings_per_shard=64)
     # Ten tennis serves and throws reach the end of the sensor's range.

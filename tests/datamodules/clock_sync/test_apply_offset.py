@@ -1,12 +1,17 @@
 """What a build does about clocks: on simulated recordings, whose true offset can be asked for, and in whole builds."""
 
+from __future__ import annotations
+
 import dataclasses
 import math
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.made_clock import made_estimate
 from helpers.made_motion import make_track
+from numpy.typing import NDArray
 
 from datamodules.clock_sync import CERTAIN, ClockSettings, shifted
 from datamodules.clock_sync import apply_offset as module
@@ -26,7 +31,7 @@ class Frames:
     def frame_times(self) -> FloatArray:
         return self.times
 
-    def read(self, indices, height, width):
+    def read(self, indices: NDArray[np.int64], height: int, width: int) -> Iterator[NDArray[np.uint8]]:
         raise RecordingError("made up: frame 0 can't be decoded")
 
 
@@ -39,16 +44,16 @@ def make_recording(seconds: float = 30.0, stated: float = 0.0) -> Recording:
 
 
 @pytest.fixture
-def found(monkeypatch):
+def found(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """A function that says what the estimate will be."""
 
-    def tell(*args, **settings):
+    def tell(*args: Any, **settings: Any) -> None:
         monkeypatch.setattr(module, "estimate_clock", lambda *_: made_estimate(*args, **settings))
 
     return tell
 
 
-def test_reporting_changes_no_time_stamp(found):
+def test_reporting_changes_no_time_stamp(found: Callable[..., None]) -> None:
     found(0.4)
     before = make_recording(stated=0.25)
     after, dropped = apply_offset(before, "head", "c", "report")
@@ -58,12 +63,12 @@ def test_reporting_changes_no_time_stamp(found):
     assert after.metadata["clock_offset_s"] == 0.4
     assert after.metadata["clock_stated_s"] == 0.25
     assert after.metadata["clock_applied"] is False
-    assert math.isnan(after.metadata["clock_drift_ppm"])
+    assert math.isnan(float(after.metadata["clock_drift_ppm"]))
     assert before.metadata == {}
 
 
-def test_off_looks_at_nothing(monkeypatch):
-    def never(*_):
+def test_off_looks_at_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
         raise AssertionError("nobody asked for an estimate")
 
     monkeypatch.setattr(module, "estimate_clock", never)
@@ -73,7 +78,9 @@ def test_off_looks_at_nothing(monkeypatch):
 
 
 @pytest.mark.parametrize("stated", [0.0, -0.7])
-def test_applying_brings_the_sensor_onto_the_videos_clock_with_its_drift(found, stated):
+def test_applying_brings_the_sensor_onto_the_videos_clock_with_its_drift(
+    found: Callable[..., None], stated: float
+) -> None:
     found(0.4, drift=50.0, error=5.0)
     before = make_recording(stated=stated)
     after, dropped = apply_offset(before, "head", "c", "apply")
@@ -87,12 +94,12 @@ def test_applying_brings_the_sensor_onto_the_videos_clock_with_its_drift(found, 
     assert after.imu("waist") is before.imu("waist")
 
 
-def test_labels_move_along_with_the_sensor_on_whose_clock_they_were_given(found):
+def test_labels_move_along_with_the_sensor_on_whose_clock_they_were_given(found: Callable[..., None]) -> None:
     found(0.4, drift=50.0, error=5.0)
     labels = (Interval(2.0, 12.0, "walking"), Interval(12.0, 30.0, "turning"))
     before = dataclasses.replace(make_recording(stated=-0.7), activities=labels)
 
-    def after(mode, *labelled_on):
+    def after(mode: str, *labelled_on: str) -> Any:
         given = dataclasses.replace(before, labelled_on=labelled_on)
         return apply_offset(given, "head", "c", mode)[0].activities
 
@@ -110,7 +117,7 @@ def test_labels_move_along_with_the_sensor_on_whose_clock_they_were_given(found)
     assert after("report", "head") == labels
 
 
-def test_a_drift_that_can_not_be_told_is_not_applied(found):
+def test_a_drift_that_can_not_be_told_is_not_applied(found: Callable[..., None]) -> None:
     found(0.4, drift=50.0, error=math.nan)
     before = make_recording()
     after, _ = apply_offset(before, "head", "c", "apply")
@@ -119,7 +126,9 @@ def test_a_drift_that_can_not_be_told_is_not_applied(found):
 
 @pytest.mark.parametrize("mode", ["apply", "drop"])
 @pytest.mark.parametrize(("offset", "confidence"), [(0.9, CERTAIN - 0.01), (math.nan, 0.0)])
-def test_what_is_not_certain_is_neither_applied_nor_dropped(found, mode, offset, confidence):
+def test_what_is_not_certain_is_neither_applied_nor_dropped(
+    found: Callable[..., None], mode: str, offset: float, confidence: float
+) -> None:
     found(offset, confidence)
     before = make_recording()
     after, dropped = apply_offset(before, "head", "c", mode)
@@ -138,7 +147,9 @@ def test_what_is_not_certain_is_neither_applied_nor_dropped(found, mode, offset,
         (DISAGREE_S - 0.01, 2000.0, 10.0, True),
     ],
 )
-def test_dropping_takes_what_disagrees_for_certain(found, offset, drift, error, left_out):
+def test_dropping_takes_what_disagrees_for_certain(
+    found: Callable[..., None], offset: float, drift: float, error: float, left_out: bool
+) -> None:
     found(offset, drift=drift, error=error)
     recording, dropped = apply_offset(make_recording(), "head", "c", "drop")
     assert (dropped is not None) == left_out
@@ -151,12 +162,12 @@ def test_dropping_takes_what_disagrees_for_certain(found, offset, drift, error, 
         assert "ms apart" in dropped.detail
 
 
-def test_repeated_stamps_move_with_the_others():
+def test_repeated_stamps_move_with_the_others() -> None:
     stream = dataclasses.replace(make_recording().imus[0], repeated=np.array([2.0, 5.0]))
     np.testing.assert_allclose(shifted(stream, 0.5, 100.0, 1.0).repeated, [2.50015, 5.50045], rtol=0, atol=1e-12)
 
 
-def test_short_recordings_and_broken_frames_are_noted():
+def test_short_recordings_and_broken_frames_are_noted() -> None:
     short, dropped = apply_offset(make_recording(8.0), "head", "c", "drop")
     assert short.metadata == {"clock_note": "sensor and video share 8.0 s"}
     assert dropped is None
@@ -165,7 +176,7 @@ def test_short_recordings_and_broken_frames_are_noted():
     assert dropped is None
 
 
-def test_modes():
+def test_modes() -> None:
     assert [parse_clocks_mode(text) for text in ("report", "apply", "drop", "off", "False")] == [*module.CLOCKS, "off"]
     with pytest.raises(ValueError, match=r"build\.clocks is 'yes'; expected one of report, apply, drop, off"):
         parse_clocks_mode("yes")
@@ -184,9 +195,9 @@ def test_modes():
         ({"clock_offset_s": -0.5, "clock_confidence": 0.99, "clock_applied": True}, "disagreed, shifted"),
     ],
 )
-def test_verdicts(clock, expected):
+def test_verdicts(clock: dict[str, Any], expected: str) -> None:
     assert describe_agreement(clock) == expected
 
 
-def test_a_build_looks_at_no_more_than_80_s_of_a_video():
+def test_a_build_looks_at_no_more_than_80_s_of_a_video() -> None:
     assert dataclasses.replace(ClockSettings(), max_video_s=80.0) == module.BUILD_SETTINGS

@@ -1,6 +1,9 @@
 """Offsets between two clocks, on signals whose true offset is known, and on real recordings."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +41,7 @@ def make_seen(stream: ImuStream, noise: float = 0.0, seed: int = 1) -> SeenMotio
 
 @pytest.mark.parametrize("view", ["moving", "watching"])
 @pytest.mark.parametrize("offset", [-1.93, -0.5, 0.0, 0.017, 1.2])
-def test_a_known_offset_is_found(view, offset):
+def test_a_known_offset_is_found(view: str, offset: float) -> None:
     stream = make_stream()
     found = compare(make_seen(stream), shifted(stream, -offset), "r", "c", ClockSettings(view=view))
     # The frames' linear interpolation costs a millisecond or two; the grid's step is 10 ms.
@@ -47,14 +50,14 @@ def test_a_known_offset_is_found(view, offset):
     assert found.correlation > 0.8
 
 
-def test_offsets_beyond_the_range_and_unrelated_motion_are_not_certain():
+def test_offsets_beyond_the_range_and_unrelated_motion_are_not_certain() -> None:
     stream, other = make_stream(seed=0), make_stream(seed=9)
     seen = make_seen(stream)
     for wrong in (other, shifted(stream, 3.0)):
         assert compare(seen, wrong, "r", "c").confidence < CERTAIN
 
 
-def test_of_many_unrelated_pairs_few_are_certain():
+def test_of_many_unrelated_pairs_few_are_certain() -> None:
     confidences = []
     for seed in range(30):
         seen = make_seen(make_stream(20.0, seed))
@@ -65,11 +68,11 @@ def test_of_many_unrelated_pairs_few_are_certain():
 
 def only_at(stream: ImuStream, moments: tuple[float, ...]) -> ImuStream:
     """The same motion, a twentieth of it but for about a second around each of these times."""
-    lively = 0.05 + sum(np.exp(-0.5 * ((stream.times - moment) / 0.4) ** 2) for moment in moments)
+    lively = 0.05 + np.sum([np.exp(-0.5 * ((stream.times - moment) / 0.4) ** 2) for moment in moments], axis=0)
     return replace(stream, values=stream.values * np.where(np.arange(6) < 3, 1.0, lively[:, None]))
 
 
-def test_of_strangers_who_move_at_the_same_moments_few_are_certain():
+def test_of_strangers_who_move_at_the_same_moments_few_are_certain() -> None:
     # As in two sessions of one protocol. By the chance of motion at another time alone, 12 of these 15 are certain.
     certain, moments = 0, (5.0, 12.0, 16.0)
     for seed in range(15):
@@ -85,7 +88,7 @@ def add_event(stream: ImuStream, time: float) -> ImuStream:
     return replace(stream, values=stream.values + bump[:, None] * np.array([0, 0, 0, 1.0, -0.7, 0.4]))
 
 
-def test_one_event_holds_less_than_half_of_what_counts():
+def test_one_event_holds_less_than_half_of_what_counts() -> None:
     stream = add_event(make_stream(), 20.0)
     signal = Signal(stream.values[:, 3:] - stream.values[:, 3:].mean(axis=0), np.ones(len(stream.times), bool))
     energy = (signal.values**2).sum(axis=1)
@@ -96,7 +99,7 @@ def test_one_event_holds_less_than_half_of_what_counts():
     assert weighted[event].sum() / weighted.sum() < 0.5
 
 
-def test_an_event_that_agrees_with_the_rest_changes_nothing():
+def test_an_event_that_agrees_with_the_rest_changes_nothing() -> None:
     stream = add_event(make_stream(), 20.0)
     found = compare(make_seen(stream), shifted(stream, 0.3), "r", "c")
     assert found.offset_s == pytest.approx(-0.3, abs=0.005)
@@ -105,7 +108,7 @@ def test_an_event_that_agrees_with_the_rest_changes_nothing():
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**31), st.floats(1e-3, 1e3), st.floats(0.0, 0.9))
-def test_weights_have_mean_one_whatever_the_scale_and_the_gaps(seed, scale, lost):
+def test_weights_have_mean_one_whatever_the_scale_and_the_gaps(seed: int, scale: float, lost: float) -> None:
     rng = np.random.default_rng(seed)
     valid = rng.random(400) >= lost
     valid[:3] = True
@@ -120,7 +123,7 @@ def test_weights_have_mean_one_whatever_the_scale_and_the_gaps(seed, scale, lost
 
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**31), st.floats(0.1, 10.0))
-def test_turning_the_sensors_axes_or_scaling_the_picture_changes_nothing(seed, scale):
+def test_turning_the_sensors_axes_or_scaling_the_picture_changes_nothing(seed: int, scale: float) -> None:
     stream = shifted(make_stream(20.0), -0.4)
     seen = make_seen(make_stream(20.0), noise=0.3)
     turn = Rotation.random(random_state=seed).as_matrix()
@@ -133,7 +136,7 @@ def test_turning_the_sensors_axes_or_scaling_the_picture_changes_nothing(seed, s
 
 
 @pytest.mark.parametrize("view", ["moving", "watching"])
-def test_gaps_and_lost_values_on_either_side_cost_little(view):
+def test_gaps_and_lost_values_on_either_side_cost_little(view: str) -> None:
     stream = make_stream()
     seen = make_seen(stream)
     flow, speed = seen.flow.copy(), seen.speed.copy()
@@ -156,7 +159,7 @@ class Nothing:
     stream: ImuStream
 
 
-def test_no_motion_no_overlap_and_no_data_are_not_certain():
+def test_no_motion_no_overlap_and_no_data_are_not_certain() -> None:
     stream = make_stream(20.0)
     seen = make_seen(stream)
     still = np.tile([0.0, 0, 9.8, 0, 0, 0], (1000, 1))
@@ -176,7 +179,7 @@ def test_no_motion_no_overlap_and_no_data_are_not_certain():
         assert "r, head against c" in str(found)
 
 
-def test_without_a_gyroscope_acceleration_is_compared():
+def test_without_a_gyroscope_acceleration_is_compared() -> None:
     stream = make_stream()
     times = np.arange(0, 39.9, 1 / FPS)
     velocity = np.cumsum(stream.values[:, :3] - stream.values[:, :3].mean(axis=0), axis=0) / 50
@@ -189,7 +192,7 @@ def test_without_a_gyroscope_acceleration_is_compared():
     assert found.certain
 
 
-def test_a_drift_is_found_over_half_an_hour():
+def test_a_drift_is_found_over_half_an_hour() -> None:
     stream = make_stream(1800.0)
     seen = make_seen(stream, noise=0.2)
     keep = np.isin(np.round(seen.times * FPS - 0.5).astype(int), choose_frames(seen.times, ClockSettings()))
@@ -204,7 +207,7 @@ def test_a_drift_is_found_over_half_an_hour():
     assert np.abs(mended.times - stream.times).max() < 0.002 + 5e-6 * 900
 
 
-def test_of_a_long_video_windows_are_looked_at():
+def test_of_a_long_video_windows_are_looked_at() -> None:
     times = np.arange(0, 3600, 1 / 60)
     chosen = times[choose_frames(times, ClockSettings())]
     assert len(chosen) / 30 == pytest.approx(180, abs=2)
@@ -214,12 +217,12 @@ def test_of_a_long_video_windows_are_looked_at():
 
 
 @pytest.mark.parametrize("wrong", [{"view": "sideways"}, {"max_offset_s": 0.0}, {"window_s": float("nan")}])
-def test_wrong_settings_are_named(wrong):
+def test_wrong_settings_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ClockSettings(**wrong).check()
 
 
-def test_the_simulators_clocks_are_found():
+def test_the_simulators_clocks_are_found() -> None:
     params = SimulatorParams(
         subjects=1,
         sessions_per_subject=1,
@@ -237,7 +240,7 @@ def test_the_simulators_clocks_are_found():
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_simulators_clocks_are_found_within_20_ms_in_a_minute():
+def test_the_simulators_clocks_are_found_within_20_ms_in_a_minute() -> None:
     params = SimulatorParams(
         seed=11,
         subjects=6,
@@ -266,7 +269,7 @@ def test_the_simulators_clocks_are_found_within_20_ms_in_a_minute():
     assert np.median(errors["right_wrist"]) < 0.02
 
 
-def test_the_simulators_drift_is_zero_unless_asked_for():
+def test_the_simulators_drift_is_zero_unless_asked_for() -> None:
     plain, drifting = (
         Simulator(SimulatorParams(subjects=1, session_s=10.0, max_clock_drift_ppm=ppm)) for ppm in (0.0, 50.0)
     )
@@ -280,7 +283,7 @@ def test_the_simulators_drift_is_zero_unless_asked_for():
     np.testing.assert_allclose(one + offset, two * (1 + 1e-6 * drift) + offset, atol=1e-9, rtol=0)
 
 
-def test_the_gopro_clip_moved_by_up_to_one_and_a_half_seconds():
+def test_the_gopro_clip_moved_by_up_to_one_and_a_half_seconds() -> None:
     path = real_data("gopro") / "max-heromode.mp4"
     recording = ActionCamera(ActionCameraParams([str(path)])).load("max-heromode")
     video, stream = recording.videos[0], recording.imus[0]

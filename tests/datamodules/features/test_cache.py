@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,11 +37,11 @@ def test_features_are_the_encoders(tmp_path: Path) -> None:
 
 def test_what_is_to_be_filled_is_checked(tmp_path: Path) -> None:
     cache = build_features(tmp_path, Clips(), encode, "vit-1", ViewSettings(count=2))
-    windows = np.array([299, 3], np.int32)
+    windows: Any = np.array([299, 3], np.int32)  # other integers are taken as well
     out = np.full((2, FRAMES, 2), 7, np.float16)
     assert cache.take(windows, out=out) is out
     np.testing.assert_array_equal(out, cache.array[[299, 3], 0])
-    wrong = (np.zeros((2, FRAMES, 2), np.float32), np.zeros((4, FRAMES, 2), np.float16)[::2], out[:1])
+    wrong: tuple[Any, ...] = (np.zeros((2, FRAMES, 2), np.float32), np.zeros((4, FRAMES, 2), np.float16)[::2], out[:1])
     for other in wrong:
         with pytest.raises(ValueError, match=r"out is .*; expected contiguous float16 \(2, 3, 2\)"):
             cache.take(windows, out=other)

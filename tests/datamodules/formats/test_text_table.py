@@ -1,3 +1,8 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -5,12 +10,12 @@ from datamodules.formats.text_table import parse_integers, read_lines
 from datamodules.recording import RecordingError
 
 
-def parse(path, columns=2):
+def parse(path: Path, columns: int = 2) -> Any:
     return parse_integers(path, read_lines(path), columns, str.split)
 
 
 @pytest.mark.parametrize("text", ["1 2\n-3 4\n", "1 2\r\n-3 4\r\n", "\n 1\t2 \n\n\n-3  4", "1 2\n-3 4\n \n\n"])
-def test_blanks_and_line_ends_do_not_matter(tmp_path, text):
+def test_blanks_and_line_ends_do_not_matter(tmp_path: Path, text: str) -> None:
     path = tmp_path / "table.txt"
     path.write_bytes(text.encode())
     np.testing.assert_array_equal(parse(path), [[1, 2], [-3, 4]])
@@ -29,7 +34,7 @@ def test_blanks_and_line_ends_do_not_matter(tmp_path, text):
         (b"1 2\n3 99999999999999999999\n", "does not fit 64 bits"),
     ],
 )
-def test_a_bad_line_is_named(tmp_path, content, says):
+def test_a_bad_line_is_named(tmp_path: Path, content: bytes, says: str) -> None:
     path = tmp_path / "table.txt"
     path.write_bytes(content)
     with pytest.raises(RecordingError, match=says) as caught:
@@ -37,6 +42,6 @@ def test_a_bad_line_is_named(tmp_path, content, says):
     assert str(caught.value).startswith(str(path))
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"away\.txt: not there"):
         read_lines(tmp_path / "away.txt")

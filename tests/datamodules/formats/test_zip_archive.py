@@ -1,5 +1,9 @@
+from __future__ import annotations
+
 import random
 import zipfile
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from helpers.made_sets import zipped
@@ -8,7 +12,7 @@ from datamodules.formats.zip_archive import members
 from datamodules.recording import RecordingError
 
 
-def test_files_in_archives_in_an_archive(tmp_path):
+def test_files_in_archives_in_an_archive(tmp_path: Path) -> None:
     path = tmp_path / "a.zip"
     inner = zipped({"x/c.csv": "3", "deep.zip": zipped({"d.csv": "4"})})
     path.write_bytes(zipped({"b.csv": "2", "__MACOSX/b.csv": "not it", "part_1.zip": inner}))
@@ -22,7 +26,7 @@ def test_files_in_archives_in_an_archive(tmp_path):
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[:-5], lambda b: b"", lambda b: b.replace(b"\x03\x04", b"\x00\x00")])
-def test_a_damaged_archive_is_named(tmp_path, damage):
+def test_a_damaged_archive_is_named(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "a.zip"
     path.write_bytes(damage(zipped({"b.csv": "2" * 100})))
     with pytest.raises(RecordingError, match=r"a\.zip"):
@@ -30,7 +34,7 @@ def test_a_damaged_archive_is_named(tmp_path, damage):
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_a_damaged_file_is_named_however_it_is_packed(tmp_path, method):
+def test_a_damaged_file_is_named_however_it_is_packed(tmp_path: Path, method: int) -> None:
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", method) as archive:
         archive.writestr("b.csv", random.Random(0).randbytes(5000))
@@ -41,12 +45,12 @@ def test_a_damaged_file_is_named_however_it_is_packed(tmp_path, method):
         [m.read() for m in members(path)]
 
 
-def test_a_missing_archive_is_named(tmp_path):
+def test_a_missing_archive_is_named(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"a\.zip: not there"):
         list(members(tmp_path / "a.zip"))
 
 
-def test_what_is_said_of_a_damaged_archive_stays_short(tmp_path):
+def test_what_is_said_of_a_damaged_archive_stays_short(tmp_path: Path) -> None:
     """Where two names of a member differ, zipfile quotes both."""
     path = tmp_path / "a.zip"
     content = zipped({"n" * 3000: "x"})

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +38,7 @@ def test_memory_goes_round_once_it_is_let_go() -> None:
         lambda x: memoryview(x.numpy()),
     ],
 )
-def test_whoever_holds_a_part_holds_the_memory(hold) -> None:  # type: ignore[no-untyped-def]
+def test_whoever_holds_a_part_holds_the_memory(hold: Callable[[Any], Any]) -> None:
     buffers = BufferPool()
     first = buffers.empty((8, 16), torch.float32).fill_(7)
     held = hold(first)

@@ -6,7 +6,7 @@ import os
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -40,7 +40,8 @@ def names(cache: LocalCache) -> set[str]:
 
 
 def test_the_least_recently_used_leaves(tmp_path: Path) -> None:
-    cache, fetched = LocalCache(tmp_path / "new", 30), []
+    fetched: list[str] = []
+    cache = LocalCache(tmp_path / "new", 30)
     for name in ("a", "b", "c", "a", "d", "a", "b"):
         assert content(cache, piece(name, 10, fetched)) == name.encode() * 10
     assert fetched == ["a", "b", "c", "d", "b"]
@@ -127,7 +128,8 @@ def test_a_piece_is_fetched_by_one(tmp_path: Path) -> None:
 
 
 def test_whoever_comes_too_late_to_fetch_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, late, fetched = LocalCache(tmp_path, 100), LocalCache(tmp_path, 100), []
+    fetched: list[str] = []
+    cache, late = LocalCache(tmp_path, 100), LocalCache(tmp_path, 100)
     guarded = LocalCache._guarded
 
     def overtaken(self: LocalCache) -> AbstractContextManager[None]:
@@ -154,7 +156,7 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     asked=st.lists(st.tuples(st.sampled_from("abcdefgh"), st.integers(1, 12)), max_size=25),
     limit=st.integers(12, 40),
 )
-def test_never_more_than_the_limit(tmp_path_factory: pytest.TempPathFactory, asked: list, limit: int) -> None:
+def test_never_more_than_the_limit(tmp_path_factory: pytest.TempPathFactory, asked: list[Any], limit: int) -> None:
     cache = LocalCache(tmp_path_factory.mktemp("cache"), limit)
     for name, nbytes in asked:
         assert content(cache, piece(f"{name}{nbytes}", nbytes)) == name.encode() * nbytes

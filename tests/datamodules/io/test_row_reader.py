@@ -7,6 +7,7 @@ import os
 import pickle
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -158,13 +159,14 @@ def test_threads_that_push_each_others_files_out(paths: list[Path]) -> None:
     assert not wrong
 
 
-def send(reader: RowReader, queue: multiprocessing.Queue) -> None:
+def send(reader: RowReader, queue: Any) -> None:
     queue.put(read(reader, [(4, 300), (0, 0)], 8))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_other_processes(paths: list[Path], method: str) -> None:
-    reader, context = RowReader(paths), multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
+    reader = RowReader(paths)
     here = read(reader, [(4, 300), (0, 0)], 8)
     queue = context.Queue()
     child = context.Process(target=send, args=(reader, queue))

@@ -230,7 +230,8 @@ def test_a_damaged_object_is_noticed(store: str, local: Path, tmp_path: Path) ->
 
 def test_what_was_torn_once_is_fetched_again(url: str, local: Path, tmp_path: Path, monkeypatch: Any) -> None:
     shards = open_shards(url, LocalCache(tmp_path, ROOMY))
-    read_range, torn = RemoteFolder.read_range, []
+    torn: list[str] = []
+    read_range = RemoteFolder.read_range
 
     def tear(self: RemoteFolder, name: str, start: int, end: int) -> bytes:
         data = read_range(self, name, start, end)

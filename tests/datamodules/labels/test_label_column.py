@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,7 +22,7 @@ from datamodules.labels.label_column import (
 NAMES = st.lists(st.sampled_from(["", "a", "b", "ba", "10", "2", "\u00e9"]), max_size=12)
 
 
-def columns(names: list[str]) -> list[object]:
+def columns(names: list[str]) -> list[Any]:
     """The same column as strings and as a Categorical, whose categories need not all occur."""
     known = ["unused", *dict.fromkeys(name for name in names if name)]
     codes = np.array([known.index(name) if name else -1 for name in names], np.int32)

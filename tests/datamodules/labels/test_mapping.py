@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -38,18 +42,18 @@ labels = st.one_of(
 )
 
 
-def test_every_source_has_its_lines():
+def test_every_source_has_its_lines() -> None:
     own = {name for name, entry in sources().items() if entry.params.__module__.startswith("datamodules.")}
     assert own <= COMMON_LABELS.keys()
     assert {name for of in COMMON_LABELS.values() for name in of.values()} == set(COMMON)
 
 
 @pytest.mark.parametrize("source", OWN)
-def test_lines_are_of_labels_that_the_source_gives(source):
+def test_lines_are_of_labels_that_the_source_gives(source: str) -> None:
     assert COMMON_LABELS[source].keys() <= set(OWN[source])
 
 
-def test_labels_are_renamed_and_what_has_no_counterpart_is_counted():
+def test_labels_are_renamed_and_what_has_no_counterpart_is_counted() -> None:
     of = np.array(["sisfall", "sisfall", "daphnet", "sisfall", "daphnet", "sisfall"])
     own = np.array(["walking_slow", "jump", "no_freezing", "walking_quick", "", "jump"])
     renamed = rename(of, own)
@@ -62,7 +66,7 @@ def test_labels_are_renamed_and_what_has_no_counterpart_is_counted():
     ]
 
 
-def test_a_source_without_common_names_is_refused():
+def test_a_source_without_common_names_is_refused() -> None:
     with pytest.raises(
         CommonActivitiesError, match=r"source 'mine' have no common names; the sources with common names are simulator"
     ):
@@ -70,7 +74,7 @@ def test_a_source_without_common_names_is_refused():
 
 
 @given(st.lists(st.tuples(st.sampled_from(sorted(COMMON_LABELS)), labels), max_size=30))
-def test_every_window_is_kept_left_out_or_was_unlabelled(rows):
+def test_every_window_is_kept_left_out_or_was_unlabelled(rows: Any) -> None:
     of, own = np.array([row[0] for row in rows], str), np.array([row[1] for row in rows], str)
     renamed = rename(of, own)
     assert renamed.kept.total() == (renamed.activities != "").sum()

@@ -1,7 +1,12 @@
+from __future__ import annotations
+
 import json
 import multiprocessing
 import pickle
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,12 +22,12 @@ from datamodules.shards.shard_file import open_shard
 
 
 @pytest.fixture(scope="module")
-def directory(tmp_path_factory):
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three shards of 5, 0 and 4 windows."""
     return make_shards(tmp_path_factory.mktemp("shards"), [5, 0, 4])
 
 
-def test_what_was_written_comes_back(directory):
+def test_what_was_written_comes_back(directory: Path) -> None:
     shards = ShardSet.open(directory)
     assert len(shards) == shards.n_windows == 9
     assert shards.settings == SETTINGS
@@ -51,7 +56,7 @@ def test_what_was_written_comes_back(directory):
     assert table["faults"].tolist() == [2 if i == 3 else 0 for i in range(9)]
 
 
-def test_any_order_repeats_and_buffers(directory):
+def test_any_order_repeats_and_buffers(directory: Path) -> None:
     shards = ShardSet.open(directory)
     whole, _, _ = shards.imu(np.arange(9))
     order = np.array([8, 0, 8, 4, 5, 3, 0])
@@ -71,18 +76,20 @@ def test_any_order_repeats_and_buffers(directory):
 
 
 @pytest.mark.parametrize("wrong", [[-1, 2], [0, 9]])
-def test_an_index_outside_is_named(directory, wrong):
+def test_an_index_outside_is_named(directory: Path, wrong: list[int]) -> None:
     shards = ShardSet.open(directory)
     for read in (shards.imu, shards.frames, shards.frame_times):
         with pytest.raises(IndexError, match="expected 0 to 8"):
             read(np.array(wrong))
 
 
-def test_threads_that_come_first_in_a_forked_process_wait_for_each_other(directory, monkeypatch):
+def test_threads_that_come_first_in_a_forked_process_wait_for_each_other(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shards, expected = ShardSet.open(directory), ShardSet.open(directory).imu(np.array([7, 1]))[0]
     began, go_on, times, found, forget = threading.Event(), threading.Event(), [], [], ShardSet._reset
 
-    def slowly(self):
+    def slowly(self: ShardSet) -> None:
         times.append(self._process)
         began.set()
         assert go_on.wait(60)
@@ -105,15 +112,15 @@ def test_threads_that_come_first_in_a_forked_process_wait_for_each_other(directo
     assert len(found) == 2
 
 
-def read_in_child(shards, queue):
+def read_in_child(shards: ShardSet, queue: Any) -> None:
     queue.put((shards.imu(np.array([7, 1]))[0], shards.frames(np.array([7, 1]))))
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_other_processes_read_the_same(directory, method):
+def test_other_processes_read_the_same(directory: Path, method: str) -> None:
     shards = ShardSet.open(directory, threads=2)
     expected = shards.imu(np.array([7, 1]))[0], shards.frames(np.array([7, 1]))  # files and threads are open
-    context = multiprocessing.get_context(method)
+    context: Any = multiprocessing.get_context(method)
     queue = context.Queue()
     child = context.Process(target=read_in_child, args=(shards, queue))
     child.start()
@@ -124,7 +131,7 @@ def test_other_processes_read_the_same(directory, method):
     assert len(pickle.dumps(shards)) < 10_000
 
 
-def test_the_fingerprint_is_of_the_content(directory, tmp_path):
+def test_the_fingerprint_is_of_the_content(directory: Path, tmp_path: Path) -> None:
     same = make_shards(tmp_path / "same", [5, 0, 4])
     other = make_shards(tmp_path / "other", [5, 0, 3])
     assert ShardSet.open(same).fingerprint == ShardSet.open(directory).fingerprint
@@ -133,7 +140,7 @@ def test_the_fingerprint_is_of_the_content(directory, tmp_path):
         assert (same / file.name).read_bytes() == file.read_bytes()
 
 
-def test_unfinished_and_incomplete_sets_are_refused(tmp_path):
+def test_unfinished_and_incomplete_sets_are_refused(tmp_path: Path) -> None:
     directory = make_shards(tmp_path, [2, 2])
     second = directory / layout.shard_name(1, 0)
     data = second.read_bytes()
@@ -154,7 +161,7 @@ def test_unfinished_and_incomplete_sets_are_refused(tmp_path):
         ShardSet.open(directory)
 
 
-def test_a_name_that_the_index_lacks_is_refused(tmp_path):
+def test_a_name_that_the_index_lacks_is_refused(tmp_path: Path) -> None:
     directory = make_shards(tmp_path, [4, 4])
     index = directory / layout.INDEX
     content = json.loads(index.read_text())
@@ -164,7 +171,7 @@ def test_a_name_that_the_index_lacks_is_refused(tmp_path):
         _ = ShardSet.open(directory).table
 
 
-def test_shards_of_an_older_version_ask_for_a_new_build(tmp_path):
+def test_shards_of_an_older_version_ask_for_a_new_build(tmp_path: Path) -> None:
     directory = make_shards(tmp_path / "old", [2])
     path, index = directory / layout.shard_name(0, 0), directory / layout.INDEX
     with h5py.File(path, "r+") as file:
@@ -178,19 +185,19 @@ def test_shards_of_an_older_version_ask_for_a_new_build(tmp_path):
         ShardSet.open(directory)
 
 
-def put_external_link(file, path):
+def put_external_link(file: h5py.File, path: Path) -> None:
     with h5py.File(path.with_name("outside.h5"), "w") as outside:
         outside["imu"] = file["imu"][:]
     del file["imu"]
     file["imu"] = h5py.ExternalLink("outside.h5", "imu")
 
 
-def put_soft_link(file, path):
+def put_soft_link(file: h5py.File, path: Path) -> None:
     file.move("imu", "elsewhere")
     file["imu"] = h5py.SoftLink("/elsewhere")
 
 
-def put_virtual(file, path):
+def put_virtual(file: h5py.File, path: Path) -> None:
     data = file["imu"][:]
     with h5py.File(path.with_name("outside.h5"), "w") as outside:
         outside["imu"] = data
@@ -200,19 +207,19 @@ def put_virtual(file, path):
     file.create_virtual_dataset("imu", virtual)
 
 
-def put_external_storage(file, path):
+def put_external_storage(file: h5py.File, path: Path) -> None:
     data = file["imu"][:]
     del file["imu"]
     file.create_dataset("imu", data=data, external=[(str(path.with_name("raw")), 0, data.nbytes)])
 
 
-def put_filter(file, path):
+def put_filter(file: h5py.File, path: Path) -> None:
     data = file["imu"][:]
     del file["imu"]
     file.create_dataset("imu", data=data, compression="gzip")
 
 
-def put_linked_table(file, path):
+def put_linked_table(file: h5py.File, path: Path) -> None:
     file.move("tables", "elsewhere")
     file["tables"] = h5py.SoftLink("/elsewhere")
 
@@ -231,7 +238,7 @@ def put_linked_table(file, path):
         (lambda file, path: file.__delitem__("frame_mask"), "'frame_mask' is nothing"),
     ],
 )
-def test_what_a_shard_must_not_hold(tmp_path, change, text):
+def test_what_a_shard_must_not_hold(tmp_path: Path, change: Callable[[h5py.File, Path], None], text: str) -> None:
     path = make_shards(tmp_path, [2]) / layout.shard_name(0, 0)
     open_shard(path)
     with h5py.File(path, "r+") as file:
@@ -241,12 +248,12 @@ def test_what_a_shard_must_not_hold(tmp_path, change, text):
     assert str(path) in str(caught.value)
 
 
-def test_a_broken_jpeg_is_named(tmp_path):
+def test_a_broken_jpeg_is_named(tmp_path: Path) -> None:
     directory = make_shards(tmp_path, [3])
     shard = open_shard(directory / layout.shard_name(0, 0))
     place = shard.places["frames"]
     start = int(shard.array("frame_offsets")[SETTINGS.frames + 1])  # the second window has no frame 0
-    with shard.path.open("r+b") as file:
+    with Path(shard.path).open("r+b") as file:
         file.seek(place.offset + start)
         file.write(bytes(10))
     with pytest.raises(ShardError, match="window 1, frame 1: not a readable JPEG"):

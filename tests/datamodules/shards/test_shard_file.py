@@ -33,7 +33,7 @@ def test_damaged_structures_are_refused_in_words(shard: Path, tmp_path: Path) ->
         rng = np.random.default_rng(seed)
         changed = bytearray(content)
         for at in rng.choice(places, rng.integers(1, 6)).tolist():
-            changed[at] = int(rng.choice([0, 255, rng.integers(256)]))
+            changed[at] = int(rng.choice([0, 255, int(rng.integers(256))]))
         damaged.write_bytes(changed)
         try:
             found = open_shard(damaged)

@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -10,11 +14,11 @@ from datamodules.shards.verify import verify
 
 
 @pytest.fixture
-def directory(tmp_path):
+def directory(tmp_path: Path) -> Path:
     return make_shards(tmp_path, [3, 2])
 
 
-def reindex(directory):
+def reindex(directory: Path) -> None:
     """Make the index agree with changed files, so that only their content can give the change away."""
     index = directory / layout.INDEX
     text = index.read_text()
@@ -27,11 +31,11 @@ def reindex(directory):
     index.write_text(text)
 
 
-def test_whole_shards_have_no_problem(directory):
+def test_whole_shards_have_no_problem(directory: Path) -> None:
     assert verify(directory) == []
 
 
-def test_a_flipped_byte_anywhere_is_found(directory):
+def test_a_flipped_byte_anywhere_is_found(directory: Path) -> None:
     path = directory / layout.shard_name(1, 0)
     data = path.read_bytes()
     positions = np.random.default_rng(0).integers(0, len(data), 40).tolist()
@@ -49,7 +53,7 @@ def test_a_flipped_byte_anywhere_is_found(directory):
 
 
 @pytest.mark.parametrize("name", ["imu", "sample_mask", "channel_mask", "frame_times", "frame_mask", "frames"])
-def test_a_windows_own_checksum_names_the_window(directory, name):
+def test_a_windows_own_checksum_names_the_window(directory: Path, name: str) -> None:
     path = directory / layout.shard_name(0, 0)
     shard = open_shard(path)
     array = np.array(shard.array(name))
@@ -69,7 +73,7 @@ def test_a_windows_own_checksum_names_the_window(directory, name):
     assert f"{path.name}: window 1: checksum" in str(problems[0])
 
 
-def test_values_that_make_no_sense_are_named(directory):
+def test_values_that_make_no_sense_are_named(directory: Path) -> None:
     path = directory / layout.shard_name(0, 0)
     with h5py.File(path, "r+") as file:
         imu, times, codes = file["imu"], file["frame_times"], file["subject"]
@@ -83,7 +87,7 @@ def test_values_that_make_no_sense_are_named(directory):
     assert any(w == 0 and "code 17 of 'subject'" in t for w, t in texts)
 
 
-def test_offsets_that_do_not_fit_are_named(directory):
+def test_offsets_that_do_not_fit_are_named(directory: Path) -> None:
     path = directory / layout.shard_name(0, 0)
     with h5py.File(path, "r+") as file:
         file["frame_offsets"][4] = -5
@@ -91,7 +95,7 @@ def test_offsets_that_do_not_fit_are_named(directory):
     assert any("offsets" in p.what for p in verify(directory))
 
 
-def test_missing_truncated_and_foreign_files_are_named(directory):
+def test_missing_truncated_and_foreign_files_are_named(directory: Path) -> None:
     first, second = (directory / layout.shard_name(i, 0) for i in range(2))
     second.write_bytes(second.read_bytes()[:2000])
     first.rename(directory / layout.shard_name(7, 0))

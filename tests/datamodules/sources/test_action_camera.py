@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.made_data import make_video
@@ -10,7 +14,7 @@ from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import WindowSettings, cut_windows
 
 
-def test_the_gopro_sample_has_gravity_and_a_walkers_motion():
+def test_the_gopro_sample_has_gravity_and_a_walkers_motion() -> None:
     path = real_data("gopro") / "max-heromode.mp4"
     camera = ActionCamera(ActionCameraParams([str(path.parent / "*.mp4")], subject="me", placement="chest"))
     assert camera.names() == ["max-heromode"]
@@ -31,7 +35,7 @@ def test_the_gopro_sample_has_gravity_and_a_walkers_motion():
 
 
 @pytest.mark.parametrize("start", [1.1, 5.0])
-def test_a_cut_copy_keeps_its_telemetry_in_step_with_its_pictures(tmp_path, start):
+def test_a_cut_copy_keeps_its_telemetry_in_step_with_its_pictures(tmp_path: Path, start: float) -> None:
     path = real_data("gopro") / "max-heromode.mp4"
     cut = tmp_path / "cut.mp4"
     ffmpeg("-ss", start, "-i", path, "-map", "0:v", "-map", "0:3", "-c", "copy", "-copy_unknown", cut)
@@ -50,7 +54,7 @@ def test_a_cut_copy_keeps_its_telemetry_in_step_with_its_pictures(tmp_path, star
     assert moved == pytest.approx(start, abs=0.02)
 
 
-def test_a_video_without_telemetry_names_the_file(tmp_path):
+def test_a_video_without_telemetry_names_the_file(tmp_path: Path) -> None:
     make_video(tmp_path / "plain.mp4", seconds=1)
     (tmp_path / "text.mp4").write_bytes(b"no video" * 1000)
     (tmp_path / "empty.mp4").write_bytes(b"")
@@ -60,7 +64,7 @@ def test_a_video_without_telemetry_names_the_file(tmp_path):
             camera.load(name)
 
 
-def test_a_truncated_sample_names_the_file(tmp_path):
+def test_a_truncated_sample_names_the_file(tmp_path: Path) -> None:
     data = (real_data("gopro") / "max-heromode.mp4").read_bytes()
     for share in (0.01, 0.3, 0.7, 0.99):
         (tmp_path / "cut.mp4").write_bytes(data[: int(len(data) * share)])
@@ -69,7 +73,7 @@ def test_a_truncated_sample_names_the_file(tmp_path):
             camera.load("cut").videos[0].frame_times()
 
 
-def test_paths_that_match_nothing_or_twice_the_same_name(tmp_path):
+def test_paths_that_match_nothing_or_twice_the_same_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no file matches"):
         ActionCamera(ActionCameraParams([str(tmp_path / "*.mp4")])).names()
     for folder in ("a", "b"):

@@ -1,8 +1,12 @@
 """Project Aria's VRS files: a published one, and made ones for what that one doesn't have."""
 
+from __future__ import annotations
+
 import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,10 +15,11 @@ from helpers.peak_memory import PEAK, needs_peak
 from helpers.real_data import real_data
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from datamodules.formats.vrs import VrsFile
-from datamodules.recording import RecordingError
+from datamodules.recording import Recording, RecordingError
 from datamodules.sources.aria import Aria, AriaParams
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import WindowSettings, cut_windows
@@ -23,29 +28,29 @@ LEFT, RIGHT, RGB = (1202, 2), (1202, 1), (214, 1)
 START = 86_347_942_362  # ns, as of a device that was on for a minute and a half
 
 
-def motion(seconds=2.0, rate=800, seed=0):
+def motion(seconds: float = 2.0, rate: int = 800, seed: int = 0) -> Any:
     stamps = START + (np.arange(round(seconds * rate)) * 1_000_000_000) // rate
     values = np.random.default_rng(seed).normal(size=(len(stamps), 6)) + np.array([0, 0, 9.81, 0, 0, 0])
     return samples(stamps, values)
 
 
-def picture(level, height=60, width=80):
+def picture(level: float, height: int = 60, width: int = 80) -> NDArray[np.uint8]:
     """Brighter to the right, so that its orientation can be told."""
     ramp = np.broadcast_to(np.linspace(0, 100, width)[None, :, None], (height, width, 3))
     return np.ascontiguousarray((ramp + level).astype(np.uint8))
 
 
-def shots(n=20, rate=10):
+def shots(n: int = 20, rate: int = 10) -> list[tuple[int, bytes]]:
     return [(START + i * 1_000_000_000 // rate, frame_payload(START + i * 1_000_000_000 // rate, picture(5 * i)))
             for i in range(n)]  # fmt: skip
 
 
-def load(root, name="recording", **params):
+def load(root: Path, name: str = "recording", **params: Any) -> Recording:
     return Aria(AriaParams(str(root), **params)).load(name)
 
 
 class TestThePublishedFile:
-    def test_rates_gravity_and_calibration(self):
+    def test_rates_gravity_and_calibration(self) -> None:
         root = real_data("aria")
         norms = {}
         for calibrated in (True, False):
@@ -60,7 +65,7 @@ class TestThePublishedFile:
         np.testing.assert_allclose(norms[False], [9.8533, 9.7802], atol=1e-4)
         np.testing.assert_allclose(norms[True], [9.8433, 9.8041], atol=1e-4)
 
-    def test_both_sensors_say_the_same_of_the_device(self):
+    def test_both_sensors_say_the_same_of_the_device(self) -> None:
         """Right units, axes and calibration: nothing else makes two sensors at different angles agree."""
         root = real_data("aria")
         recording = load(root, imus=["left", "right"])
@@ -75,7 +80,7 @@ class TestThePublishedFile:
         assert np.abs(gyro_a - gyro_b).max() < 0.01  # of 0.9 rad/s
         assert np.abs(acc_a - acc_b).max() < 0.15  # of 9.8 m/s^2; they sit 10 cm apart on a head that turns
 
-    def test_frames(self):
+    def test_frames(self) -> None:
         recording = load(real_data("aria"), cameras=["rgb", "slam_left", "slam_right"])
         rgb = recording.video("rgb")
         # 8 RGB frames at 20 Hz and 4 grey ones of each side; the file's README counts the former.
@@ -89,7 +94,7 @@ class TestThePublishedFile:
         sideways = next(load(real_data("aria"), upright=False).video("rgb").read(np.array([0]), 64, 64))
         np.testing.assert_allclose(np.rot90(sideways, -1).astype(float).mean(axis=2), whole, atol=3)  # scaled twice
 
-    def test_windows_can_be_cut(self):
+    def test_windows_can_be_cut(self) -> None:
         shape = WindowSettings(duration_s=0.3, stride_s=0.3, frames=3)
         windows, _ = cut_windows(load(real_data("aria")), "any", "rgb", shape)
         assert len(windows) == 1
@@ -99,7 +104,7 @@ class TestThePublishedFile:
 @pytest.mark.parametrize("packing", ["", "lz4", "zstd"])
 @pytest.mark.parametrize("packed_index", [True, False])
 @pytest.mark.parametrize("in_front", [True, False])
-def test_every_way_to_write_a_file(tmp_path, packing, packed_index, in_front):
+def test_every_way_to_write_a_file(tmp_path: Path, packing: str, packed_index: bool, in_front: bool) -> None:
     rows, frames = motion(), shots()
     make_vrs(tmp_path / "recording.vrs", {LEFT: rows}, {RGB: frames}, packing, packed_index, in_front)
     recording = load(tmp_path, calibrated=False)
@@ -115,7 +120,7 @@ def test_every_way_to_write_a_file(tmp_path, packing, packed_index, in_front):
     assert np.diff(found) == pytest.approx(5, abs=1)  # JPEG's own error
 
 
-def test_calibration_is_undone(tmp_path):
+def test_calibration_is_undone(tmp_path: Path) -> None:
     true = np.random.default_rng(1).normal(size=(50, 6))
     measured = np.concatenate([true[:, :3] @ np.array(MATRIX).T, true[:, 3:] @ np.array(MATRIX).T], axis=1)
     rows = samples(START + np.arange(50) * 1_250_000, measured + np.array(BIAS * 2))
@@ -124,7 +129,7 @@ def test_calibration_is_undone(tmp_path):
     np.testing.assert_allclose(values, true, atol=1e-5)  # the file holds single precision
 
 
-def test_invalid_samples_are_lost_ones(tmp_path):
+def test_invalid_samples_are_lost_ones(tmp_path: Path) -> None:
     rows = motion()
     rows["accelerometer_valid"][3] = False
     rows["gyroscope_valid"][5:7] = False
@@ -135,7 +140,7 @@ def test_invalid_samples_are_lost_ones(tmp_path):
     assert lost.sum() == 9
 
 
-def test_frames_are_turned_upright_and_fitted(tmp_path):
+def test_frames_are_turned_upright_and_fitted(tmp_path: Path) -> None:
     make_vrs(tmp_path / "recording.vrs", {LEFT: motion()}, {RGB: shots(1)})
     # Brighter to the right becomes brighter downwards by a quarter turn clockwise.
     upright = next(load(tmp_path).video("rgb").read(np.array([0]), 80, 60))
@@ -147,14 +152,14 @@ def test_frames_are_turned_upright_and_fitted(tmp_path):
     assert padded[:, 22:78].mean() > 30
 
 
-def test_a_file_without_pictures_says_so(tmp_path):
+def test_a_file_without_pictures_says_so(tmp_path: Path) -> None:
     make_vrs(tmp_path / "x_noimagestreams.vrs", {LEFT: motion()})
     recording = load(tmp_path, "x_noimagestreams", cameras=["rgb", "slam_left"])
     assert recording.videos == ()
     assert recording.metadata["missing_cameras"] == "rgb, slam_left"
 
 
-def test_whose_recordings_they_are(tmp_path):
+def test_whose_recordings_they_are(tmp_path: Path) -> None:
     files = {
         "takes/bike_1/aria01.vrs": "657",
         "20230607_s0_james_johnson_act0_e72nhq/recording_head/data/data.vrs": "james_johnson",
@@ -178,7 +183,7 @@ def test_whose_recordings_they_are(tmp_path):
         seq.subject_of("other")
 
 
-def test_settings_and_folders_that_can_not_be(tmp_path):
+def test_settings_and_folders_that_can_not_be(tmp_path: Path) -> None:
     for params, says in (
         ({"imus": ["top"]}, r"imus is \['top'\]; expected some of right, left"),
         ({"imus": []}, "imus is"),
@@ -192,9 +197,9 @@ def test_settings_and_folders_that_can_not_be(tmp_path):
         Aria(AriaParams(str(tmp_path))).names()
 
 
-def test_what_a_file_lacks_is_named(tmp_path):
+def test_what_a_file_lacks_is_named(tmp_path: Path) -> None:
     path = tmp_path / "recording.vrs"
-    cases = [
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"motion": {RIGHT: motion()}}, "no sample of the left IMU .stream 1202-2.; streams in it: 1202-1"),
         (
             {"motion": {LEFT: motion()}, "tags": {}},
@@ -218,7 +223,7 @@ def test_what_a_file_lacks_is_named(tmp_path):
         assert str(caught.value).startswith(str(path))
 
 
-def test_frames_that_can_not_be_right(tmp_path):
+def test_frames_that_can_not_be_right(tmp_path: Path) -> None:
     path = tmp_path / "recording.vrs"
     good = shots(3)
     for bad, says in (
@@ -235,13 +240,13 @@ def test_frames_that_can_not_be_right(tmp_path):
         list(load(tmp_path).video("rgb").read(np.array([3]), 20, 20))
 
 
-def test_not_a_vrs_file(tmp_path):
+def test_not_a_vrs_file(tmp_path: Path) -> None:
     (tmp_path / "recording.vrs").write_bytes(b"RIFF" * 100)
     with pytest.raises(RecordingError, match=r"recording\.vrs: no VRS file: it begins with b'RIFFRIFF'"):
         load(tmp_path)
 
 
-def try_to_read(root, name="recording"):
+def try_to_read(root: Path, name: str = "recording") -> None:
     """Everything that a build does; what can't be read must be explained."""
     recording = load(root, name)
     check_recording(recording)
@@ -250,7 +255,7 @@ def try_to_read(root, name="recording"):
 
 
 @pytest.mark.parametrize("in_front", [True, False])
-def test_any_cut_is_an_error(tmp_path, in_front):
+def test_any_cut_is_an_error(tmp_path: Path, in_front: bool) -> None:
     path = tmp_path / "recording.vrs"
     make_vrs(path, {LEFT: motion(0.2)}, {RGB: shots(2)}, "zstd", index_in_front=in_front)
     data = path.read_bytes()
@@ -263,7 +268,7 @@ def test_any_cut_is_an_error(tmp_path, in_front):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data(), st.booleans())
-def test_damaged_bytes_are_explained_or_harmless(tmp_path, data, packed):
+def test_damaged_bytes_are_explained_or_harmless(tmp_path: Path, data: st.DataObject, packed: bool) -> None:
     path = tmp_path / "recording.vrs"
     make_vrs(path, {LEFT: motion(0.05)}, {RGB: shots(2)}, "lz4" if packed else "", packed_index=packed)
     content = bytearray(path.read_bytes())
@@ -295,7 +300,7 @@ print(recording.imu("head").times.size, peak() - before)
 
 @pytest.mark.slow
 @needs_peak
-def test_an_hour_in_bounded_memory(tmp_path):
+def test_an_hour_in_bounded_memory(tmp_path: Path) -> None:
     n = 3600 * 800
     make_long_vrs(tmp_path / "recording.vrs", n, 800)
     command = [sys.executable, "-c", MEASURE, str(tmp_path)]

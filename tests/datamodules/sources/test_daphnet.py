@@ -1,10 +1,17 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.real_data import real_data
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from datamodules.recording import STANDARD_GRAVITY, RecordingError
+from datamodules.recording import STANDARD_GRAVITY, Recording, RecordingError
 from datamodules.sources.daphnet import Daphnet, DaphnetParams, _times
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import WindowSettings, cut_windows
@@ -16,13 +23,13 @@ HEADER = (
 )
 
 
-def load(root, name):
+def load(root: Path, name: str) -> Recording:
     recording = Daphnet(DaphnetParams(str(root))).load(name)
     check_recording(recording)
     return recording
 
 
-def made_rows(annotations, first_tick=0, seed=0):
+def made_rows(annotations: Sequence[int], first_tick: int = 0, seed: int = 0) -> NDArray[np.int64]:
     """Samples at 64 Hz, upright, with these annotations."""
     n = len(annotations)
     ticks = first_tick + np.arange(n)
@@ -30,27 +37,28 @@ def made_rows(annotations, first_tick=0, seed=0):
     return np.column_stack([ticks * 1000 // 64, values, annotations])
 
 
-def write(root, name, rows, published=False):
+def write(root: Path, name: str, rows: NDArray[np.int64], published: bool = False) -> Path:
     lines = [(" " if published else ",").join(map(str, row)) for row in rows]
     path = root / f"{name}.txt"
     path.write_text("\n".join(lines if published else [HEADER, *lines]) + "\n")
     return path
 
 
-def labels(recording):
+def labels(recording: Recording) -> list[tuple[str, float, float]]:
     return [(i.activity, i.start, i.end) for i in recording.activities]
 
 
-def freezing(recording):
+def freezing(recording: Recording) -> list[tuple[str, float, float]]:
     return [label for label in labels(recording) if label[0] == "freezing"]
 
 
-def test_the_real_set():
+def test_the_real_set() -> None:
     source = Daphnet(DaphnetParams(str(real_data("daphnet") / "trimmed_csv")))
     names = source.names()
     assert len(names) == 11
     assert {source.subject_of(name) for name in names} == {"S01", "S02", "S03", "S05", "S06", "S07", "S08"}
-    episodes, hours, lost = {}, 0.0, {"ankle": 0, "thigh": 0, "trunk": 0}
+    episodes: dict[str, int] = {}
+    hours, lost = 0.0, {"ankle": 0, "thigh": 0, "trunk": 0}
     for name in names:
         recording = source.load(name)
         check_recording(recording)
@@ -72,7 +80,7 @@ def test_the_real_set():
     assert lost == {"ankle": 34, "thigh": 0, "trunk": 0}
 
 
-def test_a_dead_sensor_gives_no_window_and_is_counted():
+def test_a_dead_sensor_gives_no_window_and_is_counted() -> None:
     recording = load(real_data("daphnet") / "trimmed_csv", "S03R03")
     windows, left_out = cut_windows(recording, "thigh", None, GRID)
     assert windows == []
@@ -84,7 +92,7 @@ def test_a_dead_sensor_gives_no_window_and_is_counted():
     assert not windows[0].channel_mask[3:].any()
 
 
-def test_real_windows_never_span_what_was_cut_out():
+def test_real_windows_never_span_what_was_cut_out() -> None:
     recording = load(real_data("daphnet") / "trimmed_csv", "S08R01")
     times = recording.imus[0].times
     gaps = np.flatnonzero(np.diff(times) > 1)
@@ -102,7 +110,7 @@ def test_real_windows_never_span_what_was_cut_out():
 @pytest.mark.parametrize(
     "name", ["S07R02", *(pytest.param(name, marks=pytest.mark.slow) for name in ("S01R02", "S03R03"))]
 )
-def test_both_layouts_of_a_real_recording_agree(name):
+def test_both_layouts_of_a_real_recording_agree(name: str) -> None:
     root = real_data("daphnet")
     trimmed, published = load(root / "trimmed_csv", name), load(root / "published", name)
     times = published.imus[0].times
@@ -122,14 +130,14 @@ def test_both_layouts_of_a_real_recording_agree(name):
 
 
 @given(tick=st.integers(0, 10**8))
-def test_stamps_that_were_cut_off_are_put_back(tick):
+def test_stamps_that_were_cut_off_are_put_back(tick: int) -> None:
     stamp = tick * 1000 // 64
     assert _times(np.array([stamp]))[0] == tick / 64
     assert _times(np.array([stamp + 2]))[0] == (stamp + 2) / 1000  # no multiple of 1/64 s is within 2 ms
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60))
-def test_times_of_any_ascending_stamps_ascend(steps):
+def test_times_of_any_ascending_stamps_ascend(steps: list[int]) -> None:
     stamps = np.cumsum(steps)
     times = _times(stamps)
     assert (np.diff(times) > 0).all()
@@ -137,7 +145,7 @@ def test_times_of_any_ascending_stamps_ascend(steps):
 
 
 @pytest.mark.parametrize("published", [True, False])
-def test_labels_end_with_the_annotation_and_at_gaps(tmp_path, published):
+def test_labels_end_with_the_annotation_and_at_gaps(tmp_path: Path, published: bool) -> None:
     first = made_rows([0] * 64 + [1] * 128 + [2] * 64)
     second = made_rows([2] * 32 + [1] * 64, first_tick=64 * 20)
     write(tmp_path, "S01R01", np.concatenate([first, second]), published)
@@ -149,13 +157,13 @@ def test_labels_end_with_the_annotation_and_at_gaps(tmp_path, published):
     ]
 
 
-def test_a_lost_sample_does_not_end_a_label(tmp_path):
+def test_a_lost_sample_does_not_end_a_label(tmp_path: Path) -> None:
     rows = np.delete(made_rows([2] * 128), [40, 41], axis=0)
     write(tmp_path, "S01R01", rows)
     assert labels(load(tmp_path, "S01R01")) == [("freezing", 0.0, 2.0)]
 
 
-def test_units_axes_and_damaged_samples(tmp_path):
+def test_units_axes_and_damaged_samples(tmp_path: Path) -> None:
     rows = made_rows([1] * 320)
     rows[100, 4:7] = [-1, 17410, 465]  # the thigh's
     write(tmp_path, "S02R01", rows, published=True)
@@ -178,7 +186,7 @@ def test_units_axes_and_damaged_samples(tmp_path):
         (lambda fields: [*fields[:-1], "3"], "the annotation is 3; expected 0, 1 or 2"),
     ],
 )
-def test_a_malformed_line_is_named(tmp_path, change, says, published):
+def test_a_malformed_line_is_named(tmp_path: Path, change: Callable[[Any], Any], says: str, published: bool) -> None:
     path = write(tmp_path, "S01R01", made_rows([1] * 6), published)
     separator = " " if published else ","
     lines = path.read_text().splitlines()
@@ -188,7 +196,7 @@ def test_a_malformed_line_is_named(tmp_path, change, says, published):
         load(tmp_path, "S01R01")
 
 
-def test_a_truncated_file_is_an_error(tmp_path):
+def test_a_truncated_file_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path, "S01R01", made_rows([1] * 6))
     data = path.read_bytes().rstrip()
     for length in (0, 40, len(HEADER) + 20, len(data) - 1, len(data) - 2, len(data) - 6):
@@ -197,7 +205,7 @@ def test_a_truncated_file_is_an_error(tmp_path):
             load(tmp_path, "S01R01")
 
 
-def test_what_is_not_there_or_not_expected_is_said(tmp_path):
+def test_what_is_not_there_or_not_expected_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no Daphnet here; expected S01R01\.txt"):
         Daphnet(DaphnetParams(str(tmp_path))).names()
     path = write(tmp_path, "S01R01", made_rows([1] * 6))

@@ -1,6 +1,10 @@
 """Ego4D by its published description: made files with the faults that the publisher warns of."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +12,7 @@ from helpers.made_data import make_video
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from datamodules.recording import RecordingError
+from datamodules.recording import Recording, RecordingError
 from datamodules.sources.ego4d import Ego4d, Ego4dParams, sort_packets
 from datamodules.windows.checks import check_recording
 
@@ -22,18 +26,18 @@ PUBLISHED = """
 """
 
 
-def row(ms, value=1.0):
+def row(ms: Any, value: float | str = 1.0) -> str:
     return f"0,{ms},{ms},0.1,0.2,0.3,{value},9.8,0.5"
 
 
-def write(root, rows, uid=UID, folder="v2", video="video_540ss"):
+def write(root: Path, rows: list[str], uid: str = UID, folder: str = "v2", video: str = "video_540ss") -> None:
     (root / folder / "imu").mkdir(parents=True, exist_ok=True)
     (root / folder / "imu" / f"{uid}.csv").write_text("\n".join([HEADER, *rows]) + "\n")
     (root / folder / video).mkdir(exist_ok=True)
     (root / folder / video / f"{uid}.mp4").touch()
 
 
-def metadata(root, **more):
+def metadata(root: Path, **more: Any) -> None:
     videos = [
         {"video_uid": UID, "duration_sec": 10.0, "fb_participant_id": 17, "device": "GoPro", "scenarios": ["Cooking"]},
         {"video_uid": OTHER, "duration_sec": 10.0, "fb_participant_id": None, "video_source": "cmu"},
@@ -41,11 +45,11 @@ def metadata(root, **more):
     (root / "ego4d.json").write_text(json.dumps({"videos": videos, **more}))
 
 
-def load(root, name=UID, **params):
+def load(root: Path, name: str = UID, **params: Any) -> Recording:
     return Ego4d(Ego4dParams(str(root), **params)).load(name)
 
 
-def test_the_published_sample(tmp_path):
+def test_the_published_sample(tmp_path: Path) -> None:
     write(tmp_path, PUBLISHED.split())
     metadata(tmp_path)
     make_video(tmp_path / "v2" / "video_540ss" / f"{UID}.mp4", 1.0)
@@ -61,7 +65,7 @@ def test_the_published_sample(tmp_path):
     assert recording.video("head").frame_times().size == 25
 
 
-def test_who_is_there(tmp_path):
+def test_who_is_there(tmp_path: Path) -> None:
     for uid in (UID, OTHER, "unknown_to_the_metadata"):
         write(tmp_path, [row(0), row(5)], uid)
     (tmp_path / "v2" / "video_540ss" / "no_imu.mp4").touch()
@@ -73,7 +77,7 @@ def test_who_is_there(tmp_path):
         ego.load("x")
 
 
-def test_faults_are_counted(tmp_path):
+def test_faults_are_counted(tmp_path: Path) -> None:
     rows = [
         "0,1.0,NULL,0,0,0,0,9.8,0",
         "0,1.0,,0,0,0,0,9.8,0",
@@ -97,7 +101,7 @@ def test_faults_are_counted(tmp_path):
     }  # fmt: skip
 
 
-def test_packets_out_of_order_are_sorted_or_refused(tmp_path):
+def test_packets_out_of_order_are_sorted_or_refused(tmp_path: Path) -> None:
     ms = np.arange(0, 3000, 5)
     write(tmp_path, [row(t, t) for part in (ms[:200], ms[400:], ms[200:400]) for t in part.tolist()])
     metadata(tmp_path)
@@ -109,7 +113,7 @@ def test_packets_out_of_order_are_sorted_or_refused(tmp_path):
         load(tmp_path, out_of_order="refuse")
 
 
-def test_samples_of_packets_that_overlap_are_left_out(tmp_path):
+def test_samples_of_packets_that_overlap_are_left_out(tmp_path: Path) -> None:
     first, second = np.arange(0, 2000, 5), np.arange(1502, 3000, 5)
     write(tmp_path, [row(t) for t in [*first.tolist(), *second.tolist()]])
     metadata(tmp_path)
@@ -120,8 +124,8 @@ def test_samples_of_packets_that_overlap_are_left_out(tmp_path):
     assert recording.metadata["imu_rows_ambiguous"] == first.size + second.size - times.size
 
 
-def test_one_wild_stamp_costs_no_more_than_itself():
-    times = np.arange(1000) * 0.005
+def test_one_wild_stamp_costs_no_more_than_itself() -> None:
+    times = np.arange(1000, dtype=np.float64) * 0.005
     wild = times.copy()
     wild[500] = 4.001
     order, counts = sort_packets(wild)
@@ -131,7 +135,7 @@ def test_one_wild_stamp_costs_no_more_than_itself():
 
 
 @given(st.lists(st.integers(0, 60), max_size=40))
-def test_whatever_the_stamps_what_is_left_ascends(stamps):
+def test_whatever_the_stamps_what_is_left_ascends(stamps: Any) -> None:
     times = np.array(stamps, np.float64) / 100
     order, counts = sort_packets(times)
     assert (np.diff(times[order]) > 0).all()
@@ -140,7 +144,7 @@ def test_whatever_the_stamps_what_is_left_ascends(stamps):
         assert order.tolist() == list(range(times.size))
 
 
-def test_bad_windows_are_left_out(tmp_path):
+def test_bad_windows_are_left_out(tmp_path: Path) -> None:
     write(tmp_path, [row(5 * i) for i in range(1000)])
     metadata(tmp_path)
     (tmp_path / "bad.json").write_text(json.dumps([[UID, 1.0, 2.0], ["else", 0.0, 9.0], [UID, 4.5, 20.0]]))
@@ -153,7 +157,7 @@ def test_bad_windows_are_left_out(tmp_path):
         load(tmp_path, bad_windows=str(tmp_path / "bad.json"))
 
 
-def test_clips_have_their_own_time(tmp_path):
+def test_clips_have_their_own_time(tmp_path: Path) -> None:
     write(tmp_path, [row(5 * i, i) for i in range(2000)])
     (tmp_path / "v2" / "clips").mkdir()
     (tmp_path / "v2" / "clips" / "c1.mp4").touch()
@@ -170,7 +174,7 @@ def test_clips_have_their_own_time(tmp_path):
         load(tmp_path, "c1", videos="clips")
 
 
-def test_what_is_missing_is_named(tmp_path):
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no Ego4D IMU here"):
         Ego4d(Ego4dParams(str(tmp_path))).names()
     write(tmp_path, [row(0)])
@@ -184,7 +188,8 @@ def test_what_is_missing_is_named(tmp_path):
         load(tmp_path)
     with pytest.raises(ValueError, match="no Ego4D videos here; expected full_scale"):
         Ego4d(Ego4dParams(str(tmp_path), videos="full_scale")).names()
-    for params in ({"videos": "x"}, {"out_of_order": "x"}):
+    wrong: tuple[dict[str, Any], ...] = ({"videos": "x"}, {"out_of_order": "x"})
+    for params in wrong:
         with pytest.raises(ValueError, match="expected one of"):
             Ego4d(Ego4dParams(str(tmp_path), **params))
 
@@ -197,14 +202,14 @@ def test_what_is_missing_is_named(tmp_path):
         ([row(0), row(5, "inf")], r"0a1b\.csv, line 3, column 'accl_x': found inf"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path, rows, says):
+def test_a_bad_row_is_named(tmp_path: Path, rows: list[str], says: str) -> None:
     write(tmp_path, rows)
     metadata(tmp_path)
     with pytest.raises(RecordingError, match=says):
         load(tmp_path)
 
 
-def test_another_table_is_refused(tmp_path):
+def test_another_table_is_refused(tmp_path: Path) -> None:
     write(tmp_path, [])
     metadata(tmp_path)
     (tmp_path / "v2" / "imu" / f"{UID}.csv").write_text("t,ax,ay,az,gx,gy,gz\n0,1,2,3,4,5,6\n")
@@ -221,7 +226,7 @@ cells = st.one_of(
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(cells, min_size=9, max_size=9).map(",".join), max_size=8))
 @example(["0,0,0,1,1,1,1,1,1", "0,0,0,1,1,1,1,1,1"])
-def test_any_rows_are_read_or_refused(tmp_path, rows):
+def test_any_rows_are_read_or_refused(tmp_path: Path, rows: list[str]) -> None:
     write(tmp_path, rows)
     metadata(tmp_path)
     try:

@@ -1,3 +1,8 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.made_sets import motion, write_hapt
@@ -7,11 +12,11 @@ from datamodules.sources.hapt import Hapt, HaptParams
 from datamodules.windows.checks import check_recording
 
 
-def hapt(root, **params):
+def hapt(root: Path, **params: Any) -> Hapt:
     return Hapt(HaptParams(str(root), **params))
 
 
-def test_an_experiment_is_read_with_its_labels(tmp_path):
+def test_an_experiment_is_read_with_its_labels(tmp_path: Path) -> None:
     write_hapt(tmp_path)
     recording = hapt(tmp_path).load("exp01_user01")
     check_recording(recording)
@@ -27,7 +32,7 @@ def test_an_experiment_is_read_with_its_labels(tmp_path):
     ]
 
 
-def test_names_and_people(tmp_path):
+def test_names_and_people(tmp_path: Path) -> None:
     folder = write_hapt(tmp_path)
     assert hapt(tmp_path).names() == ["exp01_user01", "exp02_user01", "exp10_user05"]
     assert hapt(folder.parent, subjects=["user05"]).names() == ["exp10_user05"]
@@ -46,7 +51,7 @@ def test_names_and_people(tmp_path):
         ("1 1 5 1 8.5\n", "expected 5 whole numbers"),
     ],
 )
-def test_labels_that_cannot_be_are_refused(tmp_path, labels, says):
+def test_labels_that_cannot_be_are_refused(tmp_path: Path, labels: str, says: str) -> None:
     folder = write_hapt(tmp_path)
     (folder / "labels.txt").write_text(labels)
     with pytest.raises(RecordingError, match=says) as caught:
@@ -64,14 +69,14 @@ def test_labels_that_cannot_be_are_refused(tmp_path, labels, says):
         ("0 9.81 0\n" * 250, "these look like m/s.2, scaled as g"),
     ],
 )
-def test_signals_that_cannot_be_are_refused(tmp_path, text, says):
+def test_signals_that_cannot_be_are_refused(tmp_path: Path, text: str, says: str) -> None:
     folder = write_hapt(tmp_path)
     (folder / "acc_exp01_user01.txt").write_text(text)
     with pytest.raises(RecordingError, match=says):
         hapt(tmp_path).load("exp01_user01")
 
 
-def test_what_is_not_there_is_named(tmp_path):
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no HAPT here; expected RawData/acc_exp01_user01\.txt"):
         hapt(tmp_path).names()
     folder = write_hapt(tmp_path)

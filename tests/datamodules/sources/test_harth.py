@@ -1,4 +1,9 @@
+from __future__ import annotations
+
+from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +14,11 @@ from datamodules.sources.harth import Harth, HarthParams
 from datamodules.windows.checks import check_recording
 
 
-def harth(root, **params):
+def harth(root: Path, **params: Any) -> Harth:
     return Harth(HarthParams(str(root), **params))
 
 
-def test_two_accelerometers_and_the_labels_are_read(tmp_path):
+def test_two_accelerometers_and_the_labels_are_read(tmp_path: Path) -> None:
     write_harth(tmp_path)
     recording = harth(tmp_path).load("S006")
     check_recording(recording)
@@ -28,7 +33,7 @@ def test_two_accelerometers_and_the_labels_are_read(tmp_path):
 
 
 @pytest.mark.parametrize("index", ["index", ""])
-def test_a_file_with_an_index_is_the_same(tmp_path, index):
+def test_a_file_with_an_index_is_the_same(tmp_path: Path, index: str) -> None:
     path = write_harth(tmp_path)
     plain = harth(tmp_path).load("S006")
     rows = path.read_text().splitlines()
@@ -38,14 +43,14 @@ def test_a_file_with_an_index_is_the_same(tmp_path, index):
     assert plain.activities == indexed.activities
 
 
-def test_stamps_with_nine_decimals_are_read(tmp_path):
+def test_stamps_with_nine_decimals_are_read(tmp_path: Path) -> None:
     path = write_harth(tmp_path)
     rows = [HARTH_HEADER, *(row.replace(",", "000000,", 1) for row in harth_rows([1] * 50))]
     path.write_text("\n".join(rows))
     np.testing.assert_allclose(harth(tmp_path).load("S006").imus[0].times, np.arange(50) / 50, atol=1e-6)
 
 
-def test_gaps_stay_and_labels_end_at_them(tmp_path):
+def test_gaps_stay_and_labels_end_at_them(tmp_path: Path) -> None:
     path = write_harth(tmp_path)
     later = harth_rows([1] * 50, start=datetime(2019, 1, 12, 0, 1))
     path.write_text("\n".join([HARTH_HEADER, *harth_rows([1] * 50), *later]))
@@ -55,7 +60,7 @@ def test_gaps_stay_and_labels_end_at_them(tmp_path):
     assert found == [("walking", 0.0, 1.0), ("walking", 60.0, 61.0)]
 
 
-def test_of_one_stamp_the_first_sample_is_kept(tmp_path):
+def test_of_one_stamp_the_first_sample_is_kept(tmp_path: Path) -> None:
     path = write_harth(tmp_path)
     rows = harth_rows([1] * 50)
     path.write_text("\n".join([HARTH_HEADER, *rows[:10], rows[9], *rows[10:]]))
@@ -74,7 +79,7 @@ def test_of_one_stamp_the_first_sample_is_kept(tmp_path):
         (lambda rows: rows[:1], "1 samples; expected at least 2"),
     ],
 )
-def test_what_contradicts_the_description_is_refused(tmp_path, change, says):
+def test_what_contradicts_the_description_is_refused(tmp_path: Path, change: Callable[[Any], Any], says: str) -> None:
     path = write_harth(tmp_path)
     path.write_text("\n".join([HARTH_HEADER, *change(harth_rows([1] * 60))]))
     with pytest.raises(RecordingError, match=says) as caught:
@@ -82,7 +87,7 @@ def test_what_contradicts_the_description_is_refused(tmp_path, change, says):
     assert str(caught.value).startswith(str(path))
 
 
-def test_names_and_what_is_not_there(tmp_path):
+def test_names_and_what_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no HARTH here; expected S006\.csv"):
         harth(tmp_path).names()
     path = write_harth(tmp_path)

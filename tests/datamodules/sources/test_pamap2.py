@@ -1,3 +1,9 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.made_sets import PAMAP2_ACTIVITIES, motion, pamap2_rows, pamap2_text, write_pamap2
@@ -10,11 +16,11 @@ from datamodules.windows.cut import WindowSettings, cut_windows
 NAME = "subject101_Protocol"
 
 
-def pamap2(root, **params):
+def pamap2(root: Path, **params: Any) -> Pamap2:
     return Pamap2(Pamap2Params(str(root), **params))
 
 
-def test_three_sensors_and_the_labels_are_read(tmp_path):
+def test_three_sensors_and_the_labels_are_read(tmp_path: Path) -> None:
     write_pamap2(tmp_path)
     recording = pamap2(tmp_path).load(NAME)
     check_recording(recording)
@@ -27,7 +33,7 @@ def test_three_sensors_and_the_labels_are_read(tmp_path):
     assert recording.metadata == {}
 
 
-def test_lost_samples_stay_lost(tmp_path):
+def test_lost_samples_stay_lost(tmp_path: Path) -> None:
     path = write_pamap2(tmp_path)
     rows = pamap2_rows([4] * 400)
     for row in rows[150:200]:
@@ -35,7 +41,7 @@ def test_lost_samples_stay_lost(tmp_path):
     path.write_text(pamap2_text(rows))
     recording = pamap2(tmp_path).load(NAME)
     wrist = recording.imu("dominant_wrist")
-    assert np.isnan(wrist.values).all(axis=1).nonzero()[0].tolist() == list(range(150, 200))
+    assert np.flatnonzero(np.isnan(wrist.values).all(axis=1)).tolist() == list(range(150, 200))
     grid = WindowSettings(duration_s=1.0, stride_s=1.0, frames=0)
     windows, left_out = cut_windows(recording, "dominant_wrist", None, grid)
     assert [round(w.start_s, 2) for w in windows] == [8.38, 10.38, 11.38]
@@ -43,7 +49,7 @@ def test_lost_samples_stay_lost(tmp_path):
     assert len(cut_windows(recording, "chest", None, grid)[0]) == 4
 
 
-def test_missing_lines_stay_a_gap(tmp_path):
+def test_missing_lines_stay_a_gap(tmp_path: Path) -> None:
     path = write_pamap2(tmp_path)
     rows = pamap2_rows([4] * 300)
     path.write_text(pamap2_text(rows[:100] + rows[200:]))
@@ -51,7 +57,7 @@ def test_missing_lines_stay_a_gap(tmp_path):
     assert np.diff(times).max() == pytest.approx(1.01)
 
 
-def test_a_sensor_that_was_off_is_left_out_and_named(tmp_path):
+def test_a_sensor_that_was_off_is_left_out_and_named(tmp_path: Path) -> None:
     path = write_pamap2(tmp_path)
     rows = pamap2_rows(PAMAP2_ACTIVITIES)
     for row in rows:
@@ -68,7 +74,7 @@ def test_a_sensor_that_was_off_is_left_out_and_named(tmp_path):
         pamap2(tmp_path).load(NAME)
 
 
-def test_names_and_people(tmp_path):
+def test_names_and_people(tmp_path: Path) -> None:
     write_pamap2(tmp_path)
     assert pamap2(tmp_path).names() == [NAME, "subject105_Optional"]
     assert pamap2(tmp_path / "PAMAP2_Dataset", subjects=["subject105"]).names() == ["subject105_Optional"]
@@ -86,7 +92,7 @@ def test_names_and_people(tmp_path):
         (lambda rows: [[*row[:4], *(v / 9.8 for v in row[4:])] for row in rows], "these look like g"),
     ],
 )
-def test_what_contradicts_the_description_is_refused(tmp_path, change, says):
+def test_what_contradicts_the_description_is_refused(tmp_path: Path, change: Callable[[Any], Any], says: str) -> None:
     path = write_pamap2(tmp_path)
     path.write_text(pamap2_text(change(pamap2_rows(PAMAP2_ACTIVITIES))))
     with pytest.raises(RecordingError, match=says) as caught:
@@ -94,7 +100,7 @@ def test_what_contradicts_the_description_is_refused(tmp_path, change, says):
     assert str(caught.value).startswith(str(path))
 
 
-def test_what_is_not_there_is_named(tmp_path):
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no PAMAP2 here; expected Protocol/subject101\.dat"):
         pamap2(tmp_path).names()
     with pytest.raises(RecordingError, match="'subject101' is not a recording of PAMAP2"):

@@ -1,3 +1,8 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.made_sets import REALWORLD_START, motion, realworld_text, write_realworld, zipped
@@ -10,11 +15,11 @@ from datamodules.windows.checks import check_recording
 NAMES = ["proband4_climbingup_1", "proband4_climbingup_2", "proband4_walking_2"]
 
 
-def realworld(root, **params):
+def realworld(root: Path, **params: Any) -> RealWorld:
     return RealWorld(RealWorldParams(str(root), **params))
 
 
-def test_archives_and_archives_in_them_are_read(tmp_path):
+def test_archives_and_archives_in_them_are_read(tmp_path: Path) -> None:
     write_realworld(tmp_path)
     source = realworld(tmp_path)
     assert source.names() == NAMES
@@ -24,7 +29,7 @@ def test_archives_and_archives_in_them_are_read(tmp_path):
         assert source.subject_of(name) == "proband4"
 
 
-def test_each_place_has_its_own_stamps(tmp_path):
+def test_each_place_has_its_own_stamps(tmp_path: Path) -> None:
     write_realworld(tmp_path)
     recording = realworld(tmp_path).load("proband4_walking_2")
     chest, arm = recording.imus
@@ -37,7 +42,7 @@ def test_each_place_has_its_own_stamps(tmp_path):
     assert [(i.activity, i.start, round(i.end, 6)) for i in recording.activities] == [("walking", 0.0, 4.98)]
 
 
-def test_a_slower_gyroscope_is_interpolated_and_never_over_a_gap(tmp_path):
+def test_a_slower_gyroscope_is_interpolated_and_never_over_a_gap(tmp_path: Path) -> None:
     write_realworld(tmp_path)
     (shin,) = realworld(tmp_path).load("proband4_climbingup_2").imus
     turning = motion(200)[:, 3:]
@@ -53,7 +58,7 @@ def test_a_slower_gyroscope_is_interpolated_and_never_over_a_gap(tmp_path):
     assert np.isfinite(chest.values[:, :3]).all()
 
 
-def test_of_one_stamp_the_first_sample_is_kept_and_the_others_counted(tmp_path):
+def test_of_one_stamp_the_first_sample_is_kept_and_the_others_counted(tmp_path: Path) -> None:
     path = write_realworld(tmp_path)
     lines = realworld_text(motion(100)[:, :3]).splitlines(keepends=True)
     path.write_bytes(zipped({"acc_walking_2_chest.csv": "".join([*lines[:20], lines[19], *lines[20:]])}))
@@ -63,7 +68,7 @@ def test_of_one_stamp_the_first_sample_is_kept_and_the_others_counted(tmp_path):
     np.testing.assert_allclose(recording.imus[0].repeated, [0.36], atol=1e-6)
 
 
-def changed(old, new, count=-1):
+def changed(old: str, new: str, count: int = -1) -> str:
     return realworld_text(motion(50)[:, :3]).replace(old, new, count)
 
 
@@ -80,7 +85,7 @@ def changed(old, new, count=-1):
         ("", "there is nothing in it"),
     ],
 )
-def test_what_contradicts_the_description_is_refused(tmp_path, text, says):
+def test_what_contradicts_the_description_is_refused(tmp_path: Path, text: str, says: str) -> None:
     path = write_realworld(tmp_path)
     path.write_bytes(zipped({"acc_walking_2_chest.csv": text}))
     with pytest.raises(RecordingError, match=says) as caught:
@@ -88,7 +93,7 @@ def test_what_contradicts_the_description_is_refused(tmp_path, text, says):
     assert str(caught.value).startswith(str(path))
 
 
-def test_two_files_of_one_place_are_refused(tmp_path):
+def test_two_files_of_one_place_are_refused(tmp_path: Path) -> None:
     path = write_realworld(tmp_path)
     text = realworld_text(motion(50)[:, :3])
     path.write_bytes(zipped({"acc_walking_chest.csv": text, "acc_walking_1_chest.csv": text}))
@@ -98,7 +103,7 @@ def test_two_files_of_one_place_are_refused(tmp_path):
         realworld(tmp_path).names()
 
 
-def test_what_is_not_there_or_damaged_is_named(tmp_path, monkeypatch):
+def test_what_is_not_there_or_damaged_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match=r"no RealWorld here; expected proband1/data/acc_walking_csv\.zip"):
         realworld(tmp_path).names()
     path = write_realworld(tmp_path)

@@ -1,12 +1,17 @@
+from __future__ import annotations
+
 import dataclasses
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from helpers.real_data import real_data
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
-from datamodules.recording import STANDARD_GRAVITY, RecordingError
+from datamodules.recording import STANDARD_GRAVITY, Recording, RecordingError
 from datamodules.sources.sisfall import ACTIVITIES, FALLS, SisFall, SisFallParams
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import WindowSettings, cut_windows
@@ -15,7 +20,7 @@ GRID = WindowSettings(duration_s=5.0, stride_s=5.0, frames=0, min_label_share=0.
 REST = (3, -256, 12, 5, -7, 2, -1, -1022, -104)  # upright and at rest, in bits
 
 
-def write_trial(root, name, rows, end=";\n"):
+def write_trial(root: Path, name: str, rows: NDArray[np.int64], end: str = ";\n") -> Path:
     folder = root / name.split("_")[1]
     folder.mkdir(exist_ok=True)
     path = folder / f"{name}.txt"
@@ -23,7 +28,7 @@ def write_trial(root, name, rows, end=";\n"):
     return path
 
 
-def made_rows(n, impact=None, seed=0):
+def made_rows(n: int, impact: int | None = None, seed: int = 0) -> NDArray[np.int64]:
     rows = np.array(REST) + np.random.default_rng(seed).integers(-4, 5, (n, len(REST)))
     if impact is not None:
         rows[impact, 1] = -2000  # 7.8 g
@@ -31,13 +36,13 @@ def made_rows(n, impact=None, seed=0):
     return rows
 
 
-def load(root, name, **params):
+def load(root: Path, name: str, **params: Any) -> Recording:
     recording = SisFall(SisFallParams(str(root), **params)).load(name)
     check_recording(recording)
     return recording
 
 
-def test_the_real_set():
+def test_the_real_set() -> None:
     root = real_data("sisfall")
     source = SisFall(SisFallParams(str(root)))
     names = source.names()
@@ -67,7 +72,7 @@ def test_the_real_set():
     assert load(root, "D05_SE01_R01").population == "older"
 
 
-def test_real_trials_have_gravity_and_one_window_with_the_impact():
+def test_real_trials_have_gravity_and_one_window_with_the_impact() -> None:
     root = real_data("sisfall")
     norms, per_trial = [], []
     for name in SisFall(SisFallParams(str(root), ["SE06"])).names():
@@ -90,7 +95,9 @@ def test_real_trials_have_gravity_and_one_window_with_the_impact():
 
 @settings(max_examples=15, deadline=None)
 @given(impact=st.integers(0, 2999), interval=st.sampled_from([5.0, 6.0]))
-def test_the_window_with_the_impact_is_the_fall(tmp_path_factory, impact, interval):
+def test_the_window_with_the_impact_is_the_fall(
+    tmp_path_factory: pytest.TempPathFactory, impact: Any, interval: Any
+) -> None:
     root = tmp_path_factory.mktemp("sisfall")
     write_trial(root, "F05_SA01_R04", made_rows(3000, impact))
     recording = load(root, "F05_SA01_R04", fall_interval_s=interval)
@@ -107,7 +114,7 @@ def test_the_window_with_the_impact_is_the_fall(tmp_path_factory, impact, interv
     assert len(falls) == 1 or (impact % 1000 in (0, 1000) if interval == 5 else len(falls) == 2)
 
 
-def test_all_kinds_of_fall_are_one_activity_and_the_kind_is_kept(tmp_path):
+def test_all_kinds_of_fall_are_one_activity_and_the_kind_is_kept(tmp_path: Path) -> None:
     for code in FALLS:
         write_trial(tmp_path, f"{code}_SE06_R05", made_rows(20))
     recordings = [load(tmp_path, name) for name in SisFall(SisFallParams(str(tmp_path))).names()]
@@ -117,14 +124,14 @@ def test_all_kinds_of_fall_are_one_activity_and_the_kind_is_kept(tmp_path):
 
 
 @pytest.mark.parametrize("end", [";\n", ";\r\n", "\n", " ; \n\n"])
-def test_line_ends_and_blanks_do_not_matter(tmp_path, end):
+def test_line_ends_and_blanks_do_not_matter(tmp_path: Path, end: str) -> None:
     rows = made_rows(30)
     write_trial(tmp_path, "D01_SA02_R01", rows, end)
     expected = rows[:, :3] / 256 * 9.80665
     np.testing.assert_allclose(load(tmp_path, "D01_SA02_R01").imus[0].values[:, :3], expected)
 
 
-def test_what_is_cut_off_is_an_error_or_never_read(tmp_path):
+def test_what_is_cut_off_is_an_error_or_never_read(tmp_path: Path) -> None:
     path = write_trial(tmp_path, "D01_SA01_R01", made_rows(4))
     data = path.read_bytes()
     whole = load(tmp_path, "D01_SA01_R01", accelerometer="mma8451q").imus[0].values
@@ -153,14 +160,14 @@ def test_what_is_cut_off_is_an_error_or_never_read(tmp_path):
         ("1,2,3,4,5,6,7,8,9;1,2,3,4,5,6,7,8,9;", "17 columns"),
     ],
 )
-def test_a_malformed_line_is_named(tmp_path, line, says):
+def test_a_malformed_line_is_named(tmp_path: Path, line: str, says: str) -> None:
     path = write_trial(tmp_path, "D01_SA01_R01", made_rows(4))
     path.write_text(path.read_text() + line + "\n" + path.read_text())
     with pytest.raises(RecordingError, match=rf"D01_SA01_R01\.txt, line 5: .*{says}"):
         load(tmp_path, "D01_SA01_R01")
 
 
-def test_what_is_not_there_is_said(tmp_path):
+def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no SisFall here; expected SA01/D01_SA01_R01\.txt"):
         SisFall(SisFallParams(str(tmp_path))).names()
     write_trial(tmp_path, "D01_SA01_R01", made_rows(4))

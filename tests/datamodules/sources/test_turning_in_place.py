@@ -1,12 +1,18 @@
 """The turning-in-place set by descriptions of its published files."""
 
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.made_data import make_video
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from datamodules.recording import Interval, RecordingError
+from datamodules.recording import RecordingError
 from datamodules.sources.turning_in_place import TurningInPlace, TurningInPlaceParams
 from datamodules.windows.checks import check_recording
 
@@ -16,20 +22,20 @@ HEADER = "\t".join(
 )  # fmt: skip
 
 
-def rows(n=256, rate=128, freezes=(), g=1.0):
+def rows(n: int = 256, rate: float = 128, freezes: Collection[int] = (), g: float = 1.0) -> list[str]:
     return [f"{i + 1}\t{i / rate:.7f}\t0.1\t-0.2\t{g}\t90\t0\t{i}\t{int(i in freezes)}" for i in range(n)]
 
 
-def write(root, lines, name="SUB01_1", header=HEADER):
+def write(root: Path, lines: list[str], name: str = "SUB01_1", header: str = HEADER) -> None:
     (root / "IMU").mkdir(parents=True, exist_ok=True)
     (root / "IMU" / f"{name}.txt").write_bytes("\r\n".join([header, *lines]).encode("latin-1", "replace"))
 
 
-def source(root, **params):
+def source(root: Path, **params: Any) -> TurningInPlace:
     return TurningInPlace(TurningInPlaceParams(str(root), **params))
 
 
-def test_a_trial(tmp_path):
+def test_a_trial(tmp_path: Path) -> None:
     write(tmp_path, rows(freezes=range(64, 128)))
     make_video(tmp_path / "Videos" / "Videos" / "PDFE01_1.mp4", 2.0)
     recording = source(tmp_path).load("SUB01_1")
@@ -49,17 +55,19 @@ def test_a_trial(tmp_path):
     assert source(tmp_path, videos=False).load("SUB01_1").videos == ()
 
 
-def test_standing_and_freezing_throughout(tmp_path):
+def test_standing_and_freezing_throughout(tmp_path: Path) -> None:
     write(tmp_path, rows(n=10), "SUB02_standing")
     write(tmp_path, rows(n=10, freezes=range(10)), "SUB02_3")
     for name, activity in (("SUB02_standing", "standing"), ("SUB02_3", "freezing")):
         recording = source(tmp_path).load(name)
-        assert recording.activities == (Interval(0.0, pytest.approx(10 / 128), activity),)
+        (interval,) = recording.activities
+        assert (interval.start, interval.activity) == (0.0, activity)
+        assert interval.end == pytest.approx(10 / 128)
         assert recording.videos == ()
         assert recording.metadata == {}
 
 
-def test_which_trials(tmp_path):
+def test_which_trials(tmp_path: Path) -> None:
     for name in ("SUB10_1", "SUB02_2", "SUB02_1", "SUB02_standing", "readme", "SUB02_long"):
         write(tmp_path, rows(n=2), name)
     (tmp_path / "IMU" / "SUB02_1.csv").write_bytes(b"\xd0\xcf\x11\xe0")  # an Excel file of the same
@@ -71,7 +79,7 @@ def test_which_trials(tmp_path):
         source(tmp_path).names()
 
 
-def test_a_degree_sign_in_the_header(tmp_path):
+def test_a_degree_sign_in_the_header(tmp_path: Path) -> None:
     write(tmp_path, rows(n=4), header=HEADER.replace("deg", "\xb0"))
     assert source(tmp_path).load("SUB01_1").imu("shank").times.size == 4
 
@@ -90,20 +98,20 @@ def test_a_degree_sign_in_the_header(tmp_path):
         (rows(1), "1 samples; expected at least 2"),
     ],
 )
-def test_a_bad_file_is_explained(tmp_path, lines, says):
+def test_a_bad_file_is_explained(tmp_path: Path, lines: list[str], says: str) -> None:
     write(tmp_path, lines)
     with pytest.raises(RecordingError, match=says):
         source(tmp_path).load("SUB01_1")
 
 
 @pytest.mark.parametrize("header", ["", HEADER.replace("[g]", "[m/s2]"), HEADER.replace("\t", ","), HEADER + "\tmore"])
-def test_another_header_is_refused(tmp_path, header):
+def test_another_header_is_refused(tmp_path: Path, header: str) -> None:
     write(tmp_path, rows(4), header=header)
     with pytest.raises(RecordingError, match=r"SUB01_1\.txt, line 1: the header is .*; expected Frame #, Time"):
         source(tmp_path).load("SUB01_1")
 
 
-def test_what_can_not_be_is_named(tmp_path):
+def test_what_can_not_be_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no turning-in-place set here"):
         source(tmp_path).names()
     write(tmp_path, rows(4, freezes=[1]), "SUB01_standing")
@@ -122,7 +130,7 @@ cells = st.one_of(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(cells, min_size=7, max_size=7), max_size=5))
-def test_any_rows_are_read_or_refused(tmp_path, table):
+def test_any_rows_are_read_or_refused(tmp_path: Path, table: Any) -> None:
     write(tmp_path, ["\t".join([str(i), str(i / 128), *cells]) for i, cells in enumerate(table)])
     try:
         recording = source(tmp_path).load("SUB01_1")

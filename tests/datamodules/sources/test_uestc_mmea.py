@@ -1,5 +1,10 @@
 """UESTC-MMEA-CL by its published description."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.made_data import make_video
@@ -11,7 +16,9 @@ from datamodules.sources.uestc_mmea import UestcMmea, UestcMmeaParams, label_of
 from datamodules.windows.checks import check_recording
 
 
-def write(root, name="1_upstairs/a", rows=None, scale=8192, n=50):
+def write(
+    root: Path, name: str = "1_upstairs/a", rows: list[str] | None = None, scale: float = 8192, n: int = 50
+) -> None:
     rows = [f"{i},0,{scale},164,-164,0" for i in range(n)] if rows is None else rows
     path = root / "sensor" / f"{name}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,11 +28,11 @@ def write(root, name="1_upstairs/a", rows=None, scale=8192, n=50):
     video.touch()
 
 
-def source(root, **params):
+def source(root: Path, **params: Any) -> UestcMmea:
     return UestcMmea(UestcMmeaParams(str(root), **params))
 
 
-def test_a_clip(tmp_path):
+def test_a_clip(tmp_path: Path) -> None:
     write(tmp_path)
     make_video(tmp_path / "video" / "1_upstairs" / "a.mp4", 2.0)
     recording = source(tmp_path).load("1_upstairs/a")
@@ -44,11 +51,11 @@ def test_a_clip(tmp_path):
 @pytest.mark.parametrize(
     ("text", "label"), [("watch_TV", "watch_tv"), ("sit-stand", "sit_stand"), ("wipe table ", "wipe_table")]
 )
-def test_labels(text, label):
+def test_labels(text: str, label: str) -> None:
     assert label_of(text) == label
 
 
-def test_lists_and_people(tmp_path):
+def test_lists_and_people(tmp_path: Path) -> None:
     for name in ("10_fall/p2_b", "2_downstairs/p1_a", "2_downstairs/p1 b"):
         write(tmp_path, name)
     (tmp_path / "sensor" / "notes").mkdir()
@@ -67,7 +74,7 @@ def test_lists_and_people(tmp_path):
     assert [people.subject_of(name) for name in names] == ["p1", "p1", "p2"]
 
 
-def test_settings_and_lists_that_can_not_be(tmp_path):
+def test_settings_and_lists_that_can_not_be(tmp_path: Path) -> None:
     write(tmp_path)
     for params, says in (
         ({"lsb_per_g": 0.0}, "lsb_per_g is 0"),
@@ -103,13 +110,13 @@ def test_settings_and_lists_that_can_not_be(tmp_path):
         (["0,0,1,0,0,0"] * 2, r"0\.00 g at 8192 per g"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path, rows, says):
+def test_a_bad_row_is_named(tmp_path: Path, rows: list[str], says: str) -> None:
     write(tmp_path, rows=rows)
     with pytest.raises(RecordingError, match=says):
         source(tmp_path).load("1_upstairs/a")
 
 
-def test_the_wrong_scale_is_found_out(tmp_path):
+def test_the_wrong_scale_is_found_out(tmp_path: Path) -> None:
     write(tmp_path, scale=16384)
     with pytest.raises(RecordingError, match=r"median acceleration is 16384, or 2\.00 g at 8192 per g"):
         source(tmp_path).load("1_upstairs/a")
@@ -120,7 +127,7 @@ def test_the_wrong_scale_is_found_out(tmp_path):
         source(tmp_path, lsb_per_g=16384.0).load("1_upstairs/a")
 
 
-def test_what_is_missing_is_named(tmp_path):
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "video" / "1_upstairs" / "a.mp4").unlink()
     with pytest.raises(RecordingError, match=r"a\.mp4: not there"):
@@ -138,7 +145,7 @@ cells = st.one_of(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(cells, min_size=6, max_size=6).map(",".join), max_size=6))
-def test_any_rows_are_read_or_refused(tmp_path, rows):
+def test_any_rows_are_read_or_refused(tmp_path: Path, rows: list[str]) -> None:
     write(tmp_path, rows=rows)
     try:
         values = source(tmp_path).load("1_upstairs/a").imu("head").values

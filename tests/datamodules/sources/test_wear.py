@@ -1,5 +1,11 @@
 """WEAR by its published description."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.made_data import make_video
@@ -14,25 +20,25 @@ LIMBS = ("right_arm", "right_leg", "left_leg", "left_arm")
 HEADER = ",".join(["sbj_id", *(f"{limb}_acc_{axis}" for limb in LIMBS for axis in "xyz"), "label"])
 
 
-def row(values, label="null", session=0):
+def row(values: Iterable[object], label: str = "null", session: object = 0) -> str:
     return ",".join([str(session), *map(str, values), label])
 
 
-def write(root, rows, session=0, folder="raw/inertial_50hz"):
+def write(root: Path, rows: list[str], session: int = 0, folder: str = "raw/inertial_50hz") -> None:
     (root / folder).mkdir(parents=True, exist_ok=True)
     text = "\n".join([HEADER, *rows]) + "\n"
     (root / folder / f"sbj_{session}.csv").write_text(text, encoding="utf-8")
 
 
-def still(label="null", session=0, n=1):
+def still(label: str = "null", session: int = 0, n: int = 1) -> list[str]:
     return [row([0, 0, 1] * 4, label, session)] * n
 
 
-def source(root, **params):
+def source(root: Path, **params: Any) -> Wear:
     return Wear(WearParams(str(root), **params))
 
 
-def test_a_session(tmp_path):
+def test_a_session(tmp_path: Path) -> None:
     labels = ["", "null", "jogging (butt-kicks)", "jogging (butt-kicks)", "push-ups", "null", "push-ups"]
     write(tmp_path, [row(np.arange(12) / 10 + i, label) for i, label in enumerate(labels)])
     make_video(tmp_path / "videos" / "sbj_0.MP4", 0.2)
@@ -52,13 +58,13 @@ def test_a_session(tmp_path):
     assert recording.video("head").frame_times().size == 5
 
 
-def test_activities():
+def test_activities() -> None:
     assert len(set(ACTIVITIES.values())) == 18
     assert ACTIVITIES["stretching (lumbar rotation)"] == "stretching_lumbar_rotation"
 
 
 @pytest.mark.parametrize("folder", ["raw/inertial_50hz", "inertial_50hz", "raw/inertial/50hz", "raw/inertial"])
-def test_sessions_and_people(tmp_path, folder):
+def test_sessions_and_people(tmp_path: Path, folder: str) -> None:
     for session in (18, 2, 0):
         write(tmp_path, still(session=session, n=2), session, folder)
     wear = source(tmp_path)
@@ -69,7 +75,7 @@ def test_sessions_and_people(tmp_path, folder):
     assert (recording.subject, recording.videos) == ("sbj_0", ())
 
 
-def test_empty_readings_are_lost_samples(tmp_path):
+def test_empty_readings_are_lost_samples(tmp_path: Path) -> None:
     write(tmp_path, [*still(n=2), row([0, 0, 1, "", "", "", *[0, 0, 1] * 2])])
     lost = np.isnan(source(tmp_path).load("sbj_0").imu("right_ankle").values[:, :3])
     assert lost.tolist() == [[False] * 3, [False] * 3, [True] * 3]
@@ -86,13 +92,13 @@ def test_empty_readings_are_lost_samples(tmp_path):
         (still(), "1 samples; expected at least 2"),
     ],
 )
-def test_a_bad_row_is_named(tmp_path, rows, says):
+def test_a_bad_row_is_named(tmp_path: Path, rows: list[str], says: str) -> None:
     write(tmp_path, rows)
     with pytest.raises(RecordingError, match=says):
         source(tmp_path).load("sbj_0")
 
 
-def test_what_is_missing_or_there_twice_is_named(tmp_path):
+def test_what_is_missing_or_there_twice_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no WEAR here"):
         source(tmp_path).names()
     write(tmp_path, still(n=2))
@@ -115,7 +121,7 @@ cells = st.one_of(
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(cells, min_size=13, max_size=13).map(lambda c: ",".join(["0", *c])), max_size=5))
-def test_any_rows_are_read_or_refused(tmp_path, rows):
+def test_any_rows_are_read_or_refused(tmp_path: Path, rows: list[str]) -> None:
     write(tmp_path, rows)
     try:
         recording = source(tmp_path).load("sbj_0")

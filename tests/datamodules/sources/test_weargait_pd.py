@@ -1,3 +1,8 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.made_sets import WEARGAIT_EVENTS, motion, weargait_text, write_weargait_pd
@@ -9,13 +14,13 @@ from datamodules.windows.checks import check_recording
 NAME = "NLS002_SelfPace_matTURN"
 
 
-def weargait(root, **params):
+def weargait(root: Path, **params: Any) -> WearGaitPd:
     return WearGaitPd(WearGaitPdParams(str(root), **params))
 
 
 @pytest.mark.parametrize("sec", [" sec", ""])
 @pytest.mark.parametrize("above", ["", "a line above the header,,\n"])
-def test_sensors_and_labels_are_read(tmp_path, sec, above):
+def test_sensors_and_labels_are_read(tmp_path: Path, sec: str, above: str) -> None:
     path = write_weargait_pd(tmp_path)
     path.write_text(above + weargait_text(WEARGAIT_EVENTS, sec=sec))
     recording = weargait(tmp_path).load(NAME)
@@ -34,7 +39,7 @@ def test_sensors_and_labels_are_read(tmp_path, sec, above):
     assert recording.metadata == {"task": "SelfPace_matTURN"}
 
 
-def test_names_people_and_populations(tmp_path):
+def test_names_people_and_populations(tmp_path: Path) -> None:
     write_weargait_pd(tmp_path)
     assert weargait(tmp_path).names() == [NAME, "WHC010_TUG"]
     assert weargait(tmp_path, subjects=["WHC010"]).names() == ["WHC010_TUG"]
@@ -52,11 +57,11 @@ def test_names_people_and_populations(tmp_path):
         ("???", "???"),
     ],
 )
-def test_names_of_events(event, name):
+def test_names_of_events(event: str, name: str) -> None:
     assert activity_name(event) == name
 
 
-def test_a_sensor_that_was_off_or_has_no_gyroscope(tmp_path):
+def test_a_sensor_that_was_off_or_has_no_gyroscope(tmp_path: Path) -> None:
     path = write_weargait_pd(tmp_path)
     lines = [line.split(",") for line in weargait_text(["Walk"] * 300).splitlines()]
     for line in lines[1:]:
@@ -71,7 +76,7 @@ def test_a_sensor_that_was_off_or_has_no_gyroscope(tmp_path):
     assert np.isnan(recording.imu("left_shank").values[:, 3:]).all()
 
 
-def test_missing_lines_stay_a_gap(tmp_path):
+def test_missing_lines_stay_a_gap(tmp_path: Path) -> None:
     path = write_weargait_pd(tmp_path)
     lines = weargait_text(["Walk"] * 400).splitlines()
     path.write_text("\n".join(lines[:101] + lines[201:]))
@@ -95,7 +100,7 @@ TEXT = weargait_text(WEARGAIT_EVENTS)
         ("", "found 'nothing' first"),
     ],
 )
-def test_what_contradicts_the_description_is_refused(tmp_path, text, says):
+def test_what_contradicts_the_description_is_refused(tmp_path: Path, text: str, says: str) -> None:
     path = write_weargait_pd(tmp_path)
     path.write_text(text)
     with pytest.raises(RecordingError, match=says) as caught:
@@ -106,7 +111,7 @@ def test_what_contradicts_the_description_is_refused(tmp_path, text, says):
 @pytest.mark.parametrize(
     ("part", "scale", "says"), [(slice(0, 3), 1 / 9.8, "like g"), (slice(3, 6), 400, "like deg/s")]
 )
-def test_other_units_are_refused(tmp_path, part, scale, says):
+def test_other_units_are_refused(tmp_path: Path, part: slice, scale: float, says: str) -> None:
     path = write_weargait_pd(tmp_path)
     lines = [line.split(",") for line in TEXT.splitlines()]
     for line in lines[1:]:
@@ -116,7 +121,7 @@ def test_other_units_are_refused(tmp_path, part, scale, says):
         weargait(tmp_path).load(NAME)
 
 
-def test_what_is_not_there_is_named(tmp_path):
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no WearGait-PD here; expected NLS002_SelfPace\.csv"):
         weargait(tmp_path).names()
     path = write_weargait_pd(tmp_path)

@@ -1,9 +1,14 @@
+from __future__ import annotations
+
 import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from core.settings import check_settings
 from datamodules.recording import ImuStream, Interval, Recording, RecordingError
@@ -20,21 +25,26 @@ class Clip:
     camera = "head"
     origin = "clip"
 
-    def __init__(self, times):
+    def __init__(self, times: NDArray[np.float64]) -> None:
         self._times = np.asarray(times, float)
 
-    def frame_times(self):
+    def frame_times(self) -> NDArray[np.float64]:
         return self._times
 
-    def read(self, indices, height, width):
+    def read(self, indices: NDArray[np.int64], height: int, width: int) -> Iterator[NDArray[np.uint8]]:
         raise AssertionError("cutting must not decode")
 
 
-def moving(n, seed=0):
+def moving(n: int, seed: int = 0) -> NDArray[np.float64]:
     return np.random.default_rng(seed).normal(scale=0.5, size=(n, 6)) + np.array([0, 0, 9.8, 0, 0, 0])
 
 
-def recording(values=None, times=None, frames=None, **kwargs):
+def recording(
+    values: NDArray[np.float64] | None = None,
+    times: NDArray[np.float64] | None = None,
+    frames: NDArray[np.float64] | None = None,
+    **kwargs: Any,
+) -> Recording:
     values = moving(500) if values is None else values
     times = np.arange(len(values)) / 50.0 if times is None else times
     stream = ImuStream(times, values, "chest", origin="file.csv", **kwargs.pop("imu", {}))
@@ -42,11 +52,11 @@ def recording(values=None, times=None, frames=None, **kwargs):
     return Recording("r1", "s1", (stream,), videos, **kwargs)
 
 
-def cut(rec, settings=GRID, camera=None):
+def cut(rec: Recording, settings: WindowSettings = GRID, camera: str | None = None) -> Any:
     return cut_windows(rec, "any", camera, settings)
 
 
-def test_grid_covers_the_recording_and_counts_the_rest():
+def test_grid_covers_the_recording_and_counts_the_rest() -> None:
     windows, exclusions = cut(recording(moving(530)))
     assert [w.start_s for w in windows] == pytest.approx(np.arange(9.0))
     assert [(e.reason, e.start_s) for e in exclusions] == [(Reason.REMAINDER, pytest.approx(10.0))]
@@ -59,7 +69,7 @@ def test_grid_covers_the_recording_and_counts_the_rest():
 
 @settings(max_examples=50, deadline=None)
 @given(n=st.integers(20, 900), duration=st.sampled_from([1.0, 2.5]), stride=st.sampled_from([0.5, 2.5]))
-def test_every_grid_window_lies_inside_and_no_whole_one_is_missed(n, duration, stride):
+def test_every_grid_window_lies_inside_and_no_whole_one_is_missed(n: int, duration: float, stride: float) -> None:
     chosen = dataclasses.replace(GRID, duration_s=duration, stride_s=stride)
     windows, exclusions = cut(recording(moving(n)), chosen)
     starts = [w.start_s for w in windows]
@@ -72,14 +82,14 @@ def test_every_grid_window_lies_inside_and_no_whole_one_is_missed(n, duration, s
         assert [e.reason for e in exclusions] == [Reason.SHORT]
 
 
-def test_windows_hold_the_samples_of_their_time():
+def test_windows_hold_the_samples_of_their_time() -> None:
     values = moving(500)
     windows, _ = cut(recording(values))
     # float32 of what a spline returns at its own knots
     np.testing.assert_allclose(windows[3].imu, values[150:250], rtol=1e-6, atol=1e-6)
 
 
-def test_centred_windows_are_padded_or_cropped():
+def test_centred_windows_are_padded_or_cropped() -> None:
     (short,), none = cut(recording(moving(60)), CENTRED)
     assert none == []
     assert short.sample_mask.sum() == 60
@@ -90,7 +100,7 @@ def test_centred_windows_are_padded_or_cropped():
     assert long.start_s == pytest.approx(4.0)
 
 
-def test_the_nearest_frames_and_their_true_times():
+def test_the_nearest_frames_and_their_true_times() -> None:
     frames = np.arange(300) / 30 + 0.007
     windows, _ = cut(recording(frames=frames), camera="head")
     for w in windows:
@@ -100,13 +110,13 @@ def test_the_nearest_frames_and_their_true_times():
         assert w.frame_mask.all()
 
 
-def test_frames_outside_the_video_are_masked():
+def test_frames_outside_the_video_are_masked() -> None:
     (window,), _ = cut(recording(moving(100), frames=np.arange(0.6, 1.4, 0.1)), CENTRED, "head")
     np.testing.assert_array_equal(window.frame_mask, [False, True, True, False])
     np.testing.assert_array_equal(window.frame_indices < 0, ~window.frame_mask)
 
 
-def test_a_hole_in_the_video_is_no_frame():
+def test_a_hole_in_the_video_is_no_frame() -> None:
     frames = np.r_[np.arange(0, 2, 0.04), np.arange(5, 10, 0.04)]
     rec = recording(frames=frames)
     windows, exclusions = cut(rec, camera="head")
@@ -118,7 +128,7 @@ def test_a_hole_in_the_video_is_no_frame():
     assert [w.faults for w in marked[:3]] == [(), (Reason.MISSING_FRAMES,), (Reason.MISSING_FRAMES,)]
 
 
-def test_no_overlap_and_no_camera():
+def test_no_overlap_and_no_camera() -> None:
     windows, (exclusion,) = cut(recording(frames=np.arange(20, 30, 0.04)), camera="head")
     assert windows == []
     assert exclusion.reason == Reason.NO_VIDEO
@@ -126,7 +136,7 @@ def test_no_overlap_and_no_camera():
         cut(recording(frames=np.arange(0, 5, 0.04)), camera="chest")
 
 
-def test_the_clock_offset_moves_the_imu():
+def test_the_clock_offset_moves_the_imu() -> None:
     frames = np.arange(0, 10, 0.04)
     windows, _ = cut(recording(frames=frames, imu_clock_offset_s=3.0), camera="head")
     assert windows[0].start_s == pytest.approx(3.0)
@@ -142,7 +152,7 @@ FAULTY = {
 
 
 @pytest.mark.parametrize("reason", FAULTY)
-def test_a_fault_costs_only_the_windows_that_show_it(reason):
+def test_a_fault_costs_only_the_windows_that_show_it(reason: Any) -> None:
     values, times = FAULTY[reason](moving(500), np.arange(500) / 50.0)
     rec = recording(values, times, imu={"acceleration_range": 78.45})
     tiles = dataclasses.replace(GRID, stride_s=2.0)
@@ -157,12 +167,12 @@ def test_a_fault_costs_only_the_windows_that_show_it(reason):
     assert all(w.faults == () for w in windows)
 
 
-def test_wrong_units_are_noticed():
+def test_wrong_units_are_noticed() -> None:
     _, exclusions = cut(recording(moving(500) / 9.8))
     assert {e.reason for e in exclusions} == {Reason.GRAVITY}
 
 
-def test_a_device_without_gyroscope():
+def test_a_device_without_gyroscope() -> None:
     values = moving(500)
     values[:, 3:] = np.nan
     windows, exclusions = cut(recording(values))
@@ -172,7 +182,7 @@ def test_a_device_without_gyroscope():
     assert not windows[0].imu[:, 3:].any()
 
 
-def test_labels_need_their_share():
+def test_labels_need_their_share() -> None:
     acts = (Interval(0, 1.3, "walk"), Interval(1.3, 2, "sit"))
     assert label_of(acts, 0, 2, 0.6) == "walk"
     assert label_of(acts, 0, 2, 0.7) == ""
@@ -187,7 +197,7 @@ def test_labels_need_their_share():
     assert cut(padded, CENTRED)[0][0].activity == "fall"
 
 
-def test_any_needs_a_single_imu():
+def test_any_needs_a_single_imu() -> None:
     rec = recording()
     two = dataclasses.replace(rec, imus=(rec.imus[0], dataclasses.replace(rec.imus[0], placement="wrist")))
     with pytest.raises(RecordingError, match="chest, wrist"):
@@ -195,7 +205,7 @@ def test_any_needs_a_single_imu():
     assert cut_windows(two, "wrist", None, GRID)[0][0].placement == "wrist"
 
 
-def test_settings_that_make_no_sense_are_named():
+def test_settings_that_make_no_sense_are_named() -> None:
     for change, text in (
         ({"layout": "random"}, "layout"),
         ({"exclude": "gaps"}, "gaps"),
@@ -212,7 +222,7 @@ def test_settings_that_make_no_sense_are_named():
             check_settings(dataclasses.replace(GRID, **change), "window")
 
 
-def test_streams_that_break_the_contract_are_refused():
+def test_streams_that_break_the_contract_are_refused() -> None:
     good = recording().imus[0]
     check_imu(good)
     times = good.times.copy()

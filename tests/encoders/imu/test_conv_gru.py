@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -28,7 +30,7 @@ def published(ours: ConvGru) -> tuple[nn.Sequential, nn.GRU]:
     for inputs, kernel in ((6, 10), (32, 5), (32, 5)):
         layers.extend([nn.Conv1d(inputs, 32, kernel, dilation=2, bias=False), nn.MaxPool1d(3)])
     layers.append(nn.GroupNorm(4, 32))
-    ordered = [ours.input_norm, *(stage.conv for stage in ours.stages), ours.norm]
+    ordered: list[Any] = [ours.input_norm, *(stage.conv for stage in ours.stages), ours.norm]
     for layer, source in zip([layer for layer in layers if list(layer.parameters())], ordered, strict=True):
         layer.load_state_dict(source.state_dict())
     gru = nn.GRU(32, ours.token_width, batch_first=True)

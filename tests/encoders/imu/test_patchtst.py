@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
@@ -37,6 +39,7 @@ def reference(params: PatchTSTParams, ours: PatchTST) -> torch.nn.Module:
     ours.embed.bias.data = weights["embedder.input_embedding.bias"]
     ours.cls.data = weights["positional_encoder.cls_token"].flatten()
     ours.positions.data = weights["positional_encoder.position_enc"]
+    block: Any
     for index, block in enumerate(ours.blocks):
         layer = theirs.encoder.layers[index]
         attention = layer.self_attn
@@ -116,6 +119,7 @@ def test_batch_statistics_leave_invalid_tokens_out() -> None:
         cotangent = torch.randn(expected.shape)
         y[valid].backward(cotangent)
         expected.backward(cotangent)
+        assert given.grad is not None
         torch.testing.assert_close(given.grad[valid], picked.grad, rtol=1e-4, atol=1e-5)
         assert (given.grad[~valid] == 0).all()
     for name, buffer in ours.state_dict().items():
@@ -137,9 +141,10 @@ def test_batch_statistics_in_every_precision(dtype: torch.dtype, tolerance: floa
     found, expected = ours(x, valid), theirs(x[valid].double())
     assert found.dtype == dtype
     torch.testing.assert_close(found[valid].double(), expected, rtol=tolerance, atol=tolerance)
-    assert ours.running_mean.dtype == ours.running_var.dtype == dtype
-    torch.testing.assert_close(ours.running_mean.double(), theirs.running_mean, rtol=tolerance, atol=tolerance)
-    torch.testing.assert_close(ours.running_var.double(), theirs.running_var, rtol=tolerance, atol=tolerance)
+    for kept, expected_kept in ((ours.running_mean, theirs.running_mean), (ours.running_var, theirs.running_var)):
+        assert kept is not None
+        assert kept.dtype == dtype
+        torch.testing.assert_close(kept.double(), expected_kept, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("value", [torch.nan, torch.inf])
@@ -152,6 +157,7 @@ def test_invalid_tokens_may_be_anything(value: float) -> None:
     y.sum().backward()
     torch.testing.assert_close(y, plain(x, valid), rtol=0, atol=0)  # the same operations on the same numbers
     torch.testing.assert_close(odd.state_dict(), plain.state_dict(), rtol=0, atol=0)
+    assert with_odd.grad is not None
     assert with_odd.grad.isfinite().all()
 
 

@@ -56,7 +56,8 @@ def test_a_window_changes_in_the_same_way_in_any_batch(perturbation: Perturbatio
     numbers = np.array([7, 3, 1000, 4, 12])
     together = _apply(perturbation, windows, numbers)
     order = np.random.default_rng(seed).permutation(5)[:3]
-    apart = _apply(perturbation, tuple(part[order] for part in windows), numbers[order])
+    imu, samples, channels = windows
+    apart = _apply(perturbation, (imu[order], samples[order], channels[order]), numbers[order])
     for one, other in zip(apart, together, strict=True):
         np.testing.assert_array_equal(one, other[order])
 

@@ -18,7 +18,7 @@ from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.held_out_labels import HeldOutLabels
 from experiments.evaluation.methods import CellData, Method, Predict, find_method
 from experiments.evaluation.protocol import run_protocol
-from experiments.evaluation.splits import Fold, LeakError
+from experiments.evaluation.splits import Fold, LeakError, make_folds
 from experiments.evaluation.targets import System, Target
 from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 
@@ -28,7 +28,7 @@ def planted(monkeypatch: pytest.MonkeyPatch, fit: Any) -> None:
 
 
 def test_a_person_on_both_sides_of_a_fold(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = targets.make_folds
+    honest = make_folds
 
     def leaking(*args: Any) -> list[Fold]:
         folds = honest(*args)
@@ -172,7 +172,7 @@ def test_overlapping_windows_are_counted_once() -> None:
 
 def test_a_checkpoint_that_saw_the_tested_people_is_refused_and_one_that_saw_the_others_is_not() -> None:
     shards = FakeShards()
-    sides = {"test_where": {"subject": ["1", "2"]}, "support_where": {"subject": ["3", "4"]}}
+    sides: dict[str, Any] = {"test_where": {"subject": ["1", "2"]}, "support_where": {"subject": ["3", "4"]}}
     config = make_config(methods=["linear_probe"], shots=[2], draws=1)
     assert run(config, shards, make_model(shards, pretraining_subjects=["fake/3", "fake/4"]), **sides)
     with pytest.raises(LeakError, match="fake/2"):

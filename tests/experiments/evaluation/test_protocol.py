@@ -10,6 +10,7 @@ from scipy.stats import binom
 
 import experiments.evaluation.plan as plan
 from datamodules.pretraining import stream_seed
+from experiments.evaluation.cells import CellResult
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods import CellData, Method
@@ -93,7 +94,8 @@ def test_the_other_methods_end_to_end(name: str) -> None:
 
 
 def test_finished_cells_are_kept_and_an_interrupted_evaluation_goes_on() -> None:
-    shards, store = FakeShards(), {}
+    store: dict[str, CellResult] = {}
+    shards = FakeShards()
     model, prototypes = made(shards)
     config = make_config(methods=FAST, shots=[1], draws=2)
     first = run(config, shards, model, prototypes, store)
@@ -135,7 +137,7 @@ def test_draws_are_the_same_for_every_method_and_nested(monkeypatch: pytest.Monk
     shards, config = FakeShards(), make_config(methods=["one", "two"], shots=[1, 2, 4], draws=3)
     run(config, shards)
 
-    def by_cell(name: str) -> list[list[int]]:
+    def by_cell(name: str) -> list[tuple[list[int], list[int]]]:
         return sorted((d.test.tolist(), d.data.support.tolist()) for d in seen[name])
 
     assert by_cell("one") == by_cell("two")

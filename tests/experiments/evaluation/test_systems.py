@@ -134,7 +134,7 @@ class Opened:
         if self.fails:
             raise NoPrototypesError("data/x: no window has a label and a frame")
         self.built.append((features, None if windows is None else windows.tolist()))
-        return Prototypes(["walk"], np.ones((1, 16), np.float32) / 4, [3], "made", True)
+        return Prototypes(["walk"], np.full((1, 16), 0.25, np.float32), [3], "made", True)
 
     def run(self, methods: list[Any], config: Config, *names: str, **model: Any) -> tuple[list[Any], list[str]]:
         made = make_model(FakeShards(), **{"video_encoder": {"fingerprint": VIDEO_ENCODER}, **model})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ CLAIM = Claim(
 )
 
 
-def _with(**changes: float) -> Claim:
+def _with(**changes: Any) -> Claim:
     return replace(CLAIM, difference=replace(BETTER, **changes))
 
 

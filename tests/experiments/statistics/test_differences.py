@@ -67,7 +67,7 @@ def test_sign_flips_equal_scipys_permutation_test(seed: int, n: int, tied: bool)
         lambda a, b, axis: np.round(np.abs((a - b).mean(axis=axis)), 12),  # so that ties are ties
         permutation_type="samples",
         alternative="greater",
-        n_resamples=np.inf,
+        n_resamples=2**n,  # all of them
         vectorized=True,
     ).pvalue
     assert sign_flip_p(differences) == pytest.approx(expected, abs=1e-12)
@@ -158,7 +158,9 @@ def test_corrected_differences_know_their_family() -> None:
     assert [d.p for d in found] == pytest.approx([0.01, math.nan, 0.04], nan_ok=True)
 
 
-def _family(rng: np.random.Generator, n: int, m: int, effects: np.ndarray) -> list[tuple[dict, dict]]:
+def _family(
+    rng: np.random.Generator, n: int, m: int, effects: np.ndarray
+) -> list[tuple[dict[str, float], dict[str, float]]]:
     """m methods compared with the same baseline on the same n people: comparisons that depend on each other."""
     baseline = rng.normal(0.6, 0.1, n)
     return [(_named(rng.normal(0.6, 0.1, n) + 0.1 * effects[j]), _named(baseline)) for j in range(m)]

@@ -6,14 +6,13 @@ and, where there is a queue, on what it pushed.
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from helpers.forked import in_processes
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -202,7 +201,7 @@ def train(model: Model, outer: nn.Module, rank: int, world: int) -> dict[str, Te
             for name, p in model.named_parameters():
                 if p.grad is not None:
                     found[f"gradient {step} {name}"] = p.grad.clone()
-                    p -= 0.1 * p.grad
+                    p.sub_(0.1 * p.grad)
     return {**found, **{f"final {name}": value.clone() for name, value in model.state_dict().items()}}
 
 
@@ -247,9 +246,7 @@ Results = list[dict[str, dict[str, Tensor]]]
 def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Results:
     world = request.param
     folder = tmp_path_factory.mktemp("gloo")
-    # Forked from a fresh process that has imported what takes long; DDP imports torch._dynamo when it is made.
-    multiprocessing.set_forkserver_preload(["torch._dynamo", "lightning_modules.losses.masked_reconstruction"])
-    mp.start_processes(worker, args=(world, str(folder)), nprocs=world, start_method="forkserver")
+    in_processes(worker, (world, str(folder)), world)
     return [torch.load(Path(folder) / f"{rank}.pt", weights_only=True) for rank in range(world)]
 
 

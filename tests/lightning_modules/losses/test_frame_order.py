@@ -45,7 +45,7 @@ def test_orders_are_permutations_of_the_valid_frames(data: st.DataObject, frames
 def test_each_order_is_as_likely_as_any_other() -> None:
     valid = torch.tensor([[True, False, True, True, False]])
     other = reorder(valid, drawn(5, 6002))[0, 2:][:, valid[0]]
-    seen = [sum((other == torch.tensor(p)).all(1)).item() for p in itertools.permutations((0, 2, 3))]
+    seen = [int((other == torch.tensor(p)).all(1).sum()) for p in itertools.permutations((0, 2, 3))]
     # 6000 draws of 6 orders: 1000 each, standard deviation 29; five of them.
     assert sum(seen) == 6000
     assert max(abs(count - 1000) for count in seen) < 145
@@ -59,9 +59,9 @@ def test_loss_is_the_cross_entropy_of_the_true_order() -> None:
     losses = []
     for w in range(3):
         places = [i for i in range(6) if frame_mask[w, i]]
-        scores = []
-        for row in priorities:
-            order = sorted(places, key=lambda i, row=row: row[i].item())
+        scores: list[Tensor] = []
+        for row in priorities.tolist():
+            order = sorted(places, key=row.__getitem__)
             if scores and order == places:
                 continue
             cosines = [unit[0][w, i] @ unit[1][w, j] for i, j in zip(places, order, strict=True)]

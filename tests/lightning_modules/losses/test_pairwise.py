@@ -83,8 +83,8 @@ def test_gradients_in_float64() -> None:
     t, b = (torch.tensor(x, dtype=torch.float64, requires_grad=True) for x in (1.0, -2.0))
     mask = torch.tensor([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]).bool()
     imu, video = imu.detach().requires_grad_(), video.detach().requires_grad_()
-    assert torch.autograd.gradcheck(lambda *x: sigmoid_loss(*x, mask), (imu, video, t, b))
-    assert torch.autograd.gradcheck(lambda *x: softmax_loss(*x, mask), (imu, video, t))
+    assert torch.autograd.gradcheck(lambda i, v, t, b: sigmoid_loss(i, v, t, b, mask), (imu, video, t, b))
+    assert torch.autograd.gradcheck(lambda i, v, t: softmax_loss(i, v, t, mask), (imu, video, t))
 
 
 def test_softmax_masked_pairs_are_not_choices_and_own_pairs_always_are() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from helpers.forked import in_processes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
@@ -33,7 +33,10 @@ def smooth(times: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def windows(shifts: list[float], later: Tensor | float = 0.0, token_times: Tensor = TOKEN_TIMES) -> tuple[Tensor, ...]:
+Arguments = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+def windows(shifts: list[float], later: Tensor | float = 0.0, token_times: Tensor = TOKEN_TIMES) -> Arguments:
     """Windows whose tokens are labelled so much too late, and represent a moment ``later``: the loss's arguments."""
     shift = torch.tensor(shifts, dtype=torch.float64)[:, None]
     start = 2.0 * torch.arange(len(shifts))[:, None]  # another moment in each
@@ -141,9 +144,10 @@ def test_all_shifts_are_judged_by_the_same_frames() -> None:
     """Frames lie 0.25 s and more inside the tokens: shifts of 0.6 s take the first and last frame from all shifts."""
     arguments = windows([0.0, 0.3])
     narrow, wide = (loss_of().log_likelihood(*arguments, candidate_shifts(most, 0.1)) for most in (0.2, 0.6))
-    assert (narrow[1], wide[1]) == (2 * F, 2 * (F - 2))
-    inner = tuple(x[:, 1:-1] for x in arguments[3:])
-    without, _ = loss_of().log_likelihood(*arguments[:3], *inner, candidate_shifts(0.6, 0.1))
+    assert narrow[1] == 2 * F
+    assert wide[1] == 2 * (F - 2)
+    frames, frame_times, frame_mask = (x[:, 1:-1] for x in arguments[3:])
+    without, _ = loss_of().log_likelihood(*arguments[:3], frames, frame_times, frame_mask, candidate_shifts(0.6, 0.1))
     torch.testing.assert_close(wide[0], without)
 
 
@@ -243,7 +247,7 @@ def worker(rank: int, folder: str, size: int) -> None:
 
 @pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_several_processes_equal_one(size: int, tmp_path: Path) -> None:
-    mp.spawn(worker, args=(str(tmp_path), size), nprocs=size)
+    in_processes(worker, (str(tmp_path), size), size)
     alone = gradients(Model(), global_batch())
     assert len(alone) == 6  # two encoders, the temperature, and the loss itself
     for rank in range(size):

@@ -63,7 +63,7 @@ def test_gradients_in_float64_through_the_targets_too() -> None:
     t = scale(0.5).requires_grad_()
     mask = torch.tensor([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0]]).bool()
     for sharp in (False, True):
-        assert torch.autograd.gradcheck(lambda *x: soft_target_loss(*x, mask, sharp), (imu, video, t))  # noqa: B023
+        assert torch.autograd.gradcheck(lambda i, v, t: soft_target_loss(i, v, t, mask, sharp), (imu, video, t))  # noqa: B023
 
 
 def test_masked_pairs_are_in_no_softmax() -> None:

@@ -255,7 +255,7 @@ def test_find_shift_at_the_last_candidate_is_that_candidate() -> None:
         torch.testing.assert_close(found, torch.tensor([0.4]))
 
 
-def noisy_windows(shift: float, noise: float, count: int = 12) -> tuple[Tensor, ...]:
+def noisy_windows(shift: float, noise: float, count: int = 12) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Windows of one recording, for the functions of ``clock_shift`` and the loss."""
     generator = torch.Generator().manual_seed(3)
     token_times = torch.arange(62, dtype=torch.float64) * 0.08 + 0.03

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import lightning as L
 import pytest
 import torch
@@ -61,7 +63,9 @@ def test_validation_logs_what_the_whole_pool_of_its_embeddings_gives() -> None:
         )
     expected = {f"validation/{name}": value.item() for name, value in retrieval_metrics(imu, video).items()}
     trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, enable_model_summary=False)
+    loader: Any = DataLoader(batches, batch_size=None)  # type: ignore[arg-type]  # a list is enough
     for _ in range(2):  # the second time, nothing of the first is left
-        (logged,) = trainer.validate(module, DataLoader(batches, batch_size=None), verbose=False)
+        (validated,) = trainer.validate(module, loader, verbose=False)
+        logged = dict(validated)
         assert logged.pop("validation/alignment_error_ms") > 0
         assert logged == expected

@@ -1,7 +1,11 @@
+from __future__ import annotations
+
 import itertools
 import struct
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import imageio_ffmpeg
 import numpy as np
@@ -10,6 +14,7 @@ from helpers.made_data import make_video
 from helpers.numbered_video import presented
 from helpers.peak_memory import PEAK, needs_peak
 from helpers.real_data import real_data
+from numpy.typing import NDArray
 
 from datamodules.formats import mp4
 from datamodules.formats.video import VideoFile
@@ -17,7 +22,7 @@ from datamodules.recording import RecordingError
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory):
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A 4 s clip as cameras write it (index last), for the web (index first) and fragmented."""
     folder = tmp_path_factory.mktemp("clips")
     return {
@@ -27,13 +32,13 @@ def clips(tmp_path_factory):
     }
 
 
-def everything(path, **kwargs):
+def everything(path: Path, **kwargs: Any) -> list[NDArray[np.uint8]]:
     video = VideoFile(path, "head", **kwargs)
     return list(video.read(np.arange(video.frame_times().size), 48, 64))
 
 
 @pytest.mark.parametrize("kind", ["last", "first", "fragments"])
-def test_times_come_from_the_container_and_start_is_added(clips, kind):
+def test_times_come_from_the_container_and_start_is_added(clips: dict[str, Path], kind: str) -> None:
     video = VideoFile(clips[kind], "head", start_s=7.0)
     # Fragments have no edit list, so the delay of the B-frames counts, as for ffmpeg.
     first = 0.08 if kind == "fragments" else 0
@@ -42,7 +47,7 @@ def test_times_come_from_the_container_and_start_is_added(clips, kind):
     assert (video.camera, video.origin) == ("head", str(clips[kind]))
 
 
-def test_chosen_frames_are_those_of_a_whole_pass(clips):
+def test_chosen_frames_are_those_of_a_whole_pass(clips: dict[str, Path]) -> None:
     whole = everything(clips["last"])
     assert len(whole) == 100
     assert all((a != b).any() for a, b in itertools.pairwise(whole))
@@ -58,7 +63,7 @@ def test_chosen_frames_are_those_of_a_whole_pass(clips):
             list(video.read(np.array(wrong), 48, 64))
 
 
-def test_fits(clips):
+def test_fits(clips: dict[str, Path]) -> None:
     index = np.array([10])
     (squashed,) = VideoFile(clips["last"], "c", fit="squash").read(index, 60, 60)
     (cropped,) = VideoFile(clips["last"], "c", fit="crop").read(index, 60, 60)
@@ -76,7 +81,9 @@ def test_fits(clips):
 
 @pytest.mark.parametrize("kind", ["last", "first", "fragments"])
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.9, 0.999])
-def test_a_truncated_copy_is_an_error_that_names_it(clips, kind, share, tmp_path):
+def test_a_truncated_copy_is_an_error_that_names_it(
+    clips: dict[str, Path], kind: str, share: float, tmp_path: Path
+) -> None:
     data = clips[kind].read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(data[: int(len(data) * share)])
@@ -84,7 +91,7 @@ def test_a_truncated_copy_is_an_error_that_names_it(clips, kind, share, tmp_path
         everything(cut)
 
 
-def test_fragments_cut_between_two_are_found_by_the_expected_duration(clips, tmp_path):
+def test_fragments_cut_between_two_are_found_by_the_expected_duration(clips: dict[str, Path], tmp_path: Path) -> None:
     data = clips["fragments"].read_bytes()
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(data[: data.rindex(b"moof", 0, len(data) * 3 // 4) - 4])
@@ -95,7 +102,9 @@ def test_fragments_cut_between_two_are_found_by_the_expected_duration(clips, tmp
 
 @pytest.mark.parametrize("filling", ["zeros", "noise"])
 @pytest.mark.parametrize("stretch", [(0.4, 0.6), (0.5, 1.0)])
-def test_damage_inside_is_an_error_not_repeated_frames(clips, tmp_path, filling, stretch):
+def test_damage_inside_is_an_error_not_repeated_frames(
+    clips: dict[str, Path], tmp_path: Path, filling: str, stretch: tuple[float, float]
+) -> None:
     data = bytearray(clips["first"].read_bytes())
     start, end = (int(len(data) * share) for share in stretch)
     fill = np.random.default_rng(0).integers(0, 256, end - start, dtype=np.uint8)
@@ -106,7 +115,7 @@ def test_damage_inside_is_an_error_not_repeated_frames(clips, tmp_path, filling,
         everything(broken)
 
 
-def test_a_video_that_ends_before_its_stated_duration(clips, tmp_path):
+def test_a_video_that_ends_before_its_stated_duration(clips: dict[str, Path], tmp_path: Path) -> None:
     data = bytearray(clips["last"].read_bytes())
     at = data.index(b"tkhd") + 4
     assert data[at] == 0
@@ -119,7 +128,7 @@ def test_a_video_that_ends_before_its_stated_duration(clips, tmp_path):
         everything(longer)
 
 
-def test_what_is_no_video(tmp_path):
+def test_what_is_no_video(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match=r"none\.mp4: the video file is not there"):
         everything(tmp_path / "none.mp4")
     for name, content in (("empty.mp4", b""), ("text.mp4", b"hello " * 100)):
@@ -128,7 +137,7 @@ def test_what_is_no_video(tmp_path):
             everything(tmp_path / name)
 
 
-def test_the_gopro_sample():
+def test_the_gopro_sample() -> None:
     path = real_data("gopro") / "max-heromode.mp4"
     video = VideoFile(path, "head")
     times = video.frame_times()
@@ -140,7 +149,7 @@ def test_the_gopro_sample():
 
 @pytest.mark.slow
 @needs_peak
-def test_memory_stays_bounded_over_a_long_video(tmp_path):
+def test_memory_stays_bounded_over_a_long_video(tmp_path: Path) -> None:
     long = make_video(tmp_path / "long.mp4", seconds=60, size="1280x720", options=("-preset", "ultrafast"))
     code = (
         PEAK + "import sys, numpy as np\n"
@@ -156,7 +165,7 @@ def test_memory_stays_bounded_over_a_long_video(tmp_path):
     assert float(run.stdout) < 300
 
 
-def test_a_phones_rotation_is_applied(clips, tmp_path):
+def test_a_phones_rotation_is_applied(clips: dict[str, Path], tmp_path: Path) -> None:
     turned = tmp_path / "turned.mp4"
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-display_rotation", "90"]
     subprocess.run([*command, "-i", str(clips["last"]), "-c", "copy", str(turned)], check=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from datamodules.sources.simulator import ACTIVITIES, Simulator, SimulatorParams
 from datamodules.sources.simulator.people import make_person
 from datamodules.sources.simulator.session import Session
 
-SMALL = {"subjects": 2, "sessions_per_subject": 2, "session_s": 40.0}
+SMALL: dict[str, Any] = {"subjects": 2, "sessions_per_subject": 2, "session_s": 40.0}
 
 
 def _same(one: Recording, other: Recording) -> bool:
@@ -41,7 +42,9 @@ def test_it_is_registered() -> None:
 
 def test_params_are_a_structured_config() -> None:
     merged = OmegaConf.merge(OmegaConf.structured(SimulatorParams), {"population": "parkinson", "subjects": 3})
-    assert len(Simulator(OmegaConf.to_object(merged)).names()) == 6
+    params = OmegaConf.to_object(merged)
+    assert isinstance(params, SimulatorParams)
+    assert len(Simulator(params).names()) == 6
 
 
 def test_loading_one_equals_iterating() -> None:
@@ -95,10 +98,10 @@ def test_every_class_has_a_usable_share_of_windows(sessions: list[Session]) -> N
     windows: Counter[str] = Counter()
     for session in sessions:
         for start in np.arange(0.0, session.duration_s - 4.9, 5.0):
-            covered: Counter[str] = Counter()
+            covered: defaultdict[str, float] = defaultdict(float)
             for i in session.activities:
                 covered[i.activity] += max(0.0, min(i.end, start + 5.0) - max(i.start, start))
-            activity, seconds = covered.most_common(1)[0]
+            activity, seconds = max(covered.items(), key=lambda item: item[1])
             if seconds >= 3.0:
                 windows[activity] += 1
     total = sum(windows.values())

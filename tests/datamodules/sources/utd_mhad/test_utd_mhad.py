@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+from pathlib import Path
+
 import numpy as np
 import pytest
 from helpers.made_data import make_utd_trial
@@ -10,7 +14,7 @@ from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import Reason, WindowSettings, cut_windows
 
 
-def test_the_real_set():
+def test_the_real_set() -> None:
     root = real_data("utd-mhad")
     utd = UtdMhad(UtdMhadParams(str(root)))
     names = utd.names()
@@ -36,7 +40,7 @@ def test_the_real_set():
         assert left_out == []
 
 
-def test_trials_that_can_not_be_used(tmp_path):
+def test_trials_that_can_not_be_used(tmp_path: Path) -> None:
     for name in ("a1_s1_t1", "a2_s1_t1", "a3_s1_t1", "a4_s1_t1", "a5_s1_t1", "a6_s1_t1"):
         make_utd_trial(tmp_path, name, seconds=2.0)
     inertial = tmp_path / "inertial"
@@ -61,7 +65,7 @@ def test_trials_that_can_not_be_used(tmp_path):
     utd.load("a6_s1_t1")
 
 
-def test_any_cut_of_an_inertial_file_is_an_error(tmp_path):
+def test_any_cut_of_an_inertial_file_is_an_error(tmp_path: Path) -> None:
     make_utd_trial(tmp_path, "a1_s1_t1", seconds=2.0)
     path = tmp_path / "inertial" / "a1_s1_t1_inertial.mat"
     data = path.read_bytes()
@@ -72,7 +76,7 @@ def test_any_cut_of_an_inertial_file_is_an_error(tmp_path):
             utd.load("a1_s1_t1")
 
 
-def test_nan_costs_the_window_and_is_listed(tmp_path):
+def test_nan_costs_the_window_and_is_listed(tmp_path: Path) -> None:
     make_utd_trial(tmp_path, "a1_s1_t1", seconds=2.0)
     path = tmp_path / "inertial" / "a1_s1_t1_inertial.mat"
     values = loadmat(path)["d_iner"]
@@ -85,6 +89,6 @@ def test_nan_costs_the_window_and_is_listed(tmp_path):
     assert str(path) in exclusion.detail
 
 
-def test_a_missing_folder_says_what_is_expected(tmp_path):
+def test_a_missing_folder_says_what_is_expected(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"inertial/a1_s1_t1_inertial\.mat"):
         UtdMhad(UtdMhadParams(str(tmp_path))).names()

@@ -1,5 +1,10 @@
 """UTD-MHAD's depth maps and AVI files, made after the publisher's description."""
 
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.made_data import make_utd_trial, make_video
@@ -12,7 +17,7 @@ from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import WindowSettings, cut_windows
 
 
-def published(root, name="a1_s1_t1", seconds=2.0, frames=55, maps=None):
+def published(root: Path, name: str = "a1_s1_t1", seconds: float = 2.0, frames: int = 55, maps: Any = None) -> Path:
     """A trial in the publisher's folders: a person at 2 m who comes nearer, before nothing."""
     make_utd_trial(root, name, seconds)
     (root / "depth_mp4" / f"{name}.mp4").unlink()
@@ -25,7 +30,7 @@ def published(root, name="a1_s1_t1", seconds=2.0, frames=55, maps=None):
     return root
 
 
-def test_depth_maps(tmp_path):
+def test_depth_maps(tmp_path: Path) -> None:
     utd = UtdMhad(UtdMhadParams(str(published(tmp_path))))
     assert utd.names() == ["a1_s1_t1"]
     recording = utd.load("a1_s1_t1")
@@ -41,7 +46,7 @@ def test_depth_maps(tmp_path):
     assert (window.activity, left_out) == ("swipe_left", [])
 
 
-def test_rgb(tmp_path):
+def test_rgb(tmp_path: Path) -> None:
     published(tmp_path)
     path = make_video(tmp_path / "RGB-part1" / "a1_s1_t1_color.avi", 1.6, 15, options=("-c:v", "mpeg4"))
     utd = UtdMhad(UtdMhadParams(str(tmp_path), videos=["rgb", "depth"]))
@@ -61,7 +66,7 @@ def test_rgb(tmp_path):
         UtdMhad(UtdMhadParams(str(tmp_path), videos=["ir"]))
 
 
-def test_without_video(tmp_path):
+def test_without_video(tmp_path: Path) -> None:
     utd = UtdMhad(UtdMhadParams(str(published(tmp_path)), videos=[]))
     assert utd.load("a1_s1_t1").videos == ()
 
@@ -75,14 +80,14 @@ def test_without_video(tmp_path):
         (np.full((2, 2, 2), np.nan), "goes from nan to nan"),
     ],
 )
-def test_maps_that_can_not_be(tmp_path, maps, says):
+def test_maps_that_can_not_be(tmp_path: Path, maps: Any, says: str) -> None:
     published(tmp_path, maps=maps)
     video = UtdMhad(UtdMhadParams(str(tmp_path))).load("a1_s1_t1").video("depth")
     with pytest.raises(RecordingError, match=says):
         video.frame_times()
 
 
-def test_damaged_maps_are_explained(tmp_path):
+def test_damaged_maps_are_explained(tmp_path: Path) -> None:
     published(tmp_path)
     path = tmp_path / "Depth" / "a1_s1_t1_depth.mat"
     data = path.read_bytes()

@@ -15,10 +15,10 @@ from datamodules.recording import ImuStream, Interval, Recording
 from datamodules.shards import layout
 from datamodules.shards.index import read_index
 from datamodules.shards.shard_file import open_shard
-from datamodules.windows.quality.facts import MOST_STRETCHES, NORM_BINS, collect_facts
+from datamodules.windows.quality.facts import MOST_STRETCHES, NORM_BINS, RecordingFacts, collect_facts
 
 
-def of(recording: Recording, camera: str | None = None):
+def of(recording: Recording, camera: str | None = None) -> RecordingFacts:
     return collect_facts(recording, recording.imus[0], camera, SETTINGS)
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import importlib
 import logging
+from typing import Any
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_rates_are_chosen_by_other_people_of_the_support(monkeypatch: pytest.Mon
     trained = importlib.import_module("experiments.evaluation.methods.trained")
     honest, seen = trained._train, []
 
-    def spy(inner: CellData, *rest: object) -> object:
+    def spy(inner: CellData, *rest: Any) -> object:
         seen.append(({str(name) for name in inner.support_subjects}, rest[2].rates[0]))
         return honest(inner, *rest)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ from helpers.made_clip import VIT, MadeClip, make_clip
 
 Make = Callable[..., Config]
 WINDOW = WindowSettings(duration_s=2.0, imu_rate_hz=25.0, frames=4)
-VIDEO_ENCODER = {"video_encoder": {"name": "vit", "weights": "x", "fingerprint": "video encoder"}}
+VIDEO_ENCODER: dict[str, Any] = {"video_encoder": {"name": "vit", "weights": "x", "fingerprint": "video encoder"}}
 
 
 @pytest.fixture(scope="module")

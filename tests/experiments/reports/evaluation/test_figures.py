@@ -48,15 +48,16 @@ def texts_outside(figure: Figure) -> list[str]:
     canvas.draw()
     page = Bbox.from_extents(-1, -1, figure.bbox.width + 1, figure.bbox.height + 1)
     found = []
-    parts = [figure, *figure.axes]
+    parts: list[Figure | Axes] = [figure, *figure.axes]
     texts = [text for part in parts for text in part.texts]
     for axis in (a for a in figure.axes if a.get_visible()):
         texts += [axis.title, axis.xaxis.label, axis.yaxis.label]
         for side, limits in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
             # Ticks beyond the limits are there, but not drawn.
             texts += [t.label1 for t in side.get_major_ticks() if min(limits) <= t.get_loc() <= max(limits)]
-        texts += axis.get_legend().get_texts() if axis.get_legend() else []
-    texts += [text for legend in figure.legends for text in legend.get_texts()]
+        legend = axis.get_legend()
+        texts += legend.get_texts() if legend else []
+    texts += [text for below in figure.legends for text in below.get_texts()]
     if figure.get_suptitle():
         texts.append(figure._suptitle)  # type: ignore[attr-defined]
     for text in texts:
@@ -129,7 +130,7 @@ def test_a_confusion_matrix_names_all_activities_and_its_rows_add_up(n_classes: 
     assert [label.get_text() for label in axis.get_xticklabels()] == names
     shares = np.asarray(axis.images[0].get_array())
     assert shares.sum(axis=1) == pytest.approx(np.full(n_classes, 100.0))
-    counts = sum(r.confusion for r in made.results)
+    counts = np.sum([r.confusion for r in made.results], axis=0)
     assert shares == pytest.approx(100 * counts / counts.sum(axis=1, keepdims=True))
     assert texts_outside(figure) == []
 
@@ -214,9 +215,11 @@ def test_a_map_shows_the_same_points_by_activity_subject_and_device() -> None:
     assert counts == [81, 81, 81]
     assert ["chance" in axis.get_title() for axis in figure.axes] == [True, True, False]
     assert figure.axes[2].get_title().endswith("there is only one")
-    looks = {(tuple(c.get_facecolor()[0]), c.get_paths()[0].vertices.tobytes()) for c in figure.axes[0].collections}
+    marks = figure.axes[0].collections
+    looks = {(tuple(np.array(c.get_facecolor())[0]), np.array(c.get_paths()[0].vertices).tobytes()) for c in marks}
     assert len(looks) == 27  # colour and marker together tell all activities apart
-    assert [len(a.get_legend().get_texts()) for a in figure.axes if a.get_legend()] == [27, 22, 1]
+    legends = [a.get_legend() for a in figure.axes]
+    assert [len(legend.get_texts()) for legend in legends if legend] == [27, 22, 1]
     assert texts_outside(figure) == []
 
 

@@ -407,10 +407,10 @@ def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
     assert "p2 did a single activity each: there, balanced accuracy is the activity's recall" in said
     made = report(people=3)
     assert cost_tables(made, HOME)
-    row = next(i for i, name in enumerate(made.results[0].classes) if name == "walk")
+    walk = made.results[0].classes.index("walk")
     for position, result in enumerate(alone):  # everybody walks, nobody does anything else
         only = {
-            subject: [counts if i == row else [0] * len(counts) for i, counts in enumerate(matrix)]
+            subject: [counts if i == walk else [0] * len(counts) for i, counts in enumerate(matrix)]
             for subject, matrix in result.confusion_by_subject.items()
         }
         alone[position] = dataclasses.replace(result, confusion_by_subject=only)
