@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 from benchmarks.clock_figure import Judged, draw
 from datamodules.clock_sync import CERTAIN, ClockSettings, shifted
 from datamodules.clock_sync.estimate import choose_frames, compare
-from datamodules.clock_sync.motion_signals import SeenMotion, watch
+from datamodules.clock_sync.motion_signals import SeenMotion, measure_video
 from datamodules.recording import Recording
 from datamodules.sources.action_camera import ActionCamera, ActionCameraParams
 from datamodules.sources.simulator import Simulator, SimulatorParams
@@ -43,7 +43,7 @@ def seen_by(recording: Recording, camera: str) -> tuple[SeenMotion, float]:
     video = recording.video(camera)
     times = video.frame_times()
     started = time.process_time()
-    seen = watch(video, times, choose_frames(times, SETTINGS))
+    seen = measure_video(video, times, choose_frames(times, SETTINGS))
     return seen, (time.process_time() - started) * 60 / max(1e-9, len(seen.times) * float(np.median(np.diff(times))))
 
 

@@ -40,7 +40,7 @@ def batches_of(path: Path, row: int, seed: int) -> Batches:
 
 def rate(path: Path, row: int, threads: int, many: int) -> float:
     """Measure rows per second, if one call serves so many reads or more."""
-    row_reader._MANY = many
+    row_reader._MIN_BATCHED = many
     done = [0] * threads
 
     def work(number: int) -> None:
