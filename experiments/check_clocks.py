@@ -117,9 +117,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = parse(argv, _COMMAND, "Estimate how far apart the clocks of camera and sensor are.")
 
     def work() -> int:
-        from datamodules.clock_sync.apply_offset import DISAGREE_S
-
         from datamodules.clock_sync import CERTAIN
+        from datamodules.clock_sync.apply_offset import DISAGREE_S
 
         estimates, folder = run(config)
         certain = [e for e in estimates if e.certain]

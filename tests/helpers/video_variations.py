@@ -7,6 +7,7 @@ import itertools
 import struct
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from helpers.numbered_video import ffmpeg, numbered
@@ -24,7 +25,7 @@ _CONTAINERS = {
     "mpeg2": ("mp4", "mov", "mkv", "avi", "ts"),
     "mjpeg": ("mp4", "mov", "mkv", "avi"),
 }
-_VALUES = {
+_VALUES: dict[str, tuple[Any, ...]] = {
     "codec": tuple(_CONTAINERS),
     "pictures": ("no_b", "closed", "open"),
     "timing": ("constant", "variable", "dropped", "paused", "fast"),
