@@ -160,7 +160,7 @@ def _check_known(library: Any, model: str, weights: str) -> None:
     if weights not in tags:
         raise TextEncoderError(
             f"weights for '{model}' must be a file or one of open_clip's tags ({', '.join(tags) or 'it has none'});"
-            f" found '{weights}'. Random weights must be asked for: weights=random"
+            f" found '{weights}'. Random weights must be set explicitly: weights=random"
         )
 
 

@@ -50,7 +50,7 @@ class Timeline:
             self._values[CHANNEL[name]] = value
 
     def value(self, channel: str) -> float:
-        """Where the moves so far leave ``channel``."""
+        """Return the value of ``channel`` after all moves so far."""
         return float(self._final[CHANNEL[channel]])
 
     def _slice(self, start: float, end: float) -> tuple[int, int, FloatArray]:
