@@ -167,7 +167,7 @@ def test_windows_that_the_checkpoint_does_not_fit_are_refused() -> None:
 
 
 def test_unknown_and_doubly_registered_methods() -> None:
-    with pytest.raises(EvaluationError, match="Did you mean 'linear_probe'"):
+    with pytest.raises(EvaluationError, match="did you mean 'linear_probe'"):
         find_method("linear_prob")
     with pytest.raises(ValueError, match="two methods"):
         method("majority", needs_labels=False)(lambda data: lambda features, windows: np.zeros((1, 1)))
