@@ -101,7 +101,7 @@ def test_a_second_look_is_refused_even_after_one_that_failed(first_is_wrong: boo
             once.score(scores[:, :3])
     else:
         once.score(scores)
-    with pytest.raises(LeakError, match="a second time; what is chosen by scores"):
+    with pytest.raises(LeakError, match="a second time; choose an epoch or a setting by scores on training subjects"):
         once.score(scores)
 
 

@@ -65,7 +65,7 @@ def test_a_small_offset_is_a_leak_where_it_shows() -> None:
     padded = np.where(samples[:, :, None], imu, 0)
     padded[:, :, 0] += code[:, None] / 1000
     (leak,) = _leaks(MOTION.but(imu=padded, samples=samples))
-    assert leak.startswith("the value of ax where nothing was measured, in the 120 windows that have such,")
+    assert leak.startswith("the value of ax where nothing was measured, in the 120 windows that have such values,")
     imu[:, :, 5] = code[:, None] / 1000
     assert "of gz alone tells 6 activities apart" in _leaks(MOTION.but(imu=imu))[0]
 
