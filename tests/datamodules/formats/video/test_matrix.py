@@ -6,12 +6,17 @@ from helpers.numbered_video import number, presented
 from helpers.video_variations import Variation, all_variations, chosen, make
 
 from datamodules.formats.video import VideoFile
+from datamodules.recording import RecordingError
 
 
 def check_against_ffmpeg(path, turned=0):
-    """Compare times, and the pictures of several reads; which decoder it was."""
+    """Compare times, and the pictures of several reads; which decoder it was, if ffmpeg shows anything."""
     truth = presented(path)
     video = VideoFile(path, "camera", fit="squash")
+    if not truth.times.size:  # as of some cut broadcasts
+        with pytest.raises(RecordingError):
+            list(video.read(np.arange(video.frame_times().size), 8, 8))
+        return ""
     # Microseconds: decord's seconds are float32.
     np.testing.assert_allclose(video.frame_times(), truth.times, rtol=0, atol=1e-6)
     count, (height, width) = truth.times.size, truth.pictures.shape[1:3]
@@ -34,7 +39,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("matrix")
 
 
-@pytest.mark.parametrize("variation", chosen(32), ids=str)
+@pytest.mark.parametrize("variation", chosen(28), ids=str)
 def test_pictures_and_times_are_ffmpegs(variation, folder):
     check_against_ffmpeg(make(variation, folder), variation.rotation)
 
@@ -85,4 +90,4 @@ def test_every_codec_timing_and_container_with_the_rest_in_turns(folder):
             except (AssertionError, ValueError) as error:
                 failed.append(f"{variation}: {error}"[:500])
     assert not failed, "\n".join([f"{len(failed)} of {2 * len(mine)}", *failed])
-    assert decoders == {"decord", "pyav"}
+    assert decoders - {""} == {"decord", "pyav"}
