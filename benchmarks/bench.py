@@ -5,7 +5,7 @@
 Every contestant is a process of its own, and reads the same windows from a warm page cache. Contestants are asked in
 turn, so that other load on the machine affects all of them. Peers run with the number of workers that was fastest in a
 trial of 0, 1 and as many as there are cores, each twice. Ours runs in one process, with two reading threads. The
-median of the runs goes into ``benchmarks/results.json`` and into the table in ``docs/performance.md``.
+median of the runs goes into ``benchmarks/results.json`` and into the table in ``docs/guides/performance.md``.
 
 Further cases compare an epoch from cached features with decoding and encoding (``benchmarks.training``), and the
 evaluation's probes with a probe trained for every cell (``benchmarks.probes``). Both ways run in one process, in turns.

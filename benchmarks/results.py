@@ -1,4 +1,4 @@
-"""Rows of ``benchmarks/results.json``, and the tables in ``docs/performance.md`` that are made from these rows."""
+"""Rows of ``benchmarks/results.json``, and the tables in ``docs/guides/performance.md`` that are made from these rows."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _digits(rate: float) -> int:
 
 
 def publish(rows: list[dict[str, Any]]) -> None:
-    """Write rows into results.json and into the table of docs/performance.md."""
+    """Write rows into results.json and into the table of docs/guides/performance.md."""
     results = ROOT / "benchmarks" / "results.json"
     measured = {(row["case"], row["peer"].split(",")[0]) for row in rows}
     old = json.loads(results.read_text(encoding="utf-8")) if results.is_file() else []
@@ -136,7 +136,7 @@ def publish(rows: list[dict[str, Any]]) -> None:
 
 
 def replace_between(begin: str, end: str, what: str) -> None:
-    """Replace a part of docs/performance.md."""
+    """Replace a part of docs/guides/performance.md."""
     page = ROOT / "docs" / "performance.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     after = rest.partition(end)[2]
@@ -144,7 +144,7 @@ def replace_between(begin: str, end: str, what: str) -> None:
 
 
 def publish_growth(rows: list[dict[str, Any]], cases: Sequence[str]) -> None:
-    """Write the growth of rates and memory with the number of windows into docs/performance.md."""
+    """Write the growth of rates and memory with the number of windows into docs/guides/performance.md."""
     lines = [
         f"| windows | {' | '.join(TITLES[case] for case in cases)} | peak memory of each, MB |",
         f"| ---: |{' ---: |' * (len(cases) + 1)}",

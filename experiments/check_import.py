@@ -149,7 +149,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog=f"python -m {_COMMAND}", description="Say what a manifest means, and check it."
     )
-    parser.add_argument("manifest", type=Path, help="the manifest's YAML file, see docs/your-data.md")
+    parser.add_argument("manifest", type=Path, help="the manifest's YAML file, see docs/guides/your-data.md")
     parser.add_argument("--draw", type=Path, metavar="FILE.png", help="draw the first windows above their frames")
     arguments = parser.parse_args(argv)
 

@@ -2,7 +2,7 @@
 
 Writes ``report.html``, ``results.csv``, ``results.parquet``, ``results.md``, ``eval_config.yaml``, ``figures/`` and
 ``tensorboard_eval/`` into the run's folder. Finished cells are kept in ``cells.jsonl``: the same command continues an
-evaluation that was interrupted. The protocol is in ``docs/evaluation.md``.
+evaluation that was interrupted. The protocol is in ``docs/guides/evaluation.md``.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ a checksum per block. View 0 is the unchanged clip; the other views have a small
 frames of a clip. :mod:`datamodules.features.build` computes the cache.
 
 The cache is in float16, even if the encoder computes in bfloat16. Features lie well within the range of float16, which
-rounds them eight times as finely and holds values from bfloat16 exactly (measured in ``docs/features.md``).
+rounds them eight times as finely and holds values from bfloat16 exactly (measured in ``docs/guides/features.md``).
 
 Shape legend: N windows, V views, F frames, D feature width, P pooled width, B batch, H height, W width.
 """

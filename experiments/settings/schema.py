@@ -163,7 +163,7 @@ class TrainerConfig:
     accumulate: int = setting(
         1, "batches whose gradients make one optimiser step; negatives stay within a batch", at_least=1
     )
-    compile: bool = setting(False, "torch.compile the IMU encoder; see docs/performance.md")
+    compile: bool = setting(False, "torch.compile the IMU encoder; see docs/guides/performance.md")
     checkpoint_every_steps: int = setting(0, "also write last.ckpt every so many steps; 0: each epoch")
 
 
@@ -172,7 +172,7 @@ class Config:
     """All settings of an experiment."""
 
     experiment: str = setting("simulator", "name of the experiment; the configuration file's by default")
-    system: str = setting("", "a file of configs/systems, laid over the experiment; see docs/systems.md")
+    system: str = setting("", "a file of configs/systems, laid over the experiment; see docs/guides/systems.md")
     checkpoint: str = setting(
         "", "eval_ood: the checkpoint; empty: this run's last.ckpt; 'none': evaluation.checkpoints only"
     )

@@ -110,6 +110,8 @@ def make(variation: Variation, folder: Path) -> Path:
         options = [*turned, "-i", _small(folder), *options, "-map", "0:v", "-map", "1:v"]
     elif v.tracks == "thumbnail":
         options += ["-i", _cover(folder), "-map", "0:v", "-map", "1:v", "-disposition:v:1", "attached_pic"]
+    if v.container == "avi" and v.codec == "h264":
+        options += ["-bsf:v", "h264_mp4toannexb"]
     whole = folder / f"{v}_whole.{v.container}"
     ffmpeg(*options, "-c:v", "copy", whole)
     if v.cut == "whole":

@@ -14,6 +14,7 @@ _MOST_EDITS = 10_000
 _EMPTY = -1  # the media time of an edit that shows nothing
 _SAMPLE_ENTRY = 78  # bytes of a visual sample entry before its own boxes
 _LONGEST_ENTRY = 1 << 20
+ROUNDED_S = 0.1  # headers of one file may differ by so much
 _MDIA, _MINF, _STBL = b"mdia", b"minf", b"stbl"
 
 
@@ -43,6 +44,7 @@ class Track:
         descriptions: how many codecs it has one after another; usually 1.
         time_scale, movie_scale: ticks a second of its own clock and of the edit list's durations.
         stated_s: how long it is shown by its header; None if that is not said.
+        media_s: how long it is by its own clock, before edit lists; None if that is not said.
         matrix: how its pictures are turned for display: nine fixed-point numbers.
         edits: which parts of it are shown when; empty: all of it, from its own time 0.
         tables: start and end of each table of samples, by its kind.
@@ -56,6 +58,7 @@ class Track:
     time_scale: int
     movie_scale: int
     stated_s: float | None
+    media_s: float | None
     matrix: tuple[int, ...]
     edits: tuple[Edit, ...]
     tables: dict[bytes, tuple[int, int]]
@@ -69,6 +72,19 @@ class Track:
                 return late / self.movie_scale - edit.media_time / self.time_scale
             late += edit.duration
         return late / self.movie_scale
+
+    @property
+    def end_s(self) -> float | None:
+        """When it ends on the container's clock, by its headers; None if they do not say.
+
+        ffmpeg writes edit lists that go on after all pictures, where it cuts beside a pause; the track's own clock is
+        right then. So it has the last word, unless the headers contradict each other.
+        """
+        if self.stated_s is None or self.media_s is None or not self.edits:
+            return self.stated_s
+        shown = sum(edit.duration for edit in self.edits) / self.movie_scale
+        agree = abs(shown - self.stated_s) < ROUNDED_S
+        return min(self.stated_s, self.zero_s + self.media_s) if agree else self.stated_s
 
     def part_of_entry(self, kind: bytes) -> bytes:
         """Content of a box in a video codec's description, e.g. ``avcC``; empty if it isn't there."""
@@ -137,7 +153,7 @@ def video_duration(path: Path) -> float | None:
 
 
 def _track(file: BinaryIO, start: int, end: int, movie_scale: int, path: Path) -> Track:
-    number, stated, matrix = 0, 0, (0,) * 9
+    number, stated, media, matrix = 0, 0, 0, (0,) * 9
     handler = coding = ""
     entry, descriptions, time_scale = b"", 0, 0
     edits: tuple[Edit, ...] = ()
@@ -150,7 +166,8 @@ def _track(file: BinaryIO, start: int, end: int, movie_scale: int, path: Path) -
             _, stated = _clock(header, scale_at=None, duration_at=(20, 28))
             matrix = struct.unpack_from(">9i", header, 52 if wide and len(header) >= 96 else 40)
         elif kind == b"mdhd":
-            time_scale, _ = _clock(content(file, first, last, path, kind, 20), scale_at=(12, 20), duration_at=(16, 24))
+            header = content(file, first, last, path, kind, 20)
+            time_scale, media = _clock(header, scale_at=(12, 20), duration_at=(16, 24))
         elif kind == b"hdlr":
             handler = content(file, first, last, path, kind, 12)[8:12].decode("latin-1")
         elif kind == b"elst":
@@ -161,10 +178,20 @@ def _track(file: BinaryIO, start: int, end: int, movie_scale: int, path: Path) -
             tables[kind] = first, last
     if not time_scale or not movie_scale:
         raise RecordingError(f"{path}: damaged MP4: track {number} has no clock (0 ticks a second)")
-    stated_s = stated / movie_scale if stated else None
     return Track(
-        number, handler, coding, entry, descriptions, time_scale, movie_scale, stated_s, matrix, edits, tables
-    )  # fmt: skip
+        number=number,
+        handler=handler,
+        coding=coding,
+        entry=entry,
+        descriptions=descriptions,
+        time_scale=time_scale,
+        movie_scale=movie_scale,
+        stated_s=stated / movie_scale if stated else None,
+        media_s=media / time_scale if media else None,
+        matrix=matrix,
+        edits=edits,
+        tables=tables,
+    )
 
 
 def _inside(file: BinaryIO, start: int, end: int, path: Path) -> list[tuple[bytes, int, int]]:

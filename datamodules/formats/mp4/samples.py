@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.formats.mp4.boxes import boxes
-from datamodules.formats.mp4.movie import Movie, Track
+from datamodules.formats.mp4.movie import ROUNDED_S, Movie, Track
 from datamodules.recording import RecordingError
 
 _SPARE = 1024  # entries that some muxers write for samples that never came
@@ -85,6 +85,20 @@ def read_samples(path: Path, track: Track) -> Samples:
                     f"{path}: damaged MP4: sample {keys[-1] + 1} is to be a key frame, there are {count}"
                 )
         return Samples(decoded, shown, keys, sizes)
+
+
+def end_to_reach(path: Path, track: Track) -> float | None:
+    """When a track ends by its headers, where its samples end before; None where they reach it, or none is said.
+
+    Raises:
+        RecordingError: a table is damaged.
+    """
+    if track.end_s is None:
+        return None
+    with path.open("rb") as file:
+        runs = _rows(file, track, path, b"stts", 2)
+    listed = track.zero_s + int((runs[:, 0] * runs[:, 1]).sum()) / track.time_scale
+    return track.end_s if listed < track.end_s - ROUNDED_S else None
 
 
 def first_units(path: Path, track: Track, samples: Samples, length_bytes: int) -> Iterator[Iterator[int]]:

@@ -129,7 +129,7 @@ class VideoFile:
             bad = int(np.argmax(~(np.diff(times) > 0)))
             raise RecordingError(
                 f"{self.path}: the times of frames {bad} and {bad + 1} do not ascend "
-                f"({times[bad]} and {times[min(bad + 1, times.size - 1)]} s); {remedy(self.path)}"
+                f"({times[bad]} and {times[min(bad + 1, times.size - 1)]} s); {remedy(self.path, 'vfr')}"
             )
         interval = float(np.median(np.diff(times))) if times.size > 1 else 0.0
         end = float(times[-1]) + interval

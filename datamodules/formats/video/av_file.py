@@ -116,9 +116,10 @@ class AvFile:
         return self.context.reorder_depth if self.container == "AVI" and self.codec in ("H.264", "HEVC") else None
 
     def stated_s(self, movie: mp4.Movie | None) -> float | None:
-        """When the video ends, by the container; None if it does not say."""
+        """When the video must end, by the container; None if it does not say, or lists all frames up to then."""
         if movie is not None:
-            return next((track.stated_s for track in movie.tracks if track.number == self.stream.id), None)
+            track = next((track for track in movie.tracks if track.number == self.stream.id), None)
+            return mp4.end_to_reach(self.path, track) if track else None
         said = re.fullmatch(r"(\d+):(\d+):([\d.]+)", self.stream.metadata.get("DURATION", ""))
         if said:
             return int(said[1]) * 3600 + int(said[2]) * 60 + float(said[3])

@@ -68,7 +68,7 @@ class _Proof:
         samples = mp4.read_samples(path, track)
         if not samples.sizes.size or not samples.sizes.all():
             return "an empty sample"
-        self.stated_s = track.stated_s
+        self.stated_s = mp4.end_to_reach(path, track)
         self.keys = samples.keys
         self.times = np.sort(samples.shown) / track.time_scale + track.zero_s
         return _of_edits(track, samples) or _of_order(track, samples) or _of_key_frames(path, track, samples)

@@ -19,7 +19,7 @@ class Backend(Protocol):
     """The library that decodes."""
 
     stated_s: float | None
-    """When the video ends, by the container; None if it does not say."""
+    """When the video must end, by the container; None if it does not say, or lists all frames up to then."""
 
     def times(self) -> FloatArray:
         """When each frame is presented, (N,) seconds on the container's clock."""
@@ -31,11 +31,11 @@ class Backend(Protocol):
         """Yield these ascending frames, scaled to exactly (height, width, 3) uint8 RGB."""
 
 
-def remedy(path: Path) -> str:
-    """How a file that can't be read becomes one that can."""
+def remedy(path: Path, mode: str = "passthrough") -> str:
+    """How a file that can't be read becomes one that can; ``mode``: ffmpeg's way with the times of frames."""
     return (
-        "a copy that can be read, frame by frame at the same times: "
-        f"ffmpeg -i {path.name} -fps_mode passthrough -c:v libx264 -crf 17 {path.stem}_h264.mp4"
+        "a copy that can be read, as far as ffmpeg can: "
+        f"ffmpeg -i {path.name} -fps_mode {mode} -c:v libx264 -crf 17 {path.stem}_h264.mp4"
     )
 
 

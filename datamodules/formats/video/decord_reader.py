@@ -36,7 +36,7 @@ class DecordReader:
             path: the file.
             times: when each frame is presented, (N,) seconds, by the container.
             keys: indices of the key frames, by the container.
-            stated_s: when the video ends, by the container.
+            stated_s: when the video must end, by the container.
 
         Raises:
             RecordingError: decord can't open it.

@@ -14,7 +14,7 @@
         videos: [{files: "video/{subject}_{session}.mp4", camera: phone}]
         labels: {files: "labels/{subject}_{session}.csv"}
 
-``docs/your-data.md`` explains every key; ``python -m experiments.check_import FILE`` says what was understood and
+``docs/guides/your-data.md`` explains every key; ``python -m experiments.check_import FILE`` says what was understood and
 whether it can be right. Nothing is guessed: what the manifest doesn't say, or a file doesn't keep to, is an error that
 names file, line and column.
 """

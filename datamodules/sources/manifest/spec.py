@@ -1,6 +1,6 @@
 """What a manifest may say: one dataclass a level of the YAML file, one field a key.
 
-``docs/your-data.md`` explains every key with an example; a test holds it to this file.
+``docs/guides/your-data.md`` explains every key with an example; a test holds it to this file.
 """
 
 from __future__ import annotations

@@ -1,22 +1,22 @@
 """Videos of all kinds against ffmpeg: the same pictures at the same times, whatever is asked for."""
 
-from __future__ import annotations
-
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 from helpers.numbered_video import number, presented
 from helpers.video_variations import Variation, all_variations, chosen, make
 
 from datamodules.formats.video import VideoFile
+from datamodules.recording import RecordingError
 
 
-def check_against_ffmpeg(path: Path, turned: int = 0) -> str:
-    """Compare times, and the pictures of several reads; which decoder it was."""
+def check_against_ffmpeg(path, turned=0):
+    """Compare times, and the pictures of several reads; which decoder it was, if ffmpeg shows anything."""
     truth = presented(path)
     video = VideoFile(path, "camera", fit="squash")
+    if not truth.times.size:  # as of some cut broadcasts
+        with pytest.raises(RecordingError):
+            list(video.read(np.arange(video.frame_times().size), 8, 8))
+        return ""
     # Microseconds: decord's seconds are float32.
     np.testing.assert_allclose(video.frame_times(), truth.times, rtol=0, atol=1e-6)
     count, (height, width) = truth.times.size, truth.pictures.shape[1:3]
@@ -35,23 +35,17 @@ def check_against_ffmpeg(path: Path, turned: int = 0) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("matrix")
 
 
-@pytest.mark.parametrize("variation", chosen(32), ids=str)
-def test_pictures_and_times_are_ffmpegs(variation: Variation, folder: Path) -> None:
+@pytest.mark.parametrize("variation", chosen(28), ids=str)
+def test_pictures_and_times_are_ffmpegs(variation, folder):
     check_against_ffmpeg(make(variation, folder), variation.rotation)
 
 
-def plain(**changes: Any) -> Variation:
-    kind: dict[str, Any] = {
-        "codec": "h264",
-        "pictures": "closed",
-        "timing": "constant",
-        "container": "mp4",
-        "rotation": 0,
-    }
+def plain(**changes):
+    kind = {"codec": "h264", "pictures": "closed", "timing": "constant", "container": "mp4", "rotation": 0}
     return Variation(**{**kind, "cut": "whole", "tracks": "alone", **changes})
 
 
@@ -74,16 +68,16 @@ def plain(**changes: Any) -> Variation:
     ],
     ids=str,
 )
-def test_decord_reads_what_it_reads_exactly_and_pyav_all_else(variation: Variation, decoder: str, folder: Path) -> None:
+def test_decord_reads_what_it_reads_exactly_and_pyav_all_else(variation, decoder, folder):
     assert check_against_ffmpeg(make(variation, folder), variation.rotation) == decoder
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_every_codec_timing_and_container_with_the_rest_in_turns(folder: Path) -> None:
+def test_every_codec_timing_and_container_with_the_rest_in_turns(folder):
     everything = all_variations()
     order = np.random.default_rng(1).permutation(len(everything))
-    mine: dict[tuple[str, ...], list[Variation]] = {}
+    mine = {}
     for i in order:
         v = everything[i]
         mine.setdefault((v.codec, v.pictures, v.timing, v.container), []).append(v)
@@ -96,4 +90,4 @@ def test_every_codec_timing_and_container_with_the_rest_in_turns(folder: Path) -
             except (AssertionError, ValueError) as error:
                 failed.append(f"{variation}: {error}"[:500])
     assert not failed, "\n".join([f"{len(failed)} of {2 * len(mine)}", *failed])
-    assert decoders == {"decord", "pyav"}
+    assert decoders - {""} == {"decord", "pyav"}
