@@ -16,6 +16,7 @@ from datamodules import signal
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording
 from datamodules.signal import BoolArray
 from datamodules.windows.quality.frame_times import frame_holes, frame_interval
+from datamodules.windows.quality.possible import without_impossible
 from datamodules.windows.quality.sensor import count_coincident
 from datamodules.windows.settings import WindowSettings
 
@@ -100,10 +101,11 @@ def facts_of(recording: Recording, stream: ImuStream, camera: str | None, settin
     Raises:
         RecordingError: there is no such camera, or its file can't be read.
     """
+    stream, _ = without_impossible(stream)
     offset = recording.imu_clock_offset_s
     middle, long, short = np.quantile(np.diff(stream.times), [0.5, 0.95, 0.05], overwrite_input=True).tolist()
     norm, counts = _norms(stream.values)
-    gaps = _gaps(stream, settings.max_gap_s) + offset
+    gaps = gaps_of(stream, settings.max_gap_s) + offset
     labels = _merged(recording.activities)
     labelled: dict[str, float] = {}
     for begin, end, activity in labels:
@@ -165,7 +167,8 @@ def _norms(values: FloatArray) -> tuple[float, NDArray[np.int64]]:
     return float(np.median(norms[~lost] if lost.any() else norms)), counts
 
 
-def _gaps(stream: ImuStream, max_gap_s: float) -> FloatArray:
+def gaps_of(stream: ImuStream, max_gap_s: float) -> FloatArray:
+    """Stretches (K, 2) longer than ``max_gap_s`` without a whole sample, on the sensor's clock."""
     lost: BoolArray = np.zeros(stream.times.size, bool)
     for column in stream.values.T:
         missing = np.isnan(column)
