@@ -141,7 +141,8 @@ def explain(
                     hint = skip_below_hint(path, spec, separator, skip, wanted, number, opener) if none else ""
                     return RecordingError(
                         f"{where}, column {shown(column.column)} ({column.what}): found {text[:_SHOWN]!r}; expected a "
-                        f"number{_decimal_hint(text, spec)}, or one of {', '.join(map(repr, spec.null))} for none{hint}"
+                        f"number{_decimal_hint(text, spec)}, or one of {', '.join(map(repr, spec.null))} for none"
+                        f"{hint}"
                     )
     except RecordingError as found:
         return found

@@ -134,9 +134,7 @@ class GroupFiles:
             for part in range(1, parts + 1):
                 yield groups | {PART: str(part)}, paths, part, parts
 
-    def others(
-        self, recording: RecordingFiles
-    ) -> tuple[list[tuple[Path, ...] | None], list[Path | None], Path | None]:
+    def others(self, recording: RecordingFiles) -> tuple[list[tuple[Path, ...] | None], list[Path | None], Path | None]:
         """The recording's files of each entry of ``imu``, of each camera, and of the labels; None if it lacks one.
 
         Raises:
@@ -198,6 +196,10 @@ class GroupFiles:
         if self.details is not None:
             used.add(self.details.path)
         return used
+
+    def folders(self) -> set[Path]:
+        """Folders below which the group's files are."""
+        return {pattern.deepest_folder() for pattern in (self.imu[0], *self._others())}
 
     def _others(self) -> Iterator[Pattern]:
         yield from self.imu[1:]

@@ -29,7 +29,7 @@ def join_streams(streams: Sequence[ImuStream], recording: str) -> list[ImuStream
     joined = []
     for placement, halves in by_placement.items():
         with_acceleration = [s for s in halves if not np.isnan(s.values[:, :3]).all()]
-        turning = [s for s in halves if s not in with_acceleration]
+        turning = [s for s in halves if np.isnan(s.values[:, :3]).all()]
         if not with_acceleration:
             raise RecordingError(
                 f"{halves[0].origin}, recording {recording}: the sensor at {placement} has no acceleration; expected "

@@ -99,7 +99,9 @@ class Pattern:
         filled = Pattern.__new__(Pattern)
         filled.text, filled.folder, filled.where = text, self.folder, self.where
         filled._base = self._base
-        filled._parts = tuple(tuple(_Token(values[t.group]) if t.group in values else t for t in part) for part in self._parts)
+        filled._parts = tuple(
+            tuple(_Token(values[t.group]) if t.group in values else t for t in part) for part in self._parts
+        )
         return filled
 
     def _tokens(self, part: str) -> tuple[_Token, ...]:

@@ -175,7 +175,9 @@ def _check_csv(csv: s.CsvSpec, where: str) -> None:
     if csv.thousands:
         bad = len(csv.thousands) != 1 or csv.thousands.isalnum() or csv.thousands in "+-[]^\\\0\r\n"
         if bad or csv.thousands in (csv.decimal, csv.separator):
-            _fail(f"{where}.thousands", f"expected another sign than for decimals, e.g. ','; found {shown(csv.thousands)}")
+            _fail(
+                f"{where}.thousands", f"expected another sign than for decimals, e.g. ','; found {shown(csv.thousands)}"
+            )
     if csv.separator and (csv.separator.isalnum() or csv.separator in "+-."):
         _fail(f"{where}.separator", f"'{csv.separator}' is a part of numbers or names; expected e.g. ',' or ';'")
     for key in ("skip_lines", "skip_below_header"):

@@ -49,6 +49,7 @@ class Salvage:
         self._separator, self._comment = separator.encode(), comment.encode()
         self.line_ends, self.left_out, self.restarts = 1, list[str](), list[int]()
         self._blank: set[int] = set()
+        self._instead: dict[int, bytes] = {}
         self._skip, self._header, self._width = 0, b"", 0
 
     def look(self, skip: int, header: bytes, width: int) -> None:
@@ -68,11 +69,11 @@ class Salvage:
     @property
     def needed(self) -> bool:
         """Whether the file can't be read as it stands."""
-        return bool(self._blank or self._comment or self._path.suffix.lower() == ".gz")
+        return bool(self._blank or self._instead or self._comment or self._path.suffix.lower() == ".gz")
 
     def open(self) -> BinaryIO:
         """The bytes to read."""
-        if not (self._blank or self._comment):
+        if not (self._blank or self._instead or self._comment):
             return open_bytes(self._path)
         return io.BufferedReader(_Lines(self._lines()), _BLOCK)
 
@@ -126,6 +127,11 @@ class Salvage:
                 again = bool(self._header) and line.endswith(self._header)
                 if again or _ZEROS in line or line.endswith(b"\0"):
                     zero_bytes += line.count(b"\0")
+                    row_before_zeros = line.rstrip(b"\0")
+                    if not again and b"\0" not in row_before_zeros and self._like(row_before_zeros, before):
+                        self._instead[number] = row_before_zeros
+                        row, before, before_at = row + 1, row_before_zeros, number
+                        continue
                     self._blank.add(number)
                     rest = line.removesuffix(self._header) if again else line
                     if piece := rest.strip(b"\0").strip():
@@ -140,7 +146,7 @@ class Salvage:
                     continue
                 row += 1
                 before, before_at = line, number
-        if broken_end and before:
+        if broken_end and before and before_at not in self._instead:
             self._blank.add(before_at)
             self._say(before_at, before)
         if zero_bytes:
@@ -150,6 +156,13 @@ class Salvage:
         fields = line.split(self._separator)
         return b'"' in line or (len(fields) >= self._width and bool(fields[-1].strip()))
 
+    def _like(self, line: bytes, before: bytes) -> bool:
+        """Whether a row without a line end is whole: as many columns as the one before, and as many decimals."""
+        if not line or not before or line.count(self._separator) != before.count(self._separator):
+            return False
+        ends = [text.split(self._separator)[-1].strip().rpartition(b".")[2] for text in (line, before)]
+        return len(ends[0]) >= len(ends[1]) > 0
+
     def _say(self, number: int, piece: bytes) -> None:
         text = piece[:_SHOWN].decode("ascii", "replace")
         self.left_out.append(f"line {number}, which is broken off: '{text}'")
@@ -158,7 +171,12 @@ class Salvage:
         with open_bytes(self._path) as file:
             for number, line in enumerate(file, 1):
                 is_comment = self._comment and line.lstrip().startswith(self._comment)
-                yield b"\n" if is_comment or number in self._blank else line
+                if is_comment or number in self._blank:
+                    yield b"\n"
+                elif number in self._instead:
+                    yield self._instead[number] + b"\n"
+                else:
+                    yield line
 
 
 class _Lines(io.RawIOBase):

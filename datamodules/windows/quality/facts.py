@@ -16,7 +16,6 @@ from datamodules import signal
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording
 from datamodules.signal import BoolArray
 from datamodules.windows.quality.frame_times import frame_holes, frame_interval
-from datamodules.windows.quality.possible import without_impossible
 from datamodules.windows.quality.sensor import count_coincident
 from datamodules.windows.settings import WindowSettings
 
@@ -101,7 +100,6 @@ def facts_of(recording: Recording, stream: ImuStream, camera: str | None, settin
     Raises:
         RecordingError: there is no such camera, or its file can't be read.
     """
-    stream, _ = without_impossible(stream)
     offset = recording.imu_clock_offset_s
     middle, long, short = np.quantile(np.diff(stream.times), [0.5, 0.95, 0.05], overwrite_input=True).tolist()
     norm, counts = _norms(stream.values)

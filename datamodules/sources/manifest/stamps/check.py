@@ -5,6 +5,7 @@ Shape legend: N samples.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -39,9 +40,7 @@ class Stamps:
     notes: list[str]
 
 
-def split_stamps(
-    times: FloatArray, spec: TimeSpec, restarts: list[int], place: Callable[[int], str]
-) -> Stamps:
+def split_stamps(times: FloatArray, spec: TimeSpec, restarts: list[int], place: Callable[[int], str]) -> Stamps:
     """Put stamps in order, and find where the logger was started again.
 
     Args:
@@ -59,7 +58,7 @@ def split_stamps(
     order: NDArray[np.int64] | None = None
     bounds = [0, *[row for row in restarts if 0 < row < times.size], times.size]
     # A clock that goes on behind a new header may pass midnight there.
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in itertools.pairwise(bounds):
         found = put_in_order(times[begin:end], tick, text is not None and not text.dated, bool(spec.zone))
         if found.order is not None:
             times[begin:end] = found.times
@@ -69,7 +68,7 @@ def split_stamps(
             raise _backwards(times, begin + found.restarts[0] - 1, len(found.restarts), spec, place)
         notes += found.notes
         edges = [begin, *[begin + row for row in found.restarts], end]
-        parts += list(zip(edges[:-1], edges[1:], strict=True))
+        parts += list(itertools.pairwise(edges))
     if len(bounds) > 2 and spec.restarts == "error":
         raise RecordingError(
             f"{place(bounds[1])}: the header is there again above this row, {len(bounds) - 2} times in all: the logger "
@@ -143,7 +142,7 @@ def check_pace(
             f"{place(longest + 1)}: {longest_s / 86400:.1f} days after the sample before; "
             "expected one recording (is that stamp right?)"
         )
-    if units.is_text(spec) and abs(longest_s - HOUR_S) < 5 and not spec.zone and "dated" and units.text_of(spec).dated:
+    if units.is_text(spec) and abs(longest_s - HOUR_S) < 5 and not spec.zone and units.text_of(spec).dated:
         notes.append(
             f"a gap of one hour before {place(longest + 1)}: where that is the begin of daylight saving, set time.zone"
         )
@@ -152,15 +151,18 @@ def check_pace(
 
 def _spread_note(packets: Packets) -> str:
     how = "stamps are the same for" if packets.same else "stamps come in packets of"
+    if packets.size < 1.5:
+        return (
+            f"some stamps are there twice, as if given on delivery: spread evenly, {packets.rate_hz:.4g} Hz (at most "
+            f"{packets.worst_s:.2g} s from a sample's stamp)"
+        )
     return (
         f"{how} {packets.size:g} samples at a time, every {packets.interval_s:.3g} s: spread evenly, "
         f"{packets.rate_hz:.4g} Hz (at most {packets.worst_s:.2g} s from a packet's stamp)"
     )
 
 
-def _refuse_packets(
-    packets: Packets, times: FloatArray, rising: NDArray[np.bool_], spec: TimeSpec, where: str
-) -> None:
+def _refuse_packets(packets: Packets, times: FloatArray, rising: NDArray[np.bool_], spec: TimeSpec, where: str) -> None:
     repeated = int((~rising).sum())
     few = repeated <= _FEW_REPEATED * times.size or times.size < _SMALL
     if packets.same and few:
@@ -191,6 +193,9 @@ def _check_repeats(
 def _coarse_hint(times: FloatArray, rising: NDArray[np.bool_]) -> str:
     distinct = times[np.concatenate([[True], rising])]
     step = float(np.median(np.diff(distinct)))
+    if distinct.size > 0.5 * times.size:
+        lost = 1 - distinct.size / times.size
+        return f" (time.repeated: first would keep the first of samples with one stamp, and lose {lost:.0%} of them)"
     return (
         f"; stamps {step:.3g} s apart are too coarse for {times.size / distinct.size:.3g} samples each: export them "
         "with more decimals, or give rate_hz if the rate is known and no sample was lost"

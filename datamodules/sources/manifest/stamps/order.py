@@ -77,7 +77,9 @@ def put_in_order(times: FloatArray, tick_s: float, of_day: bool, local: bool) ->
     order = np.argsort(times, kind="stable")
     if _are_packets(times, times[order], steps, step):
         moved = int((order != np.arange(times.size)).sum())
-        found.notes.append(f"{moved} of {times.size} samples came out of order, by packets: put in order by their stamps")
+        found.notes.append(
+            f"{moved} of {times.size} samples came out of order, by packets: put in order by their stamps"
+        )
         return Ordered(times[order], order, [], found.notes)
     found.restarts = (backwards + 1).tolist()
     return found
@@ -106,13 +108,15 @@ def _counter(before: float, after: float, most: float) -> int:
 def _are_packets(times: FloatArray, ordered: FloatArray, steps: FloatArray, step: float) -> bool:
     """Whether sorting heals it: short ways back, no stamp twice, and no more holes than before."""
     back = -float(steps.min())
-    if back > min(_LONGEST_BACK_S, _BACK_SHARE * float(np.ptp(times))):
+    if back > min(_LONGEST_BACK_S, 0.5 * float(np.ptp(times))):
         return False
     healed = np.diff(ordered)
     if (healed == 0).any():
         return False
     if (packets := spread(ordered)) is not None:
         return packets.times is not None
+    if back > _BACK_SHARE * float(np.ptp(times)):
+        return False
     if float(np.median(healed)) < 0.8 * step:
         return False
     jumps = int((steps > 1.5 * step).sum())

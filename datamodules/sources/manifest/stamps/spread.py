@@ -21,6 +21,7 @@ _SHORT = 0.35  # of the mean step: steps within a packet
 _MANY_SHORT = 0.4  # share of such steps that makes stamps come in packets
 _MANY_SAME = 0.05  # share of stamps that are there before
 _FEWEST_PACKETS = 4
+_DELIVERY_S, _WORST_DELIVERY_S = 0.06, 0.2  # that a sample's stamp may be off where some stamps are the same
 _BEND_S = 30.0
 _LOST_S = 0.5  # or three packets: a longer way to the next one is a gap
 # How far nine in ten packets, and the worst one, may be off the line: in intervals between packets that come when a
@@ -78,6 +79,13 @@ def spread(times: FloatArray) -> Packets | None:
     size = float(np.median(np.diff(firsts)))
     if size < 1.5 and not same:
         return None
+    if size < 1.5:  # stamps of the delivery, of which some are the same
+        every = np.arange(times.size)
+        even, off, rate = _spread(times, every, mean, False)
+        near = float(np.quantile(off, 0.95)) <= _DELIVERY_S and float(off.max()) <= _WORST_DELIVERY_S
+        if not near or not (np.diff(even) > 0).all():
+            return None
+        return Packets(even, 1.0, mean, rate, True, float(off.max()))
     even, off, rate = _spread(times, firsts, interval, same)
     usual_off, worst = float(np.quantile(off, 0.9)), float(off.max())
     unit, most, worst_most = (1 / max(rate, 1e-9), _OFF_CUT, _WORST_OFF_CUT) if same else (interval, _OFF, _WORST_OFF)

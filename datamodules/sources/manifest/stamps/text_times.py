@@ -1,4 +1,4 @@
-"""Times written as text: ISO 8601, ``h:m:s``, or a declared format; with an offset, in a named zone, or with neither."""
+"""Times written as text: ISO 8601, ``h:m:s``, or a declared format; with an offset, in a named zone, or neither."""
 
 from __future__ import annotations
 
