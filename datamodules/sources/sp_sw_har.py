@@ -3,9 +3,9 @@
 M. Matey-Sanz, S. Casteleyn, C. Granell: Dataset of inertial measurements of smartphones and smartwatches for human
 activity recognition. Data in Brief 51:109809, 2023.
 
-- Sensors: a phone (Xiaomi Poco X2) in the left front pocket of the trousers, whose orientation differs (``metadata``
-  says which way it was), and a watch (TicWatch Pro 3 GPS) at the left wrist; acceleration in m/s^2 with gravity, angular
-  velocity in rad/s, about 103 Hz.
+- Sensors: a phone in a pocket of the trousers, whose orientation differs (``metadata`` says which way it was), and a
+  watch at the wrist; acceleration in m/s^2 with gravity, angular velocity in rad/s, about 103 Hz. Which side they were
+  worn on, and their models, are not in the published files.
 - Licence: CC BY 4.0. Get it from https://doi.org/10.5281/zenodo.8398688.
 - Layout below ``root`` or ``root/DATA``: ``s01/s01_01_sp.csv`` and ``s01_01_sw.csv`` (subject, execution, device), with
   ``x_acc,y_acc,z_acc,x_gyro,y_gyro,z_gyro,timestamp,label``; ``executions_info.csv`` with each execution's orientation
@@ -40,7 +40,7 @@ from datamodules.sources.shared.listing import choose, folder
 from datamodules.sources.shared.streams import refuse_other_units
 
 ACTIVITIES = {name: name.lower() for name in ("SEATED", "STANDING_UP", "WALKING", "TURNING", "SITTING_DOWN")}
-PLACEMENTS = {"sp": ("left_pocket", "Xiaomi Poco X2"), "sw": ("left_wrist", "TicWatch Pro 3 GPS")}
+PLACEMENTS = {"sp": ("pocket", "phone"), "sw": ("wrist", "watch")}
 _NAME = re.compile(r"(s\d\d)_(\d\d)")
 _COLUMNS = ("x_acc", "y_acc", "z_acc", "x_gyro", "y_gyro", "z_gyro")
 _LABEL_GAP_S = 1.0  # a label does not reach over a longer stretch without samples
@@ -68,7 +68,7 @@ class _Device:
 
 @source("sp_sw_har", SpSwHarParams)
 class SpSwHar(Source):
-    """One recording an execution, ``s01_01``, with IMUs at ``left_pocket`` and ``left_wrist``."""
+    """One recording an execution, ``s01_01``, with IMUs at ``pocket`` and ``wrist``."""
 
     def __init__(self, params: SpSwHarParams) -> None:
         self.params = params

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 
@@ -17,7 +18,12 @@ from experiments import check_import
 
 # Case -> exit code, what is said, what must not be said.
 CASES = [
-    ("01_never_at_rest", 0, r"note: .*P01_1: the sensor never rests, so the unit can't.*\(P01_2\) it is right", "per_g"),
+    (
+        "01_never_at_rest",
+        0,
+        r"note: .*P01_1: the sensor never rests, so the unit can't.*\(P01_2\) it is right",
+        "per_g",
+    ),
     ("03_dead_axis", 1, r"PROBLEM: .*column 'ay' \(accelerometer y\) reads 0 throughout", "per_g"),
     ("03_dead_axis_gyro", 1, r"PROBLEM: .*column 'gz' \(gyroscope z\) reads 0 throughout", "per_deg_s"),
     ("04_gyro_all_zero", 1, r"PROBLEM: .*gyroscope reads 0 throughout.*leave it out of the manifest", "per_deg_s"),
@@ -134,23 +140,28 @@ def test_the_lag_of_a_join_is_measured(lag_s: float, tmp_path: Path, capsys: pyt
     assert float(found[1]) * (1 if found[2] == "late" else -1) == pytest.approx(lag_s, abs=0.03)
 
 
-@pytest.mark.parametrize(("value", "many"), [(999.9, True), (-9999.0, True), (2e7, False), (1e30, False), (1e300, True)])
+@pytest.mark.parametrize(
+    ("value", "many"), [(999.9, True), (-9999.0, True), (2e7, False), (1e30, False), (1e300, True)]
+)
 def test_values_that_no_sensor_gives(
     value: float, many: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     times, values = turning(3000)
-    values[1000 : 1100 if many else 1001, 1] = value * (10 if value == 999.9 else 1)
+    values[1000 : 1100 if many else 1001, 1] = value
     path = write(tmp_path, times, values)
     code, text = check(path, capsys)
     assert code == int(many), text
-    assert re.search(rf"{'PROBLEM' if many else 'note'}: .*{100 if many else 1} of 3000 samples .*no sensor gives", text)
+    assert re.search(
+        rf"{'PROBLEM' if many else 'note'}: .*{100 if many else 1} of 3000 samples .*no sensor gives", text
+    )
     assert ("csv.null" in text) == many
 
 
 @pytest.mark.parametrize("cut", [0.0, 1.0])
 def test_packets_and_whole_seconds_are_spread_evenly(cut: float, tmp_path: Path) -> None:
     times, values = turning(3000)
-    stamps = np.floor(times / cut) * cut if cut else times[np.arange(3000) // 10 * 10] + 0.001 * (np.arange(3000) % 10)
+    index = np.arange(3000)
+    stamps = np.floor(times / cut) * cut if cut else times[index // 10 * 10] + 0.001 * (index % 10)
     source = Manifest(ManifestParams(str(write(tmp_path, stamps, values))))
     stream = source.load("P1").imus[0]
     assert 1 / np.median(np.diff(stream.times)) == pytest.approx(100, rel=1e-3)
@@ -227,8 +238,8 @@ def test_rows_of_several_sensors_and_files_one_behind_the_other(tmp_path: Path) 
     (stream,) = source.load("P1").imus
     np.testing.assert_allclose(stream.times, times[1:], atol=1e-6)
     np.testing.assert_allclose(stream.values[:, :3], values[1:, :3], atol=1e-5)
-    # 2 ms later: of waves of at most 0.5 Hz and some rad/s, and of noise of 0.002.
-    assert np.abs(stream.values[:, 3:] - values[1:, 3:]).max() < 0.05
+    # Written 2 ms late; the largest change is where a movement begins at once, so the typical one is looked at.
+    assert np.median(np.abs(stream.values[:, 3:] - values[1:, 3:])) < 0.01
 
 
 def test_a_scale_is_never_advised_from_movement(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -248,3 +259,28 @@ def test_gyroscopes_are_still_judged(unit: float, tmp_path: Path, capsys: pytest
     code, text = check(write(tmp_path, times, values), capsys)
     assert code == int(unit != 1.0), text
     assert ("look like deg/s" in text) == (unit != 1.0)
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 3.0, -8.0])
+def test_labels_that_are_late_against_the_motion(
+    lag_s: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    times = np.arange(0, 400, 0.02)
+    edges = np.cumsum(rng.uniform(8, 25, 40))
+    moving = np.searchsorted(edges, times) % 2 == 1
+    values = rng.normal(0, 1, (times.size, 6)) * np.where(moving, 1.5, 0.03)[:, None] + [0, 0, G, 0, 0, 0]
+    rows = [f"{a},{b},{'walking' if i % 2 == 0 else 'sitting'}" for i, (a, b) in enumerate(itertools.pairwise(edges))]
+    shifted = [[float(v) + lag_s for v in row.split(",")[:2]] + [row.split(",")[2]] for row in rows]
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "P1.csv").write_text(
+        "start,end,activity\n" + "\n".join(",".join(map(str, row)) for row in shifted if row[1] < 400) + "\n"
+    )
+    manifest = MANIFEST + '    labels: {files: "labels/{subject}.csv"}\n'
+    _, text = check(write(tmp_path, times, values, manifest), capsys)
+    found = re.search(r"labels are ([0-9.]+) s (late|early)", text)
+    if not lag_s:
+        assert found is None, text
+        return
+    assert found, text
+    assert float(found[1]) * (1 if found[2] == "late" else -1) == pytest.approx(lag_s, abs=0.3)

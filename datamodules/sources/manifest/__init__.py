@@ -41,6 +41,7 @@ from datamodules.sources.manifest.patterns import fill_template
 from datamodules.sources.manifest.plain_values import build, read_yaml
 from datamodules.sources.manifest.spec import FIRST_SAMPLE, STAMPS, GroupSpec, ManifestSpec
 from datamodules.sources.manifest.spec_checks import check_manifest
+from datamodules.sources.manifest.stamps.text_times import TimeTextError
 from datamodules.sources.registry import Source, source
 from datamodules.sources.shared.held import without_held
 
@@ -218,7 +219,7 @@ class Manifest(Source):
         text, unit = fill_template(str(spec.zero), files.values), time.unit or f"'{time.format}'"
         try:
             return units.read_time(text, time)
-        except units.TimeTextError as error:
+        except TimeTextError as error:
             raise ManifestError(
                 f"{self.path}: groups.{files.group}.zero: it is '{text}' for recording {files.name}; expected "
                 f"'{STAMPS}', '{FIRST_SAMPLE}', or a stamp in {unit}"

@@ -130,7 +130,8 @@ def explain(
             where = f"{path}, line {line}"
             if len(fields) != width:
                 return RecordingError(
-                    f"{where}: {len(fields)} columns in {printable(separator.join(fields))!r}; the first line has {width}"
+                    f"{where}: {len(fields)} columns in {printable(separator.join(fields))!r}; the first line has "
+                    f"{width}"
                 )
             for column, position in wanted:
                 text = fields[position]

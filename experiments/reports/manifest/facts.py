@@ -11,6 +11,7 @@ from datamodules.recording import FloatArray, Interval, Recording, RecordingErro
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import cut_windows
 from datamodules.windows.settings import Reason, WindowSettings
+from experiments.reports.manifest.label_lag import LabelLag, measure_label_lag
 from experiments.reports.manifest.motion_facts import MotionFacts, measure_motion
 
 
@@ -54,6 +55,7 @@ class RecordingFacts:
         repeated: samples left out because their stamp was there before.
         notes: what was left out or put right when the files were read.
         windows: of each sensor, by the experiment's settings.
+        label_lag: of the labels behind the first sensor's motion; None if it can't be told.
     """
 
     name: str
@@ -71,6 +73,7 @@ class RecordingFacts:
     repeated: int = 0
     notes: tuple[str, ...] = ()
     windows: tuple[WindowCounts, ...] = ()
+    label_lag: LabelLag | None = None
 
     @property
     def length_s(self) -> float:
@@ -109,6 +112,7 @@ def measure(recording: Recording, group: str, settings: WindowSettings | None = 
         doubly_s=doubly,
         repeated=int(recording.metadata.get("repeated_stamps", 0)),
         notes=tuple(str(recording.metadata.get("import_notes", "")).splitlines()),
+        label_lag=measure_label_lag(recording.imus[0], recording.activities, offset),
         windows=tuple(_count_windows(recording, stream.placement, settings) for stream in recording.imus),
     )
 

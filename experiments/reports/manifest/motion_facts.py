@@ -16,6 +16,7 @@ from datamodules.windows.quality.stuck import Stuck, find_stuck
 from datamodules.windows.settings import WindowSettings
 from experiments.reports.manifest.rest import Rest, find_rest
 from experiments.reports.manifest.turning import Lag, Turning, measure_turning
+from experiments.reports.manifest.worn import not_worn_s
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class MotionFacts:
         impossible: samples with a value that no sensor gives; the other figures leave them out.
         impossible_values: the most frequent of these values, up to three, m/s^2 or rad/s, with their channels.
         stuck: (accelerometer, gyroscope); None without a gyroscope.
+        not_worn_s: seconds of half hours and more without movement.
     """
 
     placement: str
@@ -66,6 +68,7 @@ class MotionFacts:
     impossible: int
     impossible_values: tuple[tuple[int, float, int], ...]
     stuck: tuple[Stuck, Stuck | None]
+    not_worn_s: float
 
     @property
     def rest_norm(self) -> float:
@@ -137,6 +140,7 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
         impossible=int(impossible.size),
         impossible_values=_most_frequent(raw.values[impossible], limits_of(raw)),
         stuck=(stuck, stuck_gyroscope),
+        not_worn_s=not_worn_s(times, values[:, :3]),
     )
 
 

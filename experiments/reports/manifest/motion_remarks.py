@@ -17,6 +17,8 @@ from experiments.reports.manifest.remark import Remark, some
 Pairs = Sequence[tuple[RecordingFacts, MotionFacts]]
 _FITS = (0.7, 1.35)  # norm in slow movement over g
 _SURE_LAG_S = 0.05  # a filter in the sensor delays by up to this
+_SURE_FIT = 0.7  # correlation
+_SURE_GAIN = 1.0  # of what the best fit leaves unexplained
 _MANY_IMPOSSIBLE = 0.001  # share of the samples; fewer are faults of single samples
 _STUCK_NOTE, _STUCK_PROBLEM = 0.01, 0.2  # of the time
 # Noise moves any accelerometer; a gyroscope may be cut to 0 by its device while it rests.
@@ -35,11 +37,14 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
             yield from _judge_gyroscope(where, sensor.gyroscope, alive)
             yield from _judge_lag(where, alive)
     for fact, s in pairs:
+        if s.not_worn_s:
+            hours = s.not_worn_s / 3600
+            yield Remark(False, f"{where}: {fact.name}: {hours:.1f} h without any movement: was the sensor not worn?")
         if s.alternating:
             yield Remark(
                 True,
-                f"{where}: {fact.name}: accelerometer and gyroscope are there in different rows; expected both in every "
-                "row, or one entry of 'imu' for each of them, with 'rows' to tell them apart",
+                f"{where}: {fact.name}: accelerometer and gyroscope are there in different rows; expected both in "
+                "every row, or one entry of 'imu' for each of them, with 'rows' to tell them apart",
             )
         elif s.lost > 0.5:
             yield Remark(True, f"{where}: {fact.name}: {s.lost:.0%} of the samples are missing values")
@@ -212,10 +217,11 @@ def _judge_gyroscope(where: str, spec: GyroscopeSpec, pairs: Pairs) -> Iterator[
 def _judge_lag(where: str, pairs: Pairs) -> Iterator[Remark]:
     for fact, s in pairs:
         lag = s.lag
-        if lag is None or lag.correlation < 0.5 or lag.high - lag.low > max(0.2, abs(lag.seconds)):
+        if lag is None or lag.correlation < _SURE_FIT or lag.high - lag.low > max(0.2, abs(lag.seconds)):
             continue
         surely = lag.low > _SURE_LAG_S or lag.high < -_SURE_LAG_S
-        if surely and lag.correlation > lag.unmoved + 0.01:
+        # In walking, what is no gravity swings with the step and shifts the best fit a little, in a flat maximum.
+        if surely and lag.correlation - lag.unmoved > _SURE_GAIN * (1 - lag.correlation):
             late = "late" if lag.seconds > 0 else "early"
             yield Remark(
                 True,

@@ -133,6 +133,21 @@ def _judge_labels(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark
                 f"{name}: {fact.name}: {fact.outside_s:.1f} of {length:.1f} labelled seconds lie outside the motion "
                 f"data ({fact.start_s:.2f} to {fact.end_s:.2f} s): are labels.clock and labels.unit right?",
             )
+        lag = fact.label_lag
+        if (
+            lag is not None
+            and lag.explained > 0.3
+            and lag.high - lag.low < 1
+            and min(abs(lag.low), abs(lag.high)) > 0.5
+        ):
+            late = "late" if lag.seconds > 0 else "early"
+            yield Remark(
+                lag.explained > lag.unmoved + 0.1,
+                f"{name}: {fact.name}: the labels are {abs(lag.seconds):.1f} s {late} against the motion (95 %: "
+                f"{min(abs(lag.low), abs(lag.high)):.1f} to {max(abs(lag.low), abs(lag.high)):.1f} s; moved by it they "
+                f"explain {lag.explained:.0%} of how much the sensor moves, as they are {lag.unmoved:.0%}): is their "
+                "clock right?",
+            )
         if fact.doubly_s > 0.5:
             yield Remark(False, f"{name}: {fact.name}: {fact.doubly_s:.1f} s have more than one activity")
     length, covered = sum(fact.length_s for fact in facts), sum(total.values())

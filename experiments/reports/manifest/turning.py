@@ -92,7 +92,9 @@ def measure_turning(times: FloatArray, values: FloatArray, step: float) -> tuple
 def _segments(times: FloatArray, values: FloatArray, step: float) -> list[_Segment]:
     samples = min(round(_SEGMENT_S / step), times.size)
     found = []
-    for start in np.unique(np.linspace(0, max(0, times.size - samples), _SEGMENTS).astype(int)):
+    # Segments that overlap would count as so many looks at the same movement.
+    many = max(1, min(_SEGMENTS, times.size // samples))
+    for start in np.unique(np.linspace(0, max(0, times.size - samples), many).astype(int)):
         part = slice(start, start + samples)
         if times[part][-1] - times[part][0] > 1.5 * _SEGMENT_S or np.isnan(values[part]).any():
             continue
