@@ -11,7 +11,7 @@ import pytest
 import yaml
 from helpers.case_files import case
 
-from datamodules.recording import FloatArray
+from datamodules.recording import FloatArray, RecordingError
 from datamodules.signal import DEGREE, G
 from datamodules.sources.manifest import Manifest, ManifestParams
 from experiments import check_import
@@ -284,3 +284,47 @@ def test_labels_that_are_late_against_the_motion(
         return
     assert found, text
     assert float(found[1]) * (1 if found[2] == "late" else -1) == pytest.approx(lag_s, abs=0.3)
+
+
+def test_a_sentinel_that_a_sensor_might_give(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    times, values = turning(3000)
+    values[:, 3:] /= DEGREE
+    values[500:520, 3:] = 999
+    code, text = check(write(tmp_path, times, values, MANIFEST.replace("rad/s", "deg/s")), capsys)
+    assert code == 1
+    assert re.search(r"PROBLEM: .*999 deg/s in column 'gx' \(20 times\).*csv\.null", text), text
+
+
+def test_an_accelerometer_that_hangs_for_a_while(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    times, values = turning(3000)
+    values[1000:1900, :3] = values[1000, :3]
+    code, text = check(write(tmp_path, times, values), capsys)
+    assert code == 1
+    assert "the accelerometer hangs for 30% of the time" in text
+    # The 5 s windows that begin at 10 and 15 s are hit, as the build's own rule has it.
+    assert "4 kept, 2 left out (flat_line 2)" in text
+
+
+@pytest.mark.parametrize("zone", ["", "Europe/Berlin"])
+def test_stamps_with_an_offset_and_labels_without(zone: str, tmp_path: Path) -> None:
+    times, values = turning(3000)
+    lines = [
+        f"2024-05-01T10:00:{t:06.3f}+02:00," + ",".join(f"{v:.5f}" for v in row)
+        for t, row in zip(times, values, strict=True)
+    ]
+    (tmp_path / "P1.csv").write_text("\n".join(["t,ax,ay,az,gx,gy,gz", *lines]) + "\n")
+    (tmp_path / "labels").mkdir()
+    row = "2024-05-01 10:00:05,2024-05-01 10:00:10,walking"
+    (tmp_path / "labels" / "P1.csv").write_text(f"start,end,activity\n{row}\n")
+    made = yaml.safe_load(MANIFEST.replace("unit: s}", "unit: iso8601}"))
+    made["groups"]["g"]["labels"] = {
+        "files": "labels/{subject}.csv", "unit": "iso8601", "clock": "imu", **({"zone": zone} if zone else {})
+    }  # fmt: skip
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump(made))
+    source = Manifest(ManifestParams(str(tmp_path / "m.yaml")))
+    if not zone:
+        with pytest.raises(RecordingError, match=r"no offset from UTC.*expected labels\.zone"):
+            source.load("P1")
+        return
+    (label,) = source.load("P1").activities
+    assert (label.start, label.end) == pytest.approx((5, 10), abs=1e-5)

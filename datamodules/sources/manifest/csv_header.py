@@ -42,7 +42,7 @@ def header_hint(
     try:
         for line, fields in itertools.islice(python_rows(path, spec, separator, spec.skip_lines, opener), _LOOKED_AT):
             if names <= {field.strip() for field in fields}:
-                if len(signs) == 1 and not spec.comment:
+                if len(signs) == 1 and "" not in signs and not spec.comment:
                     return f"; line {line} names them: set csv.comment: '{signs.pop()}' if that begins a comment"
                 return f"; line {line} names them: set csv.skip_lines: {line - 1}" if line > spec.skip_lines + 1 else ""
             first = fields[0].lstrip()[:1]

@@ -72,7 +72,7 @@ def measure_label_lag(stream: ImuStream, activities: Sequence[Interval], offset_
         key = block * size + codes[most + lag : motion.size - most + lag][kept]
         counts[i] = np.bincount(key, minlength=_BLOCKS * size).reshape(_BLOCKS, size)
         sums[i] = np.bincount(key, values, minlength=_BLOCKS * size).reshape(_BLOCKS, size)
-    squares = np.bincount(block, values**2, minlength=_BLOCKS)
+    squares = np.bincount(block, values**2, minlength=_BLOCKS).astype(np.float64)
     whole = _explained(counts, sums, squares, np.ones(_BLOCKS))
     draws = np.random.default_rng(0).multinomial(_BLOCKS, np.full(_BLOCKS, 1 / _BLOCKS), _DRAWS).astype(np.float64)
     found = np.sort([lags[np.argmax(_explained(counts, sums, squares, weights))] / _HZ for weights in draws])

@@ -18,6 +18,8 @@ from experiments.reports.manifest.rest import Rest, find_rest
 from experiments.reports.manifest.turning import Lag, Turning, measure_turning
 from experiments.reports.manifest.worn import not_worn_s
 
+_LEAST_LONELY, _NEXT_LONELY = 2, 0.7
+
 
 @dataclass(frozen=True)
 class MotionFacts:
@@ -45,6 +47,7 @@ class MotionFacts:
         impossible_values: the most frequent of these values, up to three, m/s^2 or rad/s, with their channels.
         stuck: (accelerometer, gyroscope); None without a gyroscope.
         not_worn_s: seconds of half hours and more without movement.
+        lonely: channel, value and how often, of largest values that stand far from the next largest one.
     """
 
     placement: str
@@ -69,6 +72,7 @@ class MotionFacts:
     impossible_values: tuple[tuple[int, float, int], ...]
     stuck: tuple[Stuck, Stuck | None]
     not_worn_s: float
+    lonely: tuple[tuple[int, float, int], ...]
 
     @property
     def rest_norm(self) -> float:
@@ -141,6 +145,7 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
         impossible_values=_most_frequent(raw.values[impossible], limits_of(raw)),
         stuck=(stuck, stuck_gyroscope),
         not_worn_s=not_worn_s(times, values[:, :3]),
+        lonely=_lonely(values),
     )
 
 
@@ -152,3 +157,18 @@ def _most_frequent(values: FloatArray, limits: FloatArray) -> tuple[tuple[int, f
         kinds, counts = np.unique(beyond, return_counts=True)
         found += [(channel, float(kind), int(count)) for kind, count in zip(kinds, counts, strict=True)]
     return tuple(sorted(found, key=lambda entry: -entry[2])[:3])
+
+
+def _lonely(values: FloatArray) -> tuple[tuple[int, float, int], ...]:
+    """Largest magnitudes that come again and again, to the bit, while nothing else comes near."""
+    found = []
+    for channel, column in enumerate(values.T):
+        sizes = np.abs(column[np.isfinite(column)])
+        if not sizes.size:
+            continue
+        top = float(sizes.max())
+        others = sizes[sizes < top]
+        count = sizes.size - others.size
+        if count >= _LEAST_LONELY and others.size and float(others.max()) < _NEXT_LONELY * top:
+            found.append((channel, float(column[np.nanargmax(np.abs(column))]), int(count)))
+    return tuple(found)

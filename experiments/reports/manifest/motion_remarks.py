@@ -20,6 +20,7 @@ _SURE_LAG_S = 0.05  # a filter in the sensor delays by up to this
 _SURE_FIT = 0.7  # correlation
 _SURE_GAIN = 1.0  # of what the best fit leaves unexplained
 _MANY_IMPOSSIBLE = 0.001  # share of the samples; fewer are faults of single samples
+_SENTINELS = (99, 999, 9999, 99999, 999.9, 9999.9, 999.99, 9999.99)  # what stands for a missing value
 _STUCK_NOTE, _STUCK_PROBLEM = 0.01, 0.2  # of the time
 # Noise moves any accelerometer; a gyroscope may be cut to 0 by its device while it rests.
 _HANGS = {"accelerometer": 0.05, "gyroscope": 0.6}
@@ -75,14 +76,18 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
 
 def _judge_impossible(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remark]:
     for fact, s in pairs:
+        sentinels = [
+            text for number, text in (_as_written(sensor, *entry) for entry in s.lonely) if abs(number) in _SENTINELS
+        ]
+        if sentinels:
+            yield Remark(
+                True,
+                f"{where}: {fact.name}: {', '.join(sentinels)}, and nothing else comes near: does it stand for a "
+                "missing value? then name it in csv.null",
+            )
         if not s.impossible:
             continue
-        values = []
-        for channel, value, count in s.impossible_values:
-            part: AccelerationSpec | GyroscopeSpec | None = sensor.acceleration if channel < 3 else sensor.gyroscope
-            assert part is not None
-            scale = acceleration_scale(part) if isinstance(part, AccelerationSpec) else gyroscope_scale(part)
-            values.append(f"{value / scale:.6g} {part.unit} in column '{part.columns[channel % 3]}' ({count} times)")
+        values = [_as_written(sensor, *entry)[1] for entry in s.impossible_values]
         share = s.impossible / s.samples
         many = share > _MANY_IMPOSSIBLE and s.impossible > 3
         text = (
@@ -97,6 +102,15 @@ def _judge_impossible(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[
         elif many:
             text += "; were digits or columns mixed up on export?"
         yield Remark(many, text)
+
+
+def _as_written(sensor: SensorSpec, channel: int, value: float, count: int) -> tuple[float, str]:
+    """A value as it stands in the file, and in words."""
+    part: AccelerationSpec | GyroscopeSpec | None = sensor.acceleration if channel < 3 else sensor.gyroscope
+    assert part is not None
+    scale = acceleration_scale(part) if isinstance(part, AccelerationSpec) else gyroscope_scale(part)
+    number = float(f"{value / scale:.6g}")
+    return number, f"{number:g} {part.unit} in column '{part.columns[channel % 3]}' ({count} times)"
 
 
 def _judge_stuck(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remark]:

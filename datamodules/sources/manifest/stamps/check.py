@@ -170,8 +170,8 @@ def _refuse_packets(packets: Packets, times: FloatArray, rising: NDArray[np.bool
     raise RecordingError(
         f"{where}: {'one stamp stands for' if packets.same else 'stamps come in packets of'} {packets.size:.3g} samples"
         f" at a time, every {packets.interval_s:.3g} s, and not regularly ({packets.worst_s:.2g} s off an even spread)"
-        ": when each sample was taken can't be told; expected a stamp for every sample (export them with more decimals, "
-        "or the sensor's own clock), or rate_hz if samples were never lost"
+        ": when each sample was taken can't be told; expected a stamp for every sample (export them with more "
+        "decimals, or the sensor's own clock), or rate_hz if samples were never lost"
     )
 
 
