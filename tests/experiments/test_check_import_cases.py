@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from pathlib import Path
@@ -100,9 +101,16 @@ groups:
 """
 
 
-def turning(n: int = 6000, rate: float = 100.0, seed: int = 0) -> tuple[FloatArray, FloatArray]:
+def turning(n: int = 6000, rate: float = 100.0) -> tuple[FloatArray, FloatArray]:
+    """A copy of :func:`turned`, to be changed."""
+    times, values = turned(n, rate)
+    return times.copy(), values.copy()
+
+
+@functools.cache
+def turned(n: int, rate: float) -> tuple[FloatArray, FloatArray]:
     """A sensor that is turned about by known rates, and rests in between; gravity by exact rotation. (N,), (N, 6)."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     times = np.arange(n) / rate
     moving = (times // 4) % 2 == 1
     waves = [rng.normal(size=3) * np.sin(2 * np.pi * f * times[:, None] + rng.uniform(0, 6, 3)) for f in (0.2, 0.5)]
