@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datamodules.sources.manifest import Manifest
     from datamodules.windows.cut import Window, WindowSettings
     from experiments.reports.manifest.facts import RecordingFacts
-    from experiments.reports.manifest.remarks import Remark
+    from experiments.reports.manifest.remark import Remark
     from experiments.reports.preview.scene import Scene
 
 
@@ -29,8 +29,12 @@ _DRAWN = 4
 _WRAP = 40  # recordings that are listed one by one
 
 
-def run(path: Path) -> tuple[list[str], list[Remark]]:
+def run(path: Path, settings: WindowSettings | None = None) -> tuple[list[str], list[Remark]]:
     """Measure and judge all recordings of a manifest.
+
+    Args:
+        path: of the manifest.
+        settings: how an experiment cuts windows; None for the defaults.
 
     Returns:
         What to print, and the remarks.
@@ -39,11 +43,15 @@ def run(path: Path) -> tuple[list[str], list[Remark]]:
         ManifestError: the manifest makes no sense, or a pattern matches nothing.
     """
     from datamodules.sources.manifest import Manifest, ManifestParams
-    from experiments.reports.manifest.remarks import Remark, judge
-    from experiments.reports.manifest.words import activity_table, describe_group, describe_recording
+    from datamodules.windows.cut import WindowSettings
+    from experiments.reports.manifest.remark import Remark
+    from experiments.reports.manifest.remarks import judge
+    from experiments.reports.manifest.unmatched import unmatched_files
+    from experiments.reports.manifest.words import activity_table, describe_group, describe_recording, window_table
 
     source = Manifest(ManifestParams(str(path)))
-    facts = [_measure(source, name) for name in source.recordings]
+    settings = settings or WindowSettings()
+    facts = [_measure(source, name, settings) for name in source.recordings]
     remarks = judge(source.spec, facts)
     lines = [f"{path}: study '{source.spec.name or path.stem}'{', simulated' if source.spec.simulated else ''}"]
     for name, group in source.groups.items():
@@ -59,17 +67,23 @@ def run(path: Path) -> tuple[list[str], list[Remark]]:
             allowed = group.spec.orphans == "allow"
             hint = "" if allowed else "; if that is right, set 'orphans: allow'"
             remarks.append(Remark(not allowed, f"{name}: {orphan} belongs to no IMU file{hint}"))
-    lines += activity_table([fact for fact in facts if not fact.error])
+    usable = [fact for fact in facts if not fact.error]
+    lines += activity_table(usable)
+    lines += window_table(usable, settings)
+    if usable and not any(sum(counts.kept.values()) for fact in usable for counts in fact.windows):
+        remarks.append(Remark(True, "no window is kept: an experiment would have nothing to learn from"))
+    if strange := unmatched_files(source):
+        remarks.append(Remark(False, strange))
     return lines, remarks
 
 
-def _measure(source: Manifest, name: str) -> RecordingFacts:
+def _measure(source: Manifest, name: str, settings: WindowSettings) -> RecordingFacts:
     from datamodules.recording import RecordingError
     from experiments.reports.manifest.facts import RecordingFacts, measure
 
     files = source.recordings[name]
     try:
-        return measure(source.load(name), files.group)
+        return measure(source.load(name), files.group, settings)
     except RecordingError as error:
         return RecordingFacts(name, files.subject, files.group, error=str(error))
 
@@ -144,6 +158,12 @@ def _scene(recording: Recording, window: Window, camera: str | None, settings: W
     return Scene(title, np.where(valid, window.imu, np.nan), settings.imu_rate_hz, settings.duration_s, frames)
 
 
+def _window_settings(experiment: str) -> WindowSettings:
+    from experiments.settings.load import load  # it imports torch, which tables do without
+
+    return load(experiment).window
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(
@@ -151,10 +171,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("manifest", type=Path, help="the manifest's YAML file, see docs/guides/your-data.md")
     parser.add_argument("--draw", type=Path, metavar="FILE.png", help="draw the first windows above their frames")
+    parser.add_argument("--experiment", metavar="NAME", help="count windows as this experiment cuts them")
     arguments = parser.parse_args(argv)
 
     def work() -> int:
-        lines, remarks = run(arguments.manifest)
+        settings = _window_settings(arguments.experiment) if arguments.experiment else None
+        lines, remarks = run(arguments.manifest, settings)
         print("\n".join(lines))
         if arguments.draw is not None:
             drawn = draw(arguments.manifest, arguments.draw)

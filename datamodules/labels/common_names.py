@@ -122,6 +122,20 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
         "sitting": "sitting",
         "sit_to_stand": "sit_to_stand",
     },
+    "weda_fall": {
+        "walking": "walking",
+        "stairs": "stairs",
+        "sit_and_get_up": "sit_to_stand",  # a trial of sitting down, sitting a moment and getting up
+        "crouch": "bending",
+        "fall": "fall",
+    },
+    "sp_sw_har": {
+        "seated": "sitting",
+        "standing_up": "sit_to_stand",
+        "walking": "walking",
+        "turning": "turning",
+        "sitting_down": "sit_to_stand",
+    },
     "turning_in_place": {
         "turning": "turning",
         "standing": "standing",

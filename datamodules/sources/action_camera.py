@@ -17,9 +17,12 @@ import telemetry_parser
 
 from datamodules.formats import mp4
 from datamodules.formats.video import VideoFile
-from datamodules.recording import ImuStream, Recording, RecordingError
+from datamodules.recording import FloatArray, ImuStream, Recording, RecordingError
 from datamodules.signal import DEGREE
 from datamodules.sources.registry import Source, source
+from datamodules.sources.shared.streams import on_one_grid
+
+_MAX_GAP_S = 0.1
 
 # Codings of telemetry that is a track of its own: GoPro, Sony, DJI, Google's CAMM.
 _TELEMETRY = ("gpmd", "rtmd", "djmd", "camm")
@@ -101,15 +104,20 @@ def read_imu(path: Path, placement: str) -> ImuStream:
     """
     if not path.is_file():
         raise RecordingError(f"{path}: the video file is not there")
-    rows, device = _parse(path)
-    # A row without an accelerometer, e.g. of a magnetometer alone, gives no sample.
-    rows = [row for row in rows if row.get("accl") is not None]
-    if len(rows) < 2:
-        raise RecordingError(f"{path}: {len(rows)} samples of acceleration in its telemetry; expected many")
-    missing = (np.nan, np.nan, np.nan)
-    values = np.array([(*row["accl"], *(row.get("gyro") or missing)) for row in rows], np.float64)
+    rows, counts, device = _parse(path)
+    if sum(row.get("accl") is not None for row in rows) < 2:
+        found = sum(row.get("accl") is not None for row in rows)
+        raise RecordingError(f"{path}: {found} samples of acceleration in its telemetry; expected many")
+    stamps = np.array([row["timestamp_ms"] for row in rows], np.float64) / 1000 + _zero_s(path)
+    if any(of_accl and of_gyro and of_accl != of_gyro for of_accl, of_gyro in counts):
+        times, values = _by_payloads(path, rows, stamps, counts)
+    else:
+        # Rows with only one of the two sensors (or a magnetometer alone) can't be placed in six channels.
+        there = [i for i, row in enumerate(rows) if row.get("accl") is not None]
+        missing = (np.nan, np.nan, np.nan)
+        values = np.array([(*rows[i]["accl"], *(rows[i].get("gyro") or missing)) for i in there], np.float64)
+        times = stamps[there]
     values[:, 3:] *= DEGREE
-    times = np.array([row["timestamp_ms"] for row in rows], np.float64) / 1000 + _zero_s(path)
     return ImuStream(times, values, placement, device=device, origin=str(path))
 
 
@@ -120,10 +128,41 @@ def _zero_s(path: Path) -> float:
     return next((track.zero_s for track in tracks if track.coding in _TELEMETRY), 0.0)
 
 
-def _parse(path: Path) -> tuple[list[dict[str, Any]], str]:
+def _by_payloads(
+    path: Path, rows: list[dict[str, Any]], stamps: FloatArray, counts: list[tuple[int, int]]
+) -> tuple[FloatArray, FloatArray]:
+    """Times and values of sensors with rates of their own.
+
+    telemetry-parser puts sample k of one sensor beside sample k of the other, so that the slower one fills the first
+    part of each payload. The samples of a payload are spread over its time instead, each sensor by itself.
+    """
+    longest = [max(pair) for pair in counts if max(pair)]
+    if sum(longest) != len(rows):
+        raise RecordingError(
+            f"{path}: its telemetry has {sum(longest)} samples by payloads and {len(rows)} in all; expected as many"
+        )
+    begins = np.cumsum([0, *longest])
+    usual = float(np.median(np.diff(stamps))) if stamps.size > 1 else 0.0
+    edges = np.append(stamps[begins[:-1]], stamps[-1] + usual)
+    parts: dict[str, tuple[list[FloatArray], list[FloatArray]]] = {"accl": ([], []), "gyro": ([], [])}
+    for k, begin in enumerate(begins[:-1]):
+        for name, (times, values) in parts.items():
+            found = [row[name] for row in rows[begin : begins[k + 1]] if row.get(name) is not None]
+            times.append(edges[k] + np.arange(len(found)) / max(1, len(found)) * (edges[k + 1] - edges[k]))
+            values.append(np.array(found, np.float64).reshape(-1, 3))
+    (accl_times, accl), (gyro_times, gyro) = (
+        (np.concatenate(times), np.concatenate(values)) for times, values in parts.values()
+    )
+    return on_one_grid(accl_times, accl, gyro_times, gyro, _MAX_GAP_S)
+
+
+def _parse(path: Path) -> tuple[list[dict[str, Any]], list[tuple[int, int]], str]:
+    """Rows, samples of accelerometer and gyroscope in each payload, and the device."""
     try:
         parser = telemetry_parser.Parser(str(path))
-        return list(parser.normalized_imu()), f"{parser.camera} {parser.model}"
+        payloads = [payload for payload in parser.telemetry() if isinstance(payload, dict)]
+        counts = [(_samples(payload, "Accelerometer"), _samples(payload, "Gyroscope")) for payload in payloads]
+        return list(parser.normalized_imu()), counts, f"{parser.camera} {parser.model}"
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         raise RecordingError(f"{path}: no telemetry that can be read: {error}") from error
     except BaseException as error:
@@ -132,3 +171,8 @@ def _parse(path: Path) -> tuple[list[dict[str, Any]], str]:
         if type(error).__name__ != "PanicException":
             raise
         raise RecordingError(f"{path}: telemetry-parser failed on it: {error}") from error
+
+
+def _samples(payload: dict[str, Any], sensor: str) -> int:
+    data = payload.get(sensor, {}).get("Data", ())
+    return len(data) if hasattr(data, "__len__") else 0

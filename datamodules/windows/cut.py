@@ -15,6 +15,7 @@ from datamodules import signal
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.signal import BoolArray
 from datamodules.windows.quality.frame_times import frame_interval, missing_frames
+from datamodules.windows.quality.possible import without_impossible
 from datamodules.windows.quality.sensor import describe_gap, sensor_faults
 from datamodules.windows.settings import ANY_PLACEMENT, FAULTS, LAYOUTS, Reason, WindowSettings
 
@@ -93,7 +94,7 @@ def cut_windows(
     Raises:
         RecordingError: the recording lacks that sensor or camera.
     """
-    stream = select_imu(recording, placement)
+    stream, impossible = without_impossible(select_imu(recording, placement))
     times = stream.times + recording.imu_clock_offset_s
     with_video = bool(camera) and settings.frames > 0
     frame_times = recording.video(camera or "").frame_times() if with_video else np.empty(0)
@@ -118,6 +119,10 @@ def cut_windows(
         window, faults = _cut(
             recording, stream, times, channel_mask, frame_times if with_video else None, interval, start, settings
         )
+        if Reason.NAN in faults and impossible.size:
+            inside = np.searchsorted(times[impossible], [start, start + settings.duration_s])
+            if many := int(inside[1] - inside[0]):
+                faults[Reason.NAN] += f" ({many} of them held a value that no sensor gives)"
         left_out = next((f for f in FAULTS if f in faults and f in excluded_faults), None)
         if left_out is None and with_video and not window.frame_mask.any():
             left_out, faults = Reason.NO_VIDEO, {**faults, Reason.NO_VIDEO: "no frame inside the window"}

@@ -27,18 +27,23 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from datamodules.formats.video import VideoFile
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.errors import ManifestError
 from datamodules.sources.manifest.files import GroupFiles, RecordingFiles
-from datamodules.sources.manifest.labels import intervals_of_samples, read_intervals
+from datamodules.sources.manifest.joined import join_streams
+from datamodules.sources.manifest.labels import intervals_of_samples, label_of_names, read_intervals
 from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.patterns import fill_template
 from datamodules.sources.manifest.plain_values import build, read_yaml
 from datamodules.sources.manifest.spec import FIRST_SAMPLE, STAMPS, GroupSpec, ManifestSpec
 from datamodules.sources.manifest.spec_checks import check_manifest
+from datamodules.sources.manifest.stamps.text_times import TimeTextError
 from datamodules.sources.registry import Source, source
+from datamodules.sources.shared.held import without_held
 
 __all__ = ["Manifest", "ManifestError", "ManifestParams"]
 
@@ -118,27 +123,43 @@ class Manifest(Source):
         labels = spec.labels
         offset = self._number(files, "imu_clock_offset_s", spec.imu_clock_offset_s)
         streams: list[ImuStream] = []
+        notes: list[str] = []
         activities: list[Interval] = []
         labelled_on: tuple[str, ...] = ()
         zero, repeated = 0.0, 0
-        for i, (path, imu) in enumerate(zip(imu_files, spec.imu, strict=True)):
-            if path is None:
+        offsets: set[bool] = set()
+        for i, (paths, imu) in enumerate(zip(imu_files, spec.imu, strict=True)):
+            if paths is None:
                 continue
-            motion = read_motion(path, imu, labels.column if labels is not None and i == 0 else None)
+            part = files.part if imu.time.restarts == "parts" else 1
+            motion = read_motion(paths, imu, labels.column if labels is not None and i == 0 else None, part)
             repeated += motion.repeated.size
+            notes += [f"{paths[0].name}: {note}" if len(spec.imu) > 1 else note for note in motion.notes]
             if i == 0:
-                zero = self._zero(files, spec, motion.times)
-            streams += motion.streams(imu, path, zero)
+                zero, offsets = self._zero(files, spec, motion.times), set(motion.offsets)
+            streams += motion.streams(imu, paths[0], zero)
             if motion.label_codes is not None and labels is not None:
-                activities = intervals_of_samples(motion.times, motion.label_codes, motion.label_names, labels, path)
+                activities = intervals_of_samples(
+                    motion.times, motion.label_codes, motion.label_names, labels, paths[0]
+                )
                 activities = _shifted(activities, offset - zero)
                 labelled_on = tuple(stream.placement for stream in streams)
+        streams = join_streams(streams, files.name)
+        streams, held = without_held(streams)
+        notes += held
         if label_file is not None and labels is not None:
-            activities = read_intervals(label_file, labels)
+            label_offsets: set[bool] = set()
+            activities = read_intervals(label_file, labels, label_offsets)
+            _check_zones(files.imu, label_file, offsets, label_offsets, spec)
             if labels.clock == "imu":
                 activities = _shifted(activities, offset - zero)
                 labelled_on = tuple(stream.placement for stream in streams)
             _check_overlap(activities, streams, offset, label_file)
+        elif labels is not None and labels.column is None and not labels.files:
+            text = fill_template(str(labels.activity), files.values)
+            activity = label_of_names(text, labels, f"{files.imu}, recording {files.name}")
+            activities = _whole(activity, streams, offset) if activity else []
+            labelled_on = tuple(stream.placement for stream in streams)
         videos = tuple(
             VideoFile(path, video.camera, self._number(files, f"videos.{i}.start_s", video.start_s), fit=video.fit)
             for i, (path, video) in enumerate(zip(video_files, spec.videos, strict=True))
@@ -150,6 +171,8 @@ class Manifest(Source):
         metadata: dict[str, str | float | int | bool] = dict(files.values)
         if repeated:
             metadata["repeated_stamps"] = repeated
+        if notes:
+            metadata["import_notes"] = "\n".join(notes)
         return Recording(
             name=files.name,
             subject=files.subject,
@@ -192,10 +215,11 @@ class Manifest(Source):
             return 0.0
         if spec.zero == FIRST_SAMPLE:
             return float(times[0])
-        text, unit = fill_template(str(spec.zero), files.values), spec.imu[0].time.unit
+        time = spec.imu[0].time
+        text, unit = fill_template(str(spec.zero), files.values), time.unit or f"'{time.format}'"
         try:
-            return units.read_time(text, unit)
-        except units.TimeTextError as error:
+            return units.read_time(text, time)
+        except TimeTextError as error:
             raise ManifestError(
                 f"{self.path}: groups.{files.group}.zero: it is '{text}' for recording {files.name}; expected "
                 f"'{STAMPS}', '{FIRST_SAMPLE}', or a stamp in {unit}"
@@ -204,6 +228,29 @@ class Manifest(Source):
 
 def _shifted(intervals: list[Interval], by_s: float) -> list[Interval]:
     return [Interval(i.start + by_s, i.end + by_s, i.activity) for i in intervals] if by_s else intervals
+
+
+def _whole(activity: str, streams: list[ImuStream], offset: float) -> list[Interval]:
+    """One label from the first sample to where the one behind the last would be."""
+    begin = min(float(s.times[0]) for s in streams)
+    end = max(float(s.times[-1] + np.median(np.diff(s.times))) for s in streams)
+    return [Interval(begin + offset, end + offset, activity)]
+
+
+def _check_zones(imu: Path, labels: Path, of_imu: set[bool], of_labels: set[bool], spec: GroupSpec) -> None:
+    """Stamps that say their offset from UTC and labels that don't, or the other way round, may be hours apart."""
+    assert spec.labels is not None
+    if not of_imu or not of_labels or spec.labels.clock != "imu":
+        return
+    without, key, zone = (labels, "labels.zone", spec.labels.zone)
+    if of_imu == {False}:
+        without, key, zone = (imu, "time.zone", spec.imu[0].time.zone)
+    if of_imu != of_labels and not zone:
+        other = imu if without is labels else labels
+        raise RecordingError(
+            f"{without}: its times have no offset from UTC, those of {other} have one: nothing says how they fit; "
+            f"expected {key}, the zone that they were written in, e.g. Europe/Berlin or UTC"
+        )
 
 
 def _check_overlap(activities: list[Interval], streams: list[ImuStream], offset: float, path: Path) -> None:

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
+from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
-from datamodules.sources.manifest.units import TimeTextError, read_times, seconds_of_dates
 
 _ROWS = 1 << 16  # of a batch
 _ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, NotImplementedError)
@@ -59,10 +59,7 @@ class ParquetTable(Table):
                 try:
                     yield [self._convert(i, batch.column(name)) for i, name in enumerate(self._names)]
                 except TimeTextError as error:
-                    raise RecordingError(
-                        f"{self.path}, {self.place(row + error.row)}: the time is {error.text[:60]!r}; "
-                        "expected a date and time (iso8601) or h:m:s, as declared"
-                    ) from error
+                    raise self.bad_time(row, error) from error
                 row += batch.num_rows
         except RecordingError:
             raise
@@ -84,8 +81,8 @@ class ParquetTable(Table):
             good, expected = text or number, "names of activities"
         else:
             good = pa.types.is_string(found) or pa.types.is_large_string(found)
-            good = good or (entry.kind == "iso8601" and pa.types.is_timestamp(found))
-            expected = f"dates and times, or text that is {entry.kind}"
+            good = good or (entry.time is not None and entry.time.dated and pa.types.is_timestamp(found))
+            expected = f"dates and times, or text that is {entry.time.expected if entry.time else 'a time'}"
         if not good:
             raise RecordingError(
                 f"{self.path}, column {shown(entry.column)} ({entry.what}): it holds {found}; expected {expected}"
@@ -104,8 +101,9 @@ class ParquetTable(Table):
         if pa.types.is_timestamp(column.type):
             stamps = column.cast(pa.timestamp("ns", column.type.tz)).cast(pa.int64())
             missing = stamps.is_null().to_numpy(zero_copy_only=False)
-            return seconds_of_dates(pc.fill_null(stamps, 0).to_numpy(zero_copy_only=False), missing)
-        return read_times(column.to_pylist(), kind)
+            nanoseconds = pc.fill_null(stamps, 0).to_numpy(zero_copy_only=False)
+            return _time(self.wanted[index]).read_stamps(nanoseconds, missing, column.type.tz is not None)
+        return _time(self.wanted[index]).read(column.to_pylist())
 
 
 class NpyTable(Table):
@@ -136,7 +134,8 @@ class NpyTable(Table):
         self._positions = positions(self.wanted, names, width, str(path))
         for entry, position in zip(self.wanted, self._positions, strict=True):
             dtype = self._array.dtype[position] if names is not None else self._array.dtype
-            kinds = {NUMBER: "iuf", TEXT: "iufU", "iso8601": "UM"}.get(entry.kind, "U")
+            dated = entry.time is not None and entry.time.dated
+            kinds = {NUMBER: "iuf", TEXT: "iufU"}.get(entry.kind, "UM" if dated else "U")
             if dtype.kind not in kinds or dtype.shape:
                 expected = "numbers" if entry.kind == NUMBER else "text"
                 raise RecordingError(
@@ -156,10 +155,7 @@ class NpyTable(Table):
             try:
                 yield [self._convert(i, column) for i, column in enumerate(columns)]
             except TimeTextError as error:
-                raise RecordingError(
-                    f"{self.path}, {self.place(first + error.row)}: the time is {error.text[:60]!r}; "
-                    "expected a date and time (iso8601) or h:m:s, as declared"
-                ) from error
+                raise self.bad_time(first, error) from error
 
     def place(self, row: int) -> str:
         """``row 17``."""
@@ -172,8 +168,14 @@ class NpyTable(Table):
         if kind == TEXT:
             return self.vocabularies[index].encode(pa.array([_name_of(v) for v in column.tolist()], pa.string()))
         if column.dtype.kind == "M":
-            return seconds_of_dates(column.astype("datetime64[ns]").astype(np.int64), np.isnat(column))
-        return read_times(column.tolist(), kind)
+            nanoseconds = column.astype("datetime64[ns]").astype(np.int64)
+            return _time(self.wanted[index]).read_stamps(nanoseconds, np.isnat(column), False)
+        return _time(self.wanted[index]).read(column.tolist())
+
+
+def _time(entry: Wanted) -> TimeText:
+    assert entry.time is not None
+    return entry.time
 
 
 def _exists(path: Path) -> None:

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
+import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
@@ -17,10 +20,13 @@ from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.table import NUMBER, Wanted
 
 _SHOWN = 60
+_MOST_ABOVE = 20  # lines of units and the like between header and rows
 _MULTIBYTE = ("utf-16", "utf-32", "utf-7")
 
 
-def python_rows(path: Path, spec: CsvSpec, separator: str, skip: int) -> Iterator[tuple[int, list[str]]]:
+def python_rows(
+    path: Path, spec: CsvSpec, separator: str, skip: int, opener: Callable[[], BinaryIO] | None = None
+) -> Iterator[tuple[int, list[str]]]:
     """Line number and fields of every row that is not blank, by Python's csv module.
 
     Args:
@@ -28,6 +34,7 @@ def python_rows(path: Path, spec: CsvSpec, separator: str, skip: int) -> Iterato
         spec: how it is written.
         separator: between columns.
         skip: lines to leave out first.
+        opener: of the bytes to read; None reads the file as it stands.
 
     Raises:
         RecordingError: the file is not there, or not in its encoding.
@@ -35,7 +42,7 @@ def python_rows(path: Path, spec: CsvSpec, separator: str, skip: int) -> Iterato
     encoding = "utf-8-sig" if codecs.lookup(spec.encoding).name == "utf-8" else spec.encoding
     line = skip
     try:
-        with path.open(encoding=encoding, newline="") as file:
+        with io.TextIOWrapper(opener() if opener else path.open("rb"), encoding=encoding, newline="") as file:
             # As Arrow does: lines are skipped as they stand, before anything is parsed.
             for _ in range(skip):
                 if not file.readline():
@@ -97,6 +104,7 @@ def explain(
     width: int,
     wanted: Sequence[tuple[Wanted, int]],
     error: Exception,
+    opener: Callable[[], BinaryIO] | None = None,
 ) -> RecordingError:
     """The error of the first row that is not as it should be.
 
@@ -108,24 +116,34 @@ def explain(
         width: columns that each row should have.
         wanted: columns that were read, and where they are, from 0.
         error: Arrow's own, used where no fault is found here.
+        opener: of the bytes to read; None reads the file as it stands.
     """
     point = re.escape(spec.decimal)
-    number = re.compile(rf"[+-]?(\d+({point}\d*)?|{point}\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE)
+    digits = rf"(\d{{1,3}}({re.escape(spec.thousands)}\d{{3}})+|\d+)" if spec.thousands else r"\d+"
+    number = re.compile(
+        rf"[+-]?({digits}({point}\d*)?|{point}\d+)([eE][+-]?\d+)?|[+-]?(nan|inf|infinity)", re.IGNORECASE
+    )
     rows = 0
     try:
-        for line, fields in python_rows(path, spec, separator, skip):
+        for line, fields in python_rows(path, spec, separator, skip, opener):
             rows += 1
             where = f"{path}, line {line}"
             if len(fields) != width:
                 return RecordingError(
-                    f"{where}: {len(fields)} columns in {separator.join(fields)[:_SHOWN]!r}; the first line has {width}"
+                    f"{where}: {len(fields)} columns in {printable(separator.join(fields))!r}; the first line has "
+                    f"{width}"
                 )
             for column, position in wanted:
                 text = fields[position]
                 if column.kind == NUMBER and text not in spec.null and not number.fullmatch(text.strip(" \t")):
+                    none = not any(
+                        number.fullmatch(fields[at].strip(" \t")) for other, at in wanted if other.kind == NUMBER
+                    )
+                    hint = skip_below_hint(path, spec, separator, skip, wanted, number, opener) if none else ""
                     return RecordingError(
                         f"{where}, column {shown(column.column)} ({column.what}): found {text[:_SHOWN]!r}; expected a "
                         f"number{_decimal_hint(text, spec)}, or one of {', '.join(map(repr, spec.null))} for none"
+                        f"{hint}"
                     )
     except RecordingError as found:
         return found
@@ -135,8 +153,46 @@ def explain(
     return RecordingError(f"{path}: not a table of {width} columns as declared: {cause[0] if cause else error!r}")
 
 
+def skip_below_hint(
+    path: Path,
+    spec: CsvSpec,
+    separator: str,
+    skip: int,
+    wanted: Sequence[tuple[Wanted, int]],
+    number: re.Pattern[str],
+    opener: Callable[[], BinaryIO] | None,
+) -> str:
+    """Where the first rows hold no number in any column and the next one does: they are e.g. a line of units."""
+    for line, fields in itertools.islice(python_rows(path, spec, separator, skip, opener), _MOST_ABOVE):
+        there = [fields[at] for w, at in wanted if w.kind == NUMBER and at < len(fields)]
+        if there and all(number.fullmatch(text.strip(" \t")) for text in there):
+            lines = line - 1 - skip
+            if not lines or not spec.header:
+                return ""
+            total = spec.skip_below_header + lines
+            return f" (are these units, or names once more? set csv.skip_below_header: {total})"
+    return ""
+
+
+def printable(text: str) -> str:
+    """The beginning of a line for a message; a run of zero bytes is said, not printed."""
+    return re.sub("\0{2,}", lambda run: f"<{len(run[0])} zero bytes>", text)[:_SHOWN]
+
+
 def _decimal_hint(text: str, spec: CsvSpec) -> str:
     other = "," if spec.decimal == "." else "."
+    plain = text.strip()
+    if not spec.thousands:
+        for sign in (",", ".", " ", "'", "\u00a0", "\u202f"):
+            if sign == spec.decimal:
+                continue
+            digits = rf"[+-]?\d{{1,3}}({re.escape(sign)}\d{{3}})+"
+            decimals = rf"{re.escape(spec.decimal)}\d+"
+            several = plain.count(sign) > 1 or re.search(decimals, plain)
+            if several and re.fullmatch(rf"{digits}({decimals})?", plain):
+                return f" (set csv.thousands: {sign!r} if that separates thousands)"
+        if re.fullmatch(rf"[+-]?\d{{1,3}}({re.escape(spec.decimal)}\d{{3}})+{re.escape(other)}\d+", plain):
+            return f" (set csv.decimal: '{other}' and csv.thousands: '{spec.decimal}' if that is right)"
     if other in text and re.fullmatch(r"\s*[+-]?\d*\d*\s*", text.replace(other, "", 1)):
         return f" with '{spec.decimal}' before its decimals (set csv.decimal: '{other}' if that is right)"
     return ""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import codecs
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 from numpy.typing import NDArray
 
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.csv_faults import check_quotes, explain, python_rows
+from datamodules.sources.manifest.csv_header import header_hint, row_width
 from datamodules.sources.manifest.spec import CsvSpec
+from datamodules.sources.manifest.stamps.text_times import TimeTextError
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
-from datamodules.sources.manifest.units import TimeTextError, read_times
+from datamodules.sources.manifest.text_bytes import Salvage, check_readable, open_bytes
 
 _BLOCK = 4 << 20  # bytes that Arrow parses at once
 
@@ -23,8 +27,14 @@ _BLOCK = 4 << 20  # bytes that Arrow parses at once
 class CsvTable(Table):
     """A text table with the separator and header that its spec names."""
 
-    def __init__(self, path: Path, spec: CsvSpec, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, path: Path, spec: CsvSpec, wanted: Sequence[Wanted], salvage: bool = False) -> None:
         """Reads the header.
+
+        Args:
+            path: the file.
+            spec: how it is written.
+            wanted: columns to read.
+            salvage: leave out, and name, what a logger leaves when it loses power or is started again.
 
         Raises:
             RecordingError: the file is missing or empty, or lacks a column.
@@ -32,11 +42,13 @@ class CsvTable(Table):
         super().__init__(path, wanted)
         self._spec = spec
         self._separator = separator_of(path, spec)
-        first = next(python_rows(path, spec, self._separator, spec.skip_lines), None)
+        check_readable(path)
+        self._salvage = Salvage(path, self._separator, spec.comment) if salvage and _keeps_ascii(spec) else None
+        self._opener: Callable[[], BinaryIO] | None = self._salvage.open if self._salvage else None
+        first = next(python_rows(path, spec, self._separator, spec.skip_lines, self._opener), None)
         if first is None:
             raise RecordingError(f"{path}: there is nothing in it{' below the lines to skip' * bool(spec.skip_lines)}")
         line, fields = first
-        self._width = len(fields)
         self._skip = spec.skip_lines
         if spec.header:
             # A name may be broken over lines; Arrow skips lines as they stand.
@@ -46,11 +58,26 @@ class CsvTable(Table):
             raise RecordingError(
                 f"{where}: one column, {fields[0][:60]!r}, when {self._separator!r} separates columns; expected "
                 f"{len({w.column for w in self.wanted})} or more (is the separator right?)"
+                f"{header_hint(path, spec, self._separator, self.wanted, self._opener)}"
             )
-        self._positions = positions(self.wanted, fields if spec.header else None, self._width, where)
+        names = fields if spec.header else None
+        self._width, self._empty = len(fields), False
+        if names is not None and salvage:
+            row = next(python_rows(path, spec, self._separator, self._skip, self._opener), None)
+            self._width, self._empty = row_width(names, row[1] if row else None)
+        try:
+            self._positions = positions(self.wanted, names, len(fields), where)
+        except RecordingError as error:
+            hint = header_hint(path, spec, self._separator, self.wanted, self._opener) if spec.header else ""
+            raise RecordingError(f"{error}{hint}") from error
+        if self._salvage:
+            self._salvage.look(self._skip, _line_of(path, line) if spec.header else b"", self._width)
+            self.left_out, self.restarts = self._salvage.left_out, self._salvage.restarts
 
     def most_rows(self) -> int:
         """Line ends in the file, and one more."""
+        if self._salvage:
+            return self._salvage.line_ends
         ends = 1
         with self.path.open("rb") as file:
             while block := file.read(1 << 20):
@@ -64,38 +91,51 @@ class CsvTable(Table):
             with self._open() as reader:
                 for batch in reader:
                     try:
-                        yield [self._convert(i, batch.column(self._name(p))) for i, p in enumerate(self._positions)]
+                        columns = [self._convert(i, batch.column(self._name(p))) for i, p in enumerate(self._positions)]
                     except TimeTextError as error:
-                        raise RecordingError(
-                            f"{self.path}, {self.place(row + error.row)}: the time is {error.text[:60]!r}; "
-                            "expected a date and time (iso8601) or h:m:s, as declared"
-                        ) from error
+                        raise self.bad_time(row, error) from error
+                    if self._empty:
+                        self._check_empty(batch.column(self._name(self._width - 1)), row)
+                    yield columns
                     row += batch.num_rows
-            check_quotes(self.path, self._spec, self._separator, self._skip)
+            if not (self._salvage and self._salvage.needed):
+                check_quotes(self.path, self._spec, self._separator, self._skip)
         except RecordingError:
             raise
         # Arrow's errors are ValueErrors and OSErrors of its own, those of a codec are ValueErrors.
         except (pa.ArrowException, ValueError, OSError) as error:
             wanted = list(zip(self.wanted, self._positions, strict=True))
-            raise explain(self.path, self._spec, self._separator, self._skip, self._width, wanted, error) from error
+            raise explain(
+                self.path, self._spec, self._separator, self._skip, self._width, wanted, error, self._opener
+            ) from error
         finally:
             pa.default_memory_pool().release_unused()  # Arrow would keep what it parsed a long file with
 
     def place(self, row: int) -> str:
         """``line 17``; reads the file up to there."""
-        for at, (line, _) in enumerate(python_rows(self.path, self._spec, self._separator, self._skip)):
+        rows = python_rows(self.path, self._spec, self._separator, self._skip, self._opener)
+        for at, (line, _) in enumerate(rows):
             if at == row:
                 return f"line {line}"
         return f"row {row + 1}"
 
+    def hint_at(self, row: int) -> str:
+        """Where the first row is none of the table's, it may be one of units."""
+        if row or not self._spec.header:
+            return ""
+        total = self._spec.skip_below_header + 1
+        return f" (is that line one of units? set csv.skip_below_header: {total})"
+
     def _open(self) -> pa.csv.CSVStreamingReader:
         spec = self._spec
         types = {
-            self._name(p): pa.float64() if w.kind == NUMBER else pa.string()
+            self._name(p): pa.float64() if w.kind == NUMBER and not spec.thousands else pa.string()
             for w, p in zip(self.wanted, self._positions, strict=True)
         }
+        if self._empty:
+            types.setdefault(self._name(self._width - 1), pa.string())
         return pa.csv.open_csv(
-            str(self.path),
+            self._salvage.open() if self._salvage and self._salvage.needed else str(self.path),
             read_options=pa.csv.ReadOptions(
                 use_threads=False,  # a build has one process a core
                 block_size=_BLOCK,
@@ -114,12 +154,34 @@ class CsvTable(Table):
         )
 
     def _convert(self, index: int, column: pa.Array) -> NDArray[Any]:
-        kind = self.wanted[index].kind
-        if kind == NUMBER:
+        entry = self.wanted[index]
+        if entry.kind == NUMBER:
+            if self._spec.thousands:
+                column = self._without_thousands(column)
             return np.asarray(column.to_numpy(zero_copy_only=False), np.float64)
-        if kind == TEXT:
+        if entry.kind == TEXT:
             return self.vocabularies[index].encode(column)
-        return read_times(column.to_pylist(), kind)
+        assert entry.time is not None
+        return entry.time.read(column.to_pylist())
+
+    def _without_thousands(self, texts: pa.Array) -> pa.Array:
+        sign, point = self._spec.thousands, self._spec.decimal
+        digits = f"[{sign}]".join([r"\d{1,3}", r"\d{3}"])
+        groups = rf"^[ \t]*[+-]?({digits}([{sign}]\d{{3}})*|\d*)([{point}]\d*)?([eE][+-]?\d+)?[ \t]*$"
+        good = pc.fill_null(pc.match_substring_regex(texts, groups), True)
+        if not pc.all(good).as_py():
+            raise ValueError("a number whose thousands are not as declared")  # ``explain`` finds and names it
+        plain = pc.replace_substring(pc.replace_substring(texts, sign, ""), point, ".")
+        return pc.cast(pc.utf8_trim_whitespace(plain), pa.float64())
+
+    def _check_empty(self, column: pa.Array, row: int) -> None:
+        there = pc.fill_null(pc.not_equal(pc.utf8_trim_whitespace(column), ""), False)
+        if pc.any(there).as_py():
+            at = int(np.argmax(there.to_numpy(zero_copy_only=False)))
+            raise RecordingError(
+                f"{self.path}, {self.place(row + at)}: {self._width} columns, the last of them "
+                f"{column[at].as_py()[:60]!r}; the first line has {self._width - 1}"
+            )
 
     @staticmethod
     def _name(position: int) -> str:
@@ -128,4 +190,18 @@ class CsvTable(Table):
 
 def separator_of(path: Path, spec: CsvSpec) -> str:
     """The declared one, or what is usual for the file's ending."""
-    return spec.separator or ("\t" if path.suffix.lower() == ".tsv" else ",")
+    name = path.name.lower().removesuffix(".gz")
+    return spec.separator or ("\t" if name.endswith(".tsv") else ",")
+
+
+def _keeps_ascii(spec: CsvSpec) -> bool:
+    return not codecs.lookup(spec.encoding).name.startswith(("utf-16", "utf-32", "utf-7", "utf_16", "utf_32"))
+
+
+def _line_of(path: Path, number: int) -> bytes:
+    """A line's bytes, without its end and a mark of the byte order."""
+    with open_bytes(path) as file:
+        for at, line in enumerate(file, 1):
+            if at == number:
+                return line.rstrip(b"\r\n").removeprefix(codecs.BOM_UTF8) if len(line) < 1 << 16 else b""
+    return b""

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.suggestions import did_you_mean
+from datamodules.labels.natural_order import natural_key
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.details import Details
 from datamodules.sources.manifest.errors import ManifestError
-from datamodules.sources.manifest.patterns import Pattern, check_template, fill_template
+from datamodules.sources.manifest.motion import count_parts
+from datamodules.sources.manifest.patterns import Found, Pattern, check_template, fill_template
 from datamodules.sources.manifest.spec import GroupSpec
 
+PART = "part"  # the group of a logger's start within a file
 _LISTED = 5
 
 
@@ -26,6 +29,9 @@ class RecordingFiles:
         imu: the first entry's file.
         groups: what the pattern's groups stand for.
         values: these, and its row of the details.
+        files: of the first entry, one behind the other.
+        part: which start of the logger within them, from 1.
+        parts: how often it was started.
     """
 
     name: str
@@ -35,6 +41,9 @@ class RecordingFiles:
     imu: Path
     groups: dict[str, str]
     values: dict[str, str]
+    files: tuple[Path, ...]
+    part: int = 1
+    parts: int = 1
 
 
 class GroupFiles:
@@ -53,9 +62,19 @@ class GroupFiles:
         self.videos = [Pattern(video.files, folder, f"{where}.videos.{i}.files") for i, video in enumerate(spec.videos)]
         files = spec.labels.files if spec.labels is not None else ""
         self.labels = Pattern(files, folder, f"{where}.labels.files") if files else None
-        self.groups = self.imu[0].groups
+        first = spec.imu[0]
+        self.groups = tuple(group for group in self.imu[0].groups if group != first.concat)
+        for pattern, imu in zip(self.imu, spec.imu, strict=True):
+            if imu.concat and imu.concat not in pattern.groups:
+                raise ManifestError(
+                    f"{pattern.where.removesuffix('files')}concat: '{{{imu.concat}}}' is no group of '{imu.files}'"
+                    f"{did_you_mean(imu.concat, pattern.groups)} (there: {', '.join(pattern.groups)})"
+                )
+        if first.time.restarts == "parts":
+            self.groups = (*self.groups, PART)
         for pattern in self._others():
-            if unknown := [group for group in pattern.groups if group not in self.groups]:
+            concat = next((imu.concat for p, imu in zip(self.imu, spec.imu, strict=True) if p is pattern), "")
+            if unknown := [group for group in pattern.groups if group not in self.groups and group != concat]:
                 raise ManifestError(
                     f"{pattern.where}: '{{{unknown[0]}}}' is no group of the IMU files "
                     f"'{self.imu[0].text}'{did_you_mean(unknown[0], self.groups)} (there: {', '.join(self.groups)})"
@@ -65,6 +84,8 @@ class GroupFiles:
         known = (*self.groups, *(self.details.columns if self.details else ()))
         for key in ("recording", "subject", "population", "zero", "imu_clock_offset_s"):
             check_template(str(getattr(spec, key)), known, f"{where}.{key}")
+        if spec.labels is not None and not files and spec.labels.column is None:
+            check_template(str(spec.labels.activity), known, f"{where}.labels.activity")
         for i, video in enumerate(spec.videos):
             check_template(str(video.start_s), known, f"{where}.videos.{i}.start_s")
 
@@ -78,26 +99,59 @@ class GroupFiles:
         if not found:
             raise ManifestError(f"{self.imu[0].where}: no file matches '{self.imu[0].text}'{self._nearest()}")
         recordings = []
-        for file in found:
-            values = dict(file.groups) | (self.details.of(file.groups) if self.details else {})
-            name = fill_template(self.spec.recording, values) if self.spec.recording else "_".join(file.groups.values())
+        for groups, files, part, parts in self._starts(found):
+            values = dict(groups) | (self.details.of(groups) if self.details else {})
+            name = fill_template(self.spec.recording, values) if self.spec.recording else "_".join(groups.values())
             subject = fill_template(self.spec.subject, values).strip()
             population = fill_template(self.spec.population, values).strip()
             for key, value in (("recording", name), ("subject", subject), ("population", population)):
                 if not value:
-                    raise ManifestError(f"{self._where}.{key}: it is blank for {file.path}; expected a name")
-            recordings.append(RecordingFiles(name, subject, population, self.name, file.path, file.groups, values))
+                    raise ManifestError(f"{self._where}.{key}: it is blank for {files[0]}; expected a name")
+            recordings.append(
+                RecordingFiles(name, subject, population, self.name, files[0], groups, values, files, part, parts)
+            )
         return recordings
 
-    def others(self, recording: RecordingFiles) -> tuple[list[Path | None], list[Path | None], Path | None]:
+    def _starts(self, found: list[Found]) -> Iterator[tuple[dict[str, str], tuple[Path, ...], int, int]]:
+        """Groups, files, part and parts of each recording; files are put together, or taken apart, as declared."""
+        first = self.spec.imu[0]
+        together: dict[tuple[str, ...], list[Found]] = {}
+        for file in found:
+            key = tuple(value for name, value in file.groups.items() if name != first.concat)
+            together.setdefault(key if first.concat else (str(file.path),), []).append(file)
+        for files in together.values():
+            if first.concat:
+                files.sort(key=lambda file: natural_key(file.groups[first.concat]))
+            groups = {name: value for name, value in files[0].groups.items() if name != first.concat}
+            paths = tuple(file.path for file in files)
+            if first.time.restarts != "parts":
+                yield groups, paths, 1, 1
+                continue
+            try:
+                parts = count_parts(paths, first)
+            except RecordingError:
+                parts = 1  # what is wrong with it is said when it is loaded
+            for part in range(1, parts + 1):
+                yield groups | {PART: str(part)}, paths, part, parts
+
+    def others(self, recording: RecordingFiles) -> tuple[list[tuple[Path, ...] | None], list[Path | None], Path | None]:
         """The recording's files of each entry of ``imu``, of each camera, and of the labels; None if it lacks one.
 
         Raises:
             RecordingError: one is missing that isn't optional, or there are several.
         """
-        imu: list[Path | None] = [recording.imu]
+        imu: list[tuple[Path, ...] | None] = [recording.files]
         for pattern, entry in zip(self.imu[1:], self.spec.imu[1:], strict=True):
-            imu.append(_one(pattern, recording, entry.optional, "the motion data"))
+            if entry.concat:
+                several = pattern.fill(recording.groups).find()
+                several.sort(key=lambda file: natural_key(file.groups[entry.concat]))
+                if several:
+                    imu.append(tuple(file.path for file in several))
+                    continue
+            one = _one(pattern, recording, entry.optional, "the motion data")
+            imu.append((one,) if one is not None else None)
+        if recording.parts > 1:
+            self._check_parts(recording)
         videos = [
             _one(pattern, recording, entry.optional, f"the video of camera '{entry.camera}'")
             for pattern, entry in zip(self.videos, self.spec.videos, strict=True)
@@ -124,6 +178,28 @@ class GroupFiles:
                 f"{self._where}: {len(orphans)} files belong to no IMU file '{self.imu[0].text}': "
                 f"{', '.join(map(str, orphans[:_LISTED]))}{more}; if that is right, set 'orphans: allow'"
             )
+
+    def _check_parts(self, recording: RecordingFiles) -> None:
+        """Raise a RecordingError where a video or table of labels may be of another start of the logger."""
+        for pattern in (*self.videos, *([self.labels] if self.labels else [])):
+            if PART not in pattern.groups:
+                raise RecordingError(
+                    f"recording {recording.name} ({recording.imu}): the logger was started {recording.parts} times in "
+                    f"this file, and '{pattern.text}' doesn't say of which start it is; expected {{{PART}}} in its name"
+                )
+
+    def matched(self, recordings: list[RecordingFiles]) -> set[Path]:
+        """Files that some pattern of the group matches, and its table of details."""
+        used = {path for recording in recordings for path in recording.files}
+        for pattern in self._others():
+            used |= {file.path for file in pattern.find()}
+        if self.details is not None:
+            used.add(self.details.path)
+        return used
+
+    def folders(self) -> set[Path]:
+        """Folders below which the group's files are."""
+        return {pattern.deepest_folder() for pattern in (self.imu[0], *self._others())}
 
     def _others(self) -> Iterator[Pattern]:
         yield from self.imu[1:]

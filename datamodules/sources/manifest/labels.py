@@ -13,27 +13,36 @@ from datamodules.recording import FloatArray, Interval, RecordingError
 from datamodules.signal import find_gaps
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.spec import LabelsSpec
-from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, read_all
+from datamodules.sources.manifest.stamps.order import DAY_S
+from datamodules.sources.manifest.table import NUMBER, TEXT, TIME, Table, Wanted, read_all
 from datamodules.sources.manifest.tables import open_table
 
 _LABEL_GAP_S = 1.0  # a label of samples does not reach over a longer stretch without any
 
 
-def read_intervals(path: Path, spec: LabelsSpec) -> list[Interval]:
+def read_intervals(path: Path, spec: LabelsSpec, offsets: set[bool] | None = None) -> list[Interval]:
     """The intervals of a table, in its order; times as they stand there, in seconds.
+
+    Args:
+        path: the table.
+        spec: what it means.
+        offsets: takes whether times with an offset from UTC, and times without one, were read.
 
     Raises:
         RecordingError: the table isn't what was declared; the message names file, line, what was found and expected.
     """
-    kind = spec.unit if spec.unit in units.TEXT_TIMES else NUMBER
+    text = units.text_of(spec) if units.is_text(spec) else None
+    kind = NUMBER if text is None else TIME
     wanted = [
-        Wanted(spec.start, kind, "start"),
-        Wanted(spec.end, kind, "end"),
+        Wanted(spec.start, kind, "start", text),
+        Wanted(spec.end, kind, "end", text),
         Wanted(spec.activity, TEXT, "activity"),
     ]
     table = open_table(path, "auto", spec.csv, wanted)
     starts, ends, codes = read_all(table)
-    scale = units.SECONDS.get(spec.unit, 1.0)
+    scale = units.SECONDS.get(spec.unit, 1.0) if text is None else 1.0
+    if text is not None and not text.dated:
+        _pass_midnight(starts, ends)
     names = _activities(table.vocabularies[2].names, spec, table, codes)
     intervals = []
     for row, (start, end, code) in enumerate(zip(starts * scale, ends * scale, codes, strict=True)):
@@ -46,7 +55,38 @@ def read_intervals(path: Path, spec: LabelsSpec) -> list[Interval]:
             )
         if names[code] is not None:
             intervals.append(Interval(float(start), float(end), str(names[code])))
+    if text is not None and offsets is not None:
+        offsets |= text.offsets
     return intervals
+
+
+def label_of_names(text: str, spec: LabelsSpec, where: str) -> str | None:
+    """The activity of a whole recording, from its files' names; None for no label.
+
+    Raises:
+        RecordingError: ``labels.names`` doesn't have it.
+    """
+    if text in spec.unlabelled:
+        return None
+    if spec.names and text not in spec.names:
+        known = [*spec.names, *spec.unlabelled]
+        raise RecordingError(
+            f"{where}: the activity is '{text[:60]}'{did_you_mean(text, known)}; expected one of {', '.join(known)} "
+            "(labels.names and labels.unlabelled)"
+        )
+    return spec.names.get(text, text)
+
+
+def _pass_midnight(starts: FloatArray, ends: FloatArray) -> None:
+    """Times of day go on behind midnight, in place: rows in order, each ending after its start."""
+    day = 0.0
+    for row in range(starts.size):
+        if row and starts[row] + day < starts[row - 1] - DAY_S / 2:
+            day += DAY_S
+        starts[row] += day
+        ends[row] += day
+        if ends[row] < starts[row] - DAY_S / 2:
+            ends[row] += DAY_S
 
 
 def intervals_of_samples(

@@ -94,12 +94,14 @@ class Pattern:
         return folder
 
     def fill(self, values: Mapping[str, str]) -> Pattern:
-        """The pattern with its groups replaced by their values; ``*`` stays."""
-        text = _FIELD.sub(lambda match: values[match[1].split(":")[0]], self.text)
+        """The pattern with its groups replaced by their values; ``*`` and groups without a value stay."""
+        text = _FIELD.sub(lambda match: values.get(match[1].split(":")[0], match[0]), self.text)
         filled = Pattern.__new__(Pattern)
         filled.text, filled.folder, filled.where = text, self.folder, self.where
         filled._base = self._base
-        filled._parts = tuple(tuple(_Token(values[t.group]) if t.group else t for t in part) for part in self._parts)
+        filled._parts = tuple(
+            tuple(_Token(values[t.group]) if t.group in values else t for t in part) for part in self._parts
+        )
         return filled
 
     def _tokens(self, part: str) -> tuple[_Token, ...]:

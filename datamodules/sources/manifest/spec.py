@@ -12,7 +12,7 @@ Column = str | int  # a name in the header, or a position counted from 1
 TIME_UNITS = ("s", "ms", "us", "ns", "iso8601", "h:m:s")
 ACCELERATION_UNITS = ("m/s^2", "g", "mg", "lsb")
 GYROSCOPE_UNITS = ("rad/s", "deg/s", "lsb")
-FORMATS = ("auto", "csv", "tsv", "parquet", "npy")
+FORMATS = ("auto", "csv", "tsv", "parquet", "npy", "xlsx")
 DEFAULT_NULLS = ("", "NULL", "null", "NaN", "nan", "NA", "N/A", "None")
 STAMPS, FIRST_SAMPLE = "stamps", "first_sample"
 
@@ -29,6 +29,8 @@ class CsvSpec:
         skip_lines: lines above the header (or above the data, where there is none).
         skip_below_header: lines between header and data, e.g. one with units.
         null: what stands for a value that is not there.
+        comment: sign at the beginning of lines that are no rows, e.g. ``%``; empty for none.
+        thousands: sign between groups of three digits, e.g. ``,``; empty for none.
     """
 
     separator: str = ""
@@ -38,6 +40,8 @@ class CsvSpec:
     skip_lines: int = 0
     skip_below_header: int = 0
     null: list[str] = field(default_factory=lambda: list(DEFAULT_NULLS))
+    comment: str = ""
+    thousands: str = ""
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,19 @@ class TimeSpec:
         unit: one of ``TIME_UNITS``; ISO 8601 without a zone is taken as UTC.
         rate_hz: samples a second, where there is no column.
         repeated: ``error``, or ``first`` to keep the first of samples with the same stamp.
+        format: of dates and times that are not ISO 8601, e.g. ``%d/%m/%Y %H:%M:%S.%f``; instead of ``unit``.
+        zone: of dates without an offset, e.g. ``Europe/Berlin``.
+        restarts: where the logger was started again within the file: ``error``, or ``parts`` to make a recording of
+            each start.
     """
 
     column: Column | None = None
     unit: str = ""
     rate_hz: float = 0.0
     repeated: str = "error"
+    format: str = ""
+    zone: str = ""
+    restarts: str = "error"
 
 
 @dataclass(frozen=True)
@@ -93,11 +104,32 @@ class GyroscopeSpec:
 
 @dataclass(frozen=True)
 class SensorSpec:
-    """One motion sensor; without a gyroscope, three channels are marked as missing."""
+    """One motion sensor; without a gyroscope, three channels are marked as missing.
 
-    acceleration: AccelerationSpec
+    Attributes:
+        acceleration: its columns; None where another entry of ``imu`` has them for the same placement.
+        gyroscope: its columns, here or in another entry.
+        device: make and model.
+        zeros: rows whose values are all 0: ``keep``, or ``lost`` where a logger writes them for lost samples.
+    """
+
+    acceleration: AccelerationSpec | None = None
     gyroscope: GyroscopeSpec | None = None
     device: str = "unknown"
+    zeros: str = "keep"
+
+
+@dataclass(frozen=True)
+class RowsSpec:
+    """The rows of one sensor, in files where several sensors take turns.
+
+    Attributes:
+        column: says which sensor a row is of.
+        value: what stands there in this sensor's rows.
+    """
+
+    column: Column
+    value: str
 
 
 @dataclass(frozen=True)
@@ -111,6 +143,8 @@ class ImuSpec:
         format: one of ``FORMATS``; ``auto`` goes by the file's ending.
         csv: how a text table is written.
         optional: a recording may lack this file (never the first entry's).
+        rows: which rows are this entry's; None takes all.
+        concat: a group of the pattern; files that differ in it alone are one recording, in its natural order.
     """
 
     files: str
@@ -119,6 +153,8 @@ class ImuSpec:
     format: str = "auto"
     csv: CsvSpec = field(default_factory=CsvSpec)
     optional: bool = False
+    rows: RowsSpec | None = None
+    concat: str = ""
 
 
 @dataclass(frozen=True)
@@ -142,13 +178,15 @@ class VideoSpec:
 
 @dataclass(frozen=True)
 class LabelsSpec:
-    """Who did what when: a file of intervals, or a column of the IMU file.
+    """Who did what when: a file of intervals, a column of the IMU file, or a part of its name.
 
     Attributes:
         column: of the (first) IMU file, an activity a sample; instead of the following.
         files: pattern of tables with one interval a row.
-        start, end, activity: columns of that table.
+        start, end, activity: columns of that table. With neither ``column`` nor ``files``, ``activity`` is the text
+            of the whole recording's label, e.g. ``"{activity}"`` for a group of the IMU pattern.
         unit: of start and end, one of ``TIME_UNITS``.
+        format, zone: of start and end, as for the IMU's time.
         clock: ``video`` counts from the recording's time 0, ``imu`` as the IMU's stamps do.
         csv: how the table is written.
         names: what stands in the table -> the activity's name; anything else is then an error.
@@ -162,6 +200,8 @@ class LabelsSpec:
     end: Column = "end"
     activity: Column = "activity"
     unit: str = "s"
+    format: str = ""
+    zone: str = ""
     clock: str = "video"
     csv: CsvSpec = field(default_factory=CsvSpec)
     names: dict[str, str] = field(default_factory=dict)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import datetime
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -10,6 +11,8 @@ from core.suggestions import did_you_mean
 from datamodules.formats.video import FITS
 from datamodules.sources.manifest import spec as s
 from datamodules.sources.manifest.errors import ManifestError, shown
+from datamodules.sources.manifest.stamps.text_times import is_zone
+from datamodules.sources.manifest.units import is_text, text_of
 
 _UNIT_ALIASES = {
     "m/s2": "m/s^2", "m/s²": "m/s^2", "m/s/s": "m/s^2", "dps": "deg/s", "°/s": "deg/s", "degrees/s": "deg/s",
@@ -29,12 +32,22 @@ def _check_group(group: s.GroupSpec, where: str) -> None:
     if not group.imu:
         _fail(f"{where}.imu", "expected at least one entry: which files hold motion data")
     placements: list[str] = []
+    accelerations: list[str] = []
+    gyroscopes: list[str] = []
     for i, imu in enumerate(group.imu):
         _check_imu(imu, f"{where}.imu.{i}")
         placements += imu.sensors
+        accelerations += [placement for placement, sensor in imu.sensors.items() if sensor.acceleration is not None]
+        gyroscopes += [placement for placement, sensor in imu.sensors.items() if sensor.gyroscope is not None]
+        if imu.time.restarts == "parts" and group.imu[0].time.restarts != "parts":
+            _fail(f"{where}.imu.{i}.time.restarts", "the first entry's files say which recordings there are, and it is")
     if group.imu[0].optional:
         _fail(f"{where}.imu.0.optional", "the first entry's files say which recordings there are; they can't lack it")
-    _check_once(placements, f"{where}.imu", "sensors are at the placement")
+    for placement in placements:
+        if placement not in accelerations:
+            _fail(f"{where}.imu", f"the sensor at {placement} has no 'acceleration' in any entry; expected its columns")
+    _check_once(accelerations, f"{where}.imu", "sensors are at the placement")
+    _check_once(gyroscopes, f"{where}.imu", "gyroscopes are at the placement")
     _check_once([video.camera for video in group.videos], f"{where}.videos", "cameras are named")
     for i, video in enumerate(group.videos):
         _check_choice(video.fit, FITS, f"{where}.videos.{i}.fit")
@@ -53,7 +66,7 @@ def _check_group(group: s.GroupSpec, where: str) -> None:
     time = group.imu[0].time
     if time.column is None and group.zero != s.STAMPS:
         _fail(f"{where}.zero", "samples that come by a rate have no stamps; expected no 'zero'")
-    if time.unit == "iso8601" and group.zero == s.STAMPS:
+    if time.column is not None and is_text(time) and text_of(time).dated and group.zero == s.STAMPS:
         _fail(
             f"{where}.zero",
             f"stamps that are dates don't show 0 at the recording's time 0 (the video's start); expected "
@@ -73,17 +86,44 @@ def _check_imu(imu: s.ImuSpec, where: str) -> None:
         _fail(f"{where}.time", "expected either a column with its unit, or rate_hz")
     if time.column is not None:
         _check_column(time.column, f"{where}.time.column")
-        _check_choice(time.unit, s.TIME_UNITS, f"{where}.time.unit")
+        _check_when(time, f"{where}.time")
         _check_choice(time.repeated, ("error", "first"), f"{where}.time.repeated")
+        _check_choice(time.restarts, ("error", "parts"), f"{where}.time.restarts")
+    elif time.format or time.zone or time.restarts != "error":
+        _fail(f"{where}.time", "samples that come by a rate have no stamps; expected no format, zone or restarts")
     elif not 5 <= time.rate_hz <= 5000:
         _fail(f"{where}.time.rate_hz", f"expected 20 to 1000 samples a second, found {shown(time.rate_hz)}")
     for placement, sensor in imu.sensors.items():
         at = f"{where}.sensors.{placement}"
         if placement == "any":
             _fail(at, "'any' is no place on a body; expected e.g. right_wrist")
-        _check_part(sensor.acceleration, sensor.acceleration.per_g, "per_g", s.ACCELERATION_UNITS, f"{at}.acceleration")
+        acceleration = sensor.acceleration
+        if acceleration is not None:
+            _check_part(acceleration, acceleration.per_g, "per_g", s.ACCELERATION_UNITS, f"{at}.acceleration")
+        elif sensor.gyroscope is None:
+            _fail(at, "expected 'acceleration', 'gyroscope', or both")
+        _check_choice(sensor.zeros, ("keep", "lost"), f"{at}.zeros")
         if sensor.gyroscope is not None:
             _check_part(sensor.gyroscope, sensor.gyroscope.per_deg_s, "per_deg_s", s.GYROSCOPE_UNITS, f"{at}.gyroscope")
+
+
+def _check_when(when: s.TimeSpec | s.LabelsSpec, where: str) -> None:
+    """Unit or format, and zone."""
+    if when.format:
+        if when.unit not in ("", "s", "iso8601", "h:m:s") or "%" not in when.format:
+            _fail(f"{where}.format", f"expected e.g. '%d/%m/%Y %H:%M:%S.%f', and no unit; found {shown(when.format)}")
+        try:
+            text = datetime.datetime(2024, 3, 25, 13, 45, 59, 123000, datetime.timezone.utc).strftime(when.format)
+            text_of(when).read_one(text)
+        except (ValueError, TypeError, OverflowError):
+            _fail(f"{where}.format", f"{shown(when.format)} can't be read back; expected e.g. '%d/%m/%Y %H:%M:%S.%f'")
+    else:
+        _check_choice(when.unit, s.TIME_UNITS, f"{where}.unit")
+    if when.zone:
+        if not is_text(when) or not text_of(when).dated:
+            _fail(f"{where}.zone", "only dates are in a zone; expected unit: iso8601, or a format with a date")
+        if not is_zone(when.zone):
+            _fail(f"{where}.zone", f"no zone {shown(when.zone)}; expected e.g. Europe/Berlin or UTC")
 
 
 def _check_part(
@@ -103,15 +143,20 @@ def _check_part(
 
 
 def _check_labels(labels: s.LabelsSpec, where: str) -> None:
-    if (labels.column is None) == (labels.files == ""):
-        _fail(where, "expected either 'files' (tables of intervals) or 'column' (of the IMU file)")
+    from_names = isinstance(labels.activity, str) and "{" in labels.activity
+    if from_names + (labels.column is not None) + (labels.files != "") != 1:
+        _fail(
+            where,
+            "expected either 'files' (tables of intervals), or 'column' (of the IMU file), or 'activity' with a "
+            "{group} of the IMU files' names",
+        )
     for key in ("start", "end", "activity"):
         _check_column(getattr(labels, key), f"{where}.{key}")
     if labels.column is not None:
         _check_column(labels.column, f"{where}.column")
-    _check_choice(labels.unit, s.TIME_UNITS, f"{where}.unit")
+    _check_when(labels, where)
     _check_choice(labels.clock, ("video", "imu"), f"{where}.clock")
-    if labels.unit == "iso8601" and labels.clock == "video":
+    if is_text(labels) and text_of(labels).dated and labels.clock == "video" and labels.files:
         _fail(f"{where}.clock", "labels with dates are on the clock of the IMU's stamps; expected 'imu'")
     _check_csv(labels.csv, f"{where}.csv")
     for text, name in labels.names.items():
@@ -125,6 +170,14 @@ def _check_csv(csv: s.CsvSpec, where: str) -> None:
     _check_choice(csv.decimal, (".", ","), f"{where}.decimal")
     if csv.decimal == (csv.separator or ","):
         _fail(f"{where}.separator", f"columns and decimals are both told by '{csv.decimal}'; expected another")
+    if len(csv.comment) > 8 or csv.comment != csv.comment.strip() or not csv.comment.isascii():
+        _fail(f"{where}.comment", f"expected the sign before comments, e.g. '%'; found {shown(csv.comment)}")
+    if csv.thousands:
+        bad = len(csv.thousands) != 1 or csv.thousands.isalnum() or csv.thousands in "+-[]^\\\0\r\n"
+        if bad or csv.thousands in (csv.decimal, csv.separator):
+            _fail(
+                f"{where}.thousands", f"expected another sign than for decimals, e.g. ','; found {shown(csv.thousands)}"
+            )
     if csv.separator and (csv.separator.isalnum() or csv.separator in "+-."):
         _fail(f"{where}.separator", f"'{csv.separator}' is a part of numbers or names; expected e.g. ',' or ';'")
     for key in ("skip_lines", "skip_below_header"):
@@ -132,7 +185,9 @@ def _check_csv(csv: s.CsvSpec, where: str) -> None:
             _fail(f"{where}.{key}", f"expected a number of lines, found {shown(getattr(csv, key))}")
     try:
         "".encode(csv.encoding)
-        codecs.lookup(csv.encoding)
+        name = codecs.lookup(csv.encoding).name
+        if csv.comment and name.startswith(("utf-16", "utf-32", "utf-7")):
+            _fail(f"{where}.comment", f"not with {csv.encoding}; expected utf-8, cp1252 or the like")
     except (LookupError, ValueError, TypeError):
         _fail(f"{where}.encoding", f"no encoding {shown(csv.encoding)}; expected e.g. utf-8, cp1252, utf-16")
 

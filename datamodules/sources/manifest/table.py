@@ -19,8 +19,9 @@ from core.suggestions import did_you_mean
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.spec import Column
+from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError, likely_format
 
-NUMBER, TEXT = "number", "text"
+NUMBER, TEXT, TIME = "number", "text", "time"
 _MOST_NAMES = 10_000
 _LISTED = 30  # columns that a message names
 
@@ -31,13 +32,15 @@ class Wanted:
 
     Attributes:
         column: name, or position from 1.
-        kind: ``NUMBER``, ``TEXT``, or a time written as text (``units.TEXT_TIMES``).
+        kind: ``NUMBER``, ``TEXT``, or ``TIME`` for a time written as text.
         what: what it is, for messages, e.g. "acceleration x".
+        time: how a time is written.
     """
 
     column: Column
     kind: str
     what: str
+    time: TimeText | None = None
 
 
 class Vocabulary:
@@ -82,6 +85,25 @@ class Table(ABC):
             for i, w in enumerate(self.wanted)
             if w.kind == TEXT
         }
+        self.left_out: list[str] = []  # what of the file is not read, in words
+        self.restarts: list[int] = []  # rows before which the header is there again
+
+    def bad_time(self, row: int, error: TimeTextError) -> RecordingError:
+        """The message for a time that can't be read; ``row`` is the batch's first."""
+        time = next((w.time for w in self.wanted if w.time is not None), None)
+        likely = likely_format(error.text)
+        hint = f"; set time.format: {likely}" if likely and not (time is not None and time.format) else ""
+        if " or " in hint:
+            hint += ", whichever puts the day and the month right"
+        hint = hint or self.hint_at(row + error.row)
+        return RecordingError(
+            f"{self.path}, {self.place(row + error.row)}: the time is {error.text[:60]!r}; expected "
+            f"{time.expected if time is not None else 'a time'}, as declared{hint}"
+        )
+
+    def hint_at(self, row: int) -> str:
+        """What may be wrong with a row that can't be read, for messages."""
+        return ""
 
     @abstractmethod
     def most_rows(self) -> int:

@@ -10,6 +10,7 @@ from datamodules.sources.manifest.binary_tables import NpyTable, ParquetTable
 from datamodules.sources.manifest.csv_table import CsvTable
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.table import Table, Wanted
+from datamodules.sources.manifest.xlsx_table import XlsxTable
 
 _BY_ENDING = {
     ".csv": "csv",
@@ -19,10 +20,11 @@ _BY_ENDING = {
     ".parquet": "parquet",
     ".pq": "parquet",
     ".npy": "npy",
+    ".xlsx": "xlsx",
 }
 
 
-def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted]) -> Table:
+def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted], salvage: bool = False) -> Table:
     """Open a table.
 
     Args:
@@ -30,12 +32,13 @@ def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted]) ->
         form: one of ``spec.FORMATS``.
         csv: how a text table is written.
         wanted: columns to read.
+        salvage: of text, leave out and name what a logger leaves when it loses power or is started again.
 
     Raises:
         RecordingError: the file's ending says nothing, it is missing or damaged, or lacks a column.
     """
     if form == "auto":
-        form = _BY_ENDING.get(path.suffix.lower(), "")
+        form = _BY_ENDING.get(Path(path.name.lower().removesuffix(".gz")).suffix, "")
         if not form:
             known = ", ".join(_BY_ENDING)
             raise RecordingError(f"{path}: the ending says nothing about its format; expected {known}, or set 'format'")
@@ -43,4 +46,6 @@ def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted]) ->
         return ParquetTable(path, wanted)
     if form == "npy":
         return NpyTable(path, wanted)
-    return CsvTable(path, csv, wanted)
+    if form == "xlsx":
+        return XlsxTable(path, csv, wanted)
+    return CsvTable(path, csv, wanted, salvage)

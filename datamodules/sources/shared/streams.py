@@ -80,3 +80,32 @@ def onto_times(times: FloatArray, gyro_times: FloatArray, gyro: FloatArray, max_
     rate = 1 / float(np.median(np.diff(times))) if times.size > 1 else 1.0
     values, valid = signal.resample(gyro_times, gyro, times, rate, max_gap_s)
     return np.where(valid[:, None], values, np.nan)
+
+
+def on_one_grid(
+    times: FloatArray, acceleration: FloatArray, gyro_times: FloatArray, gyro: FloatArray, max_gap_s: float
+) -> tuple[FloatArray, FloatArray]:
+    """Two sensors with stamps of their own, on the stamps of the faster one (the accelerometer's, at like rates).
+
+    Args:
+        times: (N,) seconds of the accelerometer, strictly increasing.
+        acceleration: (N, 3).
+        gyro_times: (M,) seconds on the same clock, strictly increasing.
+        gyro: (M, 3).
+        max_gap_s: nothing is interpolated over longer stretches without samples of either sensor.
+
+    Returns:
+        Times (K,) while both measured, and values (K, 6); NaN where one of them has a gap.
+    """
+    begin, end = max(times[0], gyro_times[0]), min(times[-1], gyro_times[-1])
+    faster = _rate(gyro_times) > 1.1 * _rate(times)
+    grid = gyro_times if faster else times
+    inside = (grid >= begin - 1e-9) & (grid <= end + 1e-9)
+    grid = grid[inside]
+    if faster:
+        return grid, np.concatenate([onto_times(grid, times, acceleration, max_gap_s), gyro[inside]], axis=1)
+    return grid, np.concatenate([acceleration[inside], onto_times(grid, gyro_times, gyro, max_gap_s)], axis=1)
+
+
+def _rate(times: FloatArray) -> float:
+    return 1 / float(np.median(np.diff(times))) if times.size > 1 else 1.0

@@ -107,7 +107,7 @@ def collect_facts(
     offset = recording.imu_clock_offset_s
     middle, long, short = np.quantile(np.diff(stream.times), [0.5, 0.95, 0.05], overwrite_input=True).tolist()
     norm, counts = _acceleration_norms(stream.values)
-    gaps = _gaps(stream, settings.max_gap_s) + offset
+    gaps = gaps_of(stream, settings.max_gap_s) + offset
     labels = _merge_labels(recording.activities)
     labelled: dict[str, float] = {}
     for begin, end, activity in labels:
@@ -169,7 +169,8 @@ def _acceleration_norms(values: FloatArray) -> tuple[float, NDArray[np.int64]]:
     return float(np.median(norms[~lost] if lost.any() else norms)), counts
 
 
-def _gaps(stream: ImuStream, max_gap_s: float) -> FloatArray:
+def gaps_of(stream: ImuStream, max_gap_s: float) -> FloatArray:
+    """Stretches (K, 2) longer than ``max_gap_s`` without a whole sample, on the sensor's clock."""
     lost: BoolArray = np.zeros(stream.times.size, bool)
     for column in stream.values.T:
         missing = np.isnan(column)

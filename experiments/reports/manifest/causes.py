@@ -15,6 +15,8 @@ from datamodules.sources.manifest.units import acceleration_scale, gyroscope_sca
 FINE, TOLERABLE = 0.10, 0.20  # deviation of the norm at rest from g
 FASTEST = 50.0  # rad/s; the widest gyroscopes end at 70, those of wearables at 35
 _CLOSE = 0.06
+_HALF, _NOTHING = 0.5, 0.01
+_MOVING = (0.3, 3.0)  # of g, as the build takes a median for a person's
 _AT_REST = {  # what stands in the file at rest -> what that is
     G: "m/s^2: set unit: m/s^2",
     1.0: "g: set unit: g",
@@ -53,9 +55,34 @@ def acceleration_cause(spec: AccelerationSpec, rest_norm: float, rest_spread: fl
         return f"{', or '.join(texts)} ({declared})"
     if abs(rest_norm / G - 1) <= TOLERABLE:
         return f"{declared}; off by {rest_norm / G - 1:+.0%}: the sensor needs calibration, or it was never at rest"
+    # A scale that is off by a part is an offset, or a sensor that needs calibration; next to nothing is no scale.
+    if _HALF <= rest_norm / G <= 1 / _HALF or found < _NOTHING:
+        return (
+            f"{declared}; no unit makes {found:.4g} in the file 9.81 m/s^2: does the sensor measure, and is it "
+            "calibrated?"
+        )
     return (
         f"{declared}; no unit makes {found:.4g} in the file 9.81 m/s^2: if the device's scale is known, set unit: lsb "
         f"and per_g; {found:.4g} in one g would fit"
+    )
+
+
+def moving_cause(spec: AccelerationSpec, norm: float) -> str:
+    """Why the norm of a sensor that never rests can't be right; empty if it may be. Advises no scale.
+
+    Args:
+        spec: what was declared.
+        norm: m/s^2, median in movement, as the declared unit makes it.
+    """
+    if _MOVING[0] <= norm / G <= _MOVING[1]:
+        return ""
+    found = norm / acceleration_scale(spec)
+    units = [unit for unit, one in (("m/s^2", G), ("g", 1.0), ("mg", 1000.0)) if 0.7 <= found / one <= 2.0]
+    units = [unit for unit in units if unit != spec.unit]
+    looks = f"these look like {units[0]}: set unit: {units[0]}" if len(units) == 1 else "is the unit right?"
+    return (
+        f"the sensor never rests, but its acceleration is {norm:.3g} m/s^2 in the median, expected some 9.81: {looks} "
+        f"(declared is {spec.unit})"
     )
 
 

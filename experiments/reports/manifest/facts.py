@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from datamodules.recording import FloatArray, Interval, Recording, RecordingError
 from datamodules.windows.checks import check_recording
+from datamodules.windows.cut import cut_windows
+from datamodules.windows.settings import Reason, WindowSettings
+from experiments.reports.manifest.label_lag import LabelLag, measure_label_lag
 from experiments.reports.manifest.motion_facts import MotionFacts, measure_motion
 
 
@@ -27,6 +30,15 @@ class VideoFacts:
 
 
 @dataclass(frozen=True)
+class WindowCounts:
+    """Windows of one sensor: activity ("" for none) -> how many are kept; reason -> how many are left out."""
+
+    placement: str
+    kept: dict[str, int]
+    left_out: dict[str, int]
+
+
+@dataclass(frozen=True)
 class RecordingFacts:
     """One recording.
 
@@ -41,6 +53,9 @@ class RecordingFacts:
         outside_s: labelled seconds beyond the motion data.
         doubly_s: seconds with two activities.
         repeated: samples left out because their stamp was there before.
+        notes: what was left out or put right when the files were read.
+        windows: of each sensor, by the experiment's settings.
+        label_lag: of the labels behind the first sensor's motion; None if it can't be told.
     """
 
     name: str
@@ -56,6 +71,9 @@ class RecordingFacts:
     outside_s: float = 0.0
     doubly_s: float = 0.0
     repeated: int = 0
+    notes: tuple[str, ...] = ()
+    windows: tuple[WindowCounts, ...] = ()
+    label_lag: LabelLag | None = None
 
     @property
     def length_s(self) -> float:
@@ -63,8 +81,15 @@ class RecordingFacts:
         return self.end_s - self.start_s
 
 
-def measure(recording: Recording, group: str) -> RecordingFacts:
-    """Measure a recording; reads the videos' time stamps but none of their frames."""
+def measure(recording: Recording, group: str, settings: WindowSettings | None = None) -> RecordingFacts:
+    """Measure a recording; reads the videos' time stamps but none of their frames.
+
+    Args:
+        recording: whatever the manifest made.
+        group: of the manifest.
+        settings: how an experiment cuts windows; None for the defaults.
+    """
+    settings = replace(settings or WindowSettings(), frames=0)
     try:
         check_recording(recording)
     except RecordingError as error:
@@ -77,7 +102,7 @@ def measure(recording: Recording, group: str) -> RecordingFacts:
         name=recording.name,
         subject=recording.subject,
         group=group,
-        sensors=tuple(measure_motion(stream) for stream in recording.imus),
+        sensors=tuple(measure_motion(stream, settings) for stream in recording.imus),
         videos=tuple(_measure_video(recording, i, start, end) for i in range(len(recording.videos))),
         start_s=start,
         end_s=end,
@@ -86,7 +111,17 @@ def measure(recording: Recording, group: str) -> RecordingFacts:
         outside_s=outside,
         doubly_s=doubly,
         repeated=int(recording.metadata.get("repeated_stamps", 0)),
+        notes=tuple(str(recording.metadata.get("import_notes", "")).splitlines()),
+        label_lag=measure_label_lag(recording.imus[0], recording.activities, offset),
+        windows=tuple(_count_windows(recording, stream.placement, settings) for stream in recording.imus),
     )
+
+
+def _count_windows(recording: Recording, placement: str, settings: WindowSettings) -> WindowCounts:
+    """By the very code that the build cuts with."""
+    windows, exclusions = cut_windows(recording, placement, None, settings)
+    reasons = Counter(e.reason.value for e in exclusions if e.reason is not Reason.REMAINDER)
+    return WindowCounts(placement, dict(Counter(window.activity for window in windows)), dict(reasons))
 
 
 def _labelled(intervals: tuple[Interval, ...], start: float, end: float) -> tuple[dict[str, float], float, float]:

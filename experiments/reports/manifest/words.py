@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -17,10 +18,13 @@ from datamodules.sources.manifest.spec import (
     GyroscopeSpec,
     ImuSpec,
     LabelsSpec,
+    TimeSpec,
 )
+from datamodules.windows.settings import WindowSettings
 from experiments.reports.manifest.facts import RecordingFacts, VideoFacts
 from experiments.reports.manifest.motion_facts import MotionFacts
 
+_LISTED_PEOPLE = 40
 _UNITS = {
     "s": "seconds",
     "ms": "milliseconds",
@@ -60,14 +64,17 @@ def _describe_imu(imu: ImuSpec) -> Iterator[str]:
     yield f"  motion data: {imu.files}{_format(imu)}{_optional(imu.optional)}"
     if imu.time.column is not None:
         repeated = "; of samples with one stamp the first is kept" if imu.time.repeated == "first" else ""
-        yield f"    time: column {_column(imu.time.column)}, in {_UNITS[imu.time.unit]}{repeated}"
+        yield f"    time: column {_column(imu.time.column)}, in {_time(imu.time)}{repeated}"
     else:
         yield f"    time: no column; {imu.time.rate_hz:g} samples a second from time 0 on"
     for placement, sensor in imu.sensors.items():
         gyroscope = (
             _part(sensor.gyroscope) if sensor.gyroscope is not None else "none: three channels are marked missing"
         )
-        yield f"    sensor at {placement}: acceleration {_part(sensor.acceleration)}; gyroscope {gyroscope}"
+        if sensor.acceleration is None:
+            yield f"    sensor at {placement}: gyroscope {gyroscope}, to the acceleration of another entry"
+        else:
+            yield f"    sensor at {placement}: acceleration {_part(sensor.acceleration)}; gyroscope {gyroscope}"
 
 
 def _part(part: AccelerationSpec | GyroscopeSpec) -> str:
@@ -78,6 +85,11 @@ def _part(part: AccelerationSpec | GyroscopeSpec) -> str:
         unit = f"raw counts, {part.per_deg_s:g} in one deg/s"
     limit = f", up to {part.range:g}" if part.range else ""
     return f"x y z = {' '.join(map(_column, part.columns))} in {unit}{limit}"
+
+
+def _time(when: TimeSpec | LabelsSpec) -> str:
+    zone = f", in the zone {when.zone}" if when.zone else ""
+    return (f"dates and times written as {when.format}" if when.format else _UNITS[when.unit]) + zone
 
 
 def _format(imu: ImuSpec) -> str:
@@ -97,9 +109,11 @@ def _csv(csv: CsvSpec, tab: bool = False) -> str:
 def _describe_labels(labels: LabelsSpec) -> str:
     if labels.column is not None:
         return f"labels: column {_column(labels.column)} of the motion data"
+    if not labels.files:
+        return f"labels: of the whole recording, {labels.activity} of its files' names"
     clock = "from the recording's time 0" if labels.clock == "video" else "on the clock of the IMU's stamps"
     columns = f"{_column(labels.start)}, {_column(labels.end)}, {_column(labels.activity)}"
-    return f"labels: {labels.files}, {columns}, in {_UNITS[labels.unit]} {clock}{_optional(labels.optional)}"
+    return f"labels: {labels.files}, {columns}, in {_time(labels)} {clock}{_optional(labels.optional)}"
 
 
 def describe_recording(fact: RecordingFacts) -> Iterator[str]:
@@ -120,7 +134,10 @@ def describe_recording(fact: RecordingFacts) -> Iterator[str]:
 def _motion(s: MotionFacts) -> str:
     gaps = f"{_count(s.gaps, 'gap')} ({s.gap_s:.4g} s)" if s.gaps else "no gaps"
     lost = f", {s.lost:.1%} missing values" if s.lost else ""
-    rest = "never measured" if np.isnan(s.rest_norm) else f"{s.rest_norm:.3g} m/s^2 ({s.rest_norm / G:.3g} g)"
+    rest = f"{s.rest_norm:.3g} m/s^2 ({s.rest_norm / G:.3g} g)"
+    if np.isnan(s.rest_norm):
+        slow = s.rest.slow if not np.isnan(s.rest.slow) else s.rest.median
+        rest = "never measured" if np.isnan(slow) else f"never, {slow:.3g} m/s^2 ({slow / G:.3g} g) in movement"
     up = f", up is {s.gravity_axis} ({max(map(abs, s.gravity)):.0%})" if max(map(abs, s.gravity)) > 0.5 else ""
     turns = "no gyroscope" if np.isnan(s.fast_rate) else f"turns at up to {s.fast_rate:.3g} rad/s"
     return f"{s.samples} samples at {s.rate_hz:.4g} Hz, {gaps}{lost}; at rest {rest}{up}; {turns}"
@@ -131,6 +148,30 @@ def _video(v: VideoFacts) -> str:
         return "can't be read"
     when = f"{v.first_s:.2f} to {v.last_s:.2f} s"
     return f"{v.frames} frames at {v.rate_hz:.4g} Hz, {when}; {v.overlap_s:.2f} s with the IMU"
+
+
+def window_table(facts: Sequence[RecordingFacts], settings: WindowSettings) -> Iterator[str]:
+    """How many windows an experiment would keep, by activity and subject, and why others are left out."""
+    placements = dict.fromkeys(counts.placement for fact in facts for counts in fact.windows)
+    for placement in placements:
+        mine = [(f, c) for f in facts for c in f.windows if c.placement == placement]
+        kept, reasons = Counter[str](), Counter[str]()
+        people: dict[str, Counter[str]] = {}
+        for fact, counts in mine:
+            kept.update(counts.kept)
+            reasons.update(counts.left_out)
+            people.setdefault(fact.subject, Counter()).update(counts.kept)
+        why = ", ".join(f"{reason} {number}" for reason, number in reasons.most_common())
+        cut = f"Windows of {settings.duration_s:g} s every {settings.stride_s:g} s"
+        yield (
+            f"{cut}, {placement}: {sum(kept.values())} kept"
+            + (f", {sum(reasons.values())} left out ({why})" if reasons else ", none left out")
+        )
+        for subject, counts_of in list(people.items())[:_LISTED_PEOPLE]:
+            parts = [f"{activity or 'unlabelled'} {number}" for activity, number in counts_of.most_common()]
+            yield f"  {subject}: {', '.join(parts) or 'none'}"
+        if len(people) > _LISTED_PEOPLE:
+            yield f"  ... and {len(people) - _LISTED_PEOPLE} subjects more"
 
 
 def activity_table(facts: Sequence[RecordingFacts]) -> Iterator[str]:

@@ -18,14 +18,18 @@ from datamodules.sources import (
     pamap2,
     realworld,
     sisfall,
+    sp_sw_har,
     usc_had,
     utd_mhad,
+    weda_fall,
 )
 from datamodules.sources.registry import sources
 from datamodules.sources.simulator import session
 
 OWN = {
     "daphnet": daphnet.ACTIVITIES.values(),
+    "weda_fall": [*weda_fall.ACTIVITIES.values(), weda_fall.FALL],
+    "sp_sw_har": list(sp_sw_har.ACTIVITIES.values()),
     "fog_star": [*fog_star.ACTIVITIES.values(), fog_star.FREEZING],
     "hapt": hapt.ACTIVITIES.values(),
     "harth": harth.ACTIVITIES.values(),

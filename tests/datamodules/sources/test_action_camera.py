@@ -9,7 +9,7 @@ from helpers.numbered_video import ffmpeg
 from helpers.real_data import real_data
 
 from datamodules.recording import RecordingError
-from datamodules.sources.action_camera import ActionCamera, ActionCameraParams
+from datamodules.sources.action_camera import ActionCamera, ActionCameraParams, read_imu
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import WindowSettings, cut_windows
 
@@ -81,3 +81,36 @@ def test_paths_that_match_nothing_or_twice_the_same_name(tmp_path: Path) -> None
         (tmp_path / folder / "x.mp4").write_bytes(b"")
     with pytest.raises(ValueError, match="same name"):
         ActionCamera(ActionCameraParams([str(tmp_path / "*" / "x.mp4")])).names()
+
+
+def test_sensors_with_rates_of_their_own_each_fill_their_payload(tmp_path, monkeypatch):
+    """HERO5: 199 acceleration and 399 gyroscope samples a second; telemetry-parser pairs them by their number."""
+
+    class Parser:
+        camera, model = "GoPro", "HERO5"
+
+        def __init__(self, path):
+            pass
+
+        def telemetry(self):
+            return [{"Accelerometer": {"Data": [0] * 199}, "Gyroscope": {"Data": [0] * 399}} for _ in range(10)]
+
+        def normalized_imu(self):
+            rows = []
+            for second in range(10):
+                for k in range(399):
+                    gyro_at, accl_at = second + k / 399, second + k / 199
+                    accl = (np.sin(2 * accl_at), 0.0, 9.81) if k < 199 else None
+                    gyro = (np.degrees(np.sin(2 * gyro_at)), 0.0, 0.0)
+                    rows.append({"timestamp_ms": 1000 * gyro_at, "gyro": gyro, "accl": accl})
+            return rows
+
+    monkeypatch.setattr("datamodules.sources.action_camera.telemetry_parser.Parser", Parser)
+    (tmp_path / "x.mp4").write_bytes(b"")
+    stream = read_imu(tmp_path / "x.mp4", "head")
+    assert 1 / np.median(np.diff(stream.times)) == pytest.approx(399, rel=1e-3)
+    measured = ~np.isnan(stream.values).any(axis=1)
+    assert measured.mean() > 0.99
+    # The same movement in both: a spline through 199 samples a second leaves next to nothing of an error.
+    np.testing.assert_allclose(stream.values[measured, 0], np.sin(2 * stream.times[measured]), atol=1e-4)
+    np.testing.assert_allclose(stream.values[measured, 3], np.sin(2 * stream.times[measured]), atol=1e-9)

@@ -148,12 +148,16 @@ def test_a_table_is_read_as_it_stands_or_refused(study: Path, table: list[list[s
     path = study / "fuzz.csv"
     path.write_bytes(end.join(lines).encode("utf-8", "surrogatepass"))
     try:
-        values = read_motion(path, SPEC).values["wrist"][:, :3]
+        motion = read_motion(path, SPEC)
+        values = motion.values["wrist"][:, :3]
     except RecordingError as error:
         check_message(error, path)
         return
-    assert values.shape == (len(table), 3)
-    for row, found in zip(table, values, strict=True):
+    # A last row that is broken off is left out, and said; here the file has no line end behind it.
+    left_out = sum("broken off" in note for note in motion.notes)
+    assert left_out <= 1
+    assert values.shape == (len(table) - left_out, 3)
+    for row, found in zip(table, values, strict=not left_out):
         for text, number in zip(row, found, strict=True):
             if np.isnan(number):
                 assert text in DEFAULT_NULLS or text.strip().lower().lstrip("+-") == "nan"

@@ -1,0 +1,1 @@
+"""Time stamps: as text, out of order, passing midnight, repeated, in packets."""
