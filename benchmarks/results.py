@@ -1,4 +1,4 @@
-"""Rows of ``benchmarks/results.json``, and the tables in ``docs/guides/performance.md`` that are made from these rows."""
+"""Rows of ``benchmarks/results.json``, and the tables made from them in ``docs/guides/performance.md``."""
 
 from __future__ import annotations
 

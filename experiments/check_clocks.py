@@ -1,4 +1,4 @@
-"""Do camera and sensor agree on the time? ``python -m experiments.check_clocks CONFIG [key=value]``.
+"""The offset between the clocks of camera and sensor: ``python -m experiments.check_clocks CONFIG [key=value]``.
 
 Estimates, for every recording of every data set that has a camera, the offset between its clocks, prints one line for
 each, and draws how well the two go together at every lag. Nothing is changed by it. Sign: sensor stamps + offset =

@@ -1,4 +1,4 @@
-"""Is a study read as it should be? ``python -m experiments.check_import MANIFEST.yaml [--draw FILE.png]``.
+"""A check of how a study is read: ``python -m experiments.check_import MANIFEST.yaml [--draw FILE.png]``.
 
 Says in plain words what the manifest means and what was found by it, and looks for what can't be right: units, axes,
 clocks, gaps, labels. Exit code 0: plausible; 1: problems, each with its likely cause. ``--draw`` puts the first window

@@ -4,7 +4,8 @@
 
 Each system and seed is a run of its own, ``runs/<experiment>/<system>-seed<n>``; what is trained already is kept, and
 an interrupted training goes on. The evaluation is the run ``compare-<systems>``, with the report, the tables and the
-figures that ``experiments.eval_ood`` writes; seeds of one system are averaged. ``docs/guides/systems.md`` lists the systems.
+figures that ``experiments.eval_ood`` writes; seeds of one system are averaged. ``docs/guides/systems.md`` lists the
+systems.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What came into finished shards, and what did not: ``python -m experiments.quality_report DIR [DIR ...]``.
+"""The report on finished shards: ``python -m experiments.quality_report DIR [DIR ...]``.
 
 Writes ``quality.html`` beside the shards, as ``build_shards`` does at its end; nothing is built or changed.
 """

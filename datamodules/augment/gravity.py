@@ -1,8 +1,8 @@
-"""Which part of the acceleration is gravity.
+"""The part of the acceleration that is gravity.
 
-Over some seconds a body's own acceleration averages out, since its velocity at both ends is about the same: what is
-left is gravity, once the sensor's turning is undone. The gyroscope tells how it turned. Without one, what changes
-slowly is taken for gravity, which mistakes the tilting of a limb for motion.
+Over some seconds a body's own acceleration averages out, since its velocity at both ends is about the same. Once the
+turning of the sensor is undone, gravity is left. The gyroscope tells how the sensor turned. Without a gyroscope, slow
+changes are taken for gravity, so the tilting of a limb counts as motion.
 
 On simulated motion (six placements, 5 s, played 14 to 16 % slower and faster) the linear acceleration scaled by r^2
 about these estimates misses the truth by 0.20 m/s^2 with a gyroscope, as much as about the true gravity, and by 0.54

@@ -2,7 +2,8 @@
 
 The files are read, not mapped into memory. The touched part of a map counts as the process's own memory until the
 whole map is released. In a data set larger than memory, each row is faulted in again, which takes three times as long
-as reading it (``docs/guides/performance.md``). The kernel also reads ahead around every row that it fetches from a disk.
+as reading it (``docs/guides/performance.md``). The kernel also reads ahead around every row that it fetches from a
+disk.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What all commands share: ``COMMAND CONFIG [key=value ...]``, ``--help``, ``--print-config``, exit codes."""
+"""The command line of all commands: ``COMMAND CONFIG [key=value ...]``, ``--help``, ``--print-config``, exit codes."""
 
 from __future__ import annotations
 

@@ -282,7 +282,7 @@ def test_labels_that_are_late_against_the_motion(
     shifted = [[float(v) + lag_s for v in row.split(",")[:2]] + [row.split(",")[2]] for row in rows]
     (tmp_path / "labels").mkdir()
     (tmp_path / "labels" / "P1.csv").write_text(
-        "start,end,activity\n" + "\n".join(",".join(map(str, row)) for row in shifted if row[1] < 400) + "\n"
+        "start,end,activity\n" + "\n".join(",".join(map(str, row)) for row in shifted if float(row[1]) < 400) + "\n"
     )
     manifest = MANIFEST + '    labels: {files: "labels/{subject}.csv"}\n'
     _, text = check(write(tmp_path, times, values, manifest), capsys)

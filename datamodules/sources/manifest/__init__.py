@@ -14,9 +14,9 @@
         videos: [{files: "video/{subject}_{session}.mp4", camera: phone}]
         labels: {files: "labels/{subject}_{session}.csv"}
 
-``docs/guides/your-data.md`` explains every key; ``python -m experiments.check_import FILE`` says what was understood and
-whether it can be right. Nothing is guessed: what the manifest doesn't say, or a file doesn't keep to, is an error that
-names file, line and column.
+``docs/guides/your-data.md`` explains every key; ``python -m experiments.check_import FILE`` says what was understood
+and whether it can be right. Nothing is guessed: what the manifest doesn't say, or a file doesn't keep to, is an error
+that names file, line and column.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""What is wrong with a text table, and in which line: asked only where Arrow refused it.
+"""Faults of text tables, each with its line.
 
-Arrow reads fast and names no lines. Here Python's own csv module goes through the file until it finds the fault.
+Arrow reads fast and names no lines. Where it refuses a table, Python's own csv module goes through the file until it
+finds the fault.
 """
 
 from __future__ import annotations

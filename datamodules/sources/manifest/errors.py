@@ -1,4 +1,4 @@
-"""What is raised where a manifest, not a recording, is wrong."""
+"""The error of a wrong manifest."""
 
 from __future__ import annotations
 

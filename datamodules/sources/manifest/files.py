@@ -1,4 +1,4 @@
-"""Which files belong together: the files of each recording of a group, and those that belong to none."""
+"""The files of each recording of a group, and the files that belong to no recording."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a manifest may say: one dataclass a level of the YAML file, one field a key.
+"""The keys of a manifest: one dataclass a level of the YAML file, one field a key.
 
 ``docs/guides/your-data.md`` explains every key with an example; a test holds it to this file.
 """

@@ -1,4 +1,4 @@
-"""Does a manifest make sense, before any file is looked for? What a field's type can't say."""
+"""Checks of a manifest that the types of its fields cannot express, before any file is read."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What ``experiments.check_import`` measures, judges and says."""
+"""The report on a manifest: measured facts, remarks on them, and their words."""

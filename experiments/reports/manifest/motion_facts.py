@@ -1,4 +1,4 @@
-"""What one sensor's samples look like, whatever they were declared to be.
+"""Facts of one sensor's samples, independent of their declared units.
 
 Shape legend: N samples.
 """

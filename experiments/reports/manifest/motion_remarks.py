@@ -1,4 +1,4 @@
-"""What is said of one sensor: units, axes, clocks of its parts, values that can't be, parts that hang."""
+"""Remarks on one sensor: units, axes, clocks of its parts, values that can't be, parts that hang."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a sensor rests, and what its accelerometer shows then.
+"""The rest of a sensor, and the readings of its accelerometer at rest.
 
 Only at rest does an accelerometer show gravity alone, and only there can its unit be told to some percent. A swinging
 arm adds several times that, as evenly as a machine, so what is merely the quietest second is no rest: the gyroscope

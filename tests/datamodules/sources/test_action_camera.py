@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -83,19 +84,21 @@ def test_paths_that_match_nothing_or_twice_the_same_name(tmp_path: Path) -> None
         ActionCamera(ActionCameraParams([str(tmp_path / "*" / "x.mp4")])).names()
 
 
-def test_sensors_with_rates_of_their_own_each_fill_their_payload(tmp_path, monkeypatch):
+def test_sensors_with_rates_of_their_own_each_fill_their_payload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """HERO5: 199 acceleration and 399 gyroscope samples a second; telemetry-parser pairs them by their number."""
 
     class Parser:
         camera, model = "GoPro", "HERO5"
 
-        def __init__(self, path):
+        def __init__(self, path: Path) -> None:
             pass
 
-        def telemetry(self):
+        def telemetry(self) -> Any:
             return [{"Accelerometer": {"Data": [0] * 199}, "Gyroscope": {"Data": [0] * 399}} for _ in range(10)]
 
-        def normalized_imu(self):
+        def normalized_imu(self) -> Any:
             rows = []
             for second in range(10):
                 for k in range(399):

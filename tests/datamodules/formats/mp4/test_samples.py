@@ -1,6 +1,8 @@
 import contextlib
 import struct
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ from datamodules.recording import RecordingError
 
 
 @pytest.fixture(scope="module")
-def clips(tmp_path_factory):
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Two seconds with B-frames and key frames each 12 frames; the same in fragments, and cut at its start."""
     folder = tmp_path_factory.mktemp("clips")
     plain = numbered(folder / "plain.mp4")
@@ -22,8 +24,15 @@ def clips(tmp_path_factory):
     return {"plain": plain, "fragments": fragments, "cut": cut}
 
 
-def test_samples_are_ffmpegs_before_edit_lists(clips):
-    movie = mp4.read_movie(clips["plain"])
+def read_movie(path: Path) -> mp4.Movie:
+    """The movie of a file that is an MP4."""
+    movie = mp4.read_movie(path)
+    assert movie is not None
+    return movie
+
+
+def test_samples_are_ffmpegs_before_edit_lists(clips: Any) -> None:
+    movie = read_movie(clips["plain"])
     (track,) = movie.tracks
     samples = mp4.read_samples(clips["plain"], track)
     assert (track.handler, track.coding, movie.fragmented) == ("vide", "avc1", False)
@@ -34,17 +43,17 @@ def test_samples_are_ffmpegs_before_edit_lists(clips):
     assert all(5 in [head & 31 for head in heads] for heads in units)  # 5 is H.264's IDR picture
 
 
-def test_zero_of_a_cut_track(clips):
-    (track,) = mp4.read_movie(clips["cut"]).tracks
+def test_zero_of_a_cut_track(clips: Any) -> None:
+    (track,) = read_movie(clips["cut"]).tracks
     # Decoding starts at frame 12, showing at frame 22: 10 frames, and the 2 by which B-frames delay all.
     assert track.zero_s == pytest.approx(-12 / 30, abs=1 / 30)
     assert track.zero_s * track.time_scale == -track.edits[0].media_time
 
 
-def test_a_late_track_starts_after_an_empty_edit(clips, tmp_path):
+def test_a_late_track_starts_after_an_empty_edit(clips: Any, tmp_path: Path) -> None:
     late = tmp_path / "late.mp4"
     ffmpeg("-itsoffset", 0.5, "-i", clips["plain"], "-f", "lavfi", "-i", "anullsrc=duration=2", "-c:v", "copy", late)
-    (track,) = mp4.read_movie(late).videos()
+    (track,) = read_movie(late).videos()
     assert [edit.empty for edit in track.edits] == [True, False]
     assert Fraction(track.edits[0].duration, track.movie_scale) == Fraction(1, 2)
     assert track.zero_s == pytest.approx(0.5 - track.edits[1].media_time / track.time_scale, abs=1e-9)
@@ -70,7 +79,9 @@ HUGE = 2_000_000_000
         ("fragments", b"trun", 0, (1, HUGE)),
     ],
 )
-def test_counts_that_can_not_be_are_refused_before_decoding(clips, tmp_path, clip, table, at, numbers):
+def test_counts_that_can_not_be_are_refused_before_decoding(
+    clips: Any, tmp_path: Path, clip: Any, table: Any, at: Any, numbers: Any
+) -> None:
     data = bytearray(clips[clip].read_bytes())
     struct.pack_into(f">{len(numbers)}I", data, data.index(table) + 4 + at, *numbers)
     hostile = tmp_path / "hostile.mp4"
@@ -79,7 +90,7 @@ def test_counts_that_can_not_be_are_refused_before_decoding(clips, tmp_path, cli
         VideoFile(hostile, "c").frame_times()
 
 
-def test_any_byte_of_the_headers_may_be_wrong(clips, tmp_path):
+def test_any_byte_of_the_headers_may_be_wrong(clips: Any, tmp_path: Path) -> None:
     data = clips["plain"].read_bytes()
     start = data.index(b"moov") - 4
     rng = np.random.default_rng(0)
@@ -92,6 +103,8 @@ def test_any_byte_of_the_headers_may_be_wrong(clips, tmp_path):
         # Refused with a message, or read; anything else fails the test.
         with contextlib.suppress(RecordingError):
             movie = mp4.read_movie(broken)
+            if movie is None:
+                continue
             mp4.check_counts(broken, movie)
             for track in movie.videos():
                 samples = mp4.read_samples(broken, track)

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from datamodules.recording import RecordingError
 CASES = Path(os.environ.get("IMU_VIDEO_HAR_CASES", Path(__file__).resolve().parents[5] / "shared" / "cases")) / "video"
 
 
-def read_all(path):
+def read_all(path: Path) -> Any:
     video = VideoFile(path, "c", fit="squash")
     times = video.frame_times()
     return video, times, [number(picture) for picture in video.read(np.arange(times.size), 64, 96)]
@@ -30,7 +31,7 @@ def read_all(path):
         ("delay05", "its edit list starts it late"),
     ],
 )
-def test_files_that_were_read_wrongly_once(name, reason):
+def test_files_that_were_read_wrongly_once(name: Any, reason: Any) -> None:
     path = CASES / f"{name}.mp4"
     if not path.is_file():
         pytest.skip(f"needs {path} (or set IMU_VIDEO_HAR_CASES)")
@@ -42,7 +43,7 @@ def test_files_that_were_read_wrongly_once(name, reason):
     assert reason in video.decoder_reason
 
 
-def test_key_frames_close_together_are_no_problem_for_decord(tmp_path):
+def test_key_frames_close_together_are_no_problem_for_decord(tmp_path: Path) -> None:
     where = "+".join(f"eq(n,{i})" for i in (1, 3, 5, 6, 9, 11, 12, 13, 20, 21, 22, 30))
     options = ("-preset", "medium", "-bf", 3, "-force_key_frames", f"expr:{where}")
     path = numbered(tmp_path / "close.mp4", 50, gop=30, options=options)
@@ -53,7 +54,7 @@ def test_key_frames_close_together_are_no_problem_for_decord(tmp_path):
         assert [number(picture) for picture in video.read(indices, 64, 96)] == indices.tolist()
 
 
-def test_h264_that_starts_anew_nowhere_is_decoded_from_its_start(tmp_path):
+def test_h264_that_starts_anew_nowhere_is_decoded_from_its_start(tmp_path: Path) -> None:
     options = ("-x264-params", "intra-refresh=1:bframes=0")
     path = numbered(tmp_path / "refresh.mp4", 90, gop=20, options=options)
     video, times, numbers = read_all(path)
@@ -63,7 +64,7 @@ def test_h264_that_starts_anew_nowhere_is_decoded_from_its_start(tmp_path):
     np.testing.assert_allclose(times, presented(path).times, atol=1e-6)
 
 
-def test_a_broadcast_joined_amid_a_group_of_pictures(tmp_path):
+def test_a_broadcast_joined_amid_a_group_of_pictures(tmp_path: Path) -> None:
     whole = numbered(tmp_path / "whole.ts")
     part = tmp_path / "part.ts"
     part.write_bytes(whole.read_bytes()[188 * 12 :])
@@ -76,7 +77,7 @@ def test_a_broadcast_joined_amid_a_group_of_pictures(tmp_path):
 
 @pytest.mark.parametrize("ending", ["mp4", "mkv"])
 @pytest.mark.parametrize("filling", ["zeros", "noise"])
-def test_a_first_key_frame_that_is_damaged_is_not_skipped(tmp_path, ending, filling):
+def test_a_first_key_frame_that_is_damaged_is_not_skipped(tmp_path: Path, ending: Any, filling: Any) -> None:
     path = numbered(tmp_path / f"damaged.{ending}", options=("-movflags", "+faststart"))
     data = bytearray(path.read_bytes())
     # x264 writes its settings into the first frame's packet; what follows them is the picture.
@@ -90,7 +91,7 @@ def test_a_first_key_frame_that_is_damaged_is_not_skipped(tmp_path, ending, fill
 
 @pytest.mark.parametrize("codec", ["h264", "mpeg2", "mpeg4"])
 @pytest.mark.parametrize("ending", ["mkv", "avi"])
-def test_damage_inside_is_an_error_with_codec_container_and_remedy(tmp_path, codec, ending):
+def test_damage_inside_is_an_error_with_codec_container_and_remedy(tmp_path: Path, codec: Any, ending: Any) -> None:
     path = numbered(tmp_path / f"damaged.{ending}", 120, codec)
     ffmpeg("-f", "lavfi", "-i", "testsrc2=size=160x120:rate=30:duration=4", "-g", 12, "-c:v", *_encoder(codec), path)
     data = bytearray(path.read_bytes())
@@ -104,11 +105,11 @@ def test_damage_inside_is_an_error_with_codec_container_and_remedy(tmp_path, cod
             assert part in str(caught.value)
 
 
-def _encoder(codec):
+def _encoder(codec: Any) -> Any:
     return {"h264": ("libx264", "-bf", 2), "mpeg2": ("mpeg2video", "-q:v", 2), "mpeg4": ("mpeg4", "-q:v", 2)}[codec]
 
 
-def test_what_can_not_be_shown_names_codec_container_and_remedy(tmp_path):
+def test_what_can_not_be_shown_names_codec_container_and_remedy(tmp_path: Path) -> None:
     plain = numbered(tmp_path / "plain.mp4")
     askew = tmp_path / "askew.mp4"
     ffmpeg("-display_rotation", 30, "-i", plain, "-c", "copy", askew)

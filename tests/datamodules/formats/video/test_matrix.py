@@ -1,5 +1,8 @@
 """Videos of all kinds against ffmpeg: the same pictures at the same times, whatever is asked for."""
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 from helpers.numbered_video import number, presented
@@ -9,7 +12,7 @@ from datamodules.formats.video import VideoFile
 from datamodules.recording import RecordingError
 
 
-def check_against_ffmpeg(path, turned=0):
+def check_against_ffmpeg(path: Path, turned: int = 0) -> Any:
     """Compare times, and the pictures of several reads; which decoder it was, if ffmpeg shows anything."""
     truth = presented(path)
     video = VideoFile(path, "camera", fit="squash")
@@ -35,16 +38,16 @@ def check_against_ffmpeg(path, turned=0):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return tmp_path_factory.mktemp("matrix")
 
 
 @pytest.mark.parametrize("variation", chosen(28), ids=str)
-def test_pictures_and_times_are_ffmpegs(variation, folder):
+def test_pictures_and_times_are_ffmpegs(variation: Variation, folder: Path) -> None:
     check_against_ffmpeg(make(variation, folder), variation.rotation)
 
 
-def plain(**changes):
+def plain(**changes: Any) -> Any:
     kind = {"codec": "h264", "pictures": "closed", "timing": "constant", "container": "mp4", "rotation": 0}
     return Variation(**{**kind, "cut": "whole", "tracks": "alone", **changes})
 
@@ -68,16 +71,16 @@ def plain(**changes):
     ],
     ids=str,
 )
-def test_decord_reads_what_it_reads_exactly_and_pyav_all_else(variation, decoder, folder):
+def test_decord_reads_what_it_reads_exactly_and_pyav_all_else(variation: Variation, decoder: str, folder: Path) -> None:
     assert check_against_ffmpeg(make(variation, folder), variation.rotation) == decoder
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_every_codec_timing_and_container_with_the_rest_in_turns(folder):
+def test_every_codec_timing_and_container_with_the_rest_in_turns(folder: Path) -> None:
     everything = all_variations()
     order = np.random.default_rng(1).permutation(len(everything))
-    mine = {}
+    mine: dict[tuple[str, ...], list[Variation]] = {}
     for i in order:
         v = everything[i]
         mine.setdefault((v.codec, v.pictures, v.timing, v.container), []).append(v)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import hypothesis.strategies as st
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from datamodules.recording import RecordingError
 
 
 @pytest.fixture(scope="module")
-def videos(tmp_path_factory):
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("whole")
     hevc = ("-x265-params", "pools=1:frame-threads=1:log-level=none:bframes=3")
     return folder, {
@@ -28,7 +30,9 @@ def videos(tmp_path_factory):
     twice=st.booleans(),
     picks=st.sets(st.integers(0, 89), min_size=1, max_size=12),
 )
-def test_any_read_of_any_cut_is_ffmpegs(videos, codec, container, start, length, twice, picks):
+def test_any_read_of_any_cut_is_ffmpegs(
+    videos: Any, codec: Any, container: Any, start: Any, length: Any, twice: Any, picks: Any
+) -> None:
     folder, whole = videos
     cut = folder / f"cut.{container}"
     ffmpeg("-ss", start, "-i", whole[codec], "-t", length, "-c", "copy", cut)
