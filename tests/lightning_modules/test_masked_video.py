@@ -123,7 +123,7 @@ def test_bad_input_and_settings_are_refused() -> None:
         module._prepared(moving_squares(2).float())
     with pytest.raises(ValueError, match="mask_share must lie between 0 and 1"):
         MaskedVideoPretraining(VIT, {"mask_share": 1.5})
-    with pytest.raises(ValueError, match="Did you mean 'mask_share'"):
+    with pytest.raises(ValueError, match="did you mean 'mask_share'"):
         MaskedVideoPretraining(VIT, {"maskshare": 0.5})
     with pytest.raises(ValueError, match="can't be cut into patches"):
         MaskedVideoPretraining({**VIT, "frame_size": 36}, {})
