@@ -135,7 +135,7 @@ class UestcMmea(Source):
         values = self._read(path)
         mp4 = self.root / "video" / f"{name}.mp4"
         if not mp4.is_file():
-            raise RecordingError(f"{mp4}: the video is not there, but its samples are ({path})")
+            raise RecordingError(f"{mp4}: not there, but its samples are ({path})")
         stream = ImuStream(
             times=np.arange(len(values)) / RATE_HZ,
             values=values,

@@ -173,9 +173,7 @@ class UtdMhad(Source):
                 return VideoFile(video, camera, fit=fit)
             if maps.is_file():
                 return DepthMat(maps, camera, duration_s, fit)
-            raise RecordingError(
-                f"{video}: the video is not there, nor is {maps}; expected one of them beside the inertial file"
-            )
+            raise RecordingError(f"{video}: not there, nor is {maps}; expected one of them beside the inertial file")
         found = sorted(self.root.glob(f"RGB*/{name}_color.avi"))
         if len(found) != 1:
             raise RecordingError(f"{self.root / 'RGB' / name}_color.avi: {len(found)} files of this name; expected one")

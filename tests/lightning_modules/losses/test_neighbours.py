@@ -59,7 +59,7 @@ def test_zero_until_the_first_push() -> None:
     assert imu.grad is not None
     assert (imu.grad == 0).all()
     assert all(p.grad is not None and p.grad == 0 for p in loss.parameters())
-    with pytest.raises(RuntimeError, match="training only"):
+    with pytest.raises(RuntimeError, match="only in training"):
         loss.eval().push(imu, imu)
 
 
@@ -96,5 +96,5 @@ def test_arguments_are_checked() -> None:
         nearest(torch.ones(2, 3), torch.ones(0, 3))
     with pytest.raises(ValueError, match="imu_share must lie within"):
         NeighbourLoss(3, 3, imu_share=1.5)
-    with pytest.raises(ValueError, match="a video for each window"):
+    with pytest.raises(ValueError, match="as many videos as windows"):
         NeighbourLoss(3, 3).push(torch.ones(2, 3), torch.ones(3, 3))
