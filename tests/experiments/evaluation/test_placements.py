@@ -161,7 +161,10 @@ def test_methods_see_the_other_sensor_s_motion_and_no_window_that_is_not_there()
 @pytest.mark.parametrize(
     ("change", "found"),
     [
-        (lambda s: s.table.update(placement=np.full(96, "wrist")), "windows of 'wrist', the placement of data set 'fake' itself"),
+        (
+            lambda s: s.table.update(placement=np.full(96, "wrist")),
+            "windows of 'wrist', the placement of data set 'fake' itself",
+        ),
         (lambda s: s.table.update(placement=np.full(96, "")), r"placements \[''\]; expected the windows of one named"),
         (lambda s: s.table["placement"].__setitem__(3, "hip"), r"placements \['hip', 'leg'\]; expected"),
         (lambda s: s.index.build.update(source="another"), "no window of the same recording and time"),
@@ -238,7 +241,9 @@ def test_a_target_without_a_gyroscope_has_none_elsewhere_either(tiny: Callable[.
 
 
 def test_what_is_no_other_placement_is_said_with_the_target(tiny: Callable[..., Config]) -> None:
-    with pytest.raises(UserError, match=r"target 'people', placements, 'head': .* the placement of data set 'head' itself"):
+    with pytest.raises(
+        UserError, match=r"target 'people', placements, 'head': .* the placement of data set 'head' itself"
+    ):
         run(
             tiny(
                 *SETS,
