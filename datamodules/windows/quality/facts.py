@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules import signal
-from datamodules.recording import FloatArray, ImuStream, Interval, Recording
+from datamodules.formats.video import DECORD, VideoFile
+from datamodules.recording import FloatArray, ImuStream, Interval, Recording, VideoStream
 from datamodules.signal import BoolArray
 from datamodules.windows.quality.frame_times import frame_holes, frame_interval
 from datamodules.windows.quality.sensor import count_coincident
@@ -51,6 +52,7 @@ class RecordingFacts:
         frame_rate_hz: by the median distance of neighbouring frames.
         frame_holes: stretches without frames, the ``MOST_STRETCHES`` longest.
         frame_hole_count, frame_hole_s: all of them.
+        decoder: the library that decodes the video and the reason for it, where the file's structure forbids decord.
         clock: what the recording's metadata say about its clocks (``clock_offset_s`` and the like).
     """
 
@@ -81,6 +83,7 @@ class RecordingFacts:
     frame_hole_count: int = 0
     frame_hole_s: float = 0.0
     clock: dict[str, str | float | int | bool | None] = field(default_factory=dict)
+    decoder: str = ""
 
     @property
     def duration_s(self) -> float:
@@ -133,7 +136,8 @@ def facts_of(recording: Recording, stream: ImuStream, camera: str | None, settin
     )
     if not camera or not settings.frames:
         return facts
-    times = recording.video(camera).frame_times()
+    video = recording.video(camera)
+    times = video.frame_times()
     interval = frame_interval(times)
     holes = frame_holes(times, interval, settings.max_frame_gap_s)
     return RecordingFacts(
@@ -146,8 +150,15 @@ def facts_of(recording: Recording, stream: ImuStream, camera: str | None, settin
             "frame_holes": _longest(holes),
             "frame_hole_count": len(holes),
             "frame_hole_s": _short(float((holes[:, 1] - holes[:, 0]).sum())),
+            "decoder": _decoder(video),
         }
     )
+
+
+def _decoder(video: VideoStream) -> str:
+    if not isinstance(video, VideoFile) or video.decoder == DECORD:
+        return ""
+    return f"{video.decoder}: {video.decoder_reason}"
 
 
 def _norms(values: FloatArray) -> tuple[float, NDArray[np.int64]]:
