@@ -28,7 +28,7 @@ from datamodules.build.tasks import BuildError, Task, run_task
 from datamodules.sources.registry import make_source
 
 _RELATIVE = "expected the same paths on all machines (relative paths start at {} there)"
-_LIBRARIES = ("decord", "h5py", "numpy", "pandas", "pyarrow", "scipy", "simplejpeg", "torch")
+_LIBRARIES = ("av", "decord", "h5py", "numpy", "pandas", "pyarrow", "scipy", "simplejpeg", "torch")
 _CONNECT_S = 30.0
 _FIRST_WORKER_S = 60.0
 _ANSWER_S = 900.0

@@ -62,6 +62,8 @@ class BuildReport:
             lines.append(f"  kept though marked, {fault}: {count}")
         if clocks := index.counts.get("clocks"):
             lines.append("  clocks of camera and sensor: " + ", ".join(f"{what} {n}" for what, n in clocks.items()))
+        for how, count in index.counts.get("decoders", {}).items():
+            lines.append(f"  video not read by decord, but by {how}: {count}")
         for what in ("subject", "activity"):
             counts = ", ".join(f"{name or 'unlabelled'} {n}" for name, n in index.counts[what].items())
             lines.append(f"  by {what}: {counts or 'none'}")

@@ -26,6 +26,7 @@ def write_index(plan: BuildPlan) -> Index:
     faults: Counter[str] = Counter()
     clocks: Counter[str] = Counter()
     exclusions: list[dict[str, Any]] = []
+    decoders: Counter[str] = Counter()
     simulated = False
     for group in range(len(plan.groups)):
         files = plan.shard(group).find_complete()
@@ -42,6 +43,8 @@ def write_index(plan: BuildPlan) -> Index:
             )
             exclusions += shard.exclusions()
             clocks.update(describe_agreement(facts.clock) for facts in shard.facts())
+            # Without the words in brackets, which differ from file to file.
+            decoders.update(facts.decoder.split(" (")[0] for facts in shard.facts())
             simulated |= bool(shard.attributes["simulated"])
     expected = {entry.file for entry in entries}
     for stray in plan.job.directory.glob("windows-*.h5"):
@@ -59,6 +62,7 @@ def write_index(plan: BuildPlan) -> Index:
             "activity": dict(sorted(columns["activity"].items())),
             "fault": {name: n for name, n in sorted(faults.items()) if n},
             "clocks": {name: n for name, n in sorted(clocks.items()) if name},
+            "decoders": {name: n for name, n in sorted(decoders.items()) if name},
         },
         exclusions=tuple(exclusions),
     )

@@ -133,7 +133,7 @@ def _write(
         tables.create_dataset(code, data=np.array([v.encode() for v in table], dtype=text))
     rows = [exclusion_row(e) for e in exclusions]
     arrays["exclusions"] = np.frombuffer(json.dumps(rows, ensure_ascii=False).encode(), np.uint8)
-    described = [dataclasses.asdict(fact) for fact in facts]
+    described = [_described(fact) for fact in facts]
     arrays["facts"] = np.frombuffer(json.dumps(described, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
 
     size = int(arrays["frame_offsets"][-1])
@@ -177,3 +177,10 @@ def _stack(rows: list[NDArray[Any]], shape: tuple[int, ...], dtype: type) -> NDA
             raise ValueError(f"window {i} has an array of shape {row.shape}; expected {shape[1:]}")
         array[i] = row
     return array
+
+
+def _described(facts: RecordingFacts) -> dict[str, object]:
+    row = dataclasses.asdict(facts)
+    if not facts.decoder:  # so that shards of files that decord reads stay as they were
+        del row["decoder"]
+    return row

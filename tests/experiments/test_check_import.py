@@ -99,7 +99,7 @@ def test_a_good_study_is_described_drawn_and_passes(good: Path, capsys: pytest.C
         "column 't', in milliseconds",
         "acceleration x y z = 'ax' 'ay' 'az' in g; gyroscope x y z = 'gx' 'gy' 'gz' in deg/s",
         "1500 samples at 50 Hz, no gaps; at rest 9.81 m/s^2 (1 g)",
-        "camera 'phone': 300 frames at 10 Hz, 0.00 to 30.00 s; 29.98 s with the IMU",
+        "camera 'phone': 300 frames at 10 Hz, 0.00 to 30.00 s; 29.98 s with the IMU; decoded by decord (closed groups",
         "note: clinic: P2: without the video of camera 'phone'",
         "walking: 40 s in 2 intervals, 2 subjects",
         "All plausible.",

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.formats.frame_fit import FITS, centre, scaled_size
-from datamodules.formats.video.contract import Backend, remedy
+from datamodules.formats.video.contract import DECORD, Backend, remedy
 from datamodules.recording import FloatArray, FrameArray, RecordingError
 
-__all__ = ["FITS", "VideoFile"]
+__all__ = ["DECORD", "FITS", "VideoFile"]
 
 # A container may round its duration; what is missing beyond this is missing.
 _DURATION_SLACK_S = 0.25
@@ -67,7 +67,7 @@ class VideoFile:
 
     @property
     def decoder(self) -> str:
-        """The library that decodes the file: ``decord`` or ``pyav``.
+        """The library that decodes the file: ``DECORD`` or ``pyav``.
 
         Raises:
             RecordingError: as for :meth:`frame_times`.

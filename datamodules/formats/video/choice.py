@@ -20,7 +20,6 @@ from datamodules.formats.video.decord_reader import DecordReader
 from datamodules.formats.video.pyav_reader import PyAvReader
 from datamodules.recording import RecordingError
 
-DECORD, PYAV = "decord", "pyav"
 _H264, _HEVC = ("avc1",), ("hvc1", "hev1")
 
 
@@ -40,7 +39,8 @@ def open_video(path: Path) -> tuple[Backend, str]:
             return reader, "closed groups of pictures, all frames shown"
         except (RecordingError, ValueError) as error:
             proven.doubt = str(error).removeprefix(f"{path}: ")
-    return PyAvReader(path, movie), proven.doubt
+    exact = PyAvReader(path, movie)
+    return exact, f"{exact.kind}, {proven.doubt}"
 
 
 class _Proof:
@@ -54,7 +54,7 @@ class _Proof:
 
     def _of_movie(self, path: Path, movie: mp4.Movie | None) -> str:
         if movie is None:
-            return "no MP4 or MOV"
+            return "neither MP4 nor MOV"
         videos = movie.videos()
         if len(videos) != 1:
             return f"{len(videos)} video tracks"
@@ -62,9 +62,9 @@ class _Proof:
             return "a fragmented MP4"
         (track,) = videos
         if track.coding not in (*_H264, *_HEVC) or track.descriptions != 1:
-            return f"its codec is '{track.coding}', not H.264 or HEVC alone"
+            return f"a codec other than H.264 and HEVC (its code is '{track.coding}')"
         if display.quarter_turns(track.matrix) is None:
-            return "its pictures are mirrored, or turned by other than quarters"
+            return "pictures that are mirrored, or turned by other than quarters"
         samples = mp4.read_samples(path, track)
         if not samples.sizes.size or not samples.sizes.all():
             return "an empty sample"
@@ -78,11 +78,11 @@ def _of_edits(track: mp4.Track, samples: mp4.Samples) -> str:
     if not track.edits:
         return ""
     if len(track.edits) > 1 or track.edits[0].empty or track.edits[0].rate != 1:
-        return "its edit list starts it late, or shows it in parts"
+        return "an edit list that starts it late, or shows it in parts"
     (edit,) = track.edits
     end = edit.media_time + edit.duration * track.time_scale / track.movie_scale
     if samples.shown.min() != edit.media_time or samples.shown.max() >= end:
-        return "its edit list hides frames"
+        return "an edit list that hides frames"
     return ""
 
 
@@ -91,13 +91,13 @@ def _of_order(track: mp4.Track, samples: mp4.Samples) -> str:
     if (np.diff(np.sort(shown)) <= 0).any():
         return "two frames at the same time"
     if not keys.size or keys[0] != 0:
-        return "its first frame is no key frame"
+        return "a first frame that is no key frame"
     at = shown[keys]
     earliest_after = np.minimum.accumulate(shown[::-1])[::-1][keys]
     open_keys = np.flatnonzero(earliest_after < at)
     if open_keys.size:
         when = at[open_keys[0]] / track.time_scale + track.zero_s
-        return f"an open group of pictures: frames after the key frame at {when:.2f} s are shown before it"
+        return f"open groups of pictures (frames after the key frame at {when:.2f} s are shown before it)"
     return ""
 
 
@@ -106,7 +106,7 @@ def _of_key_frames(path: Path, track: mp4.Track, samples: mp4.Samples) -> str:
     setup = track.part_of_entry(b"avcC" if h264 else b"hvcC")
     length_at = 4 if h264 else 21
     if len(setup) <= length_at:
-        return "its codec is not described"
+        return "a codec that is not described"
     units = mp4.first_units(path, track, samples, (setup[length_at] & 3) + 1)
     for key, heads in zip(samples.keys.tolist(), units, strict=True):
         # Of H.264 unit types 1 to 5 are pictures, and 5 starts anew; of HEVC 0 to 31, and 19 and 20.
@@ -114,5 +114,5 @@ def _of_key_frames(path: Path, track: mp4.Track, samples: mp4.Samples) -> str:
         first = next((kind for kind in kinds if (1 <= kind <= 5 if h264 else kind < 32)), None)
         if first not in ((5,) if h264 else (19, 20)):
             when = samples.shown[key] / track.time_scale + track.zero_s
-            return f"decoding can't start anew at its key frame at {when:.2f} s (picture type {first})"
+            return f"key frames where decoding can't start anew (at {when:.2f} s, picture type {first})"
     return ""

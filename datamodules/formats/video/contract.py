@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from datamodules.recording import FloatArray, FrameArray, RecordingError
 
+DECORD = "decord"  # the name of the default decoder
+
 
 class Backend(Protocol):
     """A decoder; raises RecordingError naming the file when it can't go on."""

@@ -13,6 +13,7 @@ import torch  # noqa: F401  decord must be loaded after torch: the other way rou
 import decord  # isort: skip
 from numpy.typing import NDArray
 
+from datamodules.formats.video.contract import DECORD
 from datamodules.recording import FloatArray, FrameArray, RecordingError
 
 _CHUNK = 16  # frames decoded at once
@@ -27,7 +28,7 @@ decord.logging.set_level(decord.logging.FATAL)
 class DecordReader:
     """decord; one thread per file, because a build runs one process a core."""
 
-    name = "decord"
+    name = DECORD
 
     def __init__(self, path: Path, times: FloatArray, keys: NDArray[np.int64], stated_s: float | None) -> None:
         """Open a file and compare decord's list of frames with the container's.

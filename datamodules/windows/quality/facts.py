@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules import signal
-from datamodules.recording import FloatArray, ImuStream, Interval, Recording
+from datamodules.formats.video import DECORD, VideoFile
+from datamodules.recording import FloatArray, ImuStream, Interval, Recording, VideoStream
 from datamodules.signal import BoolArray
 from datamodules.windows.quality.frame_times import frame_holes, frame_interval
 from datamodules.windows.quality.sensor import count_coincident
@@ -53,6 +54,7 @@ class RecordingFacts:
         frame_rate_hz: rate from the median distance of neighbouring frames.
         frame_holes: the ``MOST_STRETCHES`` longest stretches without frames.
         frame_hole_count, frame_hole_s: number and total seconds of all such stretches.
+        decoder: the library that decodes the video and the reason for it, where the file's structure forbids decord.
         clock: the recording's metadata about its clocks (``clock_offset_s`` and others).
     """
 
@@ -83,6 +85,7 @@ class RecordingFacts:
     frame_hole_count: int = 0
     frame_hole_s: float = 0.0
     clock: dict[str, str | float | int | bool | None] = field(default_factory=dict)
+    decoder: str = ""
 
     @property
     def duration_s(self) -> float:
@@ -137,7 +140,8 @@ def collect_facts(
     )
     if not camera or not settings.frames:
         return facts
-    times = recording.video(camera).frame_times()
+    video = recording.video(camera)
+    times = video.frame_times()
     interval = frame_interval(times)
     holes = frame_holes(times, interval, settings.max_frame_gap_s)
     return RecordingFacts(
@@ -150,8 +154,16 @@ def collect_facts(
             "frame_holes": _keep_longest(holes),
             "frame_hole_count": len(holes),
             "frame_hole_s": _rounded(float((holes[:, 1] - holes[:, 0]).sum())),
+            "decoder": _decoder(video),
         }
     )
+
+
+def _decoder(video: VideoStream) -> str:
+    """Name the decoder and the reason for it; nothing for decord, which is the rule."""
+    if not isinstance(video, VideoFile) or video.decoder == DECORD:
+        return ""
+    return f"{video.decoder}: {video.decoder_reason}"
 
 
 def _acceleration_norms(values: FloatArray) -> tuple[float, NDArray[np.int64]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from datamodules.formats.video import VideoFile
 from datamodules.recording import FloatArray, Interval, Recording, RecordingError
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import cut_windows
@@ -27,6 +28,7 @@ class VideoFacts:
     rate_hz: float = 0.0
     longest_gap_s: float = 0.0
     overlap_s: float = 0.0
+    decoder: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,4 +159,5 @@ def _measure_video(recording: Recording, index: int, start: float, end: float) -
         rate_hz=1 / step if step else 0.0,
         longest_gap_s=float(steps.max(initial=0.0)),
         overlap_s=max(0.0, min(end, float(times[-1]) + step) - max(start, float(times[0]))),
+        decoder=f"{video.decoder} ({video.decoder_reason})" if isinstance(video, VideoFile) else "",
     )

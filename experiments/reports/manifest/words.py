@@ -147,7 +147,8 @@ def _video(v: VideoFacts) -> str:
     if v.error:
         return "can't be read"
     when = f"{v.first_s:.2f} to {v.last_s:.2f} s"
-    return f"{v.frames} frames at {v.rate_hz:.4g} Hz, {when}; {v.overlap_s:.2f} s with the IMU"
+    decoder = f"; decoded by {v.decoder}" if v.decoder else ""
+    return f"{v.frames} frames at {v.rate_hz:.4g} Hz, {when}; {v.overlap_s:.2f} s with the IMU{decoder}"
 
 
 def window_table(facts: Sequence[RecordingFacts], settings: WindowSettings) -> Iterator[str]:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.made_data import make_utd_trial
+from helpers.numbered_video import numbered
 from helpers.real_data import real_data
 from scipy.io import loadmat, savemat
 
@@ -38,6 +39,21 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, name in enumerate(NAMES):
         make_utd_trial(folder, name, seconds=3.0 + seed % 3 / 2, seed=seed)
     return folder
+
+
+def test_the_decoder_is_said_where_it_is_not_decord(tmp_path: Path) -> None:
+    for name in NAMES[:2]:
+        make_utd_trial(tmp_path / "utd", name, seconds=3.0)
+    video = tmp_path / "utd" / "depth_mp4" / f"{NAMES[0]}.mp4"
+    hevc = ("-x265-params", "pools=1:frame-threads=1:log-level=none")
+    numbered(video, 90, "hevc", options=hevc)
+    report = run(tmp_path / "utd", tmp_path / "shards")
+    assert "  video not read by decord, but by pyav: HEVC in MP4/MOV, open groups of pictures: 1" in str(report)
+    facts = {fact.recording: fact.decoder for fact in open_shard(next((tmp_path / "shards").glob("*.h5"))).facts()}
+    assert facts[NAMES[0]].endswith(
+        "open groups of pictures (frames after the key frame at 0.40 s are shown before it)"
+    )
+    assert facts[NAMES[1]] == ""
 
 
 def run(root: Path, directory: Path, **kwargs: Any) -> BuildReport:

@@ -71,11 +71,12 @@ def test_float32_without_gradient_whatever_is_pushed() -> None:
 
 
 def test_never_in_eval_mode() -> None:
-    model = torch.nn.Sequential(EmbeddingQueue(4, 3)).eval()
+    queue = EmbeddingQueue(4, 3)
+    torch.nn.Sequential(queue).eval()
     with pytest.raises(RuntimeError, match="only in training"):
-        model[0].push(torch.ones(1, 3))
-    assert model[0].filled == 0
-    assert model[0].contents().shape == (0, 3)
+        queue.push(torch.ones(1, 3))
+    assert queue.filled == 0
+    assert queue.contents().shape == (0, 3)
 
 
 def test_shapes_are_checked() -> None:

@@ -23,12 +23,12 @@ def read_all(path: Path) -> Any:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("x265_keyint30", "an open group of pictures"),
-        ("trim_copy", "its edit list hides frames"),
-        ("gop30_cut", "its edit list hides frames"),
-        ("endcut", "its edit list hides frames"),
-        ("delay02", "its edit list starts it late"),
-        ("delay05", "its edit list starts it late"),
+        ("x265_keyint30", "HEVC in MP4/MOV, open groups of pictures"),
+        ("trim_copy", "an edit list that hides frames"),
+        ("gop30_cut", "an edit list that hides frames"),
+        ("endcut", "an edit list that hides frames"),
+        ("delay02", "an edit list that starts it late"),
+        ("delay05", "an edit list that starts it late"),
     ],
 )
 def test_files_that_were_read_wrongly_once(name: Any, reason: Any) -> None:

@@ -87,10 +87,9 @@ def test_every_codec_timing_and_container_with_the_rest_in_turns(folder: Path) -
     failed = []
     decoders = set()
     for variations in mine.values():
-        for variation in variations[:2]:
-            try:
-                decoders.add(check_against_ffmpeg(make(variation, folder), variation.rotation))
-            except (AssertionError, ValueError) as error:
-                failed.append(f"{variation}: {error}"[:500])
-    assert not failed, "\n".join([f"{len(failed)} of {2 * len(mine)}", *failed])
+        try:
+            decoders.add(check_against_ffmpeg(make(variations[0], folder), variations[0].rotation))
+        except (AssertionError, ValueError) as error:
+            failed.append(f"{variations[0]}: {error}"[:500])
+    assert not failed, "\n".join([f"{len(failed)} of {len(mine)}", *failed])
     assert decoders - {""} == {"decord", "pyav"}
