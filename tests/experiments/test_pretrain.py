@@ -293,7 +293,7 @@ def test_clips_can_be_encoded_in_every_step(tiny: Make) -> None:
 def test_a_batch_that_can_not_be_shared_is_refused(tiny: Make) -> None:
     with pytest.raises(UserError, match="which 3 processes can't share evenly"):
         run(tiny("trainer.devices=3"))
-    with pytest.raises(UserError, match=r"batch_size is 500, but there are only \d+ windows"):
+    with pytest.raises(UserError, match=r"batch_size is 500, but there are only \d+ training windows"):
         run(tiny("pretraining.batch_size=500"))
 
 

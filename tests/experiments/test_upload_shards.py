@@ -128,7 +128,7 @@ def test_settings_that_cannot_be(tiny: Callable[..., Config], tmp_path: Path) ->
         upload_shards.run(tiny())
     with pytest.raises(UserError, match=r"paths.store is 'bucket/prefix'; expected a URL"):
         upload_shards.run(tiny("paths.store=bucket/prefix"))
-    with pytest.raises(UserError, match=r"paths.data is s3://bucket: things are made on a local disk"):
+    with pytest.raises(UserError, match=r"paths.data is s3://bucket; expected a local folder"):
         place_in_store(tiny("paths.data=s3://bucket"), Path("s3://bucket/shards"))
     with pytest.raises(UserError, match=r"paths.cache_gb is 0; expected more than 0"):
         local_cache(tiny("paths.cache_gb=0"))

@@ -151,11 +151,13 @@ def test_a_worker_that_does_not_see_the_folder_is_refused(
 
 def test_a_worker_that_finds_other_recordings_is_refused(handshake: Handshake, tmp_path: Path) -> None:
     other = dataclasses.replace(handshake, listing="another", example="a9_s9_t9")
-    with pytest.raises(BuildError, match=r"finds 8 recordings, and not the same .* e\.g\. 'a9_s9_t9'"):
+    with pytest.raises(
+        BuildError, match=r"finds 8 recordings, but not those of the build's process, e\.g\. 'a9_s9_t9'"
+    ):
         other.check()
     missing = {"source": "utd_mhad", "params": {"root": str(tmp_path / "nowhere")}}
     gone = dataclasses.replace(handshake, job=dataclasses.replace(handshake.job, description=missing))
-    with pytest.raises(BuildError, match=r"nowhere.*relative ones start at"):
+    with pytest.raises(BuildError, match=r"nowhere.*relative paths start at"):
         gone.check()
 
 

@@ -11,6 +11,7 @@ from helpers.made_shards import make_shards
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.settings import SettingError, check_settings
 from datamodules.build.run import build
 from datamodules.shards import layout, reader
 from datamodules.shards.frames import read_frame
@@ -64,9 +65,9 @@ def test_plain_pixels_of_another_size_are_refused() -> None:
 
 
 def test_the_quality_is_checked() -> None:
-    dataclasses.replace(PLAIN, jpeg_quality=0).check()
-    with pytest.raises(ValueError, match="jpeg_quality is -1; expected 1 to 100, or 0"):
-        dataclasses.replace(PLAIN, jpeg_quality=-1).check()
+    check_settings(dataclasses.replace(PLAIN, jpeg_quality=0), "window")
+    with pytest.raises(SettingError, match=r"window\.jpeg_quality: expected a number at least 0 .* found -1"):
+        check_settings(dataclasses.replace(PLAIN, jpeg_quality=-1), "window")
 
 
 @settings(deadline=None)
