@@ -5,6 +5,7 @@ Shape legend: P packets in the order of the file.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -40,7 +41,7 @@ class Packets:
 
 def list_packets(file: AvFile) -> Packets:
     """Read all packets of a file once."""
-    rows = []
+    rows = array("q")  # a day's packets as objects would take gigabytes
     vp8, h264 = file.codec == "VP8", file.codec == "H.264"
     extradata = file.context.extradata or b""
     for _, packet in file.packets():
@@ -48,7 +49,7 @@ def list_packets(file: AvFile) -> Packets:
         hidden = packet.is_discard or (vp8 and not bytes(packet)[0] & _VP8_SHOWN)
         anew = key and (not h264 or _starts_anew(bytes(packet), extradata))
         pts, dts = (NEVER if value is None else value for value in (packet.pts, packet.dts))
-        rows.append((pts, dts, key, anew, hidden))
+        rows.extend((pts, dts, key, anew, hidden))
     columns = np.array(rows, np.int64).reshape(-1, 5).T
     return Packets(columns[0], columns[1], *(column.astype(np.bool_) for column in columns[2:]))
 

@@ -43,6 +43,7 @@ class PyAvReader:
             self.stated_s = file.stated_s(movie)
             self.kind = f"{file.codec} in {file.container}"
         self._listing = list_frames(path)
+        self._matrices: dict[int, display.Matrix | None] = {}  # by the angle, which a frame gives away cheaply
         self._times = self._listing.times()
 
     def times(self) -> FloatArray:
@@ -54,7 +55,7 @@ class PyAvReader:
         with AvFile(self._path) as file:
             frame = Pass(file, self._listing).frame(0)
             height, width = frame.height, frame.width
-            return (width, height) if display.swaps_sides(_matrix(frame)) else (height, width)
+            return (width, height) if display.swaps_sides(self._matrix(frame)) else (height, width)
 
     def read(self, indices: NDArray[np.int64], height: int, width: int) -> Iterator[FrameArray]:
         """See :class:`contract.Backend`."""
@@ -62,7 +63,7 @@ class PyAvReader:
             once = Pass(file, self._listing)
             for index in indices.tolist():
                 frame = once.frame(index)
-                matrix = _matrix(frame)
+                matrix = self._matrix(frame)
                 h, w = (width, height) if display.swaps_sides(matrix) else (height, width)
                 try:
                     scaled = frame.reformat(w, h, "rgb24", interpolation=Interpolation.BICUBIC).to_ndarray()
@@ -70,8 +71,11 @@ class PyAvReader:
                 except (av.FFmpegError, ValueError) as error:
                     raise once.fault(index, str(error)) from error
 
-
-def _matrix(frame: av.VideoFrame) -> display.Matrix | None:
-    all_of_it = cast(Iterable[SideData], frame.side_data)
-    found = next((bytes(side) for side in all_of_it if side.type is Type.DISPLAYMATRIX), None)
-    return _MATRIX.unpack_from(found) if found else None
+    def _matrix(self, frame: av.VideoFrame) -> display.Matrix | None:
+        # PyAV's side data refer to their frame and it to them: asked of each frame, they would keep hundreds of
+        # pictures until Python looks for such circles.
+        if frame.rotation not in self._matrices:
+            all_of_it = cast(Iterable[SideData], frame.side_data)
+            found = next((bytes(side) for side in all_of_it if side.type is Type.DISPLAYMATRIX), None)
+            self._matrices[frame.rotation] = _MATRIX.unpack_from(found) if found else None
+        return self._matrices[frame.rotation]

@@ -149,8 +149,9 @@ def test_the_gopro_sample() -> None:
 
 @pytest.mark.slow
 @needs_peak
-def test_memory_stays_bounded_over_a_long_video(tmp_path: Path) -> None:
-    long = make_video(tmp_path / "long.mp4", seconds=60, size="1280x720", options=("-preset", "ultrafast"))
+@pytest.mark.parametrize("ending", ["mp4", "mkv"])  # decord, PyAV
+def test_memory_stays_bounded_over_a_long_video(tmp_path: Path, ending: str) -> None:
+    long = make_video(tmp_path / f"long.{ending}", seconds=60, size="1280x720", options=("-preset", "ultrafast"))
     code = (
         PEAK + "import sys, numpy as np\n"
         "from datamodules.formats.video import VideoFile\n"
