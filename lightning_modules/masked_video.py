@@ -70,7 +70,7 @@ class MaskedVideoParams:
     learning_rate: float = 1e-3
     weight_decay: float = 0.05
     warmup: int = 50
-    steps: int = 800
+    steps: int = 600  # as video_pretraining.steps
 
 
 def patchify(images: Tensor, patch: tuple[int, int]) -> Tensor:

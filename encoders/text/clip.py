@@ -9,7 +9,6 @@ Shape legend: A names, N pictures, H = W size of pictures, E width of the common
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 from collections.abc import Sequence
@@ -23,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.errors import MendableError
+from core.suggestions import did_you_mean
 from encoders.contract import VideoEncoder
 from encoders.video.vit_backbone import normalise_frames
 
@@ -147,11 +147,8 @@ def _open_clip() -> Any:
 def _check_known(library: Any, model: str, weights: str) -> None:
     known: list[str] = library.list_models()
     if model not in known:
-        close = ", ".join(difflib.get_close_matches(model, known, n=5, cutoff=0.4))
-        raise TextEncoderError(
-            f"open_clip {library.__version__} has no model '{model}'"
-            f"{f'; similar: {close}' if close else '; open_clip.list_models() lists them'}"
-        )
+        hint = did_you_mean(model, known, most=5) or "; open_clip.list_models() lists them"
+        raise TextEncoderError(f"open_clip {library.__version__} has no model '{model}'{hint}")
     if weights == RANDOM or Path(weights).is_file():
         return
     if Path(weights).suffix in SUFFIXES or "/" in weights:

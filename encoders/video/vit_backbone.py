@@ -6,7 +6,6 @@ it here, so that the encoder can load the trained weights.
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor, nn
 
 from core.durable import write_atomically
 from core.errors import MendableError
+from core.suggestions import did_you_mean
 
 FORMAT = "imu-video-har vit 1"
 
@@ -62,8 +62,7 @@ def create_backbone(params: BackboneParams, pretrained: bool = False, head: bool
         WeightsError: timm's pretrained weights are unavailable.
     """
     if not timm.is_model(params.model):
-        close = difflib.get_close_matches(params.model, timm.list_models("vit_*"), n=5, cutoff=0.4)
-        hint = f"; similar: {', '.join(close)}" if close else "; timm.list_models('vit_*') lists them"
+        hint = did_you_mean(params.model, timm.list_models("vit_*"), most=5) or "; timm.list_models('vit_*') lists them"
         raise ValueError(f"timm {timm.__version__} has no model '{params.model}'{hint}")
     if pretrained and not timm.is_model_pretrained(params.model):
         raise WeightsError(f"timm has no pretrained weights for '{params.model}'; {_REMEDY}")

@@ -107,7 +107,7 @@ def test_random_weights_are_asked_for_and_said(clip: MadeClip) -> None:
 
 
 def test_weights_that_cannot_be_had_are_errors(clip: MadeClip, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(TextEncoderError, match=r"no model 'ViT-B-32-quick'; similar: .*ViT-B-32-quickgelu"):
+    with pytest.raises(TextEncoderError, match=r"no model 'ViT-B-32-quick'; did you mean .*ViT-B-32-quickgelu"):
         ClipText("ViT-B-32-quick", "openai")
     with pytest.raises(TextEncoderError, match=r"tags \(.*laion2b_s34b_b79k.*found 'openia'.*weights=random"):
         ClipText("ViT-B-32", "openia")
