@@ -37,12 +37,11 @@ def run(config: Config) -> Path:
     """
     from experiments.artifacts.shards import dataset_directory
     from experiments.evaluation.cell_store import CellStore
-    from experiments.evaluation.errors import EvaluationError
+    from experiments.evaluation.errors import EvaluationError, SplitError
     from experiments.evaluation.methods import find_method
     from experiments.evaluation.perturbations import PerturbationError
     from experiments.evaluation.plan import plan_units
     from experiments.evaluation.protocol import run_units
-    from experiments.evaluation.splits import SplitError
     from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
     from experiments.reports.build import write_if_stale
     from experiments.reports.evaluation import Report

@@ -11,8 +11,8 @@ from helpers.made_cells import make_model
 
 from datamodules.shards.concat import ConcatShards
 from datamodules.shards.layout import ShardError
-from experiments.evaluation.errors import EvaluationError
-from experiments.evaluation.splits import LeakError, SplitError
+from experiments.evaluation.errors import EvaluationError, SplitError
+from experiments.evaluation.splits import LeakError
 from experiments.evaluation.targets import System, Target, held_out_note, seen_in_pretraining
 from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 
