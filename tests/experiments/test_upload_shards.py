@@ -1,4 +1,4 @@
-"""What one machine made and put into a store, another one reads from there."""
+"""Uploads: shards, features and weights of one machine, read from the store by another."""
 
 from __future__ import annotations
 

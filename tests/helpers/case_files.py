@@ -1,4 +1,4 @@
-"""Where tests find small inputs that once came in wrong, which are never part of the repository."""
+"""The folder of small inputs that once came in wrong, which are never part of the repository."""
 
 import os
 from pathlib import Path

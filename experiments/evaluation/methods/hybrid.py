@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from experiments.evaluation.features.feature_table import FeatureTable
+from experiments.evaluation.features.handcrafted import fit_extra_trees
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.handcrafted import CLIP, fit_trees_on
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
@@ -46,7 +47,7 @@ def hybrid_random(data: CellData) -> Predict:
 )
 def hybrid_mean(data: CellData) -> Predict:
     """Average the probabilities of ``hybrid_logistic`` and of ``handcrafted_trees``."""
-    logistic, trees = hybrid_logistic(data), fit_trees_on(data)
+    logistic, trees = hybrid_logistic(data), fit_trees_on(data, fit_extra_trees)
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
         return (logistic(features, windows) + trees.probabilities(features.handcrafted[windows])) / 2
