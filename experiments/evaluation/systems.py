@@ -44,10 +44,6 @@ def open_targets(config: Config) -> list[Target]:
     """
     targets = []
     for settings in config.evaluation.targets:
-        if settings.labels not in ("own", "common"):
-            raise UserError(
-                f"target '{settings.name or settings.dataset}': labels is '{settings.labels}'; expected own or common"
-            )
         keys = list(dict.fromkeys([settings.dataset, *settings.support]))
         parts = [(key, open_dataset(config, key)) for key in keys]
         shards = ConcatShards(parts, settings.labels == "common", settings.gyroscope)

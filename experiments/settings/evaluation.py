@@ -18,7 +18,9 @@ class TargetConfig:
     support_where: dict[str, list[str]] = setting({}, "labels of such windows only, e.g. {population: [young]}")
     activities: list[str] = setting([], "only these; empty takes evaluation.activities")
     labels: str = setting(
-        "own", "activities by each source's 'own' names, or by 'common' ones; see docs/guides/datasets.md"
+        "own",
+        "activities by each source's 'own' names, or by 'common' ones; see docs/guides/datasets.md",
+        choices=("own", "common"),
     )
     gyroscope: bool = setting(True, "false takes the gyroscope from all windows, where one of two sets has none")
     event: str = setting("", "the activity that is a rare event, e.g. fall: detection is measured too")

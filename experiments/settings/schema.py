@@ -90,7 +90,9 @@ class PretrainingConfig:
     )
     views: int = setting(2, "augmented views of a window in each step", at_least=1)
     order: str = setting(
-        "shuffle", "'shuffle', 'blocks' (slow disks), 'shards' (a store) or 'spread' (no neighbours in a batch)"
+        "shuffle",
+        "'shuffle', 'blocks' (slow disks), 'shards' (a store) or 'spread' (no neighbours in a batch)",
+        choices=("shuffle", "blocks", "shards", "spread"),
     )
     augment: AugmentSettings = setting(AugmentSettings(), "augmentations of the IMU windows")
 

@@ -74,6 +74,14 @@ def test_a_file_builds_on_another(tmp_path: Path) -> None:
             "loss.alignment.max_shift_s=0.5",
             r"loss\.alignment\.max_shift_s: .*found 0\.5, expected 0, or a weight: loss\.al",
         ),
+        (
+            "pretraining.order=shufle",
+            r"pretraining\.order: expected one of shuffle, blocks, shards, spread; .*'shuffle'",
+        ),
+        (
+            "evaluation.targets=[{dataset: target, labels: comon}]",
+            r"evaluation\.targets\.0\.labels: expected one of own, common; found 'comon'; did you mean 'common'\?",
+        ),
         ("nonsense", "expected key=value, found 'nonsense'"),
     ],
 )
