@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from core.durable import write_text
 from experiments.runtime.errors import UserError
 from experiments.settings.load import plain, to_yaml
-from experiments.settings.migration import migrate
+from experiments.settings.migration import flatten, migrate
 from experiments.settings.schema import Config
 
 LAST = "last.ckpt"
@@ -80,10 +80,10 @@ def _set_aside(folder: Path) -> None:
 def _refuse_other_settings(saved: Path, config: Config) -> None:
     if not saved.is_file():
         return
-    before = dict(_flat(migrate(yaml.safe_load(saved.read_text(encoding="utf-8")) or {})))
-    now = dict(_flat(plain(config)))
+    before = _by_path(migrate(yaml.safe_load(saved.read_text(encoding="utf-8")) or {}))
+    now = _by_path(plain(config))
     # A setting that is newer than the run: what it was trained with is today's default.
-    before = {key: value for key, value in _flat(plain(Config())) if key in now} | before
+    before = {key: value for key, value in _by_path(plain(Config())).items() if key in now} | before
     # A target that was added for the evaluation does not touch the training.
     used = f"datasets.{config.pretraining.dataset}."
     changed = [
@@ -101,9 +101,5 @@ def _refuse_other_settings(saved: Path, config: Config) -> None:
         )
 
 
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping) and value:
-        for key, inner in value.items():
-            yield from _flat(inner, f"{prefix}{key}.")
-    else:
-        yield prefix.rstrip("."), value
+def _by_path(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {".".join(keys): value for keys, value in flatten(settings)}

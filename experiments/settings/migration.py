@@ -27,7 +27,7 @@ def renamed(path: str) -> str | None:
 def migrate(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Bring saved settings, of this version or of 0.1, into the form of this version."""
     found: dict[str, Any] = {}
-    for keys, value in _flat(settings):
+    for keys, value in flatten(settings):
         path = ".".join(keys)
         if path == "loss.contrastive" and isinstance(value, str):
             for new, meant in contrastive_of(value).items():
@@ -40,12 +40,12 @@ def migrate(settings: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _flat(value: Mapping[str, Any], above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
+def flatten(value: Mapping[str, Any], above: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
     """List all values, each with the keys that lead to it; an empty mapping is a value."""
     rows: list[tuple[tuple[str, ...], Any]] = []
     for key, inner in value.items():
         if isinstance(inner, Mapping) and inner:
-            rows += _flat(inner, (*above, str(key)))
+            rows += flatten(inner, (*above, str(key)))
         else:
             rows.append(((*above, str(key)), inner))
     return rows
