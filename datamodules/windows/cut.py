@@ -127,7 +127,8 @@ def cut_windows(
         if left_out is None and with_video and not window.frame_mask.any():
             left_out, faults = Reason.NO_VIDEO, {**faults, Reason.NO_VIDEO: "no frame inside the window"}
         if left_out is None and not window.activity and not settings.keep_unlabelled:
-            detail = f"no activity covers {settings.min_label_share:.0%} of the window"
+            # Shards hold these texts: new words would give the same windows another digest, and orphan their features.
+            detail = f"no activity covers {settings.min_label_share:.0%} of it"
             left_out, faults = Reason.NO_LABEL, {**faults, Reason.NO_LABEL: detail}
         if left_out is None:
             windows.append(window)
@@ -170,7 +171,7 @@ def _starts(
     rest = end - (starts[-1] + duration)
     if rest <= slack:
         return starts, []
-    detail = f"the last {rest:.2f} s are shorter than a window"
+    detail = f"{rest:.2f} s at the end are less than a window"  # kept word for word, see above
     return starts, [Exclusion(name, starts[-1] + duration, Reason.REMAINDER, detail)]
 
 
