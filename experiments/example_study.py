@@ -108,7 +108,7 @@ def simulate(
 def write_recordings(
     folder: Path, recordings: Sequence[Recording], size: int = _SIZE, advance: Callable[[], object] = lambda: None
 ) -> None:
-    """Write ``imu/P01_1.csv`` in ms, g and deg/s, ``labels/P01_1.csv`` in s, and ``video/P01_1.mp4`` where there is one.
+    """Write ``imu/P01_1.csv`` (ms, g, deg/s), ``labels/P01_1.csv`` (s), and ``video/P01_1.mp4`` for a camera.
 
     Time 0 is the first frame, as a video player shows it; without video, the recording's own.
 
