@@ -337,6 +337,7 @@ def test_rows_told_by_several_columns(tmp_path: Path) -> None:
         open_manifest(tmp_path, {"groups": {"g": {"imu": both + foot}}}).load("P1")
     foot = [entry("foot", "acceleration", True), entry("foot", "gyroscope", True)]
     assert len(open_manifest(tmp_path, {"groups": {"g": {"imu": both + foot}}}).load("P1").imus) == 2
-    for rows in ([], "arm", 3):
+    wrong: tuple[Any, ...] = ([], "arm", 3)
+    for rows in wrong:
         with pytest.raises(ManifestError, match=r"imu\.0\.rows: expected"):
             open_manifest(tmp_path, {"groups": {"g": {"imu": [both[0] | {"rows": rows}]}}})

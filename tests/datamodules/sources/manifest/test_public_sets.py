@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from datamodules.build.run import build
 from datamodules.recording import FloatArray, Recording, RecordingError
@@ -17,12 +19,14 @@ from datamodules.sources.manifest import Manifest, ManifestParams
 from datamodules.windows.cut import WindowSettings
 from experiments import check_import
 
+Array = NDArray[Any]
+
 ROOT = Path(__file__).resolve().parents[4]
 PAGE = (ROOT / "docs" / "guides" / "manifests.md").read_text(encoding="utf-8")
 MANIFESTS = dict(re.findall(r"```yaml\n# (\S+)/manifest\.yaml\n(.*?)```", PAGE, re.DOTALL))
 
 
-def moved(times: FloatArray, axis: int = 0) -> FloatArray:
+def moved(times: Array, axis: int = 0) -> FloatArray:
     """(N, 6) in m/s^2 and rad/s: turned about x, y or z and back again, with gravity; nearly still in between."""
     t = times - times[0]
     bump = np.exp(-((t - 7) ** 2))
@@ -41,7 +45,7 @@ def scaled(values: FloatArray) -> FloatArray:
     return values / np.array([G] * 3 + [DEGREE] * 3)
 
 
-def rows_of(*columns: FloatArray, separator: str = ",") -> list[str]:
+def rows_of(*columns: Array, separator: str = ",") -> list[str]:
     """Lines of a table; whole numbers as such, others to nine decimals."""
     table = np.column_stack(columns)
     return [separator.join(f"{v:.0f}" if v == round(v) else f"{v:.9f}" for v in row) for row in table]
@@ -105,7 +109,7 @@ def test_every_manifest_is_short(name: str) -> None:
 
 def test_mobiact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     header = "timestamp,rel_time,acc_x,acc_y,acc_z,gyro_x,gyro_y,gyro_z,azimuth,pitch,roll,label"
-    times = np.arange(2400) * 0.005
+    times: FloatArray = np.arange(2400, dtype=np.float64) * 0.005
     falls = {"BSC_1_1": 0, "WAL_2_1": 1}
     for name, axis in falls.items():
         code = name[:3]
@@ -127,7 +131,7 @@ def test_mobiact(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     }
 
 
-def mobifall_lines(kind: str, times: FloatArray, values: FloatArray) -> list[str]:
+def mobifall_lines(kind: str, times: Array, values: Array) -> list[str]:
     about = {
         "acc": ["#Acceleration force along the x y z axes (including gravity).", "#timestamp(ns),x,y,z(m/s^2)"],
         "gyro": ["#Rate of rotation around the x y z axes (Angular velocity).", "#timestamp(ns),x,y,z(rad/s)"],
@@ -143,7 +147,7 @@ def mobifall_lines(kind: str, times: FloatArray, values: FloatArray) -> list[str
 
 def test_mobifall(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trials = {"10_ADL_WAL_1": 0, "31_FALLS_BSC_2": 2}
-    times = np.arange(2401) * 0.005
+    times: FloatArray = np.arange(2401, dtype=np.float64) * 0.005
     for name, axis in trials.items():
         subject, kind, code, trial = name.split("_")
         folder = tmp_path / f"sub{subject}" / kind / code
