@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pymdownx.slugs import slugify
 
+from datamodules.sources.manifest import Manifest, ManifestParams
 from experiments.settings.load import describe, load
 from experiments.statistics import results
 
@@ -108,9 +109,11 @@ def page_settings(page: Path) -> Iterator[str]:
 def test_pieces_of_configurations_load(tmp_path: Path) -> None:
     for page in (ROOT / "docs").rglob("*.md"):
         for number, block in enumerate(re.findall(r"^```yaml\n(.*?)^```$", page.read_text("utf-8"), re.DOTALL | re.M)):
-            if not block.startswith("# study/manifest.yaml"):
-                path = tmp_path / f"{page.stem}-{number}.yaml"
-                path.write_text(block, encoding="utf-8")
+            path = tmp_path / f"{page.stem}-{number}.yaml"
+            path.write_text(block, encoding="utf-8")
+            if re.match(r"# \S*manifest\.yaml\n", block):
+                Manifest(ManifestParams(str(path)))
+            else:
                 load(str(path))
 
 

@@ -1,27 +1,38 @@
-"""docs/guides/your-data.md: its commands run word for word on a made study, and its tables name every key there is."""
+"""docs/guides/your-data.md: its commands run word for word from an installed package, and its tables name every key."""
 
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import typing
 from pathlib import Path
 
 import pytest
-from helpers.made_study import simulate, write_study
 
 from datamodules.sources.manifest.spec import ManifestSpec
+from experiments.example_study import experiment_text, manifest_text
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "guides" / "your-data.md").read_text(encoding="utf-8")
+PACKAGES = ("core", "datamodules", "encoders", "lightning_modules", "experiments")
+INSTALL = ["python3 -m venv env", "source env/bin/activate", "pip install ./imu-video-har"]
 
 
 def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+
+
+def commands() -> list[str]:
+    """All lines of the guide's shell blocks below the installation."""
+    lines = [line for block in blocks("bash") for line in block.strip().splitlines()]
+    assert lines[: len(INSTALL)] == INSTALL
+    return lines[len(INSTALL) :]
 
 
 def specs(cls: type) -> set[type]:
@@ -46,29 +57,69 @@ def test_every_key_is_explained() -> None:
             assert field.name in explained, f"{spec.__name__}.{field.name}"
 
 
+def test_the_files_that_it_shows_are_those_that_its_commands_write() -> None:
+    shown = {block.splitlines()[0]: block for block in blocks("yaml") if block.startswith("# ")}
+    assert shown == {
+        "# study/manifest.yaml": manifest_text("study"),
+        "# study/experiment.yaml": experiment_text("study"),
+        "# motion_study/experiment.yaml": experiment_text("motion_study", video=False),
+    }
+
+
+def test_the_first_steps_without_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    steps = [shlex.split(line)[2:] for line in commands() if "motion_study" in line][:2]
+    assert [module for module, *_ in steps] == ["experiments.example_study", "experiments.check_import"]
+    (make, *making), (check, *checking) = steps
+    assert importlib.import_module(make).main([*making, "--seconds", "20"]) == 0
+    assert importlib.import_module(check).main(checking) == 0
+    assert "All plausible." in capsys.readouterr().out
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder into which pip installed the project's own packages; what they need is there already."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("site")
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    subprocess.run([*pip, "--target", str(target), str(source)], check=True)
+    return target
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
-def test_the_commands_word_for_word(tmp_path: Path) -> None:
-    write_study(tmp_path / "study", simulate(3, 75.0, frame_rate=6.0, cameras=("head",)), size=96)
-    for text in blocks("yaml"):
-        name = re.match(r"# (\S+)\n", text)
-        assert name, text
-        # The people are simulated, which every table must say.
-        (tmp_path / name[1]).write_text(text + ("simulated: true\n" if "manifest" in name[1] else ""))
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+@pytest.mark.timeout(3600)
+def test_the_commands_word_for_word(tmp_path: Path, installed: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1"}
+
+    def python(*arguments: str) -> str:
+        result = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
+        )
+        assert result.returncode == 0, f"{arguments}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
+
+    # The installed packages are run, not those of the repository.
+    assert python("-c", "import experiments; print(experiments.__file__)").startswith(str(installed))
     printed = {}
-    for block in blocks("bash"):
-        for line in block.strip().splitlines():
-            program, *arguments = shlex.split(line)
-            assert program == "python"
-            result = subprocess.run(
-                [sys.executable, *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True
-            )
-            assert result.returncode == 0, f"{line}\n{result.stdout}\n{result.stderr}"
-            printed[arguments[1]] = result.stdout
-    assert "All plausible." in printed["experiments.check_import"]
+    for line in commands():
+        program, *arguments = shlex.split(line)
+        assert program == "python", line
+        printed[line] = python(*arguments)
+    for line, text in printed.items():
+        if "check_import" in line:
+            assert "All plausible." in text
+    assert printed["python -m experiments.check_shards data/shards/experiment"].count("all good") == 2
     assert (tmp_path / "study" / "windows.png").stat().st_size > 10_000
-    assert "all good" in printed["experiments.check_shards"]
-    page = (tmp_path / "runs" / "experiment" / "default" / "report.html").read_text(encoding="utf-8")
-    assert "linear probe" in page.lower()
-    assert "simulated" in page.lower()
+    assert (tmp_path / "study" / "manifest.yaml").read_text() in TEXT
+    runs = tmp_path / "runs" / "experiment"
+    assert (runs / "default" / "preview" / "window-00000.png").is_file()
+    assert (runs / "default" / "checkpoints" / "last.ckpt").is_file()
+    for name in ("default", "no_video", "elsewhere"):
+        page = (runs / name / "report.html").read_text(encoding="utf-8")
+        assert "linear probe" in page.lower(), name
+        assert "simulated" in page.lower(), name

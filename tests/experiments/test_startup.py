@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.made_study import MANIFEST, simulate, write_study
+
+from experiments.example_study import manifest_text, simulate, write_recordings
 
 COMMANDS = sorted(path.stem for path in (Path(__file__).parents[2] / "experiments").glob("[a-z]*.py"))
 HEAVY = {"torch", "timm", "lightning", "torchvision", "matplotlib", "pandas", "sklearn", "scipy", "h5py", "numpy"}
@@ -49,8 +50,8 @@ def test_help_lists_settings_with_type_default_and_help() -> None:
 
 
 def test_checking_a_study_without_video_needs_no_network_of_layers(tmp_path: Path) -> None:
-    write_study(tmp_path, simulate(1, 20.0))
-    (tmp_path / "manifest.yaml").write_text(MANIFEST)
+    write_recordings(tmp_path, simulate(1, 20.0, video=False))
+    (tmp_path / "manifest.yaml").write_text(manifest_text("study", video=False))
     code, text, modules = run("experiments.check_import", str(tmp_path / "manifest.yaml"))
     assert code == 0, text
     assert modules & {"torch", "timm", "lightning", "torchvision", "matplotlib", "sklearn"} == set()

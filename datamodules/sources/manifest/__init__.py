@@ -32,6 +32,7 @@ import numpy as np
 from datamodules.formats.video import VideoFile
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.sources.manifest import units
+from datamodules.sources.manifest.columns import NoRowsError
 from datamodules.sources.manifest.errors import ManifestError
 from datamodules.sources.manifest.files import GroupFiles, RecordingFiles
 from datamodules.sources.manifest.joined import join_streams
@@ -132,7 +133,13 @@ class Manifest(Source):
             if paths is None:
                 continue
             part = files.part if imu.time.restarts == "parts" else 1
-            motion = read_motion(paths, imu, labels.column if labels is not None and i == 0 else None, part)
+            try:
+                motion = read_motion(paths, imu, labels.column if labels is not None and i == 0 else None, part)
+            except NoRowsError as error:
+                if imu.optional:
+                    continue
+                hint = f"; if some recordings have none, set 'optional: true' at groups.{files.group}.imu.{i}"
+                raise NoRowsError(f"{error}{hint if i else ''}") from error
             repeated += motion.repeated.size
             notes += [f"{paths[0].name}: {note}" if len(spec.imu) > 1 else note for note in motion.notes]
             if i == 0:

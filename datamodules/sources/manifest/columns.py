@@ -15,10 +15,16 @@ from numpy.typing import NDArray
 
 from datamodules.recording import FloatArray, RecordingError
 from datamodules.sources.manifest import units
-from datamodules.sources.manifest.spec import Column, ImuSpec, SensorSpec
+from datamodules.sources.manifest.spec import Column, ImuSpec, RowsSpec, SensorSpec
 from datamodules.sources.manifest.stamps.text_times import TimeText
 from datamodules.sources.manifest.table import NUMBER, TEXT, TIME, Table, Wanted
 from datamodules.sources.manifest.tables import open_table
+
+_LISTED = 10  # values of a column that a message names
+
+
+class NoRowsError(RecordingError):
+    """A file without any row of the sensor that the manifest names."""
 
 
 @dataclass
@@ -64,6 +70,7 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
 
     Raises:
         RecordingError: one isn't what was declared; the message names file, line, column, what was found and expected.
+        NoRowsError: it has no row of this sensor.
     """
     wanted = _wanted(spec, label_column)
     tables = [open_table(path, spec.format, spec.csv, wanted, salvage=True) for path in paths]
@@ -72,7 +79,8 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
     times = np.empty(most if timed else 0)
     values = {placement: np.empty((most, 6)) for placement in spec.sensors}
     codes = np.empty(most, np.int32) if label_column is not None else None
-    mine = np.empty(most, bool) if spec.rows is not None else None
+    rules = spec.row_rules
+    mine = np.ones(most, bool) if rules else None
     names: list[str] = []
     found = Columns(paths[0], times, values, codes, names, [], [], set(), [])
     n = 0
@@ -94,15 +102,13 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
             if codes is not None:
                 codes[n:end] = _numbered(batch[column], table.vocabularies[column].names, names)
                 column += 1
-            if mine is not None and spec.rows is not None:
-                texts = table.vocabularies[column].names
-                mine[n:end] = batch[column] == (texts.index(spec.rows.value) if spec.rows.value in texts else -2)
+            if mine is not None:
+                for at, rule in enumerate(rules, column):
+                    texts = table.vocabularies[at].names
+                    mine[n:end] &= batch[at] == (texts.index(rule.value) if rule.value in texts else -2)
             n = end
-        if mine is not None and spec.rows is not None and not mine[first_row:n].any():
-            there = ", ".join(table.vocabularies[len(wanted) - 1].names[:10])
-            raise RecordingError(
-                f"{table.path}: no row has '{spec.rows.value}' in column '{spec.rows.column}'; there are: {there}"
-            )
+        if mine is not None and not mine[first_row:n].any():
+            raise NoRowsError(f"{table.path}: no row has {_shown_rules(table, rules)}")
     found.offsets = wanted[0].time.offsets if wanted[0].time is not None else set()
     # The scale of a unit is applied once, in place: a product of a day's stamps would be another day's.
     found.times = times[:n] if timed else times
@@ -116,6 +122,15 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
         if sensor.zeros == "lost":
             _lose_zeros(found.values[placement])
     return found
+
+
+def _shown_rules(table: Table, rules: Sequence[RowsSpec]) -> str:
+    """What was looked for, and what there is, column by column."""
+    parts = []
+    for at, rule in enumerate(rules, len(table.wanted) - len(rules)):
+        there = ", ".join(table.vocabularies[at].names[:_LISTED])
+        parts.append(f"'{rule.value}' in column '{rule.column}' (there are: {there})")
+    return " and ".join(parts)
 
 
 def _keep(columns: Columns, rows: NDArray[np.int64]) -> None:
@@ -148,9 +163,7 @@ def _wanted(spec: ImuSpec, label_column: Column | None) -> list[Wanted]:
                 ]
     if label_column is not None:
         wanted.append(Wanted(label_column, TEXT, "activity"))
-    if spec.rows is not None:
-        wanted.append(Wanted(spec.rows.column, TEXT, "which sensor the row is of"))
-    return wanted
+    return wanted + [Wanted(rule.column, TEXT, "which sensor the row is of") for rule in spec.row_rules]
 
 
 def _fill(target: FloatArray, batch: list[NDArray[Any]], first: int, sensor: SensorSpec, table: Table, row: int) -> int:

@@ -103,6 +103,7 @@ class GroupFiles:
             values = dict(groups) | (self.details.of(groups) if self.details else {})
             name = fill_template(self.spec.recording, values) if self.spec.recording else "_".join(groups.values())
             subject = fill_template(self.spec.subject, values).strip()
+            subject = self.spec.people.get(subject, subject)
             population = fill_template(self.spec.population, values).strip()
             for key, value in (("recording", name), ("subject", subject), ("population", population)):
                 if not value:

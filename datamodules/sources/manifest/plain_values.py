@@ -91,7 +91,12 @@ def _convert(value: Any, hint: Any, file: Path, where: str) -> Any:
         if value is None and type(None) in arguments:
             return None
         if more:
-            if any(_fits(value, a) for a in (inner, *more)):
+            for choice in (inner, *more):
+                if isinstance(value, dict) and dataclasses.is_dataclass(choice):
+                    return _convert(value, choice, file, where)
+                if isinstance(value, list) and typing.get_origin(choice) is list:
+                    return _convert(value, choice, file, where)
+            if any(_fits(value, a) for a in (inner, *more) if typing.get_origin(a) is None):
                 return value
         else:
             return _convert(value, inner, file, where)

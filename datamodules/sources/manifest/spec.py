@@ -142,8 +142,8 @@ class ImuSpec:
         time: stamps or rate.
         format: one of ``FORMATS``; ``auto`` goes by the file's ending.
         csv: how a text table is written.
-        optional: a recording may lack this file (never the first entry's).
-        rows: which rows are this entry's; None takes all.
+        optional: a recording may lack this file, or these rows (never the first entry's).
+        rows: which rows are this entry's, by one column or by several; None takes all.
         concat: a group of the pattern; files that differ in it alone are one recording, in its natural order.
     """
 
@@ -153,8 +153,13 @@ class ImuSpec:
     format: str = "auto"
     csv: CsvSpec = field(default_factory=CsvSpec)
     optional: bool = False
-    rows: RowsSpec | None = None
+    rows: RowsSpec | list[RowsSpec] | None = None
     concat: str = ""
+
+    @property
+    def row_rules(self) -> list[RowsSpec]:
+        """What must hold of a row that is this entry's; empty takes all."""
+        return [self.rows] if isinstance(self.rows, RowsSpec) else list(self.rows or ())
 
 
 @dataclass(frozen=True)
@@ -231,6 +236,7 @@ class GroupSpec:
         details: a table of what differs between recordings.
         recording: a recording's name; empty joins the pattern's groups by '_'.
         subject: whose it is.
+        people: a subject's name in the files -> the person's, where one person has two names.
         population: e.g. ``healthy`` or ``parkinson``.
         zero: what the IMU's stamps show at the recording's time 0 (where videos start, by default): ``stamps`` if they
             show 0 then, ``first_sample`` if it is the first sample, or a stamp; may be ``{column}`` of the details.
@@ -244,6 +250,7 @@ class GroupSpec:
     details: DetailsSpec | None = None
     recording: str = ""
     subject: str = "{subject}"
+    people: dict[str, str] = field(default_factory=dict)
     population: str = "general"
     zero: str | float = STAMPS
     imu_clock_offset_s: str | float = 0.0

@@ -63,6 +63,9 @@ def _check_group(group: s.GroupSpec, where: str) -> None:
     for key in ("subject", "population"):
         if not getattr(group, key).strip():
             _fail(f"{where}.{key}", "expected a name")
+    for name, person in group.people.items():
+        if not person.strip() or person in group.people:
+            _fail(f"{where}.people.{name}", f"expected the person's name, found {shown(person)}")
     time = group.imu[0].time
     if time.column is None and group.zero != s.STAMPS:
         _fail(f"{where}.zero", "samples that come by a rate have no stamps; expected no 'zero'")
@@ -93,6 +96,10 @@ def _check_imu(imu: s.ImuSpec, where: str) -> None:
         _fail(f"{where}.time", "samples that come by a rate have no stamps; expected no format, zone or restarts")
     elif not 5 <= time.rate_hz <= 5000:
         _fail(f"{where}.time.rate_hz", f"expected 20 to 1000 samples a second, found {shown(time.rate_hz)}")
+    if isinstance(imu.rows, list) and not imu.rows:
+        _fail(f"{where}.rows", "expected at least one column with its value, or no 'rows'")
+    for rule in imu.row_rules:
+        _check_column(rule.column, f"{where}.rows.column")
     for placement, sensor in imu.sensors.items():
         at = f"{where}.sensors.{placement}"
         if placement == "any":

@@ -40,6 +40,9 @@ def describe_group(name: str, group: GroupSpec, facts: Sequence[RecordingFacts])
     people = list(dict.fromkeys(fact.subject for fact in facts))
     listed = ", ".join(people[:8]) + (", ..." if len(people) > 8 else "")
     yield f"Group '{name}': {_count(len(facts), 'recording')} of {_count(len(people), 'subject')} ({listed})"
+    for name_there, person in group.people.items():
+        nobody = "" if person in people else "; no recording is of either"
+        yield f"  '{name_there}' is another name of '{person}'{nobody}"
     for imu in group.imu:
         yield from _describe_imu(imu)
     time = group.imu[0].time
@@ -62,6 +65,9 @@ def describe_group(name: str, group: GroupSpec, facts: Sequence[RecordingFacts])
 
 def _describe_imu(imu: ImuSpec) -> Iterator[str]:
     yield f"  motion data: {imu.files}{_format(imu)}{_optional(imu.optional)}"
+    if imu.row_rules:
+        rules = [f"'{rule.value}' in column {_column(rule.column)}" for rule in imu.row_rules]
+        yield f"    only rows with {' and '.join(rules)}"
     if imu.time.column is not None:
         repeated = "; of samples with one stamp the first is kept" if imu.time.repeated == "first" else ""
         yield f"    time: column {_column(imu.time.column)}, in {_time(imu.time)}{repeated}"

@@ -299,3 +299,45 @@ def test_what_is_no_manifest(tmp_path: Path, text: str, says: str) -> None:
     path.write_text(text)
     with pytest.raises(ManifestError, match=says):
         Manifest(ManifestParams(str(path)))
+
+
+def test_two_names_of_one_person(two: Path) -> None:
+    source = open_manifest(two, content(people={"P2": "P1"}))
+    assert {source.subject_of(name) for name in source.names()} == {"P1"}
+    assert source.load("P2_a").subject == "P1"
+    for people in ({"P2": " "}, {"P1": "P2", "P2": "P3"}):
+        with pytest.raises(ManifestError, match=r"people\.P[12]: expected the person's name"):
+            open_manifest(two, content(people=people))
+
+
+def test_rows_told_by_several_columns(tmp_path: Path) -> None:
+    lines = ["t,place,kind,x,y,z"]
+    for i in range(100):
+        for place, up in (("hip", 1.0), ("arm", -1.0)):
+            lines += [f"{i / 50},{place},acc,0,0,{up}", f"{i / 50},{place},gyr,0,90,{up}"]
+    (tmp_path / "P1.csv").write_text("\n".join(lines) + "\n")
+
+    def entry(place: str, part: str, optional: bool = False) -> dict[str, Any]:
+        kind, unit = ("acc", "g") if part == "acceleration" else ("gyr", "deg/s")
+        return {
+            "files": "{subject}.csv",
+            "time": {"column": "t", "unit": "s"},
+            "rows": [{"column": "place", "value": place}, {"column": "kind", "value": kind}],
+            "optional": optional,
+            "sensors": {place: {part: {"columns": ["x", "y", "z"], "unit": unit}}},
+        }
+
+    both = [entry(place, part) for place in ("arm", "hip") for part in ("acceleration", "gyroscope")]
+    arm, hip = open_manifest(tmp_path, {"groups": {"g": {"imu": both}}}).load("P1").imus
+    for stream, up in ((arm, -1.0), (hip, 1.0)):
+        np.testing.assert_allclose(stream.values, np.tile([0, 0, up * G, 0, 90 * DEGREE, up * DEGREE], (100, 1)))
+    # A sensor that some files lack.
+    foot = [entry("foot", "acceleration"), entry("foot", "gyroscope")]
+    with pytest.raises(RecordingError, match=r"'foot' in column 'place' \(there are: hip, arm\).*'optional: true'"):
+        open_manifest(tmp_path, {"groups": {"g": {"imu": both + foot}}}).load("P1")
+    foot = [entry("foot", "acceleration", True), entry("foot", "gyroscope", True)]
+    assert len(open_manifest(tmp_path, {"groups": {"g": {"imu": both + foot}}}).load("P1").imus) == 2
+    wrong: tuple[Any, ...] = ([], "arm", 3)
+    for rows in wrong:
+        with pytest.raises(ManifestError, match=r"imu\.0\.rows: expected"):
+            open_manifest(tmp_path, {"groups": {"g": {"imu": [both[0] | {"rows": rows}]}}})
