@@ -248,8 +248,8 @@ def _check_zones(imu: Path, labels: Path, of_imu: set[bool], of_labels: set[bool
     if of_imu != of_labels and not zone:
         other = imu if without is labels else labels
         raise RecordingError(
-            f"{without}: its times have no offset from UTC, those of {other} have one: nothing says how they fit; "
-            f"expected {key}, the zone that they were written in, e.g. Europe/Berlin or UTC"
+            f"{without}: its times have no offset from UTC, those of {other} have one, or count from 1970, which is UTC: "
+            f"nothing says how they fit; expected {key}, the zone that they were written in, e.g. Europe/Berlin or UTC"
         )
 
 

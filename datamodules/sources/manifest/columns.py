@@ -52,6 +52,15 @@ class Columns:
         """N."""
         return len(next(iter(self.values.values())))
 
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Leave out all other samples."""
+        self.rows = self.rows[rows] if self.rows is not None else rows
+        self.times = self.times[rows] if self.times.size else self.times
+        self.values = {placement: array[rows] for placement, array in self.values.items()}
+        if self.label_codes is not None:
+            self.label_codes = self.label_codes[rows]
+        self.restarts = np.searchsorted(rows, self.restarts).tolist()
+
     def place(self, sample: int) -> str:
         """File and line of a sample, for messages."""
         row = int(self.rows[sample]) if self.rows is not None else sample
@@ -104,6 +113,8 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
                 f"{table.path}: no row has '{spec.rows.value}' in column '{spec.rows.column}'; there are: {there}"
             )
     found.offsets = wanted[0].time.offsets if wanted[0].time is not None else set()
+    if timed and wanted[0].time is None and n and units.counts_from_1970(times[:n], spec.time):
+        found.offsets = {True}
     # The scale of a unit is applied once, in place: a product of a day's stamps would be another day's.
     found.times = times[:n] if timed else times
     if timed:
@@ -111,20 +122,11 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
     found.values = {placement: array[:n] for placement, array in values.items()}
     found.label_codes = codes[:n] if codes is not None else None
     if mine is not None:
-        _keep(found, np.flatnonzero(mine[:n]))
+        found.keep(np.flatnonzero(mine[:n]))
     for placement, sensor in spec.sensors.items():
         if sensor.zeros == "lost":
             _lose_zeros(found.values[placement])
     return found
-
-
-def _keep(columns: Columns, rows: NDArray[np.int64]) -> None:
-    columns.rows = rows
-    columns.times = columns.times[rows] if columns.times.size else columns.times
-    columns.values = {placement: array[rows] for placement, array in columns.values.items()}
-    if columns.label_codes is not None:
-        columns.label_codes = columns.label_codes[rows]
-    columns.restarts = np.searchsorted(rows, columns.restarts).tolist()
 
 
 def _lose_zeros(values: FloatArray) -> None:

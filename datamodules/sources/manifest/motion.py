@@ -20,6 +20,7 @@ from datamodules.sources.manifest import units
 from datamodules.sources.manifest.columns import Columns, read_columns
 from datamodules.sources.manifest.spec import Column, ImuSpec
 from datamodules.sources.manifest.stamps.check import check_pace, split_stamps
+from datamodules.sources.manifest.stamps.duplicates import written_twice
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,15 @@ def read_motion(
             notes.append(f"the header is there {len(columns.restarts)} times more: samples are counted on")
         times = np.divide(np.arange(columns.size), spec.time.rate_hz)
         return _motion(columns, slice(None), times, None, notes)
+    if columns.offsets == {True, False} and not spec.time.zone:
+        raise RecordingError(
+            f"{columns.path}, column '{spec.time.column}' (time): some stamps have an offset from UTC, others have none: "
+            "nothing says how they fit; expected time.zone, the zone that those without were written in, e.g. "
+            "Europe/Berlin or UTC"
+        )
+    twice = _without_twice(columns)
+    if twice:
+        notes.append(f"left out: {twice}")
     stamps = split_stamps(columns.times, spec.time, columns.restarts, columns.place)
     if part > len(stamps.parts):
         raise RecordingError(f"{columns.path}: the logger was started {len(stamps.parts)} times; no part {part}")
@@ -110,6 +120,18 @@ def read_motion(
     return _motion(columns, rows, times, kept, [*notes, *stamps.notes, *done])
 
 
+def _without_twice(columns: Columns) -> str:
+    """Leave out rows that were written twice; says how many, "" for none."""
+    if columns.restarts:
+        return ""
+    twice = written_twice(columns.times, list(columns.values.values()))
+    if not twice.size:
+        return ""
+    said = f"{twice.size} rows that are there twice, the first at {columns.place(int(twice[0]))}"
+    columns.keep(np.delete(np.arange(columns.size), twice))
+    return said
+
+
 def count_parts(paths: Sequence[Path], spec: ImuSpec) -> int:
     """How often the logger was started within the files.
 
@@ -119,6 +141,7 @@ def count_parts(paths: Sequence[Path], spec: ImuSpec) -> int:
     columns = read_columns(paths, spec, None)
     if columns.size < 2:
         return 1
+    _without_twice(columns)
     return len(split_stamps(columns.times, spec.time, columns.restarts, columns.place).parts)
 
 
