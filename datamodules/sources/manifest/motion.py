@@ -96,12 +96,6 @@ def read_motion(
             notes.append(f"the header is there {len(columns.restarts)} times more: samples are counted on")
         times = np.divide(np.arange(columns.size), spec.time.rate_hz)
         return _motion(columns, slice(None), times, None, notes)
-    if columns.offsets == {True, False} and not spec.time.zone:
-        raise RecordingError(
-            f"{columns.path}, column '{spec.time.column}' (time): some stamps have an offset from UTC, others have none: "
-            "nothing says how they fit; expected time.zone, the zone that those without were written in, e.g. "
-            "Europe/Berlin or UTC"
-        )
     twice = _without_twice(columns)
     if twice:
         notes.append(f"left out: {twice}")
