@@ -19,6 +19,7 @@ from datamodules.sources.manifest.spec import Column, ImuSpec, SensorSpec
 from datamodules.sources.manifest.stamps.text_times import TimeText
 from datamodules.sources.manifest.table import NUMBER, TEXT, TIME, Table, Wanted
 from datamodules.sources.manifest.tables import open_table
+from datamodules.windows.quality.placeholders import zero_holes
 
 
 @dataclass
@@ -130,9 +131,16 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
 
 
 def _lose_zeros(values: FloatArray) -> None:
-    there = ~np.isnan(values).all(axis=0)
-    lost = (values[:, there] == 0).all(axis=1)
-    values[lost] = np.nan
+    """Rows of zeros become NaN, in place.
+
+    An accelerometer shows gravity, so its zeros are none. A gyroscope that rests may give zeros: lost are those beside
+    zeros of the accelerometer, and those in the midst of movement.
+    """
+    lost = (values[:, :3] == 0).all(axis=1)
+    turning = values[:, 3:]
+    lost_too = (turning == 0).all(axis=1) & (lost | zero_holes(turning))
+    values[lost, :3] = np.nan
+    turning[lost_too] = np.nan
 
 
 def _wanted(spec: ImuSpec, label_column: Column | None) -> list[Wanted]:

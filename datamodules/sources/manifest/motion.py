@@ -72,7 +72,11 @@ class Motion:
 
 
 def read_motion(
-    paths: Path | Sequence[Path], spec: ImuSpec, label_column: Column | None = None, part: int = 1
+    paths: Path | Sequence[Path],
+    spec: ImuSpec,
+    label_column: Column | None = None,
+    part: int = 1,
+    published: bool = True,
 ) -> Motion:
     """Read one recording's file, or its files one behind the other.
 
@@ -81,6 +85,8 @@ def read_motion(
         spec: how they are written.
         label_column: a column with one activity a sample.
         part: which start of the logger, from 1; 1 without ``time.restarts: parts``.
+        published: the files are as a publisher describes them: rows that are there twice, or with the newest first,
+            contradict that and are no slip to be put right.
 
     Raises:
         RecordingError: a file isn't what was declared, or its stamps don't ascend at a rate that a sensor has; the
@@ -96,10 +102,9 @@ def read_motion(
             notes.append(f"the header is there {len(columns.restarts)} times more: samples are counted on")
         times = np.divide(np.arange(columns.size), spec.time.rate_hz)
         return _motion(columns, slice(None), times, None, notes)
-    twice = _without_twice(columns)
-    if twice:
+    if not published and (twice := _without_twice(columns)):
         notes.append(f"left out: {twice}")
-    stamps = split_stamps(columns.times, spec.time, columns.restarts, columns.place)
+    stamps = split_stamps(columns.times, spec.time, columns.restarts, columns.place, mend=not published)
     if part > len(stamps.parts):
         raise RecordingError(f"{columns.path}: the logger was started {len(stamps.parts)} times; no part {part}")
     begin, end = stamps.parts[part - 1]
@@ -136,7 +141,7 @@ def count_parts(paths: Sequence[Path], spec: ImuSpec) -> int:
     if columns.size < 2:
         return 1
     _without_twice(columns)
-    return len(split_stamps(columns.times, spec.time, columns.restarts, columns.place).parts)
+    return len(split_stamps(columns.times, spec.time, columns.restarts, columns.place, mend=True).parts)
 
 
 def _motion(

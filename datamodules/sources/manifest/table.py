@@ -92,7 +92,9 @@ class Table(ABC):
         """The message for a time that can't be read; ``row`` is the batch's first."""
         time = next((w.time for w in self.wanted if w.time is not None), None)
         likely = "" if error.hint else likely_setting(error.text, time)
-        hint = error.hint or (f"; {likely}" if likely else self.hint_at(row + error.row) * (not any(c.isdigit() for c in error.text)))
+        hint = error.hint or (
+            f"; {likely}" if likely else self.hint_at(row + error.row) * (not any(c.isdigit() for c in error.text))
+        )
         return RecordingError(
             f"{self.path}, {self.place(row + error.row)}: the time is {error.text[:60]!r}; expected "
             f"{time.expected if time is not None else 'a time'}, as declared{hint}"

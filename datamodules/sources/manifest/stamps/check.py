@@ -41,7 +41,9 @@ class Stamps:
     notes: list[str]
 
 
-def split_stamps(times: FloatArray, spec: TimeSpec, restarts: list[int], place: Callable[[int], str]) -> Stamps:
+def split_stamps(
+    times: FloatArray, spec: TimeSpec, restarts: list[int], place: Callable[[int], str], mend: bool = False
+) -> Stamps:
     """Put stamps in order, and find where the logger was started again.
 
     Args:
@@ -49,6 +51,7 @@ def split_stamps(times: FloatArray, spec: TimeSpec, restarts: list[int], place: 
         spec: how they are written.
         restarts: samples before which the file's header is there again.
         place: file and line of a sample.
+        mend: put right single stamps that are far off, and files with the newest sample first.
 
     Raises:
         RecordingError: they go back, and the manifest doesn't say what is to be done.
@@ -60,7 +63,7 @@ def split_stamps(times: FloatArray, spec: TimeSpec, restarts: list[int], place: 
     bounds = [0, *[row for row in restarts if 0 < row < times.size], times.size]
     # A clock that goes on behind a new header may pass midnight there.
     for begin, end in itertools.pairwise(bounds):
-        found = put_in_order(times[begin:end], tick, text is not None and not text.dated, spec.zone)
+        found = put_in_order(times[begin:end], tick, text is not None and not text.dated, spec.zone, mend)
         if found.order is not None:
             times[begin:end] = found.times
             order = np.arange(times.size) if order is None else order

@@ -40,7 +40,7 @@ class Ordered:
     notes: list[str] = field(default_factory=list)
 
 
-def put_in_order(times: FloatArray, tick_s: float, of_day: bool, zone: str) -> Ordered:
+def put_in_order(times: FloatArray, tick_s: float, of_day: bool, zone: str, mend: bool = False) -> Ordered:
     """Undo what makes stamps go back, where that is clear.
 
     Args:
@@ -48,6 +48,7 @@ def put_in_order(times: FloatArray, tick_s: float, of_day: bool, zone: str) -> O
         tick_s: seconds of one unit of the stamps; 0 for text.
         of_day: they tell the time of day and no date.
         zone: they were told in, which may put its clocks back; empty for none.
+        mend: put right single stamps that are far off, and files with the newest sample first.
 
     Returns:
         The stamps; ``restarts`` where they still go back.
@@ -59,7 +60,7 @@ def put_in_order(times: FloatArray, tick_s: float, of_day: bool, zone: str) -> O
         steps = np.diff(times)
     if not (steps < 0).any():
         return found
-    if (steps <= 0).all():
+    if mend and (steps <= 0).all():
         order = np.arange(times.size)[::-1]
         found.notes.append("the newest sample comes first: put in order by their stamps")
         return Ordered(times[::-1].copy(), order.copy(), [], found.notes)
@@ -91,7 +92,7 @@ def put_in_order(times: FloatArray, tick_s: float, of_day: bool, zone: str) -> O
             f"{moved} of {times.size} samples came out of order, by packets: put in order by their stamps"
         )
         return Ordered(times[order], order, [], found.notes)
-    found.notes += _mend_lone(times, backwards, step)
+    found.notes += _mend_lone(times, backwards, step) if mend else []
     backwards = np.flatnonzero(np.diff(times) < 0)
     found.restarts = (backwards + 1).tolist()
     return found

@@ -18,7 +18,9 @@ _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}")
 _OFFSET = re.compile(r"(?:Z|z|[+-]\d{2}:?(?:\d{2})?)\s*$")
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}")
-_SLASHED = re.compile(r"\s*(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:([ T,;_]+)(\d{1,2}):(\d{2})(:\d{2})?([.,:]\d+)?)?(.*)")
+_SLASHED = re.compile(
+    r"\s*(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:([ T,;_]+)(\d{1,2}):(\d{2})(:\d{2})?([.,:]\d+)?)?(.*)"
+)
 
 
 class TimeTextError(ValueError):
