@@ -21,6 +21,8 @@ from datamodules.sources.manifest.table import NUMBER, TEXT, TIME, Table, Wanted
 from datamodules.sources.manifest.tables import open_table
 from datamodules.windows.quality.placeholders import zero_holes
 
+_FINITE = "expected a finite number; does it stand for a missing value? then name it in csv.null"
+
 
 @dataclass
 class Columns:
@@ -177,7 +179,7 @@ def _fill(target: FloatArray, batch: list[NDArray[Any]], first: int, sensor: Sen
             column = batch[first]
             with np.errstate(over="ignore"):
                 scaled = column * part[1]
-            _require(table, row, ~np.isinf(scaled), column, table.wanted[first], "expected a finite number")
+            _require(table, row, ~np.isinf(scaled), column, table.wanted[first], _FINITE)
             target[:, at + axis] = scaled
             first += 1
     return first

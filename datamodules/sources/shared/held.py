@@ -1,7 +1,7 @@
 """Values that were held: a sensor of 20 Hz written at 100 Hz repeats each value five times, and measured none of them.
 
-Held values change at an even pace, or nearly so. Values of a coarse sensor at rest repeat, too, but by chance: a random number of
-times, which does not stay near a line.
+Held values change at an even pace, or nearly so. Values of a coarse sensor at rest repeat, too, but by chance: a random
+number of times, which does not stay near a line.
 
 Shape legend: N samples.
 """
