@@ -9,7 +9,7 @@ from datamodules.signal import DEGREE, MILLI_G, G
 from datamodules.sources.manifest.spec import AccelerationSpec, GyroscopeSpec, LabelsSpec, TimeSpec
 from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError
 
-SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # of one tick
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}  # of one tick
 TEXT_TIMES = ("iso8601", "h:m:s")
 _ACCELERATION = {"m/s^2": 1.0, "g": G, "mg": MILLI_G}
 _GYROSCOPE = {"rad/s": 1.0, "deg/s": DEGREE}
@@ -30,7 +30,8 @@ def gyroscope_scale(spec: GyroscopeSpec) -> float:
 
 def counts_from_1970(times: NDArray[np.float64], spec: TimeSpec | LabelsSpec) -> bool:
     """Whether stamps, in their unit, count from 1970, which is always UTC; those of a device's start are smaller."""
-    return bool(abs(float(np.median(times))) * SECONDS.get(spec.unit, 0.0) > EPOCH_S)
+    counted = {**SECONDS, "days": 0.0}  # spreadsheets count days from 1900, by the local clock
+    return bool(abs(float(np.median(times))) * counted.get(spec.unit, 0.0) > EPOCH_S)
 
 
 def is_text(spec: TimeSpec | LabelsSpec) -> bool:
