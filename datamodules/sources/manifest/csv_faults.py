@@ -217,9 +217,7 @@ def _time_hint(text: str, column: Wanted) -> str:
     """Where a stamp is written as a date or a time of day."""
     if column.what not in ("time", "start", "end"):
         return ""
-    likely = likely_setting(text.strip(), None)
-    if not likely and _DATE.match(text.strip()):
-        likely = "set the unit to iso8601"
+    likely = "set the unit to iso8601" if _DATE.match(text.strip()) else likely_setting(text.strip(), None)
     if not likely and _CLOCK.fullmatch(text.strip()):
         likely = "set the unit to h:m:s"
     return f"; it is a time written as text: {likely}" if likely else ""

@@ -118,7 +118,7 @@ class Salvage:
             return True
         decimals = {len(e.rpartition(b".")[2]) if b"." in e else 0 for e in ends}
         found = len(end.rpartition(b".")[2]) if b"." in end else 0
-        if len(decimals) == 1:
+        if len(decimals) == 1 and decimals != {0}:
             return len(others) >= 5 and found < decimals.pop()
         return _is_cut(end, ends)
 

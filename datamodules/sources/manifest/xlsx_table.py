@@ -63,7 +63,9 @@ class XlsxTable(Table):
     def _sheet(self, sheets: dict[str, list[_Row]], spec: CsvSpec) -> list[tuple[int, _Row]]:
         """The rows of the first sheet; of another one if that alone has the columns."""
         numbered = {
-            title: [(n, row) for n, row in enumerate(rows, 1) if n > spec.skip_lines and any(c is not None for c in row)]
+            title: [
+                (n, row) for n, row in enumerate(rows, 1) if n > spec.skip_lines and any(c is not None for c in row)
+            ]
             for title, rows in sheets.items()
         }
         first = next(iter(numbered))
@@ -103,8 +105,8 @@ class XlsxTable(Table):
         if all(cell is None for cell in cells) and (formula := self._formula(position)):
             raise RecordingError(
                 f"{self.path}, {self.place(0)}, column {shown(entry.column)} ({entry.what}): the formula "
-                f"{formula[:40]!r} without a stored value: open the workbook in a spreadsheet program and save it, or save "
-                "it as CSV"
+                f"{formula[:40]!r} without a stored value: open the workbook in a spreadsheet program and save it, or "
+                "save it as CSV"
             )
         if entry.kind == NUMBER:
             return np.array([self._number(i, entry, cell) for i, cell in enumerate(cells)], np.float64)
@@ -123,7 +125,9 @@ class XlsxTable(Table):
         where = f"{self.path}, {self.place(row)}, column {shown(entry.column)} ({entry.what})"
         if isinstance(cell, datetime.datetime | datetime.time):
             unit = "iso8601" if isinstance(cell, datetime.datetime) else "h:m:s"
-            raise RecordingError(f"{where}: found {cell}; expected a number (set the unit to {unit} for a column of times)")
+            raise RecordingError(
+                f"{where}: found {cell}; expected a number (set the unit to {unit} for a column of times)"
+            )
         if isinstance(cell, str):
             try:
                 return float(cell.strip().replace(self._decimal, ".") if self._decimal != "." else cell)

@@ -139,8 +139,8 @@ def _judge_labels(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark
         elif unit := _label_unit(fact):
             yield Remark(
                 True,
-                f"{name}: {fact.name}: all labels lie within {fact.label_span_s:.3g} s of {fact.length_s:.3g} s, and last "
-                f"less than a second: is labels.unit right?{unit}",
+                f"{name}: {fact.name}: all labels lie within {fact.label_span_s:.3g} s of {fact.length_s:.3g} s, and "
+                f"last less than a second: is labels.unit right?{unit}",
             )
         lag = fact.label_lag
         if (

@@ -179,7 +179,9 @@ def likely_setting(text: str, declared: TimeText | None) -> str:
             return f"set the unit to {ISO}"
         if number := re.fullmatch(r"\s*(\d{5,19})([.,]\d*)?\s*", text):
             digits = len(number[1])
-            unit = "days" if digits < 7 else "s" if digits < 12 else "ms" if digits < 15 else "us" if digits < 18 else "ns"
+            unit = (
+                "days" if digits < 7 else "s" if digits < 12 else "ms" if digits < 15 else "us" if digits < 18 else "ns"
+            )
             return f"it is a number: set the unit to {unit} if it counts those"
     likely = likely_format(text)
     if not likely or (declared is not None and likely == f'"{declared.format}"'):
