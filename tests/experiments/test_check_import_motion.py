@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import yaml
 from helpers.made_tables import MANIFEST, turning, write
+from numpy.typing import NDArray
 
 from datamodules.recording import FloatArray, RecordingError
 from datamodules.signal import G
@@ -60,7 +61,7 @@ def change(
     return keep
 
 
-def some_rows(values: FloatArray, share: float) -> FloatArray:
+def some_rows(values: FloatArray, share: float) -> NDArray[np.bool_]:
     return np.random.default_rng(1).random(len(values)) < share
 
 

@@ -1,4 +1,4 @@
-"""What a file really is, by its first bytes, where it is no text table as its name says."""
+"""The true kind of a file, by its first bytes, where it is no text table as its name says."""
 
 from __future__ import annotations
 

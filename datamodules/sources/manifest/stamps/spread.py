@@ -29,7 +29,9 @@ _LOST_S = 0.5  # or three packets: a longer way to the next one is a gap
 # radio brings them, or in samples where stamps were cut, which says exactly when each packet began.
 _OFF, _WORST_OFF = 1.0, 4.0
 _OFF_CUT, _WORST_OFF_CUT = 2.5, 5.0
-_EXACT = 1.05  # samples that a stamp may be off where it says exactly when a packet began
+# Samples that a stamp may be off where it says exactly when a packet began: one where stamps were cut. A radio's are
+# off by more than a tenth.
+_EXACT, _EXACT_CUT = 0.1, 1.05
 _WHOLE = 0.6  # of the packets that are followed by the next one; more losses leave no pace to go by
 _ALIKE = (0.75, 1.25)  # of the usual pace: a packet that lacks some samples fills its interval nevertheless
 
@@ -94,7 +96,7 @@ def spread(times: FloatArray) -> Packets | None:
     even, off, rate = _spread(times, firsts, interval, same)
     usual_off, worst = float(np.quantile(off, 0.9)), float(off.max())
     unit, most, worst_most = (1 / max(rate, 1e-9), _OFF_CUT, _WORST_OFF_CUT) if same else (interval, _OFF, _WORST_OFF)
-    if rate > 0 and worst > _EXACT / rate and (exact := _anchored(times, firsts, same)) is not None:
+    if rate > 0 and worst > _EXACT_CUT / rate and (exact := _anchored(times, firsts, same)) is not None:
         even, period, worst = exact
         return Packets(even, size, interval, 1 / period, same, worst)
     regular = rate > 0 and usual_off <= most * unit and worst <= worst_most * unit and bool((np.diff(even) > 0).all())
@@ -140,10 +142,11 @@ def _anchored(times: FloatArray, firsts: Indices, same: bool) -> tuple[FloatArra
     period = float(np.median(intervals / sizes))
     interval = float(np.median(intervals))
     extra = intervals - sizes * period  # beyond its samples: lost packets
-    close = np.abs(extra) <= _EXACT * period
+    exact = (_EXACT_CUT if same else _EXACT) * period
+    close = np.abs(extra) <= exact
     by_samples = close.mean() >= _WHOLE and (extra[~close] > 0).all()
     late = intervals - np.maximum(np.round(intervals / interval), 1) * interval
-    by_clock = float(np.quantile(np.abs(late), 0.95)) <= _EXACT * period
+    by_clock = float(np.quantile(np.abs(late), 0.95)) <= exact
     if not by_samples and not by_clock:
         return None
     pace = np.full(firsts.size, period)

@@ -159,11 +159,11 @@ def cells(times: list[object]) -> list[list[object]]:
 def test_sheets_dates_and_formulas_of_a_workbook(tmp_path: Path) -> None:
     path = tmp_path / "table.xlsx"
     seconds: list[object] = [i / 100 for i in range(300)]
-    workbook(path, [["subject", "P1"]], cells(seconds))
+    workbook(path, [list[object](["subject", "P1"])], cells(seconds))
     assert_rows(read_motion(path, SPEC))
     workbook(path, cells(seconds), cells(seconds))
     assert "sheet 'more1'" in read_motion(path, SPEC).notes[0]
-    workbook(path, [["time", "acceleration"], *cells(seconds)])
+    workbook(path, [list[object](["time", "acceleration"]), *cells(seconds)])
     with pytest.raises(RecordingError, match=r"set csv\.skip_lines: 1"):
         read_motion(path, SPEC)
     workbook(path, cells(["=ROW()/100"] * 300))
