@@ -159,11 +159,13 @@ def cells(times: list[object]) -> list[list[object]]:
 def test_sheets_dates_and_formulas_of_a_workbook(tmp_path: Path) -> None:
     path = tmp_path / "table.xlsx"
     seconds: list[object] = [i / 100 for i in range(300)]
-    workbook(path, [list[object](["subject", "P1"])], cells(seconds))
+    first: list[list[object]] = [["subject", "P1"]]
+    workbook(path, first, cells(seconds))
     assert_rows(read_motion(path, SPEC))
     workbook(path, cells(seconds), cells(seconds))
     assert "sheet 'more1'" in read_motion(path, SPEC).notes[0]
-    workbook(path, [list[object](["time", "acceleration"]), *cells(seconds)])
+    above: list[object] = ["time", "acceleration"]
+    workbook(path, [above, *cells(seconds)])
     with pytest.raises(RecordingError, match=r"set csv\.skip_lines: 1"):
         read_motion(path, SPEC)
     workbook(path, cells(["=ROW()/100"] * 300))
@@ -176,5 +178,5 @@ def test_sheets_dates_and_formulas_of_a_workbook(tmp_path: Path) -> None:
     for time in (TimeSpec("t", "iso8601"), TimeSpec("t", format="%d/%m/%Y %H:%M:%S.%f")):
         motion = read_motion(path, replace(SPEC, time=time))
         np.testing.assert_allclose(np.diff(motion.times), 0.01, atol=1e-3)  # Excel keeps milliseconds
-    workbook(path, [[str(cell) for cell in row] for row in cells(seconds)])
+    workbook(path, [[*map(str, row)] for row in cells(seconds)])
     assert_rows(read_motion(path, SPEC))
