@@ -153,7 +153,7 @@ def workbook(path: Path, *sheets: list[list[object]]) -> None:
 
 
 def cells(times: list[object]) -> list[list[object]]:
-    return [HEADER.split(","), *([time, *map(float, row)] for time, row in zip(times, VALUES, strict=True))]
+    return [[*HEADER.split(",")], *([time, *map(float, row)] for time, row in zip(times, VALUES, strict=True))]
 
 
 def test_sheets_dates_and_formulas_of_a_workbook(tmp_path: Path) -> None:
