@@ -178,7 +178,7 @@ def _read(path: Path, sensor: str) -> tuple[FloatArray, FloatArray]:
     stamps, values = columns[0], np.stack(columns[1:], axis=1)
     if stamps.size < 2 or not np.isfinite(stamps).all() or not np.isfinite(values).all():
         raise RecordingError(f"{path}: {stamps.size} samples, some of them without a number; expected numbers in all")
-    ordered = put_in_order(stamps.copy(), 1.0, False, False)
+    ordered = put_in_order(stamps.copy(), 1.0, False, "")
     if ordered.restarts:
         raise RecordingError(f"{path}: its stamps go back at sample {ordered.restarts[0]}; expected packets in order")
     packets = spread(ordered.times)

@@ -36,6 +36,7 @@ from datamodules.sources.manifest.columns import NoRowsError
 from datamodules.sources.manifest.errors import ManifestError
 from datamodules.sources.manifest.files import GroupFiles, RecordingFiles
 from datamodules.sources.manifest.joined import join_streams
+from datamodules.sources.manifest.label_days import on_day_of
 from datamodules.sources.manifest.labels import intervals_of_samples, label_of_names, read_intervals
 from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.patterns import fill_template
@@ -133,8 +134,9 @@ class Manifest(Source):
             if paths is None:
                 continue
             part = files.part if imu.time.restarts == "parts" else 1
+            column = labels.column if labels is not None and i == 0 else None
             try:
-                motion = read_motion(paths, imu, labels.column if labels is not None and i == 0 else None, part)
+                motion = read_motion(paths, imu, column, part, published=False)
             except NoRowsError as error:
                 if imu.optional:
                     continue
@@ -151,7 +153,8 @@ class Manifest(Source):
                 )
                 activities = _shifted(activities, offset - zero)
                 labelled_on = tuple(stream.placement for stream in streams)
-        streams = join_streams(streams, files.name)
+        streams, joined = join_streams(streams, files.name)
+        notes += joined
         streams, held = without_held(streams)
         notes += held
         if label_file is not None and labels is not None:
@@ -159,6 +162,8 @@ class Manifest(Source):
             activities = read_intervals(label_file, labels, label_offsets)
             _check_zones(files.imu, label_file, offsets, label_offsets, spec)
             if labels.clock == "imu":
+                activities, day = on_day_of(activities, labels, spec.imu[0].time, zero, streams, label_file)
+                notes += day
                 activities = _shifted(activities, offset - zero)
                 labelled_on = tuple(stream.placement for stream in streams)
             _check_overlap(activities, streams, offset, label_file)
@@ -255,8 +260,8 @@ def _check_zones(imu: Path, labels: Path, of_imu: set[bool], of_labels: set[bool
     if of_imu != of_labels and not zone:
         other = imu if without is labels else labels
         raise RecordingError(
-            f"{without}: its times have no offset from UTC, those of {other} have one: nothing says how they fit; "
-            f"expected {key}, the zone that they were written in, e.g. Europe/Berlin or UTC"
+            f"{without}: its times have no offset from UTC, those of {other} have one, or count from 1970 (UTC): "
+            f"nothing says how they fit; expected {key}, the zone that they were written in, e.g. Europe/Berlin or UTC"
         )
 
 

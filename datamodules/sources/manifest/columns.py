@@ -19,6 +19,9 @@ from datamodules.sources.manifest.spec import Column, ImuSpec, RowsSpec, SensorS
 from datamodules.sources.manifest.stamps.text_times import TimeText
 from datamodules.sources.manifest.table import NUMBER, TEXT, TIME, Table, Wanted
 from datamodules.sources.manifest.tables import open_table
+from datamodules.windows.quality.placeholders import zero_holes
+
+_FINITE = "expected a finite number; does it stand for a missing value? then name it in csv.null"
 
 _LISTED = 10  # values of a column that a message names
 
@@ -57,6 +60,15 @@ class Columns:
     def size(self) -> int:
         """N."""
         return len(next(iter(self.values.values())))
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Leave out all other samples."""
+        self.rows = self.rows[rows] if self.rows is not None else rows
+        self.times = self.times[rows] if self.times.size else self.times
+        self.values = {placement: array[rows] for placement, array in self.values.items()}
+        if self.label_codes is not None:
+            self.label_codes = self.label_codes[rows]
+        self.restarts = np.searchsorted(rows, self.restarts).tolist()
 
     def place(self, sample: int) -> str:
         """File and line of a sample, for messages."""
@@ -110,6 +122,8 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
         if mine is not None and not mine[first_row:n].any():
             raise NoRowsError(f"{table.path}: no row has {_shown_rules(table, rules)}")
     found.offsets = wanted[0].time.offsets if wanted[0].time is not None else set()
+    if timed and wanted[0].time is None and n and units.counts_from_1970(times[:n], spec.time):
+        found.offsets = {True}
     # The scale of a unit is applied once, in place: a product of a day's stamps would be another day's.
     found.times = times[:n] if timed else times
     if timed:
@@ -117,7 +131,7 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
     found.values = {placement: array[:n] for placement, array in values.items()}
     found.label_codes = codes[:n] if codes is not None else None
     if mine is not None:
-        _keep(found, np.flatnonzero(mine[:n]))
+        found.keep(np.flatnonzero(mine[:n]))
     for placement, sensor in spec.sensors.items():
         if sensor.zeros == "lost":
             _lose_zeros(found.values[placement])
@@ -133,19 +147,17 @@ def _shown_rules(table: Table, rules: Sequence[RowsSpec]) -> str:
     return " and ".join(parts)
 
 
-def _keep(columns: Columns, rows: NDArray[np.int64]) -> None:
-    columns.rows = rows
-    columns.times = columns.times[rows] if columns.times.size else columns.times
-    columns.values = {placement: array[rows] for placement, array in columns.values.items()}
-    if columns.label_codes is not None:
-        columns.label_codes = columns.label_codes[rows]
-    columns.restarts = np.searchsorted(rows, columns.restarts).tolist()
-
-
 def _lose_zeros(values: FloatArray) -> None:
-    there = ~np.isnan(values).all(axis=0)
-    lost = (values[:, there] == 0).all(axis=1)
-    values[lost] = np.nan
+    """Rows of zeros become NaN, in place.
+
+    An accelerometer shows gravity, so its zeros are none. A gyroscope that rests may give zeros: lost are those beside
+    zeros of the accelerometer, and those in the midst of movement.
+    """
+    lost = (values[:, :3] == 0).all(axis=1)
+    turning = values[:, 3:]
+    lost_too = (turning == 0).all(axis=1) & (lost | zero_holes(turning))
+    values[lost, :3] = np.nan
+    turning[lost_too] = np.nan
 
 
 def _wanted(spec: ImuSpec, label_column: Column | None) -> list[Wanted]:
@@ -180,7 +192,7 @@ def _fill(target: FloatArray, batch: list[NDArray[Any]], first: int, sensor: Sen
             column = batch[first]
             with np.errstate(over="ignore"):
                 scaled = column * part[1]
-            _require(table, row, ~np.isinf(scaled), column, table.wanted[first], "expected a finite number")
+            _require(table, row, ~np.isinf(scaled), column, table.wanted[first], _FINITE)
             target[:, at + axis] = scaled
             first += 1
     return first

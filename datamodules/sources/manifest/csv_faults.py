@@ -18,10 +18,13 @@ from typing import BinaryIO
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.spec import CsvSpec
+from datamodules.sources.manifest.stamps.text_times import likely_setting
 from datamodules.sources.manifest.table import NUMBER, Wanted
 
 _SHOWN = 60
 _MOST_ABOVE = 20  # lines of units and the like between header and rows
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}")
+_CLOCK = re.compile(r"(\d{1,4}:)?\d{1,2}:\d{1,2}([.,]\d+)?")
 _MULTIBYTE = ("utf-16", "utf-32", "utf-7")
 
 
@@ -132,7 +135,7 @@ def explain(
             if len(fields) != width:
                 return RecordingError(
                     f"{where}: {len(fields)} columns in {printable(separator.join(fields))!r}; the first line has "
-                    f"{width}"
+                    f"{width}{_comment_hint(fields, spec)}"
                 )
             for column, position in wanted:
                 text = fields[position]
@@ -143,8 +146,8 @@ def explain(
                     hint = skip_below_hint(path, spec, separator, skip, wanted, number, opener) if none else ""
                     return RecordingError(
                         f"{where}, column {shown(column.column)} ({column.what}): found {text[:_SHOWN]!r}; expected a "
-                        f"number{_decimal_hint(text, spec)}, or one of {', '.join(map(repr, spec.null))} for none"
-                        f"{hint}"
+                        f"number{_decimal_hint(text, spec)}, or one of {', '.join(map(repr, spec.null))} for none "
+                        f"(csv.null){hint or _time_hint(text, column)}"
                     )
     except RecordingError as found:
         return found
@@ -194,9 +197,30 @@ def _decimal_hint(text: str, spec: CsvSpec) -> str:
                 return f" (set csv.thousands: {sign!r} if that separates thousands)"
         if re.fullmatch(rf"[+-]?\d{{1,3}}({re.escape(spec.decimal)}\d{{3}})+{re.escape(other)}\d+", plain):
             return f" (set csv.decimal: '{other}' and csv.thousands: '{spec.decimal}' if that is right)"
+    if spec.decimal == "," and re.fullmatch(r"[+-]?[1-9]\d{0,2}(\.\d{3})+", plain):
+        return " (set csv.thousands: '.' if that separates thousands, or csv.decimal: '.' if it is before decimals)"
     if other in text and re.fullmatch(r"\s*[+-]?\d*\d*\s*", text.replace(other, "", 1)):
         return f" with '{spec.decimal}' before its decimals (set csv.decimal: '{other}' if that is right)"
     return ""
+
+
+def _comment_hint(fields: list[str], spec: CsvSpec) -> str:
+    sign = fields[0].lstrip()[:1]
+    return (
+        f"; set csv.comment: '{sign}' if that begins a comment"
+        if sign and sign in "%#;!*/$>" and not spec.comment
+        else ""
+    )
+
+
+def _time_hint(text: str, column: Wanted) -> str:
+    """Where a stamp is written as a date or a time of day."""
+    if column.what not in ("time", "start", "end"):
+        return ""
+    likely = "set the unit to iso8601" if _DATE.match(text.strip()) else likely_setting(text.strip(), None)
+    if not likely and _CLOCK.fullmatch(text.strip()):
+        likely = "set the unit to h:m:s"
+    return f"; it is a time written as text: {likely}" if likely else ""
 
 
 def _wrong_encoding(path: Path, encoding: str, error: UnicodeError) -> RecordingError:
@@ -214,4 +238,8 @@ def _wrong_encoding(path: Path, encoding: str, error: UnicodeError) -> Recording
                     )
                 except UnicodeError:
                     break
+    if "truncated" in str(error):
+        return RecordingError(
+            f"{path}: it ends within a character of {encoding}: was it cut off? leave out what is broken"
+        )
     return RecordingError(f"{path}: not {encoding}: {error}; expected the encoding that csv.encoding names ({hint})")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.csv_faults import check_quotes, explain, python_rows
-from datamodules.sources.manifest.csv_header import header_hint, row_width
+from datamodules.sources.manifest.csv_header import header_hint, row_width, separator_hint, thousands_hint
+from datamodules.sources.manifest.file_kind import file_kind
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.stamps.text_times import TimeTextError
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
@@ -43,6 +44,8 @@ class CsvTable(Table):
         self._spec = spec
         self._separator = separator_of(path, spec)
         check_readable(path)
+        if _keeps_ascii(spec) and (kind := file_kind(path)) and not path.name.lower().endswith(".gz"):
+            raise RecordingError(f"{path}: no text table in {spec.encoding}; it is {kind}")
         self._salvage = Salvage(path, self._separator, spec.comment) if salvage and _keeps_ascii(spec) else None
         self._opener: Callable[[], BinaryIO] | None = self._salvage.open if self._salvage else None
         first = next(python_rows(path, spec, self._separator, spec.skip_lines, self._opener), None)
@@ -57,14 +60,22 @@ class CsvTable(Table):
         if len(fields) == 1 and len(self.wanted) > 1:
             raise RecordingError(
                 f"{where}: one column, {fields[0][:60]!r}, when {self._separator!r} separates columns; expected "
-                f"{len({w.column for w in self.wanted})} or more (is the separator right?)"
+                f"{len({w.column for w in self.wanted})} or more (is the separator right?"
+                f"{separator_hint(fields[0], len({w.column for w in self.wanted}))})"
                 f"{header_hint(path, spec, self._separator, self.wanted, self._opener)}"
             )
-        names = fields if spec.header else None
-        self._width, self._empty = len(fields), False
+        names = [field.strip().strip('"').strip() for field in fields] if spec.header else None
+        if names is not None and len(names) > 1 and all(_is_number(name, spec) for name in names):
+            raise RecordingError(
+                f"{where}: numbers where the columns' names are expected: set csv.header: false, and give columns "
+                "by their numbers from 1 on"
+            )
+        self._width, self._empty = len(fields), 0
         if names is not None and salvage:
             row = next(python_rows(path, spec, self._separator, self._skip, self._opener), None)
             self._width, self._empty = row_width(names, row[1] if row else None)
+            if not spec.thousands and (hint := thousands_hint(path, spec, self._separator, self._skip, self._opener)):
+                raise RecordingError(f"{path}{hint}")
         try:
             self._positions = positions(self.wanted, names, len(fields), where)
         except RecordingError as error:
@@ -94,8 +105,8 @@ class CsvTable(Table):
                         columns = [self._convert(i, batch.column(self._name(p))) for i, p in enumerate(self._positions)]
                     except TimeTextError as error:
                         raise self.bad_time(row, error) from error
-                    if self._empty:
-                        self._check_empty(batch.column(self._name(self._width - 1)), row)
+                    for column in range(self._width - self._empty, self._width):
+                        self._check_empty(batch.column(self._name(column)), row)
                     yield columns
                     row += batch.num_rows
             if not (self._salvage and self._salvage.needed):
@@ -132,8 +143,8 @@ class CsvTable(Table):
             self._name(p): pa.float64() if w.kind == NUMBER and not spec.thousands else pa.string()
             for w, p in zip(self.wanted, self._positions, strict=True)
         }
-        if self._empty:
-            types.setdefault(self._name(self._width - 1), pa.string())
+        for column in range(self._width - self._empty, self._width):
+            types.setdefault(self._name(column), pa.string())
         return pa.csv.open_csv(
             self._salvage.open() if self._salvage and self._salvage.needed else str(self.path),
             read_options=pa.csv.ReadOptions(
@@ -180,7 +191,7 @@ class CsvTable(Table):
             at = int(np.argmax(there.to_numpy(zero_copy_only=False)))
             raise RecordingError(
                 f"{self.path}, {self.place(row + at)}: {self._width} columns, the last of them "
-                f"{column[at].as_py()[:60]!r}; the first line has {self._width - 1}"
+                f"{column[at].as_py()[:60]!r}; the first line has {self._width - self._empty}"
             )
 
     @staticmethod
@@ -196,6 +207,14 @@ def separator_of(path: Path, spec: CsvSpec) -> str:
 
 def _keeps_ascii(spec: CsvSpec) -> bool:
     return not codecs.lookup(spec.encoding).name.startswith(("utf-16", "utf-32", "utf-7", "utf_16", "utf_32"))
+
+
+def _is_number(text: str, spec: CsvSpec) -> bool:
+    try:
+        float(text.replace(spec.decimal, "."))
+    except ValueError:
+        return False
+    return True
 
 
 def _line_of(path: Path, number: int) -> bytes:

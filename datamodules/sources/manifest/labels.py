@@ -55,8 +55,9 @@ def read_intervals(path: Path, spec: LabelsSpec, offsets: set[bool] | None = Non
             )
         if names[code] is not None:
             intervals.append(Interval(float(start), float(end), str(names[code])))
-    if text is not None and offsets is not None:
-        offsets |= text.offsets
+    if offsets is not None:
+        since_1970 = text is None and starts.size and units.counts_from_1970(starts, spec)
+        offsets |= text.offsets if text is not None else {True} if since_1970 else set()
     return intervals
 
 

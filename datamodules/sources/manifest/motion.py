@@ -20,6 +20,7 @@ from datamodules.sources.manifest import units
 from datamodules.sources.manifest.columns import Columns, read_columns
 from datamodules.sources.manifest.spec import Column, ImuSpec
 from datamodules.sources.manifest.stamps.check import check_pace, split_stamps
+from datamodules.sources.manifest.stamps.duplicates import written_twice
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,11 @@ class Motion:
 
 
 def read_motion(
-    paths: Path | Sequence[Path], spec: ImuSpec, label_column: Column | None = None, part: int = 1
+    paths: Path | Sequence[Path],
+    spec: ImuSpec,
+    label_column: Column | None = None,
+    part: int = 1,
+    published: bool = True,
 ) -> Motion:
     """Read one recording's file, or its files one behind the other.
 
@@ -80,6 +85,8 @@ def read_motion(
         spec: how they are written.
         label_column: a column with one activity a sample.
         part: which start of the logger, from 1; 1 without ``time.restarts: parts``.
+        published: the files are as a publisher describes them: rows that are there twice, or with the newest first,
+            contradict that and are no slip to be put right.
 
     Raises:
         RecordingError: a file isn't what was declared, or its stamps don't ascend at a rate that a sensor has; the
@@ -95,7 +102,9 @@ def read_motion(
             notes.append(f"the header is there {len(columns.restarts)} times more: samples are counted on")
         times = np.divide(np.arange(columns.size), spec.time.rate_hz)
         return _motion(columns, slice(None), times, None, notes)
-    stamps = split_stamps(columns.times, spec.time, columns.restarts, columns.place)
+    if not published and (twice := _without_twice(columns)):
+        notes.append(f"left out: {twice}")
+    stamps = split_stamps(columns.times, spec.time, columns.restarts, columns.place, mend=not published)
     if part > len(stamps.parts):
         raise RecordingError(f"{columns.path}: the logger was started {len(stamps.parts)} times; no part {part}")
     begin, end = stamps.parts[part - 1]
@@ -110,6 +119,18 @@ def read_motion(
     return _motion(columns, rows, times, kept, [*notes, *stamps.notes, *done])
 
 
+def _without_twice(columns: Columns) -> str:
+    """Leave out rows that were written twice; says how many, "" for none."""
+    if columns.restarts:
+        return ""
+    twice = written_twice(columns.times, list(columns.values.values()))
+    if not twice.size:
+        return ""
+    said = f"{twice.size} rows that are there twice, the first at {columns.place(int(twice[0]))}"
+    columns.keep(np.delete(np.arange(columns.size), twice))
+    return said
+
+
 def count_parts(paths: Sequence[Path], spec: ImuSpec) -> int:
     """How often the logger was started within the files.
 
@@ -119,7 +140,8 @@ def count_parts(paths: Sequence[Path], spec: ImuSpec) -> int:
     columns = read_columns(paths, spec, None)
     if columns.size < 2:
         return 1
-    return len(split_stamps(columns.times, spec.time, columns.restarts, columns.place).parts)
+    _without_twice(columns)
+    return len(split_stamps(columns.times, spec.time, columns.restarts, columns.place, mend=True).parts)
 
 
 def _motion(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 Column = str | int  # a name in the header, or a position counted from 1
 
-TIME_UNITS = ("s", "ms", "us", "ns", "iso8601", "h:m:s")
+TIME_UNITS = ("s", "ms", "us", "ns", "days", "iso8601", "h:m:s")
 ACCELERATION_UNITS = ("m/s^2", "g", "mg", "lsb")
 GYROSCOPE_UNITS = ("rad/s", "deg/s", "lsb")
 FORMATS = ("auto", "csv", "tsv", "parquet", "npy", "xlsx")

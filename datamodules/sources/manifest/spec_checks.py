@@ -124,6 +124,8 @@ def _check_when(when: s.TimeSpec | s.LabelsSpec, where: str) -> None:
             text_of(when).read_one(text)
         except (ValueError, TypeError, OverflowError):
             _fail(f"{where}.format", f"{shown(when.format)} can't be read back; expected e.g. '%d/%m/%Y %H:%M:%S.%f'")
+        if "%p" in when.format and "%I" not in when.format:
+            _fail(f"{where}.format", "AM and PM (%p) count with the hours of a twelve-hour clock only; expected %I")
     else:
         _check_choice(when.unit, s.TIME_UNITS, f"{where}.unit")
     if when.zone:

@@ -19,7 +19,7 @@ from core.suggestions import did_you_mean
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.spec import Column
-from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError, likely_format
+from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError, likely_setting
 
 NUMBER, TEXT, TIME = "number", "text", "time"
 _MOST_NAMES = 10_000
@@ -91,11 +91,10 @@ class Table(ABC):
     def bad_time(self, row: int, error: TimeTextError) -> RecordingError:
         """The message for a time that can't be read; ``row`` is the batch's first."""
         time = next((w.time for w in self.wanted if w.time is not None), None)
-        likely = likely_format(error.text)
-        hint = f"; set time.format: {likely}" if likely and not (time is not None and time.format) else ""
-        if " or " in hint:
-            hint += ", whichever puts the day and the month right"
-        hint = hint or self.hint_at(row + error.row)
+        likely = "" if error.hint else likely_setting(error.text, time)
+        hint = error.hint or (
+            f"; {likely}" if likely else self.hint_at(row + error.row) * (not any(c.isdigit() for c in error.text))
+        )
         return RecordingError(
             f"{self.path}, {self.place(row + error.row)}: the time is {error.text[:60]!r}; expected "
             f"{time.expected if time is not None else 'a time'}, as declared{hint}"

@@ -1,13 +1,16 @@
 """The bytes of a text table as they are to be read: unpacked, and without what a logger left that is no row.
 
 Whatever is left out keeps its line, emptied, so that lines keep their numbers: lines of comments, a header that is
-there again, a row that broke off because power was lost, and the zero bytes that a file system leaves then.
+there again, a row that broke off because power was lost, the zero bytes that a file system leaves then, and lines
+behind the last row that are none, such as a summary.
 """
 
 from __future__ import annotations
 
+import collections
 import gzip
 import io
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -15,10 +18,12 @@ from typing import BinaryIO
 from datamodules.recording import RecordingError
 
 _BLOCK = 1 << 20
-_ZEROS = b"\0" * 16  # a run of so many is no text of any encoding
+_ZEROS = b"\0\0"  # in no text of an encoding that keeps ASCII; a single one may be a slip within a value
 _TAIL = 1 << 16
 _SHOWN = 40
 _PLAIN_TAIL = 20  # rows that say how many decimals the last column has
+_MOST_JUNK = 10  # lines behind the last row
+_JUMP = 8.0  # usual steps that a cut number is off
 
 
 def open_bytes(path: Path) -> BinaryIO:
@@ -63,8 +68,9 @@ class Salvage:
         self._skip, self._header, self._width = skip, header, width
         zeros, again, last = self._scan()
         broken = self._is_broken_end(last) if last and not last.endswith((b"\n", b"\r")) else False
-        if zeros or again or broken:
-            self._find(broken)
+        junk = self._junk(last)
+        if zeros or again or broken or junk:
+            self._find(broken, junk)
 
     @property
     def needed(self) -> bool:
@@ -84,7 +90,7 @@ class Salvage:
             while block := file.read(_BLOCK):
                 size += len(block)
                 self.line_ends += block.count(b"\n") + block.count(b"\r")
-                joined = tail[-len(self._header) - 16 :] + block if tail else block
+                joined = tail[-len(self._header) - 1 :] + block if tail else block
                 zeros = zeros or _ZEROS in joined
                 if self._header and headers < 2:
                     headers += joined.count(self._header)
@@ -112,14 +118,35 @@ class Salvage:
             return True
         decimals = {len(e.rpartition(b".")[2]) if b"." in e else 0 for e in ends}
         found = len(end.rpartition(b".")[2]) if b"." in end else 0
-        return len(others) >= 5 and len(decimals) == 1 and found < decimals.pop()
+        if len(decimals) == 1 and decimals != {0}:
+            return len(others) >= 5 and found < decimals.pop()
+        return _is_cut(end, ends)
 
-    def _find(self, broken_end: bool) -> None:
+    def _junk(self, tail: bytes) -> int:
+        """How many lines behind the last row are none, by their number of columns; 0 where that isn't clear."""
+        lines = [line for line in tail.rstrip(b"\0").replace(b"\r", b"\n").split(b"\n")[1:] if line]
+        if not tail.endswith((b"\n", b"\r")) and lines and lines[-1].strip():
+            lines = lines[:-1]
+        usual = [line.count(self._separator) for line in lines[: -_MOST_JUNK - 1]][-_PLAIN_TAIL:]
+        if len(usual) < _PLAIN_TAIL or len(set(usual)) != 1 or not usual[0]:
+            return 0
+        junk = 0
+        for line in reversed(lines):
+            is_comment = self._comment and line.lstrip().startswith(self._comment)
+            if is_comment or b'"' in line or b"\0" in line or line.count(self._separator) == usual[0]:
+                break
+            junk += 1
+        return junk if junk <= _MOST_JUNK else 0
+
+    def _find(self, broken_end: bool, junk: int = 0) -> None:
         """Mark lines to leave out, and where the logger was started again."""
         row, zero_bytes, before, before_at, number = 0, 0, b"", 0, 0
+        last: collections.deque[tuple[int, bytes]] = collections.deque(maxlen=junk + 1)
         with open_bytes(self._path) as file:
             for number, raw in enumerate(file, 1):
                 line = raw.rstrip(b"\r\n")
+                if number > self._skip and line and not line.endswith(b"\0"):
+                    last.append((number, line))
                 if number <= self._skip or not line.strip():
                     continue
                 if self._comment and line.lstrip().startswith(self._comment):
@@ -135,7 +162,7 @@ class Salvage:
                     self._blank.add(number)
                     rest = line.removesuffix(self._header) if again else line
                     if piece := rest.strip(b"\0").strip():
-                        self._say(number, piece)
+                        self._say(number, piece.replace(b"\0", b""), "has zero bytes in it" if not again else "")
                     if again:
                         if not rest and before and not self._whole(before):
                             self._blank.add(before_at)
@@ -149,6 +176,12 @@ class Salvage:
         if broken_end and before and before_at not in self._instead:
             self._blank.add(before_at)
             self._say(before_at, before)
+            last.pop() if last and last[-1][0] == before_at else None
+        for number, line in list(last)[len(last) - min(junk, len(last)) :]:
+            if number not in self._blank:
+                self._blank.add(number)
+                if line.strip():
+                    self._say(number, line, "is no row of as many columns")
         if zero_bytes:
             self.left_out.append(f"{zero_bytes} zero bytes, as a loss of power leaves them")
 
@@ -163,9 +196,9 @@ class Salvage:
         ends = [text.split(self._separator)[-1].strip().rpartition(b".")[2] for text in (line, before)]
         return len(ends[0]) >= len(ends[1]) > 0
 
-    def _say(self, number: int, piece: bytes) -> None:
+    def _say(self, number: int, piece: bytes, why: str = "") -> None:
         text = piece[:_SHOWN].decode("ascii", "replace")
-        self.left_out.append(f"line {number}, which is broken off: '{text}'")
+        self.left_out.append(f"line {number}, which {why or 'is broken off'}: '{text}'")
 
     def _lines(self) -> Iterator[bytes]:
         with open_bytes(self._path) as file:
@@ -177,6 +210,18 @@ class Salvage:
                     yield self._instead[number] + b"\n"
                 else:
                     yield line
+
+
+def _is_cut(end: bytes, ends: list[bytes]) -> bool:
+    """Whether the last number of a file lacks digits: those before have more, or it is far from them."""
+    try:
+        numbers, number = [float(text) for text in ends], float(end)
+    except ValueError:
+        return False
+    if len(end) < min(len(text) for text in ends):
+        return True
+    steps = sorted(abs(b - a) for a, b in itertools.pairwise(numbers))
+    return len(steps) >= _PLAIN_TAIL // 2 and abs(number - numbers[-1]) > _JUMP * steps[-1]
 
 
 class _Lines(io.RawIOBase):

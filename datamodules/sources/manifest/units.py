@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datamodules.signal import DEGREE, MILLI_G, G
 from datamodules.sources.manifest.spec import AccelerationSpec, GyroscopeSpec, LabelsSpec, TimeSpec
 from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError
 
-SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}  # of one tick
+SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}  # of one tick
 TEXT_TIMES = ("iso8601", "h:m:s")
 _ACCELERATION = {"m/s^2": 1.0, "g": G, "mg": MILLI_G}
 _GYROSCOPE = {"rad/s": 1.0, "deg/s": DEGREE}
 
+EPOCH_S = 1e8  # seconds; stamps beyond three years count from 1970
 SLOWEST_HZ, FASTEST_HZ = 5.0, 5000.0  # no motion sensor is beyond; more than 20 to 1000 Hz needs a look
 
 
@@ -24,6 +26,12 @@ def acceleration_scale(spec: AccelerationSpec) -> float:
 def gyroscope_scale(spec: GyroscopeSpec) -> float:
     """rad/s of one unit."""
     return DEGREE / spec.per_deg_s if spec.unit == "lsb" else _GYROSCOPE[spec.unit]
+
+
+def counts_from_1970(times: NDArray[np.float64], spec: TimeSpec | LabelsSpec) -> bool:
+    """Whether stamps, in their unit, count from 1970, which is always UTC; those of a device's start are smaller."""
+    counted = {**SECONDS, "days": 0.0}  # spreadsheets count days from 1900, by the local clock
+    return bool(abs(float(np.median(times))) * counted.get(spec.unit, 0.0) > EPOCH_S)
 
 
 def is_text(spec: TimeSpec | LabelsSpec) -> bool:

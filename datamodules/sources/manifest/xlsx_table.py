@@ -1,4 +1,4 @@
-"""The first sheet of an Excel workbook as a table; needs the optional package openpyxl."""
+"""A sheet of an Excel workbook as a table; needs the optional package openpyxl."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.spec import CsvSpec
-from datamodules.sources.manifest.stamps.text_times import TimeTextError
+from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
+
+_Row = tuple[Any, ...]
+_LOOKED_AT = 50  # rows above a header
 
 
 class XlsxTable(Table):
@@ -37,21 +40,46 @@ class XlsxTable(Table):
             ) from error
         try:
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            rows = list(book.worksheets[0].iter_rows(values_only=True))
+            sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
             book.close()
         except FileNotFoundError as error:
             raise RecordingError(f"{path}: not there") from error
         except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError, TypeError) as error:
             raise RecordingError(f"{path}: no Excel workbook that can be read: {str(error)[:200]}") from error
-        numbered = [(n, row) for n, row in enumerate(rows, 1) if any(cell is not None for cell in row)]
-        numbered = [(n, row) for n, row in numbered if n > spec.skip_lines]
+        numbered = self._sheet(sheets, spec)
         if not numbered:
             raise RecordingError(f"{path}: there is nothing in it")
-        self._null = spec.null
+        self._null, self._decimal = spec.null, spec.decimal
         where = f"{path}, row {numbered[0][0]}"
-        names = [str(cell) if cell is not None else "" for cell in numbered[0][1]] if spec.header else None
-        self._positions = positions(self.wanted, names, len(numbered[0][1]), where)
+        names = _names(numbered[0][1]) if spec.header else None
+        try:
+            self._positions = positions(self.wanted, names, len(numbered[0][1]), where)
+        except RecordingError as error:
+            below = next((n for n, row in numbered[1:_LOOKED_AT] if spec.header and self._has_columns(row)), 0)
+            hint = f"; row {below} names them: set csv.skip_lines: {below - 1}" if below else ""
+            raise RecordingError(f"{error}{hint}") from error
         self._rows = numbered[1 + spec.skip_below_header :] if spec.header else numbered
+
+    def _sheet(self, sheets: dict[str, list[_Row]], spec: CsvSpec) -> list[tuple[int, _Row]]:
+        """The rows of the first sheet; of another one if that alone has the columns."""
+        numbered = {
+            title: [
+                (n, row) for n, row in enumerate(rows, 1) if n > spec.skip_lines and any(c is not None for c in row)
+            ]
+            for title, rows in sheets.items()
+        }
+        first = next(iter(numbered))
+        if not spec.header or len(numbered) == 1:
+            return numbered[first]
+        having = [title for title, rows in numbered.items() if rows and self._has_columns(rows[0][1])]
+        chosen = having[0] if having and (first in having or len(having) == 1) else first
+        if others := [title for title in having if title != chosen]:
+            self.left_out.append(f"sheet {', '.join(map(repr, others))}, which has the same columns as '{chosen}'")
+        return numbered[chosen]
+
+    def _has_columns(self, row: _Row) -> bool:
+        there = {name.strip() for name in _names(row)}
+        return all(w.column.strip() in there for w in self.wanted if isinstance(w.column, str))
 
     def most_rows(self) -> int:
         """N."""
@@ -74,10 +102,17 @@ class XlsxTable(Table):
         entry = self.wanted[index]
         cells = [row[position] if position < len(row) else None for _, row in self._rows]
         cells = [None if isinstance(cell, str) and cell.strip() in self._null else cell for cell in cells]
+        if all(cell is None for cell in cells) and (formula := self._formula(position)):
+            raise RecordingError(
+                f"{self.path}, {self.place(0)}, column {shown(entry.column)} ({entry.what}): the formula "
+                f"{formula[:40]!r} without a stored value: open the workbook in a spreadsheet program and save it, or "
+                "save it as CSV"
+            )
         if entry.kind == NUMBER:
             return np.array([self._number(i, entry, cell) for i, cell in enumerate(cells)], np.float64)
-        texts = [None if cell is None else _text(cell) for cell in cells]
-        if entry.kind == TEXT:
+        time = entry.time if entry.kind != TEXT else None
+        texts = [None if cell is None else _text(cell, time) for cell in cells]
+        if time is None:
             return self.vocabularies[index].encode(pa.array(texts, pa.string()))
         assert entry.time is not None
         return entry.time.read(texts)
@@ -87,13 +122,42 @@ class XlsxTable(Table):
             return float("nan")
         if isinstance(cell, int | float) and not isinstance(cell, bool):
             return float(cell)
-        raise RecordingError(
-            f"{self.path}, {self.place(row)}, column {shown(entry.column)} ({entry.what}): found {shown(cell)}; "
-            "expected a number"
-        )
+        where = f"{self.path}, {self.place(row)}, column {shown(entry.column)} ({entry.what})"
+        if isinstance(cell, datetime.datetime | datetime.time):
+            unit = "iso8601" if isinstance(cell, datetime.datetime) else "h:m:s"
+            raise RecordingError(
+                f"{where}: found {cell}; expected a number (set the unit to {unit} for a column of times)"
+            )
+        if isinstance(cell, str):
+            try:
+                return float(cell.strip().replace(self._decimal, ".") if self._decimal != "." else cell)
+            except ValueError:
+                pass
+        raise RecordingError(f"{where}: found {shown(cell)}; expected a number, or what csv.null names for none")
+
+    def _formula(self, position: int) -> str:
+        """The formula in the first row's cell, of a workbook that no program has computed; "" for none."""
+        import openpyxl
+
+        try:
+            book = openpyxl.load_workbook(self.path, read_only=True)
+            first = self._rows[0][0]
+            for sheet in book.worksheets:
+                for row in sheet.iter_rows(min_row=first, max_row=first, values_only=True):
+                    if position < len(row) and isinstance(row[position], str) and str(row[position]).startswith("="):
+                        return str(row[position])
+        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError, TypeError):
+            return ""
+        return ""
 
 
-def _text(cell: object) -> str:
+def _names(row: _Row) -> list[str]:
+    return [str(cell) if cell is not None else "" for cell in row]
+
+
+def _text(cell: object, time: TimeText | None = None) -> str:
+    if isinstance(cell, datetime.datetime) and time is not None and time.format:
+        return cell.strftime(time.format)
     if isinstance(cell, datetime.datetime | datetime.time):
         return cell.isoformat()
     return f"{cell:.15g}" if isinstance(cell, float) else str(cell)

@@ -1,7 +1,7 @@
 """Values that were held: a sensor of 20 Hz written at 100 Hz repeats each value five times, and measured none of them.
 
-Held values change at an even pace. Values of a coarse sensor at rest repeat, too, but by chance: a random number of
-times, which does not stay near a line.
+Held values change at an even pace, or nearly so. Values of a coarse sensor at rest repeat, too, but by chance: a random
+number of times, which does not stay near a line.
 
 Shape legend: N samples.
 """
@@ -21,6 +21,7 @@ _BLOCK = 64  # changes that are looked at together
 _OFF = 2.01  # rows that changes at an even pace may be off a line, with the rounding of both ends
 _FEWEST = 0.8  # of the blocks
 _LEAST = 1.15  # rows a value; less is a repeat now and then
+_LEAST_ABOUT, _ABOUT = 3, 2.0  # rows a value, and the longest over the shortest
 _JOINED_GAP_S = 0.1
 
 
@@ -47,13 +48,32 @@ def held_rows(values: FloatArray) -> tuple[float, NDArray[np.int64]]:
     even = np.ptp(blocks - lines, axis=1) <= _OFF
     # A sensor that hangs, or rests, makes a longer run; that block says nothing.
     hung = np.diff(blocks, axis=1).max(axis=1) > 2 * pace + 1
+    if _held_about(np.diff(at)):
+        own = np.diff(at)
+        pace = float(own[own <= 2 * np.median(own)].mean())
+        return pace, _with_longer_runs(at, pace, len(values))
     if pace < _LEAST or not (~hung).any() or float(even[~hung].mean()) < _FEWEST or hung.mean() > 0.5:
         return 1.0, none
-    # Within a longer run the sensor went on measuring the same.
-    lengths = np.diff(np.append(at, len(values)))
+    return pace, _with_longer_runs(at, pace, len(values))
+
+
+def _with_longer_runs(at: NDArray[np.int64], pace: float, rows: int) -> NDArray[np.int64]:
+    """Within a longer run the sensor went on measuring the same."""
+    lengths = np.diff(np.append(at, rows))
     long = np.flatnonzero(lengths > 1.5 * pace + 1)
     more = [np.round(at[i] + np.arange(pace, lengths[i] - pace / 2, pace)).astype(np.int64) for i in long]
-    return pace, np.unique(np.concatenate([at, *more]))
+    return np.unique(np.concatenate([at, *more]))
+
+
+def _held_about(lengths: NDArray[np.int64]) -> bool:
+    """Whether each value is there for about as many rows as the others: a sensor and a logger without a common beat.
+
+    At rest, a coarse sensor repeats a value once or many times, as it happens.
+    """
+    median = float(np.median(lengths))
+    usual = lengths[lengths <= 2 * median]
+    low, high = np.quantile(usual, [0.02, 0.98])
+    return bool(median >= _LEAST_ABOUT and low > 1 and high <= _ABOUT * low and usual.size > 0.9 * lengths.size)
 
 
 def without_held(streams: Sequence[ImuStream]) -> tuple[list[ImuStream], list[str]]:

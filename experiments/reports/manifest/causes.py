@@ -16,6 +16,7 @@ FINE, TOLERABLE = 0.10, 0.20  # deviation of the norm at rest from g
 FASTEST = 50.0  # rad/s; the widest gyroscopes end at 70, those of wearables at 35
 _CLOSE = 0.06
 _HALF, _NOTHING = 0.5, 0.01
+_NO_GRAVITY = 0.2
 _MOVING = (0.3, 3.0)  # of g, as the build takes a median for a person's
 _AT_REST = {  # what stands in the file at rest -> what that is
     G: "m/s^2: set unit: m/s^2",
@@ -29,13 +30,14 @@ _AT_REST = {  # what stands in the file at rest -> what that is
 _COUNTS = [2**k for k in range(6, 17)]  # counts in one g, as data sheets have them: 64 to 65536
 
 
-def acceleration_cause(spec: AccelerationSpec, rest_norm: float, rest_spread: float) -> str:
+def acceleration_cause(spec: AccelerationSpec, rest_norm: float, rest_spread: float, unsigned: bool = False) -> str:
     """Why the norm at rest is not 9.81 m/s^2; empty if it is, within 10 %.
 
     Args:
         spec: what was declared.
         rest_norm: m/s^2 at rest, as the declared unit makes it.
         rest_spread: standard deviation over mean of the norm, at rest.
+        unsigned: no value is negative.
     """
     if abs(rest_norm / G - 1) <= FINE:
         return ""
@@ -43,6 +45,11 @@ def acceleration_cause(spec: AccelerationSpec, rest_norm: float, rest_spread: fl
     # Without gravity, what is left at rest is noise: its norm varies as much as it is large.
     if rest_spread > 0.2 and rest_norm < 0.5 * G:
         return "this looks like acceleration without gravity ('linear acceleration'): export the raw acceleration"
+    if unsigned and spec.unit == "lsb":
+        return (
+            f"declared is lsb with per_g: {spec.per_g:g}; no value is negative: these look like unsigned counts, with "
+            "no acceleration in the middle of their range (or negative ones beyond it): export them with their sign"
+        )
     close = sorted((abs(math.log(found / value)), text) for value, text in _AT_REST.items() if _near(found, value))
     texts = [f"these look like {text}" for _, text in close]
     texts += [
@@ -67,13 +74,19 @@ def acceleration_cause(spec: AccelerationSpec, rest_norm: float, rest_spread: fl
     )
 
 
-def moving_cause(spec: AccelerationSpec, norm: float) -> str:
+def moving_cause(spec: AccelerationSpec, norm: float, steady: float = 1.0) -> str:
     """Why the norm of a sensor that never rests can't be right; empty if it may be. Advises no scale.
 
     Args:
         spec: what was declared.
         norm: m/s^2, median in movement, as the declared unit makes it.
+        steady: length of the mean acceleration of some seconds over ``norm``.
     """
+    if steady < _NO_GRAVITY:
+        return (
+            "the sensor never rests, but over some seconds its acceleration comes to nothing: this looks like "
+            "acceleration without gravity ('linear acceleration'): export the raw acceleration"
+        )
     if _MOVING[0] <= norm / G <= _MOVING[1]:
         return ""
     found = norm / acceleration_scale(spec)

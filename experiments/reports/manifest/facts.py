@@ -54,6 +54,7 @@ class RecordingFacts:
         intervals: activity -> how many.
         outside_s: labelled seconds beyond the motion data.
         doubly_s: seconds with two activities.
+        label_span_s: from the first label's start to the last one's end.
         repeated: samples left out because their stamp was there before.
         notes: what was left out or put right when the files were read.
         windows: of each sensor, by the experiment's settings.
@@ -72,6 +73,7 @@ class RecordingFacts:
     intervals: dict[str, int] | None = None
     outside_s: float = 0.0
     doubly_s: float = 0.0
+    label_span_s: float = 0.0
     repeated: int = 0
     notes: tuple[str, ...] = ()
     windows: tuple[WindowCounts, ...] = ()
@@ -112,6 +114,8 @@ def measure(recording: Recording, group: str, settings: WindowSettings | None = 
         intervals=dict(Counter(interval.activity for interval in recording.activities)),
         outside_s=outside,
         doubly_s=doubly,
+        label_span_s=max((i.end for i in recording.activities), default=0.0)
+        - min((i.start for i in recording.activities), default=0.0),
         repeated=int(recording.metadata.get("repeated_stamps", 0)),
         notes=tuple(str(recording.metadata.get("import_notes", "")).splitlines()),
         label_lag=measure_label_lag(recording.imus[0], recording.activities, offset),
@@ -131,7 +135,7 @@ def _labelled(intervals: tuple[Interval, ...], start: float, end: float) -> tupl
     seconds: dict[str, float] = {}
     outside = 0.0
     events: list[tuple[float, int]] = []
-    for interval in intervals:
+    for interval in dict.fromkeys(intervals):  # a label that is there twice is one
         inside = max(0.0, min(end, interval.end) - max(start, interval.start))
         seconds[interval.activity] = seconds.get(interval.activity, 0.0) + inside
         outside += interval.end - interval.start - inside

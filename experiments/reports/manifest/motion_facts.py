@@ -5,19 +5,22 @@ Shape legend: N samples.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from datamodules.recording import FloatArray, ImuStream
 from datamodules.windows.quality.facts import gaps_of
+from datamodules.windows.quality.placeholders import Placeholder, find_placeholders
 from datamodules.windows.quality.possible import limits_of, without_impossible
 from datamodules.windows.quality.stuck import Stuck, find_stuck
 from datamodules.windows.settings import WindowSettings
+from experiments.reports.manifest.clipped import clipped_share
 from experiments.reports.manifest.rest import Rest, find_rest
 from experiments.reports.manifest.turning import Lag, Turning, measure_turning
 from experiments.reports.manifest.worn import not_worn_s
 
+_WRONG_UNIT = 0.2  # share of values that can't be
 _LEAST_LONELY, _NEXT_LONELY = 2, 0.7
 
 
@@ -48,6 +51,9 @@ class MotionFacts:
         stuck: (accelerometer, gyroscope); None without a gyroscope.
         not_worn_s: seconds of half hours and more without movement.
         lonely: channel, value and how often, of largest values that stand far from the next largest one.
+        placeholders: of each sensor, values that stand for lost samples; channels from 0 to 5.
+        unsigned: no acceleration along any axis is negative.
+        clipped: share of the samples in flat tops, of accelerometer and gyroscope.
     """
 
     placement: str
@@ -73,6 +79,9 @@ class MotionFacts:
     stuck: tuple[Stuck, Stuck | None]
     not_worn_s: float
     lonely: tuple[tuple[int, float, int], ...]
+    placeholders: tuple[Placeholder, ...] = ()
+    clipped: tuple[float, float] = (0.0, 0.0)
+    unsigned: bool = False
 
     @property
     def rest_norm(self) -> float:
@@ -101,12 +110,14 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
     settings = settings or WindowSettings()
     raw = stream
     stream, impossible = without_impossible(stream)
+    # Where most values can't be, the unit is wrong: what they say of it is asked of them all.
+    whole = raw.values if impossible.size > _WRONG_UNIT * raw.times.size and np.isfinite(raw.values).any() else None
     times, values = stream.times, stream.values
     steps = np.diff(times)
     step = float(np.median(steps))
     gaps = gaps_of(stream, settings.max_gap_s)
     lengths = gaps[:, 1] - gaps[:, 0]
-    has_gyroscope = not np.isnan(values[:, 3:]).all()
+    has_gyroscope = not np.isnan(raw.values[:, 3:]).all()
     acceleration_lost = np.isnan(values[:, :3]).any(axis=1)
     gyroscope_lost = np.isnan(values[:, 3:]).any(axis=1) if has_gyroscope else np.zeros(times.size, bool)
     lost = acceleration_lost | gyroscope_lost
@@ -117,8 +128,12 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
     stride = max(1, times.size // 1_000_000)
     rates = np.linalg.norm(values[::stride, 3:], axis=1)
     rates = rates[np.isfinite(rates)]
+    turned = values[:, 3:]
     turns = has_gyroscope and stuck_gyroscope is not None and stuck_gyroscope.zero_rows < 1
-    turning, lag = measure_turning(times, values, step) if turns else (None, None)
+    turning, lag = measure_turning(times, values if whole is None else whole, step) if turns else (None, None)
+    if whole is not None:
+        rates = np.linalg.norm(whole[::stride, 3:], axis=1)
+        rates = rates[np.isfinite(rates)]
     fast = float(np.quantile(rates, 0.999)) if rates.size else float("nan")
     return MotionFacts(
         placement=stream.placement,
@@ -134,10 +149,10 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
         alternating=bool(
             has_gyroscope and lost.mean() > 0.2 and (acceleration_lost ^ gyroscope_lost).mean() > 0.9 * lost.mean()
         ),
-        rest=find_rest(values, max(4, round(1 / step)), fast if turns else float("nan")),
+        rest=find_rest(values if whole is None else whole, max(4, round(1 / step)), fast if turns else float("nan")),
         largest=float(largest[axis]),
         largest_count=int((np.abs(values[:, axis]) == largest[axis]).sum()),
-        largest_rate=float(np.nanmax(np.abs(values[:, 3:]))) if has_gyroscope and rates.size else float("nan"),
+        largest_rate=float(np.nanmax(np.abs(turned))) if has_gyroscope and np.isfinite(turned).any() else float("nan"),
         fast_rate=fast,
         turning=turning,
         lag=lag,
@@ -146,7 +161,18 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
         stuck=(stuck, stuck_gyroscope),
         not_worn_s=not_worn_s(times, values[:, :3]),
         lonely=_lonely(values),
+        placeholders=_placeholders(values, has_gyroscope),
+        unsigned=bool(np.nanmin(raw.values[:, :3]) >= 0),
+        clipped=(clipped_share(values[:, :3]), clipped_share(values[:, 3:]) if has_gyroscope else 0.0),
     )
+
+
+def _placeholders(values: FloatArray, has_gyroscope: bool) -> tuple[Placeholder, ...]:
+    found = find_placeholders(values[:, :3])
+    if has_gyroscope:
+        gyroscope = find_placeholders(values[:, 3:])
+        found += [replace(p, channels=tuple(channel + 3 for channel in p.channels)) for p in gyroscope]
+    return tuple(found)
 
 
 def _most_frequent(values: FloatArray, limits: FloatArray) -> tuple[tuple[int, float, int], ...]:

@@ -9,18 +9,18 @@ import numpy as np
 from datamodules.signal import G
 from datamodules.sources.manifest.spec import AccelerationSpec, GyroscopeSpec, SensorSpec
 from datamodules.sources.manifest.units import acceleration_scale, gyroscope_scale
-from experiments.reports.manifest.causes import acceleration_cause, gyroscope_cause, moving_cause
+from experiments.reports.manifest.causes import acceleration_cause, moving_cause
 from experiments.reports.manifest.facts import RecordingFacts
+from experiments.reports.manifest.gyroscope_remarks import has_placeholders, judge_gyroscope, judge_lag, sound
 from experiments.reports.manifest.motion_facts import MotionFacts
 from experiments.reports.manifest.remark import Remark, some
 
 Pairs = Sequence[tuple[RecordingFacts, MotionFacts]]
 _FITS = (0.7, 1.35)  # norm in slow movement over g
-_SURE_LAG_S = 0.05  # a filter in the sensor delays by up to this
-_SURE_FIT = 0.7  # correlation
-_SURE_GAIN = 1.0  # of what the best fit leaves unexplained
 _MANY_IMPOSSIBLE = 0.001  # share of the samples; fewer are faults of single samples
 _SENTINELS = (99, 999, 9999, 99999, 999.9, 9999.9, 999.99, 9999.99)  # what stands for a missing value
+_MANY_PLACEHOLDERS = 0.001  # share of the samples
+_MANY_CLIPPED = 0.1  # share of the samples
 _STUCK_NOTE, _STUCK_PROBLEM = 0.01, 0.2  # of the time
 # Noise moves any accelerometer; a gyroscope may be cut to 0 by its device while it rests.
 _HANGS = {"accelerometer": 0.05, "gyroscope": 0.6}
@@ -35,8 +35,8 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
     if sensor.gyroscope is not None:
         alive = [(f, s) for f, s in pairs if s.stuck[1] is not None and s.stuck[1].zero_rows < 1]
         if alive:
-            yield from _judge_gyroscope(where, sensor.gyroscope, alive)
-            yield from _judge_lag(where, alive)
+            yield from judge_gyroscope(where, sensor.acceleration, sensor.gyroscope, alive)
+            yield from judge_lag(where, [(f, s) for f, s in alive if sound(sensor.acceleration, s)])
     for fact, s in pairs:
         if s.not_worn_s:
             hours = s.not_worn_s / 3600
@@ -58,20 +58,34 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
                 f"{where}: {named}: the {what} reaches {largest / scale:.4g} {unit}, beyond its declared range of "
                 f"{limit:g} {unit}",
             )
-    clipped = [
-        f.name
-        for f, s in pairs
-        if not sensor.acceleration.range
-        and s.largest > 1.5 * G
-        and s.largest_count > 9
-        and s.stuck[0].whole_s < 0.2 * (s.last_s - s.first_s)
-    ]
-    if clipped:
-        yield Remark(
-            False,
-            f"{where}: {some(clipped)}: the largest acceleration is there many times over, as if clipped: give the "
-            "device's 'range', so that saturated windows are found",
-        )
+    yield from _judge_clipped(where, sensor, pairs)
+
+
+def _judge_clipped(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remark]:
+    for i, (name, part) in enumerate((("acceleration", sensor.acceleration), ("angular rate", sensor.gyroscope))):
+        if part is None or part.range:
+            continue
+        clipped = [
+            (f.name, s.clipped[i])
+            for f, s in pairs
+            if (s.clipped[i] > 0 and not s.placeholders and not s.lonely)
+            or (
+                i == 0
+                and s.largest > 1.5 * G
+                and s.largest_count > 9
+                and not s.placeholders
+                and not s.lonely
+                and s.stuck[0].whole_s < 0.2 * (s.last_s - s.first_s)
+            )
+        ]
+        if clipped:
+            share = max(share for _, share in clipped)
+            often = f" (up to {_percent(share)} of the samples)" if share else ""
+            yield Remark(
+                share > _MANY_CLIPPED,
+                f"{where}: {some([n for n, _ in clipped])}: the largest {name} is there many times over{often}, as if "
+                "clipped: give the device's 'range', so that saturated windows are found",
+            )
 
 
 def _judge_impossible(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remark]:
@@ -85,6 +99,7 @@ def _judge_impossible(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[
                 f"{where}: {fact.name}: {', '.join(sentinels)}, and nothing else comes near: does it stand for a "
                 "missing value? then name it in csv.null",
             )
+        yield from _judge_placeholders(f"{where}: {fact.name}", sensor, s)
         if not s.impossible:
             continue
         values = [_as_written(sensor, *entry)[1] for entry in s.impossible_values]
@@ -100,8 +115,34 @@ def _judge_impossible(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[
         elif many and share > 0.5:
             text += "; is the unit right?"
         elif many:
-            text += "; were digits or columns mixed up on export?"
+            text += "; is the unit right, or were digits or columns mixed up on export?"
         yield Remark(many, text)
+
+
+def _judge_placeholders(where: str, sensor: SensorSpec, facts: MotionFacts) -> Iterator[Remark]:
+    for found in facts.placeholders:
+        written, _ = _as_written(sensor, found.channels[0], found.value, found.samples)
+        if abs(written) in _SENTINELS or (written == 0 and found.channels == (0, 1, 2)):
+            continue  # said already
+        if (
+            written == 0
+            and found.channels == (3, 4, 5)
+            and facts.stuck[0].zero_rows > 0.5 * found.samples / facts.samples
+        ):
+            continue  # said of the whole row
+        part = sensor.acceleration if found.channels[0] < 3 else sensor.gyroscope
+        assert part is not None
+        columns = " and ".join(f"'{part.columns[channel % 3]}'" for channel in found.channels)
+        share = found.samples / facts.samples
+        zeros = written == 0 and found.together
+        remedy = (
+            "with 'zeros: lost' beside the sensor's columns they count" if zeros else "name it in csv.null, to count"
+        )
+        yield Remark(
+            share > _MANY_PLACEHOLDERS,
+            f"{where}: {_percent(share)} of the rows have {written:g} in column{'s' * (len(found.channels) > 1)} "
+            f"{columns}, far from the rows before and behind: lost samples? {remedy} as missing",
+        )
 
 
 def _as_written(sensor: SensorSpec, channel: int, value: float, count: int) -> tuple[float, str]:
@@ -160,7 +201,7 @@ def _judge_stuck(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2g} %"
+    return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 
 def _judge_acceleration(where: str, spec: AccelerationSpec, pairs: Pairs) -> Iterator[Remark]:
@@ -168,10 +209,10 @@ def _judge_acceleration(where: str, spec: AccelerationSpec, pairs: Pairs) -> Ite
     fits, unclear = [], []
     for fact, s in pairs:
         rest = s.rest
-        if np.isnan(rest.median) or not np.isnan(s.stuck[0].constant).any():
+        if np.isnan(rest.median) or not np.isnan(s.stuck[0].constant).any() or has_placeholders(s):
             continue
         if not np.isnan(rest.norm):
-            if cause := acceleration_cause(spec, rest.norm, rest.spread):
+            if cause := acceleration_cause(spec, rest.norm, rest.spread, s.unsigned):
                 by_cause.setdefault(cause, []).append((fact.name, rest.norm))
             else:
                 fits.append(fact.name)
@@ -179,7 +220,7 @@ def _judge_acceleration(where: str, spec: AccelerationSpec, pairs: Pairs) -> Ite
             fits.append(fact.name)
         else:
             moving = rest.slow if not np.isnan(rest.slow) else rest.median
-            if cause := moving_cause(spec, moving):
+            if cause := moving_cause(spec, moving, rest.steady):
                 yield Remark(True, f"{where}: {fact.name}: {cause}")
             else:
                 unclear.append(fact.name)
@@ -203,47 +244,6 @@ def _judge_acceleration(where: str, spec: AccelerationSpec, pairs: Pairs) -> Ite
     opposite = [f.name for f, s in sure if s.gravity_axis[1] == usual[1] and s.gravity_axis != usual]
     if opposite:
         yield Remark(False, f"{where}: {some(opposite)}: worn the other way round than the rest (up is not {usual})")
-
-
-def _judge_gyroscope(where: str, spec: GyroscopeSpec, pairs: Pairs) -> Iterator[Remark]:
-    turnings = [s.turning for _, s in pairs if s.turning is not None]
-    fitting = [t for t in turnings if t.correlation > 0.4]
-    factor = float(np.median([t.factor for t in fitting])) if fitting else None
-    rates = [s.fast_rate for _, s in pairs if not np.isnan(s.fast_rate)]
-    if rates and (cause := gyroscope_cause(spec, max(rates), factor)):
-        yield Remark(True, f"{where}: gyroscope: {cause}")
-    other = [t for t in turnings if t.other_correlation > 0.6 and t.other_correlation > t.correlation + 0.25]
-    lagging = [s for _, s in pairs if s.lag is not None and s.lag.correlation > 0.6 > s.lag.unmoved]
-    if len(other) > len(turnings) / 2 and len(lagging) <= len(turnings) / 2:
-        names = [t.other_axes for t in other]
-        axes = max(set(names), key=names.count)
-        yield Remark(
-            True,
-            f"{where}: the gyroscope's axes don't fit the accelerometer's: gravity turns as if its x y z were {axes} "
-            "of what was declared (are the columns in the right order, and both sensors' axes the same?)",
-        )
-    if not turnings:
-        yield Remark(False, f"{where}: the sensor turns too little to compare its gyroscope with its accelerometer")
-    elif not fitting and not other and not lagging:
-        yield Remark(False, f"{where}: whether the gyroscope's unit is right can't be told from how gravity turns")
-
-
-def _judge_lag(where: str, pairs: Pairs) -> Iterator[Remark]:
-    for fact, s in pairs:
-        lag = s.lag
-        if lag is None or lag.correlation < _SURE_FIT or lag.high - lag.low > max(0.2, abs(lag.seconds)):
-            continue
-        surely = lag.low > _SURE_LAG_S or lag.high < -_SURE_LAG_S
-        # In walking, what is no gravity swings with the step and shifts the best fit a little, in a flat maximum.
-        if surely and lag.correlation - lag.unmoved > _SURE_GAIN * (1 - lag.correlation):
-            late = "late" if lag.seconds > 0 else "early"
-            yield Remark(
-                True,
-                f"{where}: {fact.name}: the gyroscope is {abs(lag.seconds):.2f} s {late} against the accelerometer "
-                f"(95 %: {min(abs(lag.low), abs(lag.high)):.2f} to {max(abs(lag.low), abs(lag.high)):.2f} s; gravity's "
-                f"turning and the angular rate then correlate at {lag.correlation:.2f}, as they are at "
-                f"{lag.unmoved:.2f}): were the two put together right?",
-            )
 
 
 def _ranges(sensor: SensorSpec, pairs: Pairs) -> Iterator[tuple[str, str, float, float, float, str]]:

@@ -13,6 +13,8 @@ from experiments.reports.manifest.remark import Remark, some
 from experiments.reports.manifest.words import duration
 
 _LISTED_NOTES = 5
+_LABELS_TO_JUDGE, _SHORT_LABEL_S = 3, 1.0
+_SPANS = (0.5, 1.1)  # of the recording that labels reach over
 _RATE_SLACK = 0.01
 _EPOCH = 1e8  # seconds; stamps beyond three years count from 1970
 
@@ -131,7 +133,14 @@ def _judge_labels(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark
             yield Remark(
                 fact.outside_s > 0.5 * length,
                 f"{name}: {fact.name}: {fact.outside_s:.1f} of {length:.1f} labelled seconds lie outside the motion "
-                f"data ({fact.start_s:.2f} to {fact.end_s:.2f} s): are labels.clock and labels.unit right?",
+                f"data ({fact.start_s:.2f} to {fact.end_s:.2f} s): are labels.clock and labels.unit right?"
+                f"{_label_unit(fact)}",
+            )
+        elif unit := _label_unit(fact):
+            yield Remark(
+                True,
+                f"{name}: {fact.name}: all labels lie within {fact.label_span_s:.3g} s of {fact.length_s:.3g} s, and "
+                f"last less than a second: is labels.unit right?{unit}",
             )
         lag = fact.label_lag
         if (
@@ -149,7 +158,8 @@ def _judge_labels(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark
                 "clock right?",
             )
         if fact.doubly_s > 0.5:
-            yield Remark(False, f"{name}: {fact.name}: {fact.doubly_s:.1f} s have more than one activity")
+            most = fact.doubly_s > 0.5 * sum((fact.seconds or {}).values())
+            yield Remark(most, f"{name}: {fact.name}: {fact.doubly_s:.1f} s have more than one activity")
     length, covered = sum(fact.length_s for fact in facts), sum(total.values())
     if total and covered < 0.01 * length:
         yield Remark(
@@ -163,6 +173,22 @@ def _judge_labels(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark
         if len(names) > 1:
             text = ", ".join(f"'{n}'" for n in sorted(names))
             yield Remark(True, f"{name}: the activities {text} differ in spelling only; labels.names can make them one")
+
+
+def _label_unit(fact: RecordingFacts) -> str:
+    """What labels seem to count whose span fits the recording by a factor that a wrong unit makes; "" for none."""
+    count, ratio = sum((fact.intervals or {}).values()), fact.label_span_s / max(fact.length_s, 1e-9)
+    if count < _LABELS_TO_JUDGE or not ratio:
+        return ""
+    rate = fact.sensors[0].rate_hz
+    kinds = [(1000.0, "milliseconds"), (1e6, "microseconds"), (rate, f"samples of the IMU ({rate:.4g} a second)")]
+    if ratio < 1:
+        seconds = sum((fact.seconds or {}).values())
+        kinds = [(1 / 60, "minutes"), (1 / 3600, "hours")] if seconds < count * _SHORT_LABEL_S else []
+    for factor, kind in kinds:
+        if _SPANS[0] <= ratio / factor <= _SPANS[1]:
+            return f" (they seem to count {kind})"
+    return ""
 
 
 def _folded(name: str) -> str:

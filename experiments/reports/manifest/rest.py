@@ -23,6 +23,7 @@ _RESTING, _SURELY_RESTING = 0.25, 0.1  # rad/s
 _SLOW = 2.0  # rad/s: half a metre from the joint, turning adds 2 m/s^2
 _SLOW_ALONE = 0.12
 _FASTEST = 50.0  # rad/s: a gyroscope beyond it has another unit than declared
+_LEAST_BLOCKS = 10  # of two seconds
 _VANISHES = 0.15  # of the norm in movement: without gravity, next to nothing is left at rest
 
 
@@ -35,6 +36,8 @@ class Rest:
         spread: standard deviation over mean of the norm within blocks of rest; gravity holds it small.
         slow: median while the sensor moves slowly, or rests; NaN if it never does.
         median: over all blocks.
+        steady: median length of the mean acceleration of two seconds over ``median``: next to nothing where
+            gravity was taken out, whatever the movement.
         gravity: (3,) share of the norm that lies along each axis in the quietest blocks.
     """
 
@@ -43,6 +46,7 @@ class Rest:
     slow: float
     median: float
     gravity: tuple[float, float, float]
+    steady: float = 1.0
 
 
 def find_rest(values: FloatArray, samples: int, fast_rate: float) -> Rest:
@@ -92,4 +96,14 @@ def find_rest(values: FloatArray, samples: int, fast_rate: float) -> Rest:
         slow=float(np.median(means[slow])) if slow.any() else nan,
         median=float(np.median(means)),
         gravity=(x, y, z),
+        steady=_steady(values[:, :3], 2 * samples) / max(float(np.median(means)), 1e-12),
     )
+
+
+def _steady(acceleration: FloatArray, samples: int) -> float:
+    blocks = len(acceleration) // samples
+    if blocks < _LEAST_BLOCKS:
+        return float("inf")
+    means = acceleration[: blocks * samples].reshape(blocks, samples, 3).mean(axis=1)
+    norms = np.linalg.norm(means, axis=1)
+    return float(np.median(norms[np.isfinite(norms)])) if np.isfinite(norms).any() else float("inf")

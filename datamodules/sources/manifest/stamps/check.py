@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from datamodules.recording import FloatArray, RecordingError
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.spec import TimeSpec
-from datamodules.sources.manifest.stamps.order import HOUR_S, put_in_order
+from datamodules.sources.manifest.stamps.order import DAY_S, HOUR_S, put_in_order
 from datamodules.sources.manifest.stamps.spread import Packets, spread
 
 _LONGEST_GAP_S = 7 * 86400.0  # a stamp further away than a week is no part of the same recording
 _FEW_REPEATED = 0.05  # more of them are no slip, and to drop them would drop what was measured
+_MANY_STARTS, _SHORTEST_START = 50, 100  # starts of a logger within a file; samples of one
 _SMALL = 50  # samples of which a share says little
 
 
@@ -40,7 +41,9 @@ class Stamps:
     notes: list[str]
 
 
-def split_stamps(times: FloatArray, spec: TimeSpec, restarts: list[int], place: Callable[[int], str]) -> Stamps:
+def split_stamps(
+    times: FloatArray, spec: TimeSpec, restarts: list[int], place: Callable[[int], str], mend: bool = False
+) -> Stamps:
     """Put stamps in order, and find where the logger was started again.
 
     Args:
@@ -48,6 +51,7 @@ def split_stamps(times: FloatArray, spec: TimeSpec, restarts: list[int], place: 
         spec: how they are written.
         restarts: samples before which the file's header is there again.
         place: file and line of a sample.
+        mend: put right single stamps that are far off, and files with the newest sample first.
 
     Raises:
         RecordingError: they go back, and the manifest doesn't say what is to be done.
@@ -59,7 +63,7 @@ def split_stamps(times: FloatArray, spec: TimeSpec, restarts: list[int], place: 
     bounds = [0, *[row for row in restarts if 0 < row < times.size], times.size]
     # A clock that goes on behind a new header may pass midnight there.
     for begin, end in itertools.pairwise(bounds):
-        found = put_in_order(times[begin:end], tick, text is not None and not text.dated, bool(spec.zone))
+        found = put_in_order(times[begin:end], tick, text is not None and not text.dated, spec.zone, mend)
         if found.order is not None:
             times[begin:end] = found.times
             order = np.arange(times.size) if order is None else order
@@ -84,8 +88,17 @@ def _backwards(times: FloatArray, i: int, many: int, spec: TimeSpec, place: Call
         "; if the logger was started again there, set time.restarts: parts, which makes a recording of each start, "
         "with {part} (1, 2, ...) for its name"
     )
-    if units.is_text(spec) and abs(b - a + HOUR_S) < HOUR_S / 4:
-        hint = "; one hour back is the end of daylight saving: set time.zone, e.g. Europe/Berlin" + hint
+    if many > _MANY_STARTS or (many > 1 and (many + 1) * _SHORTEST_START > times.size):
+        hint = "; they go back too often for starts of a logger: are the rows sorted"
+        hint += ", and fractions written with their zeros (0.050, not 0.50)?" if units.is_text(spec) else "?"
+    elif units.is_text(spec) and abs(b - a + DAY_S / 2) < HOUR_S / 4:
+        hint = (
+            "; twelve hours back is a clock of twelve hours: export 24 hours, or AM and PM with them and '%I' and '%p' "
+            "in time.format"
+        )
+    elif units.is_text(spec) and abs(b - a + HOUR_S) < HOUR_S / 4:
+        dates = "" if units.text_of(spec).dated else "export the stamps with their dates, and "
+        hint = f"; one hour back is the end of daylight saving: {dates}set time.zone, e.g. Europe/Berlin{hint}"
     return RecordingError(
         f"{place(i + 1)}, column '{spec.column}' (time): {b:.9g} s follows {a:.9g} s (so at {many} of {times.size} "
         f"samples); expected ascending stamps{hint}"
@@ -142,11 +155,23 @@ def check_pace(
             f"{place(longest + 1)}: {longest_s / 86400:.1f} days after the sample before; "
             "expected one recording (is that stamp right?)"
         )
-    if units.is_text(spec) and abs(longest_s - HOUR_S) < 5 and not spec.zone and units.text_of(spec).dated:
-        notes.append(
-            f"a gap of one hour before {place(longest + 1)}: where that is the begin of daylight saving, set time.zone"
-        )
+    if units.is_text(spec):
+        notes += _odd_gap(longest_s, spec, place(longest + 1)) if longest_s > HOUR_S / 2 else []
     return times, None if rising.all() else np.concatenate([[True], rising]), notes
+
+
+def _odd_gap(seconds: float, spec: TimeSpec, where: str) -> list[str]:
+    """What a gap of exactly one hour, half a day or a day may come from."""
+    if abs(seconds - HOUR_S) < 5 and not spec.zone:
+        cause = "the begin of daylight saving, set time.zone"
+        cause += "" if units.text_of(spec).dated else " and export the stamps with their dates"
+        return [f"a gap of one hour before {where}: where that is {cause}"]
+    if abs(seconds - DAY_S / 2) < 5 or abs(seconds - DAY_S) < 5:
+        hours = "twelve hours" if seconds < 0.75 * DAY_S else "one day"
+        return [
+            f"a gap of {hours} before {where}: was AM or PM lost, or the date counted on at noon? (see time.format)"
+        ]
+    return []
 
 
 def _spread_note(packets: Packets) -> str:

@@ -5,6 +5,8 @@ Shape legend: N samples in the file's order.
 
 from __future__ import annotations
 
+import datetime
+import zoneinfo
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,6 +19,7 @@ DAY_S, HOUR_S = 86400.0, 3600.0
 _LATEST_S = 3600.0  # after midnight: a longer gap is no mere passing of it
 _COUNTERS = (16, 24, 32)  # bits
 _LONGEST_BACK_S = 30.0  # of packets that come late
+_LONE_SHARE, _FAR = 0.001, 10.0  # of the samples; steps that a broken stamp is off
 _BACK_SHARE = 0.25  # of a file's time; what goes back further is another start
 
 
@@ -37,22 +40,30 @@ class Ordered:
     notes: list[str] = field(default_factory=list)
 
 
-def put_in_order(times: FloatArray, tick_s: float, of_day: bool, local: bool) -> Ordered:
+def put_in_order(times: FloatArray, tick_s: float, of_day: bool, zone: str, mend: bool = False) -> Ordered:
     """Undo what makes stamps go back, where that is clear.
 
     Args:
         times: (N,) seconds; changed in place.
         tick_s: seconds of one unit of the stamps; 0 for text.
         of_day: they tell the time of day and no date.
-        local: they were told in a zone that may put its clocks back.
+        zone: they were told in, which may put its clocks back; empty for none.
+        mend: put right single stamps that are far off, and files with the newest sample first.
 
     Returns:
         The stamps; ``restarts`` where they still go back.
     """
-    steps = np.diff(times)
-    if not (steps < 0).any():
-        return Ordered(times)
     found = Ordered(times)
+    steps = np.diff(times)
+    if zone and not of_day and (note := _second_hour(times, steps, zone)):
+        found.notes.append(note)
+        steps = np.diff(times)
+    if not (steps < 0).any():
+        return found
+    if mend and (steps <= 0).all():
+        order = np.arange(times.size)[::-1]
+        found.notes.append("the newest sample comes first: put in order by their stamps")
+        return Ordered(times[::-1].copy(), order.copy(), [], found.notes)
     forward = steps[steps > 0]
     step = float(np.median(forward)) if forward.size else 0.0
     for i in np.flatnonzero(steps < 0):
@@ -64,7 +75,7 @@ def put_in_order(times: FloatArray, tick_s: float, of_day: bool, local: bool) ->
         elif tick_s and (bits := _counter(before / tick_s, after / tick_s, 100 * step / tick_s)):
             times[i + 1 :] += 2.0**bits * tick_s
             found.notes.append(f"the stamps begin anew after {bits} bits at sample {i + 2}: they are counted on")
-        elif local and 0 <= after + HOUR_S - before < _LATEST_S:
+        elif zone and 0 <= after + HOUR_S - before < _LATEST_S:
             # From here on the hour that is there twice is its second; behind it, the offset is right by itself.
             later = np.flatnonzero(steps[i + 1 :] > HOUR_S - _LATEST_S / 4)
             end = i + 2 + int(later[0]) if later.size and abs(steps[i + 1 + later[0]] - HOUR_S) < 900 else times.size
@@ -81,8 +92,47 @@ def put_in_order(times: FloatArray, tick_s: float, of_day: bool, local: bool) ->
             f"{moved} of {times.size} samples came out of order, by packets: put in order by their stamps"
         )
         return Ordered(times[order], order, [], found.notes)
+    found.notes += _mend_lone(times, backwards, step) if mend else []
+    backwards = np.flatnonzero(np.diff(times) < 0)
     found.restarts = (backwards + 1).tolist()
     return found
+
+
+def _second_hour(times: FloatArray, steps: FloatArray, zone: str) -> str:
+    """Move what was taken for the first of an hour that is there twice, and was the second, in place.
+
+    A recording that begins within the second one goes on into the next hour without a pause; taken for the first, it
+    pauses for exactly an hour.
+    """
+    usual = float(np.median(steps))
+    for i in np.flatnonzero(np.abs(steps - HOUR_S - usual) < max(2 * usual, 0.5)):
+        known = zoneinfo.ZoneInfo(zone)
+        before = datetime.datetime.fromtimestamp(float(times[i]), known)
+        if before.replace(fold=1).utcoffset() == before.replace(fold=0).utcoffset():
+            continue
+        begin = np.flatnonzero((steps[:i] < 0) | (times[:i] < times[i] - HOUR_S))
+        first = int(begin[-1]) + 1 if begin.size else 0
+        times[first : i + 1] += HOUR_S
+        return f"the hour that is there twice (end of daylight saving) is its second up to sample {i + 1}"
+    return ""
+
+
+def _mend_lone(times: FloatArray, backwards: NDArray[np.int64], step: float) -> list[str]:
+    """Put single stamps that are far off between their neighbours, in place; says which."""
+    notes: list[str] = []
+    if step <= 0 or backwards.size > max(3, _LONE_SHARE * times.size):
+        return notes
+    for i in backwards.tolist():
+        for lone in (i, i + 1):
+            if not 0 < lone < times.size - 1:
+                continue
+            before, stamp, after = (float(t) for t in times[lone - 1 : lone + 2])
+            off = max(before - stamp, stamp - after)
+            if 0 < after - before <= 3 * step and off > _FAR * step:
+                times[lone] = (before + after) / 2
+                notes.append(f"the stamp of sample {lone + 1}, {stamp:.9g} s, is far off: put between its neighbours'")
+                break
+    return notes
 
 
 def _turn_of_day(before: float, after: float) -> float:

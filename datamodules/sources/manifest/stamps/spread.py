@@ -1,7 +1,8 @@
 """Stamps that say when a packet came, or are cut to whole seconds: samples spread evenly where packets are regular.
 
 A packet begins at its first stamp. Sample k of a stretch then lies on the line through the first stamps of its
-packets, which may bend every half minute, so that clocks may drift against each other.
+packets, which may bend every half minute, so that clocks may drift against each other. Where packets were lost, such a
+line would run across the holes. If stamps say exactly when each packet began, each is laid out from its own stamp then.
 
 Shape legend: N samples, P packets.
 """
@@ -28,6 +29,11 @@ _LOST_S = 0.5  # or three packets: a longer way to the next one is a gap
 # radio brings them, or in samples where stamps were cut, which says exactly when each packet began.
 _OFF, _WORST_OFF = 1.0, 4.0
 _OFF_CUT, _WORST_OFF_CUT = 2.5, 5.0
+# Samples that a stamp may be off where it says exactly when a packet began: one where stamps were cut. A radio's are
+# off by more than a tenth.
+_EXACT, _EXACT_CUT = 0.1, 1.05
+_WHOLE = 0.6  # of the packets that are followed by the next one; more losses leave no pace to go by
+_ALIKE = (0.75, 1.25)  # of the usual pace: a packet that lacks some samples fills its interval nevertheless
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,9 @@ def spread(times: FloatArray) -> Packets | None:
     even, off, rate = _spread(times, firsts, interval, same)
     usual_off, worst = float(np.quantile(off, 0.9)), float(off.max())
     unit, most, worst_most = (1 / max(rate, 1e-9), _OFF_CUT, _WORST_OFF_CUT) if same else (interval, _OFF, _WORST_OFF)
+    if rate > 0 and worst > _EXACT_CUT / rate and (exact := _anchored(times, firsts, same)) is not None:
+        even, period, worst = exact
+        return Packets(even, size, interval, 1 / period, same, worst)
     regular = rate > 0 and usual_off <= most * unit and worst <= worst_most * unit and bool((np.diff(even) > 0).all())
     return Packets(even if regular else None, size, interval, rate, same, worst)
 
@@ -121,6 +130,39 @@ def _spread(times: FloatArray, firsts: Indices, interval: float, same: bool) -> 
         even[begin:end] = _line(anchors, times[anchors], index, knots)
         off.append(np.abs(even[anchors] - times[anchors]))
     return even, np.concatenate(off), rate
+
+
+def _anchored(times: FloatArray, firsts: Indices, same: bool) -> tuple[FloatArray, float, float] | None:
+    """Even times from each packet's own stamp, the usual pace, and how far a stamp is off it.
+
+    None where stamps don't say exactly when packets begin: their distances are then neither that of their samples nor
+    always the same one.
+    """
+    intervals, sizes = np.diff(times[firsts]), np.diff(firsts)
+    period = float(np.median(intervals / sizes))
+    interval = float(np.median(intervals))
+    extra = intervals - sizes * period  # beyond its samples: lost packets
+    exact = (_EXACT_CUT if same else _EXACT) * period
+    close = np.abs(extra) <= exact
+    by_samples = close.mean() >= _WHOLE and (extra[~close] > 0).all()
+    late = intervals - np.maximum(np.round(intervals / interval), 1) * interval
+    by_clock = float(np.quantile(np.abs(late), 0.95)) <= exact
+    if not by_samples and not by_clock:
+        return None
+    pace = np.full(firsts.size, period)
+    if not by_samples:
+        own = intervals / sizes
+        alike = (own >= _ALIKE[0] * period) & (own <= _ALIKE[1] * period)
+        pace[:-1][alike] = own[alike]
+    packet = np.repeat(np.arange(firsts.size), np.diff(np.append(firsts, times.size)))
+    even = times[firsts][packet] + (np.arange(times.size) - firsts[packet]) * pace[packet]
+    if same and firsts.size > 1 and sizes[0] < np.median(sizes) - 1:
+        # The first stamp is older than its first sample: the samples are those before the next stamp.
+        even[: firsts[1]] = times[firsts[1]] - (firsts[1] - np.arange(firsts[1])) * period
+    if not (np.diff(even) > 0).all():
+        return None
+    off = float(np.abs(extra[close] if by_samples else late).max(initial=0.0))
+    return even, period, off
 
 
 def _line(at: Indices, times: FloatArray, index: Indices, pieces: int) -> FloatArray:

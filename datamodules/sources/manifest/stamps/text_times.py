@@ -18,15 +18,17 @@ _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}")
 _OFFSET = re.compile(r"(?:Z|z|[+-]\d{2}:?(?:\d{2})?)\s*$")
 _TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}")
-_SLASHED = re.compile(r"\s*(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:([ T,;_]+)(\d{1,2}):(\d{2})(:\d{2})?([.,]\d+)?)?(.*)")
+_SLASHED = re.compile(
+    r"\s*(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:([ T,;_]+)(\d{1,2}):(\d{2})(:\d{2})?([.,:]\d+)?)?(.*)"
+)
 
 
 class TimeTextError(ValueError):
-    """A time that can't be read; ``row`` counts from 0 within what was given."""
+    """A time that can't be read; ``row`` counts from 0 within what was given, ``hint`` says what would help."""
 
-    def __init__(self, row: int, text: str) -> None:
+    def __init__(self, row: int, text: str, hint: str = "") -> None:
         super().__init__(text)
-        self.row, self.text = row, text
+        self.row, self.text, self.hint = row, text, hint
 
 
 @dataclass
@@ -79,6 +81,8 @@ class TimeText:
             for row, text in enumerate(texts):
                 try:
                     self._since_1970([text])
+                except TimeTextError as error:
+                    raise TimeTextError(row, str(text), error.hint) from error
                 except (ValueError, OverflowError, TypeError) as error:
                     raise TimeTextError(row, str(text)) from error
             raise
@@ -129,9 +133,22 @@ class TimeText:
         return self._local(parsed) if self.zone and not zoned else _seconds(parsed)
 
     def _local(self, series: pd.Series) -> FloatArray:
-        """Of an hour that is there twice, the first one is taken: ``order`` sees where the clock is put back."""
+        """Of an hour that is there twice, the first one is taken: ``order`` sees where the clock is put back.
+
+        Raises:
+            TimeTextError: a time was never shown in the zone, because clocks were put forward over it.
+        """
         first: NDArray[np.bool_] = np.ones(len(series), bool)
-        return _seconds(series.dt.tz_localize(self.zone, ambiguous=first, nonexistent="raise").dt.tz_convert("UTC"))
+        there = series.dt.tz_localize(self.zone, ambiguous=first, nonexistent="NaT")
+        if (lost := (there.isna() & series.notna()).to_numpy()).any():
+            row = int(np.argmax(lost))
+            raise TimeTextError(
+                row,
+                str(series.iloc[row]),
+                f"; in {self.zone} clocks were put forward over it (daylight saving), so this clock was not: set zone "
+                "to one that keeps one time, e.g. Etc/GMT-1 for UTC+1 (its sign is the other way round)",
+            )
+        return _seconds(there.dt.tz_convert("UTC"))
 
 
 def seconds_of_dates(nanoseconds: NDArray[np.int64], missing: NDArray[Any]) -> FloatArray:
@@ -151,6 +168,26 @@ def _clock(row: int, text: str | None) -> float:
     if not match or int(match[2]) > 59 or float(match[3].replace(",", ".")) >= 60:
         raise TimeTextError(row, text)
     return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3].replace(",", "."))
+
+
+def likely_setting(text: str, declared: TimeText | None) -> str:
+    """Which unit or format would read a time, for a message; "" for none."""
+    if declared is not None and not declared.format:
+        if declared.unit == ISO and _CLOCK.fullmatch(text.strip()):
+            return f"set the unit to {CLOCK}, which is the time of day"
+        if declared.unit == CLOCK and _DATE.match(text.strip()):
+            return f"set the unit to {ISO}"
+        if number := re.fullmatch(r"\s*(\d{5,19})([.,]\d*)?\s*", text):
+            digits = len(number[1])
+            unit = (
+                "days" if digits < 7 else "s" if digits < 12 else "ms" if digits < 15 else "us" if digits < 18 else "ns"
+            )
+            return f"it is a number: set the unit to {unit} if it counts those"
+    likely = likely_format(text)
+    if not likely or (declared is not None and likely == f'"{declared.format}"'):
+        return ""
+    which = ", whichever puts the day and the month right" if " or " in likely else ""
+    return f"set time.format: {likely}{which}"
 
 
 def likely_format(text: str) -> str:

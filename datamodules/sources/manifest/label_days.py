@@ -1,0 +1,56 @@
+"""Labels that tell the time of day, on the day of the stamps that they belong to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from datamodules.recording import ImuStream, Interval, RecordingError
+from datamodules.sources.manifest import units
+from datamodules.sources.manifest.spec import LabelsSpec, TimeSpec
+from datamodules.sources.manifest.stamps.order import DAY_S
+
+
+def on_day_of(
+    activities: list[Interval],
+    labels: LabelsSpec,
+    time: TimeSpec,
+    zero: float,
+    streams: Sequence[ImuStream],
+    path: Path,
+) -> tuple[list[Interval], list[str]]:
+    """Move times of day to where the stamps pass midnight, if that alone makes them fit.
+
+    Args:
+        activities: as they stand in the table, seconds.
+        labels: how they are written.
+        time: how the stamps are.
+        zero: what the stamps show at the recording's time 0, seconds.
+        streams: of the recording.
+        path: of the table.
+
+    Returns:
+        The labels, and what was done, in words.
+
+    Raises:
+        RecordingError: the stamps have dates, or count from elsewhere, and the labels tell the time of day.
+    """
+    if not activities or not units.is_text(labels) or units.text_of(labels).dated:
+        return activities, []
+    if not units.is_text(time) or units.text_of(time).dated:
+        stamps = "have dates" if units.is_text(time) else "are no times of day"
+        raise RecordingError(
+            f"{path}: its times are times of day, those of the IMU {stamps}: nothing says on which day they were; "
+            "expected dates in the labels as well (labels.unit: iso8601 or labels.format), or labels.clock: video if "
+            "they count from the recording's time 0"
+        )
+    first, last = (min(s.times[0] for s in streams) + zero, max(s.times[-1] for s in streams) + zero)
+    if any(i.start < last and i.end > first for i in activities):
+        return activities, []
+    days = float(np.floor((last - min(i.start for i in activities)) / DAY_S)) * DAY_S
+    if days <= 0 or not any(i.start + days < last and i.end + days > first for i in activities):
+        return activities, []
+    moved = [Interval(i.start + days, i.end + days, i.activity) for i in activities]
+    return moved, ["the labels begin behind midnight, as the stamps count on: they are put on that day"]
