@@ -20,11 +20,12 @@ from numpy.typing import NDArray
 
 from core.digest import digest_of
 from datamodules.labels.label_column import distinct
+from experiments.evaluation.adaptation import find_contender
 from experiments.evaluation.cells import Cell
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.target_features import EncoderSpec, TargetFeatures
 from experiments.evaluation.held_out_labels import UnlabelledShards
-from experiments.evaluation.methods import Method, find_method
+from experiments.evaluation.methods import Method
 from experiments.evaluation.perturbations import KINDS, PLACEMENT, Perturbation, PerturbationError, parse_perturbation
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, union
@@ -86,7 +87,7 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         PerturbationError: an unknown perturbation.
     """
     e = config.evaluation
-    chosen = [find_method(name) for name in e.methods]
+    chosen = [find_contender(name) for name in e.methods]
     if e.perturbations and e.perturbations_shots and e.perturbations_shots not in e.shots:
         raise EvaluationError(
             f"evaluation.perturbations_shots is {e.perturbations_shots}; expected one of evaluation.shots:"
@@ -274,6 +275,7 @@ def _cell(
         seed=group.config.run.seed,
         perturbation=str(perturbation) if perturbation else "",
         input_digest=input_digest,
+        knowledge=method.knowledge,
     )
 
 

@@ -43,7 +43,7 @@ class EvaluationConfig:
             "linear_probe",
             "finetune",
         ],
-        "what is compared",
+        "what is compared; METHOD+ADAPTATION adapts a method to the tested person, see docs/guides/evaluation.md",
     )
     shots: list[int] = setting([1, 5, 10, 20, 50, 100], "labelled windows per class")
     support_subjects: int = setting(0, "people whom these windows come from, drawn anew each time; 0 takes all")
@@ -62,6 +62,11 @@ class EvaluationConfig:
     probe_c: float = setting(1.0, "inverse regularisation of the logistic probe", above=0)
     logistic_c: float = setting(
         0.05, "inverse regularisation of the logistic on handcrafted features, and of the hybrids", above=0
+    )
+    balanced_towards: str = setting(
+        "uniform",
+        "+balanced: shares that each person's answers get, 'uniform' or those of the support subjects' 'pool'",
+        choices=("uniform", "pool"),
     )
     knn_neighbours: int = setting(10, "nearest labelled windows that vote, at most", at_least=1)
     forest_trees: int = setting(300, "trees of the random forest", at_least=1)
