@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from core.settings import setting
 
@@ -28,6 +29,20 @@ class TargetConfig:
 
 
 @dataclass
+class ExternalConfig:
+    """An encoder that others trained, to compare with: a row ``external@NAME`` of the tables."""
+
+    encoder: str = setting("", "name of an IMU encoder, e.g. limu_bert_x")
+    params: dict[str, Any] = setting({}, "its settings")
+    weights: str = setting("", "safetensors file with its weights, under the encoder's own names")
+    normalisation: str = setting(
+        "physical",
+        "of the windows that it gets: 'physical', 'window' or 'none'",
+        choices=("physical", "window", "none"),
+    )
+
+
+@dataclass
 class EvaluationConfig:
     """The protocol; see docs/guides/evaluation.md."""
 
@@ -37,11 +52,17 @@ class EvaluationConfig:
             "majority",
             "zero_shot",
             "handcrafted_rf",
+            "handcrafted_trees",
+            "handcrafted_logistic",
+            "handcrafted_mean",
             "random_frozen",
             "supervised",
             "knn",
             "linear_probe",
             "finetune",
+            "hybrid_random",
+            "hybrid_logistic",
+            "hybrid_mean",
         ],
         "what is compared; METHOD+ADAPTATION adapts a method to the tested person, see docs/guides/evaluation.md",
     )
@@ -56,6 +77,9 @@ class EvaluationConfig:
     all_groupings: bool = setting(False, "cut subjects into 'folds' groups in every way, not in one: for few subjects")
     activities: list[str] = setting([], "only these; empty takes all")
     checkpoints: dict[str, list[str]] = setting({}, "other systems to compare: name -> checkpoints (one a seed)")
+    external: dict[str, ExternalConfig] = setting(
+        {}, "encoders of others, for method 'external': name -> {encoder: ..., weights: FILE.safetensors}"
+    )
     perturbations: list[str] = setting([], "what is done to tested windows: 'rotation', 'noise=1', ...; see the docs")
     perturbations_shots: int = setting(0, "labelled windows per class for that; 0 takes the most")
     perturbations_draws: int = setting(2, "draws a fold for that", at_least=1)

@@ -78,7 +78,11 @@ def _standardised(fit: Fit, data: CellData) -> Predict:
     def adapted(features: TargetFeatures) -> TargetFeatures:
         def change(name: str, rows: FeatureRows) -> FeatureRows:
             # The pool is as it was measured, also where tested windows are under a perturbation.
-            measured = plain.setdefault(name, rows)
+            if features is data.features:
+                plain[name] = rows
+            elif name not in plain:
+                raise EvaluationError(f"a method reads table '{name}' when it predicts, but not when it is fitted")
+            measured = plain[name]
 
             def make() -> PersonRows:
                 pooled = replace(measured.standardisation(data.pool), clip=CLIP)

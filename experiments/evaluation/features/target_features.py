@@ -227,12 +227,19 @@ class TargetFeatures:
             pooled: Tensor = encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"]).pooled
             return pooled
 
-        return self._compute(encode, encoder.pooled_width)
+        return self.encoded(encode, encoder.pooled_width, self.spec.normalisation)
 
     @torch.inference_mode()
-    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> FeatureTable:
+    def encoded(self, encode: Callable[[Batch], Tensor], width: int, normalisation: str) -> FeatureTable:
+        """Compute a table by encoding windows batch by batch, on the device.
+
+        Args:
+            encode: from a batch of B windows (``imu``, ``channel_mask``, ``sample_mask``) to features (B, ``width``).
+            width: width of the features.
+            normalisation: of the windows, see :func:`datamodules.signal.normalise`.
+        """
         found = FeatureTable(self.shards.n_windows, width)
-        batches = ImuBatches(self.shards, self.windows, self.spec.normalisation)
+        batches = ImuBatches(self.shards, self.windows, normalisation)
         done = 0
         for batch in batches:
             encoded = encode({name: tensor.to(self.device) for name, tensor in batch.items()}).float().cpu().numpy()

@@ -59,12 +59,11 @@ def _logistic(data: CellData, name: str, encoder: Encoder) -> Predict:
     def rows(features: TargetFeatures, windows: Indices) -> Features:
         return np.concatenate([features.handcrafted[windows], encoder(features)[windows]], axis=1)
 
+    blocks = (data.features.handcrafted, encoder(data.features))  # read outside of what is shared, see fit_once
+
     def fit() -> LinearProbe:
         standardisation = Standardisation.side_by_side(
-            [
-                replace(block.standardisation(data.pool), clip=CLIP)
-                for block in (data.features.handcrafted, encoder(data.features))
-            ]
+            [replace(block.standardisation(data.pool), clip=CLIP) for block in blocks]
         )
         known, c = rows(data.features, data.support), data.config.evaluation.logistic_c
         return run_in_pool(fit_probe, known, data.support_labels, len(data.classes), standardisation, c)

@@ -34,7 +34,8 @@ def fit_once(data: CellData, name: str, fit: Callable[[], T]) -> T:
     Args:
         data: the cell's data.
         name: name of the model, and of all that it depends on besides features, labelled windows, pool and seed.
-        fit: fits the model.
+        fit: fits the model. Tables of features are asked for before, not in ``fit``, which may not be called: an
+            adaptation has to see which ones the method uses.
     """
     return data.features.fits.once(_key(data, name), fit)
 

@@ -17,7 +17,7 @@ from experiments.statistics.results import draw_means, subject_means
 
 # Methods that a reader is advised to use, as they are and under adaptations.
 RECOMMENDED = ("linear_probe", "finetune", "hybrid_logistic", "hybrid_mean")
-CONTROLS = ("person_other",)  # adaptations that are controls, and not to be recommended
+CONTROLS = ("person_other", "balanced_other")  # adaptations that are controls, and not to be recommended
 # What one would do without pretraining. The verdict is about the best of these.
 BASELINES = (
     "handcrafted_rf",

@@ -38,6 +38,7 @@ ADAPTED = {  # what an adaptation adds to a method's title, in the order of the 
     "person_other": "person's statistics, from other activities",
     "em": "shares by EM",
     "balanced": "balanced shares",
+    "balanced_other": "shares balanced over other activities",
 }
 KNOWN_OF_THE_PERSON = "known of the tested person"
 KNOWLEDGE = {"none": "nothing", "unlabelled": "unlabelled windows"}
