@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+import sys
 
 import numpy as np
 import pytest
@@ -21,10 +20,9 @@ from lightning_modules.probe import Standardisation
 
 @pytest.mark.parametrize("name", ["catch22", "minirocket", "hydra"])
 def test_without_the_package_the_message_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(module: str) -> Any:
-        raise ModuleNotFoundError(f"No module named '{module}'")
-
-    monkeypatch.setattr(importlib, "import_module", missing)
+    for kind in ("feature_based", "convolution_based"):
+        monkeypatch.setitem(sys.modules, f"aeon.transformations.collection.{kind}", None)
+    monkeypatch.setitem(sys.modules, "aeon", None)
     data, _, _ = make_cell(FakeShards(per_class=2))
     with pytest.raises(MissingAeonError, match=r"pip install '\.\[aeon\]'"):
         find_method(name).fit(data)
