@@ -87,9 +87,9 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, keys: Tensor) -> Tensor:
         """Mix (B, S, D); ``keys`` (B, 1, 1, S) are the positions that may be attended to."""
-        q, k, v = (
-            layer(x).unflatten(2, (self.heads, -1)).transpose(1, 2) for layer in (self.proj_q, self.proj_k, self.proj_v)
-        )
+        B, S, D = x.shape
+        split = (B, S, self.heads, D // self.heads)
+        q, k, v = (layer(x).reshape(split).transpose(1, 2) for layer in (self.proj_q, self.proj_k, self.proj_v))
         return F.scaled_dot_product_attention(q, k, v, attn_mask=keys).transpose(1, 2).flatten(2)
 
 
@@ -167,10 +167,10 @@ class LimuBertX(ImuEncoder):
         pieces = -(-count // PIECE)
         padding = pieces * PIECE - count
         samples, mask = F.pad(samples, (0, 0, 0, padding)), F.pad(mask, (0, padding))
-        flat = mask.unflatten(1, (pieces, PIECE)).flatten(0, 1)
-        h = self.transformer(samples.unflatten(1, (pieces, PIECE)).flatten(0, 1), flat)
+        flat = mask.reshape(-1, PIECE)
+        h = self.transformer(samples.reshape(-1, PIECE, samples.shape[2]), flat)
         h = torch.where(flat.unsqueeze(2), h, 0)
-        tokens, mask = h.unflatten(0, (-1, pieces)).flatten(1, 2)[:, :count], mask[:, :count]
+        tokens, mask = h.reshape(len(imu), pieces * PIECE, -1)[:, :count], mask[:, :count]
         times = torch.arange(count, device=imu.device, dtype=torch.float32) / RATE_HZ
         return ImuFeatures(tokens, times, mask, masked_mean(tokens, mask))
 

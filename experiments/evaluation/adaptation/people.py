@@ -1,4 +1,4 @@
-"""Who wore the sensor of each window."""
+"""Wearers of the sensors: who wore the one of each window."""
 
 from __future__ import annotations
 
@@ -12,4 +12,5 @@ from experiments.evaluation.held_out_labels import UnlabelledShards
 def wearers(shards: UnlabelledShards) -> NDArray[np.int64]:
     """Number the wearer of each window, from 0, (N,); someone who wore a sensor in two data sets has two numbers."""
     sets, persons = (numbered(shards.table[name])[1].astype(np.int64) for name in ("dataset", "person"))
-    return np.unique(sets * (int(persons.max()) + 1) + persons, return_inverse=True)[1].reshape(-1).astype(np.int64)
+    numbers = np.unique(sets * (int(persons.max()) + 1) + persons, return_inverse=True)[1]
+    return np.asarray(numbers.reshape(-1), np.int64)

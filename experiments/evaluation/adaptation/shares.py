@@ -83,7 +83,7 @@ def em_factors(scores: Scores, prior: Shares) -> Shares:
         moved, shares = np.abs(new - shares).max(), new
         if moved < ENOUGH:
             break
-    return shares / prior
+    return np.asarray(shares / prior)
 
 
 def assignment_factors(scores: Scores, shares: Shares) -> Shares:
@@ -138,7 +138,7 @@ def sharpened(scores: Scores) -> tuple[Scores, float]:
 def normalised(scores: Scores) -> Scores:
     """Divide rows by their sums, (N', C); a row of zeros becomes equal shares."""
     total = scores.sum(axis=1, keepdims=True)
-    return np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0)
+    return np.asarray(np.divide(scores, total, out=np.full_like(scores, 1 / scores.shape[1]), where=total > 0))
 
 
 def _by_person(fit: Fit, data: CellData, factors_of: Callable[[Scores], Shares]) -> Predict:

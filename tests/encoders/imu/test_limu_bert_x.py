@@ -63,7 +63,7 @@ def made(units: str = "none", imu_input: ImuInput = AT_20_HZ) -> LimuBertX:
     with torch.no_grad():
         for name, weight in encoder.named_parameters():
             if name.endswith(("gamma", "beta")):
-                weight += 0.3 * torch.randn_like(weight)  # as drawn, norms would be equal
+                weight.add_(0.3 * torch.randn_like(weight))  # as drawn, norms would be equal
     return encoder
 
 

@@ -241,5 +241,5 @@ def test_the_sentence_names_the_baseline_that_came_closest() -> None:
         " Daphnet; closest is handcrafted + logistic: +1.0 points of balanced accuracy [-2.0, +4.0]"
     )
     knowing = BaselineVerdict((replace(CLAIM, knowledge="unlabelled", simulated="simulated data"),)).sentence
-    assert knowing.startswith("simulated data: pretrained, linear probe is above the best of 1 baseline, which also")
-    assert "know unlabelled windows of the tested subjects at k = 10" in knowing
+    assert knowing.startswith("simulated data: pretrained, linear probe is above the best of 1 baseline of the same")
+    assert "knowledge (unlabelled windows) at k = 10" in knowing

@@ -14,6 +14,7 @@ from experiments.evaluation.adaptation import adaptations, find_contender
 from experiments.evaluation.adaptation.person import PersonRows
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.feature_table import FeatureTable
+from experiments.evaluation.held_out_labels import HeldOutLabels
 from experiments.evaluation.methods import CellData, Scores
 from experiments.evaluation.perturbations import parse_perturbation
 from experiments.evaluation.unlabelled import unlabelled_windows
@@ -54,10 +55,10 @@ def test_each_person_has_mean_0_and_deviation_1() -> None:
         assert own.std(axis=0) == pytest.approx(1, abs=1e-5)
     # Other windows of the person are measured by the same mean and deviation.
     half = PersonRows(table_of(values), Standardisation.of(values), owners, everyone[::2])
-    own = np.flatnonzero(owners == 1)
-    known = values[own[::2]]
-    expected = (values[own] - known.mean(axis=0)) / known.std(axis=0)
-    assert half[own] == pytest.approx(expected, abs=1e-4)  # two divisions, in float32 at last
+    hers = np.flatnonzero(owners == 1)
+    known = values[hers[::2]]
+    expected = (values[hers] - known.mean(axis=0)) / known.std(axis=0)
+    assert half[hers] == pytest.approx(expected, abs=1e-4)  # two divisions, in float32 at last
 
 
 def test_a_far_value_is_clipped_before_and_after() -> None:
@@ -169,16 +170,14 @@ def test_the_protocol_gives_unlabelled_windows_to_adapted_methods_only() -> None
 @pytest.mark.parametrize("adaptation", ["person", "em", "balanced", "person+balanced"])
 def test_labels_of_tested_people_make_no_difference(adaptation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The tested people's labels are shuffled; the predictions stay the same to the last bit."""
-    from experiments.evaluation import protocol
-
     kept: list[list[np.ndarray]] = []
-    honest = protocol.HeldOutLabels.score
+    honest = HeldOutLabels.score
 
     def score(self: object, scores: np.ndarray) -> object:
         kept[-1].append(scores)
         return honest(self, scores)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(protocol.HeldOutLabels, "score", score)
+    monkeypatch.setattr(HeldOutLabels, "score", score)
     for shuffled in (False, True):
         shards = FakeShards()
         if shuffled:

@@ -49,7 +49,7 @@ def test_the_verdict_is_about_the_best_baseline_of_the_same_knowledge() -> None:
     best = verdicts_of(made())[0].best
     assert len(best) == 2
     assert "the best of 3 baselines at k = 10" in best[0]
-    assert "the best of 1 baseline, which also know unlabelled windows of the tested subjects at k = 10" in best[1]
+    assert "the best of 1 baseline of the same knowledge (unlabelled windows) at k = 10" in best[1]
     text = markdown(made())
     assert all(sentence.replace("<", "&lt;") in text for sentence in best)
     assert "The best of 3" not in html(made(), {})
