@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 # What a method knows of a tested subject besides the window that it predicts.
 KNOWS_NOTHING = "none"
 KNOWS_UNLABELLED = "unlabelled"
+KNOWS_SHARES = "shares"  # unlabelled windows too
 
 # Version 0.1.0 wrote these fields of a cell under other names.
 _EARLIER_NAMES = {"condition": "perturbation", "binding": "input_digest"}
@@ -39,8 +40,8 @@ class Cell:
         perturbation: change of the tested windows, e.g. "rotation=90"; empty for none. See
             :mod:`experiments.evaluation.perturbations`.
         input_digest: digest of everything else that the result depends on: data, checkpoint, settings.
-        knowledge: what the method knows of a tested subject besides the window that it predicts: "none", or
-            "unlabelled" windows.
+        knowledge: what the method knows of a tested subject besides the window that it predicts: "none", "unlabelled"
+            windows, or these and the "shares" of the activities among them.
     """
 
     dataset: str

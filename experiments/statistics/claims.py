@@ -239,7 +239,7 @@ class BaselineVerdict:
             "open": "is not shown to be above the best of",
             "too_few": "has too few subjects to be compared with the best of",
         }[self.outcome]
-        unlike = "" if first.knowledge == KNOWS_NOTHING else f" of the same knowledge ({first.knowledge} windows)"
+        unlike = "" if first.knowledge == KNOWS_NOTHING else f" of the same knowledge ({first.knowledge})"
         text = (
             f"{first.first_title} {words} {_count(len(self.claims), 'baseline')}{unlike} {_where(first)}; closest is"
             f" {self.closest.second_title}: {_by(self.closest, signed=True)}"

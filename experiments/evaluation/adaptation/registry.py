@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from core.registry import Registry, UnknownNameError
-from experiments.evaluation.cells import KNOWS_UNLABELLED
+from experiments.evaluation.cells import KNOWS_SHARES, KNOWS_UNLABELLED
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.methods import CellData, Fit, Method, Predict, find_method
 from experiments.evaluation.unlabelled import ALL
@@ -37,6 +37,7 @@ class Adaptation:
         on_tables: it changes tables of features. Otherwise it changes the probabilities of a person's tested windows.
         settings: settings that it depends on.
         person_windows: which unlabelled windows of tested subjects it gets, "all" or "other".
+        knowledge: what it knows of a tested subject: "unlabelled" windows, or their "shares" of activities too.
     """
 
     name: str
@@ -44,13 +45,19 @@ class Adaptation:
     on_tables: bool
     settings: tuple[str, ...] = ()
     person_windows: str = ALL
+    knowledge: str = KNOWS_UNLABELLED
 
 
 ADAPTATIONS: Registry[Adaptation] = Registry("adaptation", "experiments.evaluation.adaptation")
 
 
 def adaptation(
-    name: str, *, on_tables: bool, settings: tuple[str, ...] = (), person_windows: str = ALL
+    name: str,
+    *,
+    on_tables: bool,
+    settings: tuple[str, ...] = (),
+    person_windows: str = ALL,
+    knowledge: str = KNOWS_UNLABELLED,
 ) -> Callable[[Adapt], Adapt]:
     """Register a function as an adaptation; see :class:`Adaptation` for the arguments.
 
@@ -59,7 +66,7 @@ def adaptation(
     """
 
     def decorate(adapt: Adapt) -> Adapt:
-        ADAPTATIONS.add(name, Adaptation(name, adapt, on_tables, settings, person_windows), adapt)
+        ADAPTATIONS.add(name, Adaptation(name, adapt, on_tables, settings, person_windows, knowledge), adapt)
         return adapt
 
     return decorate
@@ -108,7 +115,7 @@ def _adapted(method: Method, adaptation: Adaptation) -> Method:
         name=name,
         fit=partial(adaptation.adapt, method.fit),
         settings=tuple(dict.fromkeys([*method.settings, *adaptation.settings])),
-        knowledge=KNOWS_UNLABELLED,
+        knowledge=KNOWS_SHARES if KNOWS_SHARES in (method.knowledge, adaptation.knowledge) else KNOWS_UNLABELLED,
         person_windows=method.person_windows or adaptation.person_windows,
         together=not adaptation.on_tables or method.together,
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from experiments.evaluation.adaptation.people import wearers
 from experiments.evaluation.adaptation.registry import adaptation
+from experiments.evaluation.cells import KNOWS_SHARES
 from experiments.evaluation.features.feature_table import in_blocks
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods import CellData, Fit, Predict, Scores
@@ -41,7 +42,7 @@ def em(fit: Fit, data: CellData) -> Predict:
     return _by_person(fit, data, lambda scores: em_factors(scores, prior))
 
 
-@adaptation("balanced", on_tables=False, settings=("evaluation.balanced_towards",))
+@adaptation("balanced", on_tables=False, settings=("evaluation.balanced_towards",), knowledge=KNOWS_SHARES)
 def balanced(fit: Fit, data: CellData) -> Predict:
     """Assign each person's windows so that activities have given shares: equal ones, or those of the pool."""
     return _balanced(fit, data)
@@ -52,6 +53,7 @@ def balanced(fit: Fit, data: CellData) -> Predict:
     on_tables=False,
     settings=("evaluation.balanced_towards", "evaluation.draw_seed"),
     person_windows=OTHER,
+    knowledge=KNOWS_SHARES,
 )
 def balanced_other(fit: Fit, data: CellData) -> Predict:
     """Do the same where a tested person's unlabelled windows show other activities in other shares: the control."""

@@ -86,8 +86,8 @@ class Method:
         prototypes: origin of the classes' prototypes: "source" videos, "target" videos, "text"; "" for none.
         settings: settings that the method depends on, e.g. "evaluation.probe_c".
         external: the method uses an external encoder, and is evaluated once for each of ``evaluation.external``.
-        knowledge: what the method knows of a tested subject besides the window that it predicts: "none", or
-            "unlabelled" windows. Only methods of the same knowledge are compared.
+        knowledge: what the method knows of a tested subject besides the window that it predicts, see
+            :class:`experiments.evaluation.cells.Cell`. Only methods of the same knowledge are compared.
         person_windows: which unlabelled windows of tested subjects it gets, see
             :mod:`experiments.evaluation.unlabelled`.
         together: the method predicts all tested windows in one call, not in blocks.

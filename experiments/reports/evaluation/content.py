@@ -232,7 +232,7 @@ class Report:
         notes = [f"draws per fold -- {'; '.join(counts)}"]
         if known := self.knowledge(dataset):
             knowing = [method_title(name) for name in contenders if known[name] != KNOWLEDGE[KNOWS_NOTHING]]
-            notes.append(f"these know unlabelled windows of the tested person -- {'; '.join(knowing)}")
+            notes.append(f"these know something of the tested person -- {'; '.join(knowing)}")
         if "majority" in contenders:
             notes.append("majority: the most frequent activity among the windows of the support subjects")
         for note, concerned in about.items():

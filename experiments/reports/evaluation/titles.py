@@ -41,7 +41,11 @@ ADAPTED = {  # what an adaptation adds to a method's title, in the order of the 
     "balanced_other": "shares balanced over other activities",
 }
 KNOWN_OF_THE_PERSON = "known of the tested person"
-KNOWLEDGE = {"none": "nothing", "unlabelled": "unlabelled windows"}
+KNOWLEDGE = {
+    "none": "nothing",
+    "unlabelled": "unlabelled windows",
+    "shares": "unlabelled windows, shares of activities",
+}
 
 
 @dataclass(frozen=True)

@@ -242,4 +242,4 @@ def test_the_sentence_names_the_baseline_that_came_closest() -> None:
     )
     knowing = BaselineVerdict((replace(CLAIM, knowledge="unlabelled", simulated="simulated data"),)).sentence
     assert knowing.startswith("simulated data: pretrained, linear probe is above the best of 1 baseline of the same")
-    assert "knowledge (unlabelled windows) at k = 10" in knowing
+    assert "knowledge (unlabelled) at k = 10" in knowing

@@ -8,6 +8,7 @@ from pathlib import Path
 from helpers.made_results import make_results
 from rich.console import Console
 
+from experiments.evaluation.adaptation import find_contender
 from experiments.reports.evaluation import Report, in_order, markdown, method_title, terminal_tables
 from experiments.reports.evaluation.comparisons import against_the_best, recommended
 from experiments.reports.evaluation.figures import few_shot_figure, forest_figure
@@ -49,11 +50,16 @@ def test_the_verdict_is_about_the_best_baseline_of_the_same_knowledge() -> None:
     best = verdicts_of(made())[0].best
     assert len(best) == 2
     assert "the best of 3 baselines at k = 10" in best[0]
-    assert "the best of 1 baseline of the same knowledge (unlabelled windows) at k = 10" in best[1]
+    assert "the best of 1 baseline of the same knowledge (unlabelled) at k = 10" in best[1]
     text = markdown(made())
     assert all(sentence.replace("<", "&lt;") in text for sentence in best)
     assert "The best of 3" not in html(made(), {})
     assert "the best of 3 baselines" in html(made(), {})
+
+
+def test_assumed_shares_are_a_knowledge_of_their_own() -> None:
+    known = {name: find_contender(f"knn+{name}").knowledge for name in ("person", "em", "balanced", "person+balanced")}
+    assert known == {"person": "unlabelled", "em": "unlabelled", "balanced": "shares", "person+balanced": "shares"}
 
 
 def test_controls_and_other_systems_are_not_recommended() -> None:
@@ -76,7 +82,7 @@ def test_tables_have_a_column_where_rows_differ_in_what_they_know() -> None:
     text = out.file.getvalue()  # type: ignore[attr-defined]
     assert "known of the tested person" in text
     assert "unlabelled windows" in text
-    assert "these know unlabelled windows of the tested person -- " in markdown(made())
+    assert "these know something of the tested person -- " in markdown(made())
 
 
 def test_titles_and_order_of_adapted_rows() -> None:
