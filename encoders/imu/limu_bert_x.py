@@ -9,11 +9,13 @@ h = norm2(h + fc2(gelu(fc1(h)))). Names of the weights are those of the publishe
 are this encoder. Layer norms have their epsilon, 1e-12, inside the root.
 
 Windows come at any rate, in units of ``physical`` normalisation (g, and pi rad/s) or in m/s^2 and rad/s (``none``), as
-``units`` says. Each is resampled to 20 Hz and cut into pieces, which do not see one another.
+``units`` says. Each is resampled to 20 Hz and cut into pieces, which do not see one another. The first piece begins
+with the first measured sample, and the last one ends with the last: the model never saw a short piece, nor padding.
+(Pieces from the window's beginning, with padding masked, cost 13 points at k = 1 on UTD-MHAD's people 1, 3, 5, 7.)
 
 * A sample at 20 Hz is the mean of the measured samples around it, with weights that fall linearly to 0 at 50 ms. So
   what was not measured has no part, and windows at 20 Hz are not changed at all.
-* A token is valid if such a sample was measured. Invalid tokens are never attended to; the last piece may be short.
+* A token is valid if such a sample was measured. Invalid tokens are never attended to.
 """
 
 from __future__ import annotations
@@ -164,15 +166,37 @@ class LimuBertX(ImuEncoder):
         mask = weight > 1e-6
         samples = torch.einsum("lt,btc->blc", self.resampling, values) / weight.clamp(min=1e-6).unsqueeze(2)
         count = samples.shape[1]
-        pieces = -(-count // PIECE)
-        padding = pieces * PIECE - count
-        samples, mask = F.pad(samples, (0, 0, 0, padding)), F.pad(mask, (0, padding))
-        flat = mask.reshape(-1, PIECE)
-        h = self.transformer(samples.reshape(-1, PIECE, samples.shape[2]), flat)
-        h = torch.where(flat.unsqueeze(2), h, 0)
-        tokens, mask = h.reshape(len(imu), pieces * PIECE, -1)[:, :count], mask[:, :count]
+        index, back = _pieces(mask)
+        rows = torch.arange(len(imu), device=imu.device)[:, None, None]
+        flat = mask[rows, index].reshape(-1, PIECE)
+        h = self.transformer(samples[rows, index].reshape(-1, PIECE, samples.shape[2]), flat)
+        tokens = h.reshape(len(imu), -1, h.shape[2]).gather(1, back.unsqueeze(2).expand(-1, -1, h.shape[2]))
+        tokens = torch.where(mask.unsqueeze(2), tokens, 0)
         times = torch.arange(count, device=imu.device, dtype=torch.float32) / RATE_HZ
         return ImuFeatures(tokens, times, mask, masked_mean(tokens, mask))
+
+
+def _pieces(mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Lay pieces over the measured part of each window: from its first sample on, and the last one up to its last.
+
+    Args:
+        mask: (B, L) measured samples at 20 Hz.
+
+    Returns:
+        Numbers of each piece's samples, (B, Q, S), and, for each of the L samples, its place among the Q * S.
+    """
+    count = mask.shape[1]
+    pieces = -(-count // PIECE)
+    at = torch.arange(count, device=mask.device)
+    first = mask.int().argmax(dim=1, keepdim=True)
+    end = count - mask.flip(1).int().argmax(dim=1, keepdim=True)
+    # A last piece that would be short begins earlier. Its first samples are then met twice, and kept from the former.
+    starts = first + PIECE * torch.arange(pieces, device=mask.device)
+    starts = torch.minimum(starts, (end - PIECE).clamp(min=0)).maximum(first.clamp(max=max(count - PIECE, 0)))
+    index = (starts.unsqueeze(2) + torch.arange(PIECE, device=mask.device)).clamp(max=count - 1)
+    piece = ((at - first) // PIECE).clamp(0, pieces - 1)
+    place = (at - starts.gather(1, piece)).clamp(0, PIECE - 1)
+    return index, piece * PIECE + place
 
 
 def resampling_weights(imu_input: ImuInput) -> Tensor:

@@ -91,7 +91,7 @@ def test_physical_units_are_turned_back() -> None:
 
 
 @torch.no_grad()
-def test_pieces_do_not_see_one_another_and_the_last_may_be_short() -> None:
+def test_pieces_do_not_see_one_another_and_the_last_ends_with_the_window() -> None:
     long = made(imu_input=ImuInput(samples=50, rate_hz=20.0))
     imu = windows(50)
     tokens, times, mask, pooled = long(imu, *whole(3, 50))
@@ -99,9 +99,35 @@ def test_pieces_do_not_see_one_another_and_the_last_may_be_short() -> None:
     assert times[[0, 49]].tolist() == pytest.approx([0, 49 / 20])
     assert mask.all()
     assert torch.allclose(tokens[:, 20:40], made()(imu[:, 20:40], *whole(3, 20)).tokens, atol=1e-6)
+    assert torch.allclose(tokens[:, 40:], made()(imu[:, 30:50], *whole(3, 20)).tokens[:, 10:], atol=1e-6)
     assert torch.allclose(pooled, tokens.mean(dim=1), atol=1e-6)
     imu[:, :20] += 5
     assert torch.equal(long(imu, *whole(3, 50)).tokens[:, 20:], tokens[:, 20:])
+
+
+@torch.no_grad()
+def test_padding_around_a_recording_changes_nothing() -> None:
+    short, long = made(imu_input=ImuInput(47, 20.0)), made(imu_input=ImuInput(100, 20.0))
+    imu = windows(47)
+    padded, samples = torch.zeros(3, 100, 6), torch.zeros(3, 100, dtype=torch.bool)
+    for row, start in enumerate((0, 13, 53)):
+        padded[row, start : start + 47], samples[row, start : start + 47] = imu[row], True
+    found, expected = long(padded, whole(3, 100)[0], samples), short(imu, *whole(3, 47))
+    assert torch.allclose(found.tokens[samples], expected.tokens.flatten(0, 1), atol=1e-5)
+    assert torch.equal(found.token_mask, samples)
+
+
+@torch.no_grad()
+def test_less_than_a_piece_is_encoded_by_itself() -> None:
+    encoder, imu = made(imu_input=ImuInput(60, 20.0)), windows(60)
+    channels, samples = whole(3, 60)
+    samples[0, 12:], samples[1, :25], samples[1, 31:], samples[2] = False, False, False, False
+    found = encoder(imu, channels, samples)
+    assert torch.equal(found.token_mask, samples)
+    assert torch.isfinite(found.tokens).all()
+    assert (found.tokens[0, :12].abs().sum(dim=1) > 0).all()
+    assert (found.tokens[1, 25:31].abs().sum(dim=1) > 0).all()
+    assert (found.tokens[2] == 0).all()
 
 
 def test_resampling_keeps_levels_and_slopes_and_leaves_20_hz_alone() -> None:
