@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from experiments.evaluation.methods import find_method
+from experiments.evaluation.adaptation import find_contender
 from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.protocol import run_units
 from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet()
     set_threads(config)
     targets = open_targets(config)
-    methods = [find_method(name) for name in config.evaluation.methods]
+    methods = [find_contender(name) for name in config.evaluation.methods]
     try:
         systems = open_systems(config, methods, targets, load_checkpoints(config, methods))[0]
     except UserError as error:

@@ -36,9 +36,9 @@ def run(config: Config) -> Path:
         UserError: the checkpoint is missing, a target can't be used, pretraining saw its people, or labels leak.
     """
     from experiments.artifacts.shards import dataset_directory
+    from experiments.evaluation.adaptation import find_contender
     from experiments.evaluation.cell_store import CellStore
     from experiments.evaluation.errors import EvaluationError, SplitError
-    from experiments.evaluation.methods import find_method
     from experiments.evaluation.perturbations import PerturbationError
     from experiments.evaluation.plan import plan_units
     from experiments.evaluation.protocol import run_units
@@ -60,7 +60,7 @@ def run(config: Config) -> Path:
     set_threads(config)
     folder = run_folder(config)
     try:
-        chosen = [find_method(name) for name in e.methods]
+        chosen = [find_contender(name) for name in e.methods]
         checkpoints = load_checkpoints(config, chosen)  # what is wrong with one is said before shards are built
         targets = open_targets(config)
         for key in {key for t in config.evaluation.targets for key in (t.dataset, *t.support, *t.placements)}:

@@ -39,7 +39,7 @@ READING_ORDER = {
         "pretraining",
         "labelled",
     ),
-    "encoders": ("contract", "registry", "layers", "imu", "video", "text"),
+    "encoders": ("contract", "registry", "weights", "layers", "imu", "video", "text"),
     "lightning_modules": (
         "losses",
         "objectives",

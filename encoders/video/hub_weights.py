@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from core.registry import unknown_name
-from encoders.video.vit_backbone import WeightsError
+from encoders.weights import WeightsError
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 _CONFIG = "config.json"

@@ -22,12 +22,12 @@ from encoders.registry import video_encoder
 from encoders.video.backbone_encoder import BackboneEncoder
 from encoders.video.vit_backbone import (
     BackboneParams,
-    WeightsError,
     create_backbone,
     load_weights,
     normalisation,
     normalise_frames,
 )
+from encoders.weights import WeightsError
 
 POOLINGS = ("cls", "mean", "grid", "joint")
 

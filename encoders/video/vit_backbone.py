@@ -20,14 +20,10 @@ from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 
 from core.durable import write_atomically
-from core.errors import MendableError
 from core.suggestions import did_you_mean
+from encoders.weights import WeightsError
 
 FORMAT = "imu-video-har vit 1"
-
-
-class WeightsError(MendableError, RuntimeError):
-    """Weights are unavailable or don't fit; the message names the remedy."""
 
 
 @dataclass

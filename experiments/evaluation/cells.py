@@ -11,6 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+# What a method knows of a tested subject besides the window that it predicts.
+KNOWS_NOTHING = "none"
+KNOWS_UNLABELLED = "unlabelled"
+KNOWS_SHARES = "shares"  # unlabelled windows too
+
 # Version 0.1.0 wrote these fields of a cell under other names.
 _EARLIER_NAMES = {"condition": "perturbation", "binding": "input_digest"}
 
@@ -22,11 +27,11 @@ class Cell:
     Attributes:
         dataset: name of the target in tables, e.g. "Parkinson's, head".
         population: population of the target's tested subjects; several are joined by "+".
-        method: name of the method, e.g. ``linear_probe``.
-        system: name of the compared checkpoint, e.g. "imu_only"; empty for the run's own, and for methods
-            without a checkpoint.
+        method: name of the method, e.g. ``linear_probe``, with its adaptations, e.g. ``linear_probe+person``.
+        system: name of the compared checkpoint, e.g. "imu_only", or of the external encoder; empty for the run's own,
+            and for methods without a checkpoint.
         encoder: name of the IMU encoder; empty for methods without one.
-        checkpoint: digest of the checkpoint's file; empty for methods without one.
+        checkpoint: digest of the checkpoint's file, or of an external encoder's weights; empty for methods without.
         shots: labelled windows per class, or labelled subjects; 0 for methods without labels of the target.
         shots_unit: "windows" (per class), or "subjects" (all windows of each are labelled).
         fold: number of the tested group of subjects.
@@ -35,6 +40,8 @@ class Cell:
         perturbation: change of the tested windows, e.g. "rotation=90"; empty for none. See
             :mod:`experiments.evaluation.perturbations`.
         input_digest: digest of everything else that the result depends on: data, checkpoint, settings.
+        knowledge: what the method knows of a tested subject besides the window that it predicts: "none", "unlabelled"
+            windows, or these and the "shares" of the activities among them.
     """
 
     dataset: str
@@ -50,6 +57,7 @@ class Cell:
     seed: int
     perturbation: str
     input_digest: str
+    knowledge: str = KNOWS_NOTHING
 
     @property
     def contender(self) -> str:

@@ -11,7 +11,7 @@ A cell holds a digest of everything that its result depends on. Finished cells a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,14 @@ from numpy.typing import NDArray
 
 from core.digest import digest_of
 from datamodules.labels.label_column import distinct
+from encoders.contract import ImuInput
+from experiments.evaluation.adaptation import find_contender
 from experiments.evaluation.cells import Cell
 from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.features.external import open_external, weights_digest
 from experiments.evaluation.features.target_features import EncoderSpec, TargetFeatures
 from experiments.evaluation.held_out_labels import UnlabelledShards
-from experiments.evaluation.methods import Method, find_method
+from experiments.evaluation.methods import Method
 from experiments.evaluation.perturbations import KINDS, PLACEMENT, Perturbation, PerturbationError, parse_perturbation
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, union
@@ -68,6 +71,8 @@ class _Group:
     perturbations: tuple[Perturbation, ...]
     notes: tuple[str, ...]
     first: bool  # whether the system is the first one
+    external: str = ""  # name of the external encoder, and digest of its weights
+    weights: str = ""
 
 
 def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[System]) -> list[Unit]:
@@ -86,7 +91,7 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         PerturbationError: an unknown perturbation.
     """
     e = config.evaluation
-    chosen = [find_method(name) for name in e.methods]
+    chosen = [find_contender(name) for name in e.methods]
     if e.perturbations and e.perturbations_shots and e.perturbations_shots not in e.shots:
         raise EvaluationError(
             f"evaluation.perturbations_shots is {e.perturbations_shots}; expected one of evaluation.shots:"
@@ -97,6 +102,7 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
     if len(set(names)) < len(names):
         raise EvaluationError(f"evaluation.targets: two have the same name: {', '.join(names)}")
     asked = expand_perturbations(e.perturbations)
+    externals = _externals(config, chosen, targets)
     device = "cuda" if accelerator(config) == "gpu" else "cpu"
     units: list[Unit] = []
     for target in targets:
@@ -120,7 +126,10 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
             group = _Group(config, target, system, folds, features, perturbations, notes, position == 0)
             for method in chosen:
                 # Without their checkpoints, systems differ in the encoder alone.
-                if method.checkpoint or position == 0 or (method.encoder and another):
+                if method.external and position == 0:
+                    for name, weights in externals.items():
+                        units += _units_of(replace(group, external=name, weights=weights), method)
+                elif method.checkpoint or position == 0 or (method.encoder and another):
                     units += _units_of(group, method)
     # A method or a checkpoint's file may be named twice; it is evaluated once.
     return list({unit.cells[0].key: unit for unit in units}.values())
@@ -180,6 +189,23 @@ def _refuse_methods_without_checkpoint(chosen: Sequence[Method], systems: Sequen
         for system in systems:
             if method.checkpoint and system.model is None:
                 raise EvaluationError(f"evaluation.methods: {method.name} needs a checkpoint")
+
+
+def _externals(config: Config, chosen: Sequence[Method], targets: Sequence[Target]) -> dict[str, str]:
+    """Digest the weights of each external encoder; each is built once, so that an error comes first."""
+    if not any(method.external for method in chosen):
+        return {}
+    named = config.evaluation.external
+    if not named:
+        raise EvaluationError(
+            "evaluation.methods: external compares encoders of others, but evaluation.external names none; expected"
+            " NAME: {encoder: ..., weights: FILE.safetensors}"
+        )
+    for name, settings in named.items():
+        for target in targets:
+            windows = target.shards.settings
+            open_external(name, settings, ImuInput(windows.samples, windows.imu_rate_hz))
+    return {name: weights_digest(settings) for name, settings in named.items()}
 
 
 def _units_of(group: _Group, method: Method) -> list[Unit]:
@@ -256,6 +282,10 @@ def _cell(
     input_digest: str,
 ) -> Cell:
     system = group.system if method.checkpoint else System("" if group.first else group.system.name)
+    encoder = group.features.spec.name if method.encoder else ""
+    if method.external:
+        system = System(group.external, checkpoint=group.weights)
+        encoder = group.config.evaluation.external[group.external].encoder
     if perturbation is not None and perturbation.kind == PLACEMENT:
         there = group.target.other_placements[str(perturbation.level)].shards.fingerprint
         input_digest = digest_of({"input_digest": input_digest, "other_placement": there})
@@ -265,7 +295,7 @@ def _cell(
         population="+".join(populations),
         method=method.name,
         system=system.name,
-        encoder=group.features.spec.name if method.encoder else "",
+        encoder=encoder,
         checkpoint=system.checkpoint,
         shots=k,
         shots_unit=unit,
@@ -274,14 +304,17 @@ def _cell(
         seed=group.config.run.seed,
         perturbation=str(perturbation) if perturbation else "",
         input_digest=input_digest,
+        knowledge=method.knowledge,
     )
 
 
 def _input_digest(group: _Group, method: Method, fold: Fold, prototypes: Prototypes | None, notes: list[str]) -> str:
     evaluation = group.config.evaluation
     clips = clips_of(group.target, group.system) if method.prototypes == "target" else None
+    external = {"external": asdict(evaluation.external[group.external])} if method.external else {}
     return digest_of(
         {
+            **external,
             "protocol": PROTOCOL,
             "shards": group.target.shards.fingerprint,
             "test": xxhash.xxh3_128_hexdigest(fold.test.data),

@@ -26,6 +26,7 @@ from experiments.evaluation.plan import Unit, clips_of, plan_units, without_prot
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
 from experiments.evaluation.splits import assert_disjoint, draw_subjects, draw_support
 from experiments.evaluation.targets import System, Target
+from experiments.evaluation.unlabelled import unlabelled_windows
 from experiments.evaluation.worker_pool import WORTH_IT, worker_pool
 from experiments.runtime.devices import cores
 from experiments.settings.schema import Config
@@ -78,8 +79,10 @@ def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, pro
         if new:
             missing.append(replace(unit, cells=tuple(c for c, _ in new), perturbations=tuple(c for _, c in new)))
     total = sum(len(unit.cells) for unit in units)
-    # Fast methods come first, so that an interrupted evaluation has kept most cells.
-    missing.sort(key=lambda unit: unit.method.trained)
+    # Fast methods come first, so that an interrupted evaluation has kept most cells. Those of one draw follow one
+    # another, because they share fits.
+    features = {id(unit.features): number for number, unit in enumerate(units)}
+    missing.sort(key=lambda unit: (unit.method.trained, *_draw_of(unit, features[id(unit.features)])))
     for unit, done in _computed(config, missing, lambda unit: progress(len(results), total, _title(unit))):
         for result in done:
             results[result.cell.key] = result
@@ -113,6 +116,11 @@ def _computed(
 def _title(unit: Unit) -> str:
     cell = unit.cells[0]
     return f"{cell.dataset}: {cell.contender}, {cell.shots} {'shots' if cell.shots_unit == 'windows' else 'subjects'}"
+
+
+def _draw_of(unit: Unit, features: int) -> tuple[int, ...]:
+    cell = unit.cells[0]
+    return () if unit.method.trained else (features, cell.fold, cell.shots_unit == "subjects", cell.shots, cell.draw)
 
 
 @dataclass(frozen=True)
@@ -158,6 +166,8 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
         pool_counts=np.bincount(positions(labels[pool], classes), minlength=len(classes)),
         seed=stream_seed(cell.seed, cell.fold, cell.shots, cell.draw),
         notes=notes,
+        unlabelled=unlabelled_windows(table, fold, unit.method.person_windows, _draw_key(config, cell)),
+        external=cell.system if unit.method.external else "",
     )
     predict = unit.method.fit(data)
     results = []
@@ -173,7 +183,7 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
             )  # activities without a labelled window keep probability 0
             answered = [fold.classes.index(name) for name in classes]
             done = 0
-            for part in in_blocks(tested):
+            for part in [tested] if unit.method.together else in_blocks(tested):
                 found = np.asarray(predict(features, part))
                 if found.shape != (len(part), len(classes)):
                     raise EvaluationError(
@@ -194,8 +204,7 @@ def _draw(config: Config, unit: Unit) -> _Sides:
     support: NDArray[np.int64] = np.empty(0, np.int64)
     notes: list[str] = []
     if unit.method.needs_labels:
-        # The run's seed has no part: checkpoints of several seeds are compared on the same draws.
-        key = (config.evaluation.draw_seed, cell.dataset, cell.fold, cell.draw)
+        key = _draw_key(config, cell)
         if cell.shots_unit == "subjects":
             support = draw_subjects(table, fold.pool, cell.shots, key)
         else:
@@ -206,6 +215,11 @@ def _draw(config: Config, unit: Unit) -> _Sides:
     given = [name for windows in (support, fold.pool) for name in distinct(person[windows])]
     assert_disjoint(given, distinct(person[fold.test]))
     return _Sides(support, fold.pool, fold.test, notes)
+
+
+def _draw_key(config: Config, cell: Cell) -> tuple[int, str, int, int]:
+    # The run's seed has no part: checkpoints of several seeds are compared on the same draws.
+    return config.evaluation.draw_seed, cell.dataset, cell.fold, cell.draw
 
 
 def _prototypes(unit: Unit, notes: list[str]) -> Prototypes | None:

@@ -243,9 +243,14 @@ def draw_subjects(
     return np.sort(candidates[among(table["subject"][candidates], drawn)])
 
 
-def _order(key: Sequence[int | str], n: int) -> NDArray[np.int64]:
+def generator(key: Sequence[int | str]) -> np.random.Generator:
+    """Make the random generator of a draw: the same for the same key, on any machine."""
     digest = hashlib.sha256(json.dumps([*key]).encode()).digest()
-    return np.random.default_rng(int.from_bytes(digest, "big")).permutation(n)
+    return np.random.default_rng(int.from_bytes(digest, "big"))
+
+
+def _order(key: Sequence[int | str], n: int) -> NDArray[np.int64]:
+    return generator(key).permutation(n)
 
 
 def assert_disjoint(support_subjects: Iterable[str], test_subjects: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from core.settings import setting
 
@@ -28,6 +29,20 @@ class TargetConfig:
 
 
 @dataclass
+class ExternalConfig:
+    """An encoder that others trained, to compare with: a row ``external@NAME`` of the tables."""
+
+    encoder: str = setting("", "name of an IMU encoder, e.g. limu_bert_x")
+    params: dict[str, Any] = setting({}, "its settings")
+    weights: str = setting("", "safetensors file with its weights, under the encoder's own names")
+    normalisation: str = setting(
+        "physical",
+        "of the windows that it gets: 'physical', 'window' or 'none'",
+        choices=("physical", "window", "none"),
+    )
+
+
+@dataclass
 class EvaluationConfig:
     """The protocol; see docs/guides/evaluation.md."""
 
@@ -37,13 +52,19 @@ class EvaluationConfig:
             "majority",
             "zero_shot",
             "handcrafted_rf",
+            "handcrafted_trees",
+            "handcrafted_logistic",
+            "handcrafted_mean",
             "random_frozen",
             "supervised",
             "knn",
             "linear_probe",
             "finetune",
+            "hybrid_random",
+            "hybrid_logistic",
+            "hybrid_mean",
         ],
-        "what is compared",
+        "what is compared; METHOD+ADAPTATION adapts a method to the tested person, see docs/guides/evaluation.md",
     )
     shots: list[int] = setting([1, 5, 10, 20, 50, 100], "labelled windows per class")
     support_subjects: int = setting(0, "people whom these windows come from, drawn anew each time; 0 takes all")
@@ -56,12 +77,20 @@ class EvaluationConfig:
     all_groupings: bool = setting(False, "cut subjects into 'folds' groups in every way, not in one: for few subjects")
     activities: list[str] = setting([], "only these; empty takes all")
     checkpoints: dict[str, list[str]] = setting({}, "other systems to compare: name -> checkpoints (one a seed)")
+    external: dict[str, ExternalConfig] = setting(
+        {}, "encoders of others, for method 'external': name -> {encoder: ..., weights: FILE.safetensors}"
+    )
     perturbations: list[str] = setting([], "what is done to tested windows: 'rotation', 'noise=1', ...; see the docs")
     perturbations_shots: int = setting(0, "labelled windows per class for that; 0 takes the most")
     perturbations_draws: int = setting(2, "draws a fold for that", at_least=1)
     probe_c: float = setting(1.0, "inverse regularisation of the logistic probe", above=0)
     logistic_c: float = setting(
         0.05, "inverse regularisation of the logistic on handcrafted features, and of the hybrids", above=0
+    )
+    balanced_towards: str = setting(
+        "uniform",
+        "+balanced: shares that each person's answers get, 'uniform' or those of the support subjects' 'pool'",
+        choices=("uniform", "pool"),
     )
     knn_neighbours: int = setting(10, "nearest labelled windows that vote, at most", at_least=1)
     forest_trees: int = setting(300, "trees of the random forest", at_least=1)

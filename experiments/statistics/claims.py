@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from experiments.evaluation.cells import KNOWS_NOTHING
 from experiments.statistics.differences import EXACT, Difference, smallest_p
 
 LEVEL = 0.05  # the corrected p-value must be below
@@ -32,6 +33,11 @@ class Claim:
         over_draws: 95 % interval of the difference over the draws of labels, if all subjects share the draws; NaN
             with too few draws for an interval. None if each fold has its own draws: the spread over subjects then
             contains the chance of the draws.
+        knowledge: what both methods know of a tested subject besides the window that they predict.
+        second_knowledge: the second's, if it is not the same: such methods must not be compared.
+
+    Raises:
+        ValueError: the methods differ in what they know of the tested subjects.
     """
 
     first_title: str
@@ -45,6 +51,15 @@ class Claim:
     more_is_better: bool = True
     simulated: str = ""
     over_draws: tuple[float, float] | None = None
+    knowledge: str = KNOWS_NOTHING
+    second_knowledge: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.second_knowledge not in (None, self.knowledge):
+            raise ValueError(
+                f"{self.first_title} knows '{self.knowledge}' of the tested subjects, {self.second_title}"
+                f" '{self.second_knowledge}'; expected methods of the same knowledge"
+            )
 
 
 def outcome(claim: Claim) -> Outcome:
@@ -183,3 +198,50 @@ def _number(p: float) -> str:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+@dataclass(frozen=True)
+class BaselineVerdict:
+    """One method against the best of several baselines.
+
+    Which baseline is best is not known, and choosing it by the tested people would flatter the others. So the method is
+    compared with each: it is above the best if it was shown to be above all. No further correction is needed for that
+    (Berger 1982, "Multiparameter hypothesis testing and acceptance sampling"): the family's own covers each claim.
+
+    Attributes:
+        claims: claims of the same method, target and number of shots against each baseline, at least one.
+    """
+
+    claims: tuple[Claim, ...]
+
+    @property
+    def outcome(self) -> Outcome:
+        """``better`` if better than all baselines, ``worse`` if worse than any, ``too_few`` if none can be decided."""
+        outcomes = [outcome(claim) for claim in self.claims]
+        if all(found == "better" for found in outcomes):
+            return "better"
+        if "worse" in outcomes:
+            return "worse"
+        return "too_few" if all(found == "too_few" for found in outcomes) else "open"
+
+    @property
+    def closest(self) -> Claim:
+        """The claim with the smallest gain, or the largest loss."""
+        return min(self.claims, key=lambda claim: claim.difference.mean * (1 if claim.more_is_better else -1))
+
+    @property
+    def sentence(self) -> str:
+        """The verdict as a sentence, with the difference to the baseline that came closest."""
+        first = self.claims[0]
+        words = {
+            "better": "is above the best of",
+            "worse": "is below the best of",
+            "open": "is not shown to be above the best of",
+            "too_few": "has too few subjects to be compared with the best of",
+        }[self.outcome]
+        unlike = "" if first.knowledge == KNOWS_NOTHING else f" of the same knowledge ({first.knowledge})"
+        text = (
+            f"{first.first_title} {words} {_count(len(self.claims), 'baseline')}{unlike} {_where(first)}; closest is"
+            f" {self.closest.second_title}: {_by(self.closest, signed=True)}"
+        )
+        return f"{first.simulated}: {text}" if first.simulated else text

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.durable import write_atomically
-from experiments.evaluation.cells import CellResult
+from experiments.evaluation.cells import KNOWS_NOTHING, CellResult
 from experiments.evaluation.metrics import per_class_recall
 from experiments.statistics.intervals import bootstrap_interval
 
@@ -29,6 +29,7 @@ _OF_THE_CELL = (
     "system",
     "shots_unit",
     "perturbation",
+    "knowledge",
 )
 COLUMNS = (
     *_OF_THE_CELL[:8],
@@ -45,6 +46,7 @@ COLUMNS = (
     "perturbation",
     "support_subjects",
     "seconds",
+    "knowledge",
 )
 BY_SUBJECT = "_by_subject"
 # Version 0.1.0 wrote this column and this ending of metrics under other names.
@@ -136,6 +138,8 @@ def write(frame: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
 def read(parquet: Path) -> pd.DataFrame:
     """Read ``results.parquet``, also one of version 0.1.0; columns and metrics get their present names."""
     frame = pd.read_parquet(parquet).rename(columns=_EARLIER_COLUMNS)
+    if "knowledge" not in frame:  # before 0.3.0 no method knew anything
+        frame["knowledge"] = KNOWS_NOTHING
     if "metric" in frame:
         # A recall names its activity, which may end in anything.
         whole = ~frame["metric"].str.startswith("recall[")

@@ -49,7 +49,7 @@ def make_results(
     """One fold a person, named p1, p2, ...; the first person lacks the first activity.
 
     Skill grows with shots, differs from person to person, and falls by half under a perturbation. Methods may be
-    written "linear_probe@imu_only".
+    written "linear_probe@imu_only", or "linear_probe+person", which knows unlabelled windows.
     """
     found = []
     for contender in methods:
@@ -136,6 +136,7 @@ def _cell(
             seed=0,
             perturbation=perturbation,
             input_digest="x",
+            knowledge="unlabelled" if "+" in contender else "none",
         ),
         classes=list(classes),
         event=event,

@@ -9,6 +9,7 @@ import itertools
 import os
 import tempfile
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -31,7 +32,41 @@ def in_blocks(windows: Indices) -> Iterator[Indices]:
         yield windows[start : start + BLOCK]
 
 
-class FeatureTable:
+def digest_of_windows(windows: Indices) -> str:
+    """Digest numbers of windows, or their labels, to find again what was computed of them."""
+    return xxhash.xxh3_128_hexdigest(np.ascontiguousarray(windows).data)
+
+
+class FeatureRows(ABC):
+    """Features of all windows of a target, read by window, (N, P). Safe to use from several threads.
+
+    Attributes:
+        shape: (N, P).
+    """
+
+    def __init__(self, windows: int, width: int) -> None:
+        self.shape = (windows, width)
+        self._standardisations: dict[str, Standardisation] = {}
+        self._lock = threading.Lock()
+
+    @abstractmethod
+    def __getitem__(self, windows: Indices) -> Features:
+        """Get features (B, P) of these windows."""
+
+    def blocks(self, windows: Indices) -> Iterator[Features]:
+        """Yield features of these windows, a few thousand windows at a time."""
+        return (self[part] for part in in_blocks(windows))
+
+    def standardisation(self, windows: Indices) -> Standardisation:
+        """Compute mean and scale over these windows, once: all cells of a fold ask for the same."""
+        key = digest_of_windows(windows)
+        with self._lock:
+            if key not in self._standardisations:
+                self._standardisations[key] = Standardisation.over(self.blocks(windows))
+            return self._standardisations[key]
+
+
+class FeatureTable(FeatureRows):
     """A table (N, P) of float32, zero where nothing was put. Safe to use from several threads.
 
     A table larger than ``held_bytes`` is in a file without a name, in the folder for temporary files (``TMPDIR``
@@ -39,10 +74,8 @@ class FeatureTable:
     """
 
     def __init__(self, windows: int, width: int, held_bytes: int = HELD_BYTES) -> None:
-        self.shape = (windows, width)
+        super().__init__(windows, width)
         self._held: Features | None = None
-        self._standardisations: dict[str, Standardisation] = {}
-        self._lock = threading.Lock()
         if 4 * windows * width <= held_bytes:
             self._held = np.zeros(self.shape, np.float32)
         else:
@@ -87,18 +120,6 @@ class FeatureTable:
             while done < len(rows):
                 done += os.preadv(self._file.fileno(), (rows[done:],), at + done)
         return found
-
-    def blocks(self, windows: Indices) -> Iterator[Features]:
-        """Yield features of these windows, a few thousand windows at a time."""
-        return (self[part] for part in in_blocks(windows))
-
-    def standardisation(self, windows: Indices) -> Standardisation:
-        """Compute mean and scale over these windows, once: all cells of a fold ask for the same."""
-        key = xxhash.xxh3_128_hexdigest(np.ascontiguousarray(windows).data)
-        with self._lock:
-            if key not in self._standardisations:
-                self._standardisations[key] = Standardisation.over(self.blocks(windows))
-            return self._standardisations[key]
 
     def _checked(self, windows: Indices) -> Indices:
         windows = np.asarray(windows)

@@ -5,6 +5,7 @@ Shape legend: N windows of the target, P pooled width of the encoder, E width of
 
 from __future__ import annotations
 
+import copy
 import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -23,12 +24,19 @@ from datamodules.shards.concat import ConcatShards
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import IMU_ENCODERS, build_imu_encoder
 from experiments.evaluation.errors import EvaluationError
-from experiments.evaluation.features.feature_table import FeatureTable, in_blocks
+from experiments.evaluation.features.feature_table import FeatureRows, FeatureTable, in_blocks
 from experiments.evaluation.features.handcrafted import FEATURE_NAMES, handcrafted_features
+from experiments.evaluation.features.shared_fits import SharedFits
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.perturbations import Perturbation
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
+
+# (Name of a table, the table) -> the table as a method sees it.
+Change = Callable[[str, FeatureRows], FeatureRows]
+
+FITS = 24  # that are kept; a forest of 300 trees takes some 5 MB at few labels, 50 MB at many
+PREDICTIONS = 128
 
 # Weights are drawn from torch's only random state. Other threads must not draw from it at the same time.
 _DRAWING = threading.Lock()
@@ -92,6 +100,11 @@ class TargetFeatures:
         model: the checkpoint; None where no method needs one.
         seed: seed of the random encoder's weights.
         device: device that encoders run on.
+
+    Attributes:
+        view: name of what was done to the tables by :meth:`through`; empty for tables as they are.
+        fits: fits on these features that several methods share.
+        predictions: small predictions that several methods share.
     """
 
     def __init__(
@@ -109,12 +122,18 @@ class TargetFeatures:
         self.model = model
         self.seed = seed
         self.device = torch.device(device)
+        self.view = ""
+        self.fits = SharedFits(FITS)
+        self.predictions = SharedFits(PREDICTIONS)
+        self._change: Change | None = None
         self._lock = threading.RLock()
         self._kept: dict[str, FeatureTable] = {}
         self._changed: dict[Perturbation, TargetFeatures] = {}
 
     def under(self, perturbation: Perturbation) -> TargetFeatures:
         """Give features of the same windows under a perturbation; windows that it was not measured in are left out."""
+        if self._change is not None:
+            raise EvaluationError("tables are changed after a perturbation, not before")
         with self._lock:
             if perturbation not in self._changed:
                 shards = self.shards.under(perturbation)
@@ -124,31 +143,57 @@ class TargetFeatures:
                 )
             return self._changed[perturbation]
 
+    def through(self, view: str, change: Change) -> TargetFeatures:
+        """Give the same features with every table but ``embeddings`` replaced by ``change(name, table)``.
+
+        Args:
+            view: name of the change, different for different changes.
+            change: from a table's name and the table to the table that methods see.
+        """
+        changed = copy.copy(self)
+        changed.view, changed._change = view, change
+        return changed
+
     @property
-    def pretrained(self) -> FeatureTable:
+    def pretrained(self) -> FeatureRows:
         """Pooled features by the checkpoint's encoder, (N, P)."""
-        return self._once("pretrained", lambda: self._pooled(self._checkpoint().imu_encoder))
+        return self._seen("pretrained", self._by_checkpoint())
 
     @property
-    def random(self) -> FeatureTable:
+    def random(self) -> FeatureRows:
         """Pooled features by the same encoder with random weights, (N, P)."""
-        return self._once("random", lambda: self._pooled(self.spec.build(self.seed)))
+        return self.table("random", lambda: self._pooled(self.spec.build(self.seed)))
 
     @property
-    def embeddings(self) -> FeatureTable:
+    def embeddings(self) -> FeatureRows:
         """Unit vectors in the space shared with video, (N, E)."""
         return self._once("embeddings", self._embed)
 
     @property
-    def handcrafted(self) -> FeatureTable:
+    def handcrafted(self) -> FeatureRows:
         """Handcrafted features, (N, K)."""
-        return self._once("handcrafted", self._by_hand)
+        return self.table("handcrafted", self._by_hand)
+
+    def table(self, name: str, compute: Callable[[], FeatureTable]) -> FeatureRows:
+        """Give the table called ``name``, computed when it is first asked for.
+
+        Args:
+            name: name of the features, and of what they depend on besides these windows.
+            compute: makes the table; it has rows of ``windows`` at least.
+        """
+        return self._seen(name, self._once(name, compute))
+
+    def _seen(self, name: str, rows: FeatureTable) -> FeatureRows:
+        return rows if self._change is None else self._change(name, rows)
 
     def _once(self, name: str, compute: Callable[[], FeatureTable]) -> FeatureTable:
         with self._lock:
             if name not in self._kept:
                 self._kept[name] = compute()
             return self._kept[name]
+
+    def _by_checkpoint(self) -> FeatureTable:
+        return self._once("pretrained", lambda: self._pooled(self._checkpoint().imu_encoder))
 
     def _checkpoint(self) -> ImuPretraining:
         if self.model is None:
@@ -160,7 +205,7 @@ class TargetFeatures:
         projection = self._checkpoint().imu_projection.to(self.device).eval()
 
         def embed(windows: NDArray[np.int64]) -> Tensor:
-            return F.normalize(projection(torch.from_numpy(self.pretrained[windows]).to(self.device)), dim=1)
+            return F.normalize(projection(torch.from_numpy(self._by_checkpoint()[windows]).to(self.device)), dim=1)
 
         found = FeatureTable(self.shards.n_windows, embed(self.windows[:1]).shape[1])
         for windows in in_blocks(self.windows):
@@ -182,12 +227,19 @@ class TargetFeatures:
             pooled: Tensor = encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"]).pooled
             return pooled
 
-        return self._compute(encode, encoder.pooled_width)
+        return self.encoded(encode, encoder.pooled_width, self.spec.normalisation)
 
     @torch.inference_mode()
-    def _compute(self, encode: Callable[[Batch], Tensor], width: int) -> FeatureTable:
+    def encoded(self, encode: Callable[[Batch], Tensor], width: int, normalisation: str) -> FeatureTable:
+        """Compute a table by encoding windows batch by batch, on the device.
+
+        Args:
+            encode: from a batch of B windows (``imu``, ``channel_mask``, ``sample_mask``) to features (B, ``width``).
+            width: width of the features.
+            normalisation: of the windows, see :func:`datamodules.signal.normalise`.
+        """
         found = FeatureTable(self.shards.n_windows, width)
-        batches = ImuBatches(self.shards, self.windows, self.spec.normalisation)
+        batches = ImuBatches(self.shards, self.windows, normalisation)
         done = 0
         for batch in batches:
             encoded = encode({name: tensor.to(self.device) for name, tensor in batch.items()}).float().cpu().numpy()

@@ -13,29 +13,29 @@ from dataclasses import replace
 
 import numpy as np
 
-from experiments.evaluation.features.feature_table import FeatureTable
-from experiments.evaluation.features.handcrafted import fit_extra_trees
+from experiments.evaluation.features.feature_table import FeatureRows, Features
 from experiments.evaluation.features.target_features import TargetFeatures
-from experiments.evaluation.methods.handcrafted import CLIP, fit_trees_on
+from experiments.evaluation.methods.handcrafted import CLIP, handcrafted_trees
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
+from experiments.evaluation.methods.sharing import fit_once, predict_once
 from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, Standardisation, fit_probe
 
 # The encoder's features of a target.
-Encoder = Callable[[TargetFeatures], FeatureTable]
+Encoder = Callable[[TargetFeatures], FeatureRows]
 _LOGISTIC = ("evaluation.logistic_c",)
 
 
 @method("hybrid_logistic", needs_labels=True, encoder=True, checkpoint=True, settings=_LOGISTIC)
 def hybrid_logistic(data: CellData) -> Predict:
     """Fit a logistic regression on handcrafted and pretrained features."""
-    return _logistic(data, lambda features: features.pretrained)
+    return _logistic(data, "pretrained", lambda features: features.pretrained)
 
 
 @method("hybrid_random", needs_labels=True, encoder=True, settings=_LOGISTIC)
 def hybrid_random(data: CellData) -> Predict:
     """Fit the same with a random encoder in place of the pretrained one: the control of ``hybrid_logistic``."""
-    return _logistic(data, lambda features: features.random)
+    return _logistic(data, "random", lambda features: features.random)
 
 
 @method(
@@ -47,25 +47,26 @@ def hybrid_random(data: CellData) -> Predict:
 )
 def hybrid_mean(data: CellData) -> Predict:
     """Average the probabilities of ``hybrid_logistic`` and of ``handcrafted_trees``."""
-    logistic, trees = hybrid_logistic(data), fit_trees_on(data, fit_extra_trees)
+    logistic, trees = hybrid_logistic(data), handcrafted_trees(data)
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        return (logistic(features, windows) + trees.probabilities(features.handcrafted[windows])) / 2
+        return (logistic(features, windows) + trees(features, windows)) / 2
 
     return predict
 
 
-def _logistic(data: CellData, encoder: Encoder) -> Predict:
-    blocks = (data.features.handcrafted, encoder(data.features))
-    standardisation = Standardisation.side_by_side(
-        [replace(rows.standardisation(data.pool), clip=CLIP) for rows in blocks]
-    )
-    known = np.concatenate([rows[data.support] for rows in blocks], axis=1)
-    c = data.config.evaluation.logistic_c
-    probe: LinearProbe = run_in_pool(fit_probe, known, data.support_labels, len(data.classes), standardisation, c)
+def _logistic(data: CellData, name: str, encoder: Encoder) -> Predict:
+    def rows(features: TargetFeatures, windows: Indices) -> Features:
+        return np.concatenate([features.handcrafted[windows], encoder(features)[windows]], axis=1)
 
-    def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        rows = np.concatenate([features.handcrafted[windows], encoder(features)[windows]], axis=1)
-        return probe.probabilities(rows)
+    blocks = (data.features.handcrafted, encoder(data.features))  # read outside of what is shared, see fit_once
 
-    return predict
+    def fit() -> LinearProbe:
+        standardisation = Standardisation.side_by_side(
+            [replace(block.standardisation(data.pool), clip=CLIP) for block in blocks]
+        )
+        known, c = rows(data.features, data.support), data.config.evaluation.logistic_c
+        return run_in_pool(fit_probe, known, data.support_labels, len(data.classes), standardisation, c)
+
+    name = f"handcrafted + {name}, logistic {data.config.evaluation.logistic_c}"
+    return predict_once(data, name, fit_once(data, name, fit), rows)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from experiments.evaluation.features.feature_table import FeatureTable
+from experiments.evaluation.features.feature_table import FeatureRows
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
 from experiments.evaluation.worker_pool import run_in_pool
@@ -76,7 +76,7 @@ def vote(similarity: Scores, labels: Indices, n_classes: int, neighbours: int) -
     return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 
-def fit_on(data: CellData, features: FeatureTable) -> LinearProbe:
+def fit_on(data: CellData, features: FeatureRows) -> LinearProbe:
     """Fit a logistic probe on these features of the support windows."""
     # One window per activity says little about the spread of the features. The spread is therefore measured on the
     # whole pool, without labels, for every number of shots. The tested subjects have no part in it.

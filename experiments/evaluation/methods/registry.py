@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from core.registry import Registry, UnknownNameError
 from datamodules.labels.label_column import LabelColumn
+from experiments.evaluation.cells import KNOWS_NOTHING
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.prototypes.video import Prototypes
@@ -48,6 +49,9 @@ class CellData:
         pool_counts: number of these windows that show each class, (C,); only ``majority`` uses it.
         seed: seed of the method's random draws; differs from cell to cell.
         notes: remarks for readers; a method may append some.
+        unlabelled: windows of support and tested subjects whose motion a method may look at, without labels; empty
+            unless the method's ``knowledge`` says so.
+        external: name of the external encoder, for methods that use one.
     """
 
     config: Config
@@ -61,6 +65,11 @@ class CellData:
     pool_counts: Indices
     seed: int
     notes: list[str] = field(default_factory=list)
+    unlabelled: Indices = field(default_factory=lambda: np.empty(0, np.int64))
+    external: str = ""
+
+
+Fit = Callable[[CellData], Predict]
 
 
 @dataclass(frozen=True)
@@ -76,16 +85,26 @@ class Method:
         checkpoint: the method uses the checkpoint.
         prototypes: origin of the classes' prototypes: "source" videos, "target" videos, "text"; "" for none.
         settings: settings that the method depends on, e.g. "evaluation.probe_c".
+        external: the method uses an external encoder, and is evaluated once for each of ``evaluation.external``.
+        knowledge: what the method knows of a tested subject besides the window that it predicts, see
+            :class:`experiments.evaluation.cells.Cell`. Only methods of the same knowledge are compared.
+        person_windows: which unlabelled windows of tested subjects it gets, see
+            :mod:`experiments.evaluation.unlabelled`.
+        together: the method predicts all tested windows in one call, not in blocks.
     """
 
     name: str
-    fit: Callable[[CellData], Predict]
+    fit: Fit
     needs_labels: bool
     trained: bool = False
     encoder: bool = False
     checkpoint: bool = False
     prototypes: str = ""
     settings: tuple[str, ...] = ()
+    external: bool = False
+    knowledge: str = KNOWS_NOTHING
+    person_windows: str = ""
+    together: bool = False
 
 
 METHODS: Registry[Method] = Registry("method", "experiments.evaluation.methods")
@@ -100,15 +119,17 @@ def method(
     checkpoint: bool = False,
     prototypes: str = "",
     settings: tuple[str, ...] = (),
-) -> Callable[[Callable[[CellData], Predict]], Callable[[CellData], Predict]]:
+    external: bool = False,
+) -> Callable[[Fit], Fit]:
     """Register a function as a method; see :class:`Method` for the arguments.
 
     Raises:
         ValueError: another function has that name already.
     """
 
-    def decorate(fit: Callable[[CellData], Predict]) -> Callable[[CellData], Predict]:
-        METHODS.add(name, Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, settings), fit)
+    def decorate(fit: Fit) -> Fit:
+        made = Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, settings, external)
+        METHODS.add(name, made, fit)
         return fit
 
     return decorate

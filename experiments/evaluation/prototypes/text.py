@@ -26,7 +26,7 @@ from datamodules.windows.cut import WindowSettings
 from encoders.contract import VideoEncoder
 from encoders.registry import build_video_encoder
 from encoders.text.clip import ClipText, TextEncoderError
-from encoders.video.vit_backbone import WeightsError
+from encoders.weights import WeightsError
 from experiments.artifacts.video_encoder import video_encoder_params
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes
 from experiments.evaluation.targets import Target

@@ -2,20 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from experiments.evaluation.cells import CellResult
-from experiments.reports.evaluation.titles import METRICS, in_order, method_title
-from experiments.statistics.claims import Claim, Outcome, outcome, sentence_of
+from experiments.reports.evaluation.titles import METRICS, in_order, method_title, parts_of
+from experiments.statistics.claims import BaselineVerdict, Claim, Outcome, outcome, sentence_of
 from experiments.statistics.differences import Correction, compare_all
 from experiments.statistics.groups import Groups
 from experiments.statistics.intervals import bootstrap_interval
 from experiments.statistics.results import draw_means, subject_means
 
-RECOMMENDED = ("linear_probe", "finetune")  # contenders that a reader is advised to use
+# Methods that a reader is advised to use, as they are and under adaptations.
+RECOMMENDED = ("linear_probe", "finetune", "hybrid_logistic", "hybrid_mean")
+CONTROLS = ("person_other", "balanced_other")  # adaptations that are controls, and not to be recommended
+# What one would do without pretraining. The verdict is about the best of these.
+BASELINES = (
+    "handcrafted_rf",
+    "handcrafted_trees",
+    "handcrafted_logistic",
+    "handcrafted_mean",
+    "catch22",
+    "minirocket",
+    "hydra",
+    "external",
+    "supervised",
+)
 METRIC = "balanced_accuracy"
 OUTCOMES: dict[Outcome, str] = {
     "better": "better",
@@ -30,8 +44,8 @@ class Comparison:
     """A claim, and the contenders that it is about.
 
     Attributes:
-        first: a contender of ``RECOMMENDED``.
-        second: any other contender.
+        first: a recommended contender.
+        second: any other contender of the same knowledge of the tested subjects.
         claim: the claim; its difference is corrected for all comparisons of the report.
     """
 
@@ -54,7 +68,7 @@ class Comparison:
 def compare_contenders(
     groups: Groups, simulated_targets: Collection[str], resamples: int, correction: Correction
 ) -> list[Comparison]:
-    """Compare each recommended contender with every other contender, on all targets, as one family.
+    """Compare each recommended contender with every other of the same knowledge, on all targets, as one family.
 
     A pair is compared on the folds and draws that both contenders have. A method without labels is compared at every
     number of shots. The recommended contenders are compared with each other once.
@@ -68,7 +82,7 @@ def compare_contenders(
     Returns:
         Comparisons by target in the order of ``groups``, by number of shots, then by contender as in the tables.
     """
-    planned: list[tuple[str, str, str, int, str, str, tuple[float, float] | None]] = []
+    planned: list[tuple[str, str, str, int, str, str, tuple[float, float] | None, tuple[str, str]]] = []
     pairs: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
     for dataset, cells_by_key in groups.items():
         by_shots: dict[tuple[str, int], dict[str, list[CellResult]]] = {}
@@ -78,10 +92,10 @@ def compare_contenders(
         without_labels = by_shots.get(("windows", 0), {})
         for (unit, shots), labelled in sorted(by_shots.items(), key=lambda item: (item[0][0] != "windows", item[0][1])):
             contenders = without_labels | labelled
-            for position, first in enumerate(RECOMMENDED):
-                if first not in labelled:
-                    continue
-                for second in in_order(contenders.keys() - {*RECOMMENDED[: position + 1]}):
+            firsts = recommended(labelled)
+            for position, first in enumerate(firsts):
+                alike = {name for name in contenders if _knowledge(contenders[name]) == _knowledge(labelled[first])}
+                for second in in_order(alike - {*firsts[: position + 1]}):
                     pair = _paired(labelled[first], contenders[second], not_drawn=second in without_labels)
                     if pair[0].keys() & pair[1].keys():
                         simulated = ""
@@ -90,7 +104,8 @@ def compare_contenders(
                         elif any(r.simulated for r in [*labelled[first], *contenders[second]]):
                             simulated = "pretrained on simulated data"
                         over_draws = _over_draws(labelled[first], contenders[second], second in without_labels)
-                        planned.append((dataset, first, second, shots, unit, simulated, over_draws))
+                        knowledge = (_knowledge(labelled[first]), _knowledge(contenders[second]))
+                        planned.append((dataset, first, second, shots, unit, simulated, over_draws, knowledge))
                         pairs.append(pair)
     found = compare_all(pairs, resamples, correction)
     return [
@@ -107,10 +122,37 @@ def compare_contenders(
                 difference,
                 simulated=simulated,
                 over_draws=over_draws,
+                knowledge=knowledge[0],
+                second_knowledge=knowledge[1],
             ),
         )
-        for (dataset, first, second, shots, unit, simulated, over_draws), difference in zip(planned, found, strict=True)
+        for (dataset, first, second, shots, unit, simulated, over_draws, knowledge), difference in zip(
+            planned, found, strict=True
+        )
     ]
+
+
+def recommended(contenders: Iterable[str]) -> list[str]:
+    """Select the run's own recommended contenders, in the order of ``RECOMMENDED``, adapted ones last."""
+    found = []
+    for name in in_order([*contenders]):
+        method, adaptations, system = parts_of(name)
+        if method in RECOMMENDED and not system and not set(adaptations) & set(CONTROLS):
+            found.append(name)
+    return sorted(found, key=lambda name: ("+" in name, RECOMMENDED.index(parts_of(name)[0])))
+
+
+def against_the_best(comparisons: Iterable[Comparison]) -> list[BaselineVerdict]:
+    """Sum up comparisons with baselines, by target, number of shots and first contender, in their order."""
+    found: dict[tuple[str, str, int, str], list[Claim]] = {}
+    for c in comparisons:
+        if parts_of(c.second)[0] in BASELINES:
+            found.setdefault((c.claim.dataset, c.claim.shots_unit, c.claim.shots, c.first), []).append(c.claim)
+    return [BaselineVerdict(tuple(claims)) for claims in found.values()]
+
+
+def _knowledge(results: Sequence[CellResult]) -> str:
+    return results[0].cell.knowledge
 
 
 def _paired(

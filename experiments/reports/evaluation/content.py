@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from experiments.evaluation.cells import CellResult
+from experiments.evaluation.cells import KNOWS_NOTHING, CellResult
 from experiments.evaluation.features.embedding_map import EmbeddingMap
 from experiments.reports.evaluation.comparisons import Comparison, compare_contenders
-from experiments.reports.evaluation.titles import in_order, method_title
+from experiments.reports.evaluation.titles import KNOWLEDGE, in_order, method_title
 from experiments.statistics.differences import Correction
 from experiments.statistics.groups import Groups, Key, group_cells
 from experiments.statistics.intervals import FEWEST, interval_method
@@ -69,6 +69,13 @@ class Report:
     def contenders(self, dataset: str) -> list[str]:
         """List the contenders of a target, in the order of the tables."""
         return in_order({key.contender for key in self.groups[dataset]})
+
+    def knowledge(self, dataset: str) -> dict[str, str]:
+        """Say what each contender knows of a tested person besides the window; empty if none knows anything."""
+        kinds = {r.cell.contender: r.cell.knowledge for r in self.of(dataset)}
+        if set(kinds.values()) <= {KNOWS_NOTHING}:
+            return {}
+        return {name: KNOWLEDGE.get(kind, kind) for name, kind in kinds.items()}
 
     def of(
         self, dataset: str, contender: str | None = None, shots: int | None = None, unit: str | None = None
@@ -223,6 +230,9 @@ class Report:
                 about.setdefault(note, set()).add(result.cell.contender)
         counts = [f"{method_title(name)}: {len(draws[name])}" for name in contenders if name in draws]
         notes = [f"draws per fold -- {'; '.join(counts)}"]
+        if known := self.knowledge(dataset):
+            knowing = [method_title(name) for name in contenders if known[name] != KNOWLEDGE[KNOWS_NOTHING]]
+            notes.append(f"these know something of the tested person -- {'; '.join(knowing)}")
         if "majority" in contenders:
             notes.append("majority: the most frequent activity among the windows of the support subjects")
         for note, concerned in about.items():

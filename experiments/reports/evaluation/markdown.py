@@ -38,7 +38,7 @@ def _verdicts(report: Report) -> list[str]:
     lines = ["## Verdicts", ""]
     for verdicts in found:
         lines += [f"**{_plain(verdicts.dataset)}{report.flags(verdicts.dataset)}**", ""]
-        lines += [f"- {_plain(sentence)}" for sentence in verdicts.summaries]
+        lines += [f"- {_plain(sentence)}" for sentence in [*verdicts.best, *verdicts.summaries]]
         lines += ["", "One by one:", ""]
         lines += [f"- {_plain(comparison.sentence)}" for comparison in verdicts.headline]
         lines += [""]

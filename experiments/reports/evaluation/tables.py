@@ -13,10 +13,19 @@ import numpy as np
 
 from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.perturbations import KINDS
-from experiments.reports.evaluation.comparisons import METRIC, RECOMMENDED
+from experiments.reports.evaluation.comparisons import METRIC, recommended
 from experiments.reports.evaluation.content import Report, first_of
 from experiments.reports.evaluation.robustness import clean_title, level_title, robustness_curves
-from experiments.reports.evaluation.titles import EVENT, METRICS, RANKING, Metric, method_title, shots_title, show
+from experiments.reports.evaluation.titles import (
+    EVENT,
+    KNOWN_OF_THE_PERSON,
+    METRICS,
+    RANKING,
+    Metric,
+    method_title,
+    shots_title,
+    show,
+)
 from experiments.statistics.costs import chance_levels, cost_of
 from experiments.statistics.groups import Key
 from experiments.statistics.intervals import FEWEST, worst_third
@@ -63,13 +72,21 @@ def _by_shots(report: Report, dataset: str, metric: str, unit: str, title: str, 
         for contender, values in table.items()
     }
     less = " Less is better." if metric == "calibration_error" else ""
-    return _wide(title, unit, texts, (_fewer(report, dataset, table) + less).strip())
+    return _wide(report, dataset, title, unit, texts, (_fewer(report, dataset, table) + less).strip())
 
 
-def _wide(title: str, unit: str, texts: Mapping[str, Mapping[int, str]], note: str = "") -> Table:
+def _wide(
+    report: Report, dataset: str, title: str, unit: str, texts: Mapping[str, Mapping[int, str]], note: str = ""
+) -> Table:
+    """Make a table over shots; where methods differ in what they know of the tested people, a column says it."""
     shots = sorted({k for by_shots in texts.values() for k in by_shots})
-    rows = tuple((method_title(e), *(by_shots.get(k, "") for k in shots)) for e, by_shots in texts.items())
-    return Table(title, "method", tuple(shots_title(k, unit) for k in shots), rows, note)
+    known = report.knowledge(dataset)
+    rows = tuple(
+        (method_title(e), *([known[e]] if known else []), *(by_shots.get(k, "") for k in shots))
+        for e, by_shots in texts.items()
+    )
+    columns = tuple(shots_title(k, unit) for k in shots)
+    return Table(title, "method", (KNOWN_OF_THE_PERSON, *columns) if known else columns, rows, note)
 
 
 def _fewer(report: Report, dataset: str, table: Mapping[str, Mapping[int, Estimate]]) -> str:
@@ -93,7 +110,7 @@ def _worst_third(report: Report, dataset: str, unit: str) -> Table:
     title = f"balanced accuracy of the worst third of subjects{report.flags(dataset)}, %"
     lowest = "The subject" if count == 1 else f"The mean over the {count} subjects"
     note = f"{lowest} with the lowest scores of each method; these subjects differ between numbers."
-    return _wide(title, unit, texts, note)
+    return _wide(report, dataset, title, unit, texts, note)
 
 
 def _by_draw(report: Report, dataset: str, unit: str) -> Table:
@@ -112,13 +129,13 @@ def _by_draw(report: Report, dataset: str, unit: str) -> Table:
         "The mean over subjects with the least and the most lucky draw of labels. All subjects are tested with"
         " the same draws. The intervals over subjects above do not contain the chance of these draws."
     )
-    return _wide(title, unit, texts, note)
+    return _wide(report, dataset, title, unit, texts, note)
 
 
 def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
     """Make a table of differences for each recommended contender, on the draws that both contenders have."""
     tables = []
-    for first in RECOMMENDED:
+    for first in recommended({c.first for c in report.comparisons if c.claim.dataset == dataset}):
         texts: dict[str, dict[int, str]] = {}
         own = [
             c for c in report.comparisons if (c.claim.dataset, c.claim.shots_unit, c.first) == (dataset, unit, first)
@@ -143,7 +160,7 @@ def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
                     " All subjects share the draws of labels. * therefore also needs an interval over draws that leaves"
                     f" out 0, and at least {FEWEST} draws."
                 )
-            tables.append(_wide(title, unit, texts, note))
+            tables.append(_wide(report, dataset, title, unit, texts, note))
     return tables
 
 
@@ -276,8 +293,8 @@ def cost_tables(report: Report, dataset: str) -> list[Table]:
     base = "the majority's" if majority else "one over the number of activities"
     note = (
         f"Chance is {base}; – stands for scores that are not above chance. Seconds are for one fit and test, the median"
-        " over folds and draws, on the machine of this evaluation. They do not contain pretraining, or features that"
-        " many cells share."
+        " over folds and draws, on the machine of this evaluation. They do not contain pretraining, or features and"
+        " fits that many cells share."
     )
     return [Table(f"cost{report.flags(dataset)}", "method", columns, tuple(rows), note)] if rows else []
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.reports.evaluation.content import Report
-from experiments.reports.evaluation.titles import METRICS, method_title, shots_title, within
+from experiments.reports.evaluation.titles import KNOWN_OF_THE_PERSON, METRICS, method_title, shots_title, within
 from experiments.statistics.results import Estimate
 
 
@@ -36,6 +36,9 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
         caption=f"{escape(report.caption(dataset))}; {what}",
     )
     table.add_column("method")
+    known = report.knowledge(dataset)
+    if known:
+        table.add_column(KNOWN_OF_THE_PERSON)
     for k in shots:
         table.add_column(shots_title(k, unit), justify="right", no_wrap=True)
     best = {k: max(v[k].mean for v in estimates.values() if k in v) for k in shots}
@@ -45,7 +48,7 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
             text = _two_lines(values[k]) if k in values else ""
             is_best = k > 0 and k in values and values[k].mean == best[k]
             cells.append(f"[bold]{text}[/]" if is_best else text)
-        table.add_row(escape(method_title(contender)), *cells)
+        table.add_row(escape(method_title(contender)), *([known[contender]] if known else []), *cells)
     return table
 
 

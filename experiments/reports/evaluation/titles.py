@@ -17,6 +17,10 @@ TITLES = {  # in the order of the tables' rows
     "handcrafted_trees": "handcrafted + extra trees",
     "handcrafted_logistic": "handcrafted + logistic",
     "handcrafted_mean": "handcrafted + logistic and extra trees",
+    "catch22": "catch22, logistic",
+    "minirocket": "MiniRocket, ridge",
+    "hydra": "Hydra, ridge",
+    "external": "external encoder, logistic",
     "random_frozen": "random frozen encoder, probe",
     "supervised": "supervised from scratch",
     "knn": "pretrained, nearest neighbours",
@@ -28,6 +32,19 @@ TITLES = {  # in the order of the tables' rows
     "hybrid_random": "handcrafted + random encoder, logistic",
     "hybrid_logistic": "handcrafted + pretrained, logistic",
     "hybrid_mean": "handcrafted + pretrained, logistic and extra trees",
+}
+ADAPTED = {  # what an adaptation adds to a method's title, in the order of the rows
+    "person": "person's statistics",
+    "person_other": "person's statistics, from other activities",
+    "em": "shares by EM",
+    "balanced": "balanced shares",
+    "balanced_other": "shares balanced over other activities",
+}
+KNOWN_OF_THE_PERSON = "known of the tested person"
+KNOWLEDGE = {
+    "none": "nothing",
+    "unlabelled": "unlabelled windows",
+    "shares": "unlabelled windows, shares of activities",
 }
 
 
@@ -72,19 +89,29 @@ EVENT = {
 
 
 def method_title(contender: str) -> str:
-    """Write the title of a method, or of a method of one system ("linear_probe@imu_only")."""
-    method, _, system = contender.partition("@")
+    """Write the title of a method, adapted or not, or of a method of one system ("linear_probe+person@imu_only")."""
+    method, names, system = parts_of(contender)
     title = TITLES.get(method, method.replace("_", " "))
-    return f"{title} ({system})" if system else title
+    title = f"{title} ({system})" if system else title
+    adapted = " and ".join(ADAPTED.get(name, name.replace("_", " ")) for name in names)
+    return f"{title}; {adapted}" if adapted else title
+
+
+def parts_of(contender: str) -> tuple[str, tuple[str, ...], str]:
+    """Split a contender into method, adaptations and system."""
+    whole, _, system = contender.partition("@")
+    method, *adaptations = whole.split("+")
+    return method, tuple(adaptations), system
 
 
 def in_order(contenders: Collection[str]) -> list[str]:
     """Sort contenders from the least to the most learning; contenders without a title come last, systems go by name."""
-    known = list(TITLES)
+    known, adapted = list(TITLES), list(ADAPTED)
 
-    def key(contender: str) -> tuple[int, str, str]:
-        method, _, system = contender.partition("@")
-        return known.index(method) if method in TITLES else len(known), method, system
+    def key(contender: str) -> tuple[int, str, str, list[int], tuple[str, ...]]:
+        method, names, system = parts_of(contender)
+        at = [adapted.index(name) if name in ADAPTED else len(adapted) for name in names]
+        return known.index(method) if method in TITLES else len(known), method, system, at, names
 
     return sorted(contenders, key=key)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from experiments.reports.evaluation.comparisons import OUTCOMES, RECOMMENDED, Comparison
+from experiments.reports.evaluation.comparisons import OUTCOMES, Comparison, against_the_best, recommended
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.titles import headline_shots
 from experiments.statistics.claims import Claim
@@ -17,12 +17,14 @@ class Verdicts:
 
     Attributes:
         dataset: name of the target.
+        best: one sentence for each recommended contender and number of shots, against the best baseline.
         summaries: one sentence for each recommended contender and number of shots.
         headline: comparisons at the numbers of shots of the summaries.
         others: all other comparisons.
     """
 
     dataset: str
+    best: list[str]
     summaries: list[str]
     headline: list[Comparison]
     others: list[Comparison]
@@ -44,13 +46,15 @@ def verdicts_of(report: Report) -> list[Verdicts]:
         for unit in report.units(dataset):
             there = [c for c in own if c.claim.shots_unit == unit]
             for shots in headline_shots([c.claim.shots for c in there]):
-                for first in RECOMMENDED:
+                for first in recommended({c.first for c in there}):
                     chosen = [c for c in there if c.claim.shots == shots and c.first == first]
                     headline += chosen
                     if chosen:
                         summaries.append(_summary(chosen))
         shown = set(map(id, headline))
-        found.append(Verdicts(dataset, summaries, headline, [c for c in own if id(c) not in shown]))
+        best = [verdict.sentence for verdict in against_the_best(headline)]
+        best = [f"{sentence[0].upper()}{sentence[1:]}." for sentence in best]
+        found.append(Verdicts(dataset, best, summaries, headline, [c for c in own if id(c) not in shown]))
     return found
 
 

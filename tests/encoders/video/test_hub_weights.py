@@ -12,7 +12,7 @@ from helpers.made_video_models import MAE, NAMES, SMALL, make_tubelets, saved_mo
 from core.registry import UnknownNameError
 from encoders.registry import build_video_encoder
 from encoders.video.hub_weights import IMAGENET_MEAN, MissingPackageError
-from encoders.video.vit_backbone import WeightsError
+from encoders.weights import WeightsError
 
 pytest.importorskip("transformers")
 

@@ -13,7 +13,8 @@ from torch import nn
 from encoders.registry import build_video_encoder
 from encoders.video.backbone_encoder import FingerprintError
 from encoders.video.vit import VideoVit
-from encoders.video.vit_backbone import WeightsError, save_weights
+from encoders.video.vit_backbone import save_weights
+from encoders.weights import WeightsError
 
 SMALL = {"embed_dim": 32, "depth": 2, "num_heads": 2, "patch_size": 8}
 

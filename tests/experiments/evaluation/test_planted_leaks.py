@@ -24,7 +24,7 @@ from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, fit: Any) -> None:
-    monkeypatch.setattr(plan, "find_method", lambda name: Method(name, fit, needs_labels=True))
+    monkeypatch.setattr(plan, "find_contender", lambda name: Method(name, fit, needs_labels=True))
 
 
 def test_a_person_on_both_sides_of_a_fold(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,7 +49,7 @@ def spy(monkeypatch: pytest.MonkeyPatch, *names: str) -> dict[str, list[Seen]]:
 
         return Method(name, fit, needs_labels=True)
 
-    monkeypatch.setattr(plan, "find_method", find)
+    monkeypatch.setattr(plan, "find_contender", find)
     return seen
 
 
@@ -244,7 +244,7 @@ def test_scores_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch)
             name, lambda data: lambda features, windows: np.full((len(windows), 4), np.nan), needs_labels=True
         )
 
-    monkeypatch.setattr(plan, "find_method", find)
+    monkeypatch.setattr(plan, "find_contender", find)
     with pytest.raises(EvaluationError, match="192 of them not finite"):
         run(make_config(methods=["broken"]), FakeShards())
 

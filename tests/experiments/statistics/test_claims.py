@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from experiments.statistics.claims import Claim, outcome, sentence_of
+from experiments.statistics.claims import BaselineVerdict, Claim, outcome, sentence_of
 from experiments.statistics.differences import Difference, compare, compare_all
 
 BETTER = Difference(0.041, 0.012, 0.073, 0.002, 11, 0.004, 24)
@@ -206,3 +206,40 @@ def test_two_subjects_have_no_interval() -> None:
     assert math.isnan(claim.difference.low)
     assert outcome(claim) == "too_few"
     assert sentence_of(claim).endswith("measured +0.0 points of balanced accuracy")
+
+
+def test_methods_that_know_more_are_not_compared_with_those_that_know_less() -> None:
+    with pytest.raises(ValueError, match=r"knows 'unlabelled' of the tested subjects, .* 'none'; expected"):
+        replace(CLAIM, knowledge="unlabelled", second_knowledge="none")
+    replace(CLAIM, knowledge="unlabelled", second_knowledge="unlabelled")
+
+
+WORSE = _with(mean=-0.041, low=-0.073, high=-0.012)
+OPEN = replace(_with(mean=0.01, low=-0.02, high=0.04, adjusted_p=0.6), second_title="handcrafted + logistic")
+FEW = replace(CLAIM, difference=Difference(0.05, 0.01, 0.09, 0.125, 4, 0.125))
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ([CLAIM], "better"),
+        ([CLAIM, CLAIM], "better"),
+        ([CLAIM, OPEN], "open"),  # above one baseline is not above the best
+        ([CLAIM, FEW], "open"),
+        ([FEW, FEW], "too_few"),
+        ([CLAIM, OPEN, WORSE], "worse"),
+        ([WORSE], "worse"),
+    ],
+)
+def test_above_the_best_is_above_all_and_below_one_is_below_the_best(claims: list[Claim], expected: str) -> None:
+    assert BaselineVerdict(tuple(claims)).outcome == expected
+
+
+def test_the_sentence_names_the_baseline_that_came_closest() -> None:
+    assert BaselineVerdict((CLAIM, OPEN)).sentence == (
+        "pretrained, linear probe is not shown to be above the best of 2 baselines at k = 10 windows per class on"
+        " Daphnet; closest is handcrafted + logistic: +1.0 points of balanced accuracy [-2.0, +4.0]"
+    )
+    knowing = BaselineVerdict((replace(CLAIM, knowledge="unlabelled", simulated="simulated data"),)).sentence
+    assert knowing.startswith("simulated data: pretrained, linear probe is above the best of 1 baseline of the same")
+    assert "knowledge (unlabelled) at k = 10" in knowing

@@ -36,6 +36,7 @@ DOCUMENTED = [
     "perturbation",
     "support_subjects",
     "seconds",
+    "knowledge",
 ]
 
 

@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.reports.evaluation.comparisons import RECOMMENDED, Comparison
+from experiments.reports.evaluation.comparisons import Comparison, recommended
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import style_of, tidy, titled
 from experiments.reports.evaluation.titles import headline_shots, method_title, shots_title
@@ -21,7 +21,7 @@ def forest_figure(report: Report, dataset: str) -> Figure | None:
     Panels show the fewest shots and the numbers of shots of the summaries. Filled markers stand for differences that
     were shown, hollow markers for others.
     """
-    panels = {first: _groups(report, dataset, first) for first in RECOMMENDED}
+    panels = {first: _groups(report, dataset, first) for first in _firsts(report, dataset)}
     panels = {first: groups for first, groups in panels.items() if groups}
     if not panels:
         return None
@@ -45,6 +45,10 @@ def forest_figure(report: Report, dataset: str) -> Figure | None:
         " shown after correction. The numbers are in the tables of paired differences."
     )
     return figure
+
+
+def _firsts(report: Report, dataset: str) -> list[str]:
+    return recommended({c.first for c in report.comparisons if c.claim.dataset == dataset})
 
 
 def _groups(report: Report, dataset: str, first: str) -> dict[str, list[Comparison]]:

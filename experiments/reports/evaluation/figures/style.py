@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from experiments.reports.evaluation.titles import in_order, method_title, within
+from experiments.reports.evaluation.titles import in_order, method_title, parts_of, within
 from experiments.statistics.results import Estimate
 
 # Okabe and Ito's palette works with any kind of colour vision; markers differ too.
@@ -38,6 +38,10 @@ _METHODS = {
     "hybrid_logistic": ("#003F5C", "o"),
     "hybrid_mean": ("#2F6F8F", "8"),
     "hybrid_random": ("#9EC9E2", "v"),
+    "catch22": ("#7A9A01", "1"),
+    "minirocket": ("#4B6A00", "2"),
+    "hydra": ("#B5C76B", "3"),
+    "external": ("#A6761D", "4"),
 }
 _OTHERS = (("#01665E", "X"), ("#8C510A", "d"), ("#762A83", "H"), ("#1B7837", "8"))
 _SYSTEMS = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (2, 2)))
@@ -45,7 +49,7 @@ _SYSTEMS = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (2, 2)
 
 @dataclass(frozen=True)
 class Style:
-    """Look of a contender: colour and marker stand for the method, the line for the system."""
+    """Look of a contender: colour and marker stand for the method, the line for system and adaptation."""
 
     colour: str
     marker: str
@@ -54,14 +58,19 @@ class Style:
 
 def style_of(contender: str, listed: Sequence[str]) -> Style:
     """Choose the style of a contender among those of a target."""
-    method, _, system = contender.partition("@")
-    systems = ["", *sorted({name.partition("@")[2] for name in listed} - {""})]
+    method, system = parts_of(contender)[0], _variant(contender)
+    systems = ["", *sorted({_variant(name) for name in listed} - {""})]
     line = _SYSTEMS[systems.index(system) % len(_SYSTEMS)] if system in systems else "-"
     if method in _METHODS:
         return Style(*_METHODS[method], line)
-    unknown = sorted({name.partition("@")[0] for name in listed} - _METHODS.keys())
+    unknown = sorted({parts_of(name)[0] for name in listed} - _METHODS.keys())
     at = unknown.index(method) if method in unknown else 0
     return Style(*_OTHERS[at % len(_OTHERS)], line)
+
+
+def _variant(contender: str) -> str:
+    _, adaptations, system = parts_of(contender)
+    return "+".join([system, *adaptations])
 
 
 def bars(values: Sequence[Estimate]) -> NDArray[np.float64] | None:

@@ -1,0 +1,126 @@
+"""Registry of adaptations.
+
+An adaptation turns a method into one that knows the tested person's unlabelled windows. Settings name both, joined by a
+plus: ``hybrid_logistic+person``. Several adaptations follow one another: ``hybrid_logistic+person+balanced``. They are
+found by name::
+
+    @adaptation("person", on_tables=True)
+    def person(fit: Fit, data: CellData) -> Predict: ...
+
+An adaptation gets the fit of the method, and the data of a cell. It returns a function that predicts windows, as a
+method does. It never gets the labels of tested windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from core.registry import Registry, UnknownNameError
+from experiments.evaluation.cells import KNOWS_SHARES, KNOWS_UNLABELLED
+from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.methods import CellData, Fit, Method, Predict, find_method
+from experiments.evaluation.unlabelled import ALL
+
+Adapt = Callable[[Fit, CellData], Predict]
+PLUS = "+"
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """A registered adaptation.
+
+    Attributes:
+        name: name in settings and tables, after the plus.
+        adapt: function from a method's fit and a cell's data to a function that predicts windows.
+        on_tables: it changes tables of features. Otherwise it changes the probabilities of a person's tested windows.
+        settings: settings that it depends on.
+        person_windows: which unlabelled windows of tested subjects it gets, "all" or "other".
+        knowledge: what it knows of a tested subject: "unlabelled" windows, or their "shares" of activities too.
+    """
+
+    name: str
+    adapt: Adapt
+    on_tables: bool
+    settings: tuple[str, ...] = ()
+    person_windows: str = ALL
+    knowledge: str = KNOWS_UNLABELLED
+
+
+ADAPTATIONS: Registry[Adaptation] = Registry("adaptation", "experiments.evaluation.adaptation")
+
+
+def adaptation(
+    name: str,
+    *,
+    on_tables: bool,
+    settings: tuple[str, ...] = (),
+    person_windows: str = ALL,
+    knowledge: str = KNOWS_UNLABELLED,
+) -> Callable[[Adapt], Adapt]:
+    """Register a function as an adaptation; see :class:`Adaptation` for the arguments.
+
+    Raises:
+        ValueError: another function has that name already.
+    """
+
+    def decorate(adapt: Adapt) -> Adapt:
+        ADAPTATIONS.add(name, Adaptation(name, adapt, on_tables, settings, person_windows, knowledge), adapt)
+        return adapt
+
+    return decorate
+
+
+def adaptations() -> dict[str, Adaptation]:
+    """List all adaptations by name."""
+    return ADAPTATIONS.entries()
+
+
+def find_contender(name: str) -> Method:
+    """Find a method, or a method with its adaptations, by its name in settings.
+
+    Raises:
+        EvaluationError: there is no such method or adaptation, or the two do not go together.
+    """
+    base, *names = name.split(PLUS)
+    found = find_method(base)
+    for one in names:
+        try:
+            found = _adapted(found, ADAPTATIONS.entry(one))
+        except UnknownNameError as error:
+            raise EvaluationError(f"evaluation.methods, '{name}': {error}") from error
+    if len(set(names)) < len(names):
+        raise EvaluationError(f"evaluation.methods, '{name}': an adaptation is named twice")
+    return found
+
+
+def _adapted(method: Method, adaptation: Adaptation) -> Method:
+    name = f"{method.name}{PLUS}{adaptation.name}"
+    if adaptation.on_tables:
+        if method.trained or not method.needs_labels:
+            raise EvaluationError(
+                f"evaluation.methods, '{name}': {method.name} fits on no table of features, which is what"
+                f" '{adaptation.name}' changes"
+            )
+        if method.together:
+            raise EvaluationError(
+                f"evaluation.methods, '{name}': '{adaptation.name}' changes tables of features, and comes before"
+                f" adaptations of probabilities: expected {_in_front(method.name, adaptation.name)}"
+            )
+        if method.person_windows:
+            raise EvaluationError(f"evaluation.methods, '{name}': expected one adaptation of tables, found two")
+    return replace(
+        method,
+        name=name,
+        fit=partial(adaptation.adapt, method.fit),
+        settings=tuple(dict.fromkeys([*method.settings, *adaptation.settings])),
+        knowledge=KNOWS_SHARES if KNOWS_SHARES in (method.knowledge, adaptation.knowledge) else KNOWS_UNLABELLED,
+        person_windows=method.person_windows or adaptation.person_windows,
+        together=not adaptation.on_tables or method.together,
+    )
+
+
+def _in_front(method: str, adaptation: str) -> str:
+    base, *others = method.split(PLUS)
+    return PLUS.join([base, adaptation, *others])

@@ -1,0 +1,112 @@
+"""Baselines of the time series literature, by the package aeon (extra ``aeon``): catch22, MiniRocket and Hydra.
+
+Shape legend: N labelled windows, N' windows to be predicted, K features, C classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import softmax
+from sklearn.linear_model import RidgeClassifierCV
+
+from experiments.evaluation.features.aeon_features import (
+    catch22_table,
+    hydra_table,
+    minirocket_name,
+    minirocket_table,
+)
+from experiments.evaluation.features.feature_table import FeatureRows, Features
+from experiments.evaluation.features.target_features import TargetFeatures
+from experiments.evaluation.methods.handcrafted import CLIP
+from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
+from experiments.evaluation.methods.sharing import Model, fit_once, predict_once
+from experiments.evaluation.worker_pool import run_in_pool
+from lightning_modules.probe import Standardisation, fit_probe
+
+ALPHAS = np.logspace(-3, 3, 10)  # tried by leave-one-out on the labelled windows, as published
+
+
+@method("catch22", needs_labels=True, settings=("evaluation.logistic_c",))
+def catch22(data: CellData) -> Predict:
+    """Fit a logistic regression on 22 features of each channel, as on the handcrafted ones."""
+    c = data.config.evaluation.logistic_c
+
+    def table(features: TargetFeatures) -> FeatureRows:
+        return features.table("catch22", lambda: catch22_table(features))
+
+    def fit(rows: Features, standardisation: Standardisation) -> Model:
+        clipped = replace(standardisation, clip=CLIP)
+        return run_in_pool(fit_probe, rows, data.support_labels, len(data.classes), clipped, c)
+
+    return _on_table(data, f"catch22 {c}", table, fit)
+
+
+@method("minirocket", needs_labels=True)
+def minirocket(data: CellData) -> Predict:
+    """Fit a ridge classifier on MiniRocket's features; biases and spread are those of the support subjects' windows."""
+    # Under a perturbation, biases are still those of windows as they are.
+    plain = data.features
+
+    def table(features: TargetFeatures) -> FeatureRows:
+        return features.table(
+            minirocket_name(data.pool), lambda: minirocket_table(features, data.pool, fitted_on=plain)
+        )
+
+    return _on_table(data, "minirocket", table, lambda rows, spread: _ridge(data, rows, spread))
+
+
+@method("hydra", needs_labels=True)
+def hydra(data: CellData) -> Predict:
+    """Fit a ridge classifier on Hydra's features."""
+
+    def table(features: TargetFeatures) -> FeatureRows:
+        return features.table("hydra", lambda: hydra_table(features))
+
+    return _on_table(data, "hydra", table, lambda rows, spread: _ridge(data, rows, spread))
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """A fitted ridge classifier; probabilities are the softmax of its decisions, and are not calibrated.
+
+    Attributes:
+        standardisation: standardisation of the features.
+        weight: (C, K).
+        bias: (C,).
+    """
+
+    standardisation: Standardisation
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def probabilities(self, features: Features, /) -> Scores:
+        """Predict class probabilities, (N', K) -> (N', C)."""
+        return np.asarray(softmax(self.standardisation(features) @ self.weight.T + self.bias, axis=1))
+
+
+def fit_ridge(features: Features, labels: Indices, n_classes: int, standardisation: Standardisation) -> Ridge:
+    """Fit scikit-learn's ridge classifier on features (N, K) and labels (N,), each class at least once."""
+    fitted = RidgeClassifierCV(alphas=ALPHAS).fit(standardisation(features), labels)
+    weight, bias = np.atleast_2d(fitted.coef_), np.atleast_1d(fitted.intercept_)
+    if n_classes == 2:  # one decision, for the second class
+        weight, bias = np.concatenate([-weight, weight]) / 2, np.concatenate([-bias, bias]) / 2
+    return Ridge(standardisation, weight, bias)
+
+
+def _ridge(data: CellData, rows: Features, standardisation: Standardisation) -> Model:
+    return run_in_pool(fit_ridge, rows, data.support_labels, len(data.classes), standardisation)
+
+
+def _on_table(
+    data: CellData,
+    name: str,
+    table: Callable[[TargetFeatures], FeatureRows],
+    fit: Callable[[Features, Standardisation], Model],
+) -> Predict:
+    known = table(data.features)
+    model = fit_once(data, name, lambda: fit(known[data.support], known.standardisation(data.pool)))
+    return predict_once(data, name, model, lambda features, windows: table(features)[windows])
