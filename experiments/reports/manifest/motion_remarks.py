@@ -135,13 +135,13 @@ def _judge_stuck(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
                     value = f"{stuck.constant[axis]:.4g}".replace("-0", "0") if not stuck.constant[axis] else "the same"
                     yield Remark(
                         True, f"{where}: {fact.name}: {column} reads {value} throughout: the axis is dead, or the "
-                        "column is another one's",
+                        "column is another one's; the build leaves all windows of this sensor out",
                     )  # fmt: skip
                 elif stuck.axes[axis] > _STUCK_NOTE:
                     yield Remark(
                         stuck.axes[axis] > _STUCK_PROBLEM,
                         f"{where}: {fact.name}: {column} hangs for {stuck.axes[axis]:.0%} of the time while the others "
-                        "move",
+                        "move: the build leaves such windows out",
                     )
             zeros = stuck.zero_rows
             if zeros > _STUCK_NOTE / 10 and name == "accelerometer":
