@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from core.suggestions import did_you_mean
+from datamodules.formats.tsdf import TIME_ENCODINGS
 from datamodules.formats.video import FITS
 from datamodules.sources.manifest import spec as s
 from datamodules.sources.manifest.errors import ManifestError, shown
@@ -79,6 +80,8 @@ def _check_group(group: s.GroupSpec, where: str) -> None:
 def _check_imu(imu: s.ImuSpec, where: str) -> None:
     _check_choice(imu.format, s.FORMATS, f"{where}.format")
     _check_csv(imu.csv, f"{where}.csv")
+    _check_choice(imu.tsdf.scale_factors, ("", "apply", "ignore"), f"{where}.tsdf.scale_factors")
+    _check_choice(imu.tsdf.time, ("", *TIME_ENCODINGS), f"{where}.tsdf.time")
     if not imu.sensors:
         _fail(f"{where}.sensors", "expected at least one: the placement, and its columns")
     time = imu.time
@@ -204,7 +207,7 @@ def _check_choice(value: str, choices: Sequence[str], where: str) -> None:
         return
     alias = _UNIT_ALIASES.get(value, "")
     hint = f"; did you mean '{alias}'?" if alias in choices else did_you_mean(value, choices)
-    _fail(where, f"expected one of {', '.join(choices)}; found {shown(value)}{hint}")
+    _fail(where, f"expected one of {', '.join(filter(None, choices))}; found {shown(value)}{hint}")
 
 
 def _check_once(names: Sequence[str], where: str, what: str) -> None:

@@ -8,8 +8,9 @@ from pathlib import Path
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.binary_tables import NpyTable, ParquetTable
 from datamodules.sources.manifest.csv_table import CsvTable
-from datamodules.sources.manifest.spec import CsvSpec
+from datamodules.sources.manifest.spec import CsvSpec, TsdfSpec
 from datamodules.sources.manifest.table import Table, Wanted
+from datamodules.sources.manifest.tsdf_table import TsdfTable
 from datamodules.sources.manifest.xlsx_table import XlsxTable
 
 _BY_ENDING = {
@@ -21,10 +22,18 @@ _BY_ENDING = {
     ".pq": "parquet",
     ".npy": "npy",
     ".xlsx": "xlsx",
+    ".json": "tsdf",
 }
 
 
-def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted], salvage: bool = False) -> Table:
+def open_table(
+    path: Path,
+    form: str,
+    csv: CsvSpec,
+    wanted: Sequence[Wanted],
+    salvage: bool = False,
+    tsdf: TsdfSpec | None = None,
+) -> Table:
     """Open a table.
 
     Args:
@@ -32,6 +41,7 @@ def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted], sa
         form: one of ``spec.FORMATS``.
         csv: how a text table is written.
         wanted: columns to read.
+        tsdf: what TSDF metadata leave open.
         salvage: of text, leave out and name what a logger leaves when it loses power or is started again.
 
     Raises:
@@ -48,4 +58,6 @@ def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted], sa
         return NpyTable(path, wanted)
     if form == "xlsx":
         return XlsxTable(path, csv, wanted)
+    if form == "tsdf":
+        return TsdfTable(path, tsdf or TsdfSpec(), wanted)
     return CsvTable(path, csv, wanted, salvage)
