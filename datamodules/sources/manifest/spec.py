@@ -12,7 +12,7 @@ Column = str | int  # a name in the header, or a position counted from 1
 TIME_UNITS = ("s", "ms", "us", "ns", "iso8601", "h:m:s")
 ACCELERATION_UNITS = ("m/s^2", "g", "mg", "lsb")
 GYROSCOPE_UNITS = ("rad/s", "deg/s", "lsb")
-FORMATS = ("auto", "csv", "tsv", "parquet", "npy", "xlsx", "tsdf")
+FORMATS = ("auto", "csv", "tsv", "parquet", "npy", "xlsx", "tsdf", "cwa", "gt3x", "geneactiv")
 DEFAULT_NULLS = ("", "NULL", "null", "NaN", "nan", "NA", "N/A", "None")
 STAMPS, FIRST_SAMPLE = "stamps", "first_sample"
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from datamodules.formats.actigraphy import CWA, GENEACTIV, GT3X
 from datamodules.recording import RecordingError
+from datamodules.sources.manifest.actigraphy_table import ActigraphyTable
 from datamodules.sources.manifest.binary_tables import NpyTable, ParquetTable
 from datamodules.sources.manifest.csv_table import CsvTable
 from datamodules.sources.manifest.spec import CsvSpec, TsdfSpec
@@ -23,6 +25,9 @@ _BY_ENDING = {
     ".npy": "npy",
     ".xlsx": "xlsx",
     ".json": "tsdf",
+    ".cwa": CWA,
+    ".gt3x": GT3X,
+    ".bin": GENEACTIV,
 }
 
 
@@ -60,4 +65,6 @@ def open_table(
         return XlsxTable(path, csv, wanted)
     if form == "tsdf":
         return TsdfTable(path, tsdf or TsdfSpec(), wanted)
+    if form in (CWA, GT3X, GENEACTIV):
+        return ActigraphyTable(path, form, wanted)
     return CsvTable(path, csv, wanted, salvage)

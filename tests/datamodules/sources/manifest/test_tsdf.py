@@ -16,7 +16,7 @@ from datamodules.build.run import build
 from datamodules.formats.tsdf import read_metadata
 from datamodules.recording import RecordingError
 from datamodules.shards.shard_file import open_shard
-from datamodules.signal import DEGREE, G
+from datamodules.signal import DEGREE
 from datamodules.sources.manifest.motion import Motion, read_motion
 from datamodules.sources.manifest.spec import (
     AccelerationSpec,
@@ -87,7 +87,7 @@ def test_as_the_personalized_parkinson_project_has_it(tmp_path: Path) -> None:
 def test_a_manifest_reads_it_into_shards(tmp_path: Path) -> None:
     folder = tmp_path / "imu"
     folder.mkdir()
-    times, raw = made_ppp(folder)
+    _, raw = made_ppp(folder)
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text(
         """
