@@ -124,12 +124,16 @@ class SensorSpec:
         gyroscope: its columns, here or in another entry.
         device: make and model.
         zeros: rows whose values are all 0: ``keep``, or ``lost`` where a logger writes them for lost samples.
+        calibrate: apply gain and offset of the acceleration, where the sensor's rest tells them.
+        non_wear: rest of more than 90 minutes: ``keep``, or ``drop`` to leave it out.
     """
 
     acceleration: AccelerationSpec | None = None
     gyroscope: GyroscopeSpec | None = None
     device: str = "unknown"
     zeros: str = "keep"
+    calibrate: bool = False
+    non_wear: str = "keep"
 
 
 @dataclass(frozen=True)

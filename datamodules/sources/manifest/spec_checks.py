@@ -106,6 +106,10 @@ def _check_imu(imu: s.ImuSpec, where: str) -> None:
         elif sensor.gyroscope is None:
             _fail(at, "expected 'acceleration', 'gyroscope', or both")
         _check_choice(sensor.zeros, ("keep", "lost"), f"{at}.zeros")
+        _check_choice(sensor.non_wear, ("keep", "drop"), f"{at}.non_wear")
+        for key, asked in (("calibrate", sensor.calibrate), ("non_wear", sensor.non_wear != "keep")):
+            if asked and acceleration is None:
+                _fail(f"{at}.{key}", "it is about the acceleration; expected it beside the entry's 'acceleration'")
         if sensor.gyroscope is not None:
             _check_part(sensor.gyroscope, sensor.gyroscope.per_deg_s, "per_deg_s", s.GYROSCOPE_UNITS, f"{at}.gyroscope")
 

@@ -55,6 +55,7 @@ class RecordingFacts:
         outside_s: labelled seconds beyond the motion data.
         doubly_s: seconds with two activities.
         repeated: samples left out because their stamp was there before.
+        not_worn_s: seconds that the manifest leaves out as not worn.
         notes: what was left out or put right when the files were read.
         windows: of each sensor, by the experiment's settings.
         label_lag: of the labels behind the first sensor's motion; None if it can't be told.
@@ -73,6 +74,7 @@ class RecordingFacts:
     outside_s: float = 0.0
     doubly_s: float = 0.0
     repeated: int = 0
+    not_worn_s: float = 0.0
     notes: tuple[str, ...] = ()
     windows: tuple[WindowCounts, ...] = ()
     label_lag: LabelLag | None = None
@@ -113,6 +115,7 @@ def measure(recording: Recording, group: str, settings: WindowSettings | None = 
         outside_s=outside,
         doubly_s=doubly,
         repeated=int(recording.metadata.get("repeated_stamps", 0)),
+        not_worn_s=float(recording.metadata.get("non_wear_dropped_s", 0.0)),
         notes=tuple(str(recording.metadata.get("import_notes", "")).splitlines()),
         label_lag=measure_label_lag(recording.imus[0], recording.activities, offset),
         windows=tuple(_count_windows(recording, stream.placement, settings) for stream in recording.imus),

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from datamodules.recording import FloatArray, ImuStream
+from datamodules.windows.quality.calibration import Calibration, find_calibration
 from datamodules.windows.quality.facts import gaps_of
 from datamodules.windows.quality.possible import limits_of, without_impossible
+from datamodules.windows.quality.stationary import NON_WEAR_S, non_wear, rest_windows
 from datamodules.windows.quality.stuck import Stuck, find_stuck
 from datamodules.windows.settings import WindowSettings
 from experiments.reports.manifest.rest import Rest, find_rest
 from experiments.reports.manifest.turning import Lag, Turning, measure_turning
-from experiments.reports.manifest.worn import not_worn_s
 
+_STILL_S = 30 * 60.0  # rest that is said, though a person may have slept
 _LEAST_LONELY, _NEXT_LONELY = 2, 0.7
 
 
@@ -46,7 +48,9 @@ class MotionFacts:
         impossible: samples with a value that no sensor gives; the other figures leave them out.
         impossible_values: the most frequent of these values, up to three, m/s^2 or rad/s, with their channels.
         stuck: (accelerometer, gyroscope); None without a gyroscope.
-        not_worn_s: seconds of half hours and more without movement.
+        not_worn: begin and end, seconds, of rest so long that no person was in it.
+        still_s: seconds of shorter rest, of half an hour and more.
+        calibration: of the acceleration by its rest; None for a recording that is short.
         lonely: channel, value and how often, of largest values that stand far from the next largest one.
     """
 
@@ -71,7 +75,9 @@ class MotionFacts:
     impossible: int
     impossible_values: tuple[tuple[int, float, int], ...]
     stuck: tuple[Stuck, Stuck | None]
-    not_worn_s: float
+    not_worn: tuple[tuple[float, float], ...]
+    still_s: float
+    calibration: Calibration | None
     lonely: tuple[tuple[int, float, int], ...]
 
     @property
@@ -119,6 +125,8 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
     rates = rates[np.isfinite(rates)]
     turns = has_gyroscope and stuck_gyroscope is not None and stuck_gyroscope.zero_rows < 1
     turning, lag = measure_turning(times, values, step) if turns else (None, None)
+    windows = rest_windows(times, values[:, :3])
+    episodes = non_wear(windows)
     fast = float(np.quantile(rates, 0.999)) if rates.size else float("nan")
     return MotionFacts(
         placement=stream.placement,
@@ -144,7 +152,9 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
         impossible=int(impossible.size),
         impossible_values=_most_frequent(raw.values[impossible], limits_of(raw)),
         stuck=(stuck, stuck_gyroscope),
-        not_worn_s=not_worn_s(times, values[:, :3]),
+        not_worn=tuple(episodes),
+        still_s=sum(end - begin for begin, end in non_wear(windows, _STILL_S)) - sum(e - b for b, e in episodes),
+        calibration=find_calibration(windows) if times[-1] - times[0] > NON_WEAR_S else None,
         lonely=_lonely(values),
     )
 

@@ -13,6 +13,7 @@ from experiments.reports.manifest.causes import acceleration_cause, gyroscope_ca
 from experiments.reports.manifest.facts import RecordingFacts
 from experiments.reports.manifest.motion_facts import MotionFacts
 from experiments.reports.manifest.remark import Remark, some
+from experiments.reports.manifest.wear_remarks import judge_wear
 
 Pairs = Sequence[tuple[RecordingFacts, MotionFacts]]
 _FITS = (0.7, 1.35)  # norm in slow movement over g
@@ -31,6 +32,7 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
     assert sensor.acceleration is not None
     yield from _judge_impossible(where, sensor, pairs)
     yield from _judge_stuck(where, sensor, pairs)
+    yield from judge_wear(where, sensor, pairs)
     yield from _judge_acceleration(where, sensor.acceleration, pairs)
     if sensor.gyroscope is not None:
         alive = [(f, s) for f, s in pairs if s.stuck[1] is not None and s.stuck[1].zero_rows < 1]
@@ -38,8 +40,8 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
             yield from _judge_gyroscope(where, sensor.gyroscope, alive)
             yield from _judge_lag(where, alive)
     for fact, s in pairs:
-        if s.not_worn_s:
-            hours = s.not_worn_s / 3600
+        if s.still_s:
+            hours = s.still_s / 3600
             yield Remark(False, f"{where}: {fact.name}: {hours:.1f} h without any movement: was the sensor not worn?")
         if s.alternating:
             yield Remark(
