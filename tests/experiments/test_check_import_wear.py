@@ -46,7 +46,7 @@ def made_day(folder: Path, **keys: str) -> Path:
 
 def texts(manifest: Path) -> tuple[list[str], list[str], list[str]]:
     """Lines, problems, notes."""
-    lines, remarks = run(manifest, WindowSettings(duration_s=60, stride_s=60))
+    lines, remarks = run(manifest, WindowSettings(duration_s=60, stride_s=60, imu_rate_hz=20))
     return lines, [r.text for r in remarks if r.problem], [r.text for r in remarks if not r.problem]
 
 

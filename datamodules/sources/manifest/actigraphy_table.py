@@ -30,18 +30,19 @@ class ActigraphyTable(Table):
             RecordingError: it can't be read, lacks a column, or the manifest says other units than the device has.
         """
         super().__init__(path, wanted)
-        self._data: Actigraphy | None = read_actigraphy(path, form)
-        self._rows = self._data.times.size
-        names = columns_of(self._data.values)
+        data = read_actigraphy(path, form)
+        self._form, self._data = form, [data]  # empty once its content was given
+        self._rows = data.times.size
+        names = columns_of(data.values)
         self._names = [names[p] for p in positions(self.wanted, names, len(names), str(path))]
         for entry, name in zip(self.wanted, self._names, strict=True):
             self._check(entry, name)
-        if self._data.faults:
-            said = f" ({self._data.said})" if self._data.said else ""
-            self.notes.append(f"actipy found {self._data.faults} faults in {path.name}, and left them out{said}")
-        if self._data.stretched:
+        if data.faults:
+            said = f" ({data.said})" if data.said else ""
+            self.notes.append(f"actipy found {data.faults} faults in {path.name}, and left them out{said}")
+        if data.stretched:
             self.notes.append(
-                f"{self._data.stretched} samples of {path.name} behind lost packets left out: when they were taken "
+                f"{data.stretched} samples of {path.name} behind lost packets left out: when they were taken "
                 "can't be told"
             )
 
@@ -51,8 +52,7 @@ class ActigraphyTable(Table):
 
     def batches(self) -> Iterator[list[NDArray[Any]]]:
         """See :class:`Table`; the file's content is given free at the end."""
-        data = self._data if self._data is not None else read_actigraphy(self.path, self.path.suffix[1:])
-        self._data = None
+        data = self._data.pop() if self._data else read_actigraphy(self.path, self._form)
         begin = self._begin(data)
         for first in range(0, self._rows, _ROWS):
             rows = slice(first, min(first + _ROWS, self._rows))

@@ -1,4 +1,4 @@
-"""What a manifest asks for of long recordings: gain and offset applied, time without the person left out."""
+"""Long recordings as a manifest asks for them: gain and offset applied, time without the person left out."""
 
 from __future__ import annotations
 

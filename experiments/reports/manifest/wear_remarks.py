@@ -1,4 +1,4 @@
-"""Remarks on long recordings of an accelerometer: was it worn, and does it read 1 g at rest, whichever way it lies?"""
+"""Remarks on long recordings of an accelerometer: whether it was worn, and how far its rest is from 1 g."""
 
 from __future__ import annotations
 
