@@ -17,6 +17,7 @@ from datamodules.signal import BoolArray
 from datamodules.windows.quality.frame_times import frame_interval, missing_frames
 from datamodules.windows.quality.possible import without_impossible
 from datamodules.windows.quality.sensor import describe_gap, sensor_faults
+from datamodules.windows.quality.stuck import HungAxes, find_hung
 from datamodules.windows.settings import ANY_PLACEMENT, FAULTS, LAYOUTS, Reason, WindowSettings
 
 __all__ = [
@@ -115,9 +116,10 @@ def cut_windows(
     windows: list[Window] = []
     excluded_faults = settings.excluded_faults()
     channel_mask: BoolArray = np.asarray(~np.isnan(stream.values).all(axis=0))
+    hung = find_hung(times, stream.values)
     for start in starts:
         window, faults = _cut(
-            recording, stream, times, channel_mask, frame_times if with_video else None, interval, start, settings
+            recording, stream, times, channel_mask, hung, frame_times if with_video else None, interval, start, settings
         )
         if Reason.NAN in faults and impossible.size:
             inside = np.searchsorted(times[impossible], [start, start + settings.duration_s])
@@ -180,6 +182,7 @@ def _cut(
     stream: ImuStream,
     times: FloatArray,
     channel_mask: BoolArray,
+    hung: HungAxes,
     frame_times: FloatArray | None,
     interval: float,
     start: float,
@@ -201,6 +204,7 @@ def _cut(
         channel_mask,
         repeats[slice(*np.searchsorted(repeats, [start, end]))],
         settings,
+        hung,
     )
     covered = (at >= times[0] - 1e-6) & (at <= times[-1] + 1e-6)
     if (covered & ~valid).any():

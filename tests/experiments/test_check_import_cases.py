@@ -12,9 +12,11 @@ import yaml
 from helpers.case_files import case
 from helpers.made_tables import MANIFEST, turning, write
 
+from datamodules.build.run import build
 from datamodules.recording import RecordingError
 from datamodules.signal import DEGREE, G
 from datamodules.sources.manifest import Manifest, ManifestParams
+from datamodules.windows.settings import WindowSettings
 from experiments import check_import
 
 # Case -> exit code, what is said, what must not be said.
@@ -57,6 +59,22 @@ def test_a_case(name: str, code: int, says: str, never: str, capsys: pytest.Capt
     found, text = check(case(f"import/{name}") / "manifest.yaml", capsys)
     assert re.search(says, text), text
     assert (found, never in text) == (code, False), text
+
+
+@pytest.mark.parametrize("name", ["03_dead_axis", "03_dead_axis_gyro"])
+def test_the_build_leaves_out_what_check_import_calls_dead(name: str, tmp_path: Path) -> None:
+    manifest = case(f"import/{name}") / "manifest.yaml"
+    lines, remarks = check_import.run(manifest)
+    dead = {r.text.split(": ")[1] for r in remarks if "the build leaves all windows of this sensor out" in r.text}
+    counted = sum(int(line.split(": ")[1].split()[0]) for line in lines if line.startswith("Windows of"))
+    report = build(
+        "manifest", {"path": str(manifest)}, tmp_path, WindowSettings(frames=0), camera="", workers=1,
+    )  # fmt: skip
+    assert report.index.n_windows == counted
+    flat = [e for e in report.index.exclusions if e["reason"] == "flat_line"]
+    assert {e["recording"] for e in flat} == dead
+    assert dead
+    assert all("a dead axis" in e["detail"] for e in flat)
 
 
 REMEDIES = [

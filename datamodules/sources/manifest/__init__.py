@@ -44,6 +44,7 @@ from datamodules.sources.manifest.plain_values import build, read_yaml
 from datamodules.sources.manifest.spec import FIRST_SAMPLE, STAMPS, GroupSpec, ManifestSpec
 from datamodules.sources.manifest.spec_checks import check_manifest
 from datamodules.sources.manifest.stamps.text_times import TimeTextError
+from datamodules.sources.manifest.wear import as_worn
 from datamodules.sources.registry import Source, source
 from datamodules.sources.shared.held import without_held
 
@@ -157,6 +158,9 @@ class Manifest(Source):
         notes += joined
         streams, held = without_held(streams)
         notes += held
+        sensors = {p: s for imu in spec.imu for p, s in imu.sensors.items() if s.acceleration is not None}
+        streams, worn, not_worn_s = as_worn(streams, sensors)
+        notes += worn
         if label_file is not None and labels is not None:
             label_offsets: set[bool] = set()
             activities = read_intervals(label_file, labels, label_offsets)
@@ -183,6 +187,8 @@ class Manifest(Source):
         metadata: dict[str, str | float | int | bool] = dict(files.values)
         if repeated:
             metadata["repeated_stamps"] = repeated
+        if not_worn_s:
+            metadata["non_wear_dropped_s"] = not_worn_s
         if notes:
             metadata["import_notes"] = "\n".join(notes)
         return Recording(

@@ -42,6 +42,7 @@ class Columns:
         label_names: texts of the column of labels.
         restarts: samples before which a header is there again.
         left_out: what was not read, in words.
+        notes: what else is to be said of the files.
         offsets: whether stamps with an offset from UTC, and stamps without one, were read.
     """
 
@@ -52,6 +53,7 @@ class Columns:
     label_names: list[str]
     restarts: list[int]
     left_out: list[str]
+    notes: list[str]
     offsets: set[bool]
     tables: list[tuple[int, Table]]
     rows: NDArray[np.int64] | None = None
@@ -85,7 +87,7 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
         NoRowsError: it has no row of this sensor.
     """
     wanted = _wanted(spec, label_column)
-    tables = [open_table(path, spec.format, spec.csv, wanted, salvage=True) for path in paths]
+    tables = [open_table(path, spec.format, spec.csv, wanted, salvage=True, tsdf=spec.tsdf) for path in paths]
     most = sum(table.most_rows() for table in tables)
     timed = spec.time.column is not None
     times = np.empty(most if timed else 0)
@@ -94,13 +96,14 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
     rules = spec.row_rules
     mine = np.ones(most, bool) if rules else None
     names: list[str] = []
-    found = Columns(paths[0], times, values, codes, names, [], [], set(), [])
+    found = Columns(paths[0], times, values, codes, names, [], [], [], set(), [])
     n = 0
     for table in tables:
         found.tables.append((n, table))
         found.restarts += [n + row for row in table.restarts]
         many = f"{table.path.name}: " if len(tables) > 1 else ""
         found.left_out += [many + text for text in table.left_out]
+        found.notes += [many + text for text in table.notes]
         first_row = n
         for batch in table.batches():
             end = n + len(batch[-1])
@@ -165,12 +168,12 @@ def _wanted(spec: ImuSpec, label_column: Column | None) -> list[Wanted]:
     wanted = []
     if spec.time.column is not None:
         time: TimeText | None = units.text_of(spec.time) if units.is_text(spec.time) else None
-        wanted.append(Wanted(spec.time.column, TIME if time is not None else NUMBER, "time", time))
+        wanted.append(Wanted(spec.time.column, TIME if time is not None else NUMBER, "time", time, spec.time.unit))
     for placement, sensor in spec.sensors.items():
         for name, part in (("acceleration", sensor.acceleration), ("gyroscope", sensor.gyroscope)):
             if part is not None:
                 wanted += [
-                    Wanted(column, NUMBER, f"{name} {axis} at {placement}")
+                    Wanted(column, NUMBER, f"{name} {axis} at {placement}", unit=part.unit)
                     for axis, column in zip("xyz", part.columns, strict=True)
                 ]
     if label_column is not None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.suggestions import did_you_mean
+from datamodules.formats.tsdf import companions
 from datamodules.labels.natural_order import natural_key
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.details import Details
@@ -190,12 +191,14 @@ class GroupFiles:
                 )
 
     def matched(self, recordings: list[RecordingFiles]) -> set[Path]:
-        """Files that some pattern of the group matches, and its table of details."""
+        """Files that some pattern of the group matches, what TSDF metadata name, and the table of details."""
         used = {path for recording in recordings for path in recording.files}
         for pattern in self._others():
             used |= {file.path for file in pattern.find()}
         if self.details is not None:
             used.add(self.details.path)
+        for path in [path for path in used if path.suffix.lower() == ".json"]:
+            used |= companions(path)
         return used
 
     def folders(self) -> set[Path]:

@@ -96,7 +96,7 @@ def read_motion(
     columns = read_columns(files, spec, label_column)
     if columns.size < 2:
         raise RecordingError(f"{columns.path}: {columns.size} samples; expected at least 2")
-    notes = [f"left out: {text}" for text in columns.left_out]
+    notes = [f"left out: {text}" for text in columns.left_out] + columns.notes
     if spec.time.column is None:
         if columns.restarts:
             notes.append(f"the header is there {len(columns.restarts)} times more: samples are counted on")

@@ -12,7 +12,7 @@ Column = str | int  # a name in the header, or a position counted from 1
 TIME_UNITS = ("s", "ms", "us", "ns", "days", "iso8601", "h:m:s")
 ACCELERATION_UNITS = ("m/s^2", "g", "mg", "lsb")
 GYROSCOPE_UNITS = ("rad/s", "deg/s", "lsb")
-FORMATS = ("auto", "csv", "tsv", "parquet", "npy", "xlsx")
+FORMATS = ("auto", "csv", "tsv", "parquet", "npy", "xlsx", "tsdf", "cwa", "gt3x", "geneactiv")
 DEFAULT_NULLS = ("", "NULL", "null", "NaN", "nan", "NA", "N/A", "None")
 STAMPS, FIRST_SAMPLE = "stamps", "first_sample"
 
@@ -42,6 +42,19 @@ class CsvSpec:
     null: list[str] = field(default_factory=lambda: list(DEFAULT_NULLS))
     comment: str = ""
     thousands: str = ""
+
+
+@dataclass(frozen=True)
+class TsdfSpec:
+    """What the metadata of TSDF files leave open.
+
+    Attributes:
+        scale_factors: ``apply`` or ``ignore``; empty applies those of integers, and refuses those of decimals.
+        time: what times count from, ``difference``, ``relative`` or ``absolute``; empty takes what the metadata say.
+    """
+
+    scale_factors: str = ""
+    time: str = ""
 
 
 @dataclass(frozen=True)
@@ -111,12 +124,16 @@ class SensorSpec:
         gyroscope: its columns, here or in another entry.
         device: make and model.
         zeros: rows whose values are all 0: ``keep``, or ``lost`` where a logger writes them for lost samples.
+        calibrate: apply gain and offset of the acceleration, where the sensor's rest tells them.
+        non_wear: rest of more than 90 minutes: ``keep``, or ``drop`` to leave it out.
     """
 
     acceleration: AccelerationSpec | None = None
     gyroscope: GyroscopeSpec | None = None
     device: str = "unknown"
     zeros: str = "keep"
+    calibrate: bool = False
+    non_wear: str = "keep"
 
 
 @dataclass(frozen=True)
@@ -142,6 +159,7 @@ class ImuSpec:
         time: stamps or rate.
         format: one of ``FORMATS``; ``auto`` goes by the file's ending.
         csv: how a text table is written.
+        tsdf: what TSDF metadata leave open.
         optional: a recording may lack this file, or these rows (never the first entry's).
         rows: which rows are this entry's, by one column or by several; None takes all.
         concat: a group of the pattern; files that differ in it alone are one recording, in its natural order.
@@ -152,6 +170,7 @@ class ImuSpec:
     time: TimeSpec
     format: str = "auto"
     csv: CsvSpec = field(default_factory=CsvSpec)
+    tsdf: TsdfSpec = field(default_factory=TsdfSpec)
     optional: bool = False
     rows: RowsSpec | list[RowsSpec] | None = None
     concat: str = ""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from core.suggestions import did_you_mean
+from datamodules.formats.tsdf import TIME_ENCODINGS
 from datamodules.formats.video import FITS
 from datamodules.sources.manifest import spec as s
 from datamodules.sources.manifest.errors import ManifestError, shown
@@ -82,6 +83,8 @@ def _check_group(group: s.GroupSpec, where: str) -> None:
 def _check_imu(imu: s.ImuSpec, where: str) -> None:
     _check_choice(imu.format, s.FORMATS, f"{where}.format")
     _check_csv(imu.csv, f"{where}.csv")
+    _check_choice(imu.tsdf.scale_factors, ("", "apply", "ignore"), f"{where}.tsdf.scale_factors")
+    _check_choice(imu.tsdf.time, ("", *TIME_ENCODINGS), f"{where}.tsdf.time")
     if not imu.sensors:
         _fail(f"{where}.sensors", "expected at least one: the placement, and its columns")
     time = imu.time
@@ -110,6 +113,10 @@ def _check_imu(imu: s.ImuSpec, where: str) -> None:
         elif sensor.gyroscope is None:
             _fail(at, "expected 'acceleration', 'gyroscope', or both")
         _check_choice(sensor.zeros, ("keep", "lost"), f"{at}.zeros")
+        _check_choice(sensor.non_wear, ("keep", "drop"), f"{at}.non_wear")
+        for key, asked in (("calibrate", sensor.calibrate), ("non_wear", sensor.non_wear != "keep")):
+            if asked and acceleration is None:
+                _fail(f"{at}.{key}", "it is about the acceleration; expected it beside the entry's 'acceleration'")
         if sensor.gyroscope is not None:
             _check_part(sensor.gyroscope, sensor.gyroscope.per_deg_s, "per_deg_s", s.GYROSCOPE_UNITS, f"{at}.gyroscope")
 
@@ -213,7 +220,7 @@ def _check_choice(value: str, choices: Sequence[str], where: str) -> None:
         return
     alias = _UNIT_ALIASES.get(value, "")
     hint = f"; did you mean '{alias}'?" if alias in choices else did_you_mean(value, choices)
-    _fail(where, f"expected one of {', '.join(choices)}; found {shown(value)}{hint}")
+    _fail(where, f"expected one of {', '.join(filter(None, choices))}; found {shown(value)}{hint}")
 
 
 def _check_once(names: Sequence[str], where: str, what: str) -> None:

@@ -35,12 +35,14 @@ class Wanted:
         kind: ``NUMBER``, ``TEXT``, or ``TIME`` for a time written as text.
         what: what it is, for messages, e.g. "acceleration x".
         time: how a time is written.
+        unit: that the manifest declares; empty where it has none.
     """
 
     column: Column
     kind: str
     what: str
     time: TimeText | None = None
+    unit: str = ""
 
 
 class Vocabulary:
@@ -86,6 +88,7 @@ class Table(ABC):
             if w.kind == TEXT
         }
         self.left_out: list[str] = []  # what of the file is not read, in words
+        self.notes: list[str] = []  # what else is to be said of it
         self.restarts: list[int] = []  # rows before which the header is there again
 
     def bad_time(self, row: int, error: TimeTextError) -> RecordingError:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from datamodules.formats.actigraphy import CWA, GENEACTIV, GT3X
 from datamodules.recording import RecordingError
+from datamodules.sources.manifest.actigraphy_table import ActigraphyTable
 from datamodules.sources.manifest.binary_tables import NpyTable, ParquetTable
 from datamodules.sources.manifest.csv_table import CsvTable
-from datamodules.sources.manifest.spec import CsvSpec
+from datamodules.sources.manifest.spec import CsvSpec, TsdfSpec
 from datamodules.sources.manifest.table import Table, Wanted
+from datamodules.sources.manifest.tsdf_table import TsdfTable
 from datamodules.sources.manifest.xlsx_table import XlsxTable
 
 _BY_ENDING = {
@@ -21,10 +24,21 @@ _BY_ENDING = {
     ".pq": "parquet",
     ".npy": "npy",
     ".xlsx": "xlsx",
+    ".json": "tsdf",
+    ".cwa": CWA,
+    ".gt3x": GT3X,
+    ".bin": GENEACTIV,
 }
 
 
-def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted], salvage: bool = False) -> Table:
+def open_table(
+    path: Path,
+    form: str,
+    csv: CsvSpec,
+    wanted: Sequence[Wanted],
+    salvage: bool = False,
+    tsdf: TsdfSpec | None = None,
+) -> Table:
     """Open a table.
 
     Args:
@@ -32,6 +46,7 @@ def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted], sa
         form: one of ``spec.FORMATS``.
         csv: how a text table is written.
         wanted: columns to read.
+        tsdf: what TSDF metadata leave open.
         salvage: of text, leave out and name what a logger leaves when it loses power or is started again.
 
     Raises:
@@ -48,4 +63,8 @@ def open_table(path: Path, form: str, csv: CsvSpec, wanted: Sequence[Wanted], sa
         return NpyTable(path, wanted)
     if form == "xlsx":
         return XlsxTable(path, csv, wanted)
+    if form == "tsdf":
+        return TsdfTable(path, tsdf or TsdfSpec(), wanted)
+    if form in (CWA, GT3X, GENEACTIV):
+        return ActigraphyTable(path, form, wanted)
     return CsvTable(path, csv, wanted, salvage)

@@ -10,6 +10,7 @@ import numpy as np
 from datamodules import signal
 from datamodules.recording import FloatArray, ImuStream
 from datamodules.signal import BoolArray
+from datamodules.windows.quality.stuck import HungAxes
 from datamodules.windows.settings import Reason, WindowSettings
 
 # Share of the median step: resampling merges samples that are closer than this.
@@ -23,6 +24,7 @@ def sensor_faults(
     channel_mask: BoolArray,
     repeats: FloatArray,
     settings: WindowSettings,
+    hung: HungAxes | None = None,
 ) -> dict[Reason, str]:
     """Find the faults of one window's raw samples, except gaps: the caller finds those when it resamples.
 
@@ -33,6 +35,7 @@ def sensor_faults(
         channel_mask: (6,) True for channels that the device has.
         repeats: times of the window's samples that the source dropped because they repeat a time stamp.
         settings: thresholds of the rules.
+        hung: ``stuck.find_hung`` of the whole recording: a window alone doesn't tell a dead axis from one at rest.
 
     Returns:
         The faults, each with a description for people.
@@ -56,6 +59,10 @@ def sensor_faults(
             still = signal.longest_standstill(times, values[:, channels])
             if still >= settings.standstill_s:
                 faults[Reason.FLAT_LINE] = f"the {sensor} does not change for {still:.2f} s"
+    if hung is not None and Reason.FLAT_LINE not in faults and times.size > 1:
+        axis = hung.within(float(times[0]), float(times[-1]))
+        if axis is not None:
+            faults[Reason.FLAT_LINE] = axis.describe()
     norm = signal.median_acceleration(values)
     if np.isfinite(norm) and not settings.min_norm_g * signal.G <= norm <= settings.max_norm_g * signal.G:
         faults[Reason.GRAVITY] = f"the median acceleration is {norm:.3g} m/s^2; on a person it is near 9.8"

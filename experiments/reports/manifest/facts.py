@@ -56,6 +56,7 @@ class RecordingFacts:
         doubly_s: seconds with two activities.
         label_span_s: from the first label's start to the last one's end.
         repeated: samples left out because their stamp was there before.
+        not_worn_s: seconds that the manifest leaves out as not worn.
         notes: what was left out or put right when the files were read.
         windows: of each sensor, by the experiment's settings.
         label_lag: of the labels behind the first sensor's motion; None if it can't be told.
@@ -75,6 +76,7 @@ class RecordingFacts:
     doubly_s: float = 0.0
     label_span_s: float = 0.0
     repeated: int = 0
+    not_worn_s: float = 0.0
     notes: tuple[str, ...] = ()
     windows: tuple[WindowCounts, ...] = ()
     label_lag: LabelLag | None = None
@@ -117,6 +119,7 @@ def measure(recording: Recording, group: str, settings: WindowSettings | None = 
         label_span_s=max((i.end for i in recording.activities), default=0.0)
         - min((i.start for i in recording.activities), default=0.0),
         repeated=int(recording.metadata.get("repeated_stamps", 0)),
+        not_worn_s=float(recording.metadata.get("non_wear_dropped_s", 0.0)),
         notes=tuple(str(recording.metadata.get("import_notes", "")).splitlines()),
         label_lag=measure_label_lag(recording.imus[0], recording.activities, offset),
         windows=tuple(_count_windows(recording, stream.placement, settings) for stream in recording.imus),

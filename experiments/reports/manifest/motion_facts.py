@@ -10,17 +10,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from datamodules.recording import FloatArray, ImuStream
+from datamodules.windows.quality.calibration import Calibration, find_calibration
 from datamodules.windows.quality.facts import gaps_of
 from datamodules.windows.quality.placeholders import Placeholder, find_placeholders
 from datamodules.windows.quality.possible import limits_of, without_impossible
+from datamodules.windows.quality.stationary import NON_WEAR_S, non_wear, rest_windows
 from datamodules.windows.quality.stuck import Stuck, find_stuck
 from datamodules.windows.settings import WindowSettings
 from experiments.reports.manifest.clipped import clipped_share
 from experiments.reports.manifest.rest import Rest, find_rest
 from experiments.reports.manifest.turning import Lag, Turning, measure_turning
-from experiments.reports.manifest.worn import not_worn_s
 
 _WRONG_UNIT = 0.2  # share of values that can't be
+_STILL_S = 30 * 60.0  # rest that is said, though a person may have slept
 _LEAST_LONELY, _NEXT_LONELY = 2, 0.7
 
 
@@ -49,7 +51,9 @@ class MotionFacts:
         impossible: samples with a value that no sensor gives; the other figures leave them out.
         impossible_values: the most frequent of these values, up to three, m/s^2 or rad/s, with their channels.
         stuck: (accelerometer, gyroscope); None without a gyroscope.
-        not_worn_s: seconds of half hours and more without movement.
+        not_worn: begin and end, seconds, of rest so long that no person was in it.
+        still_s: seconds of shorter rest, of half an hour and more.
+        calibration: of the acceleration by its rest; None for a recording that is short.
         lonely: channel, value and how often, of largest values that stand far from the next largest one.
         placeholders: of each sensor, values that stand for lost samples; channels from 0 to 5.
         unsigned: no acceleration along any axis is negative.
@@ -77,7 +81,9 @@ class MotionFacts:
     impossible: int
     impossible_values: tuple[tuple[int, float, int], ...]
     stuck: tuple[Stuck, Stuck | None]
-    not_worn_s: float
+    not_worn: tuple[tuple[float, float], ...]
+    still_s: float
+    calibration: Calibration | None
     lonely: tuple[tuple[int, float, int], ...]
     placeholders: tuple[Placeholder, ...] = ()
     clipped: tuple[float, float] = (0.0, 0.0)
@@ -134,6 +140,8 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
     if whole is not None:
         rates = np.linalg.norm(whole[::stride, 3:], axis=1)
         rates = rates[np.isfinite(rates)]
+    windows = rest_windows(times, values[:, :3])
+    episodes = non_wear(windows)
     fast = float(np.quantile(rates, 0.999)) if rates.size else float("nan")
     return MotionFacts(
         placement=stream.placement,
@@ -159,7 +167,9 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
         impossible=int(impossible.size),
         impossible_values=_most_frequent(raw.values[impossible], limits_of(raw)),
         stuck=(stuck, stuck_gyroscope),
-        not_worn_s=not_worn_s(times, values[:, :3]),
+        not_worn=tuple(episodes),
+        still_s=sum(end - begin for begin, end in non_wear(windows, _STILL_S)) - sum(e - b for b, e in episodes),
+        calibration=find_calibration(windows) if times[-1] - times[0] > NON_WEAR_S else None,
         lonely=_lonely(values),
         placeholders=_placeholders(values, has_gyroscope),
         unsigned=bool(np.nanmin(raw.values[:, :3]) >= 0),

@@ -14,6 +14,7 @@ from experiments.reports.manifest.facts import RecordingFacts
 from experiments.reports.manifest.gyroscope_remarks import has_placeholders, judge_gyroscope, judge_lag, sound
 from experiments.reports.manifest.motion_facts import MotionFacts
 from experiments.reports.manifest.remark import Remark, some
+from experiments.reports.manifest.wear_remarks import judge_wear
 
 Pairs = Sequence[tuple[RecordingFacts, MotionFacts]]
 _FITS = (0.7, 1.35)  # norm in slow movement over g
@@ -31,6 +32,7 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
     assert sensor.acceleration is not None
     yield from _judge_impossible(where, sensor, pairs)
     yield from _judge_stuck(where, sensor, pairs)
+    yield from judge_wear(where, sensor, pairs)
     yield from _judge_acceleration(where, sensor.acceleration, pairs)
     if sensor.gyroscope is not None:
         alive = [(f, s) for f, s in pairs if s.stuck[1] is not None and s.stuck[1].zero_rows < 1]
@@ -38,8 +40,8 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
             yield from judge_gyroscope(where, sensor.acceleration, sensor.gyroscope, alive)
             yield from judge_lag(where, [(f, s) for f, s in alive if sound(sensor.acceleration, s)])
     for fact, s in pairs:
-        if s.not_worn_s:
-            hours = s.not_worn_s / 3600
+        if s.still_s:
+            hours = s.still_s / 3600
             yield Remark(False, f"{where}: {fact.name}: {hours:.1f} h without any movement: was the sensor not worn?")
         if s.alternating:
             yield Remark(
@@ -176,13 +178,13 @@ def _judge_stuck(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
                     value = f"{stuck.constant[axis]:.4g}".replace("-0", "0") if not stuck.constant[axis] else "the same"
                     yield Remark(
                         True, f"{where}: {fact.name}: {column} reads {value} throughout: the axis is dead, or the "
-                        "column is another one's",
+                        "column is another one's; the build leaves all windows of this sensor out",
                     )  # fmt: skip
                 elif stuck.axes[axis] > _STUCK_NOTE:
                     yield Remark(
                         stuck.axes[axis] > _STUCK_PROBLEM,
                         f"{where}: {fact.name}: {column} hangs for {stuck.axes[axis]:.0%} of the time while the others "
-                        "move",
+                        "move: the build leaves such windows out",
                     )
             zeros = stuck.zero_rows
             if zeros > _STUCK_NOTE / 10 and name == "accelerometer":

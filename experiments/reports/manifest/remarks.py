@@ -42,6 +42,7 @@ def _whole_sensor(group: GroupSpec, placement: str) -> SensorSpec:
     return SensorSpec(
         acceleration=next(s.acceleration for s in found if s.acceleration is not None),
         gyroscope=next((s.gyroscope for s in found if s.gyroscope is not None), None),
+        calibrate=any(s.calibrate for s in found),
     )
 
 
@@ -65,7 +66,8 @@ def _judge_clock(name: str, group: GroupSpec, facts: Sequence[RecordingFacts]) -
             yield Remark(False, f"{name}: {some(other)}: another rate than the usual {usual:.4g} Hz")
     for fact in facts:
         s = fact.sensors[0]
-        share = s.gap_s / max(fact.length_s, 1e-9)
+        # What the manifest leaves out as not worn is a gap that was asked for.
+        share = (s.gap_s - fact.not_worn_s) / max(fact.length_s - fact.not_worn_s, 1e-9)
         if share > 0.2:
             yield Remark(
                 True, f"{name}: {fact.name}: {share:.0%} of its time is gaps (the longest {s.longest_gap_s:.3g} s)"

@@ -58,7 +58,11 @@ print(before, peak())
 
 def write_day(path: Path, rows: int) -> None:
     """Many rows quickly: blocks of the same values behind ascending stamps; every hour begins with a gap of 1 s."""
-    values = [f",{i % 7 * 0.01:.4f},{i % 5 * 0.01:.4f},1.0012,{i % 11 * 0.1:.3f},-12.345,0.125\n" for i in range(1000)]
+    values = [
+        f",{i % 7 * 0.01:.4f},{i % 5 * 0.01:.4f},{1 + i % 3 * 0.01:.4f},{i % 11 * 0.1:.3f},"
+        f"{i % 13 * 0.1:.3f},{i % 9 * 0.1:.3f}\n"
+        for i in range(1000)
+    ]
     with path.open("w") as file:
         file.write("t,ax,ay,az,gx,gy,gz\n")
         for first in range(0, rows, 1000):
