@@ -8,7 +8,7 @@ Shape legend: N' windows to be predicted, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -21,21 +21,21 @@ from experiments.evaluation.methods.registry import CellData, Indices, Predict, 
 from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, Standardisation, fit_probe
 
-# The encoder's features of a target.
-Encoder = Callable[[TargetFeatures], FeatureTable]
+# One kind of features of a target.
+Block = Callable[[TargetFeatures], FeatureTable]
 _LOGISTIC = ("evaluation.logistic_c",)
 
 
 @method("hybrid_logistic", needs_labels=True, encoder=True, checkpoint=True, settings=_LOGISTIC)
 def hybrid_logistic(data: CellData) -> Predict:
     """Fit a logistic regression on handcrafted and pretrained features."""
-    return _logistic(data, lambda features: features.pretrained)
+    return logistic_side_by_side(data, (handcrafted, pretrained))
 
 
 @method("hybrid_random", needs_labels=True, encoder=True, settings=_LOGISTIC)
 def hybrid_random(data: CellData) -> Predict:
     """Fit the same with a random encoder in place of the pretrained one: the control of ``hybrid_logistic``."""
-    return _logistic(data, lambda features: features.random)
+    return logistic_side_by_side(data, (handcrafted, lambda features: features.random))
 
 
 @method(
@@ -47,25 +47,40 @@ def hybrid_random(data: CellData) -> Predict:
 )
 def hybrid_mean(data: CellData) -> Predict:
     """Average the probabilities of ``hybrid_logistic`` and of ``handcrafted_trees``."""
-    logistic, trees = hybrid_logistic(data), fit_trees_on(data, fit_extra_trees)
+    return mean_with_trees(data, hybrid_logistic(data))
+
+
+def handcrafted(features: TargetFeatures) -> FeatureTable:
+    """Give the handcrafted features of a target."""
+    return features.handcrafted
+
+
+def pretrained(features: TargetFeatures) -> FeatureTable:
+    """Give the features of a target by the checkpoint's encoder."""
+    return features.pretrained
+
+
+def mean_with_trees(data: CellData, predictor: Predict) -> Predict:
+    """Average the probabilities of a fitted method and of ``handcrafted_trees``."""
+    trees = fit_trees_on(data, fit_extra_trees)
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        return (logistic(features, windows) + trees.probabilities(features.handcrafted[windows])) / 2
+        return (predictor(features, windows) + trees.probabilities(features.handcrafted[windows])) / 2
 
     return predict
 
 
-def _logistic(data: CellData, encoder: Encoder) -> Predict:
-    blocks = (data.features.handcrafted, encoder(data.features))
+def logistic_side_by_side(data: CellData, blocks: Sequence[Block]) -> Predict:
+    """Fit a logistic regression on blocks of features that have equal shares in the variance."""
+    tables = [block(data.features) for block in blocks]
     standardisation = Standardisation.side_by_side(
-        [replace(rows.standardisation(data.pool), clip=CLIP) for rows in blocks]
+        [replace(rows.standardisation(data.pool), clip=CLIP) for rows in tables]
     )
-    known = np.concatenate([rows[data.support] for rows in blocks], axis=1)
+    known = np.concatenate([rows[data.support] for rows in tables], axis=1)
     c = data.config.evaluation.logistic_c
     probe: LinearProbe = run_in_pool(fit_probe, known, data.support_labels, len(data.classes), standardisation, c)
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        rows = np.concatenate([features.handcrafted[windows], encoder(features)[windows]], axis=1)
-        return probe.probabilities(rows)
+        return probe.probabilities(np.concatenate([block(features)[windows] for block in blocks], axis=1))
 
     return predict

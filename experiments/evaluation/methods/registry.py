@@ -24,6 +24,7 @@ from datamodules.labels.label_column import LabelColumn
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.prototypes.video import Prototypes
+from experiments.evaluation.transfer.sources import Sources
 from experiments.settings.schema import Config
 
 Indices = NDArray[np.int64]
@@ -40,6 +41,7 @@ class CellData:
         config: all settings.
         features: features of the target.
         prototypes: prototypes of the method's kind; None if the method uses none.
+        sources: labelled data sets of other laboratories; None if the method uses none.
         classes: names of the classes; labels are positions in this list.
         support: labelled windows; empty for methods without labels.
         support_labels: labels of these windows.
@@ -53,6 +55,7 @@ class CellData:
     config: Config
     features: TargetFeatures
     prototypes: Prototypes | None
+    sources: Sources | None
     classes: list[str]
     support: Indices
     support_labels: Indices
@@ -75,6 +78,7 @@ class Method:
         encoder: the method uses an encoder of the configured architecture.
         checkpoint: the method uses the checkpoint.
         prototypes: origin of the classes' prototypes: "source" videos, "target" videos, "text"; "" for none.
+        sources: the method learns from labels of other data sets too; it is left out where a target names none.
         settings: settings that the method depends on, e.g. "evaluation.probe_c".
     """
 
@@ -85,6 +89,7 @@ class Method:
     encoder: bool = False
     checkpoint: bool = False
     prototypes: str = ""
+    sources: bool = False
     settings: tuple[str, ...] = ()
 
 
@@ -99,6 +104,7 @@ def method(
     encoder: bool = False,
     checkpoint: bool = False,
     prototypes: str = "",
+    sources: bool = False,
     settings: tuple[str, ...] = (),
 ) -> Callable[[Callable[[CellData], Predict]], Callable[[CellData], Predict]]:
     """Register a function as a method; see :class:`Method` for the arguments.
@@ -108,7 +114,8 @@ def method(
     """
 
     def decorate(fit: Callable[[CellData], Predict]) -> Callable[[CellData], Predict]:
-        METHODS.add(name, Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, settings), fit)
+        entry = Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, sources, settings)
+        METHODS.add(name, entry, fit)
         return fit
 
     return decorate
