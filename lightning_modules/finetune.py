@@ -122,7 +122,7 @@ def train(module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu
 
     The caller seeds torch's random state, which dropout uses.
     """
-    trainer = _trainer(accelerator, max_steps=module.settings.total_steps, gradient_clip_val=gradient_clip)
+    trainer = quiet_trainer(accelerator, max_steps=module.settings.total_steps, gradient_clip_val=gradient_clip)
     trainer.fit(module, datamodule=data)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -130,12 +130,13 @@ def train(module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu
 
 def predict_windows(module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu") -> Tensor:
     """Predict the class probabilities of ``data``'s windows to predict, (N, C), in their order."""
-    predictions = _trainer(accelerator).predict(module, datamodule=data)
+    predictions = quiet_trainer(accelerator).predict(module, datamodule=data)
     assert predictions is not None
     return torch.cat([p for p in predictions if isinstance(p, Tensor)]).cpu()
 
 
-def _trainer(accelerator: str, **options: Any) -> L.Trainer:
+def quiet_trainer(accelerator: str, **options: Any) -> L.Trainer:
+    """Make a trainer on one device that writes and prints nothing."""
     return L.Trainer(
         max_epochs=-1,
         accelerator=accelerator,

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
+from core.settings import check_settings
+from core.suggestions import did_you_mean
 from datamodules.build.run import BuildReport, build
 from datamodules.clock_sync.apply_offset import parse_clocks_mode
 from datamodules.recording import RecordingError
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.remote import RemoteShardSet
 from datamodules.sources.registry import make_source
+from datamodules.windows.settings import WindowSettings
 from experiments.artifacts.stores import local_cache, stored
 from experiments.runtime.console import console, progress_bar
 from experiments.runtime.errors import UserError
@@ -29,12 +33,14 @@ def dataset_directory(config: Config, key: str) -> Path:
     if key not in config.datasets:
         known = ", ".join(config.datasets) or "none"
         raise UserError(f"there is no data set '{key}' among 'datasets' of experiment '{config.experiment}': {known}")
-    settings = plain(config)
-    parts = {"dataset": settings["datasets"][key], "window": settings["window"]}
+    dataset = plain(config)["datasets"][key]
+    del dataset["window"]  # is among the settings of windows
+    window = window_settings(config, key)
+    parts = {"dataset": dataset, "window": asdict(window)}
     source = config.datasets[key].source
     try:
         clocks = parse_clocks_mode(config.build.clocks)
-        if config.datasets[key].camera and config.window.frames and clocks != "off":
+        if config.datasets[key].camera and window.frames and clocks != "off":
             parts["clocks"] = clocks
         if fingerprint := make_source(source.name, source.params).fingerprint():
             parts["manifest"] = fingerprint
@@ -44,6 +50,28 @@ def dataset_directory(config: Config, key: str) -> Path:
         raise UserError(f"data set '{key}': {error}") from error
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
     return Path(config.paths.data) / "shards" / config.experiment / f"{key}-{digest}"
+
+
+def window_settings(config: Config, key: str) -> WindowSettings:
+    """Lay a data set's own settings of windows over those of the experiment.
+
+    Raises:
+        UserError: there is no such setting, or it has a wrong value.
+    """
+    changes = config.datasets[key].window
+    known = [field.name for field in fields(WindowSettings)]
+    for name in changes:
+        if name not in known:
+            raise UserError(
+                f"datasets.{key}.window: there is no setting '{name}'; expected some of {', '.join(known)}"
+                f"{did_you_mean(name, known)}"
+            )
+    found = replace(config.window, **changes)
+    try:
+        check_settings(found, f"datasets.{key}.window")
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    return found
 
 
 def build_dataset(config: Config, key: str) -> BuildReport:
@@ -62,7 +90,7 @@ def build_dataset(config: Config, key: str) -> BuildReport:
                 dataset.source.name,
                 dataset.source.params,
                 directory,
-                config.window,
+                window_settings(config, key),
                 dataset.placement,
                 dataset.camera or None,
                 subjects=dataset.subjects,

@@ -31,7 +31,7 @@ from experiments.evaluation.methods import Method
 from experiments.evaluation.perturbations import KINDS, PLACEMENT, Perturbation, PerturbationError, parse_perturbation
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, union
-from experiments.evaluation.targets import System, Target, held_out_note, seen_in_pretraining
+from experiments.evaluation.targets import System, Target, held_out_note, refuse_tested_sources, seen_in_pretraining
 from experiments.runtime.devices import accelerator
 from experiments.settings.schema import Config
 
@@ -107,6 +107,7 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
     units: list[Unit] = []
     for target in targets:
         folds = target.folds(e)
+        refuse_tested_sources(target, folds)
         if any(method.needs_labels for method in chosen):
             _refuse_too_few_subjects(config, target, folds)
         used = union([windows for fold in folds for windows in (fold.pool, fold.test)])
@@ -119,7 +120,8 @@ def plan_units(config: Config, targets: Sequence[Target], systems: Sequence[Syst
         for position, system in enumerate(systems):
             seen = seen_in_pretraining(target, folds, system, e.allow_seen_subjects)
             spec = EncoderSpec.of(config, target.shards, system.model)
-            features = TargetFeatures(shards, used, spec, system.model, config.run.seed, device)
+            source_encoder = (lambda t=target: t.sources.encoder) if target.sources else None
+            features = TargetFeatures(shards, used, spec, system.model, config.run.seed, device, source_encoder)
             another = spec not in specs
             specs.append(spec)
             notes = (*seen, *remarks)
@@ -223,6 +225,8 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
         if method.prototypes == "target" and clips_of(group.target, group.system) is None:
             continue
         if method.prototypes in ("source", "text") and prototypes is None:
+            continue
+        if method.sources and group.target.sources is None:
             continue
         notes = [*group.notes, *(held_out_note(group.system, fold.classes) if method.checkpoint else [])]
         if fold.left_out:
@@ -328,6 +332,8 @@ def _input_digest(group: _Group, method: Method, fold: Fold, prototypes: Prototy
             "checkpoint": group.system.checkpoint if method.checkpoint else None,
             "prototypes": prototypes.origin if prototypes else None,
             "clips": group.system.clips[clips].encoder_fingerprint if clips else None,
+            # Only where there are some, so that results of methods without any keep their digests.
+            **({"sources": sources.fingerprint} if method.sources and (sources := group.target.sources) else {}),
         }
     )
 

@@ -158,6 +158,7 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
         config=config,
         features=unit.features,
         prototypes=prototypes,
+        sources=unit.target.sources,
         classes=classes,
         support=sides.support,
         support_labels=positions(labels[sides.support], classes),

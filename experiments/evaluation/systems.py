@@ -11,10 +11,10 @@ import torch
 
 from core.digest import file_digest
 from datamodules.features.cache import FeatureCache
-from datamodules.labels.label_column import among, prefixed, repeated
+from datamodules.labels.label_column import UNLABELLED, among, prefixed, repeated
 from datamodules.labels.mapping import CommonActivitiesError
 from datamodules.shards.concat import ConcatShards
-from encoders.contract import VideoEncoder
+from encoders.contract import ImuEncoder, VideoEncoder
 from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.evaluation.methods import Method
@@ -22,7 +22,9 @@ from experiments.evaluation.placements import OtherPlacement, PlacementError, fi
 from experiments.evaluation.prototypes.text import NamedActivities, activities_of, embed_names, text_prototypes
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
 from experiments.evaluation.targets import System, Target
-from experiments.runtime.console import console
+from experiments.evaluation.transfer.source_encoder import open_source_encoder
+from experiments.evaluation.transfer.sources import Sources, SourceSet
+from experiments.runtime.console import console, progress_bar
 from experiments.runtime.devices import accelerator
 from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST, run_folder
@@ -54,8 +56,42 @@ def open_targets(config: Config) -> list[Target]:
                 raise UserError(f"target '{settings.name or settings.dataset}': {error}") from error
             name = settings.name or settings.dataset
             console.print(f"{name}: activities by their common names\n{counted}", highlight=False, markup=False)
-        targets.append(Target(settings, shards, _other_placements(config, settings, shards)))
+        other_placements = _other_placements(config, settings, shards)
+        targets.append(Target(settings, shards, other_placements, _sources(config, settings, shards)))
     return targets
+
+
+def _sources(config: Config, settings: TargetConfig, shards: ConcatShards) -> Sources | None:
+    """Open the data sets of other laboratories that the target may learn from."""
+    if not settings.sources:
+        return None
+    sets = []
+    for key in dict.fromkeys(settings.sources):
+        if key in dict(shards.parts):
+            raise UserError(
+                f"target '{settings.name or settings.dataset}': 'sources' names '{key}', one of the target's own"
+                " data sets; expected others"
+            )
+        opened = ConcatShards([(key, open_dataset(config, key))], gyroscope=settings.gyroscope)
+        if not bool((opened.table["activity"] != UNLABELLED).any()):
+            raise UserError(f"target '{settings.name or settings.dataset}': source '{key}' has no labelled window")
+        sets.append(SourceSet(key, opened))
+    return Sources(sets, lambda sources: _source_encoder(config, settings, sources))
+
+
+def _source_encoder(config: Config, settings: TargetConfig, sources: Sources) -> ImuEncoder:
+    """Open the encoder trained on the labels of a target's sources, with a progress bar where it is trained."""
+    name, keys = settings.name or settings.dataset, ", ".join(part.name for part in sources.sets)
+    with progress_bar() as bar:
+        task = bar.add_task(f"{name}: encoder from labels of {keys}", total=config.evaluation.transfer.steps)
+        return open_source_encoder(
+            sources,
+            config.evaluation.transfer,
+            config.run.seed,
+            Path(config.paths.data) / "weights" / config.experiment,
+            accelerator(config),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
 
 
 def _other_placements(config: Config, settings: TargetConfig, shards: ConcatShards) -> dict[str, OtherPlacement]:

@@ -15,6 +15,7 @@ from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.placements import OtherPlacement
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, LeakError, make_folds, non_overlapping, seen_subjects, union, where
+from experiments.evaluation.transfer.sources import Sources
 from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 from lightning_modules.pretraining import ImuPretraining
 
@@ -49,11 +50,13 @@ class Target:
         settings: name, sides, activities and event.
         shards: shards of the tested data set first, then of data sets that only give labels.
         other_placements: name of another placement -> the tested data set's windows there.
+        sources: labelled data sets of other laboratories; None if the settings name none.
     """
 
     settings: TargetConfig
     shards: ConcatShards
     other_placements: Mapping[str, OtherPlacement] = field(default_factory=dict)
+    sources: Sources | None = None
 
     @property
     def name(self) -> str:
@@ -140,6 +143,22 @@ def seen_in_pretraining(target: Target, folds: list[Fold], system: System, allow
             " evaluation.allow_seen_subjects=true, and every table will say so"
         )
     return [found]
+
+
+def refuse_tested_sources(target: Target, folds: Sequence[Fold]) -> None:
+    """Refuse a tested subject among the subjects of the target's sources.
+
+    Raises:
+        LeakError: there is one; the message names some.
+    """
+    if target.sources is None:
+        return
+    tested = target.qualified_subjects(union([fold.test for fold in folds]))
+    if both := sorted(set(tested) & set(target.sources.qualified_subjects)):
+        raise LeakError(
+            f"target '{target.name}': its 'sources' hold tested subjects: {', '.join(both[:5])}"
+            f"{f' and {len(both) - 5} more' if len(both) > 5 else ''}; name data sets of other people"
+        )
 
 
 def held_out_note(system: System, classes: list[str]) -> list[str]:

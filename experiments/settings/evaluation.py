@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.settings import setting
+from lightning_modules.source_classifier import SourceClassifierSettings
 
 
 @dataclass
@@ -25,6 +26,9 @@ class TargetConfig:
     )
     gyroscope: bool = setting(True, "false takes the gyroscope from all windows, where one of two sets has none")
     event: str = setting("", "the activity that is a rare event, e.g. fall: detection is measured too")
+    sources: list[str] = setting(
+        [], "keys of 'datasets': labelled sets of other laboratories that the transfer methods learn from too"
+    )
     placements: list[str] = setting([], "keys of 'datasets': other sensors of the same recordings, tested as well")
 
 
@@ -102,6 +106,9 @@ class EvaluationConfig:
     supervised_epochs: int = setting(20, "epochs of training from scratch")
     supervised_min_steps: int = setting(100, "its optimiser steps, at least")
     supervised_lr: float = setting(1e-3, "learning rate of training from scratch")
+    transfer: SourceClassifierSettings = setting(
+        SourceClassifierSettings(), "training of the encoder on labels of a target's 'sources'"
+    )
     bootstrap: int = setting(10_000, "resamples over subjects for the 95 % intervals")
     map_windows: int = setting(1500, "windows in the embedding map; 0 draws none")
     audit: bool = setting(True, "look for duplicated windows and for labels that need no movement to be told")

@@ -54,6 +54,7 @@ class DatasetConfig:
     placement: str = setting("any", "which sensor of a recording; 'any' takes its only one")
     camera: str = setting("", "which camera of a recording; empty builds shards without video")
     subjects: list[str] = setting([], "only these subjects; empty takes all")
+    window: dict[str, Any] = setting({}, "settings of 'window' that differ in this set, e.g. {layout: centred}")
 
 
 @dataclass

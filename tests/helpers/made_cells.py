@@ -78,7 +78,7 @@ def make_cell(shards: FakeShards, shots: int = 5) -> tuple[CellData, np.ndarray,
     support = np.concatenate([pool[codes[pool] == i][1::2][:shots] for i in range(len(ACTIVITIES))])
     people = shards.table["subject"][support]
     data = CellData(
-        config, features, prototypes_of(shards, features), list(ACTIVITIES),
+        config, features, prototypes_of(shards, features), None, list(ACTIVITIES),
         support, codes[support], people, pool, np.bincount(codes[pool]), 7,
     )  # fmt: skip
     return data, test, codes[test]

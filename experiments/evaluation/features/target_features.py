@@ -100,6 +100,7 @@ class TargetFeatures:
         model: the checkpoint; None where no method needs one.
         seed: seed of the random encoder's weights.
         device: device that encoders run on.
+        source_encoder: gives the encoder trained on labels of other laboratories; None where no method needs one.
 
     Attributes:
         view: name of what was done to the tables by :meth:`through`; empty for tables as they are.
@@ -115,8 +116,10 @@ class TargetFeatures:
         model: ImuPretraining | None,
         seed: int,
         device: str,
+        source_encoder: Callable[[], ImuEncoder] | None = None,
     ) -> None:
         self.shards = shards
+        self.source_encoder = source_encoder
         self.windows = windows
         self.spec = spec
         self.model = model
@@ -139,7 +142,7 @@ class TargetFeatures:
                 shards = self.shards.under(perturbation)
                 windows = shards.measured(self.windows)
                 self._changed[perturbation] = TargetFeatures(
-                    shards, windows, self.spec, self.model, self.seed, str(self.device)
+                    shards, windows, self.spec, self.model, self.seed, str(self.device), self.source_encoder
                 )
             return self._changed[perturbation]
 
@@ -163,6 +166,14 @@ class TargetFeatures:
     def random(self) -> FeatureRows:
         """Pooled features by the same encoder with random weights, (N, P)."""
         return self.table("random", lambda: self._pooled(self.spec.build(self.seed)))
+
+    @property
+    def transferred(self) -> FeatureRows:
+        """Pooled features by the encoder trained on labels of other laboratories, (N, P)."""
+        if self.source_encoder is None:
+            raise EvaluationError("features of other laboratories' encoder were asked for, but there is none")
+        encoder = self.source_encoder
+        return self.table("transferred", lambda: self._pooled(encoder(), "physical"))
 
     @property
     def embeddings(self) -> FeatureRows:
@@ -220,14 +231,14 @@ class TargetFeatures:
             found.put(windows, handcrafted_features(*self.shards.imu(windows), rate_hz))
         return found
 
-    def _pooled(self, encoder: ImuEncoder) -> FeatureTable:
+    def _pooled(self, encoder: ImuEncoder, normalisation: str = "") -> FeatureTable:
         encoder = encoder.to(self.device).eval()
 
         def encode(batch: Batch) -> Tensor:
             pooled: Tensor = encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"]).pooled
             return pooled
 
-        return self.encoded(encode, encoder.pooled_width, self.spec.normalisation)
+        return self.encoded(encode, encoder.pooled_width, normalisation or self.spec.normalisation)
 
     @torch.inference_mode()
     def encoded(self, encode: Callable[[Batch], Tensor], width: int, normalisation: str) -> FeatureTable:

@@ -8,7 +8,7 @@ Shape legend: N' windows to be predicted, C classes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -21,21 +21,21 @@ from experiments.evaluation.methods.sharing import fit_once, predict_once
 from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, Standardisation, fit_probe
 
-# The encoder's features of a target.
-Encoder = Callable[[TargetFeatures], FeatureRows]
+# One kind of features of a target.
+Block = Callable[[TargetFeatures], FeatureRows]
 _LOGISTIC = ("evaluation.logistic_c",)
 
 
 @method("hybrid_logistic", needs_labels=True, encoder=True, checkpoint=True, settings=_LOGISTIC)
 def hybrid_logistic(data: CellData) -> Predict:
     """Fit a logistic regression on handcrafted and pretrained features."""
-    return _logistic(data, "pretrained", lambda features: features.pretrained)
+    return logistic_side_by_side(data, {"handcrafted": handcrafted, "pretrained": pretrained})
 
 
 @method("hybrid_random", needs_labels=True, encoder=True, settings=_LOGISTIC)
 def hybrid_random(data: CellData) -> Predict:
     """Fit the same with a random encoder in place of the pretrained one: the control of ``hybrid_logistic``."""
-    return _logistic(data, "random", lambda features: features.random)
+    return logistic_side_by_side(data, {"handcrafted": handcrafted, "random": lambda features: features.random})
 
 
 @method(
@@ -47,7 +47,22 @@ def hybrid_random(data: CellData) -> Predict:
 )
 def hybrid_mean(data: CellData) -> Predict:
     """Average the probabilities of ``hybrid_logistic`` and of ``handcrafted_trees``."""
-    logistic, trees = hybrid_logistic(data), handcrafted_trees(data)
+    return mean_with_trees(data, hybrid_logistic(data))
+
+
+def handcrafted(features: TargetFeatures) -> FeatureRows:
+    """Give the handcrafted features of a target."""
+    return features.handcrafted
+
+
+def pretrained(features: TargetFeatures) -> FeatureRows:
+    """Give the features of a target by the checkpoint's encoder."""
+    return features.pretrained
+
+
+def mean_with_trees(data: CellData, logistic: Predict) -> Predict:
+    """Average the probabilities of a fitted method and of ``handcrafted_trees``."""
+    trees = handcrafted_trees(data)
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
         return (logistic(features, windows) + trees(features, windows)) / 2
@@ -55,18 +70,25 @@ def hybrid_mean(data: CellData) -> Predict:
     return predict
 
 
-def _logistic(data: CellData, name: str, encoder: Encoder) -> Predict:
-    def rows(features: TargetFeatures, windows: Indices) -> Features:
-        return np.concatenate([features.handcrafted[windows], encoder(features)[windows]], axis=1)
+def logistic_side_by_side(data: CellData, blocks: Mapping[str, Block]) -> Predict:
+    """Fit a logistic regression on blocks of features that have equal shares in the variance.
 
-    blocks = (data.features.handcrafted, encoder(data.features))  # read outside of what is shared, see fit_once
+    Args:
+        data: the cell's data.
+        blocks: name of a block, by which methods share a fit -> the block.
+    """
+
+    def rows(features: TargetFeatures, windows: Indices) -> Features:
+        return np.concatenate([block(features)[windows] for block in blocks.values()], axis=1)
+
+    tables = [block(data.features) for block in blocks.values()]  # read outside of what is shared, see fit_once
 
     def fit() -> LinearProbe:
         standardisation = Standardisation.side_by_side(
-            [replace(block.standardisation(data.pool), clip=CLIP) for block in blocks]
+            [replace(table.standardisation(data.pool), clip=CLIP) for table in tables]
         )
         known, c = rows(data.features, data.support), data.config.evaluation.logistic_c
         return run_in_pool(fit_probe, known, data.support_labels, len(data.classes), standardisation, c)
 
-    name = f"handcrafted + {name}, logistic {data.config.evaluation.logistic_c}"
+    name = f"{' + '.join(blocks)}, logistic {data.config.evaluation.logistic_c}"
     return predict_once(data, name, fit_once(data, name, fit), rows)

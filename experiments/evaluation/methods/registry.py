@@ -25,6 +25,7 @@ from experiments.evaluation.cells import KNOWS_NOTHING
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.prototypes.video import Prototypes
+from experiments.evaluation.transfer.sources import Sources
 from experiments.settings.schema import Config
 
 Indices = NDArray[np.int64]
@@ -41,6 +42,7 @@ class CellData:
         config: all settings.
         features: features of the target.
         prototypes: prototypes of the method's kind; None if the method uses none.
+        sources: labelled data sets of other laboratories; None if the method uses none.
         classes: names of the classes; labels are positions in this list.
         support: labelled windows; empty for methods without labels.
         support_labels: labels of these windows.
@@ -57,6 +59,7 @@ class CellData:
     config: Config
     features: TargetFeatures
     prototypes: Prototypes | None
+    sources: Sources | None
     classes: list[str]
     support: Indices
     support_labels: Indices
@@ -84,6 +87,7 @@ class Method:
         encoder: the method uses an encoder of the configured architecture.
         checkpoint: the method uses the checkpoint.
         prototypes: origin of the classes' prototypes: "source" videos, "target" videos, "text"; "" for none.
+        sources: the method learns from labels of other data sets too; it is left out where a target names none.
         settings: settings that the method depends on, e.g. "evaluation.probe_c".
         external: the method uses an external encoder, and is evaluated once for each of ``evaluation.external``.
         knowledge: what the method knows of a tested subject besides the window that it predicts, see
@@ -100,6 +104,7 @@ class Method:
     encoder: bool = False
     checkpoint: bool = False
     prototypes: str = ""
+    sources: bool = False
     settings: tuple[str, ...] = ()
     external: bool = False
     knowledge: str = KNOWS_NOTHING
@@ -118,6 +123,7 @@ def method(
     encoder: bool = False,
     checkpoint: bool = False,
     prototypes: str = "",
+    sources: bool = False,
     settings: tuple[str, ...] = (),
     external: bool = False,
 ) -> Callable[[Fit], Fit]:
@@ -128,7 +134,7 @@ def method(
     """
 
     def decorate(fit: Fit) -> Fit:
-        made = Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, settings, external)
+        made = Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, sources, settings, external)
         METHODS.add(name, made, fit)
         return fit
 

@@ -42,6 +42,11 @@ _METHODS = {
     "minirocket": ("#4B6A00", "2"),
     "hydra": ("#B5C76B", "3"),
     "external": ("#A6761D", "4"),
+    "whitened_logistic": ("#8C8C5A", "1"),
+    "transfer_probe": ("#5AA17F", "2"),
+    "transfer_logistic": ("#1B7A4B", "o"),
+    "transfer_mean": ("#0B4F30", "8"),
+    "transfer_hybrid": ("#0B2F4F", "s"),
 }
 _OTHERS = (("#01665E", "X"), ("#8C510A", "d"), ("#762A83", "H"), ("#1B7837", "8"))
 _SYSTEMS = ("-", (0, (4, 1.5)), (0, (1, 1.2)), (0, (5, 1.2, 1, 1.2)), (0, (2, 2)))

@@ -1,0 +1,1 @@
+"""Transfer: knowledge about activities from labelled data sets of other laboratories."""
