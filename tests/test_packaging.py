@@ -38,6 +38,7 @@ READING_ORDER = {
         "build",
         "pretraining",
         "labelled",
+        "labelled_sets",
     ),
     "encoders": ("contract", "registry", "weights", "layers", "imu", "video", "text"),
     "lightning_modules": (
@@ -51,6 +52,7 @@ READING_ORDER = {
         "masked_video",
         "probe",
         "finetune",
+        "source_classifier",
     ),
     "experiments": (
         "settings",
