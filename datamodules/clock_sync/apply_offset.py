@@ -22,14 +22,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from datamodules.clock_sync.estimate import (
-    CERTAIN,
-    ClockEstimate,
-    ClockSettings,
-    estimate_clock,
-    shifted,
-    shifted_times,
-)
+from datamodules.clock_sync.estimate import ClockSettings, estimate_clock, shifted, shifted_times
+from datamodules.clock_sync.result import CERTAIN, ClockEstimate
 from datamodules.recording import ImuStream, Interval, Recording, RecordingError
 from datamodules.windows.cut import Exclusion, Reason, select_imu
 
