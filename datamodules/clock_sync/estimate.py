@@ -26,7 +26,7 @@ from datamodules.clock_sync.correlation import (
 )
 from datamodules.clock_sync.motion_signals import RATE_HZ, SeenMotion
 from datamodules.clock_sync.result import LEAST_CONFIDENCE, ClockEstimate
-from datamodules.recording import FloatArray, ImuStream, Recording
+from datamodules.recording import FloatArray, ImuStream, Recording, VideoStream
 from datamodules.windows.cut import select_imu
 
 VIEWS = ("auto", "moving", "watching")
@@ -45,6 +45,7 @@ class ClockSettings:
             evenly.
         window_s: length of a window that gets its own offset, seconds.
         context_s: length of the sensor's data around a window that serves as unrelated motion, seconds.
+        drift: True looks for a drift in recordings that are long enough.
     """
 
     max_offset_s: float = 2.0
@@ -52,6 +53,7 @@ class ClockSettings:
     max_video_s: float = 180.0
     window_s: float = 20.0
     context_s: float = 60.0
+    drift: bool = True
 
     def check(self) -> None:
         """Check all settings.
@@ -89,9 +91,18 @@ def estimate_clock(
     settings.check()
     stream = select_imu(recording, placement)
     video = recording.video(camera)
-    frame_times = video.frame_times()
-    seen = motion_signals.measure_video(video, frame_times, choose_frames(frame_times, settings))
+    seen = measure_chosen(video, settings)
     return compare(seen, shifted(stream, recording.imu_clock_offset_s), recording.name, camera, settings)
+
+
+def measure_chosen(video: VideoStream, settings: ClockSettings) -> SeenMotion:
+    """Measure the motion in the frames that ``choose_frames`` picks, the costly part of an estimate.
+
+    Raises:
+        RecordingError: a frame can't be decoded.
+    """
+    times = video.frame_times()
+    return motion_signals.measure_video(video, times, choose_frames(times, settings))
 
 
 def shifted(stream: ImuStream, offset_s: float, drift_ppm: float = 0.0, reference_s: float = 0.0) -> ImuStream:
@@ -229,7 +240,7 @@ def _compare_view(
     reference = float(np.mean(centres))
     times = np.array(centres) - reference
     slope = 0.0
-    if np.ptp(times) >= drift.LEAST_SPAN_S:
+    if settings.drift and np.ptp(times) >= drift.LEAST_SPAN_S:
         slope = drift.find_drift(windows, times, lags_s, channels[0])
     moments = drift.sum_along_drift(windows, times, slope, 1 / RATE_HZ)
     curve = information(moments, channels[0])

@@ -11,6 +11,8 @@ Shape legend: F folds, L lags, V and I channels of the two signals, C = V + I, K
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -21,6 +23,7 @@ from datamodules.clock_sync.motion_signals import RATE_HZ
 from datamodules.recording import FloatArray
 
 FOLD_S = 1.0
+EVENT_S = 3.0  # a fall, with the filters' memory
 _MOST_FOLDS = 30  # over all windows; longer folds beyond
 _LEAST_FOLDS = 4
 _STEP = 2  # samples between the lags that are compared
@@ -62,7 +65,10 @@ def margin(pairs: Sequence[tuple[Signal, Signal]], shifts: Sequence[int], reach:
             impossible.append(_sums(part, measured, far))
             reversed_.append(_sums(part, turned, backwards))
     channels = pairs[0][0].values.shape[1]
-    curve, *others = (predicted(np.stack(sums), channels) for sums in (possible, impossible, reversed_))
+    event = math.ceil(EVENT_S * RATE_HZ * len(possible) / sum(lengths))
+    if event >= len(possible) - 1:
+        return 0.0
+    curve, *others = (predicted(np.stack(sums), channels, event) for sums in (possible, impossible, reversed_))
     away = np.abs(near - peak)
     best = np.nanmax(np.where(away <= _NEAR, curve, 0.0), initial=0.0)
     others.append(curve[away > _PEAK])
@@ -81,7 +87,7 @@ def _folds(seen: Signal, folds: int) -> Iterator[tuple[int, FloatArray, FloatArr
         return
     weights = seen.weights()
     edges = np.linspace(int(valid[0]), int(valid[-1]) + 1, folds + 1).round().astype(int).tolist()
-    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+    for begin, end in itertools.pairwise(edges):
         yield begin, seen.values[begin:end], weights[begin:end]
 
 
@@ -103,12 +109,13 @@ def _sums(part: tuple[int, FloatArray, FloatArray], measured: Signal, lags: NDAr
     return sums
 
 
-def predicted(sums: FloatArray, seen_channels: int) -> FloatArray:
+def predicted(sums: FloatArray, seen_channels: int, event: int) -> FloatArray:
     """Compute the information about held-out folds at each lag.
 
     Args:
         sums: (F, L, C + 1, C + 1) from each fold.
         seen_channels: V.
+        event: folds in a row that a single event fills; the information is that without them.
 
     Returns:
         (L,) nats per sample, from the held-out canonical correlations; NaN at lags that compare too few samples.
@@ -121,21 +128,33 @@ def predicted(sums: FloatArray, seen_channels: int) -> FloatArray:
     best = whole[:, 0, 0].max(initial=0.0)
     enough = whole[:, 0, 0] >= max(LEAST_SHARE * best, 1e-9)
     width = min(v, len(scale) - v)
-    products, seen_power, measured_power = (np.zeros((whole.shape[0], width)) for _ in range(3))
-    for fold in sums:
+    parts = np.empty((3, len(sums), whole.shape[0], width))  # products, power of the seen, power of the measured
+    for k, fold in enumerate(sums):
         rest = whole - fold
         mean = rest[:, 0, 1:] / np.maximum(rest[:, :1, 0], 1e-9)
         covariance = _central(rest, mean)
         mix_seen, mix_measured = _canonical(covariance, v)
         held = _central(fold, mean)
-        products += ((held[:, :v, v:] @ mix_measured) * mix_seen).sum(axis=1)
-        seen_power += ((held[:, :v, :v] @ mix_seen) * mix_seen).sum(axis=1)
-        measured_power += ((held[:, v:, v:] @ mix_measured) * mix_measured).sum(axis=1)
-    size = np.sqrt(np.maximum(seen_power, 0.0) * np.maximum(measured_power, 0.0))
-    correlations = np.divide(products, size, out=np.zeros_like(size), where=size > 0)
+        parts[0, k] = ((held[:, :v, v:] @ mix_measured) * mix_seen).sum(axis=1)
+        parts[1, k] = ((held[:, :v, :v] @ mix_seen) * mix_seen).sum(axis=1)
+        parts[2, k] = ((held[:, v:, v:] @ mix_measured) * mix_measured).sum(axis=1)
+    return np.where(enough, _without_an_event(parts, event), np.nan)
+
+
+def _without_an_event(parts: FloatArray, event: int) -> FloatArray:
+    """Compute the least information, (L,), that is left when any ``event`` folds in a row are left out.
+
+    Args:
+        parts: (3, F, L, K) products of the canonical mixtures, and the powers of both signals.
+        event: folds that a single event fills.
+    """
+    sums = np.concatenate([np.zeros_like(parts[:, :1]), parts.cumsum(axis=1)], axis=1)
+    left = sums[:, -1:] - (sums[:, event:] - sums[:, :-event])
+    size = np.sqrt(np.maximum(left[1], 0.0) * np.maximum(left[2], 0.0))
+    correlations = np.divide(left[0], size, out=np.zeros_like(size), where=size > 0)
     # A negative correlation predicts wrongly, which is no information.
     correlations = np.clip(correlations, 0.0, _MOST_CORRELATION)
-    return np.where(enough, -0.5 * np.log1p(-(correlations**2)).sum(axis=1), np.nan)
+    return np.asarray((-0.5 * np.log1p(-(correlations**2)).sum(axis=2)).min(axis=0))
 
 
 def _central(sums: FloatArray, mean: FloatArray) -> FloatArray:

@@ -4,7 +4,7 @@
     likely    the offset is worth a warning
     unknown   nothing can be told
 
-The limits were chosen on simulated recordings, with their own sensors and with wrong ones: ``benchmarks/clock_warnings``.
+The limits were chosen on simulated recordings, with right and wrong sensors (``benchmarks/clock_warnings.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from datamodules.recording import FloatArray
 CERTAIN = 0.95  # least confidence of a certain offset
 LEAST_CONFIDENCE = 0.5  # least confidence of a likely offset
 LEAST_MARGIN = 1.2  # least margin of a certain or likely offset
+DISAGREE_S = 0.1  # clocks disagree if they are further apart than this
 
 
 def certainty_of(confidence: float, margin: float) -> str:
@@ -30,6 +31,24 @@ def certainty_of(confidence: float, margin: float) -> str:
     if margin < LEAST_MARGIN or confidence < LEAST_CONFIDENCE:
         return "unknown"
     return "certain" if confidence >= CERTAIN else "likely"
+
+
+def verdict_of(certainty: str, apart_s: float, applied: bool = False) -> str:
+    """Say in few words if clocks agree.
+
+    Args:
+        certainty: ``certain``, ``likely`` or ``unknown``.
+        apart_s: how far the clocks are apart, seconds.
+        applied: True if the sensor was shifted by the offset.
+    """
+    if certainty == "unknown" or not math.isfinite(apart_s):
+        return "can't tell"
+    agree = abs(apart_s) <= DISAGREE_S
+    if certainty == "likely":
+        return "seem to agree" if agree else "seem to disagree"
+    if agree:
+        return "agree"
+    return "disagreed, shifted" if applied else "disagree"
 
 
 @dataclass(frozen=True)
@@ -83,6 +102,10 @@ class ClockEstimate:
     def offset_at(self, time_s: float) -> float:
         """Return the offset at a time of the video's clock, including a known drift."""
         return self.offset_s + 1e-6 * self.drift_ppm * (time_s - self.reference_s)
+
+    def apart(self, begin_s: float, end_s: float) -> float:
+        """Return the largest offset between two times of the video's clock."""
+        return max((self.offset_at(begin_s), self.offset_at(end_s)), key=abs)
 
     def __str__(self) -> str:
         found = f"{1000 * self.offset_s:+.0f} ms" if math.isfinite(self.offset_s) else "no offset"
