@@ -230,7 +230,7 @@ def gopro(path: Path, others: Path | None, count: int) -> list[str]:
     for planted in PLANTED_S:
         found = compare(seen, shifted(own, -planted), path.stem, video.camera, SETTINGS)
         lines.append(
-            f"| {-planted:+.1f} | {1000 * found.offset_s:+.0f} | {found.confidence:.2f} | {found.margin:.2f} "
+            f"| {0.0 - planted:+.1f} | {1000 * found.offset_s:+.0f} | {found.confidence:.2f} | {found.margin:.2f} "
             f"| {found.certainty} |"
         )
     length = float(times[-1])

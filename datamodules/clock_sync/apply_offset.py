@@ -30,7 +30,8 @@ from datamodules.windows.cut import Exclusion, Reason, select_imu
 
 CLOCKS = ("report", "apply", "drop", "off")
 DEFAULT_CLOCKS = "report"  # of every build, by command or from Python
-LEAST_S = 10.0  # shortest overlap of sensor and video for a comparison
+# Shortest overlap of sensor and video for a comparison: 10 s, less what clocks that are 2 s apart cost.
+LEAST_S = 8.0
 # A build uses less of a long video than the default of ``estimate_clock``, to stay fast.
 BUILD_SETTINGS = ClockSettings(max_video_s=80.0)
 

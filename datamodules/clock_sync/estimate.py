@@ -30,6 +30,7 @@ from datamodules.recording import FloatArray, ImuStream, Recording, VideoStream
 from datamodules.windows.cut import select_imu
 
 VIEWS = ("auto", "moving", "watching")
+_EDGE_S = 0.05  # nothing is told of peaks this close to the end of the search
 _MAX_RATE_HZ = 32.0  # faster video is thinned out to about this rate
 
 
@@ -163,8 +164,10 @@ def compare(
     # p-value. The exponent corrects for choosing the better of two views.
     p_value = 1 - (1 - max(best.p_value, proof.simultaneous_p_value() if proof else 1.0)) ** len(found)
     confidence = (1 - p_value) * share
-    # Held-out seconds are costly, so they are not asked where the rest can't tell anyway.
-    margin = proof.margin(best.offset_s) if proof and confidence >= LEAST_CONFIDENCE else 0.0
+    # A peak at the end of the search may be the flank of one beyond it. Held-out seconds are costly, so they are not
+    # asked where the rest can't tell anyway.
+    inside = abs(best.offset_s) < settings.max_offset_s - _EDGE_S
+    margin = proof.margin(best.offset_s) if proof and inside and confidence >= LEAST_CONFIDENCE else 0.0
     return dataclasses.replace(best, p_value=p_value, confidence=confidence, margin=margin)
 
 

@@ -16,8 +16,8 @@ from datamodules.clock_sync import drift
 from datamodules.recording import FloatArray
 
 CERTAIN = 0.95  # least confidence of a certain offset
-LEAST_CONFIDENCE = 0.5  # least confidence of a likely offset
-LEAST_MARGIN = 1.2  # least margin of a certain or likely offset
+LEAST_CONFIDENCE = 0.8  # least confidence of a likely offset
+LEAST_MARGIN = 1.3  # least margin of a certain or likely offset
 DISAGREE_S = 0.1  # clocks disagree if they are further apart than this
 
 
