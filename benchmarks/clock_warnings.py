@@ -1,6 +1,6 @@
 """How often clocks are told, and how often wrongly, on short recordings: planted offsets and unrelated sensors.
 
-    python -m benchmarks.clock_warnings [--subjects 30] [--first 512] [--cache FOLDER] [--gopro FILE] [--others FOLDER]
+    python -m benchmarks.clock_warnings [--subjects 12] [--first 507] [--cache FOLDER] ...
 
 Prints Markdown. A simulated minute of each subject is cut into parts of 10, 30 and 60 s, seen by a head camera and by
 one that looks on. Each part is compared with
@@ -13,7 +13,8 @@ shuffled     its own sensor, with its seconds in another order
 still        a sensor that lies still
 
 Whatever is told of all but the first is wrong. GoPro's clip is compared with its own sensor in the same way, and with
-sensors of other data sets. ``--cache`` keeps what was seen in the rendered frames, the costly part.
+sensors of other data sets. Trials of UTD-MHAD are compared as one, twenty at a time, each with its own sensor and with
+that of the next trial. ``--cache`` keeps what was seen in the rendered frames, the costly part.
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from datamodules.clock_sync import ClockEstimate, ClockSettings, shifted
-from datamodules.clock_sync.estimate import choose_frames, compare
-from datamodules.clock_sync.motion_signals import SeenMotion, measure_video
+from datamodules.clock_sync.estimate import compare, measure_chosen
+from datamodules.clock_sync.motion_signals import SeenMotion
+from datamodules.clock_sync.pooling import compare_pooled
 from datamodules.recording import ImuStream
 from datamodules.sources.action_camera import ActionCamera, ActionCameraParams
 from datamodules.sources.registry import make_source
 from datamodules.sources.simulator import Simulator, SimulatorParams
+from datamodules.sources.utd_mhad import UtdMhad, UtdMhadParams
 
 RIGHT_S = 0.1
 CAMERAS = ("head", "third_person")
@@ -44,6 +47,7 @@ PLANTED_S = (-1.5, -0.7, -0.3, 0.0, 0.3, 0.7, 1.5)
 TOO_FAR_S = 4.0
 SESSION_S = 60.0
 SETTINGS = ClockSettings()
+POOLED = 20  # trials
 REAL = ("sisfall", "weda_fall", "sp_sw_har")
 
 
@@ -102,8 +106,7 @@ def minutes(first: int, subjects: int, cache: Path | None) -> Iterator[Minute]:
         recording = simulator.load(name)
         seen = {}
         for video in recording.videos:
-            times = video.frame_times()
-            seen[video.camera] = measure_video(video, times, choose_frames(times, SETTINGS))
+            seen[video.camera] = measure_chosen(video, SETTINGS)
         sensors = {place: recording.imu(place) for place in PLACES}
         if path:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -224,8 +227,7 @@ def gopro(path: Path, others: Path | None, count: int) -> list[str]:
     """Judge GoPro's clip, with its own sensor moved and with sensors of other people."""
     recording = ActionCamera(ActionCameraParams([str(path)])).load(path.stem)
     video, own = recording.videos[0], recording.imus[0]
-    times = video.frame_times()
-    seen = measure_video(video, times, choose_frames(times, SETTINGS))
+    seen, times = measure_chosen(video, SETTINGS), video.frame_times()
     lines = ["| moved by, s | offset, ms | confidence | margin | told |", "| ---: | ---: | ---: | ---: | --- |"]
     for planted in PLANTED_S:
         found = compare(seen, shifted(own, -planted), path.stem, video.camera, SETTINGS)
@@ -253,19 +255,48 @@ def gopro(path: Path, others: Path | None, count: int) -> list[str]:
     return lines
 
 
+def utd_mhad(root: Path, every: int) -> list[str]:
+    """Judge pools of UTD-MHAD's trials, whose clocks are believed to agree."""
+    source = UtdMhad(UtdMhadParams(str(root)))
+    trials: list[tuple[SeenMotion, ImuStream]] = []
+    for name in source.names()[::every]:
+        recording = source.load(name)
+        trials.append((measure_chosen(recording.videos[0], SETTINGS), recording.imus[0]))
+    lines = [
+        "| trials | own: offset, ms | confidence | margin | told "
+        "| next trial's: offset, ms | confidence | margin | told |",
+        "| --- |" + " ---: | ---: | ---: | --- |" * 2,
+    ]
+    for first in range(0, len(trials) - POOLED + 1, POOLED):
+        own = trials[first : first + POOLED]
+        strangers = [(seen, own[(k + 1) % POOLED][1]) for k, (seen, _) in enumerate(own)]
+        cells = []
+        for pairs in (own, strangers):
+            found = compare_pooled(pairs, "pool", "depth", SETTINGS)
+            cells.append(
+                f"{1000 * found.offset_s:+.0f} | {found.confidence:.2f} | {found.margin:.2f} | {found.certainty}"
+            )
+        lines.append(f"| {first + 1} to {first + POOLED} | {' | '.join(cells)} |")
+    return lines
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the benchmark from the command line; prints Markdown."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--subjects", type=int, default=30, help="simulated subjects; 0 leaves them out")
-    parser.add_argument("--first", type=int, default=512, help="number of the first subject")
+    parser.add_argument("--subjects", type=int, default=12, help="simulated subjects; 0 leaves them out")
+    parser.add_argument("--first", type=int, default=507, help="number of the first subject")
     parser.add_argument("--cache", type=Path, help="folder that keeps what was seen in the rendered frames")
     parser.add_argument("--gopro", type=Path, default=Path("../shared/data/gopro/max-heromode.mp4"))
     parser.add_argument("--others", type=Path, default=Path("../shared/data"), help="folder of other data sets")
+    parser.add_argument("--utd", type=Path, default=Path("../shared/data/utd-mhad"))
+    parser.add_argument("--every", type=int, default=7, help="of UTD-MHAD's trials, only every so many")
     parser.add_argument("--count", type=int, default=60, help="recordings of each other data set, about")
     arguments = parser.parse_args(argv)
     started = time.monotonic()
     if arguments.gopro.is_file():
         print("\n".join(gopro(arguments.gopro, arguments.others, arguments.count)), end="\n\n", flush=True)
+    if arguments.utd.is_dir():
+        print("\n".join(utd_mhad(arguments.utd, arguments.every)), end="\n\n", flush=True)
     if arguments.subjects:
         cases = simulated(arguments.first, arguments.subjects, arguments.cache)
         print("\n".join([*own_table(cases), "", *wrong_table(cases)]), end="\n\n")

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from datamodules.clock_sync.estimate import ClockEstimate, ClockSettings, compare
+from datamodules.clock_sync.estimate import ClockSettings, compare
 from datamodules.clock_sync.motion_signals import SeenMotion
+from datamodules.clock_sync.result import ClockEstimate
 from datamodules.recording import ImuStream
 
 _CONTEXT_S = 20.0  # of unrelated motion; other trials' motion is more unlike than more of the same recording
