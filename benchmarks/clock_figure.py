@@ -9,21 +9,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from datamodules.clock_sync import CERTAIN
-
 COLOURS = {"head": "#0072B2", "third_person": "#E69F00"}
 NAMES = {"head": "head camera", "third_person": "camera that looks on"}
 
 
 @dataclass(frozen=True)
 class Judged:
-    """One estimate: camera, sensor, seconds used, and error (s; None for sensors of another subject)."""
+    """One estimate: camera, sensor, seconds used, error (s; None for sensors of another subject), and its certainty."""
 
     camera: str
     place: str
     length_s: float
     error_s: float | None
     confidence: float
+    certain: bool
 
 
 def draw(judged: Sequence[Judged], session_s: float, right_s: float) -> Figure:
@@ -46,10 +45,10 @@ def draw(judged: Sequence[Judged], session_s: float, right_s: float) -> Figure:
         wrong_share, right_share, _ = roc_curve(right, confidence)
         area = roc_auc_score(right, confidence)
         roc.plot(wrong_share, right_share, color=colour, label=f"{NAMES[camera]}: {area:.3f} ({len(chosen)} pairs)")
-        certain = confidence >= CERTAIN
+        certain = np.array([one.certain for one in chosen])
         roc.plot((certain & ~right).sum() / (~right).sum(), (certain & right).sum() / right.sum(), "o", color=colour)
     roc.set(xlabel="share of the wrong ones above", ylabel="share of the right ones above", ylim=(-0.02, 1.02))
-    roc.set_title(f"ROC of the confidence; dots: {CERTAIN}", fontsize=10)
+    roc.set_title("ROC of the confidence; dots: what is certain", fontsize=10)
     roc.legend(loc="lower right", title="area", fontsize=8)
     shorter = {(one.camera, one.place) for one in judged if one.length_s < session_s}
     for camera, place in sorted(shorter):

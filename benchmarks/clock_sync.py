@@ -22,7 +22,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.clock_figure import Judged, draw
-from datamodules.clock_sync import CERTAIN, ClockSettings, shifted
+from datamodules.clock_sync import ClockSettings, shifted
 from datamodules.clock_sync.estimate import choose_frames, compare
 from datamodules.clock_sync.motion_signals import SeenMotion, measure_video
 from datamodules.recording import Recording
@@ -86,7 +86,7 @@ def simulated(subjects: int, picture: Path | None) -> list[str]:
             seen.append(one)
             costs.append(cost)
         for place in PLACES:
-            errors, confidences, unrelated = [], [], []
+            errors, confidences, certain_of, strangers = [], [], [], []
             for k, recording in enumerate(recordings):
                 stream = recording.imu(place)
                 for length in (*(LENGTHS_S if (camera, place) in SHORTER else ()), SESSION_S):
@@ -95,15 +95,17 @@ def simulated(subjects: int, picture: Path | None) -> list[str]:
                     drift = 1e-6 * simulator.true_clock_drift_ppm(recording.name)
                     truth = simulator.true_clock_offset(recording.name) + drift * found.reference_s
                     error = found.offset_s - truth if math.isfinite(found.offset_s) else math.inf
-                    judged.append(Judged(camera, place, float(length), error, found.confidence))
+                    judged.append(Judged(camera, place, float(length), error, found.confidence, found.certain))
                 errors.append(error)
                 confidences.append(found.confidence)
+                certain_of.append(found.certain)
                 other = recordings[(k + 1) % len(recordings)].imu(place)
-                unrelated.append(compare(seen[k], other, recording.name, camera, SETTINGS).confidence)
-                judged.append(Judged(camera, place, SESSION_S, None, unrelated[-1]))
+                stranger = compare(seen[k], other, recording.name, camera, SETTINGS)
+                strangers.append(stranger)
+                judged.append(Judged(camera, place, SESSION_S, None, stranger.confidence, stranger.certain))
             off = np.abs(errors)
             right = [bool(e <= RIGHT_S) for e in off]
-            certain = np.array(confidences) >= CERTAIN
+            certain, unrelated = np.array(certain_of), [one.confidence for one in strangers]
             columns = [
                 f"{1000 * float(np.median(off)):.1f}",
                 f"{1000 * float(np.quantile(off, 0.9)):.0f}",
@@ -111,7 +113,7 @@ def simulated(subjects: int, picture: Path | None) -> list[str]:
                 f"{sum(right)} of {len(right)}",
                 f"{certain.sum()}",
                 f"{int((certain & ~np.array(right)).sum())}",
-                f"{int((np.array(unrelated) >= CERTAIN).sum())} of {len(unrelated)}",
+                f"{sum(one.certain for one in strangers)} of {len(unrelated)}",
                 auc(right, confidences),
                 auc(right + [False] * len(unrelated), confidences + unrelated),
             ]
@@ -136,7 +138,7 @@ def shorter(judged: Sequence[Judged]) -> list[str]:
         for length in (*LENGTHS_S, SESSION_S):
             chosen = [one for one in judged if (one.camera, one.place, one.length_s) == (camera, place, length)]
             errors = np.array([abs(one.error_s) for one in chosen if one.error_s is not None])
-            certain = np.array([one.confidence >= CERTAIN for one in chosen if one.error_s is not None])
+            certain = np.array([one.certain for one in chosen if one.error_s is not None])
             right = errors <= RIGHT_S
             lines.append(
                 f"| {camera} | {place} | {length:g} | {1000 * float(np.median(errors)):.1f} "
@@ -190,7 +192,7 @@ def utd_mhad(root: Path, every: int) -> list[str]:
     """Judge the short trials of UTD-MHAD, whose clocks are believed to agree."""
     source = UtdMhad(UtdMhadParams(str(root)))
     settings = ClockSettings(max_offset_s=1.0)
-    offsets, confidences, correlations = [], [], []
+    offsets, confidences, correlations, told = [], [], [], []
     for name in source.names()[::every]:
         recording = source.load(name)
         seen, _ = seen_by(recording, "depth")
@@ -198,9 +200,10 @@ def utd_mhad(root: Path, every: int) -> list[str]:
         if math.isfinite(found.offset_s):
             offsets.append(found.offset_s)
             confidences.append(found.confidence)
+            told.append(found.certain)
             correlations.append(found.correlation)
     away = np.array(offsets)
-    certain = np.array(confidences) >= CERTAIN
+    certain = np.array(told)
     near = [bool(v) for v in np.abs(away) <= RIGHT_S]
     text = (
         f"UTD-MHAD, {len(away)} trials of 2 to 6 s, offsets within +-1 s: {np.mean(near):.2f} within 100 ms of zero, "

@@ -1,8 +1,8 @@
 """The offset between the clocks of camera and sensor: ``python -m experiments.check_clocks CONFIG [key=value]``.
 
 Estimates, for every recording of every data set that has a camera, the offset between its clocks, prints one line for
-each, and draws how well the two go together at every lag. Nothing is changed by it. Sign: sensor stamps + offset =
-video stamps.
+each with how certain it is, and draws how well the two go together at every lag. If most recordings can't tell theirs,
+several are compared as one. Nothing is changed by it. Sign: sensor stamps + offset = video stamps.
 """
 
 from __future__ import annotations
@@ -29,23 +29,21 @@ _PICTURES = 50
 
 def line_of(estimate: ClockEstimate) -> str:
     """One recording, for people."""
-    from datamodules.clock_sync.apply_offset import DISAGREE_S
+    from datamodules.clock_sync.result import verdict_of
 
-    if not estimate.certain:
-        note = "can't tell"
-    else:
-        note = "CLOCKS DISAGREE" if abs(estimate.offset_s) > DISAGREE_S else "agree"
+    note = verdict_of(estimate.certainty, estimate.offset_s)
+    note = "CLOCKS DISAGREE" if note == "disagree" else note
     offset = f"{1000 * estimate.offset_s:+8.0f}" if math.isfinite(estimate.offset_s) else f"{'-':>8}"
     drift = f"{estimate.drift_ppm:+7.0f}" if math.isfinite(estimate.drift_error_ppm) else f"{'-':>7}"
     return (
         f"{estimate.recording:<24} {estimate.placement:<12} {estimate.camera:<14} {offset} {drift} "
-        f"{estimate.confidence:10.3f} {estimate.correlation:11.2f}  {estimate.view:<9} {note}"
+        f"{estimate.confidence:10.3f} {estimate.margin:6.2f} {estimate.correlation:11.2f}  {estimate.view:<9} {note}"
     )
 
 
 HEAD = (
     f"{'recording':<24} {'sensor':<12} {'camera':<14} {'offset':>8} {'drift':>7} "
-    f"{'confidence':>10} {'correlation':>11}  {'camera':<9}\n{'':<52} {'ms':>8} {'ppm':>7}"
+    f"{'confidence':>10} {'margin':>6} {'correlation':>11}  {'camera':<9}\n{'':<52} {'ms':>8} {'ppm':>7}"
 )
 
 
@@ -77,10 +75,13 @@ def run(config: Config) -> tuple[list[ClockEstimate], Path]:
     Raises:
         UserError: no data set of the experiment has a camera.
     """
-    from datamodules.clock_sync import estimate_clock
+    from datamodules.clock_sync import ClockSettings
+    from datamodules.clock_sync.estimate import compare, measure_chosen, shifted
+    from datamodules.clock_sync.pooling import Pool
     from datamodules.recording import RecordingError
     from datamodules.sources.registry import make_source
     from datamodules.windows.checks import check_recording
+    from datamodules.windows.cut import select_imu
     from experiments.runtime.console import progress_bar
     from experiments.runtime.run_folder import run_folder
 
@@ -95,20 +96,26 @@ def run(config: Config) -> tuple[list[ClockEstimate], Path]:
         for key, dataset in with_camera.items():
             source = make_source(dataset.source.name, dataset.source.params)
             names = [n for n in source.names() if not dataset.subjects or source.subject_of(n) in dataset.subjects]
+            pool = Pool()
             task = bar.add_task(f"clocks of {key}", total=len(names))
             for name in names:
                 try:
                     recording = source.load(name)
                     check_recording(recording)
-                    estimate = estimate_clock(recording, dataset.placement, dataset.camera)
+                    stream = shifted(select_imu(recording, dataset.placement), recording.imu_clock_offset_s)
+                    seen = measure_chosen(recording.video(dataset.camera), ClockSettings())
+                    estimate = compare(seen, stream, name, dataset.camera)
                 except RecordingError as error:
                     print(f"{name:<24} can't be used: {error}")
                 else:
                     print(line_of(estimate))
+                    pool.add(seen, stream, estimate)
                     if len(estimates) < _PICTURES:
                         draw_estimate(estimate).savefig(folder / f"{key}-{name.replace('/', '_')}.png", dpi=100)
                     estimates.append(estimate)
                 bar.advance(task)
+            if (together := pool.estimate(f"{len(pool)} of {key} as one", dataset.camera)) is not None:
+                print(line_of(together))
     return estimates, folder
 
 
@@ -117,16 +124,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = parse(argv, _COMMAND, "Estimate how far apart the clocks of camera and sensor are.")
 
     def work() -> int:
-        from datamodules.clock_sync import CERTAIN
-        from datamodules.clock_sync.apply_offset import DISAGREE_S
+        from datamodules.clock_sync.result import DISAGREE_S
 
         estimates, folder = run(config)
-        certain = [e for e in estimates if e.certain]
-        off = sum(abs(e.offset_s) > DISAGREE_S for e in certain)
-        print(
-            f"{len(certain)} of {len(estimates)} recordings with a confidence of {CERTAIN} or more; "
-            f"{off} of them are off by more than {1000 * DISAGREE_S:.0f} ms. Pictures: {folder}"
-        )
+        for certainty in ("certain", "likely"):
+            told = [e for e in estimates if e.certainty == certainty]
+            off = sum(abs(e.offset_s) > DISAGREE_S for e in told)
+            print(
+                f"{certainty} in {len(told)} of {len(estimates)} recordings; {off} of them are off by more than "
+                f"{1000 * DISAGREE_S:.0f} ms"
+            )
+        print(f"Pictures: {folder}")
         return EXIT_OK
 
     return guarded(work, _COMMAND)

@@ -2,7 +2,8 @@
 
 Says in plain words what the manifest means and what was found by it, and looks for what can't be right: units, axes,
 clocks, gaps, labels. Exit code 0: plausible; 1: problems, each with its likely cause. ``--draw`` puts the first window
-of up to four recordings into a picture, frames above IMU traces: one look shows what no figure does.
+of up to four recordings into a picture, frames above IMU traces: one look shows what no figure does. The clocks of
+cameras and sensors are compared in some recordings; ``--clocks all`` takes every one, ``--clocks off`` none.
 """
 
 from __future__ import annotations
@@ -19,22 +20,25 @@ if TYPE_CHECKING:
     from datamodules.recording import Recording
     from datamodules.sources.manifest import Manifest
     from datamodules.windows.cut import Window, WindowSettings
+    from experiments.reports.manifest.clock_facts import ClockFacts
     from experiments.reports.manifest.facts import RecordingFacts
     from experiments.reports.manifest.remark import Remark
     from experiments.reports.preview.scene import Scene
 
 
 _COMMAND = "experiments.check_import"
+CLOCKS = ("some", "all", "off")
 _DRAWN = 4
 _WRAP = 40  # recordings that are listed one by one
 
 
-def run(path: Path, settings: WindowSettings | None = None) -> tuple[list[str], list[Remark]]:
+def run(path: Path, settings: WindowSettings | None = None, clocks: str = "some") -> tuple[list[str], list[Remark]]:
     """Measure and judge all recordings of a manifest.
 
     Args:
         path: of the manifest.
         settings: how an experiment cuts windows; None for the defaults.
+        clocks: of which recordings the clocks are compared, one of ``CLOCKS``.
 
     Returns:
         What to print, and the remarks.
@@ -44,6 +48,7 @@ def run(path: Path, settings: WindowSettings | None = None) -> tuple[list[str], 
     """
     from datamodules.sources.manifest import Manifest, ManifestParams
     from datamodules.windows.cut import WindowSettings
+    from experiments.reports.manifest.clock_remarks import describe_clocks, judge_clocks
     from experiments.reports.manifest.remark import Remark
     from experiments.reports.manifest.remarks import judge
     from experiments.reports.manifest.unmatched import unmatched_files
@@ -67,6 +72,10 @@ def run(path: Path, settings: WindowSettings | None = None) -> tuple[list[str], 
             allowed = group.spec.orphans == "allow"
             hint = "" if allowed else "; if that is right, set 'orphans: allow'"
             remarks.append(Remark(not allowed, f"{name}: {orphan} belongs to no IMU file{hint}"))
+    if clocks != "off" and any(fact.videos for fact in facts):
+        found = _compare_clocks(source, clocks == "all")
+        lines += describe_clocks(found)
+        remarks += judge_clocks(source.spec, found)
     usable = [fact for fact in facts if not fact.error]
     lines += activity_table(usable)
     lines += window_table(usable, settings)
@@ -75,6 +84,15 @@ def run(path: Path, settings: WindowSettings | None = None) -> tuple[list[str], 
     if strange := unmatched_files(source):
         remarks.append(Remark(False, strange))
     return lines, remarks
+
+
+def _compare_clocks(source: Manifest, all_recordings: bool) -> list[ClockFacts]:
+    from experiments.reports.manifest.clock_facts import measure_clocks
+    from experiments.runtime.console import progress_bar
+
+    with progress_bar() as bar:
+        task = bar.add_task("clocks", total=None)
+        return measure_clocks(source, all_recordings, lambda done, total: bar.update(task, completed=done, total=total))
 
 
 def _measure(source: Manifest, name: str, settings: WindowSettings) -> RecordingFacts:
@@ -172,11 +190,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("manifest", type=Path, help="the manifest's YAML file, see docs/guides/your-data.md")
     parser.add_argument("--draw", type=Path, metavar="FILE.png", help="draw the first windows above their frames")
     parser.add_argument("--experiment", metavar="NAME", help="count windows as this experiment cuts them")
+    parser.add_argument(
+        "--clocks",
+        choices=CLOCKS,
+        default=CLOCKS[0],
+        help="compare the clocks of cameras and sensors in some recordings, up to four minutes of video a group "
+        "(default), in all, or in none",
+    )
     arguments = parser.parse_args(argv)
 
     def work() -> int:
         settings = _window_settings(arguments.experiment) if arguments.experiment else None
-        lines, remarks = run(arguments.manifest, settings)
+        lines, remarks = run(arguments.manifest, settings, arguments.clocks)
         print("\n".join(lines))
         if arguments.draw is not None:
             drawn = draw(arguments.manifest, arguments.draw)

@@ -32,7 +32,7 @@ from datamodules.build.report import HISTORY, BuildReport, append_history
 from datamodules.build.stages import StageTimes
 from datamodules.build.tasks import PIECES, BuildError, RecordingTask, Task
 from datamodules.build.write_index import write_index
-from datamodules.clock_sync.apply_offset import parse_clocks_mode
+from datamodules.clock_sync.apply_offset import DEFAULT_CLOCKS, parse_clocks_mode
 from datamodules.shards import layout
 from datamodules.shards.index import Index, read_index
 from datamodules.sources.registry import Source, make_source
@@ -59,7 +59,7 @@ def build(
     scheduler: str = "",
     recordings_per_shard: int = 32,
     max_shard_bytes: int = 256 << 20,
-    clocks: str = "off",
+    clocks: str = DEFAULT_CLOCKS,
     on_bad: str = "exclude",
     overwrite: bool = False,
     progress: Progress | None = None,

@@ -6,6 +6,7 @@
 Sign: sensor stamps + ``offset_s`` = video stamps.
 """
 
-from datamodules.clock_sync.estimate import CERTAIN, ClockEstimate, ClockSettings, estimate_clock, shifted
+from datamodules.clock_sync.estimate import ClockSettings, estimate_clock, shifted
+from datamodules.clock_sync.result import CERTAIN, ClockEstimate
 
 __all__ = ["CERTAIN", "ClockEstimate", "ClockSettings", "estimate_clock", "shifted"]

@@ -5,7 +5,8 @@ The result goes into ``Recording.metadata``, and the shards keep it with the fac
 ======================  ======================================================================================
 ``clock_offset_s``      sensor stamps + this = video stamps, after ``clock_stated_s``; NaN: nothing to compare
 ``clock_drift_ppm``     growth of the offset, microseconds per second; NaN: unknown
-``clock_confidence``    0 to 1; from ``CERTAIN`` on the offset is reliable
+``clock_confidence``    0 to 1
+``clock_certainty``     ``certain``, ``likely`` or ``unknown``, see ``result.certainty_of``
 ``clock_view``          ``moving`` or ``watching``: the comparison with the higher confidence
 ``clock_stated_s``      ``Recording.imu_clock_offset_s``, which was added first
 ``clock_apart_s``       the largest offset within the video, by the drift
@@ -22,20 +23,15 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from datamodules.clock_sync.estimate import (
-    CERTAIN,
-    ClockEstimate,
-    ClockSettings,
-    estimate_clock,
-    shifted,
-    shifted_times,
-)
-from datamodules.recording import ImuStream, Interval, Recording, RecordingError
+from datamodules.clock_sync.estimate import ClockSettings, estimate_clock, shifted, shifted_times
+from datamodules.clock_sync.result import CERTAIN, DISAGREE_S, ClockEstimate, verdict_of
+from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.windows.cut import Exclusion, Reason, select_imu
 
 CLOCKS = ("report", "apply", "drop", "off")
-DISAGREE_S = 0.1  # clocks disagree if they are certainly further apart than this
-LEAST_S = 10.0  # shortest overlap of sensor and video for a comparison
+DEFAULT_CLOCKS = "report"  # of every build, by command or from Python
+# Shortest overlap of sensor and video for a comparison: 10 s, less what clocks that are 2 s apart cost.
+LEAST_S = 8.0
 # A build uses less of a long video than the default of ``estimate_clock``, to stay fast.
 BUILD_SETTINGS = ClockSettings(max_video_s=80.0)
 
@@ -79,16 +75,14 @@ def apply_offset(recording: Recording, placement: str, camera: str, mode: str) -
     stream = select_imu(recording, placement)
     frames = recording.video(camera).frame_times()
     begin, end = float(frames[0]), float(frames[-1])
-    shared = min(end, float(stream.times[-1]) + recording.imu_clock_offset_s)
-    shared -= max(begin, float(stream.times[0]) + recording.imu_clock_offset_s)
-    if shared < LEAST_S:
-        return _add_metadata(recording, {"clock_note": f"sensor and video share {max(shared, 0.0):.1f} s"}), None
+    if note := too_short(recording, stream, frames):
+        return _add_metadata(recording, {"clock_note": note}), None
     try:
         estimate = estimate_clock(recording, placement, camera, BUILD_SETTINGS)
     except RecordingError as error:
         # The broken frame may belong to no window. If a window needs it, the build reports the error later.
         return _add_metadata(recording, {"clock_note": str(error)}), None
-    apart = max((estimate.offset_at(begin), estimate.offset_at(end)), key=abs)
+    apart = estimate.apart(begin, end)
     applied = mode == "apply" and estimate.certain
     if applied:
         recording = _correct_clock(recording, stream, estimate)
@@ -98,6 +92,7 @@ def apply_offset(recording: Recording, placement: str, camera: str, mode: str) -
             "clock_offset_s": estimate.offset_s,
             "clock_drift_ppm": estimate.drift_ppm if math.isfinite(estimate.drift_error_ppm) else math.nan,
             "clock_confidence": estimate.confidence,
+            "clock_certainty": estimate.certainty,
             "clock_view": estimate.view,
             "clock_stated_s": recording.imu_clock_offset_s,
             "clock_apart_s": apart,
@@ -120,11 +115,18 @@ def describe_agreement(clock: Mapping[str, Value]) -> str:
     apart, confidence = clock.get("clock_apart_s", clock.get("clock_offset_s")), clock.get("clock_confidence")
     if not isinstance(confidence, float | int):
         return ""
-    if confidence < CERTAIN or not isinstance(apart, float | int):
-        return "can't tell"
-    if abs(apart) <= DISAGREE_S:
-        return "agree"
-    return "disagreed, shifted" if clock.get("clock_applied") else "disagree"
+    # Older shards have no certainty; what they applied or dropped was decided by the confidence alone.
+    certainty = str(clock.get("clock_certainty", "certain" if confidence >= CERTAIN else "unknown"))
+    known = float(apart) if isinstance(apart, float | int) else math.nan
+    return verdict_of(certainty, known, bool(clock.get("clock_applied")))
+
+
+def too_short(recording: Recording, stream: ImuStream, frame_times: FloatArray) -> str:
+    """Say that sensor and video have less than ``LEAST_S`` in common; "" if they have more."""
+    offset = recording.imu_clock_offset_s
+    shared = min(float(frame_times[-1]), float(stream.times[-1]) + offset)
+    shared -= max(float(frame_times[0]), float(stream.times[0]) + offset)
+    return f"sensor and video share {max(shared, 0.0):.1f} s" if shared < LEAST_S else ""
 
 
 def _correct_clock(recording: Recording, stream: ImuStream, estimate: ClockEstimate) -> Recording:

@@ -31,7 +31,7 @@ from datamodules.signal import BoolArray
 
 RIDGE = 1e-6  # share of a channel's variance over the whole signal; prevents a division by 0 in still stretches
 _EVENT_SAMPLES = 50.0  # standard deviation of the Gaussian window for a signal's energy
-_LEAST_SHARE = 0.5  # a lag counts if it compares at least this share of the best lag's samples
+LEAST_SHARE = 0.5  # a lag counts if it compares at least this share of the best lag's samples
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def covariances(moments: Moments) -> tuple[BoolArray, FloatArray]:
         Mask (L,) of the lags that compare enough samples, and the covariances at these lags, (number of them, C, C).
     """
     best = moments.count.max(initial=0.0)
-    enough = np.asarray(moments.count >= max(_LEAST_SHARE * best, 2.0 * moments.first.shape[1]))
+    enough = np.asarray(moments.count >= max(LEAST_SHARE * best, 2.0 * moments.first.shape[1]))
     if moments.weight == 0:
         enough[:] = False
     count = moments.count[enough, None]

@@ -8,26 +8,29 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.clock_sync import chance, drift, motion_signals, picture_flow, stretches
+from datamodules.clock_sync import chance, drift, held_out, motion_signals, picture_flow, stretches
 from datamodules.clock_sync.correlation import (
     NOTHING,
+    Moments,
     Peak,
+    Signal,
     add,
     find_peak,
     information,
 )
 from datamodules.clock_sync.motion_signals import RATE_HZ, SeenMotion
-from datamodules.recording import FloatArray, ImuStream, Recording
+from datamodules.clock_sync.result import LEAST_CONFIDENCE, ClockEstimate
+from datamodules.recording import FloatArray, ImuStream, Recording, VideoStream
 from datamodules.windows.cut import select_imu
 
-CERTAIN = 0.95  # an estimate is reliable from this confidence on
 VIEWS = ("auto", "moving", "watching")
+_EDGE_S = 0.05  # nothing is told of peaks this close to the end of the search
 _MAX_RATE_HZ = 32.0  # faster video is thinned out to about this rate
 
 
@@ -43,6 +46,7 @@ class ClockSettings:
             evenly.
         window_s: length of a window that gets its own offset, seconds.
         context_s: length of the sensor's data around a window that serves as unrelated motion, seconds.
+        drift: True looks for a drift in recordings that are long enough.
     """
 
     max_offset_s: float = 2.0
@@ -50,6 +54,7 @@ class ClockSettings:
     max_video_s: float = 180.0
     window_s: float = 20.0
     context_s: float = 60.0
+    drift: bool = True
 
     def check(self) -> None:
         """Check all settings.
@@ -63,60 +68,6 @@ class ClockSettings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ValueError(f"{name} is {value}; expected a number of seconds greater than 0")
-
-
-@dataclass(frozen=True)
-class ClockEstimate:
-    """Estimated clock offset of one sensor and one camera of a recording.
-
-    Attributes:
-        recording, placement, camera: names of the recording, the sensor and the camera.
-        view: ``moving`` or ``watching``: the comparison with the higher confidence.
-        offset_s: offset to add to the sensor's times at ``reference_s``; NaN if nothing can be compared.
-        drift_ppm: growth of the offset, microseconds per second; 0 if unknown.
-        drift_error_ppm: half width of the drift's 95 % interval; NaN if unknown.
-        reference_s: time on the video's clock at which ``offset_s`` holds.
-        spread_s: standard error of the offset, from the scatter of the windows; NaN with one window.
-        confidence: 0 to 1, see ``correlation.Peak``; from ``CERTAIN`` on the estimate is reliable.
-        correlation: correlation at the best offset, 0 to 1.
-        p_value: probability that unrelated motion, at other times or at the same times, shows such a peak.
-        lags_s, curve: (L,) lags and their information, for drawing.
-        line: offsets by window.
-    """
-
-    recording: str
-    placement: str
-    camera: str
-    view: str
-    offset_s: float
-    drift_ppm: float
-    drift_error_ppm: float
-    reference_s: float
-    spread_s: float
-    confidence: float
-    correlation: float
-    p_value: float
-    lags_s: FloatArray
-    curve: FloatArray
-    line: drift.Line | None
-
-    @property
-    def certain(self) -> bool:
-        """True if the confidence reaches ``CERTAIN``."""
-        return self.confidence >= CERTAIN
-
-    def offset_at(self, time_s: float) -> float:
-        """Return the offset at a time of the video's clock, including a known drift."""
-        return self.offset_s + 1e-6 * self.drift_ppm * (time_s - self.reference_s)
-
-    def __str__(self) -> str:
-        found = f"{1000 * self.offset_s:+.0f} ms" if math.isfinite(self.offset_s) else "no offset"
-        if math.isfinite(self.drift_error_ppm):
-            found += f", {self.drift_ppm:+.0f} +- {self.drift_error_ppm:.0f} ppm"
-        return (
-            f"{self.recording}, {self.placement} against {self.camera}: {found} "
-            f"(confidence {self.confidence:.2f}, correlation {self.correlation:.2f}, {self.view})"
-        )
 
 
 def estimate_clock(
@@ -141,9 +92,18 @@ def estimate_clock(
     settings.check()
     stream = select_imu(recording, placement)
     video = recording.video(camera)
-    frame_times = video.frame_times()
-    seen = motion_signals.measure_video(video, frame_times, choose_frames(frame_times, settings))
+    seen = measure_chosen(video, settings)
     return compare(seen, shifted(stream, recording.imu_clock_offset_s), recording.name, camera, settings)
+
+
+def measure_chosen(video: VideoStream, settings: ClockSettings) -> SeenMotion:
+    """Measure the motion in the frames that ``choose_frames`` picks, the costly part of an estimate.
+
+    Raises:
+        RecordingError: a frame can't be decoded.
+    """
+    times = video.frame_times()
+    return motion_signals.measure_video(video, times, choose_frames(times, settings))
 
 
 def shifted(stream: ImuStream, offset_s: float, drift_ppm: float = 0.0, reference_s: float = 0.0) -> ImuStream:
@@ -198,22 +158,61 @@ def compare(
     settings.check()
     views = [settings.view] if settings.view != "auto" else ["moving", "watching"]
     found = [_compare_view(view, seen, stream, name, camera, settings) for view in views]
-    best, simultaneous_p_value = max(found, key=lambda each: (each[0].confidence, each[0].correlation))
+    best, proof = max(found, key=lambda each: (each[0].confidence, each[0].correlation))
     share = best.confidence / (1 - best.p_value) if best.p_value < 1 else 0.0
     # The peak must be unlikely both for motion at other times and for motion at the same times: take the larger
     # p-value. The exponent corrects for choosing the better of two views.
-    p_value = 1 - (1 - max(best.p_value, simultaneous_p_value())) ** len(found)
-    return dataclasses.replace(best, p_value=p_value, confidence=(1 - p_value) * share)
+    p_value = 1 - (1 - max(best.p_value, proof.simultaneous_p_value() if proof else 1.0)) ** len(found)
+    confidence = (1 - p_value) * share
+    # A peak at the end of the search may be the flank of one beyond it. Held-out seconds are costly, so they are not
+    # asked where the rest can't tell anyway.
+    inside = abs(best.offset_s) < settings.max_offset_s - _EDGE_S
+    margin = proof.margin(best.offset_s) if proof and inside and confidence >= LEAST_CONFIDENCE else 0.0
+    return dataclasses.replace(best, p_value=p_value, confidence=confidence, margin=margin)
+
+
+@dataclass(frozen=True)
+class _Proof:
+    """What the costly tests of a peak need.
+
+    Attributes:
+        pairs: both signals of each window.
+        shifts: lags to add in each window, for the drift.
+        moments: of all windows together, (L,).
+        curve: (L,) their information.
+        channels: V.
+    """
+
+    pairs: Sequence[tuple[Signal, Signal]]
+    shifts: Sequence[int]
+    moments: Moments
+    curve: FloatArray
+    channels: int
+
+    @property
+    def reach(self) -> int:
+        """Largest lag of the search, samples."""
+        return len(self.curve) // 2
+
+    def simultaneous_p_value(self) -> float:
+        """See ``chance.simultaneous_p_value``."""
+        both = zip(self.pairs, self.shifts, strict=True)
+        products = [chance.block_products(*pair, self.reach, shift) for pair, shift in both]
+        return chance.simultaneous_p_value(products, self.moments, self.channels, float(np.nanmax(self.curve)))
+
+    def margin(self, offset_s: float) -> float:
+        """See ``held_out.margin``."""
+        guard = self.reach + round(stretches.GUARD_S * RATE_HZ)
+        return held_out.margin(self.pairs, self.shifts, self.reach, guard, offset_s * RATE_HZ)
 
 
 def _compare_view(
     view: str, seen: SeenMotion, stream: ImuStream, name: str, camera: str, settings: ClockSettings
-) -> tuple[ClockEstimate, Callable[[], float]]:
+) -> tuple[ClockEstimate, _Proof | None]:
     """Estimate the offset in one view, with the p-value for motion at other times.
 
     Returns:
-        The estimate, and a function that computes the costly p-value for motion at the same times
-        (``chance.simultaneous_p_value``).
+        The estimate, and what its costly tests need; None if there is nothing to compare.
     """
     if view == "moving":
         pictures, measured = picture_flow.principal_parts(seen.flow), motion_signals.angular_and_linear_velocity(stream)
@@ -240,25 +239,19 @@ def _compare_view(
     channels = (pictures.shape[1], measured.shape[1])
     if not windows:
         unknown = np.full(lags.size, np.nan)
-        return _estimate(name, stream, camera, view, NOTHING, lags_s, unknown, math.nan, None), lambda: 1.0
+        return _estimate(name, stream, camera, view, NOTHING, lags_s, unknown, math.nan, None), None
     reference = float(np.mean(centres))
     times = np.array(centres) - reference
     slope = 0.0
-    if np.ptp(times) >= drift.LEAST_SPAN_S:
+    if settings.drift and np.ptp(times) >= drift.LEAST_SPAN_S:
         slope = drift.find_drift(windows, times, lags_s, channels[0])
     moments = drift.sum_along_drift(windows, times, slope, 1 / RATE_HZ)
     curve = information(moments, channels[0])
     peak = find_peak(lags_s, curve, information(add(far), channels[0]), channels)
     line = drift.fit_line(windows, times, lags_s, peak.offset_s, slope, channels[0]) if peak is not NOTHING else None
-
-    def simultaneous_p_value() -> float:
-        if peak is NOTHING:
-            return 1.0
-        shifts = [round(slope * 1e-6 * time * RATE_HZ) for time in times.tolist()]
-        products = [chance.block_products(*pair, int(lags[-1]), s) for pair, s in zip(pairs, shifts, strict=True)]
-        return chance.simultaneous_p_value(products, moments, channels[0], float(np.nanmax(curve)))
-
-    return _estimate(name, stream, camera, view, peak, lags_s, curve, reference, line), simultaneous_p_value
+    shifts = [round(slope * 1e-6 * time * RATE_HZ) for time in times.tolist()]
+    proof = _Proof(pairs, shifts, moments, curve, channels[0]) if peak is not NOTHING else None
+    return _estimate(name, stream, camera, view, peak, lags_s, curve, reference, line), proof
 
 
 def _estimate(
@@ -285,6 +278,7 @@ def _estimate(
         confidence=peak.confidence,
         correlation=peak.correlation,
         p_value=peak.p_value,
+        margin=0.0,
         lags_s=lags_s,
         curve=curve,
         line=line,

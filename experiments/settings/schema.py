@@ -12,6 +12,7 @@ from typing import Any
 
 from core.settings import setting
 from datamodules.augment.settings import AugmentSettings
+from datamodules.clock_sync.apply_offset import DEFAULT_CLOCKS
 from datamodules.windows.settings import WindowSettings
 from experiments.settings.evaluation import EvaluationConfig
 from lightning_modules.optim import OptimSettings
@@ -70,7 +71,8 @@ class BuildConfig:
         "exclude", "a recording that can't be used: 'exclude' and list it, or 'raise'", choices=("exclude", "raise")
     )
     clocks: str = setting(
-        "report", "camera against sensor: 'report' offsets, 'apply' what is certain, 'drop' what disagrees, or 'off'"
+        DEFAULT_CLOCKS,
+        "camera against sensor: 'report' offsets, 'apply' what is certain, 'drop' what disagrees, or 'off'",
     )
 
 

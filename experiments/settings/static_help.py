@@ -54,8 +54,10 @@ def _fields(module: str, cls: str) -> Iterator[tuple[str, ast.expr, ast.expr, st
 
 
 def _shown(module: str, default: ast.expr) -> str:
-    """Show a default as a person reads it: a literal, or the module's constant of that name."""
+    """Show a default as a person reads it: a literal, or a constant that the module defines or imports from ours."""
     if isinstance(default, ast.Name):
+        if default.id not in _constants(module):
+            return _shown(_imports(module)[default.id][0], default)
         default = _constants(module)[default.id]
     value = ast.literal_eval(default)
     return "''" if value == "" else str(value)

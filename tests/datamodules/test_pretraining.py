@@ -34,7 +34,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> ShardSet:
         "cameras": ["head"],
     }
     settings = WindowSettings(duration_s=4.0, stride_s=2.0, frames=4, frame_size=32)
-    build("simulator", params, directory, settings, "head", "head", workers=1)
+    build("simulator", params, directory, settings, "head", "head", workers=1, clocks="off")
     return ShardSet.open(directory)
 
 

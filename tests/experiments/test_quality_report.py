@@ -32,7 +32,7 @@ from experiments.reports.build.words import duration, in_order, meaning_of, sett
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study") / "shards"
     with pytest.MonkeyPatch.context() as patch:
-        build(register(patch), {}, folder, SETTINGS, camera="room", workers=1, recordings_per_shard=4)
+        build(register(patch), {}, folder, SETTINGS, camera="room", workers=1, recordings_per_shard=4, clocks="off")
     return folder
 
 

@@ -8,12 +8,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from datamodules.clock_sync.apply_offset import DISAGREE_S, describe_agreement
+from datamodules.clock_sync.apply_offset import describe_agreement
+from datamodules.clock_sync.result import DISAGREE_S
 from datamodules.recording import STANDARD_GRAVITY
 from experiments.reports.build.content import WHOLE, Quality, RecordingQuality
 from experiments.reports.build.words import listed, meaning_of, plural, settings_of, share, title_of
 
-_VERDICTS = ("not looked at", "agree", "can't tell", "disagreed, shifted", "disagree")  # in reversed order in tables
+# In reversed order in tables.
+_VERDICTS = (
+    "not looked at",
+    "agree",
+    "seem to agree",
+    "can't tell",
+    "disagreed, shifted",
+    "seem to disagree",
+    "disagree",
+)
 _FEW_KEPT = 0.5
 _MANY_LOST = 0.1
 _OTHER_RATE = 0.02  # deviation from most recordings of the same device
@@ -158,6 +168,10 @@ def _clocks(quality: Quality) -> Iterator[Remark]:
         text = f"The clocks of camera and sensor disagree by more than {DISAGREE_S} s, and nothing was shifted"
         names = [f"{row.recording} ({row.apart_s or 0:+.2f} s)" for row in off]
         yield Remark("problem", f"{text}, in {plural(len(off), 'recording')}: {listed(names)}.")
+    likely = [f"{row.recording} ({row.apart_s or 0:+.2f} s)" for row in rows if row.verdict == "seem to disagree"]
+    if likely:
+        text = f"The clocks of camera and sensor seem to disagree by more than {DISAGREE_S} s"
+        yield Remark("look", f"{text}, in {plural(len(likely), 'recording')}: {listed(likely)}.")
     shifted = [f"{row.recording} ({row.apart_s or 0:+.2f} s)" for row in rows if row.verdict == "disagreed, shifted"]
     if shifted:
         text = "The sensor's stamps were shifted because the clocks disagreed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from datamodules.clock_sync.apply_offset import DISAGREE_S
+from datamodules.clock_sync.result import DISAGREE_S
 from datamodules.windows.settings import Reason, WindowSettings
 
 # Title of a reason, its meaning, and its settings.

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from datamodules.clock_sync import CERTAIN, ClockSettings, shifted
 from datamodules.clock_sync import apply_offset as module
-from datamodules.clock_sync.apply_offset import DISAGREE_S, apply_offset, describe_agreement, parse_clocks_mode
+from datamodules.clock_sync.apply_offset import apply_offset, describe_agreement, parse_clocks_mode
+from datamodules.clock_sync.result import DISAGREE_S, LEAST_MARGIN
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
 from datamodules.windows.cut import Reason
 
@@ -125,11 +126,14 @@ def test_a_drift_that_can_not_be_told_is_not_applied(found: Callable[..., None])
 
 
 @pytest.mark.parametrize("mode", ["apply", "drop"])
-@pytest.mark.parametrize(("offset", "confidence"), [(0.9, CERTAIN - 0.01), (math.nan, 0.0)])
+@pytest.mark.parametrize(
+    ("offset", "confidence", "margin"),
+    [(0.9, CERTAIN - 0.01, 9.0), (0.9, 1.0, LEAST_MARGIN - 0.01), (math.nan, 0.0, 0.0)],
+)
 def test_what_is_not_certain_is_neither_applied_nor_dropped(
-    found: Callable[..., None], mode: str, offset: float, confidence: float
+    found: Callable[..., None], mode: str, offset: float, confidence: float, margin: float
 ) -> None:
-    found(offset, confidence)
+    found(offset, confidence, margin=margin)
     before = make_recording()
     after, dropped = apply_offset(before, "head", "c", mode)
     assert after.imus is before.imus
@@ -168,6 +172,7 @@ def test_repeated_stamps_move_with_the_others() -> None:
 
 
 def test_short_recordings_and_broken_frames_are_noted() -> None:
+    # Two of ten seconds may be lost to clocks that are 2 s apart.
     short, dropped = apply_offset(make_recording(8.0), "head", "c", "drop")
     assert short.metadata == {"clock_note": "sensor and video share 8.0 s"}
     assert dropped is None
@@ -193,6 +198,10 @@ def test_modes() -> None:
         ({"clock_offset_s": -0.5, "clock_confidence": 0.99}, "disagree"),
         ({"clock_offset_s": 0.05, "clock_apart_s": 0.2, "clock_confidence": 0.99}, "disagree"),
         ({"clock_offset_s": -0.5, "clock_confidence": 0.99, "clock_applied": True}, "disagreed, shifted"),
+        # The above are of shards without a certainty, which the confidence alone decided.
+        ({"clock_offset_s": -0.5, "clock_confidence": 0.99, "clock_certainty": "unknown"}, "can't tell"),
+        ({"clock_offset_s": -0.5, "clock_confidence": 0.9, "clock_certainty": "likely"}, "seem to disagree"),
+        ({"clock_offset_s": 0.05, "clock_confidence": 0.9, "clock_certainty": "likely"}, "seem to agree"),
     ],
 )
 def test_verdicts(clock: dict[str, Any], expected: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pytest
+from helpers.made_clock import made_estimate
 from helpers.made_motion import make_track
 from helpers.real_data import real_data
 from hypothesis import given, settings
@@ -15,8 +17,9 @@ from scipy.spatial.transform import Rotation
 
 from datamodules.clock_sync import CERTAIN, ClockSettings, estimate_clock, shifted
 from datamodules.clock_sync.correlation import Signal
-from datamodules.clock_sync.estimate import choose_frames, compare
+from datamodules.clock_sync.estimate import choose_frames, compare, measure_chosen
 from datamodules.clock_sync.motion_signals import SeenMotion, measure_video
+from datamodules.clock_sync.pooling import Pool, compare_pooled
 from datamodules.recording import ImuStream
 from datamodules.sources.action_camera import ActionCamera, ActionCameraParams
 from datamodules.sources.simulator import Simulator, SimulatorParams
@@ -293,5 +296,60 @@ def test_the_gopro_clip_moved_by_up_to_one_and_a_half_seconds() -> None:
         found = compare(seen, shifted(stream, moved), "gopro", "action_camera")
         # The picture is stabilised: parallax, not rotation, gives it away. 50 ms is what we promise.
         assert found.offset_s == pytest.approx(-moved, abs=0.05)
-        # Ten seconds are little: at most moves it is certain, at the others nearly.
+        # Ten seconds are little: at most moves it is certain, at the others likely, so that each is told.
         assert found.confidence > 0.9
+        assert found.certainty in ("certain", "likely")
+
+
+def test_the_gopro_clip_tells_nothing_with_a_sensor_that_is_not_its_own() -> None:
+    path = real_data("gopro") / "max-heromode.mp4"
+    recording = ActionCamera(ActionCameraParams([str(path)])).load("max-heromode")
+    seen, own = measure_chosen(recording.videos[0], ClockSettings()), recording.imus[0]
+    second = round(1 / float(np.median(np.diff(own.times))))
+    blocks = np.arange(len(own.times) // second * second).reshape(-1, second)
+    wrong = [
+        replace(
+            own, times=own.times[: blocks.size], values=own.values[np.random.default_rng(k).permutation(blocks).ravel()]
+        )
+        for k in range(3)
+    ]
+    wrong += [shifted(own, moved) for moved in (-4.0, 4.0)]  # beyond the search
+    wrong += [replace(make_stream(11.0, seed), placement="head") for seed in range(3)]
+    still = np.random.default_rng(0).normal(size=own.values.shape) * 0.01 + np.array([0, 0, 9.81, 0, 0, 0])
+    wrong += [replace(own, values=still)]
+    for number, stream in enumerate(wrong):
+        assert compare(seen, stream, "gopro", "action_camera").certainty == "unknown", number
+
+
+def test_short_recordings_tell_together_what_none_tells_alone() -> None:
+    settings = ClockSettings()
+    pairs = []
+    for seed in range(8):
+        stream = make_stream(4.0, seed)
+        pairs.append((make_seen(stream, noise=1.0), shifted(stream, 0.4 + 100 * seed)))
+    # The first pair is at 0.4 s, and the others are moved with both of their clocks.
+    pairs = [(replace(seen, times=seen.times + 100 * seed), stream) for seed, (seen, stream) in enumerate(pairs)]
+    assert compare(*pairs[0], "r", "c", settings).certainty == "unknown"
+    found = compare_pooled(pairs, "all", "c", settings)
+    assert found.offset_s == pytest.approx(-0.4, abs=0.03)
+    assert found.certain
+    assert math.isnan(found.drift_error_ppm)
+    # With each other's sensors there is nothing to find.
+    strangers = [(seen, replace(pairs[k - 1][1], times=pairs[k][1].times)) for k, (seen, _) in enumerate(pairs)]
+    assert compare_pooled(strangers, "all", "c", settings).certainty == "unknown"
+
+
+def test_a_pool_is_asked_where_few_tell_alone() -> None:
+    stream = make_stream(20.0)
+    seen = make_seen(stream)
+    pool = Pool()
+    assert pool.estimate("all", "c") is None
+    pool.add(seen, stream, None)
+    pool.add(seen, stream, made_estimate(0.0, confidence=0.2))
+    found = pool.estimate("all", "c")
+    assert found is not None
+    assert found.offset_s == pytest.approx(0.0, abs=0.01)
+    for _ in range(5):
+        pool.add(seen, stream, made_estimate(0.0))
+    assert len(pool) == 5  # of seven: just under 80 s, and one more, are enough
+    assert pool.estimate("all", "c") is None  # most told theirs alone

@@ -37,7 +37,16 @@ def sizes(tmp_path_factory: pytest.TempPathFactory) -> dict[int, ShardSet]:
 
 def simulated(folder: Path, quality: int) -> ShardSet:
     params = {"subjects": 1, "sessions_per_subject": 1, "session_s": 30, "placements": ["head"], "cameras": ["head"]}
-    build("simulator", params, folder, dataclasses.replace(PLAIN, jpeg_quality=quality), "head", "head", workers=1)
+    build(
+        "simulator",
+        params,
+        folder,
+        dataclasses.replace(PLAIN, jpeg_quality=quality),
+        "head",
+        "head",
+        workers=1,
+        clocks="off",
+    )
     return ShardSet.open(folder)
 
 

@@ -82,7 +82,7 @@ def test_they_come_back_from_the_shards_whatever_happened(tmp_path: Path, monkey
     name = register(monkeypatch)
 
     def run(directory: Path) -> None:
-        build(name, {}, directory, SETTINGS, camera="room", workers=1, recordings_per_shard=2)
+        build(name, {}, directory, SETTINGS, camera="room", workers=1, clocks="off", recordings_per_shard=2)
 
     run(tmp_path / "one")
     index = read_index(tmp_path / "one")
@@ -105,7 +105,7 @@ def test_they_come_back_from_the_shards_whatever_happened(tmp_path: Path, monkey
 
 
 def test_shards_without_facts_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build(register(monkeypatch), {}, tmp_path, SETTINGS, camera="room", workers=1)
+    build(register(monkeypatch), {}, tmp_path, SETTINGS, camera="room", workers=1, clocks="off")
     index = tmp_path / layout.INDEX
     index.write_text(index.read_text().replace(f'"version": {layout.VERSION},', '"version": 2,'))
     with pytest.raises(layout.ShardError, match="version 2; this code reads version"):
