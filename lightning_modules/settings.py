@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 from core.settings import setting
+from lightning_modules.losses.negatives import NEGATIVES
 from lightning_modules.objectives.alignment import AlignmentSettings
 from lightning_modules.objectives.consistency import ConsistencySettings
 from lightning_modules.objectives.contrastive import ContrastiveSettings
@@ -54,4 +55,7 @@ class SharedSpaceSettings:
     dropout: float = setting(0.1, "dropout in both projection heads", at_least=0, below=1)
     same_recording_gap_s: float = setting(
         0.0, "closer windows of one recording are no negatives, seconds; 0 keeps all", at_least=0
+    )
+    negatives: str = setting(
+        "all", "of several sets: 'all' clips are negatives, or those of a window's 'own_set'", choices=NEGATIVES
     )

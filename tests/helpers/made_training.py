@@ -64,6 +64,29 @@ def make_batch(seed: int = 0) -> dict[str, Any]:
     }
 
 
+def rows_of(batch: dict[str, Any], rows: Tensor) -> dict[str, Any]:
+    """A batch of some windows of a batch of one set."""
+    part = {key: value[rows] for key, value in batch.items() if isinstance(value, Tensor)}
+    return {**part, "views": [{key: value[rows] for key, value in view.items()} for view in batch["views"]]}
+
+
+def mixed(batch: dict[str, Any], sets: Tensor, with_video: tuple[int, ...]) -> dict[str, Any]:
+    """A batch of one set as one of several: ``sets`` (B,) says whose each window is; only some sets have video."""
+    has_video = torch.isin(sets, torch.tensor(with_video, dtype=torch.int64))
+    paired = has_video.nonzero()[:, 0]
+    numbers = range(int(sets.max()) + 1)
+    return {
+        **batch,
+        "features": batch["features"][paired],
+        "frame_mask": batch["frame_mask"] & has_video[:, None],
+        "frame_times": torch.where(has_video[:, None], batch["frame_times"], 0),
+        "set": sets,
+        "rows": [(sets == i).nonzero()[:, 0] for i in numbers],
+        "paired": paired,
+        "video_rows": [(sets[paired] == i).nonzero()[:, 0] for i in numbers],
+    }
+
+
 class Step(nn.Module):
     """DDP wraps ``forward``; Lightning's strategy does the same with the training step."""
 
