@@ -90,6 +90,8 @@ def _introduce(config: Config, shards: Shards, data: PretrainingDataModule, chec
         f" {len(np.unique(subjects[training]))} subjects{' (SIMULATED)' if shards.simulated else ''};"
         f" {len(data.validation_windows)} windows held out for validation, without labels",
     ]
+    if "labels" in data.targets:
+        lines.append("LABELS of the training windows are learnt from (loss.labels)")
     if isinstance(data.order, MixtureOrder):
         mixed = zip(config.pretraining.names(), data.order.shares, data.order.orders, strict=True)
         lines += [f"  {name}: {share} windows of each batch, of {order.n}" for name, share, order in mixed]

@@ -6,8 +6,7 @@ the shared space.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -19,7 +18,6 @@ from torch.nn import functional as F
 from torchmetrics import CatMetric
 
 from core.errors import MendableError
-from core.registry import merge_params
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
 from encoders.layers.projection import ProjectionHead
 from encoders.registry import build_imu_encoder, build_video_head
@@ -35,73 +33,14 @@ from lightning_modules.objectives.masked import MaskedObjective
 from lightning_modules.objectives.objective import Parts
 from lightning_modules.objectives.step import Step, rows_of
 from lightning_modules.objectives.tokens import TokenObjective
-from lightning_modules.optim import OptimSettings, adamw, warmup_cosine
-from lightning_modules.settings import LossSettings, SharedSpaceSettings
+from lightning_modules.optim import adamw, warmup_cosine
+from lightning_modules.settings import PretrainingSettings
 
 Batch = dict[str, Any]
 
 
 class CheckpointError(MendableError, ValueError):
     """A checkpoint that can't be used; the message names the file and what is wrong."""
-
-
-@dataclass(frozen=True)
-class PretrainingSettings:
-    """What the module is made from; as plain values, the hyper-parameters of a checkpoint.
-
-    Attributes:
-        imu_encoder: ``{"name": ..., "params": {...}}`` for the registry.
-        imu_input: ``{"samples": T, "rate_hz": ...}``.
-        video_head: as ``imu_encoder``; None without video.
-        frame_width: width of the video encoder's frame tokens.
-        loss: the objectives and their weights.
-        shared_space: the space that IMU and video share.
-        optim: the optimiser.
-        total_steps: optimiser steps of the whole run.
-        seed: of dropout; with the step and rank it fixes every draw.
-        max_shift_s: validation finds shifts up to this.
-        normalisation: of the IMU, for later users of the encoder.
-        window: settings that the windows were cut with, for later users of the encoder.
-        pretraining_subjects: "source/subject" of every subject seen, for the guard of the evaluation.
-        excluded_activities: windows with these labels were left out.
-        video_encoder: name, weights, fingerprint of the encoder of the frame features, and whether it was frozen.
-        simulated: trained on simulated data.
-        sets: names of the data sets, where several are mixed.
-    """
-
-    imu_encoder: dict[str, Any]
-    imu_input: dict[str, Any]
-    video_head: dict[str, Any] | None = None
-    frame_width: int = 0
-    loss: LossSettings = field(default_factory=LossSettings)
-    shared_space: SharedSpaceSettings = field(default_factory=SharedSpaceSettings)
-    optim: OptimSettings = field(default_factory=OptimSettings)
-    total_steps: int = 1
-    seed: int = 0
-    max_shift_s: float = 1.0
-    normalisation: str = "physical"
-    window: dict[str, Any] | None = None
-    pretraining_subjects: list[str] | None = None
-    excluded_activities: list[str] | None = None
-    video_encoder: dict[str, Any] | None = None
-    simulated: bool = False
-    sets: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, hyper_parameters: Mapping[str, Any]) -> PretrainingSettings:
-        """Make settings from plain values, such as those of a checkpoint.
-
-        Raises:
-            UnknownNameError: there is no such setting.
-            ValueError: a setting has a value of the wrong type.
-            TypeError: a setting is missing or unknown.
-        """
-        groups = {"loss": LossSettings, "shared_space": SharedSpaceSettings, "optim": OptimSettings}
-        values = dict(hyper_parameters)
-        for name, group in groups.items():
-            if isinstance(values.get(name), Mapping):
-                values[name] = merge_params(name, group, values[name])
-        return cls(**values)
 
 
 class ImuPretraining(L.LightningModule):
@@ -125,7 +64,8 @@ class ImuPretraining(L.LightningModule):
         self.imu_encoder = build_imu_encoder(s.imu_encoder["name"], s.imu_encoder["params"], imu_input)
         head = build_video_head(s.video_head["name"], s.video_head["params"], s.frame_width) if s.video_head else None
         self.objectives, self.weights = build_objectives(
-            s.loss.chosen(), Parts(self.imu_encoder, imu_input, head, s.shared_space.width)
+            s.loss.chosen(),
+            Parts(self.imu_encoder, imu_input, head, s.shared_space.width, s.expert_width, [*s.labels.values()]),
         )
         self.video_head = head if any(o.uses_video for o in self.objectives.values()) else None
         self.shares_space = any(bool(o.shares_space) for o in self.objectives.values())

@@ -11,6 +11,7 @@ A batch is a dict of tensors (B windows, P of them with video, T samples, F fram
   int64; if any set has video, ``paired`` (P,) int64, the places of the windows with video, and ``video_rows``, the
   places of each set's windows among the P. Then ``features`` or ``frames`` are those of the P windows alone, and
   ``frame_mask`` is False for all others;
+- what :mod:`datamodules.pretraining.targets` adds, where objectives ask for it;
 - in training, ``draws`` (B,) int64, the keys of the windows' random numbers in this epoch, and ``views``: V dicts with
   ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented anew on the device.
 
@@ -36,6 +37,7 @@ from datamodules.io.buffer_pool import BufferPool
 from datamodules.labels.label_column import distinct
 from datamodules.pretraining.orders import order_of
 from datamodules.pretraining.split import held_out_windows, split_sets, usable_windows
+from datamodules.pretraining.targets import make_targets
 from datamodules.sampling.loader import Batch, BatchLoader
 from datamodules.sampling.mixture import MixtureOrder
 from datamodules.sampling.order import BatchPlan, WindowOrder
@@ -49,7 +51,7 @@ _GROUP_BYTES, _MAX_GROUP = 24 << 20, 16  # bytes and number of batches that are 
 class PretrainingDataModule(L.LightningDataModule):
     """Windows of one set of shards or of several, split by recording into training and validation.
 
-    No labels are used. Of several sets, every batch has the same number of windows of each.
+    Labels are used for the target "labels" alone. Of several sets, every batch has the same number of windows of each.
 
     Args:
         shards: source of the IMU windows, and of the clips if ``features`` is None.
@@ -65,6 +67,8 @@ class PretrainingDataModule(L.LightningDataModule):
             their neighbours, are excluded; see :func:`held_out_windows`.
         seed: seed of the order and of the augmentations.
         max_validation_windows: size of the pool for the retrieval metrics.
+        targets: what objectives need besides motion and video, "expert" or "labels"; see
+            :mod:`datamodules.pretraining.targets`.
         order: "shuffle", "blocks" (for storage that is slow at single reads), "spread" (no batch holds neighbours
             of one recording) or "shards" (for a store with more data than the cache holds); see
             :mod:`datamodules.sampling.order` and :mod:`datamodules.sampling.shard_order`.
@@ -90,6 +94,7 @@ class PretrainingDataModule(L.LightningDataModule):
         max_validation_windows: int = 2048,
         video: bool = True,
         order: str = "shuffle",
+        targets: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.shards = shards
@@ -120,6 +125,7 @@ class PretrainingDataModule(L.LightningDataModule):
                 f"pretraining.batch_size is {batch_size}, but there are only {len(self.training_windows)}"
                 " training windows"
             )
+        self.targets = make_targets(targets, shards, self.training_windows)
         self.order = order_of(order, shards, self.training_windows, seed, batch_size, weights)
 
     @property
@@ -194,6 +200,9 @@ class PretrainingDataModule(L.LightningDataModule):
         """
         imu = self._buffers.empty((len(windows), self.shards.settings.samples, 6), torch.float32)
         values, sample_mask, channel_mask = self.shards.imu(windows, out=imu.numpy())
+        targets = {}
+        for target in self.targets.values():
+            targets.update(target.of(windows, values, sample_mask, channel_mask))
         frame_times, frame_mask = self.shards.frame_times(windows)
         scaled = normalise(values, sample_mask, channel_mask, self.normalisation, out=values)
         batch: Batch = {
@@ -204,6 +213,7 @@ class PretrainingDataModule(L.LightningDataModule):
             "frame_mask": torch.from_numpy(frame_mask),
             "recording": torch.from_numpy(self._recordings[windows].astype(np.int64)),
             "start_s": torch.from_numpy(self.shards.start_s[windows]),
+            **targets,
         }
         if isinstance(self.shards, MixedShards):
             of_set = self.shards.part_of[windows]

@@ -1,4 +1,4 @@
-"""Which windows pretraining takes, and which of them are held out for validation.
+"""The windows that pretraining takes, and those of them that are held out for validation.
 
 Shape legend: N windows.
 """

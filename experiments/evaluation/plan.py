@@ -28,7 +28,7 @@ from experiments.evaluation.methods import Method, find_method
 from experiments.evaluation.perturbations import KINDS, PLACEMENT, Perturbation, PerturbationError, parse_perturbation
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, union
-from experiments.evaluation.targets import System, Target, held_out_note, seen_in_pretraining
+from experiments.evaluation.targets import System, Target, held_out_note, label_note, seen_in_pretraining
 from experiments.runtime.devices import accelerator
 from experiments.settings.schema import Config
 
@@ -182,6 +182,10 @@ def _refuse_methods_without_checkpoint(chosen: Sequence[Method], systems: Sequen
                 raise EvaluationError(f"evaluation.methods: {method.name} needs a checkpoint")
 
 
+def _pretraining_notes(system: System, classes: list[str]) -> list[str]:
+    return [*label_note(system), *held_out_note(system, classes)]
+
+
 def _units_of(group: _Group, method: Method) -> list[Unit]:
     e = group.config.evaluation
     shots = (e.shots_trained or e.shots) if method.trained else e.shots
@@ -198,7 +202,7 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
             continue
         if method.prototypes in ("source", "text") and prototypes is None:
             continue
-        notes = [*group.notes, *(held_out_note(group.system, fold.classes) if method.checkpoint else [])]
+        notes = [*group.notes, *(_pretraining_notes(group.system, fold.classes) if method.checkpoint else [])]
         if fold.left_out:
             counted = ", ".join(f"{name} ({n} windows)" for name, n in fold.left_out.items())
             notes.append(f"left out, without a label to learn from: {counted}")

@@ -19,7 +19,7 @@ from experiments.artifacts.stores import check_order
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
-from lightning_modules.objectives.build import uses_video
+from lightning_modules.objectives.build import targets_of, uses_video
 from lightning_modules.settings import LossSettings
 
 Shards = ShardSet | MixedShards
@@ -80,6 +80,7 @@ def make_data_module(config: Config, shards: Shards, features: Features | None) 
             seed=config.run.seed,
             video=learns_from_video(config.loss),
             order=p.order,
+            targets=targets_of(config.loss.chosen()),
         )
         data.check_processes(config.trainer.devices * config.trainer.num_nodes)
     except ValueError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from datamodules.pretraining import PretrainingDataModule
+from datamodules.pretraining.targets import ExpertTargets, LabelTargets
 from datamodules.shards.mixed import MixedShards
 from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder
@@ -16,7 +17,8 @@ from encoders.video.heads import TemporalHead
 from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
 from experiments.training.data import Features, Shards, parts_of
-from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
+from lightning_modules.pretraining import ImuPretraining
+from lightning_modules.settings import PretrainingSettings
 
 
 def make_module(
@@ -78,11 +80,21 @@ def _settings(
             "frozen": config.video_encoder.params.get("frozen", True),
         },
         simulated=shards.simulated,
+        labels=_labels(parts_of(config, shards), data),
+        expert_width=expert.width if isinstance(expert := data.targets.get("expert"), ExpertTargets) else 0,
         sets=[name for name, _ in shards.parts] if isinstance(shards, MixedShards) else [],
         loss=config.loss,
         shared_space=config.shared_space,
         optim=config.optim,
     )
+
+
+def _labels(parts: Sequence[tuple[str, ShardSet]], data: PretrainingDataModule) -> dict[str, list[str]]:
+    """List the activities whose labels are learnt from, of each set by its name."""
+    targets = data.targets.get("labels")
+    if not isinstance(targets, LabelTargets):
+        return {}
+    return {name: classes for (name, _), classes in zip(parts, targets.classes, strict=True)}
 
 
 def _subjects(config: Config, parts: Sequence[tuple[str, ShardSet]]) -> list[str]:

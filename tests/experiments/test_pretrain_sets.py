@@ -29,7 +29,8 @@ MOTION = (
     f"datasets.motion.source.params={PEOPLE}",
     "datasets.motion.placement=right_wrist",
 )
-SEVERAL = (*MOTION, "pretraining.datasets=[{name: motion, weight: 1}, {name: pretraining, weight: 3}]")
+MIXED = (*MOTION, "pretraining.datasets=[{name: motion, weight: 1}, {name: pretraining, weight: 3}]")
+SEVERAL = (*MIXED, "loss.expert.weight=0.5", "loss.labels.weight=0.5")
 
 
 def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
@@ -52,15 +53,19 @@ def test_it_says_what_is_mixed_and_logs_each_set(whole: Path, tiny: Make, capsys
     settings = ImuPretraining.load_pretrained(whole).settings
     assert settings.sets == ["motion", "pretraining"]
     assert len(settings.pretraining_subjects or []) == 4
+    assert "walking" in settings.labels["motion"]
+    assert "walking" in settings.labels["pretraining"]
     events = EventAccumulator(str(whole.parents[1] / "tensorboard"))
     events.Reload()
     tags = set(events.Tags()["scalars"])
     assert {"training/consistency_loss/motion", "training/consistency_loss/pretraining"} <= tags
     assert "training/contrastive_loss/pretraining" in tags
     assert "training/contrastive_loss/motion" not in tags
+    assert {"training/expert_loss/motion", "training/labels_loss/pretraining"} <= tags
     assert {"validation/imu_to_video/recall@1", "validation/alignment_error_ms"} <= tags
     run(tiny(*SEVERAL, "trainer.max_epochs=1"))
     said = " ".join("".join(capsys.readouterr()).split())
+    assert "LABELS of the training windows are learnt from" in said
     assert "motion: 2 windows of each batch, of" in said
     assert "pretraining: 6 windows of each batch, of" in said
 
@@ -85,7 +90,8 @@ def test_one_set_by_either_setting_is_the_same(tiny: Make) -> None:
     one = run(tiny("run.name=one", "trainer.max_epochs=2"))
     listed = run(tiny("run.name=listed", "trainer.max_epochs=2", "pretraining.datasets=[{name: pretraining}]"))
     assert_equal(one, listed)
-    assert ImuPretraining.load_pretrained(listed).settings.sets == []
+    settings = ImuPretraining.load_pretrained(listed).settings
+    assert (settings.sets, settings.labels, settings.expert_width) == ([], {}, 0)
 
 
 def test_motion_alone_needs_no_video(tiny: Make) -> None:
@@ -103,7 +109,7 @@ def test_motion_alone_needs_no_video(tiny: Make) -> None:
 
 @pytest.mark.slow
 def test_clips_of_some_sets_can_be_encoded_in_every_step(tiny: Make) -> None:
-    changes = (*SEVERAL, "trainer.max_epochs=1", "video_head.params.input_norm=layer")
+    changes = (*MIXED, "trainer.max_epochs=1", "video_head.params.input_norm=layer")
     live = weights(run(tiny("run.name=live", "video_encoder.cache=false", *changes)))
     cached = weights(run(tiny("run.name=cached", *changes)))
     for name, values in cached.items():
@@ -112,7 +118,7 @@ def test_clips_of_some_sets_can_be_encoded_in_every_step(tiny: Make) -> None:
 
 
 def test_other_commands_know_all_sets(tiny: Make, capsys: pytest.CaptureFixture[str]) -> None:
-    config = tiny(*SEVERAL)
+    config = tiny(*MIXED)
     assert {path.name.split("-")[0] for path in preview(config)} == {"motion", "pretraining"}
     assert compute_features(config) == []
     assert "all good" in capsys.readouterr().out

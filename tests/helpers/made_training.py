@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
+from lightning_modules.pretraining import ImuPretraining
+from lightning_modules.settings import PretrainingSettings
 
-N, T, F, D = 8, 100, 6, 12
+N, T, F, D, EXPERT = 8, 100, 6, 12, 5
+CLASSES = {"lab": ["sit", "walk"], "home": ["lie", "walk"]}
 SPACE = {"width": 32, "dropout": 0.0}
 
 
@@ -28,6 +30,8 @@ def settings(**changes: Any) -> dict[str, Any]:
         "frame_width": D,
         "shared_space": SPACE,
         "total_steps": 10,
+        "expert_width": EXPERT,
+        "labels": CLASSES,
     }
     return asdict(PretrainingSettings.of({**own, **changes}))
 
@@ -60,6 +64,9 @@ def make_batch(seed: int = 0) -> dict[str, Any]:
         "frame_mask": frame_mask,
         "recording": torch.arange(N) // 2,
         "start_s": torch.arange(N).double() % 2 * 5,
+        "expert": torch.randn(N, EXPERT, generator=generator).masked_fill(torch.arange(N)[:, None] == 3, torch.nan),
+        "activity": torch.tensor([0, 2, 0, 2, 1, 3, -1, 2]),
+        "person": torch.arange(N) // 2 % 3,
         "views": views,
     }
 
@@ -130,5 +137,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "neighbours": {"loss": {"contrastive": {"pairs": "softmax"}, "neighbours": {"weight": 1.0, "queue_size": 20}}},
     "masked": {**alone(masked={"weight": 1.0}), "video_head": None},
     "masked patchtst": {**alone(masked={"weight": 1.0}), "video_head": None, **PATCHTST},
+    "expert": {**alone(expert={"weight": 1.0}), "video_head": None},
+    "labels": {**alone(labels={"weight": 1.0}), "video_head": None},
     "views alone": {**alone(consistency={"weight": 1.0}), "video_head": None},
 }
