@@ -19,6 +19,7 @@ from lightning_modules.objectives.masked import MaskedSettings
 from lightning_modules.objectives.neighbours import NeighbourSettings
 from lightning_modules.objectives.objective import ObjectiveSettings
 from lightning_modules.objectives.order import OrderSettings
+from lightning_modules.objectives.pretext import PretextSettings
 from lightning_modules.optim import OptimSettings
 
 
@@ -37,6 +38,7 @@ class LossSettings:
     masked: MaskedSettings = setting(MaskedSettings(), "hidden patches, filled in")
     neighbours: NeighbourSettings = setting(NeighbourSettings(), "nearest neighbours from a queue")
     expert: ExpertSettings = setting(ExpertSettings(), "handcrafted features, regressed")
+    pretext: PretextSettings = setting(PretextSettings(), "changes of a window, recognised")
     labels: LabelSettings = setting(LabelSettings(), "labels of the sources' windows")
 
     def chosen(self) -> dict[str, ObjectiveSettings]:

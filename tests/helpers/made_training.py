@@ -138,6 +138,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "masked": {**alone(masked={"weight": 1.0}), "video_head": None},
     "masked patchtst": {**alone(masked={"weight": 1.0}), "video_head": None, **PATCHTST},
     "expert": {**alone(expert={"weight": 1.0}), "video_head": None},
+    "pretext": {**alone(pretext={"weight": 1.0}), "video_head": None},
     "labels": {**alone(labels={"weight": 1.0}), "video_head": None},
     "views alone": {**alone(consistency={"weight": 1.0}), "video_head": None},
 }
