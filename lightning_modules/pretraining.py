@@ -166,7 +166,7 @@ class ImuPretraining(L.LightningModule):
     @property
     def _logs_now(self) -> bool:
         """Whether this step is logged; what the others compute to be logged is lost."""
-        every = 0 if self._trainer is None else self.trainer.log_every_n_steps
+        every: int = getattr(self._trainer, "log_every_n_steps", 0)  # which Lightning sets without declaring it
         return every > 0 and (self.global_step + 1) % every == 0
 
     def _value(self, objective: nn.Module, step: Step, paired: Step | None) -> Tensor:

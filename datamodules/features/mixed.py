@@ -29,7 +29,7 @@ class MixedFeatures:
     def __init__(self, shards: MixedShards, caches: Sequence[FeatureCache | None]) -> None:
         self.shards = shards
         self.caches = list(caches)
-        self.parts = [cache for cache in caches if cache is not None]
+        self.parts: list[FeatureCache] = [cache for cache in caches if cache is not None]
         if not self.parts:
             raise FeatureCacheError(f"{shards.directory}: none of these sets has features")
         for cache in self.parts[1:]:
@@ -57,8 +57,8 @@ class MixedFeatures:
     def expect(self, windows: NDArray[np.int64] | None) -> None:
         """Announce windows that will be read; see :meth:`datamodules.shards.reader.ShardSet.expect`."""
         if windows is None:
-            for cache in self.parts:
-                cache.expect(None)
+            for each in self.parts:
+                each.expect(None)
             return
         for part, _, local in self.shards.by_part(windows):
             if (cache := self.caches[part]) is not None:

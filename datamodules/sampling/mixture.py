@@ -137,12 +137,12 @@ def layout(shares: Sequence[int], together: Sequence[int]) -> Ints:
         shares: windows of each set in a batch, S.
         together: sets with the same number are laid out as one, S; e.g. all sets with video.
     """
-    groups = np.unique(np.asarray(together))
-    members = [np.flatnonzero(np.asarray(together) == group) for group in groups]
-    of_group = _interleaved([sum(shares[i] for i in mine) for mine in members])
+    counts, of = np.asarray(shares), np.asarray(together)
+    members = [np.flatnonzero(of == group) for group in np.unique(of)]
+    of_group = _interleaved([int(counts[mine].sum()) for mine in members])
     slots = np.empty_like(of_group)
     for number, mine in enumerate(members):
-        slots[of_group == number] = mine[_interleaved([shares[i] for i in mine])]
+        slots[of_group == number] = mine[_interleaved(counts[mine].tolist())]
     return slots
 
 

@@ -119,9 +119,9 @@ def shown(imu: Tensor, sample_mask: Tensor, places: Tensor) -> tuple[Tensor, Ten
     share = (places - low).unsqueeze(2).to(imu)
     first = low.long()
     second = torch.where(share[..., 0] > 0, first + 1, first).clamp(max=T - 1)
-    take = lambda at: imu.gather(1, at.unsqueeze(2).expand(B, T, C))  # noqa: E731
     measured = sample_mask.gather(1, first) & sample_mask.gather(1, second)
-    values = take(first) * (1 - share) + take(second) * share
+    before, after = (imu.gather(1, at.unsqueeze(2).expand(B, T, C)) for at in (first, second))
+    values = before * (1 - share) + after * share
     return values * measured.unsqueeze(2), measured
 
 

@@ -1,4 +1,4 @@
-"""Pretext tasks: was the window reversed, were its parts permuted, was its time warped?"""
+"""Pretext tasks: recognising windows that were reversed, whose parts were permuted, or whose time was warped."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class PretextObjective(Objective):
         imu, sample_mask = view["imu"], view["sample_mask"]
         draws = self._draws(step)
         changed = draws[:, : len(CHANGES)] < 0.5
-        order, knots = draws[:, len(CHANGES) :].split(self.segments, dim=1)
+        order, knots = draws[:, len(CHANGES) :].chunk(2, dim=1)
         span = Span(sample_mask)  # no change moves its ends
         places = (reversal(span), permutation(span, order), warp(span, knots, self.warp))
         for number, there in enumerate(places):

@@ -150,6 +150,7 @@ def test_validation_takes_every_window_once_and_names_those_with_video(sets: lis
     found = list(module.val_dataloader())
     assert sum(len(batch["imu"]) for batch in found) == len(module.validation_windows)
     paired = sum(len(batch["paired"]) for batch in found)
+    assert isinstance(module.shards, MixedShards)
     assert paired == (module.shards.part_of[module.validation_windows] == 1).sum() > 0
 
 

@@ -14,7 +14,10 @@ from datamodules.sampling.shard_order import ShardOrder
 
 def make_order(kind: int, n: int, seed: int, share: int) -> Order:
     split = (n // 2, n - n // 2) if n > 1 else (n,)
-    return [WindowOrder(n, seed), BlockOrder(n, seed, 4, 3), SpreadOrder(n, seed, share), ShardOrder(split, seed)][kind]
+    orders: list[Order] = [
+        WindowOrder(n, seed), BlockOrder(n, seed, 4, 3), SpreadOrder(n, seed, share), ShardOrder(split, seed)
+    ]  # fmt: skip
+    return orders[kind]
 
 
 @st.composite
