@@ -25,6 +25,7 @@ from benchmarks import data, ours
 from benchmarks.peers.protocol import BATCH, FRAMES, SIZE, Records, rate
 from benchmarks.results import ROOT, TITLES
 from datamodules.io.row_reader import RowReader
+from datamodules.shards.reader import ShardSet
 
 SECONDS = 2.0
 Indices = NDArray[np.int64]
@@ -65,11 +66,13 @@ def step_of(case: str, how: str, folder: Path) -> Callable[[], Step]:
     names, row = ["features.f16"], FRAMES * data.WIDTH * 2
     if case == "raw":
         shards = ours.module(folder, case).shards
+        assert isinstance(shards, ShardSet)
         names, row = [entry.file for entry in shards.index.shards], FRAMES * SIZE * SIZE * 3
     files = RowReader([folder / "ours" / case / name for name in names])
     # Frames are the last and by far the largest array of a shard, so their start in it makes no difference here.
     first = np.zeros(1, np.int64)
     if case == "raw":
+        assert isinstance(shards, ShardSet)
         first = np.cumsum([0, *(entry.windows for entry in shards.index.shards)])
 
     def copy() -> Step:

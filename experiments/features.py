@@ -15,6 +15,7 @@ from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded, pars
 from experiments.runtime.errors import UserError
 
 if TYPE_CHECKING:
+    from datamodules.features.cache import FeatureCache
     from experiments.settings.schema import Config
 
 
@@ -30,6 +31,7 @@ def run(config: Config) -> list[str]:
     Raises:
         UserError: the experiment learns nothing from video, or encodes its clips anew in every step.
     """
+    from datamodules.features.mixed import MixedFeatures
     from experiments.artifacts.shards import dataset_directory
     from experiments.reports.build import write_if_stale
     from experiments.runtime.devices import set_threads
@@ -42,7 +44,13 @@ def run(config: Config) -> list[str]:
     set_threads(config)
     _, _, features = prepare_data(config)
     assert features is not None
-    write_if_stale(dataset_directory(config, config.pretraining.dataset))
+    for name in config.pretraining.names():
+        write_if_stale(dataset_directory(config, name))
+    caches = features.parts if isinstance(features, MixedFeatures) else [features]
+    return [problem for cache in caches for problem in _verify(cache)]
+
+
+def _verify(features: FeatureCache) -> list[str]:
     problems = features.verify()
     n, views, frames, width = features.shape
     state = f"{len(problems)} problems; delete the folder to have it made anew" if problems else "all good"

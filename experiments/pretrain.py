@@ -16,8 +16,8 @@ from experiments.runtime.errors import UserError
 
 if TYPE_CHECKING:
     from datamodules.pretraining import PretrainingDataModule
-    from datamodules.shards.reader import ShardSet
     from experiments.settings.schema import Config
+    from experiments.training.data import Shards
 
 
 _COMMAND = "experiments.pretrain"
@@ -51,7 +51,8 @@ def run(config: Config) -> Path:
         )
     shards, video_encoder, features = prepare_data(config)
     if main_process:
-        write_if_stale(dataset_directory(config, config.pretraining.dataset))
+        for name in config.pretraining.names():
+            write_if_stale(dataset_directory(config, name))
     data = make_data_module(config, shards, features)
     L.seed_everything(config.run.seed, verbose=False)
     module = make_module(config, shards, video_encoder, features, data)
@@ -74,9 +75,10 @@ def run(config: Config) -> Path:
     return last
 
 
-def _introduce(config: Config, shards: ShardSet, data: PretrainingDataModule, checkpoint: Path | None) -> None:
+def _introduce(config: Config, shards: Shards, data: PretrainingDataModule, checkpoint: Path | None) -> None:
     import numpy as np
 
+    from datamodules.sampling.mixture import MixtureOrder
     from experiments.runtime.console import console
     from experiments.runtime.run_folder import run_folder
 
@@ -88,6 +90,11 @@ def _introduce(config: Config, shards: ShardSet, data: PretrainingDataModule, ch
         f" {len(np.unique(subjects[training]))} subjects{' (SIMULATED)' if shards.simulated else ''};"
         f" {len(data.validation_windows)} windows held out for validation, without labels",
     ]
+    if "labels" in data.targets:
+        lines.append("LABELS of the training windows are learnt from (loss.labels)")
+    if isinstance(data.order, MixtureOrder):
+        mixed = zip(config.pretraining.names(), data.order.shares, data.order.orders, strict=True)
+        lines += [f"  {name}: {share} windows of each batch, of {order.n}" for name, share, order in mixed]
     console.print("\n".join(lines), highlight=False, markup=False)
 
 

@@ -21,7 +21,7 @@ _COMMAND = "experiments.preview"
 
 
 def run(config: Config) -> list[Path]:
-    """Draw the first windows of the pretraining data set; returns the pictures' paths."""
+    """Draw the first windows of the pretraining data sets; returns the pictures' paths."""
     import numpy as np
 
     from experiments.artifacts.shards import dataset_directory, open_dataset
@@ -29,16 +29,18 @@ def run(config: Config) -> list[Path]:
     from experiments.reports.preview.scene import draw_window
     from experiments.runtime.run_folder import run_folder
 
-    shards = open_dataset(config, config.pretraining.dataset)
-    write_if_stale(dataset_directory(config, config.pretraining.dataset))
-    _, first = np.unique(shards.table["recording"], return_index=True)
     folder = run_folder(config) / "preview"
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for window in sorted(first)[:4]:
-        path = folder / f"window-{window:05d}.png"
-        draw_window(shards, int(window)).savefig(path, dpi=110)
-        paths.append(path)
+    names = config.pretraining.names()
+    for name in names:
+        shards = open_dataset(config, name)
+        write_if_stale(dataset_directory(config, name))
+        _, first = np.unique(shards.table["recording"], return_index=True)
+        for window in sorted(first)[:4]:
+            path = folder / f"{f'{name}-' if len(names) > 1 else ''}window-{window:05d}.png"
+            draw_window(shards, int(window)).savefig(path, dpi=110)
+            paths.append(path)
     return paths
 
 

@@ -6,8 +6,7 @@ the shared space.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, cast
@@ -19,86 +18,29 @@ from torch.nn import functional as F
 from torchmetrics import CatMetric
 
 from core.errors import MendableError
-from core.registry import merge_params
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
 from encoders.layers.projection import ProjectionHead
 from encoders.registry import build_imu_encoder, build_video_head
-from lightning_modules.losses.negatives import neighbour_mask
+from lightning_modules.losses.negatives import neighbour_mask, other_sets_mask
 from lightning_modules.losses.temporal_alignment import interpolate_tokens
 from lightning_modules.migration import migrate
 from lightning_modules.monitoring.clock_shift import alignment_error_ms
 from lightning_modules.monitoring.figures import alignment_figure, similarity_figure
 from lightning_modules.monitoring.retrieval import PartnerRetrieval
+from lightning_modules.monitoring.sets import losses_of_sets
 from lightning_modules.objectives.build import build_objectives
 from lightning_modules.objectives.masked import MaskedObjective
 from lightning_modules.objectives.objective import Parts
-from lightning_modules.objectives.step import Step
+from lightning_modules.objectives.step import Step, rows_of
 from lightning_modules.objectives.tokens import TokenObjective
-from lightning_modules.optim import OptimSettings, adamw, warmup_cosine
-from lightning_modules.settings import LossSettings, SharedSpaceSettings
+from lightning_modules.optim import adamw, warmup_cosine
+from lightning_modules.settings import PretrainingSettings
 
 Batch = dict[str, Any]
 
 
 class CheckpointError(MendableError, ValueError):
     """A checkpoint that can't be used; the message names the file and what is wrong."""
-
-
-@dataclass(frozen=True)
-class PretrainingSettings:
-    """What the module is made from; as plain values, the hyper-parameters of a checkpoint.
-
-    Attributes:
-        imu_encoder: ``{"name": ..., "params": {...}}`` for the registry.
-        imu_input: ``{"samples": T, "rate_hz": ...}``.
-        video_head: as ``imu_encoder``; None without video.
-        frame_width: width of the video encoder's frame tokens.
-        loss: the objectives and their weights.
-        shared_space: the space that IMU and video share.
-        optim: the optimiser.
-        total_steps: optimiser steps of the whole run.
-        seed: of dropout; with the step and rank it fixes every draw.
-        max_shift_s: validation finds shifts up to this.
-        normalisation: of the IMU, for later users of the encoder.
-        window: settings that the windows were cut with, for later users of the encoder.
-        pretraining_subjects: "source/subject" of every subject seen, for the guard of the evaluation.
-        excluded_activities: windows with these labels were left out.
-        video_encoder: name, weights, fingerprint of the encoder of the frame features, and whether it was frozen.
-        simulated: trained on simulated data.
-    """
-
-    imu_encoder: dict[str, Any]
-    imu_input: dict[str, Any]
-    video_head: dict[str, Any] | None = None
-    frame_width: int = 0
-    loss: LossSettings = field(default_factory=LossSettings)
-    shared_space: SharedSpaceSettings = field(default_factory=SharedSpaceSettings)
-    optim: OptimSettings = field(default_factory=OptimSettings)
-    total_steps: int = 1
-    seed: int = 0
-    max_shift_s: float = 1.0
-    normalisation: str = "physical"
-    window: dict[str, Any] | None = None
-    pretraining_subjects: list[str] | None = None
-    excluded_activities: list[str] | None = None
-    video_encoder: dict[str, Any] | None = None
-    simulated: bool = False
-
-    @classmethod
-    def of(cls, hyper_parameters: Mapping[str, Any]) -> PretrainingSettings:
-        """Make settings from plain values, such as those of a checkpoint.
-
-        Raises:
-            UnknownNameError: there is no such setting.
-            ValueError: a setting has a value of the wrong type.
-            TypeError: a setting is missing or unknown.
-        """
-        groups = {"loss": LossSettings, "shared_space": SharedSpaceSettings, "optim": OptimSettings}
-        values = dict(hyper_parameters)
-        for name, group in groups.items():
-            if isinstance(values.get(name), Mapping):
-                values[name] = merge_params(name, group, values[name])
-        return cls(**values)
 
 
 class ImuPretraining(L.LightningModule):
@@ -122,7 +64,8 @@ class ImuPretraining(L.LightningModule):
         self.imu_encoder = build_imu_encoder(s.imu_encoder["name"], s.imu_encoder["params"], imu_input)
         head = build_video_head(s.video_head["name"], s.video_head["params"], s.frame_width) if s.video_head else None
         self.objectives, self.weights = build_objectives(
-            s.loss.chosen(), Parts(self.imu_encoder, imu_input, head, s.shared_space.width)
+            s.loss.chosen(),
+            Parts(self.imu_encoder, imu_input, head, s.shared_space.width, s.expert_width, [*s.labels.values()]),
         )
         self.video_head = head if any(o.uses_video for o in self.objectives.values()) else None
         self.shares_space = any(bool(o.shares_space) for o in self.objectives.values())
@@ -204,8 +147,12 @@ class ImuPretraining(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted sum of the objectives, each averaged over views."""
-        step = self._step(batch, batch_idx)
-        parts = {name: objective(step) for name, objective in self.objectives.items()}
+        step, paired = self._steps(batch, batch_idx)
+        if self.settings.sets and self._logs_now:
+            found = losses_of_sets(self.settings.sets, self.objectives, step, paired, self._negative_mask)
+            for name, value in found.items():  # of the queues that the step's own losses see
+                self.log(f"training/{name}", value)
+        parts = {name: self._value(objective, step, paired) for name, objective in self.objectives.items()}
         loss = torch.stack([self.weights[name] * value for name, value in parts.items()]).sum()
         for name, value in parts.items():
             self.log(f"training/{name}_loss", value, batch_size=len(batch["imu"]))
@@ -216,34 +163,73 @@ class ImuPretraining(L.LightningModule):
                 self.log(f"parameters/{name}", value)
         return loss
 
-    def _step(self, batch: Batch, batch_idx: int) -> Step:
+    @property
+    def _logs_now(self) -> bool:
+        """Whether this step is logged; what the others compute to be logged is lost."""
+        every: int = getattr(self._trainer, "log_every_n_steps", 0)  # which Lightning sets without declaring it
+        return every > 0 and (self.global_step + 1) % every == 0
+
+    def _value(self, objective: nn.Module, step: Step, paired: Step | None) -> Tensor:
+        """The term of an objective, of the windows with video if it learns from video; 0 where there are none."""
+        if not objective.uses_video:
+            value: Tensor = objective(step)
+        elif paired is not None:
+            value = objective(paired)
+        else:  # with a gradient of 0, which DDP waits for
+            parts = [objective, self.video_head, *([self.imu_projection] if self.shares_space else [])]
+            parts += [self.video_projection] if self.shares_space else []
+            weights = [p for part in parts if part is not None for p in part.parameters() if p.requires_grad]
+            value = 0 * step.imu.pooled.sum() + sum(0 * p.sum() for p in weights)
+        return value
+
+    def _steps(self, batch: Batch, batch_idx: int) -> tuple[Step, Step | None]:
+        """Encode a batch: the step of all its windows, and that of those with video, the same where all have it."""
         views: list[Batch] = batch["views"]
         imu: ImuFeatures = self.imu_encoder(
             *(torch.cat([view[name] for view in views]) for name in ("imu", "channel_mask", "sample_mask"))
         )
-        video = self.encode_video(batch) if self.video_head is not None else None
-        imu_embeddings: tuple[Tensor, ...] = ()
-        video_embedding = negatives = None
-        if self.shares_space and video is not None:
-            imu_embeddings = self.imu_projection(imu.pooled).chunk(len(views))
-            video_embedding = self.video_projection(video.pooled)
-            negatives = self._negative_mask(batch)
-        return Step(
+        step = Step(
             batch,
             views,
             imu,
-            imu_embeddings,
-            video,
-            video_embedding,
-            negatives,
+            (),
+            None,
+            None,
+            None,
             self.imu_encoder,
             seed=self._step_seed(self.global_rank, batch_idx),
             common_seed=self._step_seed(0, batch_idx),
         )
+        if self.video_head is None:
+            return step, None
+        if "paired" not in batch:
+            step = self._with_video(step, batch)
+            return step, step
+        if not len(batch["paired"]):
+            return step, None
+        return step, self._with_video(step.of(batch["paired"]), _paired(batch))
+
+    def _with_video(self, step: Step, batch: Batch) -> Step:
+        """Add video and embeddings to the step of windows that all have video."""
+        video = self.encode_video(batch)
+        if not self.shares_space:
+            return replace(step, video=video)
+        return replace(
+            step,
+            video=video,
+            imu_embeddings=self.imu_projection(step.imu.pooled).chunk(len(step.views)),
+            video_embedding=self.video_projection(video.pooled),
+            negatives=self._negative_mask(step.batch),
+        )
 
     def _negative_mask(self, batch: Batch) -> Tensor | None:
-        gap_s = self.settings.shared_space.same_recording_gap_s
-        return neighbour_mask(batch["recording"], batch["start_s"], gap_s) if gap_s > 0 else None
+        space = self.settings.shared_space
+        gap_s = space.same_recording_gap_s
+        mask = neighbour_mask(batch["recording"], batch["start_s"], gap_s) if gap_s > 0 else None
+        if space.negatives == "own_set" and "set" in batch:
+            others = other_sets_mask(batch["set"])
+            mask = others if mask is None else mask | others
+        return mask
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the gradient's norm, before it is clipped."""
@@ -258,6 +244,10 @@ class ImuPretraining(L.LightningModule):
             self.log("validation/masked_loss", loss, batch_size=len(batch["imu"]))
         if self.video_head is None:
             return
+        if "paired" in batch:
+            if not len(batch["paired"]):
+                return
+            batch = _paired(batch)
         imu: ImuFeatures = self.imu_encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"])
         video = self.encode_video(batch)
         if self.shares_space:
@@ -321,6 +311,14 @@ class ImuPretraining(L.LightningModule):
         optimizer = adamw(self.named_parameters(), s.lr, s.weight_decay, s.scalar_lr_factor, fused=not scaled)
         scheduler = warmup_cosine(optimizer, total, round(s.warmup_share * total), s.min_lr)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+
+def _paired(batch: Batch) -> Batch:
+    """The windows with video of a batch of several sets, with their features or frames."""
+    return {
+        **rows_of(batch, batch["paired"]),
+        **{name: batch[name] for name in ("features", "frames") if name in batch},
+    }
 
 
 def _one_similarity(imu: ImuFeatures, imu_tokens: Tensor, frame_tokens: Tensor, batch: Batch) -> Tensor:

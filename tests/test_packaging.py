@@ -25,6 +25,7 @@ READING_ORDER = {
     "datamodules": (
         "recording",
         "signal",
+        "handcrafted",
         "formats",
         "io",
         "labels",
@@ -44,10 +45,10 @@ READING_ORDER = {
     "lightning_modules": (
         "losses",
         "objectives",
+        "optim",
         "settings",
         "migration",
         "monitoring",
-        "optim",
         "pretraining",
         "masked_video",
         "probe",

@@ -5,7 +5,7 @@ Shape legend: N windows of all sets, B requested windows, T samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -119,30 +119,44 @@ class ConcatShards:
         """Name of each window's source, (N,)."""
         return repeated([str(shards.index.build["source"]) for _, shards in self.parts], self._sizes)
 
-    def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Read values (B, T, 6), sample mask (B, T) and channel mask (B, 6) of these windows, in their order.
+    def imu(
+        self, indices: NDArray[np.int64], out: NDArray[np.float32] | None = None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Read values (B, T, 6), into ``out`` if given, sample mask (B, T) and channel mask (B, 6) of these windows.
 
         Raises:
             IndexError: an index is outside [0, N).
         """
-        values, sample_mask, channel_mask = self._read(np.asarray(indices, np.int64))
+        values, sample_mask, channel_mask = self._read(np.asarray(indices, np.int64), out)
         if not self.gyroscope:
             values[..., 3:], channel_mask[:, 3:] = 0, False
         return values, sample_mask, channel_mask
 
-    def _read(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    def _read(
+        self, indices: NDArray[np.int64], out: NDArray[np.float32] | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         if len(self.parts) == 1:
-            return self.parts[0][1].imu(indices)
+            shards = self.parts[0][1]
+            return shards.imu(indices) if out is None else shards.imu(indices, out)
+        samples = self.settings.samples
+        values = np.empty((len(indices), samples, 6), np.float32) if out is None else out
+        sample_mask = np.empty((len(indices), samples), bool)
+        channel_mask = np.empty((len(indices), 6), bool)
+        for part, at, local in self.by_part(indices):
+            values[at], sample_mask[at], channel_mask[at] = self.parts[part][1].imu(local)
+        return values, sample_mask, channel_mask
+
+    def by_part(self, indices: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield each set that these windows belong to: its number, their places in ``indices``, their numbers there.
+
+        Raises:
+            IndexError: an index is outside [0, N).
+        """
         if indices.size and not 0 <= indices.min() <= indices.max() < self.n_windows:
             raise IndexError(
                 f"{self.directory}: windows {indices.min()} to {indices.max()}; expected 0 to {self.n_windows - 1}"
             )
-        samples = self.settings.samples
-        values = np.empty((len(indices), samples, 6), np.float32)
-        sample_mask = np.empty((len(indices), samples), bool)
-        channel_mask = np.empty((len(indices), 6), bool)
         part_of = np.searchsorted(self._first, indices, side="right") - 1
-        for part in np.unique(part_of):
+        for part in np.unique(part_of).tolist():
             at = np.flatnonzero(part_of == part)
-            values[at], sample_mask[at], channel_mask[at] = self.parts[part][1].imu(indices[at] - self._first[part])
-        return values, sample_mask, channel_mask
+            yield part, at, indices[at] - self._first[part]

@@ -7,9 +7,11 @@ from pathlib import Path
 
 from core.durable import write_atomically
 from datamodules.features.cache import FeatureCache
+from datamodules.features.mixed import MixedFeatures
 from datamodules.features.remote import RemoteFeatureCache
 from datamodules.io.local_cache import GB, LocalCache
 from datamodules.io.store import RemoteFolder, is_url
+from datamodules.shards.mixed import MixedShards
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.remote import RemoteShardSet
 from experiments.runtime.errors import UserError
@@ -78,17 +80,19 @@ def fetch_stored(config: Config, path: Path) -> bool:
     return True
 
 
-def check_order(order: str, shards: ShardSet, features: FeatureCache | None) -> None:
+def check_order(order: str, shards: ShardSet | MixedShards, features: FeatureCache | MixedFeatures | None) -> None:
     """Refuse an order of windows that would fetch most of the store for every batch.
 
     Raises:
         UserError: files of the store don't fit into the cache, and the order isn't made for that.
     """
     needed, limit = 0, 0
-    if isinstance(shards, RemoteShardSet):
-        needed, limit = sum(entry.bytes for entry in shards.index.shards), shards.cache.limit
-    if isinstance(features, RemoteFeatureCache):
-        needed, limit = needed + features.nbytes, features.cache.limit
+    for part in [part for _, part in shards.parts] if isinstance(shards, MixedShards) else [shards]:
+        if isinstance(part, RemoteShardSet):
+            needed, limit = needed + sum(entry.bytes for entry in part.index.shards), part.cache.limit
+    for cached in features.parts if isinstance(features, MixedFeatures) else [features]:
+        if isinstance(cached, RemoteFeatureCache):
+            needed, limit = needed + cached.nbytes, cached.cache.limit
     if needed > limit and order != "shards":
         raise UserError(
             f"{shards.directory}: shards and features are {needed / GB:.3g} GB, but the cache may hold only"

@@ -31,7 +31,14 @@ from experiments.evaluation.methods import Method
 from experiments.evaluation.perturbations import KINDS, PLACEMENT, Perturbation, PerturbationError, parse_perturbation
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, union
-from experiments.evaluation.targets import System, Target, held_out_note, refuse_tested_sources, seen_in_pretraining
+from experiments.evaluation.targets import (
+    System,
+    Target,
+    held_out_note,
+    label_note,
+    refuse_tested_sources,
+    seen_in_pretraining,
+)
 from experiments.runtime.devices import accelerator
 from experiments.settings.schema import Config
 
@@ -210,6 +217,10 @@ def _externals(config: Config, chosen: Sequence[Method], targets: Sequence[Targe
     return {name: weights_digest(settings) for name, settings in named.items()}
 
 
+def _pretraining_notes(system: System, classes: list[str]) -> list[str]:
+    return [*label_note(system), *held_out_note(system, classes)]
+
+
 def _units_of(group: _Group, method: Method) -> list[Unit]:
     e = group.config.evaluation
     shots = (e.shots_trained or e.shots) if method.trained else e.shots
@@ -228,7 +239,7 @@ def _units_of(group: _Group, method: Method) -> list[Unit]:
             continue
         if method.sources and group.target.sources is None:
             continue
-        notes = [*group.notes, *(held_out_note(group.system, fold.classes) if method.checkpoint else [])]
+        notes = [*group.notes, *(_pretraining_notes(group.system, fold.classes) if method.checkpoint else [])]
         if fold.left_out:
             counted = ", ".join(f"{name} ({n} windows)" for name, n in fold.left_out.items())
             notes.append(f"left out, without a label to learn from: {counted}")

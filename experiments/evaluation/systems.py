@@ -208,8 +208,8 @@ def _video_encoder(checkpoint: Checkpoint) -> VideoEncoder | str:
     config, settings = checkpoint.config, checkpoint.model.settings
     if not checkpoint.model.shares_space or not settings.video_encoder:
         return "the checkpoint was trained without a video encoder"
-    key = config.pretraining.dataset
-    if key not in config.datasets or not config.datasets[key].camera:
+    key = config.video_dataset()
+    if key is None:
         return "the settings name no data set with a camera as pretraining.dataset"
     try:
         video_encoder = open_video_encoder(config, open_dataset(config, key), train=False)
@@ -285,7 +285,7 @@ def _source_prototypes(checkpoint: Checkpoint, video_encoder: VideoEncoder | str
     if isinstance(video_encoder, str):
         return video_encoder
     config, model = checkpoint.config, checkpoint.model
-    key = config.pretraining.dataset
+    key = config.video_dataset() or config.pretraining.dataset
     shards = open_dataset(config, key)
     windows = None
     if model.settings.pretraining_subjects is not None:

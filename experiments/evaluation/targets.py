@@ -161,6 +161,13 @@ def refuse_tested_sources(target: Target, folds: Sequence[Fold]) -> None:
         )
 
 
+def label_note(system: System) -> list[str]:
+    """Note whose labels the checkpoint learnt from in pretraining, if any: such a row is not one without labels."""
+    labels = system.model.settings.labels if system.model is not None else {}
+    used = ", ".join(f"{name} ({len(activities)} activities)" for name, activities in labels.items() if activities)
+    return [f"labels were used in pretraining, of {used}"] if used else []
+
+
 def held_out_note(system: System, classes: list[str]) -> list[str]:
     """Note the activities that were held out of pretraining, if there are any."""
     if system.model is None or not system.model.settings.excluded_activities:

@@ -85,7 +85,7 @@ def _refuse_other_settings(saved: Path, config: Config) -> None:
     # A setting that is newer than the run: what it was trained with is today's default.
     before = {key: value for key, value in _by_path(plain(Config())).items() if key in now} | before
     # A target that was added for the evaluation does not touch the training.
-    used = f"datasets.{config.pretraining.dataset}."
+    used = tuple(f"datasets.{name}." for name in config.pretraining.names())
     changed = [
         key
         for key in sorted(before.keys() | now.keys())

@@ -179,6 +179,10 @@ def _check_values(config: Config) -> None:
         raise ConfigError(str(error)) from error
     if config.video_encoder.cache and not config.video_encoder.params.get("frozen", True):
         raise ConfigError("video_encoder.cache: features of an encoder that learns (frozen: false) can't be cached")
+    for index, mixed in enumerate(config.pretraining.datasets):
+        if mixed.name not in config.datasets:
+            hint = did_you_mean(mixed.name, list(config.datasets))
+            raise ConfigError(f"pretraining.datasets.{index}.name: no data set '{mixed.name}'{hint}")
     for index, target in enumerate(config.evaluation.targets):
         for field, key in (("dataset", target.dataset), *(("support", key) for key in target.support)):
             if key not in config.datasets:

@@ -77,10 +77,21 @@ class BuildConfig:
 
 
 @dataclass
+class MixedDatasetConfig:
+    """One of several sets of shards that are mixed in pretraining."""
+
+    name: str = setting("", "a key of 'datasets'")
+    weight: float = setting(1.0, "its share of the windows of a batch, in proportion to the others' weights", above=0)
+
+
+@dataclass
 class PretrainingConfig:
     """What is pretrained on."""
 
     dataset: str = setting("pretraining", "a key of 'datasets'")
+    datasets: list[MixedDatasetConfig] = setting(
+        [], "several keys of 'datasets' instead, mixed in each batch, with or without video; empty takes 'dataset'"
+    )
     batch_size: int = setting(64, "global batch: windows over all devices together", at_least=1)
     exclude_activities: list[str] = setting([], "activities held out: windows with these labels are not trained on")
     validation_share: float = setting(
@@ -98,6 +109,17 @@ class PretrainingConfig:
         choices=("shuffle", "blocks", "shards", "spread"),
     )
     augment: AugmentSettings = setting(AugmentSettings(), "augmentations of the IMU windows")
+
+    def names(self) -> list[str]:
+        """List the sets that are pretrained on, by their keys in ``datasets``."""
+        return [each.name for each in self.datasets] or [self.dataset]
+
+    def check(self) -> None:
+        """Refuse a set that is mixed with itself."""
+        names = self.names()
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"datasets: '{name}' is named twice; expected each set once, with one weight")
 
 
 @dataclass
@@ -199,3 +221,8 @@ class Config:
     optim: OptimSettings = setting(OptimSettings(), "AdamW with warm-up and cosine")
     trainer: TrainerConfig = setting(TrainerConfig(), "what Lightning's Trainer gets")
     evaluation: EvaluationConfig = setting(EvaluationConfig(), "the out-of-distribution protocol")
+
+    def video_dataset(self) -> str | None:
+        """The first set of pretraining with a camera, which the video encoder is trained on; None without any."""
+        cameras = [key for key in self.pretraining.names() if key in self.datasets and self.datasets[key].camera]
+        return cameras[0] if cameras else None

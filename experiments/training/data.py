@@ -8,7 +8,10 @@ from filelock import FileLock
 
 from datamodules.augment import ImuAugmentation
 from datamodules.features.cache import FeatureCache
+from datamodules.features.mixed import MixedFeatures
 from datamodules.pretraining import PretrainingDataModule
+from datamodules.shards.layout import ShardError
+from datamodules.shards.mixed import MixedShards
 from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder
 from experiments.artifacts.shards import open_dataset
@@ -16,40 +19,59 @@ from experiments.artifacts.stores import check_order
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
 from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
-from lightning_modules.objectives.build import uses_video
+from lightning_modules.objectives.build import targets_of, uses_video
 from lightning_modules.settings import LossSettings
 
+Shards = ShardSet | MixedShards
+Features = FeatureCache | MixedFeatures
 
-def prepare_data(config: Config) -> tuple[ShardSet, VideoEncoder | None, FeatureCache | None]:
+
+def prepare_data(config: Config) -> tuple[Shards, VideoEncoder | None, Features | None]:
     """Shards, video encoder and features; one process makes what is missing, the others wait for it.
 
     Where nothing is learnt from video there is no video encoder; where clips are encoded anew in each step, no
-    features.
+    features. Of several sets, those with a camera have features; the first of them trains the video encoder.
     """
     root = Path(config.paths.data)
     root.mkdir(parents=True, exist_ok=True)
     with FileLock(root / f".{config.experiment}.lock"):
-        shards = open_dataset(config, config.pretraining.dataset)
+        parts = [(name, open_dataset(config, name)) for name in config.pretraining.names()]
+        shards = parts[0][1] if len(parts) == 1 else _mixed(parts)
         if not learns_from_video(config.loss):
             return shards, None, None
-        video_encoder = open_video_encoder(config, shards)
-        features = (
-            features_of(config, shards, config.pretraining.dataset, video_encoder)
-            if config.video_encoder.cache
-            else None
-        )
+        with_video = [part for _, part in parts if part.settings.frames]
+        video_encoder = open_video_encoder(config, with_video[0] if with_video else parts[0][1])
+        if not config.video_encoder.cache:
+            return shards, video_encoder, None
+        caches = [
+            features_of(config, part, name, video_encoder) if part.settings.frames else None for name, part in parts
+        ]
+    features = MixedFeatures(shards, caches) if isinstance(shards, MixedShards) else caches[0]
     return shards, video_encoder, features
 
 
-def make_data_module(config: Config, shards: ShardSet, features: FeatureCache | None) -> PretrainingDataModule:
+def _mixed(parts: list[tuple[str, ShardSet]]) -> MixedShards:
+    try:
+        return MixedShards(parts)
+    except ShardError as error:
+        raise UserError(f"pretraining.datasets: {error}") from error
+
+
+def parts_of(config: Config, shards: Shards) -> list[tuple[str, ShardSet]]:
+    """List the sets of pretraining, by name."""
+    return shards.parts if isinstance(shards, MixedShards) else [(config.pretraining.names()[0], shards)]
+
+
+def make_data_module(config: Config, shards: Shards, features: Features | None) -> PretrainingDataModule:
     """The pretraining windows in their order, with their features where there are some."""
     p = config.pretraining
     check_order(p.order, shards, features)
     try:
-        return PretrainingDataModule(
+        data = PretrainingDataModule(
             shards,
             features,
             batch_size=p.batch_size,
+            weights=[each.weight for each in p.datasets],
             normalisation=p.normalisation,
             validation_share=p.validation_share,
             augmentation=ImuAugmentation(p.augment, p.normalisation),
@@ -58,9 +80,12 @@ def make_data_module(config: Config, shards: ShardSet, features: FeatureCache | 
             seed=config.run.seed,
             video=learns_from_video(config.loss),
             order=p.order,
+            targets=targets_of(config.loss.chosen()),
         )
+        data.check_processes(config.trainer.devices * config.trainer.num_nodes)
     except ValueError as error:
         raise UserError(str(error)) from error
+    return data
 
 
 def learns_from_video(loss: LossSettings) -> bool:

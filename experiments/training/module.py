@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
-from datamodules.features.cache import FeatureCache
 from datamodules.pretraining import PretrainingDataModule
+from datamodules.pretraining.targets import ExpertTargets, LabelTargets
+from datamodules.shards.mixed import MixedShards
 from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder
 from encoders.video.heads import TemporalHead
 from experiments.runtime.errors import UserError
 from experiments.settings.schema import Config
-from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
+from experiments.training.data import Features, Shards, parts_of
+from lightning_modules.pretraining import ImuPretraining
+from lightning_modules.settings import PretrainingSettings
 
 
 def make_module(
     config: Config,
-    shards: ShardSet,
+    shards: Shards,
     video_encoder: VideoEncoder | None,
-    features: FeatureCache | None,
+    features: Features | None,
     data: PretrainingDataModule,
 ) -> ImuPretraining:
     """The module that the settings ask for, with weights from torch's random state.
@@ -29,10 +33,9 @@ def make_module(
     Raises:
         UserError: the queue of neighbours is too long for so few windows, or the video head needs cached features.
     """
-    windows = len(data.training_windows)
     for name, objective in config.loss.chosen().items():
         try:
-            objective.check_windows(windows)
+            objective.check_windows(data.windows_between)
         except ValueError as error:
             raise UserError(f"loss.{name}.{error}") from error
     module = ImuPretraining(**dataclasses.asdict(_settings(config, shards, video_encoder, data)))
@@ -52,11 +55,9 @@ def make_module(
 
 
 def _settings(
-    config: Config, shards: ShardSet, video_encoder: VideoEncoder | None, data: PretrainingDataModule
+    config: Config, shards: Shards, video_encoder: VideoEncoder | None, data: PretrainingDataModule
 ) -> PretrainingSettings:
-    source = config.datasets[config.pretraining.dataset].source.name
     encoder = config.imu_encoder
-    subjects = np.unique(shards.codes("subject")).tolist()
     return PretrainingSettings(
         imu_encoder={"name": encoder.name, "params": encoder.params},
         imu_input={"samples": shards.settings.samples, "rate_hz": shards.settings.imu_rate_hz},
@@ -68,7 +69,7 @@ def _settings(
         seed=config.run.seed,
         normalisation=config.pretraining.normalisation,
         window=dataclasses.asdict(shards.settings),
-        pretraining_subjects=[f"{source}/{shards.label_tables['subject'][code]}" for code in subjects],
+        pretraining_subjects=_subjects(config, parts_of(config, shards)),
         excluded_activities=list(config.pretraining.exclude_activities),
         video_encoder=None
         if video_encoder is None
@@ -79,7 +80,28 @@ def _settings(
             "frozen": config.video_encoder.params.get("frozen", True),
         },
         simulated=shards.simulated,
+        labels=_labels(parts_of(config, shards), data),
+        expert_width=expert.width if isinstance(expert := data.targets.get("expert"), ExpertTargets) else 0,
+        sets=[name for name, _ in shards.parts] if isinstance(shards, MixedShards) else [],
         loss=config.loss,
         shared_space=config.shared_space,
         optim=config.optim,
     )
+
+
+def _labels(parts: Sequence[tuple[str, ShardSet]], data: PretrainingDataModule) -> dict[str, list[str]]:
+    """List the activities whose labels are learnt from, of each set by its name."""
+    targets = data.targets.get("labels")
+    if not isinstance(targets, LabelTargets):
+        return {}
+    return {name: classes for (name, _), classes in zip(parts, targets.classes, strict=True)}
+
+
+def _subjects(config: Config, parts: Sequence[tuple[str, ShardSet]]) -> list[str]:
+    """List the subjects of all sets as "source/subject", each once."""
+    found = []
+    for name, shards in parts:
+        source = config.datasets[name].source.name
+        codes = np.unique(shards.codes("subject")).tolist()
+        found += [f"{source}/{shards.label_tables['subject'][code]}" for code in codes]
+    return list(dict.fromkeys(found))

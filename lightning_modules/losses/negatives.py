@@ -10,6 +10,8 @@ from torch import Tensor
 
 from lightning_modules.losses.all_gather import all_gather_rows, rank, world_size
 
+NEGATIVES = ("all", "own_set")  # of several data sets: whose windows are told from a window
+
 
 def neighbour_mask(recordings: Tensor, times: Tensor, min_distance_s: float) -> Tensor:
     """Mark pairs of windows of one recording that are close in time, and so show nearly the same.
@@ -27,6 +29,18 @@ def neighbour_mask(recordings: Tensor, times: Tensor, min_distance_s: float) -> 
     same = recordings[:, None] == all_recordings[None, :]
     close = (times[:, None] - all_times[None, :]).abs() < min_distance_s
     return same & close
+
+
+def other_sets_mask(sets: Tensor) -> Tensor:
+    """Mark pairs of windows of different data sets, which a sensor or a room tells apart without any motion.
+
+    Args:
+        sets: (n,) integers, equal for windows of one set.
+
+    Returns:
+        (n, N) bool for the losses' ``negative_mask``.
+    """
+    return sets[:, None] != all_gather_rows(sets)[None, :]
 
 
 def check_pairs(imu: Tensor, video: Tensor, negative_mask: Tensor | None) -> None:

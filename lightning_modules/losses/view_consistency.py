@@ -13,10 +13,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_modules.losses.all_gather import all_gather_rows
-from lightning_modules.losses.negatives import own_columns
+from lightning_modules.losses.negatives import keep_true_pairs, own_columns
 
 
-def view_consistency_loss(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+def view_consistency_loss(
+    first: Tensor, second: Tensor, temperature: float, negative_mask: Tensor | None = None
+) -> Tensor:
     """Compute the cross-entropy of finding a window's other view among both views of all windows.
 
     Each of this process's 2 n rows is compared with the 2 N - 1 other rows of all processes; the loss is the mean over
@@ -26,6 +28,7 @@ def view_consistency_loss(first: Tensor, second: Tensor, temperature: float) -> 
         first: (n, E), normalised here.
         second: (n, E), normalised here; row i is another view of ``first``'s row i.
         temperature: above 0.
+        negative_mask: (n, N) bool, True for pairs of windows to leave out; a window's views are never left out.
 
     Returns:
         ().
@@ -44,4 +47,6 @@ def view_consistency_loss(first: Tensor, second: Tensor, temperature: float) -> 
         own = own_columns(len(first), first.device)
         itself, other = torch.cat([own, own + total]), torch.cat([own + total, own])
         logits = logits.scatter(1, itself[:, None], -torch.inf)
+        if negative_mask is not None:
+            logits = logits.masked_fill(keep_true_pairs(negative_mask).repeat(2, 2), -torch.inf)
         return F.cross_entropy(logits, other)

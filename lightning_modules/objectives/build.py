@@ -38,3 +38,8 @@ def build_objectives(chosen: Mapping[str, ObjectiveSettings], parts: Parts) -> t
 def uses_video(chosen: Mapping[str, ObjectiveSettings]) -> bool:
     """Say whether any of the objectives needs clips."""
     return any(objective_class(settings).uses_video for settings in chosen.values())
+
+
+def targets_of(chosen: Mapping[str, ObjectiveSettings]) -> list[str]:
+    """List what the objectives need in a batch besides motion and video, each once."""
+    return sorted({name for settings in chosen.values() for name in objective_class(settings).targets})

@@ -17,7 +17,7 @@ a class; and one line in ``lightning_modules/settings.py``, which gives it a nam
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -50,12 +50,16 @@ class Parts:
         imu_input: the shape of its windows.
         video_head: over the frame features; None without video.
         shared_width: width of the space that IMU and video share.
+        expert_width: number of handcrafted features that come with a window; 0 without any.
+        classes: activities of each set whose labels come with the windows.
     """
 
     imu_encoder: ImuEncoder
     imu_input: ImuInput
     video_head: VideoHead | None
     shared_width: int
+    expert_width: int = 0
+    classes: Sequence[Sequence[str]] = ()
 
     @property
     def video(self) -> VideoHead:
@@ -75,10 +79,12 @@ class Objective(nn.Module, ABC):
     Attributes:
         uses_video: needs ``Step.video``.
         shares_space: needs embeddings of both modalities in one space.
+        targets: what a batch must hold besides motion and video; see ``datamodules.pretraining.targets``.
     """
 
     uses_video: bool = False
     shares_space: bool = False
+    targets: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(self, step: Step) -> Tensor:

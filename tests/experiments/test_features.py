@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from datamodules.features.cache import FeatureCache
 from experiments import features
 from experiments.artifacts import video_encoder
 from experiments.runtime.errors import UserError
@@ -35,7 +36,7 @@ def test_pretraining_finds_what_was_computed_and_damage_is_named(
 
         patch.setattr(video_encoder, "build_features", refuse)
         _, encoder, found = prepare_data(config)
-    assert found is not None
+    assert isinstance(found, FeatureCache)
     assert encoder is not None
     assert found.shape[1] == 3
     path = Path(found.directory) / "features.f16"

@@ -8,9 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lightning_modules.pretraining import ImuPretraining, PretrainingSettings
+from lightning_modules.pretraining import ImuPretraining
+from lightning_modules.settings import PretrainingSettings
 
-N, T, F, D = 8, 100, 6, 12
+N, T, F, D, EXPERT = 8, 100, 6, 12, 5
+CLASSES = {"lab": ["sit", "walk"], "home": ["lie", "walk"]}
 SPACE = {"width": 32, "dropout": 0.0}
 
 
@@ -28,6 +30,8 @@ def settings(**changes: Any) -> dict[str, Any]:
         "frame_width": D,
         "shared_space": SPACE,
         "total_steps": 10,
+        "expert_width": EXPERT,
+        "labels": CLASSES,
     }
     return asdict(PretrainingSettings.of({**own, **changes}))
 
@@ -60,7 +64,33 @@ def make_batch(seed: int = 0) -> dict[str, Any]:
         "frame_mask": frame_mask,
         "recording": torch.arange(N) // 2,
         "start_s": torch.arange(N).double() % 2 * 5,
+        "expert": torch.randn(N, EXPERT, generator=generator).masked_fill(torch.arange(N)[:, None] == 3, torch.nan),
+        "activity": torch.tensor([0, 2, 0, 2, 1, 3, -1, 2]),
+        "person": torch.arange(N) // 2 % 3,
         "views": views,
+    }
+
+
+def rows_of(batch: dict[str, Any], rows: Tensor) -> dict[str, Any]:
+    """A batch of some windows of a batch of one set."""
+    part = {key: value[rows] for key, value in batch.items() if isinstance(value, Tensor)}
+    return {**part, "views": [{key: value[rows] for key, value in view.items()} for view in batch["views"]]}
+
+
+def mixed(batch: dict[str, Any], sets: Tensor, with_video: tuple[int, ...]) -> dict[str, Any]:
+    """A batch of one set as one of several: ``sets`` (B,) says whose each window is; only some sets have video."""
+    has_video = torch.isin(sets, torch.tensor(with_video, dtype=torch.int64))
+    paired = has_video.nonzero()[:, 0]
+    numbers = range(int(sets.max()) + 1)
+    return {
+        **batch,
+        "features": batch["features"][paired],
+        "frame_mask": batch["frame_mask"] & has_video[:, None],
+        "frame_times": torch.where(has_video[:, None], batch["frame_times"], 0),
+        "set": sets,
+        "rows": [(sets == i).nonzero()[:, 0] for i in numbers],
+        "paired": paired,
+        "video_rows": [(sets[paired] == i).nonzero()[:, 0] for i in numbers],
     }
 
 
@@ -107,5 +137,8 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "neighbours": {"loss": {"contrastive": {"pairs": "softmax"}, "neighbours": {"weight": 1.0, "queue_size": 20}}},
     "masked": {**alone(masked={"weight": 1.0}), "video_head": None},
     "masked patchtst": {**alone(masked={"weight": 1.0}), "video_head": None, **PATCHTST},
+    "expert": {**alone(expert={"weight": 1.0}), "video_head": None},
+    "pretext": {**alone(pretext={"weight": 1.0}), "video_head": None},
+    "labels": {**alone(labels={"weight": 1.0}), "video_head": None},
     "views alone": {**alone(consistency={"weight": 1.0}), "video_head": None},
 }

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.registry import component_params
+from datamodules.handcrafted import FEATURE_NAMES, handcrafted_features
 from datamodules.labelled import ImuBatches
 from datamodules.sampling.loader import Batch
 from datamodules.shards.concat import ConcatShards
@@ -25,7 +26,6 @@ from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import IMU_ENCODERS, build_imu_encoder
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.feature_table import FeatureRows, FeatureTable, in_blocks
-from experiments.evaluation.features.handcrafted import FEATURE_NAMES, handcrafted_features
 from experiments.evaluation.features.shared_fits import SharedFits
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.perturbations import Perturbation

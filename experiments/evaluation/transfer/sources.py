@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.digest import digest_of
+from datamodules.handcrafted import handcrafted_features
 from datamodules.labels.label_column import UNLABELLED, distinct, numbered
 from datamodules.shards.concat import ConcatShards
 from encoders.contract import ImuEncoder
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.feature_table import in_blocks
-from experiments.evaluation.features.handcrafted import handcrafted_features
 from experiments.evaluation.transfer.whitening import Whitening, within_covariance
 from lightning_modules.probe import Standardisation
 

@@ -16,11 +16,12 @@ from helpers.real_data import real_data
 from sklearn.metrics import roc_auc_score
 
 from datamodules.build.run import build
+from datamodules.handcrafted import handcrafted_features
 from datamodules.shards.concat import ConcatShards
 from datamodules.shards.reader import ShardSet
 from datamodules.windows.cut import WindowSettings
 from experiments.evaluation.cells import CellResult
-from experiments.evaluation.features.handcrafted import fit_forest, handcrafted_features
+from experiments.evaluation.features.handcrafted import fit_forest
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.targets import System, Target
 from experiments.settings.evaluation import TargetConfig

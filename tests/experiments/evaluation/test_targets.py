@@ -13,7 +13,7 @@ from datamodules.shards.concat import ConcatShards
 from datamodules.shards.layout import ShardError
 from experiments.evaluation.errors import EvaluationError, SplitError
 from experiments.evaluation.splits import LeakError
-from experiments.evaluation.targets import System, Target, held_out_note, seen_in_pretraining
+from experiments.evaluation.targets import System, Target, held_out_note, label_note, seen_in_pretraining
 from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 
 
@@ -170,6 +170,9 @@ def test_what_pretraining_was_kept_from_is_said() -> None:
     plain = System("", make_model(shards))
     kept = System("", make_model(shards, excluded_activities=["walk", "run"]))
     assert held_out_note(System(), ["walk"]) == held_out_note(plain, ["walk"]) == []
+    assert label_note(System()) == label_note(plain) == []
+    learnt = System("", make_model(FakeShards(), labels={"lab": ["sit", "walk"], "home": []}))
+    assert label_note(learnt) == ["labels were used in pretraining, of lab (2 activities)"]
     assert held_out_note(kept, ["walk"]) == ["held out of pretraining: walk"]
     assert held_out_note(kept, ["sit", "walk"]) == ["held out of pretraining: walk; not held out: sit"]
     assert held_out_note(kept, ["sit"]) == ["held out of pretraining: none of these activities"]

@@ -43,3 +43,12 @@ def test_gradient() -> None:
 def test_shapes_must_match() -> None:
     with pytest.raises(ValueError, match="both views"):
         view_consistency_loss(torch.randn(2, 3), torch.randn(3, 3), 0.1)
+
+
+def test_two_sets_that_are_told_apart_by_nobody_are_two_losses() -> None:
+    generator = torch.Generator().manual_seed(2)
+    first, second = torch.randn(2, 7, 5, generator=generator, dtype=torch.float64)
+    sets = torch.tensor([0, 1, 0, 0, 1, 1, 0])
+    found = view_consistency_loss(first, second, 0.3, sets[:, None] != sets[None, :]).item()
+    parts = [naive(first[sets == i], second[sets == i], 0.3) * (sets == i).sum().item() / 7 for i in (0, 1)]
+    assert found == pytest.approx(sum(parts), rel=1e-12)  # float64 both

@@ -1,12 +1,17 @@
-"""Pretraining batches: IMU windows with the video features, or the clips, of the same seconds.
+"""Pretraining batches: IMU windows, with the video features, or the clips, of the same seconds.
 
-A batch is a dict of tensors (B windows, T samples, F frames, D feature width, V views):
+A batch is a dict of tensors (B windows, P of them with video, T samples, F frames, D feature width, V views):
 
 - ``imu`` (B, T, 6) float32, normalised, zero where nothing was measured; ``sample_mask`` (B, T) and
   ``channel_mask`` (B, 6) bool;
 - ``features`` (B, F, D) float16 from the feature cache, or ``frames`` (B, F, 3, H, W) uint8; without video, neither;
 - ``frame_times`` (B, F) float32, seconds since the window's start, and ``frame_mask`` (B, F) bool;
 - ``recording`` (B,) int64 and ``start_s`` (B,) float64, to mask neighbours out of the negatives;
+- of several sets: ``set`` (B,) int64, and ``rows``, the places of each set's windows in the batch, a list of (b,)
+  int64; if any set has video, ``paired`` (P,) int64, the places of the windows with video, and ``video_rows``, the
+  places of each set's windows among the P. Then ``features`` or ``frames`` are those of the P windows alone, and
+  ``frame_mask`` is False for all others;
+- what :mod:`datamodules.pretraining.targets` adds, where objectives ask for it;
 - in training, ``draws`` (B,) int64, the keys of the windows' random numbers in this epoch, and ``views``: V dicts with
   ``imu``, ``sample_mask``, ``channel_mask`` and ``frame_times``, each augmented anew on the device.
 
@@ -17,8 +22,7 @@ these batches is gone; see :mod:`datamodules.io.buffer_pool`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import lightning as L
 import numpy as np
@@ -28,11 +32,16 @@ from numpy.typing import NDArray
 from datamodules.augment import AugmentSettings, Draws, ImuAugmentation
 from datamodules.augment.draws import window_keys
 from datamodules.features.cache import FeatureCache
+from datamodules.features.mixed import MixedFeatures
 from datamodules.io.buffer_pool import BufferPool
-from datamodules.labels.label_column import among, distinct, numbered
+from datamodules.labels.label_column import distinct
+from datamodules.pretraining.orders import order_of
+from datamodules.pretraining.split import held_out_windows, split_sets, usable_windows
+from datamodules.pretraining.targets import make_targets
 from datamodules.sampling.loader import Batch, BatchLoader
-from datamodules.sampling.order import BatchPlan, BlockOrder, Order, SpreadOrder, WindowOrder
-from datamodules.sampling.shard_order import ShardOrder
+from datamodules.sampling.mixture import MixtureOrder
+from datamodules.sampling.order import BatchPlan, WindowOrder
+from datamodules.shards.mixed import MixedShards
 from datamodules.shards.reader import ShardSet
 from datamodules.signal import normalise
 
@@ -40,11 +49,14 @@ _GROUP_BYTES, _MAX_GROUP = 24 << 20, 16  # bytes and number of batches that are 
 
 
 class PretrainingDataModule(L.LightningDataModule):
-    """Windows of a set of shards, split by recording into training and validation; no labels are used.
+    """Windows of one set of shards or of several, split by recording into training and validation.
+
+    Labels are used for the target "labels" alone. Of several sets, every batch has the same number of windows of each.
 
     Args:
         shards: source of the IMU windows, and of the clips if ``features`` is None.
         features: cached video features; None decodes the clips.
+        weights: shares of several sets in a batch, in proportion; empty gives each the same.
         video: False leaves the video out: batches have no clips, and training includes windows without frames.
         batch_size: global batch, summed over all processes.
         normalisation: "physical", "window" or "none"; see :func:`datamodules.signal.normalise`.
@@ -55,6 +67,8 @@ class PretrainingDataModule(L.LightningDataModule):
             their neighbours, are excluded; see :func:`held_out_windows`.
         seed: seed of the order and of the augmentations.
         max_validation_windows: size of the pool for the retrieval metrics.
+        targets: what objectives need besides motion and video, "expert" or "labels"; see
+            :mod:`datamodules.pretraining.targets`.
         order: "shuffle", "blocks" (for storage that is slow at single reads), "spread" (no batch holds neighbours
             of one recording) or "shards" (for a store with more data than the cache holds); see
             :mod:`datamodules.sampling.order` and :mod:`datamodules.sampling.shard_order`.
@@ -66,10 +80,11 @@ class PretrainingDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        shards: ShardSet,
-        features: FeatureCache | None,
+        shards: ShardSet | MixedShards,
+        features: FeatureCache | MixedFeatures | None,
         *,
         batch_size: int,
+        weights: Sequence[float] = (),
         normalisation: str = "physical",
         validation_share: float = 0.1,
         augmentation: ImuAugmentation | None = None,
@@ -79,6 +94,7 @@ class PretrainingDataModule(L.LightningDataModule):
         max_validation_windows: int = 2048,
         video: bool = True,
         order: str = "shuffle",
+        targets: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.shards = shards
@@ -99,27 +115,58 @@ class PretrainingDataModule(L.LightningDataModule):
         if exclude_activities:
             usable = usable[~held_out_windows(shards.table, exclude_activities, shards.settings.duration_s)[usable]]
         self._recordings = shards.codes("recording")
-        self.training_windows, self.validation_windows = split_recordings(
-            self._recordings, usable, validation_share, seed, max_validation_windows
+        # Where every window has video, or none, batches need not say which.
+        self._paired = shards.paired if isinstance(shards, MixedShards) and video else None
+        self.training_windows, self.validation_windows = split_sets(
+            shards, usable, validation_share, seed, max_validation_windows
         )
         if len(self.training_windows) < batch_size:
             raise ValueError(
                 f"pretraining.batch_size is {batch_size}, but there are only {len(self.training_windows)}"
                 " training windows"
             )
-        self.order = make_order(
-            order, self.training_windows, seed, batch_size, [entry.windows for entry in shards.index.shards]
-        )
+        self.targets = make_targets(targets, shards, self.training_windows)
+        self.order = order_of(order, shards, self.training_windows, seed, batch_size, weights)
 
     @property
     def steps_per_epoch(self) -> int:
         """Batches per epoch, for any number of processes."""
         return len(self.training_windows) // self.batch_size
 
+    @property
+    def windows_between(self) -> int:
+        """Windows with video that come before any of them comes again, at least; all windows where none has."""
+        if not isinstance(self.order, MixtureOrder):
+            return len(self.training_windows)
+        paired = self.order.together
+        if not self.video or not any(paired):
+            paired = tuple(1 for _ in paired)
+        sets = [entry for entry in zip(self.order.orders, self.order.shares, paired, strict=True) if entry[2]]
+        return min(order.n // share for order, share, _ in sets) * sum(share for _, share, _ in sets)
+
+    def check_processes(self, processes: int) -> None:
+        """Check that the windows with video can be shared evenly, as losses over the global batch need.
+
+        Raises:
+            ValueError: they can't.
+        """
+        if isinstance(self.order, MixtureOrder) and self.video:
+            paired = sum(n for n, video in zip(self.order.shares, self.order.together, strict=True) if video)
+            if paired % processes:
+                raise ValueError(
+                    f"pretraining.datasets: {paired} windows of each batch have video, which {processes} processes"
+                    f" can't share evenly; change the weights or pretraining.batch_size for a multiple of {processes}"
+                )
+
     def train_dataloader(self) -> BatchLoader:
-        """Return the loader of this process's part of the global batches."""
+        """Return the loader of this process's part of the global batches.
+
+        Raises:
+            ValueError: the processes can't share the windows with video evenly.
+        """
         assert self.trainer is not None
         trainer = self.trainer
+        self.check_processes(trainer.world_size)
         plan = BatchPlan(self.order, self.batch_size, trainer.global_rank, trainer.world_size)
         accumulated = trainer.accumulate_grad_batches
         steps = -(-len(plan) // accumulated)  # the last step of an epoch takes the remaining batches
@@ -130,6 +177,8 @@ class PretrainingDataModule(L.LightningDataModule):
 
         threads = min(source.readers for source in (self.shards, self.features) if source is not None)
         group = max(1, min(_MAX_GROUP, _GROUP_BYTES // (self.batch_size // trainer.world_size * self._window_bytes)))
+        if isinstance(self.order, MixtureOrder):
+            group = 1  # places of windows are those within one batch
         return BatchLoader(plan, self._read_training, batches_done, threads=threads, group=group, expect=self._expect)
 
     def val_dataloader(self) -> BatchLoader:
@@ -146,10 +195,14 @@ class PretrainingDataModule(L.LightningDataModule):
         Args:
             windows: (B,).
             feature_views: number of the cached video view for each window, (B,); None is the unaugmented clip.
+                Those of windows without video are not used.
             threads: threads that decode clips, as in :meth:`datamodules.shards.reader.ShardSet.frames`.
         """
         imu = self._buffers.empty((len(windows), self.shards.settings.samples, 6), torch.float32)
         values, sample_mask, channel_mask = self.shards.imu(windows, out=imu.numpy())
+        targets = {}
+        for target in self.targets.values():
+            targets.update(target.of(windows, values, sample_mask, channel_mask))
         frame_times, frame_mask = self.shards.frame_times(windows)
         scaled = normalise(values, sample_mask, channel_mask, self.normalisation, out=values)
         batch: Batch = {
@@ -160,9 +213,20 @@ class PretrainingDataModule(L.LightningDataModule):
             "frame_mask": torch.from_numpy(frame_mask),
             "recording": torch.from_numpy(self._recordings[windows].astype(np.int64)),
             "start_s": torch.from_numpy(self.shards.start_s[windows]),
+            **targets,
         }
+        if isinstance(self.shards, MixedShards):
+            of_set = self.shards.part_of[windows]
+            batch["set"] = torch.from_numpy(of_set)
+            rows = [np.flatnonzero(of_set == i) for i in range(len(self.shards.parts))]
+            batch["rows"] = [torch.from_numpy(places) for places in rows]
         if not self.video:
             return batch
+        if self._paired is not None:
+            places = np.flatnonzero(self._paired[windows])
+            batch["paired"] = torch.from_numpy(places)
+            batch["video_rows"] = [torch.from_numpy(np.flatnonzero(of_set[places] == i)) for i in range(len(rows))]
+            windows, feature_views = windows[places], None if feature_views is None else feature_views[places]
         if self.features is None:
             size = self.shards.settings.frame_size
             frames = self._buffers.empty((len(windows), self.shards.settings.frames, size, size, 3), torch.uint8)
@@ -203,104 +267,27 @@ class PretrainingDataModule(L.LightningDataModule):
             video = 2 * math.prod(self.features.shape[2:])
         return s.samples * 6 * 4 + video
 
-    def _expect(self, positions: NDArray[np.int64] | None) -> None:
-        windows = None if positions is None else self.training_windows[positions]
+    def _expect(self, drawn: NDArray[np.int64] | None) -> None:
+        if drawn is not None and isinstance(self.order, MixtureOrder):
+            drawn = self.order.split(drawn)[1]
+        windows = None if drawn is None else self.training_windows[drawn]
         self.shards.expect(windows)
         if self.video and self.features is not None:
             self.features.expect(windows)
 
-    def _read_training(self, positions: NDArray[np.int64], epoch: int) -> Batch:
-        windows = self.training_windows[positions]
-        draws = window_keys(self.seed, epoch, windows)
+    def _read_training(self, drawn: NDArray[np.int64], epoch: int) -> Batch:
+        if isinstance(self.order, MixtureOrder):
+            # A window may come again in the same epoch: its random numbers are those of the pass through its set.
+            passes, places = self.order.split(drawn)
+            windows = self.training_windows[places]
+            draws = torch.empty(len(windows), dtype=torch.int64)
+            for each in np.unique(passes).tolist():
+                during = np.flatnonzero(passes == each)
+                draws[torch.from_numpy(during)] = window_keys(self.seed, each, windows[during])
+        else:
+            windows = self.training_windows[drawn]
+            draws = window_keys(self.seed, epoch, windows)
         count = 1 if self.features is None else self.features.views
         # On few cores, the loader's own threads keep every core busy.
         threads = 1 if self.shards.threads <= self.shards.readers else 0
         return {**self.read(windows, None if count == 1 else draws.numpy() % count, threads), "draws": draws}
-
-
-def make_order(name: str, windows: NDArray[np.int64], seed: int, batch_size: int, shard_sizes: Sequence[int]) -> Order:
-    """Create the order with this name.
-
-    Args:
-        name: "shuffle", "blocks", "spread" or "shards".
-        windows: windows to order, ascending.
-        seed: seed of the order.
-        batch_size: global batch.
-        shard_sizes: number of windows in each shard, unused windows included.
-
-    Raises:
-        ValueError: there is no order with this name.
-    """
-    n = len(windows)
-    if name == "shuffle":
-        return WindowOrder(n, seed)
-    if name == "blocks":
-        return BlockOrder(n, seed)
-    if name == "spread":
-        return SpreadOrder(n, seed, batch_size)
-    if name == "shards":
-        used = np.diff(np.searchsorted(windows, np.cumsum([0, *shard_sizes])))
-        return ShardOrder(tuple(int(size) for size in used if size), seed)
-    raise ValueError(f"unknown order '{name}' of windows; expected shuffle, blocks, spread or shards")
-
-
-def stream_seed(*key: int) -> int:
-    """Derive a well-mixed seed of 63 bits from integers."""
-    return int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def held_out_windows(table: Mapping[str, Any], activities: Sequence[str], duration_s: float) -> NDArray[np.bool_]:
-    """Find the windows, (N,) bool, that may show a held-out activity.
-
-    A window next to a labelled one often shows part of the activity, under another label or none. Therefore every
-    window that overlaps or touches a labelled one in the same recording is held out too.
-
-    Args:
-        table: ``activity``, ``recording`` and ``start_s`` of each window, (N,) each.
-        activities: labels to hold out.
-        duration_s: length of a window, seconds.
-    """
-    labelled = among(table["activity"], activities)
-    if not labelled.any():
-        return labelled
-    start = np.asarray(table["start_s"], np.float64)
-    recording = numbered(table["recording"])[1]
-    # Put all recordings on one time axis, too far apart to touch.
-    at = start - start.min() + recording * (np.ptp(start) + 3 * duration_s)
-    known = np.sort(at[labelled])
-    after = np.searchsorted(known, at)
-    before, behind = np.maximum(after - 1, 0), np.minimum(after, len(known) - 1)
-    distance = np.minimum(np.abs(at - known[before]), np.abs(at - known[behind]))
-    return np.asarray(distance <= duration_s + 1e-6)
-
-
-def usable_windows(shards: ShardSet) -> NDArray[np.int64]:
-    """Return the windows with at least two frames; the IMU of the others has no clip to be paired with."""
-    windows = np.arange(shards.n_windows)
-    frames = [shards.frame_times(part)[1].sum(axis=1) for part in np.array_split(windows, max(1, len(windows) // 4096))]
-    return windows[np.concatenate(frames) >= 2] if frames else windows
-
-
-def split_recordings(
-    recordings: NDArray[Any], windows: NDArray[np.int64], share: float, seed: int, max_validation_windows: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split windows into training and validation; no recording is on both sides.
-
-    Args:
-        recordings: name or number of each window's recording, (N,).
-        windows: the windows to split.
-        share: share of the recordings for validation; above 0, it takes at least one of several recordings.
-        seed: seed of the draw.
-        max_validation_windows: most validation windows; more are thinned out evenly.
-    """
-    names = np.unique(recordings[windows])
-    count = round(share * len(names))
-    if share > 0 and len(names) > 1:
-        count = max(count, 1)
-    held_out = np.random.default_rng([seed, 0xA11]).permutation(names)[:count]
-    is_held_out = np.isin(recordings[windows], held_out)
-    validation = windows[is_held_out]
-    if len(validation) > max_validation_windows:
-        kept = np.linspace(0, len(validation) - 1, max_validation_windows).round().astype(np.int64)
-        validation = validation[kept]
-    return windows[~is_held_out], validation
