@@ -55,14 +55,19 @@ def hybrid_mean(data: CellData) -> Predict:
     return predict
 
 
-def _logistic(data: CellData, encoder: Encoder) -> Predict:
-    blocks = (data.features.handcrafted, encoder(data.features))
+def fit_hybrid_on(data: CellData, encoder: FeatureTable) -> LinearProbe:
+    """Fit the logistic regression of ``hybrid_logistic``, on handcrafted features and, after them, the encoder's."""
+    blocks = (data.features.handcrafted, encoder)
     standardisation = Standardisation.side_by_side(
         [replace(rows.standardisation(data.pool), clip=CLIP) for rows in blocks]
     )
     known = np.concatenate([rows[data.support] for rows in blocks], axis=1)
     c = data.config.evaluation.logistic_c
-    probe: LinearProbe = run_in_pool(fit_probe, known, data.support_labels, len(data.classes), standardisation, c)
+    return run_in_pool(fit_probe, known, data.support_labels, len(data.classes), standardisation, c)
+
+
+def _logistic(data: CellData, encoder: Encoder) -> Predict:
+    probe = fit_hybrid_on(data, encoder(data.features))
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
         rows = np.concatenate([features.handcrafted[windows], encoder(features)[windows]], axis=1)
