@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,8 +21,9 @@ from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import build_imu_encoder
 from experiments.inference.errors import InferenceError
-from experiments.runtime.run_folder import LAST
-from lightning_modules.pretraining import ImuPretraining
+
+if TYPE_CHECKING:
+    from lightning_modules.pretraining import ImuPretraining
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 HEAD, ENCODER = "head.json", "encoder"  # a head's folder has its encoder in a folder of this name
@@ -64,6 +65,8 @@ def read_encoder(path: Path) -> tuple[ImuEncoder, EncoderConfig]:
         for folder in (path, path / ENCODER):
             if (folder / CONFIG).is_file():
                 return _read_folder(folder, folder / WEIGHTS)
+        from experiments.runtime.run_folder import LAST  # it imports all settings
+
         path = path / "checkpoints" / LAST
         if not path.is_file():
             raise InferenceError(
@@ -170,6 +173,8 @@ def settings_of(values: Any, path: Path) -> WindowSettings:
 
 
 def _read_checkpoint(path: Path) -> tuple[ImuEncoder, EncoderConfig]:
+    from lightning_modules.pretraining import ImuPretraining  # Lightning takes 300 MB, which predicting does not need
+
     return of_checkpoint(ImuPretraining.load_pretrained(path), file_digest(path))
 
 

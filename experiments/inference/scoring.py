@@ -24,7 +24,7 @@ from experiments.inference.head import Head, load_head
 from experiments.inference.parts import Part, parts_of
 from experiments.inference.recordings import Recorded
 
-_WORTH_IT = 24  # parts, four hours: fewer are scored sooner than processes start
+_WORTH_IT = 12  # parts, two hours: fewer are scored sooner than processes start
 _head: Head | None = None
 
 
@@ -68,14 +68,14 @@ class Scorer:
         return replace(found, end=end)
 
     def _scored(self, parts: Iterator[Part]) -> Iterator[Scores]:
-        first = list(itertools.islice(parts, _WORTH_IT))
-        parts = itertools.chain(first, parts)
-        if self._pool is None or len(first) < _WORTH_IT:
-            yield from (score_part(self.head, part) for part in parts)
-            return
+        first = deque(itertools.islice(parts, _WORTH_IT))
+        alone = self._pool is None or len(first) < _WORTH_IT
         waiting: deque[Future[Scores]] = deque()
         try:
-            for part in parts:
+            while part := first.popleft() if first else next(parts, None):  # nothing is kept that was handed on
+                if alone or self._pool is None:
+                    yield score_part(self.head, part)
+                    continue
                 waiting.append(self._pool.submit(_score_in_worker, part))
                 if len(waiting) > 2 * self._workers:
                     yield waiting.popleft().result()
