@@ -24,6 +24,8 @@ from experiments.inference.errors import InferenceError
 _COUNTS = "lsb"  # of a logger: their size is not known here
 _LOOKED_AT = 200_000  # samples that a median is taken of
 _NEAR = 0.3  # a median norm within this share of one g is one g
+_BLOCK, _BLOCKS = 100, 200  # samples that are about a second, and how many such blocks are looked at
+_STEADY = 0.7  # the mean's share of the median size: near 1 with gravity, below a half without it
 _FASTEST_TURN = 35.0  # rad/s, the 2000 deg/s of the usual sensors
 
 
@@ -122,6 +124,7 @@ def check_units(
         plain = norm / acceleration_scale(AccelerationSpec(["x", "y", "z"], acceleration_unit))
         sizes = {unit: G / acceleration_scale(AccelerationSpec(["x", "y", "z"], unit)) for unit in ("m/s^2", "g", "mg")}
         like = next((unit for unit, size in sizes.items() if abs(plain / size - 1) <= _NEAR), "")
+        like = like if _has_gravity(values) else ""
         hint = (
             f"these look like {like}: set acceleration_unit='{like}'"
             if like
@@ -140,12 +143,26 @@ def check_units(
             " these look like deg/s: set gyroscope_unit='deg/s'"
         )
     moving = float(np.nanstd(np.linalg.norm(some[:, :3], axis=1)))
-    if gyroscope_unit == "deg/s" and moving > 0.2 * G and 0 < fast < np.radians(5):
+    if gyroscope_unit == "deg/s" and moving > 0.1 * G and 0 < fast < np.radians(5):
         warnings.warn(
             f"{name}: it moves ({moving:.2g} m/s^2), but 99 % of the angular velocity is below {np.degrees(fast):.2g}"
             " deg/s; if these are rad/s, set gyroscope_unit='rad/s'",
             stacklevel=2,
         )
+
+
+def _has_gravity(values: FloatArray) -> bool:
+    """Decide if the acceleration keeps a direction for about a second, as gravity makes it do.
+
+    Without gravity, its mean over a second is far smaller than its median size.
+    """
+    length = min(_BLOCK, len(values))
+    firsts = np.linspace(0, len(values) - length, _BLOCKS).astype(np.int64)
+    blocks = values[firsts[:, None] + np.arange(length), :3]
+    means = np.linalg.norm(blocks.mean(axis=1), axis=1)
+    sizes = np.median(np.linalg.norm(blocks, axis=2), axis=1)
+    good = np.isfinite(means)
+    return bool(good.any() and np.median(means[good] / np.maximum(sizes[good], 1e-12)) > _STEADY)
 
 
 def _numbers(motion: Any, form: ArrayFormat, name: str) -> FloatArray:

@@ -35,7 +35,8 @@ class ParquetTable(Table):
         super().__init__(path, wanted)
         _exists(path)
         try:
-            self._file = pq.ParquetFile(path, buffer_size=_BUFFER)  # a map of a week's file would count as memory
+            # Neither a map nor Arrow's own buffers, which keep what was read: a week's file has gigabytes.
+            self._file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
             self._schema = self._file.schema_arrow
             self._rows = int(self._file.metadata.num_rows)
         except _ARROW_ERRORS as error:
