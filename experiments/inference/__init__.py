@@ -6,5 +6,6 @@ rest. :mod:`encoders` gives ``load_imu_encoder`` too, without importing this pac
 
 from experiments.inference.encoder import PretrainedImuEncoder, load_imu_encoder
 from experiments.inference.errors import InferenceError
+from experiments.inference.transformer import ImuFeatures
 
-__all__ = ["InferenceError", "PretrainedImuEncoder", "load_imu_encoder"]
+__all__ = ["ImuFeatures", "InferenceError", "PretrainedImuEncoder", "load_imu_encoder"]
