@@ -6,6 +6,7 @@ Shape legend: N raw samples, T resampled samples, C channels, ``...`` any batch 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,16 +136,26 @@ def _spline(times: FloatArray, values: FloatArray, at: FloatArray) -> FloatArray
 
 def _low_pass(values: FloatArray, factor: int) -> FloatArray:
     """Apply a zero-phase low-pass to a regular grid whose rate is ``factor`` times the new rate."""
-    from scipy.signal import fftconvolve, firwin, kaiser_beta
+    from scipy.signal import fftconvolve
+
+    kernel = _kernel(factor)
+    # Odd reflection about the end points continues a straight line as a straight line.
+    half = len(kernel) // 2
+    padded = np.pad(values, ((half, half), (0, 0)), mode="reflect", reflect_type="odd")
+    return np.asarray(fftconvolve(padded, kernel[:, None], mode="valid", axes=0), dtype=np.float64)
+
+
+@lru_cache(maxsize=16)
+def _kernel(factor: int) -> FloatArray:
+    """The low-pass's coefficients: the same for all windows of a recording."""
+    from scipy.signal import firwin, kaiser_beta
 
     width = (_STOP - _PASS) / factor * 2  # transition band, in units of the grid's Nyquist frequency
     taps = math.ceil((_ATTENUATION_DB - 7.95) / (2.285 * math.pi * width)) // 2 * 2 + 1
     window = ("kaiser", kaiser_beta(_ATTENUATION_DB))
-    kernel = firwin(taps, (_PASS + _STOP) / factor, window=window)
-    # Odd reflection about the end points continues a straight line as a straight line.
-    half = taps // 2
-    padded = np.pad(values, ((half, half), (0, 0)), mode="reflect", reflect_type="odd")
-    return np.asarray(fftconvolve(padded, kernel[:, None], mode="valid", axes=0), dtype=np.float64)
+    kernel = np.asarray(firwin(taps, (_PASS + _STOP) / factor, window=window), np.float64)
+    kernel.flags.writeable = False
+    return kernel
 
 
 def median_filter(values: FloatArray, valid: BoolArray, kernel: int = 5) -> FloatArray:

@@ -109,7 +109,11 @@ class LinearProbe:
 
     def probabilities(self, features: NDArray[np.floating]) -> Floats:
         """Compute class probabilities, (N, P) -> (N, C)."""
-        return _softmax(self.standardisation(features) @ self.weight.T + self.bias)
+        return _softmax(self.logits(features))
+
+    def logits(self, features: NDArray[np.floating]) -> Floats:
+        """Compute logits, (N, P) -> (N, C)."""
+        return np.asarray(self.standardisation(features) @ self.weight.T + self.bias)
 
 
 def fit_probe(

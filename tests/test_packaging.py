@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -62,10 +65,14 @@ READING_ORDER = {
         "training",
         "evaluation",
         "statistics",
+        "inference",
         "reports",
         "commands",
     ),
 }
+
+# Names that a package gives although what is behind them is above it; they are imported when somebody asks.
+DOORS = {"encoders": {"load_imu_encoder": "experiments.inference.encoder"}}
 
 
 def modules_of(package: str) -> Iterator[tuple[Path, str]]:
@@ -124,6 +131,29 @@ def test_rooms_import_one_way(package: str) -> None:
             if order.index(other) > order.index(room):
                 wrong.append(f"{path.relative_to(ROOT)} imports {module}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_doors_are_those_that_are_listed_and_open_nothing_unasked() -> None:
+    code = "import sys, encoders; print([m for m in sys.modules if m.split('.')[0] in ('experiments', 'datamodules')])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    for package in PACKAGES:
+        module = importlib.import_module(package)
+        doors = getattr(module, "DOORS", {})
+        assert doors == DOORS.get(package, {})
+        for name, behind in doors.items():
+            assert getattr(module, name) is getattr(importlib.import_module(behind), name)
+        if package == "experiments":
+            continue  # the top: its commands and its registries may import by name
+        for path, _ in modules_of(package):
+            named = [n.value for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if is_text(n)]
+            above = {t.split(".")[0] for t in named if t.count(".") and " " not in t} & set(PACKAGES)
+            allowed = MAY_IMPORT[package] | {package} | {target.split(".")[0] for target in doors.values()}
+            assert above <= allowed, f"{path.relative_to(ROOT)} names modules of {above - allowed}"
+
+
+def is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def test_no_command_imports_another() -> None:

@@ -6,6 +6,7 @@ Shape legend: T IMU samples, F frames per window, N raw samples or frames.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,9 +29,12 @@ __all__ = [
     "Reason",
     "Window",
     "WindowSettings",
+    "cut_at",
     "cut_windows",
     "label_of",
+    "margin_s",
     "select_imu",
+    "whole_windows",
 ]
 
 
@@ -113,10 +117,72 @@ def cut_windows(
             return [], [Exclusion(recording.name, begin, Reason.NO_VIDEO, detail)]
 
     starts, exclusions = _starts(recording.name, begin, end, float(times[0]), settings)
+    windows, left_out = _cut_each(
+        recording,
+        stream,
+        impossible,
+        starts,
+        _channels(stream.values),
+        frame_times if with_video else None,
+        interval,
+        recording.video(camera or "").origin if with_video else "",
+        find_hung(times, stream.values),
+        settings,
+    )
+    return windows, [*exclusions, *left_out]
+
+
+def cut_at(
+    stream: ImuStream, starts: Sequence[float], channel_mask: BoolArray, settings: WindowSettings, name: str = ""
+) -> tuple[list[Window], list[Exclusion]]:
+    """Cut windows of motion alone, at given times, out of a stretch of a recording.
+
+    They equal those that :func:`cut_windows` makes of the whole recording, if the stretch reaches at least
+    ``margin_s(settings)`` beyond the windows, and holds the next sample on either side, where the recording has them.
+    Axes that hang are not looked for: it takes the whole recording to tell one from a sensor at rest.
+
+    Args:
+        stream: the stretch.
+        starts: of the windows, seconds.
+        channel_mask: (6,) True for channels that the device has; a stretch may hold none of their samples.
+        settings: of the windows; frames are left out.
+        name: of the recording.
+
+    Returns:
+        The kept windows, and the excluded ones.
+    """
+    possible, impossible = without_impossible(stream)
+    recording = Recording(name, "", (possible,))
+    return _cut_each(recording, possible, impossible, starts, channel_mask, None, 0.0, "", HungAxes([]), settings)
+
+
+def margin_s(settings: WindowSettings) -> float:
+    """How far beyond a window samples have a part in it, seconds: see ``signal.samples_near``."""
+    return 40.0 / settings.imu_rate_hz + settings.max_gap_s
+
+
+def _channels(values: FloatArray) -> BoolArray:
+    return np.asarray(~np.isnan(values).all(axis=0))
+
+
+def _cut_each(
+    recording: Recording,
+    stream: ImuStream,
+    impossible: NDArray[np.int64],
+    starts: Sequence[float],
+    channel_mask: BoolArray,
+    frame_times: FloatArray | None,
+    interval: float,
+    video_origin: str,
+    hung: HungAxes,
+    settings: WindowSettings,
+) -> tuple[list[Window], list[Exclusion]]:
+    """Cut and judge each window; ``frame_times`` is None without video, whose file ``video_origin`` names."""
+    times = stream.times + recording.imu_clock_offset_s
+    with_video = frame_times is not None
     windows: list[Window] = []
+    exclusions: list[Exclusion] = []
     excluded_faults = settings.excluded_faults()
-    channel_mask: BoolArray = np.asarray(~np.isnan(stream.values).all(axis=0))
-    hung = find_hung(times, stream.values)
     for start in starts:
         window, faults = _cut(
             recording, stream, times, channel_mask, hung, frame_times if with_video else None, interval, start, settings
@@ -136,7 +202,7 @@ def cut_windows(
             windows.append(window)
         else:
             of_video = with_video and left_out in (Reason.MISSING_FRAMES, Reason.NO_VIDEO)
-            detail = f"{recording.video(camera or '').origin if of_video else stream.origin}: {faults[left_out]}"
+            detail = f"{video_origin if of_video else stream.origin}: {faults[left_out]}"
             exclusions.append(Exclusion(recording.name, start, left_out, detail))
     return windows, exclusions
 
@@ -155,6 +221,15 @@ def select_imu(recording: Recording, placement: str) -> ImuStream:
     return recording.imus[0]
 
 
+def whole_windows(begin: float, end: float, settings: WindowSettings) -> int:
+    """Count the windows of a grid from ``begin`` that end before ``end``, seconds; half a sample may be missing."""
+    return max(0, math.floor((end - begin - settings.duration_s + _slack_s(settings)) / settings.stride_s) + 1)
+
+
+def _slack_s(settings: WindowSettings) -> float:
+    return 0.5 / settings.imu_rate_hz
+
+
 def _starts(
     name: str, begin: float, end: float, first_sample: float, settings: WindowSettings
 ) -> tuple[list[float], list[Exclusion]]:
@@ -164,14 +239,13 @@ def _starts(
         # Shift the start by less than half a sample, so that samples at the same rate need no interpolation.
         shift = (start - first_sample) * settings.imu_rate_hz
         return [first_sample + round(shift) / settings.imu_rate_hz], []
-    slack = 0.5 / settings.imu_rate_hz
-    count = max(0, math.floor((end - begin - duration + slack) / settings.stride_s) + 1)
+    count = whole_windows(begin, end, settings)
     if count == 0:
         detail = f"sensor and video overlap for {end - begin:.2f} s; a window lasts {duration:.2f} s"
         return [], [Exclusion(name, begin, Reason.SHORT, detail)]
     starts = [begin + k * settings.stride_s for k in range(count)]
     rest = end - (starts[-1] + duration)
-    if rest <= slack:
+    if rest <= _slack_s(settings):
         return starts, []
     detail = f"{rest:.2f} s at the end are less than a window"  # kept word for word, see above
     return starts, [Exclusion(name, starts[-1] + duration, Reason.REMAINDER, detail)]

@@ -72,6 +72,21 @@ class Target:
         """
         s, table = self.settings, self.shards.table
         activities = s.activities or evaluation.activities
+        tested, supporting = self.sides(evaluation)
+        folds = make_folds(table, evaluation.folds, activities, tested, supporting, evaluation.all_groupings)
+        if s.event and not any(s.event in fold.classes for fold in folds):
+            there = ", ".join(folds[0].classes)
+            raise EvaluationError(f"target '{self.name}': event '{s.event}' is none of its activities: {there}")
+        return folds
+
+    def sides(self, evaluation: EvaluationConfig) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Mark the windows that may be tested, and those that labels may come from, (N,) each; none overlap.
+
+        Raises:
+            SplitError: no window meets a condition of the target.
+        """
+        s, table = self.settings, self.shards.table
+        activities = s.activities or evaluation.activities
         tested = where(table, s.test_where) & (table["dataset"] == s.dataset)
         supporting = where(table, s.support_where)
         if s.support:
@@ -85,13 +100,7 @@ class Target:
             own = np.flatnonzero(used & (table["dataset"] == key))
             columns = {name: table[name][own] for name in ("recording", "placement", "start_s")}
             apart[own] = non_overlapping(columns, self.shards.settings.duration_s)
-        folds = make_folds(
-            table, evaluation.folds, activities, tested & apart, supporting & apart, evaluation.all_groupings
-        )
-        if s.event and not any(s.event in fold.classes for fold in folds):
-            there = ", ".join(folds[0].classes)
-            raise EvaluationError(f"target '{self.name}': event '{s.event}' is none of its activities: {there}")
-        return folds
+        return tested & apart, supporting & apart
 
     def remarks(self, folds: Sequence[Fold]) -> list[str]:
         """List remarks for readers: renamed activities, and a gyroscope that one side lacks."""

@@ -70,6 +70,16 @@ def test_pretraining_on_the_simulator_and_features_of_an_array(
     torch.testing.assert_close(first, second[: len(first)], atol=0.05, rtol=0.05)
 
 
+def test_the_encoder_as_a_library(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = load("pretrain_on_the_simulator").pretrain(tmp_path, epochs=1)
+    recording = np.random.default_rng(0).normal(0, 0.02, (2000, 6)) + np.array([0, 0, 1, 0, 0, 0])
+    recording[700:750] = np.nan  # in the second window of 5 s
+    times, pooled = load("encoder_as_a_library").features(str(checkpoint), recording, 100)
+    assert times.tolist() == [[0, 5], [10, 15], [15, 20]]
+    assert pooled.shape[0] == 3
+    assert "left out: 5.0 s, gap" in capsys.readouterr().out
+
+
 def test_the_new_encoder_is_found_by_its_name(forgotten: Callable[[Registry[object]], None]) -> None:
     forgotten(IMU_ENCODERS)  # type: ignore[arg-type]
     load("new_encoder")

@@ -19,6 +19,7 @@ from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextErr
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
 
 _ROWS = 1 << 16  # of a batch
+_BUFFER = 1 << 20  # bytes of a column that are read at once
 _ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, NotImplementedError)
 
 
@@ -34,7 +35,8 @@ class ParquetTable(Table):
         super().__init__(path, wanted)
         _exists(path)
         try:
-            self._file = pq.ParquetFile(path, memory_map=True)
+            # Neither a map nor Arrow's own buffers, which keep what was read: a week's file has gigabytes.
+            self._file = pq.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False)
             self._schema = self._file.schema_arrow
             self._rows = int(self._file.metadata.num_rows)
         except _ARROW_ERRORS as error:

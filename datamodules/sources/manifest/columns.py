@@ -5,7 +5,7 @@ Shape legend: N samples.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,6 +148,33 @@ def _shown_rules(table: Table, rules: Sequence[RowsSpec]) -> str:
         there = ", ".join(table.vocabularies[at].names[:_LISTED])
         parts.append(f"'{rule.value}' in column '{rule.column}' (there are: {there})")
     return " and ".join(parts)
+
+
+def column_batches(path: Path, spec: ImuSpec) -> Iterator[tuple[Table, int, FloatArray, FloatArray]]:
+    """Read a file of one sensor in batches that are never in memory together.
+
+    Yields:
+        The table, the number of the batch's first row, its times (n,) in seconds as the stamps stand there (empty
+        without stamps), and its values (n, 6) in m/s^2 and rad/s, NaN for a gyroscope that is not declared.
+
+    Raises:
+        RecordingError: the file isn't what was declared; the message names file, line, column, found and expected.
+    """
+    wanted = _wanted(spec, None)
+    table = open_table(path, spec.format, spec.csv, wanted, salvage=True)
+    timed = spec.time.column is not None
+    (sensor,) = spec.sensors.values()
+    row = 0
+    for batch in table.batches():
+        times, values = np.empty(0), np.empty((len(batch[-1]), 6))
+        if timed:
+            _require(table, row, np.isfinite(batch[0]), batch[0], wanted[0], "expected a time in every row")
+            times = batch[0] * (1.0 if units.is_text(spec.time) else units.SECONDS[spec.time.unit])
+        _fill(values, batch, int(timed), sensor, table, row)
+        if sensor.zeros == "lost":
+            _lose_zeros(values)
+        yield table, row, times, values
+        row += len(values)
 
 
 def _lose_zeros(values: FloatArray) -> None:

@@ -70,6 +70,11 @@ def mean_with_trees(data: CellData, logistic: Predict) -> Predict:
     return predict
 
 
+def fit_hybrid_on(data: CellData) -> LinearProbe:
+    """Fit the logistic regression of ``hybrid_logistic``: handcrafted features, and after them the encoder's."""
+    return _fit_side_by_side(data, {"handcrafted": handcrafted, "pretrained": pretrained})
+
+
 def logistic_side_by_side(data: CellData, blocks: Mapping[str, Block]) -> Predict:
     """Fit a logistic regression on blocks of features that have equal shares in the variance.
 
@@ -79,16 +84,27 @@ def logistic_side_by_side(data: CellData, blocks: Mapping[str, Block]) -> Predic
     """
 
     def rows(features: TargetFeatures, windows: Indices) -> Features:
-        return np.concatenate([block(features)[windows] for block in blocks.values()], axis=1)
+        return _rows(blocks, features, windows)
 
+    return predict_once(data, _name(data, blocks), _fit_side_by_side(data, blocks), rows)
+
+
+def _fit_side_by_side(data: CellData, blocks: Mapping[str, Block]) -> LinearProbe:
     tables = [block(data.features) for block in blocks.values()]  # read outside of what is shared, see fit_once
 
     def fit() -> LinearProbe:
         standardisation = Standardisation.side_by_side(
             [replace(table.standardisation(data.pool), clip=CLIP) for table in tables]
         )
-        known, c = rows(data.features, data.support), data.config.evaluation.logistic_c
+        known, c = _rows(blocks, data.features, data.support), data.config.evaluation.logistic_c
         return run_in_pool(fit_probe, known, data.support_labels, len(data.classes), standardisation, c)
 
-    name = f"{' + '.join(blocks)}, logistic {data.config.evaluation.logistic_c}"
-    return predict_once(data, name, fit_once(data, name, fit), rows)
+    return fit_once(data, _name(data, blocks), fit)
+
+
+def _name(data: CellData, blocks: Mapping[str, Block]) -> str:
+    return f"{' + '.join(blocks)}, logistic {data.config.evaluation.logistic_c}"
+
+
+def _rows(blocks: Mapping[str, Block], features: TargetFeatures, windows: Indices) -> Features:
+    return np.concatenate([block(features)[windows] for block in blocks.values()], axis=1)

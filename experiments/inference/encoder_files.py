@@ -1,0 +1,215 @@
+"""Files of an encoder: checkpoints of pretraining, and folders with ``config.json`` and ``model.safetensors``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from core.digest import file_digest
+from core.durable import write_atomically, write_json
+from core.registry import UnknownNameError
+from datamodules.signal import NORMALISATIONS
+from datamodules.windows.settings import WindowSettings
+from encoders.contract import ImuEncoder, ImuInput
+from encoders.registry import build_imu_encoder
+from experiments.inference.errors import InferenceError
+
+if TYPE_CHECKING:
+    from lightning_modules.pretraining import ImuPretraining
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+HEAD, ENCODER = "head.json", "encoder"  # a head's folder has its encoder in a folder of this name
+_FORMAT = "imu-video-har encoder 1"
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """What an encoder was made from, and how its windows were.
+
+    Attributes:
+        name: of the architecture, in the registry.
+        params: its settings.
+        imu_input: length and rate of its windows.
+        normalisation: of its windows.
+        window: settings that its windows were cut with.
+        pretraining_subjects: "source/subject" of everybody seen in pretraining; None if unknown.
+        simulated: pretrained on simulated people.
+        checkpoint: SHA-256 of the checkpoint that it comes from.
+    """
+
+    name: str
+    params: dict[str, Any]
+    imu_input: ImuInput
+    normalisation: str
+    window: WindowSettings
+    pretraining_subjects: list[str] | None
+    simulated: bool
+    checkpoint: str
+
+
+def read_encoder(path: Path) -> tuple[ImuEncoder, EncoderConfig]:
+    """Read an encoder; see :func:`experiments.inference.encoder.load_imu_encoder`.
+
+    Raises:
+        InferenceError: there is none, or its files are damaged.
+    """
+    if path.is_dir():
+        for folder in (path, path / ENCODER):
+            if (folder / CONFIG).is_file():
+                return _read_folder(folder, folder / WEIGHTS)
+        from experiments.runtime.run_folder import LAST  # it imports all settings
+
+        path = path / "checkpoints" / LAST
+        if not path.is_file():
+            raise InferenceError(
+                f"{path.parent.parent}: no encoder in this folder; expected checkpoints/{LAST} (a run's folder), or"
+                f" {CONFIG} and {WEIGHTS}"
+            )
+    if not path.is_file():
+        raise InferenceError(f"{path}: there is no such file or folder; expected a run's folder, or a checkpoint")
+    return _read_folder(path.parent, path) if path.suffix == ".safetensors" else _read_checkpoint(path)
+
+
+def of_checkpoint(model: ImuPretraining, checkpoint: str) -> tuple[ImuEncoder, EncoderConfig]:
+    """Take the encoder out of a loaded checkpoint with this digest."""
+    s = model.settings
+    imu_input = ImuInput(**s.imu_input)
+    window = WindowSettings(**s.window) if s.window else WindowSettings()
+    if (window.samples, window.imu_rate_hz) != (imu_input.samples, imu_input.rate_hz):
+        window = replace(window, duration_s=imu_input.duration_s, imu_rate_hz=imu_input.rate_hz)
+    config = EncoderConfig(
+        s.imu_encoder["name"],
+        dict(s.imu_encoder["params"]),
+        imu_input,
+        s.normalisation,
+        window,
+        s.pretraining_subjects,
+        s.simulated,
+        checkpoint,
+    )
+    return model.imu_encoder, config
+
+
+def write_encoder(folder: Path, module: ImuEncoder, config: EncoderConfig) -> Path:
+    """Write an encoder's two files; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    write_atomically(folder / WEIGHTS, lambda path: path.write_bytes(save(weights, {"format": "pt"})))
+    content = {"format": _FORMAT, **asdict(config), "weights": weights_digest(module)}
+    write_json(folder / CONFIG, content)
+    return folder
+
+
+def weights_digest(module: ImuEncoder) -> str:
+    """SHA-256 of names, types, shapes and values of all weights, whatever file they are in."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)};".encode())
+        digest.update(values.view(torch.uint8).numpy().tobytes() if values.ndim else values.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def read_json(path: Path, what: str) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        InferenceError: it is missing, or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InferenceError(f"{path}: the file is missing; expected {what}") from error
+    except (ValueError, OSError) as error:
+        raise InferenceError(f"{path}: damaged: it is no JSON that can be read ({error})") from error
+    if not isinstance(content, dict):
+        raise InferenceError(f"{path}: damaged: expected {what}, found a {type(content).__name__}")
+    return content
+
+
+def read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        InferenceError: it is missing, or damaged.
+    """
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError as error:
+        raise InferenceError(f"{path}: the file with the weights is missing") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InferenceError(f"{path}: damaged: it is no safetensors file that can be read ({error})") from error
+
+
+def settings_of(values: Any, path: Path) -> WindowSettings:
+    """Make settings of windows from a file's values.
+
+    Raises:
+        InferenceError: a setting is missing, unknown or of the wrong type.
+    """
+    known = {field.name: field for field in fields(WindowSettings)}
+    if not isinstance(values, Mapping) or not {"duration_s", "imu_rate_hz"} <= values.keys() <= known.keys():
+        raise InferenceError(f"{path}: damaged: 'window' is not the settings of windows")
+    defaults = asdict(WindowSettings())
+    for name, value in values.items():
+        numbers = isinstance(defaults[name], int | float) and not isinstance(defaults[name], bool)
+        good = isinstance(value, int | float) if numbers else isinstance(value, type(defaults[name]))
+        if not good or (numbers and isinstance(value, bool)):
+            raise InferenceError(f"{path}: damaged: window.{name} is {value!r}")
+    found = WindowSettings(**values)
+    try:
+        found.check()
+    except (ValueError, OverflowError) as error:
+        raise InferenceError(f"{path}: damaged: window.{error}") from error
+    return found
+
+
+def _read_checkpoint(path: Path) -> tuple[ImuEncoder, EncoderConfig]:
+    from lightning_modules.pretraining import ImuPretraining  # Lightning takes 300 MB, which predicting does not need
+
+    return of_checkpoint(ImuPretraining.load_pretrained(path), file_digest(path))
+
+
+def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig]:
+    path = folder / CONFIG
+    content = read_json(path, f"the {CONFIG} of an encoder")
+    if content.get("format") != _FORMAT:
+        raise InferenceError(f"{path}: its format is {content.get('format')!r}; expected '{_FORMAT}'")
+    try:
+        config = EncoderConfig(
+            name=str(content["name"]),
+            params=dict(content["params"]),
+            imu_input=ImuInput(**content["imu_input"]),
+            normalisation=content["normalisation"],
+            window=settings_of(content["window"], path),
+            pretraining_subjects=content["pretraining_subjects"],
+            simulated=bool(content["simulated"]),
+            checkpoint=str(content["checkpoint"]),
+        )
+        if config.normalisation not in NORMALISATIONS:
+            raise ValueError(f"normalisation is {config.normalisation!r}")
+        module = build_imu_encoder(config.name, config.params, config.imu_input)
+    except UnknownNameError as error:
+        raise InferenceError(f"{path}: {error}") from error
+    except KeyError as error:
+        raise InferenceError(f"{path}: damaged: {error} is missing") from error
+    except InferenceError:
+        raise
+    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
+        raise InferenceError(f"{path}: damaged: {error}") from error
+    try:
+        module.load_state_dict(read_tensors(weights))
+    except RuntimeError as error:
+        why = str(error).splitlines()[-1].strip()
+        raise InferenceError(f"{weights}: its weights don't fit {path}: {why}") from error
+    if weights_digest(module) != content.get("weights"):
+        raise InferenceError(f"{weights}: damaged, or of another encoder: its weights are not those of {path}")
+    return module, config

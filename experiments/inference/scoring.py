@@ -1,0 +1,142 @@
+"""Scores of all windows of a recording, computed part by part, on several cores where that is worth it.
+
+Shape legend: W windows, C classes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from datamodules.io.worker_process import start_worker
+from datamodules.recording import ImuStream
+from experiments.inference.head import Head, load_head
+from experiments.inference.parts import Part, parts_of
+from experiments.inference.recordings import Recorded
+
+_WORTH_IT = 12  # parts, two hours: fewer are scored sooner than processes start
+_head: Head | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of consecutive windows.
+
+    Attributes:
+        starts: (W,) seconds, ascending.
+        probabilities: (W, C) calibrated; NaN where a window could not be scored.
+        reasons: (W,) why not, the name of a rule; empty where it was scored.
+        end: of the recording, seconds: the time of its last sample.
+    """
+
+    starts: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    reasons: NDArray[np.str_]
+    end: float = np.nan
+
+
+class Scorer:
+    """Scores recordings by a head, in this process or in several."""
+
+    def __init__(self, head: Head, pool: ProcessPoolExecutor | None, workers: int) -> None:
+        self.head = head
+        self._pool = pool
+        self._workers = workers
+
+    def score(self, recorded: Recorded) -> Scores:
+        """Score all windows of a recording, in the order of time."""
+        end = np.nan
+
+        def watched() -> Iterator[ImuStream]:
+            nonlocal end
+            for stretch in recorded.stretches:
+                end = float(stretch.times[-1])
+                yield stretch
+
+        parts = parts_of(watched(), recorded.channel_mask, self.head.grid)
+        found = _joined(self._scored(parts), len(self.head.classes))
+        return replace(found, end=end)
+
+    def _scored(self, parts: Iterator[Part]) -> Iterator[Scores]:
+        first = deque(itertools.islice(parts, _WORTH_IT))
+        alone = self._pool is None or len(first) < _WORTH_IT
+        waiting: deque[Future[Scores]] = deque()
+        try:
+            while part := first.popleft() if first else next(parts, None):  # nothing is kept that was handed on
+                if alone or self._pool is None:
+                    yield score_part(self.head, part)
+                    continue
+                waiting.append(self._pool.submit(_score_in_worker, part))
+                if len(waiting) > 2 * self._workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+@contextmanager
+def scorer(folder: Path, workers: int) -> Iterator[Scorer]:
+    """Open a head, and as many processes as ``workers``; they are started when a recording is long enough.
+
+    Raises:
+        InferenceError: the head can't be used.
+    """
+    head = load_head(folder)
+    if workers < 2:
+        yield Scorer(head, None, 1)
+        return
+    # Threads do not survive a fork. Workers fork from a server that has imported everything and started no thread.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    pool = ProcessPoolExecutor(workers, context, _start, (folder,))
+    try:
+        yield Scorer(head, pool, workers)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def score_part(head: Head, part: Part) -> Scores:
+    """Cut and score the windows of a part."""
+    windows, excluded = part.cut(head.grid)
+    probabilities = np.full((len(part.starts), len(head.classes)), np.nan)
+    reasons = np.full(len(part.starts), "", dtype="U16")
+    kept = np.searchsorted(part.starts, [window.start_s for window in windows])
+    probabilities[kept] = head.probabilities(windows)
+    for exclusion in excluded:
+        reasons[np.searchsorted(part.starts, exclusion.start_s)] = exclusion.reason.value
+    return Scores(part.starts, probabilities, reasons)
+
+
+def _joined(parts: Iterable[Scores], n_classes: int) -> Scores:
+    found = list(parts)
+    if not found:
+        return Scores(np.empty(0), np.empty((0, n_classes)), np.empty(0, "U16"))
+    return Scores(
+        np.concatenate([part.starts for part in found]),
+        np.concatenate([part.probabilities for part in found]),
+        np.concatenate([part.reasons for part in found]),
+    )
+
+
+def _start(folder: Path) -> None:
+    global _head
+    start_worker()
+    threadpool_limits(1)
+    _head = load_head(folder)
+
+
+def _score_in_worker(part: Part) -> Scores:
+    assert _head is not None
+    return score_part(_head, part)

@@ -1,0 +1,1 @@
+"""The model card of a head, and the tables, picture and page of its predictions."""
