@@ -119,6 +119,8 @@ def test_the_commands_word_for_word(tmp_path: Path, installed: Path) -> None:
     runs = tmp_path / "runs" / "experiment"
     assert (runs / "default" / "preview" / "window-00000.png").is_file()
     assert (runs / "default" / "checkpoints" / "last.ckpt").is_file()
+    assert (runs / "default" / "head" / "README.md").is_file()
+    assert (tmp_path / "predictions" / "predictions.csv").read_text().count("P04_1") > 10
     for name in ("default", "no_video", "elsewhere"):
         page = (runs / name / "report.html").read_text(encoding="utf-8")
         assert "linear probe" in page.lower(), name
