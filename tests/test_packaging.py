@@ -146,14 +146,15 @@ def test_doors_are_those_that_are_listed_and_open_nothing_unasked() -> None:
         if package == "experiments":
             continue  # the top: its commands and its registries may import by name
         for path, _ in modules_of(package):
-            named = [n.value for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if is_text(n)]
-            above = {t.split(".")[0] for t in named if t.count(".") and " " not in t} & set(PACKAGES)
+            above = {text.split(".")[0] for text in texts_in(path) if "." in text and " " not in text} & set(PACKAGES)
             allowed = MAY_IMPORT[package] | {package} | {target.split(".")[0] for target in doors.values()}
             assert above <= allowed, f"{path.relative_to(ROOT)} names modules of {above - allowed}"
 
 
-def is_text(node: ast.AST) -> bool:
-    return isinstance(node, ast.Constant) and isinstance(node.value, str)
+def texts_in(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def test_no_command_imports_another() -> None:

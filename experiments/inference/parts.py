@@ -70,7 +70,7 @@ def parts_of(
             begin = float(stretch.times[0])
         held = stretch if held is None else _joined(held, stretch)
         while True:
-            starts = begin + np.arange(done, done + windows) * settings.stride_s
+            starts = _starts(begin, done, done + windows, settings)
             if held.times[-1] <= starts[-1] + settings.duration_s + margin:
                 break
             yield Part(_around(held, starts, settings), starts, channel_mask)
@@ -86,8 +86,12 @@ def parts_of(
         yield Part(held, np.array([begin + shift]), channel_mask)
         return
     for first in range(done, total, windows):
-        starts = begin + np.arange(first, min(first + windows, total)) * settings.stride_s
+        starts = _starts(begin, first, min(first + windows, total), settings)
         yield Part(_around(held, starts, settings), starts, channel_mask)
+
+
+def _starts(begin: float, first: int, end: int, settings: WindowSettings) -> FloatArray:
+    return np.asarray(begin + np.arange(first, end) * settings.stride_s, np.float64)
 
 
 def _joined(a: ImuStream, b: ImuStream) -> ImuStream:

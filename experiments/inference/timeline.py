@@ -103,7 +103,7 @@ def rows_of(
     """
     starts, ends = scores.starts, scores.starts + duration_s
     off = _off(starts, ends, not_worn)
-    missing = np.isnan(scores.probabilities).any(axis=1)
+    missing = _missing(scores.probabilities)
     known = np.where((missing | off)[:, None], np.nan, scores.probabilities)
     likely = smooth(known, starts, duration_s) if smoothed else known
     rows: list[Row] = []
@@ -128,7 +128,7 @@ def smooth(probabilities: Floats, starts: Floats, duration_s: float) -> Floats:
         starts: (W,) seconds, ascending.
         duration_s: of a window; neighbours follow each other by it.
     """
-    there = ~np.isnan(probabilities).any(axis=1)
+    there = ~_missing(probabilities)
     adjacent = (np.diff(starts) <= duration_s + _TOLERANCE_S) & there[1:] & there[:-1]
     total = np.where(there[:, None], _OWN * probabilities, 0.0)
     weight = np.full(len(starts), _OWN)
@@ -155,6 +155,10 @@ def bouts_of(rows: Sequence[Row]) -> Iterator[Bout]:
             run = []
         if row is not None and row.status == SURE:
             run.append(row)
+
+
+def _missing(probabilities: Floats) -> NDArray[np.bool_]:
+    return np.asarray(np.isnan(probabilities).any(axis=1))
 
 
 def _off(starts: Floats, ends: Floats, not_worn: Floats | None) -> NDArray[np.bool_]:

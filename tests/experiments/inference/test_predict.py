@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from helpers.real_data import real_data
 
 from datamodules.recording import ImuStream, Recording
 from datamodules.windows.cut import Reason, cut_windows
@@ -63,6 +64,14 @@ def test_units_and_formats_change_nothing(head: Path, stream: ImuStream, write_c
         "            gyroscope: {columns: [gx, gy, gz], unit: deg/s}\n"
     )
     pd.testing.assert_frame_equal(predicted(head, manifest, tmp_path / "out_manifest"), si)
+
+
+def test_a_video_of_an_action_camera_gives_its_sensors_windows(head: Path, tmp_path: Path) -> None:
+    found = predicted(head, real_data("gopro") / "max-heromode.mp4", tmp_path / "out")
+    # The sensor's 10.5 s are two windows of 4 s, and a rest.
+    assert found["status"].tolist()[-1] == "gap"
+    assert found["reason"].tolist() == ["", "", "remainder"]
+    assert found["end"].iloc[-1] == pytest.approx(10.5, abs=0.2)
 
 
 def test_gaps_and_lost_samples_are_gaps(head: Path, stream: ImuStream, write_csv: Write, tmp_path: Path) -> None:

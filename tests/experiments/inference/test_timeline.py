@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from experiments.inference.scoring import Scores
 from experiments.inference.summary import Clock, by_day, by_hour
@@ -15,21 +16,25 @@ from experiments.inference.timeline import Row, bouts_of, rows_of, smooth
 CLASSES = ("sit", "walk")
 
 
+def every_5_s(windows: int) -> NDArray[np.float64]:
+    return np.arange(windows, dtype=np.float64) * 5
+
+
 def scores(*walking: float, reasons: dict[int, str] | None = None, end: float | None = None) -> Scores:
     """Windows of 5 s with these probabilities of walking; NaN for none."""
-    starts = 5.0 * np.arange(len(walking))
+    starts = every_5_s(len(walking))
     named = np.array([(reasons or {}).get(i, "") for i in range(len(walking))], "U16")
     p = np.array(walking)
     return Scores(starts, np.stack([1 - p, p], axis=1), named, 5.0 * len(walking) if end is None else end)
 
 
 def test_smoothing_is_a_quarter_half_quarter_within_what_is_measured() -> None:
-    found = smooth(scores(1, 0, 1, np.nan, 0.2).probabilities, 5.0 * np.arange(5), 5.0)[:, 1]
+    found = smooth(scores(1, 0, 1, np.nan, 0.2).probabilities, every_5_s(5), 5.0)[:, 1]
     # Ends and neighbours of gaps share the missing weight: (1/2 + 0) / (3/4).
     np.testing.assert_allclose(found, [2 / 3, 0.5, 2 / 3, np.nan, 0.2], atol=1e-12)
     apart = smooth(scores(1, 0).probabilities, np.array([0.0, 60.0]), 5.0)[:, 1]
     np.testing.assert_allclose(apart, [1, 0])
-    whole = smooth(np.random.default_rng(0).dirichlet([1, 1, 1], 50), 5.0 * np.arange(50), 5.0)
+    whole = smooth(np.random.default_rng(0).dirichlet([1, 1, 1], 50), every_5_s(50), 5.0)
     np.testing.assert_allclose(whole.sum(axis=1), 1)
 
 
