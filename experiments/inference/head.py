@@ -20,9 +20,9 @@ from safetensors.torch import save
 
 from core.digest import digest_of, file_digest
 from core.durable import write_atomically, write_json
+from datamodules.handcrafted import FEATURE_NAMES, handcrafted_features
 from datamodules.windows.cut import Window
 from datamodules.windows.settings import WindowSettings
-from experiments.evaluation.features.handcrafted import FEATURE_NAMES, handcrafted_features
 from experiments.inference.encoder import PretrainedImuEncoder, load_imu_encoder, stacked
 from experiments.inference.encoder_files import ENCODER, HEAD, read_json, read_tensors, settings_of
 from experiments.inference.errors import InferenceError

@@ -18,7 +18,12 @@ from datamodules.windows.cut import WindowSettings
 
 
 def made(directory: Path, first: int, camera: str | None, session_s: int) -> ShardSet:
-    params = {"subjects": 1, "sessions_per_subject": 1, "session_s": session_s, "first_subject": first}
+    params: dict[str, object] = {
+        "subjects": 1,
+        "sessions_per_subject": 1,
+        "session_s": session_s,
+        "first_subject": first,
+    }
     settings = WindowSettings(duration_s=4.0, stride_s=2.0, frames=3, frame_size=16)
     params |= {"placements": ["head"], "cameras": ["head"]}
     build("simulator", params, directory, settings, "head", camera, workers=1)

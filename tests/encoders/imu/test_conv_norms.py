@@ -24,8 +24,10 @@ def test_tokens_are_sixteen_samples_apart() -> None:
 def test_only_the_values_tell_directions_apart() -> None:
     """With the weights of the six values at zero, a turned sensor gives the same features."""
     made = encoder()
+    first = made.convolutions[0].weight
+    assert isinstance(first, torch.Tensor)
     with torch.no_grad():
-        made.convolutions[0].weight[:, :6] = 0
+        first[:, :6] = 0
     imu = torch.randn(3, 100, 6)
     turn = torch.linalg.qr(torch.randn(3, 3)).Q
     turned = torch.cat([imu[..., :3] @ turn, imu[..., 3:] @ turn], dim=-1)

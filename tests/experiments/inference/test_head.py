@@ -41,7 +41,7 @@ def test_a_saved_head_predicts_as_the_method_of_the_evaluation(adapted: Adapted,
     classes = list(head.classes)
     labels = positions(table["activity"][study], classes)
     data = CellData(
-        config, features, None, classes, study, labels, table["subject"][study], study, np.bincount(labels), 0
+        config, features, None, None, classes, study, labels, table["subject"][study], study, np.bincount(labels), 0
     )
     expected = find_method(method).fit(data)(features, study)
     expected = expected ** (1 / head.temperature)
