@@ -1,4 +1,4 @@
-"""What is said of the clocks of cameras and sensors."""
+"""Remarks on the clocks of cameras and sensors, and lines that describe them."""
 
 from __future__ import annotations
 
