@@ -12,7 +12,7 @@ from core.durable import write_text
 from experiments.runtime.errors import UserError
 from experiments.settings.load import plain, to_yaml
 from experiments.settings.migration import flatten, migrate
-from experiments.settings.schema import Config
+from experiments.settings.schema import Config, DatasetConfig
 
 LAST = "last.ckpt"
 # What may differ between a run and its continuation: it changes nothing that is learnt.
@@ -83,7 +83,8 @@ def _refuse_other_settings(saved: Path, config: Config) -> None:
     before = _by_path(migrate(yaml.safe_load(saved.read_text(encoding="utf-8")) or {}))
     now = _by_path(plain(config))
     # A setting that is newer than the run: what it was trained with is today's default.
-    before = {key: value for key, value in _by_path(plain(Config())).items() if key in now} | before
+    newer = Config(datasets={name: DatasetConfig() for name in config.datasets})
+    before = {key: value for key, value in _by_path(plain(newer)).items() if key in now} | before
     # A target that was added for the evaluation does not touch the training.
     used = tuple(f"datasets.{name}." for name in config.pretraining.names())
     changed = [
