@@ -1,4 +1,4 @@
-"""How often clocks are told, and how often wrongly, on short recordings: planted offsets and unrelated sensors.
+"""Shares of clocks that are told, rightly and wrongly, on short recordings: planted offsets and unrelated sensors.
 
     python -m benchmarks.clock_warnings [--subjects 12] [--first 507] [--cache FOLDER] ...
 

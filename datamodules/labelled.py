@@ -116,13 +116,7 @@ class LabelledDataModule(L.LightningDataModule):
         trainer = self.trainer
         if self.augmentation is None or trainer is None or not trainer.training:
             return batch
-        imu = batch["imu"]
-        no_frames = imu.new_zeros(len(imu), 0)
-        rate_hz = self.shards.settings.imu_rate_hz
-        view = self.augmentation(
-            imu, batch["sample_mask"], batch["channel_mask"], no_frames, rate_hz, Draws(batch["draws"])
-        )
-        return {**batch, "imu": view.imu, "sample_mask": view.sample_mask, "channel_mask": view.channel_mask}
+        return augmented(batch, self.augmentation, self.shards.settings.imu_rate_hz)
 
     def _read_training(self, positions: NDArray[np.int64], epoch: int) -> Batch:
         windows = self.training[positions]
@@ -139,3 +133,13 @@ def read_imu(shards: ImuWindows, windows: NDArray[np.int64], normalisation: str)
         "sample_mask": torch.from_numpy(sample_mask),
         "channel_mask": torch.from_numpy(channel_mask),
     }
+
+
+def augmented(batch: Batch, augmentation: ImuAugmentation, rate_hz: float) -> Batch:
+    """Replace the windows of a batch by a random view; ``draws`` holds their keys, and is taken out."""
+    imu = batch["imu"]
+    no_frames = imu.new_zeros(len(imu), 0)
+    draws = Draws(batch["draws"])
+    view = augmentation(imu, batch["sample_mask"], batch["channel_mask"], no_frames, rate_hz, draws)
+    rest = {name: tensor for name, tensor in batch.items() if name != "draws"}
+    return {**rest, "imu": view.imu, "sample_mask": view.sample_mask, "channel_mask": view.channel_mask}

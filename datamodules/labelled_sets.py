@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from datamodules.augment import Draws, ImuAugmentation
+from datamodules.augment import ImuAugmentation
 from datamodules.augment.draws import window_keys
-from datamodules.labelled import ImuWindows, read_imu
+from datamodules.labelled import ImuWindows, augmented, read_imu
 from datamodules.sampling.loader import Batch
 
 
@@ -95,8 +95,4 @@ class LabelledSetsDataModule(L.LightningDataModule):
             keys = window_keys(self.seed + number, step, np.arange(count, dtype=np.int64))
             parts.append({**batch, "label": label, "set": torch.full((count,), number), "draws": keys})
         joined = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-        imu, rate_hz = joined["imu"], self.sets[0].shards.settings.imu_rate_hz
-        draws = Draws(joined.pop("draws"))
-        no_frames = imu.new_zeros(len(imu), 0)
-        view = self.augmentation(imu, joined["sample_mask"], joined["channel_mask"], no_frames, rate_hz, draws)
-        return {**joined, "imu": view.imu, "sample_mask": view.sample_mask, "channel_mask": view.channel_mask}
+        return augmented(joined, self.augmentation, self.sets[0].shards.settings.imu_rate_hz)

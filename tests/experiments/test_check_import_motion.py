@@ -1,4 +1,4 @@
-"""What motion tables come in with: placeholders, units, gyroscopes of another recording, labels in another unit.
+"""Faults of motion tables: placeholders, units, gyroscopes of another recording, labels in another unit.
 
 Each is found, or used rightly, and nothing is advised that would be wrong.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +91,5 @@ class Sources:
         rate_hz = part.shards.settings.imu_rate_hz
         blocks = [handcrafted_features(*part.shards.imu(block), rate_hz) for block in in_blocks(windows)]
         features = np.concatenate(blocks)
-        standardisation = Standardisation.of(features)
-        clipped = np.clip(standardisation(features), -CLIP, CLIP)
-        return clipped, numbered(labels[windows])[1]
+        standardisation = replace(Standardisation.of(features), clip=CLIP)
+        return standardisation(features), numbered(labels[windows])[1]

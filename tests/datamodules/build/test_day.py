@@ -1,4 +1,4 @@
-"""What a build holds in memory: of a day at 100 Hz its samples and one shard, of a video the frames of one window."""
+"""Memory of a build: of a day at 100 Hz its samples and one shard, of a video the frames of one window."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a build does about clocks: on simulated recordings, whose true offset can be asked for, and in whole builds."""
+"""Clocks in a build: on simulated recordings, whose true offset can be asked for, and in whole builds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is tested, and whom labels come from, whatever is held out."""
+"""Tested subjects and those who give labels, whatever is held out."""
 
 from __future__ import annotations
 

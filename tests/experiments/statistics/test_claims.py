@@ -1,4 +1,4 @@
-"""What is said of a comparison, and that no more is said than was shown."""
+"""Sentences about a comparison, which say no more than was shown."""
 
 from __future__ import annotations
 

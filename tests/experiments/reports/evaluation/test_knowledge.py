@@ -1,4 +1,4 @@
-"""What rows know of the tested person: a column says it, and comparisons keep it apart."""
+"""Knowledge of the tested person: a column says it, and comparisons keep it apart."""
 
 from __future__ import annotations
 
