@@ -37,7 +37,7 @@ def run(config: Config) -> Path:
     from experiments.runtime.devices import is_main_process, set_threads
     from experiments.runtime.run_folder import LAST, prepare, run_folder
     from experiments.runtime.training_bar import quiet
-    from experiments.training.data import make_data_module, prepare_data
+    from experiments.training.data import make_data_module, namer, prepare_data
     from experiments.training.module import make_module
     from experiments.training.trainer import make_trainer
 
@@ -66,7 +66,7 @@ def run(config: Config) -> Path:
         _introduce(config, shards, data, checkpoint)
     if config.trainer.compile:
         module.imu_encoder.compile()  # in place: names of weights stay, so checkpoints fit either way
-    trainer = make_trainer(config, folder, processes, module.shares_space)
+    trainer = make_trainer(config, folder, processes, module.shares_space, namer(shards))
     trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
     if trainer.interrupted:
         raise KeyboardInterrupt

@@ -231,11 +231,6 @@ class ImuPretraining(L.LightningModule):
             mask = others if mask is None else mask | others
         return mask
 
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the gradient's norm, before it is clipped."""
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        self.log("training/gradient_norm", torch.nn.utils.get_total_norm(gradients))
-
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect embeddings, and errors of finding a shift put between the clocks; no labels are used."""
         if "masked" in self.objectives:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ from experiments.runtime.devices import accelerator, supports_bf16
 from experiments.runtime.run_folder import LAST
 from experiments.runtime.training_bar import StepCheckpoint, TrainingBar
 from experiments.settings.schema import Config
+from lightning_modules.monitoring.finite import Batch, FiniteGuard
 from lightning_modules.monitoring.throughput import Throughput
 
 
-def make_trainer(config: Config, folder: Path, processes: int, retrieves: bool) -> L.Trainer:
+def make_trainer(
+    config: Config, folder: Path, processes: int, retrieves: bool, names: Callable[[Batch], Sequence[str]]
+) -> L.Trainer:
     """Make Lightning's trainer, with checkpoints, curves and a progress bar.
 
     Args:
@@ -26,6 +30,7 @@ def make_trainer(config: Config, folder: Path, processes: int, retrieves: bool) 
         folder: of the run.
         processes: on all nodes together; more than one trains with DDP.
         retrieves: whether validation measures retrieval, by which the best checkpoint is chosen.
+        names: names the windows of a batch, for the message about one whose loss is not finite.
     """
     t = config.trainer
     kind = accelerator(config)
@@ -44,6 +49,7 @@ def make_trainer(config: Config, folder: Path, processes: int, retrieves: bool) 
             every_n_epochs=None if every_step else 1,
             save_on_train_epoch_end=None if every_step else True,
         ),
+        FiniteGuard(folder / "non_finite", names),
         LearningRateMonitor("step"),
         Throughput(config.pretraining.batch_size),
         TrainingBar(),
