@@ -39,6 +39,7 @@ def run(config: Config) -> Path:
     from experiments.runtime.training_bar import quiet
     from experiments.training.data import make_data_module, namer, prepare_data
     from experiments.training.module import make_module
+    from experiments.training.resume import steps_done
     from experiments.training.trainer import make_trainer
 
     quiet()
@@ -59,7 +60,7 @@ def run(config: Config) -> Path:
     checkpoint = prepare(config, main_process)
     folder = run_folder(config)
     last = folder / "checkpoints" / LAST
-    if checkpoint is not None and _steps_done(checkpoint) >= module.settings.total_steps:
+    if checkpoint is not None and steps_done(checkpoint, module) >= module.settings.total_steps:
         console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
         return last
     if main_process:
@@ -96,13 +97,6 @@ def _introduce(config: Config, shards: Shards, data: PretrainingDataModule, chec
         mixed = zip(config.pretraining.names(), data.order.shares, data.order.orders, strict=True)
         lines += [f"  {name}: {share} windows of each batch, of {order.n}" for name, share, order in mixed]
     console.print("\n".join(lines), highlight=False, markup=False)
-
-
-def _steps_done(checkpoint: Path) -> int:
-    import torch
-
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return int(content["global_step"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
