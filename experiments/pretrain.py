@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,17 @@ def run(config: Config) -> Path:
     """Pretrain, or continue; returns the last checkpoint.
 
     Raises:
-        UserError: the settings don't fit together; the message says which.
+        UserError: the settings don't fit together, or another process trains in this folder; the message says which.
     """
+    from experiments.runtime.devices import is_main_process
+    from experiments.runtime.run_folder import run_folder
+    from experiments.runtime.sole_writer import sole_writer
+
+    with sole_writer(run_folder(config), "training") if is_main_process(config) else nullcontext():
+        return _pretrain(config)
+
+
+def _pretrain(config: Config) -> Path:
     import lightning as L
 
     from experiments.artifacts.shards import dataset_directory
