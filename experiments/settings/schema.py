@@ -13,6 +13,7 @@ from typing import Any
 from core.settings import setting
 from datamodules.augment.settings import AugmentSettings
 from datamodules.clock_sync.apply_offset import DEFAULT_CLOCKS
+from datamodules.pretraining.shuffle import SHUFFLES, UNSHUFFLED
 from datamodules.windows.settings import WindowSettings
 from experiments.settings.evaluation import EvaluationConfig
 from lightning_modules.optim import OptimSettings
@@ -107,6 +108,11 @@ class PretrainingConfig:
         "shuffle",
         "'shuffle', 'blocks' (slow disks), 'shards' (a store) or 'spread' (no neighbours in a batch)",
         choices=("shuffle", "blocks", "shards", "spread"),
+    )
+    shuffle_video: str = setting(
+        UNSHUFFLED,
+        "a control: windows get the pictures of others 'within' one 'activity' or 'subject', or of 'all'",
+        choices=SHUFFLES,
     )
     augment: AugmentSettings = setting(AugmentSettings(), "augmentations of the IMU windows")
 
