@@ -212,6 +212,9 @@ class Config:
     run: RunConfig = setting(RunConfig(), "name, seed and resuming")
     paths: PathsConfig = setting(PathsConfig(), "where things are written")
     datasets: dict[str, DatasetConfig] = setting({}, "named sets of shards")
+    development: dict[str, list[str]] = setting(
+        {}, "people on whom the settings were chosen: source -> subjects; split files and ledger name them"
+    )
     window: WindowSettings = setting(WindowSettings(), "how windows are cut")
     build: BuildConfig = setting(BuildConfig(), "how shards are built")
     pretraining: PretrainingConfig = setting(PretrainingConfig(), "what is pretrained on")

@@ -81,6 +81,7 @@ def _settings(
             "frozen": config.video_encoder.params.get("frozen", True),
         },
         simulated=shards.simulated,
+        development_subjects=[f"{source}/{name}" for source, names in config.development.items() for name in names],
         shuffled_video=config.pretraining.shuffle_video if video_encoder is not None else UNSHUFFLED,
         labels=_labels(parts_of(config, shards), data),
         expert_width=expert.width if isinstance(expert := data.targets.get("expert"), ExpertTargets) else 0,

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from datamodules.labels.natural_order import natural_key
-from experiments.evaluation.perturbations import KINDS
+from experiments.evaluation.perturbations import KINDS, LABEL_NOISE
 from experiments.reports.evaluation.comparisons import METRIC, recommended
 from experiments.reports.evaluation.content import Report, first_of
 from experiments.reports.evaluation.robustness import clean_title, level_title, robustness_curves
@@ -249,6 +249,8 @@ def robustness_tables(report: Report, dataset: str) -> list[Table]:
         title = f"{KINDS[kind].title}, {METRICS['balanced_accuracy']}{report.flags(dataset)}, %"
         columns = (clean_title(kind), *(level_title(kind, level) for level in levels))
         note = f"Columns: {KINDS[kind].axis}. Methods are fitted on windows as they are, and tested on changed windows."
+        if kind == LABEL_NOISE:
+            note = f"Columns: {KINDS[kind].axis}. Tested windows keep their labels."
         tables.append(Table(title, "method", columns, rows, note))
     return tables
 

@@ -38,7 +38,7 @@ def robustness_figure(report: Report, dataset: str) -> Figure | None:
     legend(figure, handles)
     shots = sorted({shots_title(c.shots, c.unit) for curves in kinds.values() for c in curves if c.shots})
     figure.suptitle(
-        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on clean windows, tested on changed ones"
+        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on clean windows and tested on changed ones, or fitted on wrong labels"
         f"{' (' + ', '.join(shots) + ')' if shots else ''}; mean and 95 % interval",
         fontsize=11,
     )
