@@ -18,9 +18,10 @@ import yaml
 from datamodules.labels.label_column import distinct
 from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.methods import Method
 from experiments.evaluation.splits import Fold
 from experiments.evaluation.targets import System, Target
-from experiments.settings.evaluation import ExternalConfig
+from experiments.settings.evaluation import EvaluationConfig, ExternalConfig
 from experiments.settings.schema import Config
 
 ALL = "all"  # in a card: all people of a data set, or nobody knows which
@@ -84,6 +85,25 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """Cells of one contender on one fold that are not computed.
+
+    Attributes:
+        dataset: name of the target.
+        contender: row of the tables.
+        fold: number of the fold.
+        shots: labelled windows per class that it would have had; 0 for methods without labels.
+        why: the reason.
+    """
+
+    dataset: str
+    contender: str
+    fold: int
+    shots: tuple[int, ...]
+    why: str
+
+
+@dataclass(frozen=True)
 class Ledger:
     """All entries of an evaluation.
 
@@ -129,6 +149,25 @@ class Ledger:
             return ""
         wanted = (dataset, fold, kind, encoder, digest)
         return next((e.why for e in self.entries if (e.dataset, e.fold, *e.seen.key) == wanted), "")
+
+    def refused(self, evaluation: EvaluationConfig, chosen: Sequence[Method]) -> tuple[Refused, ...]:
+        """List the cells that are refused, contender by contender and fold by fold."""
+        found = []
+        for each in () if self.allowed else self.entries:
+            for method in chosen if each.why else ():
+                if (each.seen.kind == "checkpoint" and method.checkpoint) or (
+                    each.seen.kind == "external" and method.external
+                ):
+                    name = f"{method.name}@{each.seen.encoder}" if each.seen.encoder else method.name
+                    shots = (evaluation.shots_trained or evaluation.shots) if method.trained else evaluation.shots
+                    shots = shots if method.needs_labels else [0]
+                    found.append(Refused(each.dataset, name, each.fold, tuple(shots), each.why))
+        return tuple(dict.fromkeys(found))
+
+    def control(self, encoder: str) -> str:
+        """Say what makes the checkpoints of this name a control; empty if they are none."""
+        found = (e.seen.control for e in self.entries if (e.seen.kind, e.seen.encoder) == ("checkpoint", encoder))
+        return next(filter(None, found), "")
 
     def of_target(self, dataset: str) -> list[Entry]:
         """Select the entries of one target."""
