@@ -25,7 +25,6 @@ from experiments.settings.evaluation import EvaluationConfig, ExternalConfig
 from experiments.settings.schema import Config
 
 ALL = "all"  # in a card: all people of a data set, or nobody knows which
-_CARD = ("windows", "labels", "development")
 # Source -> its people; None for all of them, or nobody knows which.
 People = Mapping[str, frozenset[str] | None]
 
@@ -216,13 +215,12 @@ def seen_by_external(name: str, settings: ExternalConfig, digest: str) -> Seen:
         content = yaml.safe_load(Path(settings.card).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise EvaluationError(f"{where} can't be read: {error}") from error
-    parts = [_of_card(content, key, where) for key in _CARD]
-    labels = ", ".join(sorted(parts[1]))
-    windows = dict(parts[0])
-    for source, people in parts[1].items():  # whose labels were learnt was seen
+    windows, learnt = _of_card(content, "windows", where), _of_card(content, "labels", where)
+    development = _of_card(content, "development", where) if "development" in content else None
+    for source, people in learnt.items():  # whose labels were learnt was seen
         mine = windows.get(source, frozenset())
         windows[source] = None if people is None or mine is None else mine | people
-    return Seen(name, "external", windows, labels, parts[2], digest=digest)
+    return Seen(name, "external", windows, ", ".join(sorted(learnt)), development, digest=digest)
 
 
 def _of_card(content: Any, key: str, where: str) -> dict[str, frozenset[str] | None]:

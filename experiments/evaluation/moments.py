@@ -1,4 +1,4 @@
-"""When what was done: true stretches of activities, and the windows in which the activity changes.
+"""True stretches of activities, and the windows in which the activity changes.
 
 A window has one label, that of its largest part. The shards also keep when each label of a recording began and ended.
 So windows that hold one activity all through can be told from those in which it changes, and an event's true begin is

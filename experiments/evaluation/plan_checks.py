@@ -1,4 +1,4 @@
-"""What is refused before an evaluation computes anything, and which perturbations it has."""
+"""Checks of an evaluation before anything is computed, and its perturbations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far tested windows are from the windows that a method learnt from, in numbers that need no method.
+"""Distances of tested windows from those that a method learnt from, in numbers that need no method.
 
 Two measures on handcrafted features, standardised over both sides together:
 

@@ -1,4 +1,4 @@
-"""What a reader needs to believe a number: who saw whom, what was refused, how large the shift was."""
+"""Evidence that a reader needs to believe a number: who saw whom, what was refused, how large the shift was."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from experiments.evaluation.plan import plan_units
 from experiments.evaluation.splits import LeakError
 from experiments.evaluation.targets import System
 from experiments.settings.evaluation import ExternalConfig
+from experiments.settings.layers import CONFIG_FOLDER
 from experiments.settings.schema import Config
 
 
@@ -114,6 +115,13 @@ def test_a_card_says_what_an_encoder_of_others_has_seen(tmp_path: Path) -> None:
     assert seen.development == {}
 
 
+def test_the_card_of_limu_bert_x_can_be_read() -> None:
+    path = CONFIG_FOLDER / "cards" / "limu_bert_x.yaml"
+    seen = seen_by_external("limu", ExternalConfig("limu_bert_x", {}, "w", str(path)), "d")
+    assert seen.windows == {"couriers": None}
+    assert (seen.labels, seen.development, seen.known) == ("", None, True)
+
+
 def test_cells_of_an_encoder_of_others_are_refused_by_its_card(tmp_path: Path) -> None:
     config = make_config(methods=["external", "handcrafted_rf"], shots=[1, 2])
     config.evaluation.external = {"theirs": card(tmp_path, "windows: {fake: all}\nlabels: {}\ndevelopment: {}\n")}
@@ -131,7 +139,7 @@ def test_cells_of_an_encoder_of_others_are_refused_by_its_card(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("windows: {}\nlabels: {}\n", "has no 'development'; expected {SOURCE: [people], ...}, {} for none"),
+        ("windows: {}\n", "has no 'labels'; expected {SOURCE: [people], ...}, {} for none"),
         ("windows: {fake: 3}\nlabels: {}\ndevelopment: {}\n", "windows.fake is 3; expected a list of people, or 'all'"),
         ("windows: {\n", "can't be read"),
         ("- 1\n", "has no 'windows'"),
