@@ -9,7 +9,7 @@ SYSTEMS ?= ours imu_only
 SEEDS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shards features pretrain eval-ood compare paper-tables tensorboard bench bench-full test test-slow \
+.PHONY: help setup shards features pretrain eval-ood splits compare paper-tables tensorboard bench bench-full test test-slow \
   test-all coverage lint format hooks lock clean
 
 help: ## this list
@@ -41,6 +41,9 @@ pretrain: setup ## shards, video encoder, features, then contrastive pretraining
 
 eval-ood: setup ## evaluate the pretrained encoder out of distribution
 	$(BIN)/python -m experiments.eval_ood $(EXPERIMENT) $(OVERRIDES)
+
+splits: setup ## write the split files of an experiment into docs/splits
+	$(BIN)/python -m experiments.split_files $(EXPERIMENT) $(OVERRIDES)
 
 compare: setup ## train and evaluate several systems: SYSTEMS="ours imu2clip" SEEDS="0 1"
 	$(BIN)/python -m experiments.compare $(EXPERIMENT) $(OVERRIDES) --systems "$(SYSTEMS)" --seeds "$(SEEDS)"

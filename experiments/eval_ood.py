@@ -1,8 +1,9 @@
 """Evaluate out of distribution: ``python -m experiments.eval_ood CONFIG [checkpoint=...] [key=value]``.
 
-Writes ``report.html``, ``results.csv``, ``results.parquet``, ``results.md``, ``eval_config.yaml``, ``figures/`` and
-``tensorboard_eval/`` into the run's folder. Finished cells are kept in ``cells.jsonl``: the same command continues an
-evaluation that was interrupted. The protocol is in ``docs/guides/evaluation.md``.
+Writes ``report.html``, ``results.csv``, ``results.parquet``, ``results.md``, ``ledger.csv``, ``shift.csv``,
+``splits.yaml``, ``eval_config.yaml``, ``figures/`` and ``tensorboard_eval/`` into the run's folder. Finished cells are
+kept in ``cells.jsonl``: the same command continues an evaluation that was interrupted. The protocol is in
+``docs/guides/evaluation.md``.
 """
 
 from __future__ import annotations
@@ -53,12 +54,17 @@ def _evaluate(config: Config, folder: Path) -> Path:
     from experiments.evaluation.adaptation import find_contender
     from experiments.evaluation.cell_store import CellStore
     from experiments.evaluation.errors import EvaluationError, SplitError
+    from experiments.evaluation.ledger import Ledger
     from experiments.evaluation.perturbations import PerturbationError
     from experiments.evaluation.plan import plan_units
+    from experiments.evaluation.plan_checks import externals
     from experiments.evaluation.protocol import run_units
+    from experiments.evaluation.shifts import measure_shifts
+    from experiments.evaluation.split_files import split_of, split_text
     from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
     from experiments.reports.build import write_if_stale
     from experiments.reports.evaluation import Report
+    from experiments.reports.evaluation.evidence import Evidence
     from experiments.runtime.console import console, progress_bar
     from experiments.runtime.devices import set_threads
     from experiments.runtime.training_bar import quiet
@@ -73,7 +79,16 @@ def _evaluate(config: Config, folder: Path) -> Path:
         for key in {key for t in config.evaluation.targets for key in (t.dataset, *t.support, *t.placements)}:
             write_if_stale(dataset_directory(config, key))
         systems, remarks = open_systems(config, chosen, targets, checkpoints)
-        units = plan_units(config, targets, systems)
+        outside = externals(config, chosen, targets)
+        ledger = Ledger.of(config, targets, systems, outside)
+        refused = ledger.refused(e, chosen)
+        for each in refused:
+            console.print(
+                f"refused: {each.dataset}, {each.contender}, fold {each.fold}: {each.why}",
+                highlight=False,
+                markup=False,
+            )
+        units = plan_units(config, targets, systems, ledger)
         audit = {target.name: _audit(config, target) for target in targets}
         store = CellStore(folder / "cells.jsonl")
         for message in [*store.ignored, *remarks]:
@@ -85,6 +100,8 @@ def _evaluate(config: Config, folder: Path) -> Path:
                 bar.update(task, completed=done, total=total, description=what)
 
             cells = run_units(config, units, store.get, store.add, progress)
+            bar.update(task, description="measuring sizes of shift")
+            shifts = measure_shifts(units) if e.shift else []
     except (EvaluationError, SplitError, PerturbationError) as error:
         raise UserError(str(error)) from error
     report = Report(
@@ -98,7 +115,12 @@ def _evaluate(config: Config, folder: Path) -> Path:
         remarks=remarks,
         maps=_maps(config, units),
         audit=audit,
+        evidence=Evidence(
+            ledger, refused, tuple(shifts), frozenset(m.name.partition("+")[0] for m in chosen if m.checkpoint)
+        ),
     )
+    splits = [split_of(config, target, target.folds(e)) for target in targets]
+    write_text(folder / "splits.yaml", "---\n".join(map(split_text, splits)))
     return _write(config, report, folder)
 
 
@@ -136,11 +158,13 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     from rich.console import Console
 
     from experiments.reports.evaluation import figures, markdown, terminal_tables
+    from experiments.reports.evaluation.evidence_files import write_ledger, write_shifts
     from experiments.reports.evaluation.page import write_html
     from experiments.settings.load import to_yaml
     from experiments.statistics import results
 
     csv, parquet = results.write(results.rows(report.results), folder)
+    evidence = [write_ledger(report.evidence, folder), write_shifts(report.evidence, folder)]
     text = markdown(report)
     write_text(folder / "results.md", text)
     write_text(folder / "eval_config.yaml", to_yaml(config))
@@ -154,7 +178,16 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
         out = Console(width=110)
     for table in terminal_tables(report):
         out.print(table)
-    written = [page, csv, parquet, folder / "results.md", folder / "eval_config.yaml", *paths]
+    written = [
+        page,
+        csv,
+        parquet,
+        folder / "results.md",
+        *evidence,
+        folder / "splits.yaml",
+        folder / "eval_config.yaml",
+    ]
+    written += paths
     written.append(folder / "tensorboard_eval")
     out.print("\n".join(map(str, written)), highlight=False, soft_wrap=True)
     out.print(f"look at it: open {page} in a browser, or make tensorboard", highlight=False, soft_wrap=True)

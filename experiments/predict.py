@@ -51,11 +51,11 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     from datetime import tzinfo
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+    from experiments.evaluation.timeline import Row, bouts_of, rows_of
     from experiments.inference.errors import InferenceError
     from experiments.inference.recordings import open_recordings
     from experiments.inference.scoring import scorer
     from experiments.inference.summary import Clock, by_day, by_hour
-    from experiments.inference.timeline import Row, bouts_of, rows_of
     from experiments.reports.prediction import figure, page
     from experiments.reports.prediction.tables import write_tables
     from experiments.runtime.console import console

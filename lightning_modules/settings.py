@@ -95,6 +95,8 @@ class PretrainingSettings:
         sets: names of the data sets, where several are mixed.
         labels: activities of each data set whose labels were learnt from, by its name; empty if no label was used.
         expert_width: number of handcrafted features that were learnt; 0 if none.
+        development_subjects: "source/subject" of everybody on whom the settings were chosen; None if not recorded.
+        shuffled_video: a control: windows had the pictures of others of the same "activity", "subject", or of "all".
     """
 
     imu_encoder: dict[str, Any]
@@ -116,6 +118,8 @@ class PretrainingSettings:
     sets: list[str] = field(default_factory=list)
     labels: dict[str, list[str]] = field(default_factory=dict)
     expert_width: int = 0
+    development_subjects: list[str] | None = None
+    shuffled_video: str = "none"
 
     @classmethod
     def of(cls, hyper_parameters: Mapping[str, Any]) -> PretrainingSettings:

@@ -36,6 +36,7 @@ from datamodules.features.mixed import MixedFeatures
 from datamodules.io.buffer_pool import BufferPool
 from datamodules.labels.label_column import distinct
 from datamodules.pretraining.orders import order_of
+from datamodules.pretraining.shuffle import UNSHUFFLED, shuffled_pictures
 from datamodules.pretraining.split import held_out_windows, split_sets, usable_windows
 from datamodules.pretraining.targets import make_targets
 from datamodules.sampling.loader import Batch, BatchLoader
@@ -72,6 +73,8 @@ class PretrainingDataModule(L.LightningDataModule):
         order: "shuffle", "blocks" (for storage that is slow at single reads), "spread" (no batch holds neighbours
             of one recording) or "shards" (for a store with more data than the cache holds); see
             :mod:`datamodules.sampling.order` and :mod:`datamodules.sampling.shard_order`.
+        shuffle_video: a control: training windows get the pictures of others; see
+            :mod:`datamodules.pretraining.shuffle`. Validation windows keep theirs.
 
     Raises:
         ValueError: there are too few windows for one batch, an excluded activity does not occur, or the order is
@@ -95,6 +98,7 @@ class PretrainingDataModule(L.LightningDataModule):
         video: bool = True,
         order: str = "shuffle",
         targets: Sequence[str] = (),
+        shuffle_video: str = UNSHUFFLED,
     ) -> None:
         super().__init__()
         self.shards = shards
@@ -125,6 +129,7 @@ class PretrainingDataModule(L.LightningDataModule):
                 f"pretraining.batch_size is {batch_size}, but there are only {len(self.training_windows)}"
                 " training windows"
             )
+        self._pictures = shuffled_pictures(shards, self.training_windows, shuffle_video, seed)
         self.targets = make_targets(targets, shards, self.training_windows)
         self.order = order_of(order, shards, self.training_windows, seed, batch_size, weights)
 
@@ -203,7 +208,8 @@ class PretrainingDataModule(L.LightningDataModule):
         targets = {}
         for target in self.targets.values():
             targets.update(target.of(windows, values, sample_mask, channel_mask))
-        frame_times, frame_mask = self.shards.frame_times(windows)
+        pictures = self._pictures_of(windows)
+        frame_times, frame_mask = self.shards.frame_times(pictures)
         scaled = normalise(values, sample_mask, channel_mask, self.normalisation, out=values)
         batch: Batch = {
             "imu": imu if scaled is values else torch.from_numpy(scaled),
@@ -226,15 +232,15 @@ class PretrainingDataModule(L.LightningDataModule):
             places = np.flatnonzero(self._paired[windows])
             batch["paired"] = torch.from_numpy(places)
             batch["video_rows"] = [torch.from_numpy(np.flatnonzero(of_set[places] == i)) for i in range(len(rows))]
-            windows, feature_views = windows[places], None if feature_views is None else feature_views[places]
+            pictures, feature_views = pictures[places], None if feature_views is None else feature_views[places]
         if self.features is None:
             size = self.shards.settings.frame_size
-            frames = self._buffers.empty((len(windows), self.shards.settings.frames, size, size, 3), torch.uint8)
-            self.shards.frames(windows, frames.numpy(), threads)
+            frames = self._buffers.empty((len(pictures), self.shards.settings.frames, size, size, 3), torch.uint8)
+            self.shards.frames(pictures, frames.numpy(), threads)
             batch["frames"] = frames.permute(0, 1, 4, 2, 3)
         else:
-            features = self._buffers.empty((len(windows), *self.features.shape[2:]), torch.float16)
-            self.features.take(windows, feature_views, out=features.numpy())
+            features = self._buffers.empty((len(pictures), *self.features.shape[2:]), torch.float16)
+            self.features.take(pictures, feature_views, out=features.numpy())
             batch["features"] = features
         return batch
 
@@ -273,7 +279,11 @@ class PretrainingDataModule(L.LightningDataModule):
         windows = None if drawn is None else self.training_windows[drawn]
         self.shards.expect(windows)
         if self.video and self.features is not None:
-            self.features.expect(windows)
+            self.features.expect(None if windows is None else self._pictures_of(windows))
+
+    def _pictures_of(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Windows whose pictures these windows get: their own, but for the control."""
+        return windows if self._pictures is None else self._pictures[windows]
 
     def _read_training(self, drawn: NDArray[np.int64], epoch: int) -> Batch:
         if isinstance(self.order, MixtureOrder):

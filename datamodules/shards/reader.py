@@ -28,6 +28,7 @@ from datamodules.shards.index import Index, read_index
 from datamodules.shards.layout import ShardError
 from datamodules.shards.shard_file import ShardFile, open_shard
 from datamodules.windows.cut import WindowSettings
+from datamodules.windows.quality.facts import RecordingFacts
 
 _HELD_BYTES = 128 << 20  # most bytes of all arrays held in memory
 _CHUNK = 1 << 16  # windows located at a time
@@ -350,6 +351,10 @@ class ShardSet:
                 )
             self._shards[number] = shard
         return self._shards[number]
+
+    def facts(self) -> list[RecordingFacts]:
+        """Return the facts about all usable recordings, including those without a window."""
+        return [facts for number in range(len(self.index.shards)) for facts in self._shard(number).facts()]
 
     def _open_shard(self, number: int) -> ShardFile:
         return open_shard(Path(self.directory) / self.index.shards[number].file)

@@ -21,6 +21,7 @@ from datamodules.shards.index import Index, ShardEntry, parse_index
 from datamodules.shards.reader import Located, ShardSet
 from datamodules.shards.remote_columns import COLUMNS, Columns
 from datamodules.shards.shard_file import ShardFile
+from datamodules.windows.quality.facts import RecordingFacts
 
 
 def open_shards(where: str | Path, cache: LocalCache | None = None, threads: int = 0) -> ShardSet:
@@ -163,6 +164,10 @@ class RemoteShardSet(ShardSet):
         if self._columns is None:
             self._columns = Columns(self.folder, self.index, self.cache)
         return self._columns
+
+    def facts(self) -> list[RecordingFacts]:
+        """Return no facts: of shards in a store only the columns are read, and facts are none of them."""
+        return []
 
     def _open_shard(self, number: int) -> ShardFile:
         return self._all_columns().shards[number]

@@ -37,8 +37,8 @@ class Cell:
         fold: number of the tested group of subjects.
         draw: number of the few-shot draw.
         seed: seed of the run.
-        perturbation: change of the tested windows, e.g. "rotation=90"; empty for none. See
-            :mod:`experiments.evaluation.perturbations`.
+        perturbation: change of the tested windows, e.g. "rotation=90", or share of wrong labels, "label_noise=0.1";
+            empty for none. See :mod:`experiments.evaluation.perturbations`.
         input_digest: digest of everything else that the result depends on: data, checkpoint, settings.
         knowledge: what the method knows of a tested subject besides the window that it predicts: "none", "unlabelled"
             windows, or these and the "shares" of the activities among them.

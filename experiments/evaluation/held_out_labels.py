@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 from datamodules.labels.label_column import LabelColumn, numbered
 from datamodules.shards.concat import ConcatShards
 from datamodules.windows.cut import WindowSettings
+from experiments.evaluation.episodes import episode_metrics, transition_metrics
 from experiments.evaluation.metrics import classification_metrics, confusion_matrix, event_metrics, ranking_metrics
+from experiments.evaluation.moments import Moments
 from experiments.evaluation.perturbations import PLACEMENT, Perturbation, apply
 from experiments.evaluation.placements import OtherPlacement
 from experiments.evaluation.splits import LeakError
@@ -39,6 +41,21 @@ class Scored:
     confusion_by_subject: dict[str, list[list[int]]]
 
 
+@dataclass(frozen=True)
+class OverTime:
+    """What metrics over time need.
+
+    Attributes:
+        moments: of the tested windows.
+        event: name of the rare event; empty if there is none.
+        smoothed: smooth probabilities over neighbouring windows before episodes are read off.
+    """
+
+    moments: Moments
+    event: str
+    smoothed: bool
+
+
 class HeldOutLabels:
     """True labels of a cell's tested windows.
 
@@ -49,6 +66,7 @@ class HeldOutLabels:
         event: position of the rare event's class; None if there is none.
         window_hours: length of a window, hours.
         ranking: measure recall@k and the reciprocal rank too.
+        over_time: the windows in time, for metrics over time; None measures none of these.
     """
 
     def __init__(
@@ -59,6 +77,7 @@ class HeldOutLabels:
         event: int | None,
         window_hours: float,
         ranking: bool,
+        over_time: OverTime | None = None,
     ) -> None:
         self._truth = truth
         self._subjects = subjects
@@ -66,6 +85,7 @@ class HeldOutLabels:
         self._event = event
         self._window_hours = window_hours
         self._ranking = ranking
+        self._over_time = over_time
         self._scored = False
 
     def score(self, scores: NDArray[np.float64]) -> Scored:
@@ -93,16 +113,17 @@ class HeldOutLabels:
         first = np.unique(whose, return_index=True)[1]
         for number in np.argsort(first).tolist():  # in the order of the windows
             name, own = names[number], np.flatnonzero(whose == number)
-            by_subject[name] = self._measure(self._truth[own], scores[own])
+            by_subject[name] = self._measure(own, scores)
             windows[name] = len(own)
             hours[name] = len(own) * self._window_hours
             confusion[name] = confusion_matrix(self._truth[own], predicted[own], self._n_classes).tolist()
         # With a single subject, the values of all windows are those of the subject.
         alone = len(by_subject) == 1
-        metrics = dict(next(iter(by_subject.values()))) if alone else self._measure(self._truth, scores)
+        metrics = dict(next(iter(by_subject.values()))) if alone else self._measure(np.arange(len(scores)), scores)
         return Scored(metrics, by_subject, windows, hours, confusion)
 
-    def _measure(self, truth: NDArray[np.int64], scores: NDArray[np.float64]) -> dict[str, float]:
+    def _measure(self, windows: NDArray[np.int64], all_scores: NDArray[np.float64]) -> dict[str, float]:
+        truth, scores = self._truth[windows], all_scores[windows]
         metrics = classification_metrics(truth, scores)
         if self._ranking:
             metrics |= ranking_metrics(truth, scores)
@@ -110,6 +131,10 @@ class HeldOutLabels:
             detected = scores.argmax(axis=1) == self._event
             hours = len(truth) * self._window_hours
             metrics |= event_metrics(truth == self._event, scores[:, self._event], detected, hours)
+        if (over := self._over_time) is not None:
+            metrics |= transition_metrics(self._truth, all_scores, over.moments, windows)
+            if self._event is not None:
+                metrics |= episode_metrics(all_scores, over.moments, windows, self._event, over.event, over.smoothed)
         return metrics
 
 

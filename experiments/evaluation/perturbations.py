@@ -45,7 +45,8 @@ class Kind:
         axis: title of the curve's axis, with the unit.
         clean: degree that changes nothing; None if there is no such number.
         levels: degrees that are evaluated if a kind is named without one; empty for placements, which differ between
-            targets.
+            targets, and for wrong labels, which are no change of the tested windows: see
+            :mod:`experiments.evaluation.label_noise`.
     """
 
     title: str
@@ -55,6 +56,7 @@ class Kind:
 
 
 PLACEMENT = "placement"
+LABEL_NOISE = "label_noise"
 KINDS = {
     "rotation": Kind("sensor rotated", "rotation about a random axis, degrees", 0, (15, 30, 60, 90, 135, 180)),
     "rate": Kind("lower sampling rate", "sampling rate, Hz", None, (12.5, 25, 50, 100)),
@@ -67,6 +69,7 @@ KINDS = {
     "clip": Kind("clipped range", "accelerometer range, g", None, (1.5, 2, 3, 4, 8)),
     "gyroscope": Kind("gyroscope missing", "gyroscope (0: missing)", 1, (0,)),
     PLACEMENT: Kind("sensor worn elsewhere", "placement of the tested sensor", None, ()),
+    LABEL_NOISE: Kind("wrong labels", "share of the labelled windows with a wrong label", 0, ()),
 }
 
 
@@ -88,6 +91,8 @@ class Perturbation:
             good, expected = isinstance(self.level, str) and bool(self.level), "a placement's name"
         elif isinstance(self.level, str):
             good, expected = False, "a number"
+        elif self.kind == LABEL_NOISE:
+            good, expected = 0 <= self.level < 1, "a share of at least 0 and below 1"
         elif self.kind == "gyroscope":
             good, expected = self.level in (0, 1), "0 (missing) or 1"
         elif self.kind in ("rate", "clip"):

@@ -21,8 +21,10 @@ from experiments.evaluation.cells import Cell, CellResult
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.feature_table import in_blocks
 from experiments.evaluation.held_out_labels import HeldOutLabels, ScoresError
+from experiments.evaluation.label_noise import flip_labels
 from experiments.evaluation.methods import CellData, Scores
-from experiments.evaluation.plan import Unit, clips_of, plan_units, without_prototype
+from experiments.evaluation.plan import Unit, plan_units
+from experiments.evaluation.planned_cells import clips_of, without_prototype
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
 from experiments.evaluation.splits import assert_disjoint, draw_subjects, draw_support
 from experiments.evaluation.targets import System, Target
@@ -170,6 +172,9 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
         unlabelled=unlabelled_windows(table, fold, unit.method.person_windows, _draw_key(config, cell)),
         external=cell.system if unit.method.external else "",
     )
+    if unit.label_noise:
+        key = _draw_key(config, cell)
+        data = replace(data, support_labels=flip_labels(data.support_labels, len(classes), unit.label_noise, key))
     predict = unit.method.fit(data)
     results = []
     for cell, perturbation in zip(unit.cells, unit.perturbations, strict=True):
@@ -265,6 +270,7 @@ def _result(
         classes.index(event) if event else None,
         target.shards.settings.duration_s / 3600,
         bool(unit.method.prototypes),
+        target.over_time(sides.test),
     )
     try:
         scored = held_out.score(scores) if scores is not None else None

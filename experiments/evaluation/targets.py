@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from datamodules.features.cache import FeatureCache
 from datamodules.labels.label_column import UNLABELLED, among, distinct
 from datamodules.shards.concat import ConcatShards
 from experiments.evaluation.errors import EvaluationError
+from experiments.evaluation.held_out_labels import OverTime
+from experiments.evaluation.moments import Timeline
 from experiments.evaluation.placements import OtherPlacement
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.splits import Fold, LeakError, make_folds, non_overlapping, seen_subjects, union, where
@@ -62,6 +65,17 @@ class Target:
     def name(self) -> str:
         """Name of the target in tables."""
         return self.settings.name or self.settings.dataset
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """When what was done, by the labels."""
+        return Timeline(self.shards)
+
+    def over_time(self, windows: NDArray[np.int64]) -> OverTime | None:
+        """Give tested windows in time; None where no activity changes and there is no event to be found in time."""
+        if not self.timeline.changes:
+            return None
+        return OverTime(self.timeline.of(windows), self.settings.event, self.settings.smoothed)
 
     def folds(self, evaluation: EvaluationConfig) -> list[Fold]:
         """Make groups of subjects to test, with the windows that labels may be drawn from.

@@ -11,38 +11,21 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from datamodules.io.worker_process import start_worker
 from datamodules.recording import ImuStream
+from experiments.evaluation.timeline import Scores
 from experiments.inference.head import Head, load_head
 from experiments.inference.parts import Part, parts_of
 from experiments.inference.recordings import Recorded
 
 _WORTH_IT = 12  # parts, two hours: fewer are scored sooner than processes start
 _head: Head | None = None
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Scores of consecutive windows.
-
-    Attributes:
-        starts: (W,) seconds, ascending.
-        probabilities: (W, C) calibrated; NaN where a window could not be scored.
-        reasons: (W,) why not, the name of a rule; empty where it was scored.
-        end: of the recording, seconds: the time of its last sample.
-    """
-
-    starts: NDArray[np.float64]
-    probabilities: NDArray[np.float64]
-    reasons: NDArray[np.str_]
-    end: float = np.nan
 
 
 class Scorer:

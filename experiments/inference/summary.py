@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 
-from experiments.inference.timeline import Row
+from experiments.evaluation.timeline import Row
 
 _CALENDAR = 1e9  # a clock that shows more seconds counts from 1970: it is past September 2001
 _HOUR_S, _DAY_S = 3600, 86400

@@ -26,6 +26,7 @@ class TargetConfig:
     )
     gyroscope: bool = setting(True, "false takes the gyroscope from all windows, where one of two sets has none")
     event: str = setting("", "the activity that is a rare event, e.g. fall: detection is measured too")
+    smoothed: bool = setting(True, "episodes of the event from smoothed probabilities, as predict does; false: falls")
     sources: list[str] = setting(
         [], "keys of 'datasets': labelled sets of other laboratories that the transfer methods learn from too"
     )
@@ -39,6 +40,7 @@ class ExternalConfig:
     encoder: str = setting("", "name of an IMU encoder, e.g. limu_bert_x")
     params: dict[str, Any] = setting({}, "its settings")
     weights: str = setting("", "safetensors file with its weights, under the encoder's own names")
+    card: str = setting("", "YAML file that says which people it has seen; see docs/guides/evaluation.md")
     normalisation: str = setting(
         "physical",
         "of the windows that it gets: 'physical', 'window' or 'none'",
@@ -109,9 +111,11 @@ class EvaluationConfig:
     transfer: SourceClassifierSettings = setting(
         SourceClassifierSettings(), "training of the encoder on labels of a target's 'sources'"
     )
+    label_noise: list[float] = setting([], "shares of the labelled windows that get a wrong label, e.g. [0.1, 0.3]")
     bootstrap: int = setting(10_000, "resamples over subjects for the 95 % intervals")
     map_windows: int = setting(1500, "windows in the embedding map; 0 draws none")
     audit: bool = setting(True, "look for duplicated windows and for labels that need no movement to be told")
+    shift: bool = setting(True, "measure how far tested windows are from those that labels come from")
     allow_seen_subjects: bool = setting(False, "evaluate on pretraining subjects too; every table says so")
     allow_leaks: bool = setting(False, "go on where the audit finds a leak; every table says so")
     workers: int = setting(0, "threads for methods that need no training of an encoder; 0 takes one a core")

@@ -13,6 +13,7 @@ from typing import Any
 from core.settings import setting
 from datamodules.augment.settings import AugmentSettings
 from datamodules.clock_sync.apply_offset import DEFAULT_CLOCKS
+from datamodules.pretraining.shuffle import SHUFFLES, UNSHUFFLED
 from datamodules.windows.settings import WindowSettings
 from experiments.settings.evaluation import EvaluationConfig
 from lightning_modules.optim import OptimSettings
@@ -107,6 +108,11 @@ class PretrainingConfig:
         "shuffle",
         "'shuffle', 'blocks' (slow disks), 'shards' (a store) or 'spread' (no neighbours in a batch)",
         choices=("shuffle", "blocks", "shards", "spread"),
+    )
+    shuffle_video: str = setting(
+        UNSHUFFLED,
+        "a control: windows get the pictures of others 'within' one 'activity' or 'subject', or of 'all'",
+        choices=SHUFFLES,
     )
     augment: AugmentSettings = setting(AugmentSettings(), "augmentations of the IMU windows")
 
@@ -206,6 +212,9 @@ class Config:
     run: RunConfig = setting(RunConfig(), "name, seed and resuming")
     paths: PathsConfig = setting(PathsConfig(), "where things are written")
     datasets: dict[str, DatasetConfig] = setting({}, "named sets of shards")
+    development: dict[str, list[str]] = setting(
+        {}, "people on whom the settings were chosen: source -> subjects; split files and ledger name them"
+    )
     window: WindowSettings = setting(WindowSettings(), "how windows are cut")
     build: BuildConfig = setting(BuildConfig(), "how shards are built")
     pretraining: PretrainingConfig = setting(PretrainingConfig(), "what is pretrained on")

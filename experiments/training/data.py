@@ -84,6 +84,7 @@ def make_data_module(config: Config, shards: Shards, features: Features | None) 
             video=learns_from_video(config.loss),
             order=p.order,
             targets=targets_of(config.loss.chosen()),
+            shuffle_video=p.shuffle_video,
         )
         data.check_processes(config.trainer.devices * config.trainer.num_nodes)
     except ValueError as error:

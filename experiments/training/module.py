@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from datamodules.pretraining import PretrainingDataModule
+from datamodules.pretraining.shuffle import UNSHUFFLED
 from datamodules.pretraining.targets import ExpertTargets, LabelTargets
 from datamodules.shards.mixed import MixedShards
 from datamodules.shards.reader import ShardSet
@@ -80,6 +81,8 @@ def _settings(
             "frozen": config.video_encoder.params.get("frozen", True),
         },
         simulated=shards.simulated,
+        development_subjects=[f"{source}/{name}" for source, names in config.development.items() for name in names],
+        shuffled_video=config.pretraining.shuffle_video if video_encoder is not None else UNSHUFFLED,
         labels=_labels(parts_of(config, shards), data),
         expert_width=expert.width if isinstance(expert := data.targets.get("expert"), ExpertTargets) else 0,
         sets=[name for name, _ in shards.parts] if isinstance(shards, MixedShards) else [],

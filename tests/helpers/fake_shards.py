@@ -45,6 +45,7 @@ class FakeShards:
         self.sample_mask = np.ones((n, SAMPLES), bool)
         self.channel_mask = np.ones((n, 6), bool)
         self.read: list[int] = []
+        self.stretches: dict[str, list[list[Any]]] = {}  # recording -> [begin, end, activity]
 
     @property
     def n_windows(self) -> int:
@@ -53,3 +54,6 @@ class FakeShards:
     def imu(self, indices: Any) -> tuple[Any, Any, Any]:
         self.read += [int(i) for i in indices]
         return self._imu[indices], self.sample_mask[indices], self.channel_mask[indices]
+
+    def facts(self) -> list[Any]:
+        return [SimpleNamespace(recording=name, labels=labels) for name, labels in self.stretches.items()]

@@ -9,6 +9,7 @@ from functools import cached_property
 from experiments.evaluation.cells import KNOWS_NOTHING, CellResult
 from experiments.evaluation.features.embedding_map import EmbeddingMap
 from experiments.reports.evaluation.comparisons import Comparison, compare_contenders
+from experiments.reports.evaluation.evidence import Evidence
 from experiments.reports.evaluation.titles import KNOWLEDGE, in_order, method_title
 from experiments.statistics.differences import Correction
 from experiments.statistics.groups import Groups, Key, group_cells
@@ -34,6 +35,7 @@ class Report:
         maps: target -> map of its windows in the feature space.
         audit: target -> doubtful facts about its data, in plain sentences.
         correction: correction of the p-values for many comparisons.
+        evidence: who saw whom, what was refused, how large the shifts are.
     """
 
     title: str
@@ -47,6 +49,7 @@ class Report:
     maps: dict[str, EmbeddingMap] = field(default_factory=dict)
     audit: dict[str, list[str]] = field(default_factory=dict)
     correction: Correction = "westfall_young"
+    evidence: Evidence = field(default_factory=Evidence)
 
     @cached_property
     def groups(self) -> Groups:

@@ -5,6 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.evidence_tables import (
+    episode_tables,
+    ledger_tables,
+    shift_tables,
+    transition_tables,
+)
 from experiments.reports.evaluation.tables import (
     Table,
     cost_tables,
@@ -56,8 +62,12 @@ def sections_of(report: Report, dataset: str) -> list[Section]:
         Section("forest", "Paired differences", "", differences),
         Section("ranking", "Ranking", "", ranking_tables(report, dataset)),
         Section("event", f"Rare event: {event}", "", event_tables(report, dataset, event) if event else []),
+        Section("episodes", f"Episodes: {event}", "", episode_tables(report, dataset, event) if event else []),
+        Section("transitions", "Transitions", "", transition_tables(report, dataset)),
         Section("confusion", "Activities", "", recall_tables(report, dataset)),
         Section("robustness", "Robustness", "", robustness_tables(report, dataset)),
+        Section("shift", "Size of shift", "", shift_tables(report, dataset)),
+        Section("ledger", "Who saw whom", "", ledger_tables(report, dataset)),
         Section("cost", "Cost", "", cost_tables(report, dataset)),
         Section("map", "Feature space", _map_text(report, dataset), []),
     ]

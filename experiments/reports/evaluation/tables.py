@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from datamodules.labels.natural_order import natural_key
-from experiments.evaluation.perturbations import KINDS
+from experiments.evaluation.perturbations import KINDS, LABEL_NOISE
 from experiments.reports.evaluation.comparisons import METRIC, recommended
 from experiments.reports.evaluation.content import Report, first_of
+from experiments.reports.evaluation.evidence import REFUSED
 from experiments.reports.evaluation.robustness import clean_title, level_title, robustness_curves
 from experiments.reports.evaluation.titles import (
     EVENT,
@@ -22,6 +23,7 @@ from experiments.reports.evaluation.titles import (
     METRICS,
     RANKING,
     Metric,
+    in_order,
     method_title,
     shots_title,
     show,
@@ -76,14 +78,31 @@ def _by_shots(report: Report, dataset: str, metric: str, unit: str, title: str, 
 
 
 def _wide(
-    report: Report, dataset: str, title: str, unit: str, texts: Mapping[str, Mapping[int, str]], note: str = ""
+    report: Report,
+    dataset: str,
+    title: str,
+    unit: str,
+    texts: Mapping[str, Mapping[int, str]],
+    note: str = "",
+    scores: bool = True,
 ) -> Table:
-    """Make a table over shots; where methods differ in what they know of the tested people, a column says it."""
+    """Make a table over shots; where methods differ in what they know of the tested people, a column says it.
+
+    A table of scores has a row for each contender whose cells were all refused.
+    """
     shots = sorted({k for by_shots in texts.values() for k in by_shots})
-    known = report.knowledge(dataset)
+    known, evidence = report.knowledge(dataset), report.evidence
+    whole = {} if not texts or not scores or unit == "subjects" else evidence.refused_rows(dataset)
+    refused = {e: dict.fromkeys(ks, REFUSED) for e, ks in whole.items() if e not in report.contenders(dataset)}
+    shots = sorted({*shots, *(k for by_shots in refused.values() for k in by_shots)})
+    everyone = {**texts, **refused}
     rows = tuple(
-        (method_title(e), *([known[e]] if known else []), *(by_shots.get(k, "") for k in shots))
-        for e, by_shots in texts.items()
+        (
+            evidence.title(dataset, e),
+            *([known.get(e, "")] if known else []),
+            *(everyone[e].get(k, "") for k in shots),
+        )
+        for e in (in_order(everyone) if refused else texts)
     )
     columns = tuple(shots_title(k, unit) for k in shots)
     return Table(title, "method", (KNOWN_OF_THE_PERSON, *columns) if known else columns, rows, note)
@@ -160,7 +179,7 @@ def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
                     " All subjects share the draws of labels. * therefore also needs an interval over draws that leaves"
                     f" out 0, and at least {FEWEST} draws."
                 )
-            tables.append(_wide(report, dataset, title, unit, texts, note))
+            tables.append(_wide(report, dataset, title, unit, texts, note, scores=False))
     return tables
 
 
@@ -249,6 +268,8 @@ def robustness_tables(report: Report, dataset: str) -> list[Table]:
         title = f"{KINDS[kind].title}, {METRICS['balanced_accuracy']}{report.flags(dataset)}, %"
         columns = (clean_title(kind), *(level_title(kind, level) for level in levels))
         note = f"Columns: {KINDS[kind].axis}. Methods are fitted on windows as they are, and tested on changed windows."
+        if kind == LABEL_NOISE:
+            note = f"Columns: {KINDS[kind].axis}. Tested windows keep their labels."
         tables.append(Table(title, "method", columns, rows, note))
     return tables
 

@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from experiments.reports.evaluation.content import Report
-from experiments.reports.evaluation.titles import KNOWN_OF_THE_PERSON, METRICS, method_title, shots_title, within
+from experiments.reports.evaluation.evidence import REFUSED
+from experiments.reports.evaluation.titles import KNOWN_OF_THE_PERSON, METRICS, in_order, shots_title, within
 from experiments.statistics.results import Estimate
 
 
@@ -48,7 +49,12 @@ def _table(report: Report, dataset: str, unit: str, metric: str) -> Table:
             text = _two_lines(values[k]) if k in values else ""
             is_best = k > 0 and k in values and values[k].mean == best[k]
             cells.append(f"[bold]{text}[/]" if is_best else text)
-        table.add_row(escape(method_title(contender)), *([known[contender]] if known else []), *cells)
+        table.add_row(escape(report.evidence.title(dataset, contender)), *([known[contender]] if known else []), *cells)
+    if unit == "windows":
+        for contender in in_order(set(report.evidence.refused_rows(dataset)) - set(estimates)):
+            ks = report.evidence.refused_rows(dataset)[contender]
+            texts = [REFUSED if k in ks else "" for k in shots]
+            table.add_row(escape(report.evidence.title(dataset, contender)), *([""] if known else []), *texts)
     return table
 
 

@@ -62,12 +62,14 @@ class Metric:
         percent: tables give the metric in %.
         digits: digits after the point.
         share: the metric is never above 1.
+        signed: the metric may be below 0.
     """
 
     title: str
     percent: bool = True
     digits: int = 1
     share: bool = True
+    signed: bool = False
 
 
 METRICS = {  # of every evaluation
@@ -90,6 +92,21 @@ EVENT = {
     "event_precision": Metric("precision, %"),
     "detections_per_hour": Metric("detections per hour", percent=False, share=False),
     "false_alarms_per_hour": Metric("false alarms per hour", percent=False, share=False),
+}
+
+TRANSITIONS = {
+    "transition_share": Metric("windows with a transition, %"),
+    "accuracy_pure": Metric("accuracy, pure, %"),
+    "accuracy_transition": Metric("accuracy, transition, %"),
+    "balanced_accuracy_pure": Metric("balanced accuracy, pure, %"),
+    "balanced_accuracy_transition": Metric("balanced accuracy, transition, %"),
+}
+EPISODES = {
+    "episodes": Metric("episodes a subject", percent=False, digits=1, share=False),
+    "episode_sensitivity": Metric("episodes found, %"),
+    "episode_false_alarms_per_hour": Metric("false alarms per hour", percent=False, digits=1, share=False),
+    "onset_error_s": Metric("onset error, s", percent=False, digits=1, share=False),
+    "onset_delay_s": Metric("onset delay, s", percent=False, digits=1, share=False, signed=True),
 }
 
 
@@ -121,13 +138,17 @@ def in_order(contenders: Collection[str]) -> list[str]:
     return sorted(contenders, key=key)
 
 
-def show(value: Estimate, percent: bool = True, digits: int | None = None, share: bool = True) -> str:
+def show(
+    value: Estimate, percent: bool = True, digits: int | None = None, share: bool = True, signed: bool = False
+) -> str:
     """Write ``61.2 [55.0, 67.1]``; without brackets if there are too few subjects for an interval.
 
-    Intervals are cut at 0 and, for a share, at 1, because Student's interval may reach beyond.
+    Intervals are cut at 0 and, for a share, at 1, because Student's interval may reach beyond; a signed metric has no
+    such bounds.
     """
     factor, digits = (100 if percent else 1), digits if digits is not None else (1 if percent else 3)
-    mean, low, high = (factor * x for x in (value.mean, *within(value, share)))
+    ends = (value.low, value.high) if signed else within(value, share)
+    mean, low, high = (factor * x for x in (value.mean, *ends))
     if math.isnan(low):
         return f"{mean:.{digits}f}"
     return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

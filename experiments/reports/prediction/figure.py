@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from core.durable import write_atomically
+from experiments.evaluation.timeline import GAP, NON_WEAR, UNSURE, Row
 from experiments.inference.summary import Clock
-from experiments.inference.timeline import GAP, NON_WEAR, UNSURE, Row
 
 FILE = "timeline.png"
 # Okabe and Ito's palette works with any kind of colour vision; further activities take Tol's muted one.

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from core.durable import write_text
+from experiments.evaluation.timeline import GAP, NON_WEAR, SURE, UNSURE, Bout, Row
 from experiments.inference.head import Head
 from experiments.inference.summary import Clock, Spent
-from experiments.inference.timeline import GAP, NON_WEAR, SURE, UNSURE, Bout, Row
 from experiments.reports.build.words import duration
 from experiments.reports.evaluation.rendering import render
 from experiments.reports.prediction.tables import bouts_table, days_table

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from core.durable import write_text
+from experiments.evaluation.timeline import GAP, NON_WEAR, UNSURE, Bout, Row
 from experiments.inference.summary import Clock, Spent
-from experiments.inference.timeline import GAP, NON_WEAR, UNSURE, Bout, Row
 from experiments.reports.build.words import duration
 from experiments.reports.evaluation.tables import Table
 

@@ -21,7 +21,7 @@ from experiments.evaluation.cells import CellResult
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.perturbations import PLACEMENT, Perturbation, PerturbationError, apply, parse_perturbation
 from experiments.evaluation.placements import SAME_TIME_S, OtherPlacement, PlacementError, find_other_placement
-from experiments.evaluation.plan import expand_perturbations
+from experiments.evaluation.plan_checks import expand_perturbations
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.systems import open_targets
 from experiments.evaluation.targets import System, Target

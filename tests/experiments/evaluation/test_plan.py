@@ -21,7 +21,8 @@ from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.target_features import EncoderSpec
 from experiments.evaluation.held_out_labels import HeldOutLabels
 from experiments.evaluation.perturbations import PerturbationError
-from experiments.evaluation.plan import expand_perturbations, plan_units
+from experiments.evaluation.plan import plan_units
+from experiments.evaluation.plan_checks import expand_perturbations
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.targets import System, Target

@@ -38,7 +38,8 @@ def robustness_figure(report: Report, dataset: str) -> Figure | None:
     legend(figure, handles)
     shots = sorted({shots_title(c.shots, c.unit) for curves in kinds.values() for c in curves if c.shots})
     figure.suptitle(
-        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on clean windows, tested on changed ones"
+        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on clean windows, tested on changed ones;"
+        " wrong labels: the other way round"
         f"{' (' + ', '.join(shots) + ')' if shots else ''}; mean and 95 % interval",
         fontsize=11,
     )

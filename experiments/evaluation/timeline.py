@@ -1,6 +1,6 @@
 """From scores of windows to what was done when: smoothing, ``unsure``, ``gap``, bouts.
 
-The rule, in this order:
+Predictions for new recordings follow this rule, and so do the episodes that an evaluation counts. In this order:
 
 1. A window without a score is ``gap``; its reason is the name of the rule that kept it out. Neighbouring ones of the
    same reason are one row.
@@ -22,8 +22,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.inference.scoring import Scores
-
 SURE, UNSURE, GAP, NON_WEAR = "", "unsure", "gap", "non-wear"
 UNSURE_BELOW = 0.5  # the likeliest activity is then less likely than all others together
 REMAINDER = "remainder"  # less than a window is left at the end
@@ -31,6 +29,23 @@ _OWN, _NEIGHBOUR = 0.5, 0.25
 _TOLERANCE_S = 1e-3
 
 Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of consecutive windows.
+
+    Attributes:
+        starts: (W,) seconds, ascending.
+        probabilities: (W, C) calibrated; NaN where a window could not be scored.
+        reasons: (W,) why not, the name of a rule; empty where it was scored.
+        end: of the recording, seconds: the time of its last sample.
+    """
+
+    starts: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    reasons: NDArray[np.str_]
+    end: float = np.nan
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from experiments.inference.scoring import Scores
+from experiments.evaluation.timeline import Row, Scores, bouts_of, rows_of, smooth
 from experiments.inference.summary import Clock, by_day, by_hour
-from experiments.inference.timeline import Row, bouts_of, rows_of, smooth
 
 CLASSES = ("sit", "walk")
 
