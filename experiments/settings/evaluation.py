@@ -21,8 +21,9 @@ class TargetConfig:
     activities: list[str] = setting([], "only these; empty takes evaluation.activities")
     labels: str = setting(
         "own",
-        "activities by each source's 'own' names, or by 'common' ones; see docs/guides/datasets.md",
-        choices=("own", "common"),
+        "activities by each source's 'own' names, by 'common' ones, or by 'shared' ones: those common ones that a data"
+        " set of 'sources' has too; see docs/guides/datasets.md",
+        choices=("own", "common", "shared"),
     )
     gyroscope: bool = setting(True, "false takes the gyroscope from all windows, where one of two sets has none")
     event: str = setting("", "the activity that is a rare event, e.g. fall: detection is measured too")

@@ -88,6 +88,8 @@ class Method:
         checkpoint: the method uses the checkpoint.
         prototypes: origin of the classes' prototypes: "source" videos, "target" videos, "text"; "" for none.
         sources: the method learns from labels of other data sets too; it is left out where a target names none.
+        no_target_label: the method learns the target's activities from sources alone; it is left out where these lack
+            one of them (``labels: shared`` at the target keeps those that they have).
         settings: settings that the method depends on, e.g. "evaluation.probe_c".
         external: the method uses an external encoder, and is evaluated once for each of ``evaluation.external``.
         knowledge: what the method knows of a tested subject besides the window that it predicts, see
@@ -107,6 +109,7 @@ class Method:
     sources: bool = False
     settings: tuple[str, ...] = ()
     external: bool = False
+    no_target_label: bool = False
     knowledge: str = KNOWS_NOTHING
     person_windows: str = ""
     together: bool = False
@@ -126,6 +129,7 @@ def method(
     sources: bool = False,
     settings: tuple[str, ...] = (),
     external: bool = False,
+    no_target_label: bool = False,
 ) -> Callable[[Fit], Fit]:
     """Register a function as a method; see :class:`Method` for the arguments.
 
@@ -134,7 +138,19 @@ def method(
     """
 
     def decorate(fit: Fit) -> Fit:
-        made = Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, sources, settings, external)
+        made = Method(
+            name,
+            fit,
+            needs_labels,
+            trained,
+            encoder,
+            checkpoint,
+            prototypes,
+            sources,
+            settings,
+            external,
+            no_target_label,
+        )
         METHODS.add(name, made, fit)
         return fit
 
