@@ -97,6 +97,12 @@ class EvaluationConfig:
         "+balanced: shares that each person's answers get, 'uniform' or those of the support subjects' 'pool'",
         choices=("uniform", "pool"),
     )
+    personal_weight: int = setting(
+        3, "+personal: how often each labelled window of the tested person counts", at_least=1
+    )
+    personal_gap_s: float = setting(
+        10.0, "+personal: time between the person's labelled and tested windows of one recording", at_least=0
+    )
     knn_neighbours: int = setting(10, "nearest labelled windows that vote, at most", at_least=1)
     forest_trees: int = setting(300, "trees of the random forest", at_least=1)
     finetune_epochs: int = setting(10, "epochs of fine-tuning")

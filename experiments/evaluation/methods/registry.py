@@ -54,6 +54,9 @@ class CellData:
         unlabelled: windows of support and tested subjects whose motion a method may look at, without labels; empty
             unless the method's ``knowledge`` says so.
         external: name of the external encoder, for methods that use one.
+        personal: labelled windows of the tested subjects, of earlier trials than those that are tested; empty unless
+            the method's ``knowledge`` says so.
+        personal_labels: labels of these windows.
     """
 
     config: Config
@@ -70,6 +73,8 @@ class CellData:
     notes: list[str] = field(default_factory=list)
     unlabelled: Indices = field(default_factory=lambda: np.empty(0, np.int64))
     external: str = ""
+    personal: Indices = field(default_factory=lambda: np.empty(0, np.int64))
+    personal_labels: Indices = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 Fit = Callable[[CellData], Predict]

@@ -25,7 +25,11 @@ RECOMMENDED = (
     "transfer_logistic",
     "transfer_mean",
 )
-CONTROLS = ("person_other", "balanced_other")  # adaptations that are controls, and not to be recommended
+CONTROLS = (
+    "person_other",
+    "balanced_other",
+    "personal_none",
+)  # adaptations that are controls, and not to be recommended
 # What one would do without pretraining. The verdict is about the best of these.
 BASELINES = (
     "source_logistic",

@@ -49,12 +49,15 @@ ADAPTED = {  # what an adaptation adds to a method's title, in the order of the 
     "em": "shares by EM",
     "balanced": "balanced shares",
     "balanced_other": "shares balanced over other activities",
+    "personal": "and labels of the person",
+    "personal_none": "without labels of the person, on the same later windows",
 }
 KNOWN_OF_THE_PERSON = "known of the tested person"
 KNOWLEDGE = {
     "none": "nothing",
     "unlabelled": "unlabelled windows",
     "shares": "unlabelled windows, shares of activities",
+    "labels": "labels of earlier windows",
 }
 
 
