@@ -74,8 +74,10 @@ def personal_windows(
     """Choose which windows of a fold's tested subjects are tested, and which ones are labelled.
 
     Args:
-        table, duration_s, gap_s: see :func:`sealed_slice`.
+        table: see :func:`sealed_slice`.
         fold: whose subjects are tested.
+        duration_s: length of a window, seconds.
+        gap_s: see :func:`sealed_slice`.
         shots: labelled windows per subject and activity; 0 takes all earlier windows.
         key: names of the draw.
 

@@ -101,7 +101,7 @@ def test_activities_are_recognised_without_a_label_of_the_target() -> None:
 
 def test_labels_of_the_target_change_nothing() -> None:
     made = target()
-    (first, *_) = [r for r in run(made, "source_logistic").values()]
+    first, *_ = run(made, "source_logistic").values()
     shuffled = target()
     activity = shuffled.shards.table["activity"]
     features = find_method("source_logistic")
@@ -114,7 +114,7 @@ def test_labels_of_the_target_change_nothing() -> None:
     names = np.array([str(name) for name in activity], object)
     names[pool] = names[order]
     shuffled.shards.table["activity"] = names
-    (second, *_) = [r for r in run(shuffled, "source_logistic").values()]
+    second, *_ = run(shuffled, "source_logistic").values()
     assert first.confusion_by_subject == second.confusion_by_subject
 
 
