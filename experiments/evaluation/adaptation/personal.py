@@ -2,6 +2,7 @@
 
 What is tested are the person's later trials, see :mod:`experiments.evaluation.sealed_slice`. The method is fitted once
 per person, on the labelled windows of the support subjects and on those of the person, which count several times.
+Many people have labels of some activities only.
 """
 
 from __future__ import annotations
@@ -35,7 +36,10 @@ def personal(fit: Fit, data: CellData) -> Predict:
     fitted: dict[int, Predict] = {}
     for person in np.unique(owners[data.personal]).tolist():
         own = owners[data.personal] == person
-        windows, labels = np.repeat(data.personal[own], weight), np.repeat(data.personal_labels[own], weight)
+        # Activities without a label of the person get the same weight from others: they would be answered too rarely.
+        lacking = ~np.isin(data.support_labels, data.personal_labels[own])
+        windows = np.repeat(np.concatenate([data.personal[own], data.support[lacking]]), weight)
+        labels = np.repeat(np.concatenate([data.personal_labels[own], data.support_labels[lacking]]), weight)
         fitted[person] = fit(
             replace(
                 data,
