@@ -1,4 +1,4 @@
-"""Common names of the activities of each source, in the paper's terms, one line per label.
+"""Common names of the activities of each source, in the paper's terms and a few more, one line per label.
 
 An unlisted label has no common name: it means another activity, or several of these activities at once. A comment marks
 a label that means nearly, but not exactly, the same as its common name.
@@ -15,6 +15,8 @@ COMMON = (
     "lying",
     "fall",
     "freezing",
+    "running",  # jogging too
+    "clapping",
 )
 
 COMMON_LABELS: dict[str, dict[str, str]] = {
@@ -33,10 +35,14 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
         "walking_in_place": "walking",  # without moving forward
         "sit_to_stand": "sit_to_stand",
         "stand_to_sit": "sit_to_stand",
+        "jogging_in_place": "running",  # without moving forward
+        "clap": "clapping",
     },
     "sisfall": {
         "walking_slow": "walking",
         "walking_quick": "walking",
+        "jogging_slow": "running",
+        "jogging_quick": "running",
         "stairs_slow": "stairs",
         "stairs_quick": "stairs",
         "chair_slow": "sit_to_stand",  # a trial of sitting down, sitting a moment and getting up
@@ -58,6 +64,7 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
         "walking_forward": "walking",
         "walking_left": "walking",  # in circles
         "walking_right": "walking",
+        "running": "running",
         "stairs_up": "stairs",
         "stairs_down": "stairs",
         "sitting": "sitting",
@@ -76,6 +83,7 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
     },
     "motionsense": {
         "walking": "walking",
+        "jogging": "running",
         "stairs_up": "stairs",
         "stairs_down": "stairs",
         "sitting": "sitting",
@@ -86,11 +94,13 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
         "sitting": "sitting",
         "standing": "standing",
         "walking": "walking",
+        "running": "running",
         "stairs_up": "stairs",
         "stairs_down": "stairs",
     },
     "harth": {
         "walking": "walking",
+        "running": "running",
         "stairs_up": "stairs",
         "stairs_down": "stairs",
         "standing": "standing",
@@ -99,6 +109,7 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
     },
     "realworld": {
         "walking": "walking",
+        "running": "running",
         "stairs_up": "stairs",
         "stairs_down": "stairs",
         "standing": "standing",
@@ -124,6 +135,8 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
     },
     "weda_fall": {
         "walking": "walking",
+        "jogging": "running",
+        "clapping": "clapping",
         "stairs": "stairs",
         "sit_and_get_up": "sit_to_stand",  # a trial of sitting down, sitting a moment and getting up
         "crouch": "bending",

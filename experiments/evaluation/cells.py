@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 KNOWS_NOTHING = "none"
 KNOWS_UNLABELLED = "unlabelled"
 KNOWS_SHARES = "shares"  # unlabelled windows too
+KNOWS_LABELS = "labels"  # some windows with their labels; other windows of the subject are tested
 
 # Version 0.1.0 wrote these fields of a cell under other names.
 _EARLIER_NAMES = {"condition": "perturbation", "binding": "input_digest"}
@@ -41,7 +42,7 @@ class Cell:
             empty for none. See :mod:`experiments.evaluation.perturbations`.
         input_digest: digest of everything else that the result depends on: data, checkpoint, settings.
         knowledge: what the method knows of a tested subject besides the window that it predicts: "none", "unlabelled"
-            windows, or these and the "shares" of the activities among them.
+            windows, these and the "shares" of the activities among them, or "labels" of some earlier windows.
     """
 
     dataset: str

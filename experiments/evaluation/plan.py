@@ -161,7 +161,7 @@ def _units_of(group: Group, method: Method, ledger: Ledger) -> list[Unit]:
             continue
         if method.prototypes in ("source", "text") and prototypes is None:
             continue
-        if method.sources and group.target.sources is None:
+        if not group.target.allows(method):
             continue
         notes = [*group.notes, *(_pretraining_notes(group.system, fold.classes) if method.checkpoint else [])]
         if fold.left_out:

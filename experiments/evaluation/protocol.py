@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from datamodules.labels.label_column import among, distinct, positions
 from datamodules.pretraining import stream_seed
-from experiments.evaluation.cells import Cell, CellResult
+from experiments.evaluation.cells import KNOWS_LABELS, Cell, CellResult
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.feature_table import in_blocks
 from experiments.evaluation.held_out_labels import HeldOutLabels, ScoresError
@@ -26,6 +26,7 @@ from experiments.evaluation.methods import CellData, Scores
 from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.planned_cells import clips_of, without_prototype
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
+from experiments.evaluation.sealed_slice import personal_windows
 from experiments.evaluation.splits import assert_disjoint, draw_subjects, draw_support
 from experiments.evaluation.targets import System, Target
 from experiments.evaluation.unlabelled import unlabelled_windows
@@ -127,11 +128,12 @@ def _draw_of(unit: Unit, features: int) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class _Sides:
-    """Windows of a cell: support (labelled), pool (labels could come from it) and test; notes on the draw."""
+    """Windows of a cell: support and personal (labelled), pool (labels could come from it) and test; notes on them."""
 
     support: NDArray[np.int64]
     pool: NDArray[np.int64]
     test: NDArray[np.int64]
+    personal: NDArray[np.int64]
     notes: list[str]
 
 
@@ -156,6 +158,7 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
     if why or (unit.method.prototypes and prototypes is None):
         notes += [f"not done: {why}"] if why else []
         return [_result(unit, cell, sides, time.perf_counter() - started, notes, prototypes) for cell in unit.cells]
+    personal = sides.personal[among(labels[sides.personal], classes)]
     data = CellData(
         config=config,
         features=unit.features,
@@ -171,6 +174,8 @@ def _compute(config: Config, unit: Unit) -> list[CellResult]:
         notes=notes,
         unlabelled=unlabelled_windows(table, fold, unit.method.person_windows, _draw_key(config, cell)),
         external=cell.system if unit.method.external else "",
+        personal=personal,
+        personal_labels=positions(labels[personal], classes),
     )
     if unit.label_noise:
         key = _draw_key(config, cell)
@@ -216,11 +221,17 @@ def _draw(config: Config, unit: Unit) -> _Sides:
         else:
             subjects = config.evaluation.support_subjects
             support, notes = draw_support(table, fold.pool, cell.shots, key, subjects)
+    test, personal = fold.test, np.empty(0, np.int64)
+    if unit.method.knowledge == KNOWS_LABELS:
+        shots = cell.shots if cell.shots_unit == "windows" else 0
+        gap_s, window_s = config.evaluation.personal_gap_s, unit.target.shards.settings.duration_s
+        test, personal, note = personal_windows(table, fold, window_s, gap_s, shots, _draw_key(config, cell))
+        notes = [*notes, note]
     # The check looks at the drawn windows, not at the names in the fold.
     person = table["person"]
     given = [name for windows in (support, fold.pool) for name in distinct(person[windows])]
     assert_disjoint(given, distinct(person[fold.test]))
-    return _Sides(support, fold.pool, fold.test, notes)
+    return _Sides(support, fold.pool, test, personal, notes)
 
 
 def _draw_key(config: Config, cell: Cell) -> tuple[int, str, int, int]:

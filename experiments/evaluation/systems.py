@@ -48,7 +48,7 @@ def open_targets(config: Config) -> list[Target]:
     for settings in config.evaluation.targets:
         keys = list(dict.fromkeys([settings.dataset, *settings.support]))
         parts = [(key, open_dataset(config, key)) for key in keys]
-        shards = ConcatShards(parts, settings.labels == "common", settings.gyroscope)
+        shards = ConcatShards(parts, settings.labels != "own", settings.gyroscope)
         if shards.common:
             try:
                 counted = str(shards.renamed)
@@ -64,6 +64,11 @@ def open_targets(config: Config) -> list[Target]:
 def _sources(config: Config, settings: TargetConfig, shards: ConcatShards) -> Sources | None:
     """Open the data sets of other laboratories that the target may learn from."""
     if not settings.sources:
+        if settings.labels == "shared":
+            raise UserError(
+                f"target '{settings.name or settings.dataset}': 'labels: shared' keeps the activities that a data set"
+                " of 'sources' has too, but 'sources' names none"
+            )
         return None
     sets = []
     for key in dict.fromkeys(settings.sources):
@@ -76,7 +81,8 @@ def _sources(config: Config, settings: TargetConfig, shards: ConcatShards) -> So
         if not bool((opened.table["activity"] != UNLABELLED).any()):
             raise UserError(f"target '{settings.name or settings.dataset}': source '{key}' has no labelled window")
         sets.append(SourceSet(key, opened))
-    return Sources(sets, lambda sources: _source_encoder(config, settings, sources))
+    device = "cuda" if accelerator(config) == "gpu" else "cpu"
+    return Sources(sets, lambda sources: _source_encoder(config, settings, sources), device)
 
 
 def _source_encoder(config: Config, settings: TargetConfig, sources: Sources) -> ImuEncoder:

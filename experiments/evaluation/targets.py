@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from datamodules.features.cache import FeatureCache
 from datamodules.labels.label_column import UNLABELLED, among, distinct
+from datamodules.labels.natural_order import natural_key
 from datamodules.shards.concat import ConcatShards
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.held_out_labels import OverTime
+from experiments.evaluation.methods import Method
 from experiments.evaluation.moments import Timeline
 from experiments.evaluation.placements import OtherPlacement
 from experiments.evaluation.prototypes.video import Prototypes
@@ -85,7 +87,7 @@ class Target:
             EvaluationError: the event is not among the target's activities.
         """
         s, table = self.settings, self.shards.table
-        activities = s.activities or evaluation.activities
+        activities = self._activities(evaluation)
         tested, supporting = self.sides(evaluation)
         folds = make_folds(table, evaluation.folds, activities, tested, supporting, evaluation.all_groupings)
         if s.event and not any(s.event in fold.classes for fold in folds):
@@ -100,7 +102,7 @@ class Target:
             SplitError: no window meets a condition of the target.
         """
         s, table = self.settings, self.shards.table
-        activities = s.activities or evaluation.activities
+        activities = self._activities(evaluation)
         tested = where(table, s.test_where) & (table["dataset"] == s.dataset)
         supporting = where(table, s.support_where)
         if s.support:
@@ -116,11 +118,42 @@ class Target:
             apart[own] = non_overlapping(columns, self.shards.settings.duration_s)
         return tested & apart, supporting & apart
 
+    def _activities(self, evaluation: EvaluationConfig) -> list[str]:
+        """List the activities that are used; an empty list stands for all."""
+        asked = self.settings.activities or evaluation.activities
+        if not self.answered_by_sources:
+            return asked
+        assert self.sources is not None
+        shared = [name for name in self.sources.examples.activities if name in distinct(self.shards.table["activity"])]
+        if len(chosen := [name for name in shared if not asked or name in asked]) < 2:
+            raise EvaluationError(
+                f"target '{self.name}': 'labels: shared' leaves {len(chosen)} activities"
+                f" ({', '.join(chosen) or 'none'}); expected at least 2 that both the target and a source have"
+            )
+        return chosen
+
+    @property
+    def answered_by_sources(self) -> bool:
+        """True if every activity is one that a source has too, under a common name."""
+        return self.settings.labels == "shared" and self.sources is not None
+
+    def allows(self, method: Method) -> bool:
+        """Say if the target has the sources that a method needs: none, some, or some with the target's activities."""
+        if method.no_target_label:
+            return self.answered_by_sources
+        return not method.sources or self.sources is not None
+
     def remarks(self, folds: Sequence[Fold]) -> list[str]:
         """List remarks for readers: renamed activities, and a gyroscope that one side lacks."""
         found = []
         if self.shards.common:
             found += [f"activities by their common names: {line}" for line in self.shards.renamed.lines()]
+        if self.answered_by_sources and self.sources is not None:
+            used = sorted({name for fold in folds for name in fold.classes}, key=natural_key)
+            found.append(f"only activities that a source has too: {', '.join(used)}")
+            found += [
+                f"activities of the sources by their common names: {line}" for line in self.sources.examples.lines
+            ]
         pool, test = union([fold.pool for fold in folds]), union([fold.test for fold in folds])
         if not self.shards.gyroscope:
             found.append("gyroscope: taken from all windows, 'gyroscope: false'")

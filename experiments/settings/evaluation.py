@@ -21,8 +21,9 @@ class TargetConfig:
     activities: list[str] = setting([], "only these; empty takes evaluation.activities")
     labels: str = setting(
         "own",
-        "activities by each source's 'own' names, or by 'common' ones; see docs/guides/datasets.md",
-        choices=("own", "common"),
+        "activities by each source's 'own' names, by 'common' ones, or by 'shared' ones: those common ones that a data"
+        " set of 'sources' has too; see docs/guides/datasets.md",
+        choices=("own", "common", "shared"),
     )
     gyroscope: bool = setting(True, "false takes the gyroscope from all windows, where one of two sets has none")
     event: str = setting("", "the activity that is a rare event, e.g. fall: detection is measured too")
@@ -97,6 +98,12 @@ class EvaluationConfig:
         "uniform",
         "+balanced: shares that each person's answers get, 'uniform' or those of the support subjects' 'pool'",
         choices=("uniform", "pool"),
+    )
+    personal_weight: int = setting(
+        3, "+personal: how often each labelled window of the tested person counts", at_least=1
+    )
+    personal_gap_s: float = setting(
+        10.0, "+personal: time between the person's labelled and tested windows of one recording", at_least=0
     )
     knn_neighbours: int = setting(10, "nearest labelled windows that vote, at most", at_least=1)
     forest_trees: int = setting(300, "trees of the random forest", at_least=1)

@@ -1,8 +1,8 @@
 """Registry of adaptations.
 
-An adaptation turns a method into one that knows the tested person's unlabelled windows. Settings name both, joined by a
-plus: ``hybrid_logistic+person``. Several adaptations follow one another: ``hybrid_logistic+person+balanced``. They are
-found by name::
+An adaptation turns a method into one that knows windows of the tested person, unlabelled ones or some with labels.
+Settings name both, joined by a plus: ``hybrid_logistic+person``. Several adaptations follow one another:
+``hybrid_logistic+person+balanced``. They are found by name::
 
     @adaptation("person", on_tables=True)
     def person(fit: Fit, data: CellData) -> Predict: ...
@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from core.registry import Registry, UnknownNameError
-from experiments.evaluation.cells import KNOWS_SHARES, KNOWS_UNLABELLED
+from experiments.evaluation.cells import KNOWS_LABELS, KNOWS_NOTHING, KNOWS_SHARES, KNOWS_UNLABELLED
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.methods import CellData, Fit, Method, Predict, find_method
 from experiments.evaluation.unlabelled import ALL
 
 Adapt = Callable[[Fit, CellData], Predict]
 PLUS = "+"
+_KNOWLEDGE = (KNOWS_NOTHING, KNOWS_UNLABELLED, KNOWS_SHARES, KNOWS_LABELS)  # the last of several counts
 
 
 @dataclass(frozen=True)
@@ -34,15 +35,19 @@ class Adaptation:
     Attributes:
         name: name in settings and tables, after the plus.
         adapt: function from a method's fit and a cell's data to a function that predicts windows.
-        on_tables: it changes tables of features. Otherwise it changes the probabilities of a person's tested windows.
+        on_tables: it changes tables of features. Otherwise it changes the probabilities of a person's tested windows,
+            or the labelled windows that the method is fitted on.
+        on_labels: it changes the labelled windows that the method is fitted on. It goes with no other adaptation.
         settings: settings that it depends on.
-        person_windows: which unlabelled windows of tested subjects it gets, "all" or "other".
-        knowledge: what it knows of a tested subject: "unlabelled" windows, or their "shares" of activities too.
+        person_windows: which unlabelled windows of tested subjects it gets, "all", "other" or, as "", none.
+        knowledge: what it knows of a tested subject: "unlabelled" windows, their "shares" of activities too, or
+            "labels" of earlier windows.
     """
 
     name: str
     adapt: Adapt
-    on_tables: bool
+    on_tables: bool = False
+    on_labels: bool = False
     settings: tuple[str, ...] = ()
     person_windows: str = ALL
     knowledge: str = KNOWS_UNLABELLED
@@ -54,7 +59,8 @@ ADAPTATIONS: Registry[Adaptation] = Registry("adaptation", "experiments.evaluati
 def adaptation(
     name: str,
     *,
-    on_tables: bool,
+    on_tables: bool = False,
+    on_labels: bool = False,
     settings: tuple[str, ...] = (),
     person_windows: str = ALL,
     knowledge: str = KNOWS_UNLABELLED,
@@ -66,7 +72,7 @@ def adaptation(
     """
 
     def decorate(adapt: Adapt) -> Adapt:
-        ADAPTATIONS.add(name, Adaptation(name, adapt, on_tables, settings, person_windows, knowledge), adapt)
+        ADAPTATIONS.add(name, Adaptation(name, adapt, on_tables, on_labels, settings, person_windows, knowledge), adapt)
         return adapt
 
     return decorate
@@ -97,6 +103,16 @@ def find_contender(name: str) -> Method:
 
 def _adapted(method: Method, adaptation: Adaptation) -> Method:
     name = f"{method.name}{PLUS}{adaptation.name}"
+    if adaptation.on_labels and not method.needs_labels:
+        raise EvaluationError(
+            f"evaluation.methods, '{name}': {method.name} is fitted on no labelled window, and '{adaptation.name}' adds"
+            " some"
+        )
+    if KNOWS_LABELS in (method.knowledge, adaptation.knowledge) and PLUS in method.name:
+        raise EvaluationError(
+            f"evaluation.methods, '{name}': labels of the person are a knowledge of their own, which is not mixed with"
+            f" others; expected {method.name.partition(PLUS)[0]} with one adaptation"
+        )
     if adaptation.on_tables:
         if method.trained or not method.needs_labels:
             raise EvaluationError(
@@ -115,9 +131,9 @@ def _adapted(method: Method, adaptation: Adaptation) -> Method:
         name=name,
         fit=partial(adaptation.adapt, method.fit),
         settings=tuple(dict.fromkeys([*method.settings, *adaptation.settings])),
-        knowledge=KNOWS_SHARES if KNOWS_SHARES in (method.knowledge, adaptation.knowledge) else KNOWS_UNLABELLED,
+        knowledge=max(method.knowledge, adaptation.knowledge, key=_KNOWLEDGE.index),
         person_windows=method.person_windows or adaptation.person_windows,
-        together=not adaptation.on_tables or method.together,
+        together=method.together or not (adaptation.on_tables or adaptation.on_labels),
     )
 
 

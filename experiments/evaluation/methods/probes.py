@@ -33,11 +33,11 @@ def linear_probe(data: CellData) -> Predict:
 def knn(data: CellData) -> Predict:
     """Let the labelled windows with the most similar directions of features vote; nearer ones count more."""
     standardisation = data.features.pretrained.standardisation(data.pool)
-    known = _directions(standardisation(data.features.pretrained[data.support]))
+    known = directions(standardisation(data.features.pretrained[data.support]))
     neighbours = min(data.config.evaluation.knn_neighbours, len(known))
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        asked = _directions(standardisation(features.pretrained[windows]))
+        asked = directions(standardisation(features.pretrained[windows]))
         return vote(asked @ known.T, data.support_labels, len(data.classes), neighbours)
 
     return predict
@@ -47,13 +47,13 @@ def knn(data: CellData) -> Predict:
 def nearest_mean(data: CellData) -> Predict:
     """Predict the activity with the nearest mean direction of its labelled windows, as in Snell et al. 2017."""
     standardisation = data.features.pretrained.standardisation(data.pool)
-    known = _directions(standardisation(data.features.pretrained[data.support]))
+    known = directions(standardisation(data.features.pretrained[data.support]))
     sums = np.zeros((len(data.classes), known.shape[1]))
     np.add.at(sums, data.support_labels, known)
-    means = _directions(sums)
+    means = directions(sums)
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        asked = _directions(standardisation(features.pretrained[windows]))
+        asked = directions(standardisation(features.pretrained[windows]))
         return softmax(asked @ means.T / _TEMPERATURE, axis=1)
 
     return predict
@@ -85,5 +85,6 @@ def fit_on(data: CellData, features: FeatureRows) -> LinearProbe:
     return run_in_pool(fit_probe, features[data.support], data.support_labels, len(data.classes), standardisation, c)
 
 
-def _directions(features: NDArray[np.float64]) -> NDArray[np.float64]:
+def directions(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Divide rows (N, P) by their length."""
     return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12))

@@ -54,6 +54,9 @@ class CellData:
         unlabelled: windows of support and tested subjects whose motion a method may look at, without labels; empty
             unless the method's ``knowledge`` says so.
         external: name of the external encoder, for methods that use one.
+        personal: labelled windows of the tested subjects, of earlier trials than those that are tested; empty unless
+            the method's ``knowledge`` says so.
+        personal_labels: labels of these windows.
     """
 
     config: Config
@@ -70,6 +73,8 @@ class CellData:
     notes: list[str] = field(default_factory=list)
     unlabelled: Indices = field(default_factory=lambda: np.empty(0, np.int64))
     external: str = ""
+    personal: Indices = field(default_factory=lambda: np.empty(0, np.int64))
+    personal_labels: Indices = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 Fit = Callable[[CellData], Predict]
@@ -88,6 +93,8 @@ class Method:
         checkpoint: the method uses the checkpoint.
         prototypes: origin of the classes' prototypes: "source" videos, "target" videos, "text"; "" for none.
         sources: the method learns from labels of other data sets too; it is left out where a target names none.
+        no_target_label: the method learns the target's activities from sources alone; it is left out where these lack
+            one of them (``labels: shared`` at the target keeps those that they have).
         settings: settings that the method depends on, e.g. "evaluation.probe_c".
         external: the method uses an external encoder, and is evaluated once for each of ``evaluation.external``.
         knowledge: what the method knows of a tested subject besides the window that it predicts, see
@@ -107,6 +114,7 @@ class Method:
     sources: bool = False
     settings: tuple[str, ...] = ()
     external: bool = False
+    no_target_label: bool = False
     knowledge: str = KNOWS_NOTHING
     person_windows: str = ""
     together: bool = False
@@ -126,6 +134,7 @@ def method(
     sources: bool = False,
     settings: tuple[str, ...] = (),
     external: bool = False,
+    no_target_label: bool = False,
 ) -> Callable[[Fit], Fit]:
     """Register a function as a method; see :class:`Method` for the arguments.
 
@@ -134,7 +143,19 @@ def method(
     """
 
     def decorate(fit: Fit) -> Fit:
-        made = Method(name, fit, needs_labels, trained, encoder, checkpoint, prototypes, sources, settings, external)
+        made = Method(
+            name,
+            fit,
+            needs_labels,
+            trained,
+            encoder,
+            checkpoint,
+            prototypes,
+            sources,
+            settings,
+            external,
+            no_target_label,
+        )
         METHODS.add(name, made, fit)
         return fit
 

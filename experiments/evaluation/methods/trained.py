@@ -22,8 +22,8 @@ from datamodules.labels.natural_order import natural_key
 from datamodules.pretraining import stream_seed
 from encoders.contract import ImuEncoder
 from experiments.evaluation.features.target_features import TargetFeatures
-from experiments.evaluation.methods.probes import fit_on
-from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
+from experiments.evaluation.methods.probes import fit_on, linear_probe
+from experiments.evaluation.methods.registry import CellData, Fit, Indices, Predict, Scores, method
 from experiments.evaluation.metrics import balanced_accuracy, confusion_matrix
 from lightning_modules.finetune import FineTune, FineTuneSettings, predict_windows, train
 from lightning_modules.probe import LinearProbe
@@ -38,6 +38,12 @@ _FINETUNE_SETTINGS = (
     "evaluation.finetune_min_steps",
     "evaluation.finetune_encoder_lr",
     "evaluation.finetune_head_lr",
+    "pretraining.augment",
+)
+_SUPERVISED_SETTINGS = (
+    "evaluation.supervised_epochs",
+    "evaluation.supervised_min_steps",
+    "evaluation.supervised_lr",
     "pretraining.augment",
 )
 
@@ -84,34 +90,45 @@ def finetune_tuned(data: CellData) -> Predict:
     reached = []
     for rate in data.config.evaluation.finetune_rates:
         trial = replace(recipe, rates=(rate, recipe.rates[1]))
-        found = []
-        for training, validation in halves:
-            inner = _restricted(data, training)
-            truth = np.searchsorted(np.unique(data.support_labels[training]), data.support_labels[validation])
-            scores = _finetune(inner, trial)(data.features, data.support[validation])
-            counts = confusion_matrix(truth, scores.argmax(axis=1), len(inner.classes))
-            found.append(balanced_accuracy(counts))
-        reached.append((float(np.mean(found)), -rate, trial))  # the smallest of equally good rates wins
+        accuracy = _validated(data, halves, lambda inner, trial=trial: _finetune(inner, trial))
+        reached.append((accuracy, -rate, trial))  # the smallest of equally good rates wins
     return _finetune(data, max(reached, key=lambda entry: entry[:2])[2])
 
 
 @method(
-    "supervised",
+    "finetune_safe",
     needs_labels=True,
     trained=True,
     encoder=True,
-    settings=(
-        "evaluation.supervised_epochs",
-        "evaluation.supervised_min_steps",
-        "evaluation.supervised_lr",
-        "pretraining.augment",
-    ),
+    checkpoint=True,
+    settings=tuple(dict.fromkeys((*_FINETUNE_SETTINGS, *_SUPERVISED_SETTINGS))),
 )
+def finetune_safe(data: CellData) -> Predict:
+    """Take what is best within the support: the linear probe, fine-tuning from it, or training from scratch.
+
+    Fine-tuning starts as the probe (Kumar et al. 2022), and has the augmentation and the steps of training from
+    scratch. Each half of the support's subjects validates what was fitted on the other half. The probe is taken unless
+    another is better, and where the halves do not share two activities.
+    """
+    halves = _halves(data)
+    if not halves:
+        data.notes.append("finetune_safe: where two groups of subjects do not share two activities, the probe")
+        return linear_probe(data)
+    recipe = replace(_from_scratch(data), rates=_configured(data).rates)
+    candidates = (linear_probe, lambda inner: _finetune(inner, recipe), supervised)
+    reached = [_validated(data, halves, fit) for fit in candidates]
+    return candidates[int(np.argmax(reached))](data)  # the first of equally good ones
+
+
+@method("supervised", needs_labels=True, trained=True, encoder=True, settings=_SUPERVISED_SETTINGS)
 def supervised(data: CellData) -> Predict:
     """Train the same encoder from random weights on the labelled windows alone."""
+    return _train(data, data.features.spec.build(data.seed), None, _from_scratch(data))
+
+
+def _from_scratch(data: CellData) -> _Recipe:
     e = data.config.evaluation
-    recipe = _Recipe((e.supervised_lr, e.supervised_lr), e.supervised_epochs, e.supervised_min_steps)
-    return _train(data, data.features.spec.build(data.seed), None, recipe)
+    return _Recipe((e.supervised_lr, e.supervised_lr), e.supervised_epochs, e.supervised_min_steps)
 
 
 def _configured(data: CellData) -> _Recipe:
@@ -143,6 +160,17 @@ def _halves(data: CellData) -> list[tuple[Indices, Indices]]:
         usable = np.isin(data.support_labels, shared)
         halves.append((np.flatnonzero(is_training & usable), np.flatnonzero(~is_training & usable)))
     return halves
+
+
+def _validated(data: CellData, halves: list[tuple[Indices, Indices]], fit: Fit) -> float:
+    """Compute the mean balanced accuracy on one half of the support's subjects after fitting on the other."""
+    found = []
+    for training, validation in halves:
+        inner = _restricted(data, training)
+        truth = np.searchsorted(np.unique(data.support_labels[training]), data.support_labels[validation])
+        scores = fit(inner)(data.features, data.support[validation])
+        found.append(balanced_accuracy(confusion_matrix(truth, scores.argmax(axis=1), len(inner.classes))))
+    return float(np.mean(found))
 
 
 def _restricted(data: CellData, positions: Indices) -> CellData:

@@ -16,6 +16,7 @@ from datamodules.shards.concat import ConcatShards
 from encoders.contract import ImuEncoder
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.feature_table import in_blocks
+from experiments.evaluation.transfer.examples import Examples
 from experiments.evaluation.transfer.whitening import Whitening, within_covariance
 from lightning_modules.probe import Standardisation
 
@@ -41,14 +42,22 @@ class Sources:
     Args:
         sets: the data sets, at least one.
         make_encoder: trains an encoder on these sets, or loads it; called when the encoder is first asked for.
+        device: device that the encoder runs on.
     """
 
-    def __init__(self, sets: Sequence[SourceSet], make_encoder: Callable[[Sources], ImuEncoder] | None = None) -> None:
+    def __init__(
+        self,
+        sets: Sequence[SourceSet],
+        make_encoder: Callable[[Sources], ImuEncoder] | None = None,
+        device: str = "cpu",
+    ) -> None:
         self.sets = tuple(sets)
         self._make_encoder = make_encoder
+        self._device = device
         self._encoder: ImuEncoder | None = None
         self._lock = threading.Lock()
         self._whitening: Whitening | None = None
+        self._examples: Examples | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -69,6 +78,19 @@ class Sources:
                     raise EvaluationError("an encoder of other laboratories was asked for, but there is none")
                 self._encoder = self._make_encoder(self)
             return self._encoder
+
+    @property
+    def examples(self) -> Examples:
+        """Windows of the sets whose activity has a common name, found once.
+
+        Raises:
+            CommonActivitiesError: the activities of a set have no common names.
+        """
+        with self._lock:
+            if self._examples is None:
+                shards = [part.shards for part in self.sets]
+                self._examples = Examples(shards, lambda: self.encoder, self._device)
+            return self._examples
 
     @property
     def whitening(self) -> Whitening:

@@ -16,10 +16,25 @@ from experiments.statistics.intervals import bootstrap_interval
 from experiments.statistics.results import draw_means, subject_means
 
 # Methods that a reader is advised to use, as they are and under adaptations.
-RECOMMENDED = ("linear_probe", "finetune", "hybrid_logistic", "hybrid_mean", "transfer_logistic", "transfer_mean")
-CONTROLS = ("person_other", "balanced_other")  # adaptations that are controls, and not to be recommended
+RECOMMENDED = (
+    "linear_probe",
+    "finetune",
+    "hybrid_logistic",
+    "hybrid_mean",
+    "source_probe",
+    "transfer_logistic",
+    "transfer_mean",
+)
+CONTROLS = (
+    "person_other",
+    "balanced_other",
+    "personal_none",
+)  # adaptations that are controls, and not to be recommended
 # What one would do without pretraining. The verdict is about the best of these.
 BASELINES = (
+    "source_logistic",
+    "source_trees",
+    "source_mean",
     "handcrafted_rf",
     "handcrafted_trees",
     "handcrafted_logistic",

@@ -13,6 +13,11 @@ TITLES = {  # in the order of the tables' rows
     "zero_shot_text": "zero-shot, text",
     "zero_shot": "zero-shot, source videos",
     "zero_shot_target": "zero-shot, target videos",
+    "source_logistic": "no target label: handcrafted, logistic on other sets",
+    "source_trees": "no target label: handcrafted, extra trees on other sets",
+    "source_mean": "no target label: handcrafted, logistic and extra trees on other sets",
+    "source_prototypes": "no target label: encoder from other sets' labels, prototypes",
+    "source_probe": "no target label: encoder from other sets' labels, logistic",
     "handcrafted_rf": "handcrafted + random forest",
     "handcrafted_trees": "handcrafted + extra trees",
     "handcrafted_logistic": "handcrafted + logistic",
@@ -29,6 +34,7 @@ TITLES = {  # in the order of the tables' rows
     "finetune_paper": "fine-tuned, paper's rates",
     "finetune_tuned": "fine-tuned, rates chosen on training subjects",
     "finetune": "pretrained, fine-tuned",
+    "finetune_safe": "probe, fine-tuned or from scratch, chosen on training subjects",
     "whitened_logistic": "handcrafted, whitened by other sets' labels, logistic",
     "transfer_probe": "encoder from other sets' labels, logistic",
     "transfer_logistic": "handcrafted + encoder from other sets' labels, logistic",
@@ -44,12 +50,15 @@ ADAPTED = {  # what an adaptation adds to a method's title, in the order of the 
     "em": "shares by EM",
     "balanced": "balanced shares",
     "balanced_other": "shares balanced over other activities",
+    "personal": "and labels of the person",
+    "personal_none": "without labels of the person, on the same later windows",
 }
 KNOWN_OF_THE_PERSON = "known of the tested person"
 KNOWLEDGE = {
     "none": "nothing",
     "unlabelled": "unlabelled windows",
     "shares": "unlabelled windows, shares of activities",
+    "labels": "labels of earlier windows",
 }
 
 

@@ -131,7 +131,15 @@ def test_only_methods_on_tables_of_features_know_persons_and_that_is_said() -> N
         find_contender("handcrafted_rf+persan")
     with pytest.raises(EvaluationError, match="expected one adaptation of tables"):
         find_contender("handcrafted_rf+person+person")
-    assert set(adaptations()) == {"balanced", "balanced_other", "em", "person", "person_other"}
+    assert set(adaptations()) == {
+        "balanced",
+        "balanced_other",
+        "em",
+        "person",
+        "person_other",
+        "personal",
+        "personal_none",
+    }
 
 
 def test_the_control_shows_half_the_activities_in_other_shares() -> None:
