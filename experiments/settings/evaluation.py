@@ -110,6 +110,11 @@ class EvaluationConfig:
         SourceClassifierSettings(), "training of the encoder on labels of a target's 'sources'"
     )
     bootstrap: int = setting(10_000, "resamples over subjects for the 95 % intervals")
+    correction: str = setting(
+        "holm",
+        "of the planned comparisons' p: 'holm' or 'westfall_young'; choose before you look at results",
+        choices=("holm", "westfall_young"),
+    )
     map_windows: int = setting(1500, "windows in the embedding map; 0 draws none")
     audit: bool = setting(True, "look for duplicated windows and for labels that need no movement to be told")
     allow_seen_subjects: bool = setting(False, "evaluate on pretraining subjects too; every table says so")
