@@ -3,9 +3,11 @@
     python -m experiments.compare CONFIG [key=value ...] --systems "ours imu2clip" [--seeds "0 1"]
 
 Each system and seed is a run of its own, ``runs/<experiment>/<system>-seed<n>``; what is trained already is kept, and
-an interrupted training goes on. The evaluation is the run ``compare-<systems>``, with the report, the tables and the
-figures that ``experiments.eval_ood`` writes; seeds of one system are averaged. ``docs/guides/systems.md`` lists the
-systems.
+an interrupted training goes on. Weights and recordings that any of them needs are looked for before anything is built.
+If a training fails, the others are evaluated all the same, and the exit code is 1.
+
+The evaluation is the run ``compare-<systems>``, with the report, the tables and the figures that
+``experiments.eval_ood`` writes; seeds of one system are averaged. ``docs/guides/systems.md`` lists the systems.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.errors import MendableError
 from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded
 from experiments.runtime.errors import UserError
 from experiments.settings.layers import ConfigError, available
@@ -29,10 +32,11 @@ _COMMAND = "experiments.compare"
 
 
 def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides: Sequence[str]) -> Path:
-    """Train what is not trained yet, evaluate all, print the tables; returns the evaluation's folder.
+    """Check all, train what is not trained yet, evaluate what is trained; returns the evaluation's folder.
 
     Raises:
-        UserError: a training or the evaluation failed; its own message is above.
+        UserError: something is missing that a training or the evaluation needs; then nothing was built. Or a training
+            failed: then all others were evaluated, if there is any. Or the evaluation failed.
         ConfigError: a setting is wrong.
     """
     from experiments.reports.paper.tables import write_tables
@@ -43,12 +47,19 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
     trainings = {system: [_training(system, seed, overrides) for seed in seeds] for system in systems}
     configs = {system: [load(experiment, settings) for settings in trainings[system]] for system in systems}
     _refuse_other_windows(configs)
-    checkpoints = {}
+    _refuse_what_is_missing(configs, load(experiment, ["checkpoint=none", *overrides]))
+    checkpoints: dict[str, list[str]] = {}
+    failed = []
     for system in systems:
-        for number, settings in enumerate(trainings[system]):
-            console.print(f"training {system}, seed {seeds[number]}", highlight=False)
-            _call("experiments.pretrain", experiment, settings)
-        checkpoints[system] = [str(run_folder(config) / "checkpoints" / LAST) for config in configs[system]]
+        for seed, settings, config in zip(seeds, trainings[system], configs[system], strict=True):
+            console.print(f"training {system}, seed {seed}", highlight=False)
+            if code := _call("experiments.pretrain", experiment, settings):
+                failed.append(f"{system}, seed {seed} (exit code {code})")
+            else:
+                checkpoints.setdefault(system, []).append(str(run_folder(config) / "checkpoints" / LAST))
+    not_trained = f"not trained: {', '.join(failed)}; the reason is above"
+    if not checkpoints:
+        raise UserError(f"nothing to evaluate; {not_trained}")
     named = ", ".join(f"{system}: [{', '.join(map(repr, files))}]" for system, files in checkpoints.items())
     evaluation = [
         f"run.name=compare-{'-'.join(systems)}",
@@ -56,12 +67,36 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
         f"evaluation.checkpoints={{{named}}}",
         *overrides,
     ]
-    _call("experiments.eval_ood", experiment, evaluation)
+    if code := _call("experiments.eval_ood", experiment, evaluation):
+        raise UserError("; ".join([f"the evaluation failed: exit code {code}", *([not_trained] if failed else [])]))
     folder = run_folder(load(experiment, evaluation))
     paths = write_tables([folder], folder, 10_000)
-    print(paths[0].read_text(encoding="utf-8"))
-    print("\n".join(map(str, paths)))
+    console.print(f"the paper's tables: {paths[0]}", highlight=False, soft_wrap=True)
+    if failed:
+        raise UserError(f"{not_trained}. The others are evaluated. The same command tries again")
     return folder
+
+
+def _refuse_what_is_missing(configs: dict[str, list[Config]], evaluation: Config) -> None:
+    """Before anything is built: weights, folders of recordings and methods, with a line for each problem."""
+    from experiments.artifacts.readiness import evaluation_problems, training_problems
+    from experiments.evaluation.adaptation import find_contender
+
+    about: dict[str, list[str]] = {}
+    for system, of_seeds in configs.items():
+        for problem in training_problems(of_seeds[0]):
+            about.setdefault(problem, []).append(system)
+    problems = [f"{', '.join(named)}: {problem}" for problem, named in about.items()]
+    problems += [problem for problem in evaluation_problems(evaluation) if problem not in about]
+    if not evaluation.evaluation.targets:
+        problems.append("evaluation.targets is empty: name at least one data set to evaluate on")
+    for method in evaluation.evaluation.methods:
+        try:
+            find_contender(method)
+        except MendableError as error:
+            problems.append(str(error))
+    if problems:
+        raise UserError("\n  ".join(["nothing was built or trained yet, because this would fail:", *problems]))
 
 
 def _training(system: str, seed: int, overrides: Sequence[str]) -> list[str]:
@@ -76,13 +111,12 @@ def _refuse_other_windows(configs: dict[str, list[Config]]) -> None:
         raise UserError(f"window: systems take windows of different length or rate ({said}); expected the same")
 
 
-def _call(module: str, experiment: str, settings: Sequence[str]) -> None:
-    """A command in a process of its own: trainings may start processes themselves, and leave no state behind."""
+def _call(module: str, experiment: str, settings: Sequence[str]) -> int:
+    """Run a command in a process of its own: trainings may start processes themselves, and leave no state behind."""
     code = subprocess.run([sys.executable, "-m", module, experiment, *settings], check=False).returncode
     if code in (-2, 130):
         raise KeyboardInterrupt
-    if code:
-        raise UserError(f"stopped: python -m {module} {experiment} {' '.join(settings)}: exit code {code}")
+    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:

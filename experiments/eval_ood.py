@@ -118,6 +118,7 @@ def _evaluate(config: Config, folder: Path) -> Path:
         evidence=Evidence(
             ledger, refused, tuple(shifts), frozenset(m.name.partition("+")[0] for m in chosen if m.checkpoint)
         ),
+        correction="westfall_young" if e.correction == "westfall_young" else "holm",
     )
     splits = [split_of(config, target, target.folds(e)) for target in targets]
     write_text(folder / "splits.yaml", "---\n".join(map(split_text, splits)))
@@ -157,40 +158,33 @@ def _audit(config: Config, target: Target) -> list[str]:
 def _write(config: Config, report: Report, folder: Path) -> Path:
     from rich.console import Console
 
-    from experiments.reports.evaluation import figures, markdown, terminal_tables
+    from experiments.reports.evaluation import figures, markdown, terminal_answer
     from experiments.reports.evaluation.evidence_files import write_ledger, write_shifts
     from experiments.reports.evaluation.page import write_html
     from experiments.settings.load import to_yaml
     from experiments.statistics import results
 
-    csv, parquet = results.write(results.rows(report.results), folder)
-    evidence = [write_ledger(report.evidence, folder), write_shifts(report.evidence, folder)]
-    text = markdown(report)
-    write_text(folder / "results.md", text)
-    write_text(folder / "eval_config.yaml", to_yaml(config))
+    csv, _ = results.write(results.rows(report.results), folder)
+    write_ledger(report.evidence, folder)
+    write_shifts(report.evidence, folder)
     made = figures.figures(report)
-    paths = figures.save(made, folder / "figures")
+    figures.save(made, folder / "figures")
+    curves = [f"figures/{name}.png" for name in made if name.startswith("answer_")]
+    write_text(folder / "results.md", markdown(report, curves))
+    write_text(folder / "eval_config.yaml", to_yaml(config))
     page = folder / "report.html"
     write_html(report, made, page)
-    _tensorboard(report, text, made, folder / "tensorboard_eval")
+    _tensorboard(report, markdown(report), made, folder / "tensorboard_eval")
     out = Console()
     if not out.is_terminal:
         out = Console(width=110)
-    for table in terminal_tables(report):
-        out.print(table)
-    written = [
-        page,
-        csv,
-        parquet,
-        folder / "results.md",
-        *evidence,
-        folder / "splits.yaml",
-        folder / "eval_config.yaml",
-    ]
-    written += paths
-    written.append(folder / "tensorboard_eval")
-    out.print("\n".join(map(str, written)), highlight=False, soft_wrap=True)
-    out.print(f"look at it: open {page} in a browser, or make tensorboard", highlight=False, soft_wrap=True)
+    for part in terminal_answer(report):
+        out.print(part, highlight=False)
+    out.print(
+        f"report: {page}\nnumbers: {csv}\nnext: open the report in a browser, or make tensorboard",
+        highlight=False,
+        soft_wrap=True,
+    )
     return csv
 
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from core.registry import unknown_name
+from encoders.video.hub import hub_or_cache
 from encoders.weights import WeightsError
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
@@ -193,15 +194,15 @@ def _read_config(architecture: Architecture, params: HubParams, folder: Path) ->
 
 
 def _downloaded(architecture: Architecture, params: HubParams) -> Path:
-    hub = importlib.import_module("huggingface_hub")
-    try:
-        return Path(hub.snapshot_download(params.model, revision=params.revision or None, allow_patterns=_NEEDED))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise WeightsError(
-            f"{architecture.name}: the hub's weights '{params.model}' are not available "
-            f"({type(error).__name__}: {reason}). {_REMEDY}"
-        ) from error
+    download = importlib.import_module("huggingface_hub").snapshot_download
+    with hub_or_cache() as hub:
+        try:
+            return Path(download(params.model, revision=params.revision or None, allow_patterns=_NEEDED))
+        except (OSError, ValueError) as error:
+            raise WeightsError(
+                f"{architecture.name}: the hub's weights '{params.model}' are not available ({hub.why(error)})."
+                f" {_REMEDY}"
+            ) from error
 
 
 def _loaded(

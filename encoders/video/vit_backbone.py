@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from core.durable import write_atomically
 from core.suggestions import did_you_mean
+from encoders.video.hub import hub_or_cache
 from encoders.weights import WeightsError
 
 FORMAT = "imu-video-har vit 1"
@@ -67,21 +68,25 @@ def create_backbone(params: BackboneParams, pretrained: bool = False, head: bool
     no_head: dict[str, Any] = {} if head else {"num_classes": 0}
     settings = {"img_size": params.frame_size, **params.kwargs, **no_head}
     try:
-        backbone: nn.Module = timm.create_model(params.model, pretrained=pretrained, **settings)
+        backbone = _pretrained(params.model, settings) if pretrained else timm.create_model(params.model, **settings)
     except TypeError as error:
         raise ValueError(f"timm model '{params.model}' can't be made with {settings}: {error}") from error
-    except (OSError, RuntimeError) as error:
-        if not pretrained:
-            raise
-        raise WeightsError(
-            f"timm's pretrained weights for '{params.model}' could not be loaded "
-            f"({type(error).__name__}: {str(error).splitlines()[0]}). {_REMEDY}"
-        ) from error
     if not hasattr(backbone, "patch_embed") or not hasattr(backbone, "num_prefix_tokens"):
         raise ValueError(f"timm model '{params.model}' is not a vision transformer: it has no patch tokens")
     if pretrained and params.kwargs:
         _check_overrides(backbone, params, no_head)
     return backbone
+
+
+def _pretrained(model: str, settings: dict[str, Any]) -> nn.Module:
+    with hub_or_cache() as hub:
+        try:
+            made: nn.Module = timm.create_model(model, pretrained=True, **settings)
+        except (OSError, RuntimeError) as error:
+            raise WeightsError(
+                f"timm's pretrained weights for '{model}' could not be loaded ({hub.why(error)}). {_REMEDY}"
+            ) from error
+    return made
 
 
 def _check_overrides(backbone: nn.Module, params: BackboneParams, no_head: dict[str, Any]) -> None:

@@ -25,14 +25,18 @@ from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder, VideoFeatures
 from encoders.registry import build_video_encoder, video_encoders
 from encoders.video.backbone_encoder import BackboneEncoder
+from encoders.weights import WeightsError
 from experiments.artifacts.stores import fetch_stored, local_cache, stored
 from experiments.runtime.console import console, progress_bar
 from experiments.runtime.devices import accelerator, supports_bf16
 from experiments.runtime.errors import UserError
 from experiments.runtime.training_bar import TrainingBar, quiet
+from experiments.settings.layers import NONE
 from experiments.settings.schema import Config
 from lightning_modules.masked_video import MaskedVideoPretraining
 from lightning_modules.monitoring.finite import FiniteGuard
+
+SELF_SUPERVISED = "self_supervised"
 
 
 def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> VideoEncoder:
@@ -48,21 +52,11 @@ def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> 
     Raises:
         UserError: frames and encoder differ in size, the shards have no frames, or there are no weights.
     """
-    params = video_encoder_params(config)
+    check_video_encoder(config)
     if shards.settings.frames == 0:
         raise UserError(f"{shards.directory}: these shards have no video; name a 'camera' in the data set's settings")
-    weights = config.video_encoder.weights
-    if weights == "self_supervised":
-        if config.video_encoder.name != "vit":
-            raise UserError(
-                f"video_encoder: only 'vit' is trained here, not '{config.video_encoder.name}': set"
-                " video_encoder.weights to 'pretrained', or to a local folder or file"
-            )
-        if params.get("pooling") == "joint":
-            raise UserError(
-                "video_encoder: pooling 'joint' is the image embedding of a CLIP model, which self_supervised weights"
-                " don't have: set video_encoder.weights to 'pretrained' or to a CLIP model's file"
-            )
+    params, weights = video_encoder_params(config), config.video_encoder.weights
+    if weights == SELF_SUPERVISED:
         path = _self_supervised(config, shards, params, train)
         said = f"trained here by masked patches on unlabelled clips ({path})"
         params["weights"] = str(path)
@@ -70,8 +64,49 @@ def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> 
         said = {"pretrained": "pretrained", "random": "RANDOM, as asked for"}.get(weights, weights)
         params["weights"] = weights
     console.print(f"video encoder: {config.video_encoder.name}, weights {said}", highlight=False)
+    return _built(config, params)
+
+
+def check_video_encoder(config: Config, load: bool = False) -> None:
+    """Check the video encoder's settings, before any shard is built.
+
+    Args:
+        config: all settings.
+        load: True loads the weights too, unless they are to be trained here: they are there, and fit.
+
+    Raises:
+        UserError: settings contradict each other, or the weights are missing or don't fit.
+    """
+    params, weights = video_encoder_params(config), config.video_encoder.weights
+    if weights != SELF_SUPERVISED:
+        if load:
+            _built(config, {**params, "weights": weights})
+        return
+    if config.video_encoder.name != "vit":
+        raise UserError(
+            f"video_encoder: only 'vit' is trained here, not '{config.video_encoder.name}': set"
+            " video_encoder.weights to 'pretrained', or to a local folder or file"
+        )
+    if params.get("pooling") == "joint":
+        raise UserError(
+            "video_encoder: pooling 'joint' is the image embedding of a CLIP model, which self_supervised weights"
+            " don't have: set video_encoder.weights to 'pretrained' or to a CLIP model's file"
+        )
+
+
+def _built(config: Config, params: dict[str, Any]) -> VideoEncoder:
+    """Build the video encoder; where a preset's weights are missing, say how to do without them."""
     torch.manual_seed(config.video_pretraining.seed)  # only weights='random' draws numbers
-    return build_video_encoder(config.video_encoder.name, params)
+    try:
+        return build_video_encoder(config.video_encoder.name, params)
+    except WeightsError as error:
+        preset = config.video_encoder.preset
+        if preset in ("", NONE):
+            raise
+        raise UserError(
+            f"{error} Or set video_encoder.preset=none, which keeps the experiment's own video encoder instead of"
+            f" '{preset}'."
+        ) from error
 
 
 def video_encoder_params(config: Config) -> dict[str, Any]:

@@ -120,6 +120,11 @@ class EvaluationConfig:
     )
     label_noise: list[float] = setting([], "shares of the labelled windows that get a wrong label, e.g. [0.1, 0.3]")
     bootstrap: int = setting(10_000, "resamples over subjects for the 95 % intervals")
+    correction: str = setting(
+        "holm",
+        "of the planned comparisons' p: 'holm' or 'westfall_young'; choose before you look at results",
+        choices=("holm", "westfall_young"),
+    )
     map_windows: int = setting(1500, "windows in the embedding map; 0 draws none")
     audit: bool = setting(True, "look for duplicated windows and for labels that need no movement to be told")
     shift: bool = setting(True, "measure how far tested windows are from those that labels come from")

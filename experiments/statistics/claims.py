@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from experiments.evaluation.cells import KNOWS_NOTHING
@@ -60,6 +60,11 @@ class Claim:
                 f"{self.first_title} knows '{self.knowledge}' of the tested subjects, {self.second_title}"
                 f" '{self.second_knowledge}'; expected methods of the same knowledge"
             )
+
+    @property
+    def is_same(self) -> bool:
+        """True if the methods are equal for each subject."""
+        return _same(self.difference)
 
 
 def outcome(claim: Claim) -> Outcome:
@@ -228,6 +233,12 @@ class BaselineVerdict:
     def closest(self) -> Claim:
         """The claim with the smallest gain, or the largest loss."""
         return min(self.claims, key=lambda claim: claim.difference.mean * (1 if claim.more_is_better else -1))
+
+    @property
+    def depends_on_draws(self) -> bool:
+        """True if the claims would be decided, were it not for the draws of labels, which all subjects share."""
+        plain = BaselineVerdict(tuple(replace(claim, over_draws=None) for claim in self.claims))
+        return self.outcome == "open" and plain.outcome in ("better", "worse")
 
     @property
     def sentence(self) -> str:

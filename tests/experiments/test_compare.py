@@ -184,6 +184,9 @@ def test_two_systems_of_two_seeds_in_one_table(
     assert main(arguments) == 0
     out = capfd.readouterr().out
     folder = tmp_path / "tiny" / "compare-ours-imu_only"
+    for system in ("ours", "imu_only"):  # each system has its verdict, and both of them one together
+        assert f"'{system}' (linear probe) recognises" in " ".join(out.split())
+    assert "pretrained, linear probe (ours)" in (folder / "results.md").read_text()
     frame = pd.read_csv(folder / "results.csv", keep_default_na=False)
     probes = frame[frame.method == "linear_probe"]
     assert probes.groupby("system").checkpoint.nunique().to_dict() == {"ours": 2, "imu_only": 2}
@@ -193,7 +196,9 @@ def test_two_systems_of_two_seeds_in_one_table(
         folder / "results.md"
     ).read_text().replace("\\", "")
     assert set(frame[frame.method == "random_frozen"].encoder) == {"cnn_transformer", "patchtst"}
-    table = out[out.index("## Table 5") :]
+    assert str(folder / "paper_tables.md") in out
+    tables = (folder / "paper_tables.md").read_text()
+    table = tables[tables.index("## Table 5") :]
     assert "ours" in table
     assert "imu_only" in table
     first = (tmp_path / "tiny" / "ours-seed0" / "checkpoints" / "last.ckpt").stat().st_mtime_ns
@@ -221,10 +226,59 @@ def test_what_can_not_be_compared_is_said_before_anything_is_trained(
     assert "no system 'our'; did you mean 'ours'" in capsys.readouterr().err
 
 
-def test_a_training_that_fails_stops_the_comparison(tiny_yaml: Path, tmp_path: Path) -> None:
+def test_without_any_trained_system_there_is_nothing_to_evaluate(tiny_yaml: Path, tmp_path: Path) -> None:
     folders = (f"paths.data={tmp_path}", f"paths.runs={tmp_path}", "datasets.pretraining.placement=foot")
-    with pytest.raises(UserError, match=r"stopped: python -m experiments.pretrain .*system=ours.*: exit code 1"):
-        run(str(tiny_yaml), ["ours"], [0], folders)
+    with pytest.raises(UserError, match=r"nothing to evaluate; not trained: ours, seed 0 \(exit code 1\)"):
+        run(str(tiny_yaml), ["ours"], [0], [*folders, *EVALUATION])
+
+
+def test_what_is_missing_is_said_in_a_line_each_before_anything_is_built(tiny_yaml: Path, tmp_path: Path) -> None:
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    other = tmp_path / "clip.yaml"
+    other.write_text(
+        "video_encoder: {preset: clip_b32, weights: /nowhere/clip.safetensors, params: {pooling: cls}}\n"
+        "window: {frame_size: 32}\n"
+    )
+    lost = (
+        "datasets.lost.source={name: utd_mhad, params: {root: /nowhere/utd}}",
+        "evaluation.targets=[{dataset: target}, {dataset: lost}]",
+    )
+    folders = [f"paths.data={data}", f"paths.runs={runs}", *EVALUATION, *lost]
+    with pytest.raises(UserError) as refused:
+        run(str(tiny_yaml), ["ours", str(other)], [0], folders)
+    first, *problems = str(refused.value).splitlines()
+    assert "nothing was built or trained yet" in first
+    assert len(problems) == 2
+    assert f"{other}: video encoder: there is no weights file /nowhere/clip.safetensors" in problems[0]
+    assert "video_encoder.preset=none, which keeps the experiment's own video encoder instead of" in problems[0]
+    assert "data set 'lost'" in problems[1]
+    assert "/nowhere/utd" in problems[1]
+    assert not data.exists()
+    assert not runs.exists()
+
+
+def test_what_finished_is_evaluated_although_another_training_failed(
+    tiny_yaml: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def call(module: str, experiment: str, settings: list[str]) -> int:
+        asked.append((module, settings))
+        return 3 if "system=no_alignment" in settings and "run.seed=1" in settings else 0
+
+    monkeypatch.setattr("experiments.compare._call", call)
+    monkeypatch.setattr("experiments.reports.paper.tables.write_tables", lambda *_: [tmp_path / "paper_tables.md"])
+    arguments = [str(tiny_yaml), f"paths.runs={tmp_path}", f"paths.data={tmp_path}", *EVALUATION]
+    assert main([*arguments, "--systems", "ours no_alignment", "--seeds", "0 1"]) == 1
+    module, settings = asked[-1]
+    assert module == "experiments.eval_ood"
+    (named,) = (each for each in settings if each.startswith("evaluation.checkpoints="))
+    assert named.count("ours-seed") == 2
+    assert "no_alignment-seed0" in named
+    assert "no_alignment-seed1" not in named
+    error = capsys.readouterr().err
+    assert "not trained: no_alignment, seed 1 (exit code 3)" in error
+    assert "The others are evaluated." in error
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Comparisons of the recommended contenders with all others, paired by subject."""
+"""Comparisons of an evaluation, paired by subject: the planned ones, those between systems, and all other pairs."""
 
 from __future__ import annotations
 
@@ -8,14 +8,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from experiments.evaluation.cells import CellResult
-from experiments.reports.evaluation.titles import METRICS, in_order, method_title, parts_of
+from experiments.reports.evaluation.titles import EVENT, METRICS, TITLES, in_order, method_title, parts_of
 from experiments.statistics.claims import BaselineVerdict, Claim, Outcome, outcome, sentence_of
-from experiments.statistics.differences import Correction, compare_all
+from experiments.statistics.differences import Correction, Difference, compare, compare_all, compare_with_best
 from experiments.statistics.groups import Groups
 from experiments.statistics.intervals import bootstrap_interval
 from experiments.statistics.results import draw_means, subject_means
 
-# Methods that a reader is advised to use, as they are and under adaptations.
+# Methods that use an encoder which learnt from other people, as they are and under adaptations.
+PRETRAINED = (
+    "linear_probe",
+    "finetune",
+    "hybrid_logistic",
+    "hybrid_mean",
+    "source_probe",
+    "transfer_logistic",
+    "transfer_mean",
+    "transfer_hybrid",
+    "transfer_probe",
+    "knn",
+    "nearest_mean",
+    "finetune_tuned",
+    "finetune_safe",
+    "finetune_paper",
+    "zero_shot",
+    "zero_shot_target",
+    "zero_shot_text",
+)
+# Those of them that a reader is advised to use; the tables of pairs are about these.
 RECOMMENDED = (
     "linear_probe",
     "finetune",
@@ -25,12 +45,9 @@ RECOMMENDED = (
     "transfer_logistic",
     "transfer_mean",
 )
-CONTROLS = (
-    "person_other",
-    "balanced_other",
-    "personal_none",
-)  # adaptations that are controls, and not to be recommended
-# What one would do without pretraining. The verdict is about the best of these.
+# Adaptations that are controls, and not to be recommended.
+CONTROLS = ("person_other", "balanced_other", "personal_none")
+# What one would do without pretraining. The planned comparisons are with the best of these.
 BASELINES = (
     "source_logistic",
     "source_trees",
@@ -45,23 +62,66 @@ BASELINES = (
     "external",
     "supervised",
 )
+WITHOUT_LABELS = "majority"  # the baseline of methods without labels
 METRIC = "balanced_accuracy"
+EVENT_METRIC = "auroc"  # of a target with a rare event
 OUTCOMES: dict[Outcome, str] = {
-    "better": "better",
-    "worse": "worse",
-    "open": "not decided",
-    "too_few": "too few subjects",
+    "better": "ahead",
+    "worse": "behind",
+    "open": "not certain",
+    "too_few": "too few people",
 }
+
+Pairs = tuple[dict[str, float], dict[str, float]]  # subject -> value of the first, and of the second
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A planned comparison: a pretrained contender with the best baseline of the same knowledge.
+
+    Attributes:
+        first: the pretrained contender.
+        seconds: the baselines, in the order of the verdict's claims.
+        verdict: the verdict; its differences are corrected for all planned comparisons of the report.
+        means: the first contender's mean, and that of the baseline that came closest, over the same draws.
+        metric: ``METRIC``, or ``EVENT_METRIC`` for a target with a rare event.
+    """
+
+    first: str
+    seconds: tuple[str, ...]
+    verdict: BaselineVerdict
+    means: tuple[float, float]
+    metric: str
+
+    @property
+    def claim(self) -> Claim:
+        """The claim about the baseline that came closest."""
+        return self.verdict.closest
+
+    @property
+    def second(self) -> str:
+        """The baseline that came closest."""
+        return self.seconds[self.verdict.claims.index(self.claim)]
+
+    @property
+    def outcome(self) -> Outcome:
+        """Outcome of the verdict."""
+        return self.verdict.outcome
+
+    @property
+    def sentence(self) -> str:
+        """The verdict as a whole sentence."""
+        return _capital(self.verdict.sentence)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A claim, and the contenders that it is about.
+    """A contender of the first system with the same contender of another, corrected for all of these.
 
     Attributes:
-        first: a recommended contender.
-        second: any other contender of the same knowledge of the tested subjects.
-        claim: the claim; its difference is corrected for all comparisons of the report.
+        first: contender of the first system.
+        second: contender of the other system.
+        claim: the claim.
     """
 
     first: str
@@ -76,17 +136,74 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """The claim as a whole sentence."""
-        text = sentence_of(self.claim)
-        return f"{text[0].upper()}{text[1:]}."
+        return _capital(sentence_of(self.claim))
 
 
-def compare_contenders(
+@dataclass(frozen=True)
+class Pair:
+    """A difference between two contenders that was not planned: neither corrected nor judged."""
+
+    dataset: str
+    unit: str
+    shots: int
+    first: str
+    second: str
+    difference: Difference
+
+
+@dataclass(frozen=True)
+class _Place:
+    """All contenders of a target at one number of shots; without labels a contender belongs to every number."""
+
+    dataset: str
+    unit: str
+    shots: int
+    labelled: Mapping[str, list[CellResult]]
+    without_labels: Mapping[str, list[CellResult]]
+
+    def knowledge(self, contender: str) -> str:
+        return self.cells(contender)[0].cell.knowledge
+
+    def cells(self, contender: str) -> list[CellResult]:
+        return self.labelled[contender] if contender in self.labelled else self.without_labels[contender]
+
+    def pair(self, first: str, second: str, metric: str = METRIC) -> Pairs:
+        """Average each contender's subjects over the folds and draws that both contenders have."""
+        one, other = self.cells(first), self.cells(second)
+        if second in self.labelled:
+            shared = _draws(one) & _draws(other)
+            one, other = ([r for r in cells if (r.cell.fold, r.cell.draw) in shared] for cells in (one, other))
+        return subject_means(one, metric), subject_means(other, metric)
+
+    def claim(self, first: str, second: str, metric: str, difference: Difference, simulated: Collection[str]) -> Claim:
+        one, other = self.cells(first), self.cells(second)
+        said = ""
+        if self.dataset in simulated:
+            said = "simulated data"
+        elif any(r.simulated for r in [*one, *other]):
+            said = "pretrained on simulated data"
+        return Claim(
+            method_title(first),
+            method_title(second),
+            self.dataset,
+            self.shots,
+            self.unit,
+            METRICS[metric] if metric in METRICS else EVENT[metric].title,
+            difference,
+            share=metric in METRICS,
+            simulated=said,
+            over_draws=_over_draws(one, other, second not in self.labelled, metric) if self.shots else None,
+            knowledge=self.knowledge(first),
+            second_knowledge=self.knowledge(second),
+        )
+
+
+def planned_comparisons(
     groups: Groups, simulated_targets: Collection[str], resamples: int, correction: Correction
-) -> list[Comparison]:
-    """Compare each recommended contender with every other of the same knowledge, on all targets, as one family.
+) -> list[Planned]:
+    """Compare each pretrained contender with the best baseline at each number of shots, on all targets, as one family.
 
-    A pair is compared on the folds and draws that both contenders have. A method without labels is compared at every
-    number of shots. The recommended contenders are compared with each other once.
+    Baselines know as much of the tested subjects as the contender. Without labels, the baseline is the majority.
 
     Args:
         groups: groups of all cells.
@@ -97,97 +214,159 @@ def compare_contenders(
     Returns:
         Comparisons by target in the order of ``groups``, by number of shots, then by contender as in the tables.
     """
-    planned: list[tuple[str, str, str, int, str, str, tuple[float, float] | None, tuple[str, str]]] = []
-    pairs: list[tuple[Mapping[str, float], Mapping[str, float]]] = []
-    for dataset, cells_by_key in groups.items():
-        by_shots: dict[tuple[str, int], dict[str, list[CellResult]]] = {}
-        for key, cells in cells_by_key.items():
-            if key.perturbation == "":
-                by_shots.setdefault((key.unit, key.shots), {})[key.contender] = cells
-        without_labels = by_shots.get(("windows", 0), {})
-        for (unit, shots), labelled in sorted(by_shots.items(), key=lambda item: (item[0][0] != "windows", item[0][1])):
-            contenders = without_labels | labelled
-            firsts = recommended(labelled)
-            for position, first in enumerate(firsts):
-                alike = {name for name in contenders if _knowledge(contenders[name]) == _knowledge(labelled[first])}
-                for second in in_order(alike - {*firsts[: position + 1]}):
-                    pair = _paired(labelled[first], contenders[second], not_drawn=second in without_labels)
-                    if pair[0].keys() & pair[1].keys():
-                        simulated = ""
-                        if dataset in simulated_targets:
-                            simulated = "simulated data"
-                        elif any(r.simulated for r in [*labelled[first], *contenders[second]]):
-                            simulated = "pretrained on simulated data"
-                        over_draws = _over_draws(labelled[first], contenders[second], second in without_labels)
-                        knowledge = (_knowledge(labelled[first]), _knowledge(contenders[second]))
-                        planned.append((dataset, first, second, shots, unit, simulated, over_draws, knowledge))
-                        pairs.append(pair)
+    planned: list[tuple[_Place, str, str, dict[str, Pairs]]] = []
+    for place in _places(groups):
+        metric = _metric_of(groups, place.dataset)
+        for first in pretrained(place.labelled):
+            pairs = {second: place.pair(first, second, metric) for second in _baselines(place, first)}
+            pairs = {second: pair for second, pair in pairs.items() if pair[0].keys() & pair[1].keys()}
+            if pairs:
+                planned.append((place, first, metric, pairs))
+    found = compare_with_best([list(pairs.values()) for *_, pairs in planned], resamples, correction)
+    made = []
+    for (place, first, metric, pairs), differences in zip(planned, found, strict=True):
+        claims = [
+            place.claim(first, second, metric, difference, simulated_targets)
+            for second, difference in zip(pairs, differences, strict=True)
+        ]
+        verdict = BaselineVerdict(tuple(claims))
+        one, other = list(pairs.values())[claims.index(verdict.closest)]
+        shared = sorted(one.keys() & other.keys())
+        means = (float(np.mean([one[s] for s in shared])), float(np.mean([other[s] for s in shared])))
+        made.append(Planned(first, tuple(pairs), verdict, means, metric))
+    return made
+
+
+def compare_systems(
+    groups: Groups, simulated_targets: Collection[str], resamples: int, correction: Correction
+) -> list[Comparison]:
+    """Compare the first system with each other one, by the same pretrained methods, as a family of its own.
+
+    The first system is the run's own, or else the one that was named first.
+    """
+    planned: list[tuple[_Place, str, str]] = []
+    pairs: list[Pairs] = []
+    for place in _places(groups):
+        metric = _metric_of(groups, place.dataset)
+        by_method: dict[str, list[str]] = {}
+        for name in sorted(pretrained(place.labelled), key=list(place.labelled).index):
+            by_method.setdefault(name.partition("@")[0], []).append(name)
+        for method in in_order(by_method):
+            first, *others = by_method[method]
+            for second in others:
+                pair = place.pair(first, second, metric)
+                if pair[0].keys() & pair[1].keys():
+                    planned.append((place, first, second))
+                    pairs.append(pair)
     found = compare_all(pairs, resamples, correction)
     return [
         Comparison(
             first,
             second,
-            Claim(
-                method_title(first),
-                method_title(second),
-                dataset,
-                shots,
-                unit,
-                METRICS[METRIC],
-                difference,
-                simulated=simulated,
-                over_draws=over_draws,
-                knowledge=knowledge[0],
-                second_knowledge=knowledge[1],
-            ),
+            place.claim(first, second, _metric_of(groups, place.dataset), difference, simulated_targets),
         )
-        for (dataset, first, second, shots, unit, simulated, over_draws, knowledge), difference in zip(
-            planned, found, strict=True
-        )
+        for (place, first, second), difference in zip(planned, found, strict=True)
     ]
 
 
-def recommended(contenders: Iterable[str]) -> list[str]:
-    """Select the run's own recommended contenders, in the order of ``RECOMMENDED``, adapted ones last."""
+def all_pairs(groups: Groups, resamples: int) -> list[Pair]:
+    """Take the differences of each recommended contender to every other of the same knowledge, in balanced accuracy.
+
+    A pair is compared on the folds and draws that both contenders have. A method without labels is compared at every
+    number of shots. Recommended contenders are compared with each other once; those of different systems only if they
+    are the same method.
+    """
+    found = []
+    for place in _places(groups):
+        contenders = {**place.without_labels, **place.labelled}
+        firsts = recommended(place.labelled)
+        for position, first in enumerate(firsts):
+            alike = {name for name in contenders if place.knowledge(name) == place.knowledge(first)}
+            for second in in_order(alike - {*firsts[: position + 1]}):
+                if _of_different_systems(first, second):
+                    continue
+                one, other = place.pair(first, second)
+                if one.keys() & other.keys():
+                    difference = compare(one, other, resamples)
+                    found.append(Pair(place.dataset, place.unit, place.shots, first, second, difference))
+    return found
+
+
+def pretrained(contenders: Mapping[str, Sequence[CellResult]] | Iterable[str]) -> list[str]:
+    """Select the pretrained contenders, without controls, in the order of the tables.
+
+    A method that is not part of the project counts if its cells name a checkpoint.
+    """
     found = []
     for name in in_order([*contenders]):
-        method, adaptations, system = parts_of(name)
-        if method in RECOMMENDED and not system and not set(adaptations) & set(CONTROLS):
+        method, adaptations, _ = parts_of(name)
+        cells = contenders[name] if isinstance(contenders, Mapping) else []
+        own = is_foreign(method) and any(r.cell.checkpoint for r in cells)
+        if (method in PRETRAINED or own) and not set(adaptations) & set(CONTROLS):
             found.append(name)
-    return sorted(found, key=lambda name: ("+" in name, RECOMMENDED.index(parts_of(name)[0])))
+    return found
 
 
-def against_the_best(comparisons: Iterable[Comparison]) -> list[BaselineVerdict]:
-    """Sum up comparisons with baselines, by target, number of shots and first contender, in their order."""
-    found: dict[tuple[str, str, int, str], list[Claim]] = {}
-    for c in comparisons:
-        if parts_of(c.second)[0] in BASELINES:
-            found.setdefault((c.claim.dataset, c.claim.shots_unit, c.claim.shots, c.first), []).append(c.claim)
-    return [BaselineVerdict(tuple(claims)) for claims in found.values()]
+def is_foreign(method: str) -> bool:
+    """Say if a method is not part of the project."""
+    return method not in TITLES
 
 
-def _knowledge(results: Sequence[CellResult]) -> str:
-    return results[0].cell.knowledge
+def recommended(contenders: Iterable[str]) -> list[str]:
+    """Select the recommended contenders, in the order of ``RECOMMENDED``, adapted ones last, systems together."""
+    found = []
+    for name in in_order([*contenders]):
+        method, adaptations, _ = parts_of(name)
+        if method in RECOMMENDED and not set(adaptations) & set(CONTROLS):
+            found.append(name)
+    return sorted(found, key=lambda name: (parts_of(name)[2], "+" in name, RECOMMENDED.index(parts_of(name)[0])))
 
 
-def _paired(
-    first: Sequence[CellResult], second: Sequence[CellResult], not_drawn: bool
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Average each contender's subjects over the folds and draws that both contenders have."""
-    if not_drawn:
-        return subject_means(first, METRIC), subject_means(second, METRIC)
-    shared = _draws(first) & _draws(second)
-    kept = [[r for r in results if (r.cell.fold, r.cell.draw) in shared] for results in (first, second)]
-    return subject_means(kept[0], METRIC), subject_means(kept[1], METRIC)
+def _of_different_systems(first: str, second: str) -> bool:
+    one, other = parts_of(first), parts_of(second)
+    belongs = other[0] in PRETRAINED or (other[2] != "" and other[0] not in BASELINES)
+    return belongs and one[2] != other[2] and one[:2] != other[:2]
+
+
+def _baselines(place: _Place, first: str) -> list[str]:
+    wanted = BASELINES if place.shots else (WITHOUT_LABELS,)
+    known = place.knowledge(first)
+    return [name for name in in_order(place.labelled) if _is(name, wanted) and place.knowledge(name) == known]
+
+
+def _is(contender: str, methods: Collection[str]) -> bool:
+    method, adaptations, _ = parts_of(contender)
+    return method in methods and not set(adaptations) & set(CONTROLS)
+
+
+def _metric_of(groups: Groups, dataset: str) -> str:
+    """Choose the metric of a target: AUROC if it has a rare event and anybody's AUROC is defined."""
+    cells = (r for results in groups[dataset].values() for r in results)
+    told = any(r.event and any(EVENT_METRIC in values for values in r.by_subject.values()) for r in cells)
+    return EVENT_METRIC if told else METRIC
+
+
+def _places(groups: Groups) -> list[_Place]:
+    """List targets with each number of shots: windows before subjects, few before many."""
+    found = []
+    for dataset, cells_by_key in groups.items():
+        by_shots: dict[tuple[str, int], dict[str, list[CellResult]]] = {}
+        for key, cells in cells_by_key.items():
+            if key.perturbation == "":
+                by_shots.setdefault((key.unit, key.shots), {})[key.contender] = cells
+        without = by_shots.get(("windows", 0), {})
+        for (unit, shots), there in sorted(by_shots.items(), key=lambda item: (item[0][0] != "windows", item[0][1])):
+            found.append(_Place(dataset, unit, shots, there, without))
+    return found
 
 
 def _over_draws(
-    first: Sequence[CellResult], second: Sequence[CellResult], not_drawn: bool
+    first: Sequence[CellResult], second: Sequence[CellResult], not_drawn: bool, metric: str
 ) -> tuple[float, float] | None:
     """Compute the interval of the difference over shared draws; NaN with too few, None if folds draw separately."""
     if len({r.cell.fold for r in [*first, *second]}) > 1:
         return None
-    one, other = draw_means(first, METRIC), draw_means(second, METRIC)
+    one, other = draw_means(first, metric), draw_means(second, metric)
     if not_drawn:
         other = dict.fromkeys(one, float(np.mean(list(other.values()))))
     shared = sorted(one.keys() & other.keys())
@@ -197,3 +376,7 @@ def _over_draws(
 def _draws(results: Sequence[CellResult]) -> set[tuple[int, int]]:
     """Collect the folds and draws that have results."""
     return {(r.cell.fold, r.cell.draw) for r in results if r.metrics}
+
+
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."

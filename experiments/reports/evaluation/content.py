@@ -8,7 +8,14 @@ from functools import cached_property
 
 from experiments.evaluation.cells import KNOWS_NOTHING, CellResult
 from experiments.evaluation.features.embedding_map import EmbeddingMap
-from experiments.reports.evaluation.comparisons import Comparison, compare_contenders
+from experiments.reports.evaluation.comparisons import (
+    Comparison,
+    Pair,
+    Planned,
+    all_pairs,
+    compare_systems,
+    planned_comparisons,
+)
 from experiments.reports.evaluation.evidence import Evidence
 from experiments.reports.evaluation.titles import KNOWLEDGE, in_order, method_title
 from experiments.statistics.differences import Correction
@@ -16,6 +23,7 @@ from experiments.statistics.groups import Groups, Key, group_cells
 from experiments.statistics.intervals import FEWEST, interval_method
 from experiments.statistics.results import Estimate, estimate
 
+AUDIT = "AUDIT: "  # a warning that starts so is a finding of the audit
 SIMULATED_DATA = "SIMULATED DATA: these windows come from the simulator, not from people."
 
 
@@ -34,7 +42,7 @@ class Report:
         remarks: remarks on the whole evaluation, e.g. a method that was left out.
         maps: target -> map of its windows in the feature space.
         audit: target -> doubtful facts about its data, in plain sentences.
-        correction: correction of the p-values for many comparisons.
+        correction: correction of the p-values of the planned comparisons, and of those between systems.
         evidence: who saw whom, what was refused, how large the shifts are.
     """
 
@@ -48,7 +56,7 @@ class Report:
     remarks: list[str] = field(default_factory=list)
     maps: dict[str, EmbeddingMap] = field(default_factory=dict)
     audit: dict[str, list[str]] = field(default_factory=dict)
-    correction: Correction = "westfall_young"
+    correction: Correction = "holm"
     evidence: Evidence = field(default_factory=Evidence)
 
     @cached_property
@@ -57,9 +65,19 @@ class Report:
         return group_cells(self.results)
 
     @cached_property
-    def comparisons(self) -> list[Comparison]:
-        """Comparisons of the recommended contenders with all others, on all targets, as one family."""
-        return compare_contenders(self.groups, self.simulated_targets, self.resamples, self.correction)
+    def planned(self) -> list[Planned]:
+        """Planned comparisons of pretrained contenders with the best baseline, on all targets, as one family."""
+        return planned_comparisons(self.groups, self.simulated_targets, self.resamples, self.correction)
+
+    @cached_property
+    def between_systems(self) -> list[Comparison]:
+        """Comparisons of the first system with each other one, as a family of their own; empty for one system."""
+        return compare_systems(self.groups, self.simulated_targets, self.resamples, self.correction)
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """Differences of the recommended contenders to all others, neither corrected nor judged."""
+        return all_pairs(self.groups, self.resamples)
 
     @cached_property
     def _estimates(self) -> dict[tuple[str, str, Key], Estimate | None]:
@@ -149,7 +167,16 @@ class Report:
             lines.append("The encoder was pretrained on SIMULATED DATA.")
         if self.seen_allowed:
             lines.append("evaluation.allow_seen_subjects is on: NOT OUT OF DISTRIBUTION where the notes name subjects.")
-        return lines + [f"AUDIT: {finding}" for finding in self.audit.get(dataset, [])]
+        return lines + [f"{AUDIT}{finding}" for finding in self.audit.get(dataset, [])]
+
+    def all_warnings(self) -> list[str]:
+        """List each warning once, after the targets that it is about; a warning about all of several targets alone."""
+        about: dict[str, list[str]] = {}
+        for dataset in self.datasets():
+            for warning in self.warnings(dataset):
+                about.setdefault(warning, []).append(dataset)
+        everywhere = len(self.datasets())
+        return [w if len(there) == everywhere > 1 else f"{', '.join(there)}: {w}" for w, there in about.items()]
 
     def subjects(self, dataset: str) -> int:
         """Count the tested subjects."""

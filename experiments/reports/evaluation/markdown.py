@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.tables import Table
-from experiments.reports.evaluation.verdicts import verdicts_of
+from experiments.reports.evaluation.verdicts import how_decided, verdicts_of
 
 
-def markdown(report: Report) -> str:
-    """Write warnings and verdicts, then each target's tables and notes."""
+def markdown(report: Report, curves: Sequence[str] = ()) -> str:
+    """Write the answer and its warnings, then verdicts, and each target's tables and notes.
+
+    Args:
+        report: the report.
+        curves: paths of the answer's curves, relative to the file.
+    """
     parts = [f"# Out-of-distribution evaluation: {_plain(report.title)}", ""]
-    if report.checkpoint:
-        parts += [f"Checkpoint: {_plain(report.checkpoint)}", ""]
-    parts += [line for remark in report.remarks for line in (f"**{_plain(remark)}**", "")]
+    parts += _answer(report)
+    parts += [line for path in curves for line in (f"![curve of the answer]({path})", "")]
+    lines = [*report.all_warnings(), *report.remarks]
+    parts += [line for warning in lines for line in (f"**{_plain(warning)}**", "")]
     parts += _verdicts(report)
     for dataset in report.datasets():
         parts += [f"## {_plain(dataset)}", ""]
@@ -25,24 +32,36 @@ def markdown(report: Report) -> str:
             parts += [f"### {_plain(section.title)}", ""]
             parts += [_plain(section.text), ""] if section.text else []
             for table in section.tables:
-                parts += [*_table(table), ""]
-                parts += [_plain(table.note).replace("*", r"\*"), ""] if table.note else []
+                parts += [*_table(table), "", *_note(table)]
         parts += ["### Notes", ""] + [f"- {_plain(note)}" for note in report.notes(dataset)] + [""]
+    if report.checkpoint:
+        parts += [f"Checkpoint: {_plain(report.checkpoint)}", ""]
     return "\n".join(parts)
+
+
+def _answer(report: Report) -> list[str]:
+    lines = []
+    for answer in answers_of(report):
+        lines += [f"**{_plain(answer.dataset)}{report.flags(answer.dataset)}**: {_plain(answer.sentence)}", ""]
+    table = answer_table(report)
+    return lines if table is None else [*lines, *_table(table), "", *_note(table)]
 
 
 def _verdicts(report: Report) -> list[str]:
     found = verdicts_of(report)
     if not found:
         return []
-    lines = ["## Verdicts", ""]
+    lines = ["## Planned comparisons", ""]
+    lines += [line for sentence in how_decided(report) for line in (_plain(sentence), "")]
     for verdicts in found:
         lines += [f"**{_plain(verdicts.dataset)}{report.flags(verdicts.dataset)}**", ""]
-        lines += [f"- {_plain(sentence)}" for sentence in [*verdicts.best, *verdicts.summaries]]
-        lines += ["", "One by one:", ""]
-        lines += [f"- {_plain(comparison.sentence)}" for comparison in verdicts.headline]
+        lines += [f"- {_plain(comparison.sentence)}" for comparison in [*verdicts.planned, *verdicts.systems]]
         lines += [""]
     return lines
+
+
+def _note(table: Table) -> list[str]:
+    return [_plain(table.note).replace("*", r"\*"), ""] if table.note else []
 
 
 def _table(table: Table) -> list[str]:

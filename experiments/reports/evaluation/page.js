@@ -28,6 +28,13 @@ for (const table of document.querySelectorAll("table")) {
     });
   });
 }
+// A link to a closed part opens it.
+const reveal = () => {
+  const part = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  if (part instanceof HTMLDetailsElement) part.open = true;
+};
+window.addEventListener("hashchange", reveal);
+reveal();
 const closed = [];
 window.addEventListener("beforeprint", () => {
   for (const details of document.querySelectorAll("details:not([open])")) {

@@ -13,19 +13,19 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from core.durable import write_text
+from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.comparisons import OUTCOMES
-from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.content import AUDIT, Report
 from experiments.reports.evaluation.figures import file_name, names
 from experiments.reports.evaluation.rendering import render
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.tables import Table
-from experiments.reports.evaluation.verdicts import verdicts_of
+from experiments.reports.evaluation.verdicts import how_decided, verdicts_of
 
 _MOST_SVG = 150_000  # bytes; a browser draws larger ones slowly
 _DPI = 150
 _WIDE = 8.0  # inches; wider figures scroll on a phone
 _CSS_DPI = 96
-_CORRECTIONS = {"holm": "Holm's", "westfall_young": "Westfall and Young's"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class _Target:
     caption: str
     reading: str
     notes: list[str]
+    curve: Picture | None
     sections: list[_Section]
 
 
@@ -80,30 +81,22 @@ def write_html(report: Report, made: Mapping[str, Figure], path: Path) -> None:
 
 def html(report: Report, made: Mapping[str, Figure]) -> str:
     """Render the page. Text from data is escaped, and no script but the page's own may run."""
+    warnings = report.all_warnings()
     return render(
         "page.html.j2",
         title=report.title,
         checkpoint=report.checkpoint,
-        warnings=_warnings(report),
+        answers=answers_of(report),
+        table=answer_table(report),
+        remarks=report.remarks,
+        warnings=[line for line in warnings if AUDIT not in line],
+        audit=[line for line in warnings if AUDIT in line],
         verdicts=verdicts_of(report),
+        how=how_decided(report),
         outcomes=OUTCOMES,
-        correction=_CORRECTIONS[report.correction],
-        comparisons=len(report.comparisons),
         flags={dataset: report.flags(dataset) for dataset in report.datasets()},
         targets=_targets(report, made),
     )
-
-
-def _warnings(report: Report) -> list[str]:
-    """List remarks and the targets' warnings, each with its targets' names; a warning about all targets has none."""
-    lines = list(report.remarks)
-    about: dict[str, list[str]] = {}
-    for dataset in report.datasets():
-        for warning in report.warnings(dataset):
-            about.setdefault(warning, []).append(dataset)
-    everywhere = len(report.datasets())
-    lines += [w if len(there) == everywhere > 1 else f"{', '.join(there)}: {w}" for w, there in about.items()]
-    return lines
 
 
 def _targets(report: Report, made: Mapping[str, Figure]) -> list[_Target]:
@@ -116,6 +109,7 @@ def _targets(report: Report, made: Mapping[str, Figure]) -> list[_Target]:
             figures = [made[name] for name in by_kind[dataset].get(section.kind, []) if name in made]
             pictures = [picture(figure) for figure in figures]
             sections.append(_Section(f"{anchor}-{section.kind}", section.title, section.text, section.tables, pictures))
+        curves = [picture(made[name]) for name in by_kind[dataset]["answer"] if name in made]
         found.append(
             _Target(
                 dataset,
@@ -124,6 +118,7 @@ def _targets(report: Report, made: Mapping[str, Figure]) -> list[_Target]:
                 report.caption(dataset),
                 report.reading(dataset),
                 report.notes(dataset),
+                curves[0] if curves else None,
                 sections,
             )
         )

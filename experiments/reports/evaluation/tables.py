@@ -30,7 +30,7 @@ from experiments.reports.evaluation.titles import (
 )
 from experiments.statistics.costs import chance_levels, cost_of
 from experiments.statistics.groups import Key
-from experiments.statistics.intervals import FEWEST, worst_third
+from experiments.statistics.intervals import worst_third
 from experiments.statistics.results import Estimate, draw_means, subject_means, subject_recalls, summed_up
 
 # Methods whose recall of each activity is shown, if they were evaluated.
@@ -154,32 +154,22 @@ def _by_draw(report: Report, dataset: str, unit: str) -> Table:
 def difference_tables(report: Report, dataset: str, unit: str) -> list[Table]:
     """Make a table of differences for each recommended contender, on the draws that both contenders have."""
     tables = []
-    for first in recommended({c.first for c in report.comparisons if c.claim.dataset == dataset}):
+    own = [pair for pair in report.pairs if (pair.dataset, pair.unit) == (dataset, unit)]
+    for first in recommended({pair.first for pair in own}):
         texts: dict[str, dict[int, str]] = {}
-        own = [
-            c for c in report.comparisons if (c.claim.dataset, c.claim.shots_unit, c.first) == (dataset, unit, first)
-        ]
-        for comparison in own:
-            d = comparison.claim.difference
-            text = f"{100 * d.mean:+.1f}"
-            if not math.isnan(d.low):
-                text += f" [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
-            mark = "*" if comparison.outcome in ("better", "worse") else ""
-            texts.setdefault(comparison.second, {})[comparison.claim.shots] = text + mark
-        if own:
-            m = own[0].claim.difference.comparisons
-            title = f"{method_title(first)} minus ..., {METRICS['balanced_accuracy']}{report.flags(dataset)}, points"
-            name = "Holm" if report.correction == "holm" else "Westfall and Young"
-            note = (
-                "Paired by subject, with 95 % intervals. * means that the interval leaves out 0, and that the sign-flip"
-                f" test's p is below 0.05 after {name}'s correction for all {m} comparisons of this report."
-            )
-            if any(c.claim.over_draws for c in own):
-                note += (
-                    " All subjects share the draws of labels. * therefore also needs an interval over draws that leaves"
-                    f" out 0, and at least {FEWEST} draws."
-                )
-            tables.append(_wide(report, dataset, title, unit, texts, note, scores=False))
+        for pair in own:
+            if pair.first == first:
+                d = pair.difference
+                interval = "" if math.isnan(d.low) else f" [{100 * d.low:+.1f}, {100 * d.high:+.1f}]"
+                texts.setdefault(pair.second, {})[pair.shots] = f"{100 * d.mean:+.1f}{interval}"
+        title = f"{method_title(first)} minus ..., {METRICS[METRIC]}{report.flags(dataset)}, points"
+        note = (
+            "Paired by subject, with 95 % intervals. These differences were not planned: they are not corrected for"
+            " their number, and decide nothing. The planned comparisons are at the top of the report."
+        )
+        if report.folds(dataset) == 1:
+            note += " All subjects share the draws of labels, whose chance is not in the intervals."
+        tables.append(_wide(report, dataset, title, unit, texts, note, scores=False))
     return tables
 
 

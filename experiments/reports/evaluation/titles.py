@@ -44,6 +44,36 @@ TITLES = {  # in the order of the tables' rows
     "hybrid_logistic": "handcrafted + pretrained, logistic",
     "hybrid_mean": "handcrafted + pretrained, logistic and extra trees",
 }
+SHORT = {  # in the small table and the small curves, which a sentence explains
+    "majority": "majority",
+    "zero_shot_text": "zero-shot, text",
+    "zero_shot": "zero-shot",
+    "zero_shot_target": "zero-shot, target videos",
+    "handcrafted_rf": "random forest",
+    "handcrafted_trees": "extra trees",
+    "handcrafted_logistic": "logistic",
+    "handcrafted_mean": "logistic and trees",
+    "catch22": "catch22",
+    "minirocket": "MiniRocket",
+    "hydra": "Hydra",
+    "external": "external encoder",
+    "random_frozen": "random weights",
+    "supervised": "from scratch",
+    "knn": "nearest neighbours",
+    "nearest_mean": "nearest mean",
+    "linear_probe": "linear probe",
+    "finetune_paper": "fine-tuned, paper's rates",
+    "finetune_tuned": "fine-tuned, rates chosen",
+    "finetune": "fine-tuned",
+    "whitened_logistic": "whitened, logistic",
+    "transfer_probe": "transfer, probe",
+    "transfer_logistic": "transfer, logistic",
+    "transfer_mean": "transfer, mean",
+    "transfer_hybrid": "transfer and hybrid",
+    "hybrid_random": "hybrid, random weights",
+    "hybrid_logistic": "hybrid, logistic",
+    "hybrid_mean": "hybrid, mean",
+}
 ADAPTED = {  # what an adaptation adds to a method's title, in the order of the rows
     "person": "person's statistics",
     "person_other": "person's statistics, from other activities",
@@ -126,6 +156,13 @@ def method_title(contender: str) -> str:
     title = f"{title} ({system})" if system else title
     adapted = " and ".join(ADAPTED.get(name, name.replace("_", " ")) for name in names)
     return f"{title}; {adapted}" if adapted else title
+
+
+def short_title(contender: str) -> str:
+    """Write a contender in a few words, for places that a sentence explains."""
+    method, names, system = parts_of(contender)
+    title = "; ".join([SHORT.get(method, method.replace("_", " ")), *(name.replace("_", " ") for name in names)])
+    return f"{title}, {system}" if system else title
 
 
 def parts_of(contender: str) -> tuple[str, tuple[str, ...], str]:

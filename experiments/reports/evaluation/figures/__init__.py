@@ -11,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.figures.answer import answer_figure
 from experiments.reports.evaluation.figures.confusion import confusion_figure
 from experiments.reports.evaluation.figures.cost import cost_figure
 from experiments.reports.evaluation.figures.few_shot import few_shot_figure
@@ -20,6 +21,7 @@ from experiments.reports.evaluation.figures.robustness import robustness_figure
 from experiments.reports.evaluation.tables import confused
 
 __all__ = [
+    "answer_figure",
     "confusion_figure",
     "cost_figure",
     "few_shot_figure",
@@ -39,6 +41,7 @@ def figures(report: Report) -> dict[str, Figure]:
     by_kind = names(report)
     for dataset in report.datasets():
         called = {kind: found[0] for kind, found in by_kind[dataset].items() if found}
+        result[called["answer"]] = answer_figure(report, dataset)
         result[called["few_shot"]] = few_shot_figure(report, dataset)
         if "few_shot_subjects" in called:
             result[called["few_shot_subjects"]] = few_shot_figure(report, dataset, unit="subjects")
@@ -62,7 +65,7 @@ def names(report: Report) -> dict[str, dict[str, list[str]]]:
             number += 1
             name = f"{base}_{number}"
         taken.add(name)
-        kinds = ["few_shot", *(["few_shot_subjects"] if "subjects" in report.units(dataset) else [])]
+        kinds = ["answer", "few_shot", *(["few_shot_subjects"] if "subjects" in report.units(dataset) else [])]
         kinds += ["forest", "robustness", "cost", "map"]
         found[dataset] = {kind: [f"{kind}_{name}"] for kind in kinds}
         found[dataset]["confusion"] = [

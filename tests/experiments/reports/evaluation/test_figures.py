@@ -146,30 +146,42 @@ def test_folds_with_other_activities_are_added_by_name() -> None:
     assert np.asarray(figure.axes[0].images[0].get_array()) == pytest.approx(expected)
 
 
-def test_the_forest_has_a_row_for_each_comparison_and_fills_what_was_shown() -> None:
+def test_the_forest_has_a_row_for_each_pair() -> None:
     made = report(people=12)
     figure = figures.forest_figure(made, HOME)
     assert figure is not None
-    shown = [c for c in made.comparisons if c.claim.shots in (1, 5, 20)]
-    points = {}
-    for axis in figure.axes:
-        for bar in bars(axis):
-            line = bar.lines[0]
-            points[round(float(np.asarray(line.get_xdata())[0]), 9)] = line.get_markerfacecolor() != "white"
-    expected = {round(100 * c.claim.difference.mean, 9): c.outcome in ("better", "worse") for c in shown}
-    assert points == expected
+    shown = [pair for pair in made.pairs if pair.shots in (1, 5, 20)]
+    points = [round(float(np.asarray(bar.lines[0].get_xdata())[0]), 9) for axis in figure.axes for bar in bars(axis)]
+    assert sorted(points) == sorted(round(100 * pair.difference.mean, 9) for pair in shown)
     headings = [t.get_text() for t in figure.axes[0].get_yticklabels() if t.get_fontweight() == "bold"]
     assert headings == ["k = 1", "k = 5", "k = 20"]
     assert texts_outside(figure) == []
 
 
-def test_the_forests_intervals_are_the_comparisons() -> None:
+def test_the_answers_curve_has_the_sentences_contenders_and_their_control() -> None:
+    made = report(people=12, methods=("handcrafted_rf", "random_frozen", "linear_probe", "knn"))
+    figure = figures.answer_figure(made, HOME)
+    assert figure is not None
+    (axis,) = figure.axes
+    legend = axis.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["random forest", "random weights", "linear probe"]
+    line = next(line for line in axis.get_lines() if line.get_label() == "linear probe")
+    means = [100 * value.mean for value in made.estimates(HOME, "balanced_accuracy")["linear_probe"].values()]
+    assert np.asarray(line.get_ydata()) == pytest.approx(means)
+    assert texts_outside(figure) == []
+    level = figures.answer_figure(report(methods=("majority", "zero_shot")), HOME)
+    assert level is not None
+    assert level.axes[0].get_xlabel() == "no method here uses labels"
+
+
+def test_the_forests_intervals_are_the_pairs() -> None:
     made = report(people=12, shots=(5,), methods=("linear_probe", "handcrafted_rf"))
     figure = figures.forest_figure(made, HOME)
     assert figure is not None
     (bar,) = bars(figure.axes[0])
     (segment,) = bar.lines[2][0].get_segments()
-    difference = made.comparisons[0].claim.difference
+    difference = made.pairs[0].difference
     assert segment[:, 0] == pytest.approx([100 * difference.low, 100 * difference.high])
 
 
@@ -225,7 +237,11 @@ def test_a_map_shows_the_same_points_by_activity_subject_and_device() -> None:
 
 def test_what_has_nothing_to_show_is_left_out() -> None:
     bare = Report("x", make_results(HOME, 3, ["a", "b"], shots=(1,), draws=1, methods=("majority",)), 100)
-    assert list(figures.figures(bare)) == ["few_shot_people_at_home", "cost_people_at_home"]
+    assert list(figures.figures(bare)) == [
+        "answer_people_at_home",
+        "few_shot_people_at_home",
+        "cost_people_at_home",
+    ]
     undone = [dataclasses.replace(r, metrics={}, by_subject={}, confusion_by_subject={}) for r in report().results]
     assert list(figures.figures(Report("x", undone, 100))) == ["few_shot_people_at_home"]
 
@@ -235,6 +251,7 @@ def test_figures_are_written_say_what_they_show_and_lose_no_text(tmp_path: Path)
     assert set(made) == {
         "few_shot_people_at_home",
         "few_shot_subjects_people_at_home",
+        "answer_people_at_home",
         "forest_people_at_home",
         "confusion_people_at_home_linear_probe",
         "confusion_people_at_home_handcrafted_rf",
@@ -261,8 +278,10 @@ def test_targets_whose_names_differ_in_signs_alone_keep_their_figures_apart() ->
         for r in report(methods=("majority",)).results
     ]
     assert list(figures.figures(Report("x", cells, 100))) == [
+        "answer_people_home",
         "few_shot_people_home",
         "cost_people_home",
+        "answer_people_home_2",
         "few_shot_people_home_2",
         "cost_people_home_2",
     ]

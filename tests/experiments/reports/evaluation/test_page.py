@@ -16,6 +16,7 @@ from matplotlib.image import imread
 
 from experiments.evaluation.features.embedding_map import make_embedding_map
 from experiments.reports.evaluation import Report
+from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.figures import figures
 from experiments.reports.evaluation.page import html, picture, write_html
 from experiments.reports.evaluation.sections import sections_of
@@ -93,22 +94,34 @@ def test_what_comes_from_data_is_text_and_nothing_else(page: Elements) -> None:
         assert text in page.text
 
 
-def test_warnings_then_verdicts_come_before_any_number(page: Elements, report: Report) -> None:
+def test_the_answer_comes_first_then_short_warnings_then_the_verdicts(page: Elements, report: Report) -> None:
     text = page.text
-    verdicts = text.index("Verdicts")
-    for warning in ("SIMULATED DATA", "NOT OUT OF DISTRIBUTION", "AUDIT: 3 windows of", "left out:"):
-        assert text.index(warning) < verdicts
+    answers = [text.index(answer.sentence) for answer in answers_of(report)]
+    assert "simulated people" in answers_of(report)[0].sentence
+    table = answer_table(report)
+    assert table is not None
+    small = text.index(table.note)
     contents = text.index("Contents")
+    for warning in ("SIMULATED DATA", "NOT OUT OF DISTRIBUTION", "AUDIT: 3 windows of", "left out:"):
+        assert max(answers) < small < text.index(warning) < contents
     for target in verdicts_of(report):
-        for sentence in [*target.summaries, *(c.sentence for c in [*target.headline, *target.others])]:
-            assert verdicts < text.index(sentence) < contents
+        for comparison in [*target.planned, *target.systems]:
+            assert small < text.index(comparison.sentence) < contents
     for dataset in report.datasets():
         for warning in report.warnings(dataset):
             assert text.count(warning) >= 2  # at the top, and before the target's numbers
 
 
+def test_details_are_closed(page: Elements) -> None:
+    assert len(page.named("details")) > 12
+    assert all("open" not in attributes for attributes in page.named("details"))
+
+
 def test_every_table_and_figure_of_the_report_is_there_and_described(page: Elements, report: Report) -> None:
     tables = [t for dataset in report.datasets() for s in sections_of(report, dataset) for t in s.tables]
+    small = answer_table(report)
+    assert small is not None
+    tables.append(small)
     assert len(page.named("table")) == len(page.named("caption")) == len(tables)
     for table in tables:
         assert table.title in page.text
@@ -173,8 +186,9 @@ def test_in_a_browser(path: Path, report: Report, tmp_path: Path) -> None:
             background = tab.run("getComputedStyle(document.body).backgroundColor")
             assert (background == "rgb(255, 255, 255)") != dark
             seen = tab.run("document.body.innerText")
-            for target in verdicts_of(report):
-                assert all(sentence in seen for sentence in target.summaries)
+            assert all(answer.sentence in seen for answer in answers_of(report))
+            top = "document.querySelector('.small table').getBoundingClientRect().bottom"
+            assert width < 1300 or tab.run(top) < 800  # the answer and its table are on the first screen
             assert "SIMULATED DATA" in seen
         assert tab.complaints == []
         fetched = [address for address in tab.requests.values() if not address.startswith("data:")]
@@ -185,9 +199,17 @@ def test_in_a_browser(path: Path, report: Report, tmp_path: Path) -> None:
         assert shown.shape[:2] == (900, 1300)
         assert shown[..., :3].std() > 0.02  # letters, not a blank page
 
-        column = "[...document.querySelector('table').tBodies[0].rows].map(row => row.cells[2].textContent)"
+        link = "document.querySelector('nav a[href$=few_shot]')"
+        part = f"document.getElementById({link}.hash.slice(1))"
+        assert not tab.run(f"{part}.open")
+        tab.run(f"{link}.click()")
+        assert tab.run(
+            f"new Promise(done => setTimeout(() => done({part}.open), 100))"
+        )  # a link opens what it leads to
+
+        column = f"[...{part}.querySelector('table').tBodies[0].rows].map(row => row.cells[2].textContent)"
         before = tab.run(column)
-        tab.run("document.querySelectorAll('table thead th button')[2].click()")
+        tab.run(f"{part}.querySelectorAll('table thead th button')[2].click()")
         after = tab.run(column)
         numbers = [float(text.split()[0]) for text in after if text.strip()]
         assert sorted(after) == sorted(before)

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.features.embedding_map import make_embedding_map
-from experiments.reports.evaluation import METRICS, Report, in_order, markdown, method_title, terminal_tables
+from experiments.reports.evaluation import METRICS, Report, in_order, markdown, method_title, terminal_answer
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.tables import (
     Table,
@@ -27,6 +27,7 @@ from experiments.reports.evaluation.tables import (
 )
 from experiments.reports.evaluation.titles import headline_shots
 from experiments.reports.evaluation.verdicts import verdicts_of
+from experiments.statistics.claims import sentence_of
 from experiments.statistics.groups import Key
 from experiments.statistics.intervals import worst_third
 from experiments.statistics.results import subject_means
@@ -94,8 +95,13 @@ def test_systems_are_contenders_of_their_own() -> None:
     made = report(methods=("linear_probe", "linear_probe@imu_only", "majority"))
     rows = [row[0] for row in score_tables(made, HOME, "windows")[0].rows]
     assert rows == ["majority", "pretrained, linear probe", "pretrained, linear probe (imu_only)"]
-    against = {(c.first, c.second) for c in made.comparisons}
-    assert against == {("linear_probe", "majority"), ("linear_probe", "linear_probe@imu_only")}
+    against = {(pair.first, pair.second) for pair in made.pairs}
+    assert against == {
+        ("linear_probe", "majority"),
+        ("linear_probe@imu_only", "majority"),
+        ("linear_probe", "linear_probe@imu_only"),
+    }
+    assert {(c.first, c.second) for c in made.between_systems} == {("linear_probe", "linear_probe@imu_only")}
 
 
 def test_all_methods_have_titles_in_their_order() -> None:
@@ -113,83 +119,92 @@ def test_all_methods_have_titles_in_their_order() -> None:
     assert method_title("my_own") == "my own"
 
 
-def test_every_pair_is_compared_once_at_each_number_of_shots_and_corrected_for_all() -> None:
+def test_each_pretrained_method_is_compared_with_the_best_baseline_and_only_these_are_corrected() -> None:
     made = report()
-    pairs = [(c.first, c.second, c.claim.shots) for c in made.comparisons]
+    planned = [(p.first, p.seconds, p.claim.shots) for p in made.planned]
+    baselines = ("handcrafted_rf", "supervised")
+    assert planned == [
+        ("zero_shot", ("majority",), 0),
+        *((first, baselines, k) for k in (1, 10) for first in ("knn", "linear_probe", "finetune")),
+    ]
+    claims = [claim for p in made.planned for claim in p.verdict.claims]
+    assert {claim.difference.comparisons for claim in claims} == {len(planned)}
+    assert all(claim.difference.adjusted_p >= claim.difference.p for claim in claims)
+    for p in made.planned:
+        assert p.claim is p.verdict.closest
+        assert p.means[0] - p.means[1] == pytest.approx(p.claim.difference.mean, abs=1e-12)  # rounding alone
+
+
+def test_every_pair_is_listed_once_at_each_number_of_shots_and_decides_nothing() -> None:
+    made = report()
+    pairs = [(pair.first, pair.second, pair.shots) for pair in made.pairs]
     assert len(set(pairs)) == len(pairs) == 2 * (7 + 6)
     assert ("linear_probe", "finetune", 1) in pairs
     assert ("finetune", "linear_probe", 1) not in pairs
-    assert {c.claim.difference.comparisons for c in made.comparisons} == {len(pairs)}
-    assert all(c.claim.difference.adjusted_p >= c.claim.difference.p for c in made.comparisons)
+    assert {pair.difference.comparisons for pair in made.pairs} == {1}
+    tables = difference_tables(made, HOME, "windows")
+    assert not any("*" in text for table in tables for row in table.rows for text in row)
+    assert all("decide nothing" in table.note for table in tables)
 
 
 def test_differences_are_taken_on_the_draws_that_both_did() -> None:
     cells = report(methods=("linear_probe", "supervised"), shots=(1,)).results
     probe = [with_accuracy(c, 0.9 - 0.4 * c.cell.draw) for c in cells if c.cell.method == "linear_probe"]
     scratch = [with_accuracy(c, 0.6) for c in cells if c.cell.method == "supervised" and c.cell.draw == 0]
-    (comparison,) = Report("x", probe + scratch, 100).comparisons
-    assert comparison.claim.difference.mean == pytest.approx(0.3)
+    (planned,) = Report("x", probe + scratch, 100).planned
+    assert planned.claim.difference.mean == pytest.approx(0.3)
+    (pair,) = Report("x", probe + scratch, 100).pairs
+    assert pair.difference.mean == pytest.approx(0.3)
     without_labels = [
         with_accuracy(c, 0.6) for c in make_results(HOME, 8, ACTIVITIES, methods=("zero_shot",)) if c.cell.draw == 0
     ]
-    (comparison,) = Report("x", probe + without_labels, 100).comparisons
-    assert comparison.claim.difference.mean == pytest.approx(0.1)  # of both draws
+    (pair,) = Report("x", probe + without_labels, 100).pairs
+    assert pair.difference.mean == pytest.approx(0.1)  # of both draws
 
 
-def test_verdicts_speak_of_ten_labels_and_of_the_most_and_come_first() -> None:
+def test_the_answer_comes_first_then_the_planned_comparisons_then_everything_else() -> None:
     assert headline_shots([0, 1, 5, 20, 100]) == [5, 100]  # of two that are as near, the fewer
     assert headline_shots([1, 5, 10, 20]) == [10, 20]
     assert headline_shots([3]) == [3]
     assert headline_shots([0]) == []
     made = report(people=12, shots=(1, 10, 50))
+    text = markdown(made, ["figures/answer_people_at_home.png"])
+    parts = (
+        f"**{HOME}**: On people it never saw, the pretrained encoder",
+        f"| {HOME}: balanced accuracy, % |",
+        "![curve of the answer](figures/answer_people_at_home.png)",
+        "## Planned comparisons",
+        f"## {HOME}",
+    )
+    assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
     (verdicts,) = verdicts_of(made)
-    assert {c.claim.shots for c in verdicts.headline} == {10, 50}
-    assert {c.claim.shots for c in verdicts.others} == {1}
-    assert len(verdicts.headline) + len(verdicts.others) == len(made.comparisons)
-    text = markdown(made)
-    assert text.index("## Verdicts") < text.index(f"## {HOME}")
-    for comparison in verdicts.headline:
-        assert f"- {comparison.sentence.replace('<', '&lt;')}" in text
-    assert f"beats majority at k = 10 windows per class on {HOME}" in text
-
-
-def test_a_summary_counts_what_was_shown() -> None:
-    cells = []
-    for c in report(people=8, shots=(10,), methods=("linear_probe", "majority", "supervised", "knn")).results:
-        value = {"linear_probe": 0.7, "majority": 0.2, "supervised": 0.9, "knn": 0.7}[c.cell.method]
-        wiggle = 0.01 * (c.cell.fold % 3) * (1 if c.cell.method == "linear_probe" else 0)
-        cells.append(with_accuracy(c, value + wiggle * (-1) ** c.cell.fold))
-    (verdicts,) = verdicts_of(Report("x", cells, 500))
-    assert verdicts.summaries == [
-        "pretrained, linear probe at k = 10: better than 1, worse than 1 of 3 others; 1 not decided."
-    ]
-    assert verdicts.decided
+    assert len(verdicts.planned) == 1 + 3 * 3
+    for planned in verdicts.planned:
+        assert f"- {planned.sentence.replace('<', '&lt;')}" in text
+    assert f"best of 1 baseline without labels on {HOME}" in text
 
 
 def test_too_few_people_decide_nothing_and_are_told_so() -> None:
     (verdicts,) = verdicts_of(report(people=4))
-    assert not verdicts.decided
-    assert all("there are too few subjects to decide" in line for line in verdicts.summaries)
-    assert all("can't be decided" in c.sentence for c in verdicts.headline)
-    assert all(
-        "*" not in text for t in difference_tables(report(people=4), HOME, "windows") for r in t.rows for text in r
-    )
+    assert {p.outcome for p in verdicts.planned} == {"too_few"}
+    assert all("has too few subjects" in p.sentence for p in verdicts.planned)
 
 
 def test_the_correction_is_the_one_asked_for_and_named() -> None:
-    other = report(people=8)
-    holm = dataclasses.replace(other, correction="holm")
-    # Of 26 comparisons of 8 people, whose smallest p is 1/128, Holm's can show nothing.
-    assert not any(v.decided for v in verdicts_of(holm))
-    assert any(v.decided for v in verdicts_of(other))
+    holm = report(people=8)
+    other = dataclasses.replace(holm, correction="westfall_young")
+    # Of 7 planned comparisons of 8 people, whose smallest p is 1/128, Holm's can show nothing.
+    assert len(holm.planned) == 7
+    assert {p.outcome for p in holm.planned} <= {"open", "too_few"}
+    assert "better" in {p.outcome for p in other.planned}
     for made, name in ((holm, "Holm's correction"), (other, "Westfall and Young's correction")):
-        assert name in difference_tables(made, HOME, "windows")[0].note
+        assert name in markdown(made)
 
 
 def test_no_pretrained_contender_no_claims() -> None:
     made = report(methods=("majority", "handcrafted_rf"))
     assert verdicts_of(made) == []
-    assert "Verdicts" not in markdown(made)
+    assert "Planned comparisons" not in markdown(made)
     assert difference_tables(made, HOME, "windows") == []
 
 
@@ -276,8 +291,7 @@ def test_simulated_claims_say_so() -> None:
     target = dataclasses.replace(pretraining, simulated_targets=frozenset({HOME}))
     for made, said in ((pretraining, "pretrained on simulated data"), (target, "simulated data")):
         (verdicts,) = verdicts_of(made)
-        assert all(line.startswith(f"{said.upper()}: ") for line in verdicts.summaries)
-        assert all(c.sentence.startswith(f"{said.capitalize()}: ") for c in verdicts.headline)
+        assert all(p.sentence.startswith(f"{said.capitalize()}: ") for p in verdicts.planned)
 
 
 def test_names_from_data_cannot_break_the_tables() -> None:
@@ -324,7 +338,7 @@ def test_cells_that_could_not_be_done_leave_their_note_and_no_number() -> None:
     assert "a random order" not in text
     nothing = Report("x", [undone(c) for c in all_cells], 100)
     assert "- not done: one activity" in markdown(nothing)
-    assert [table.row_count for table in terminal_tables(nothing)] == [0, 0]
+    assert "Nothing could be evaluated; the notes of this target say why." in on_screen(nothing)
 
 
 def test_the_order_of_the_cells_does_not_matter() -> None:
@@ -375,23 +389,26 @@ def test_a_map_is_described_in_words() -> None:
     assert "activity 100 % (by chance 49 %)" in section.text
 
 
-def test_terminal_tables_promise_intervals_only_where_there_are_some() -> None:
-    for people, words in ((8, "mean and 95 % interval over subjects"), (2, "too few for intervals")):
-        for table in terminal_tables(report(people)):
-            assert words in str(table.caption)
+def on_screen(made: Report) -> str:
+    """What the terminal shows, each line as wide as it likes."""
+    out = Console(file=io.StringIO(), width=400)
+    for part in terminal_answer(made):
+        out.print(part, highlight=False)
+    return out.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
-def test_terminal_tables_show_both_units_and_every_warning() -> None:
-    made = dataclasses.replace(report(subject_shots=(1,)), seen_allowed=True)
-    tables = terminal_tables(made)
-    assert [table.row_count for table in tables] == [8] * 4
-    out = io.StringIO()
-    console = Console(file=out, width=100)
-    for table in tables:
-        console.print(table)
-    text = out.getvalue()
-    assert text.index("NOT OUT OF DISTRIBUTION") < text.index("k = 10")
-    assert "1 subject" in text
+def test_the_terminal_shows_the_answer_first_then_a_small_table_and_each_warning_once() -> None:
+    warned = ["1 window is there twice."]
+    made = dataclasses.replace(
+        report(subject_shots=(1,)), seen_allowed=True, audit={HOME: warned}, remarks=["left out: [b]zero_shot[/b]"]
+    )
+    text = on_screen(made)
+    assert text.startswith(f"{HOME} (seen subjects allowed, see the audit): On people of whom it may have seen some")
+    lines = text.splitlines()
+    assert sum("NOT OUT OF DISTRIBUTION" in line for line in lines) == 1
+    assert sum(warned[0] in line for line in lines) == 1
+    assert text.index("certain?") < text.index("NOT OUT OF DISTRIBUTION") < text.index("left out: [b]zero_shot[/b]")
+    assert len(lines) < 24
 
 
 def test_who_did_one_thing_only_is_said_beside_balanced_accuracy() -> None:
@@ -432,7 +449,7 @@ def one_fold(made: Report) -> Report:
 def test_how_much_hangs_on_the_draw_is_told_where_all_people_share_it() -> None:
     apart = report(draws=4)
     assert not [t for t in score_tables(apart, HOME, "windows") if "from draw to draw" in t.title]
-    assert {c.claim.over_draws for c in apart.comparisons} == {None}
+    assert {p.claim.over_draws for p in apart.planned} == {None}
     together = one_fold(apart)
     (table,) = (t for t in score_tables(together, HOME, "windows") if "from draw to draw" in t.title)
     text = cells_of(table, "pretrained, linear probe")["k = 10"]
@@ -450,23 +467,24 @@ def test_a_gain_in_some_draws_alone_is_not_shown_however_many_people_it_was_for(
     made = one_fold(report(people=12, draws=4, methods=("handcrafted_rf", "linear_probe")))
     gain = {0: 0.5, 1: 0.5, 2: -0.1, 3: -0.1}
     lucky = [with_accuracy(r, 0.4 + gain[r.cell.draw] * (r.cell.method == "linear_probe")) for r in made.results]
-    (at_ten,) = (c for c in Report("x", lucky, 500).comparisons if c.claim.shots == 10)
+    (at_ten,) = (p for p in Report("x", lucky, 500).planned if p.claim.shots == 10)
     assert at_ten.claim.difference.adjusted_p < 0.05
     assert at_ten.claim.difference.low > 0
     assert at_ten.outcome == "open"
-    assert "depends on the draw of labels" in at_ten.sentence
+    assert at_ten.verdict.depends_on_draws
+    assert "depends on the draw of labels" in sentence_of(at_ten.claim)
     always = [with_accuracy(r, 0.4 + 0.2 * (r.cell.method == "linear_probe")) for r in made.results]
-    (at_ten,) = (c for c in Report("x", always, 500).comparisons if c.claim.shots == 10)
+    (at_ten,) = (p for p in Report("x", always, 500).planned if p.claim.shots == 10)
     assert at_ten.outcome == "better"
 
 
 def test_a_gain_in_so_few_draws_that_they_have_no_interval_is_not_shown() -> None:
     made = one_fold(report(people=12, draws=2, methods=("handcrafted_rf", "linear_probe")))
     always = [with_accuracy(r, 0.4 + 0.2 * (r.cell.method == "linear_probe")) for r in made.results]
-    (at_ten,) = (c for c in Report("x", always, 500).comparisons if c.claim.shots == 10)
+    (at_ten,) = (p for p in Report("x", always, 500).planned if p.claim.shots == 10)
     assert at_ten.claim.difference.adjusted_p < 0.05
     assert at_ten.outcome == "open"
-    assert "too few draws for an interval" in at_ten.sentence
+    assert "too few draws for an interval" in sentence_of(at_ten.claim)
 
 
 @pytest.mark.parametrize(("people", "said"), [(1, "1 subject is too few"), (2, "2 subjects are too few")])
