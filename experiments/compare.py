@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded
+from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded, program
 from experiments.runtime.errors import UserError
 from experiments.settings.layers import ConfigError, available
 
@@ -87,7 +87,7 @@ def _call(module: str, experiment: str, settings: Sequence[str]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog=f"python -m {_COMMAND}", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program(_COMMAND), description=__doc__.split("\n\n")[0])
     parser.add_argument("config", help=f"{', '.join(available())}, or a .yaml file")
     known = ", ".join(available("system"))
     parser.add_argument(

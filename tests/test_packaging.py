@@ -51,6 +51,7 @@ READING_ORDER = {
         "optim",
         "settings",
         "migration",
+        "extensions",
         "monitoring",
         "pretraining",
         "masked_video",

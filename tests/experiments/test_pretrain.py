@@ -73,8 +73,10 @@ def test_a_run_leaves_what_the_readme_promises(whole: Path, runs: Path) -> None:
         "training/consistency_loss",
         "training/gradient_norm",
         "training/windows_per_s",
-        "parameters/temperature",
-        "parameters/bias",
+        "training_resources/data_wait_share",
+        "training_resources/memory_gb",
+        "training_parameters/temperature",
+        "training_parameters/bias",
         "validation/imu_to_video/recall@1",
         "validation/imu_to_video/recall@5",
         "validation/video_to_imu/recall@1",
@@ -83,8 +85,9 @@ def test_a_run_leaves_what_the_readme_promises(whole: Path, runs: Path) -> None:
         "validation/alignment_error_ms",
     }
     assert expected <= set(events.Tags()["scalars"])
-    assert any(tag.startswith("lr-") for tag in events.Tags()["scalars"])
-    assert {"validation/similarity", "validation/alignment"} <= set(events.Tags()["images"])
+    assert any(tag.startswith("training/learning_rate") for tag in events.Tags()["scalars"])
+    images = {"validation/similarity", "validation/alignment", "clips/window 1"}
+    assert images <= set(events.Tags()["images"])
 
 
 def test_a_checkpoint_can_be_used_without_the_experiment(whole: Path) -> None:
