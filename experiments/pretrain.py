@@ -77,14 +77,14 @@ def run(config: Config) -> Path:
     trainer = make_trainer(config, folder, processes, module.shares_space, [board])
     if main_process:
         lines = start_lines(config, shards, data, module, video_encoder, features, checkpoint)
-        console.print("\n".join(lines), highlight=False, markup=False)
+        console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     if config.trainer.compile:
         module.imu_encoder.compile()  # in place: names of weights stay, so checkpoints fit either way
     started = time.monotonic()
     _fit(trainer, module, data, checkpoint, last)
     if trainer.is_global_zero:
         lines = end_lines(config, trainer, module, last, time.monotonic() - started)
-        console.print("\n".join(lines), highlight=False, markup=False)
+        console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return last
 
 

@@ -49,7 +49,7 @@ class Board(L.Callback):
         for writer in writers(trainer):
             hparams.begin(writer, row_of(self.config))
             for name, gif in clips.items():
-                add_gif(writer, f"clips/{name}", gif, 0)
+                add_gif(writer, f"validation_clips/{name}", gif, 0)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the projector's windows, in the features of the last step."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ class Board(TensorBoardLogger):
 
     That table would have more than a hundred columns; :mod:`lightning_modules.monitoring.hparams` writes a short one.
     """
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers; the epoch, which Lightning adds, joins the group of training."""
+        super().log_metrics({"training/epoch" if name == "epoch" else name: metrics[name] for name in metrics}, step)
 
     def log_hyperparams(self, params: Any, metrics: Any = None, step: int | None = None) -> None:
         """Keep the settings for ``hparams.yaml`` alone."""

@@ -6,10 +6,13 @@ do not have. A metric's value is the last one of the scalar of that name.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from typing import Any
 
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from torch.utils.tensorboard import SummaryWriter
-from torch.utils.tensorboard.summary import hparams
 
 TARGETS = 3  # of an evaluation, that have columns of their own
 NUMBERS = ("seed", "epochs", "batch size", "learning rate", "labels an activity")
@@ -22,11 +25,12 @@ TEXTS = (
     "method",
     *(f"target {number}" for number in range(1, TARGETS + 1)),
 )
+SHOWN = ("labels an activity", "method", "objectives", "run", "target 1")  # TensorBoard shows five at first
 METRICS = (
     "training/loss",
     "validation/mrr",
-    "validation/alignment_error_ms",
     *(f"with the most labels/accuracy on target {number}" for number in range(1, TARGETS + 1)),
+    "validation/alignment_error_ms",
 )
 
 
@@ -39,18 +43,35 @@ def begin(writer: SummaryWriter, values: Mapping[str, str | float]) -> None:
 
     Raises:
         KeyError: there is no such column.
+        TypeError: a column of numbers got a text, or the other way round.
     """
-    every: dict[str, str | float] = {**dict.fromkeys(NUMBERS, 0.0), **dict.fromkeys(TEXTS, "")}
     for name, value in values.items():
-        if isinstance(every[name], str) != isinstance(value, str):
-            raise KeyError(f"{name}: expected a {type(every[name]).__name__}, found {value!r}")
-    metrics = dict.fromkeys(METRICS, 0.0)
-    columns, _, _ = hparams(every, metrics)
-    _, row, _ = hparams(dict(values), metrics)
-    for summary in (columns, row):
-        writer._get_file_writer().add_summary(summary)
+        if name not in NUMBERS + TEXTS:
+            raise KeyError(name)
+        if isinstance(value, str) != (name in TEXTS):
+            raise TypeError(f"{name}: expected a {'text' if name in TEXTS else 'number'}, found {value!r}")
+    kinds = dict.fromkeys(NUMBERS, api_pb2.DATA_TYPE_FLOAT64) | dict.fromkeys(TEXTS, api_pb2.DATA_TYPE_STRING)
+    columns = [api_pb2.HParamInfo(name=name, type=kind, differs=name in SHOWN) for name, kind in kinds.items()]
+    metrics = [api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag)) for tag in METRICS]
+    start = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())
+    for name, value in values.items():
+        if isinstance(value, str):
+            start.hparams[name].string_value = value
+        else:
+            start.hparams[name].number_value = value
+    experiment = api_pb2.Experiment(hparam_infos=columns, metric_infos=metrics)
+    _write(writer, metadata.EXPERIMENT_TAG, experiment=experiment)
+    _write(writer, metadata.SESSION_START_INFO_TAG, session_start_info=start)
 
 
 def end(writer: SummaryWriter) -> None:
     """Write that a run is complete."""
-    writer._get_file_writer().add_summary(hparams({}, {})[2])
+    done = plugin_data_pb2.SessionEndInfo(status=api_pb2.STATUS_SUCCESS, end_time_secs=time.time())
+    _write(writer, metadata.SESSION_END_INFO_TAG, session_end_info=done)
+
+
+def _write(writer: SummaryWriter, tag: str, **content: Any) -> None:
+    data = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
+    about = metadata.create_summary_metadata(data)
+    value = Summary.Value(tag=tag, tensor=metadata.NULL_TENSOR, metadata=about)
+    writer._get_file_writer().add_summary(Summary(value=[value]))

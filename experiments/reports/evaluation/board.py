@@ -36,7 +36,7 @@ def write_board(report: Report, made: Mapping[str, Figure], folder: Path) -> Non
     with SummaryWriter(str(folder)) as writer:
         writer.add_text("evaluation/table", markdown(report))
         for name, figure in made.items():
-            writer.add_figure(f"evaluation/{name}", figure)
+            writer.add_figure(f"with k labels, figures/{name}", figure)
         writer.add_custom_scalars(_layout(report))
     contenders = list(dict.fromkeys(name for dataset in report.datasets() for name in report.contenders(dataset)))
     for contender in contenders:

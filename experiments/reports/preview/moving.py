@@ -12,7 +12,7 @@ from PIL import Image
 
 from experiments.reports.preview.scene import Scene, draw_traces
 
-_DPI = 80
+_DPI = 100
 _CURSOR = (213, 94, 0)  # Okabe and Ito's vermilion, which no trace has
 _HALF_WIDTH = 1  # of the cursor, pixels
 _SLOWEST_MS, _FASTEST_MS = 1000, 40  # for how long a frame may be shown
@@ -32,7 +32,7 @@ def moving_picture(scene: Scene) -> bytes:
     """
     if not scene.frames:
         raise ValueError(f"{scene.title}: no frames to show")
-    figure = Figure(figsize=(9.6, 3.6), dpi=_DPI, layout="constrained")
+    figure = Figure(figsize=(7.2, 3.0), dpi=_DPI, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplot_mosaic([["film", "acceleration"], ["film", "rate"]], width_ratios=[1, 1.9])
     axes["acceleration"].sharex(axes["rate"])
