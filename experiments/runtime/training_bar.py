@@ -15,6 +15,8 @@ from rich import get_console
 from experiments.runtime.console import console
 from experiments.runtime.time_left import TimeLeft, in_words
 
+_LINE_EVERY_S = 30.0  # where there is no terminal
+
 
 class TrainingBar(RichProgressBar):
     """Lightning's bar, without the logger's version, with the time that the whole run still takes.
@@ -25,13 +27,11 @@ class TrainingBar(RichProgressBar):
 
     Args:
         read_every_s: seconds between two readings of the loss.
-        line_every_s: seconds between two lines where there is no terminal.
     """
 
-    def __init__(self, read_every_s: float = 0.5, line_every_s: float = 30.0) -> None:
+    def __init__(self, read_every_s: float = 0.5) -> None:
         super().__init__(leave=False)
         self._read_every_s = read_every_s
-        self._line_every_s = line_every_s
         self._read_at = self._line_at = time.monotonic()
         self._shown: dict[str, Any] = {}
         self._left: TimeLeft | None = None
@@ -45,7 +45,7 @@ class TrainingBar(RichProgressBar):
         """Say how far the run is, where there is no terminal."""
         super().on_train_epoch_end(trainer, pl_module)
         now = time.monotonic()
-        if trainer.is_global_zero and not get_console().is_terminal and now - self._line_at >= self._line_every_s:
+        if trainer.is_global_zero and not get_console().is_terminal and now - self._line_at >= _LINE_EVERY_S:
             self._line_at = now
             loss = _loss(trainer)
             parts = [f"epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"]

@@ -175,7 +175,7 @@ def test_an_interrupted_run_says_how_it_goes_on_and_its_exit_code_is_130(
             os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
 
     with monkeypatch.context() as patch:
-        patch.setattr(ImuPretraining, "on_train_batch_start", stop)
+        patch.setattr(ImuPretraining, "on_train_batch_end", stop)
         assert main(arguments) == 130
     message = capsys.readouterr().err
     assert re.search(r"interrupted at step 5 of \d+; the same command goes on from step 4 \(.*last\.ckpt\)", message)
