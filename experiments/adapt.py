@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded
+from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded, program
 from experiments.runtime.errors import UserError
 from experiments.settings.layers import ConfigError, available
 
@@ -95,7 +95,7 @@ def _target(config: Config, name: str) -> TargetConfig:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {_COMMAND}", description="Fit a head on a labelled study, and save it with a model card."
+        prog=program(_COMMAND), description="Fit a head on a labelled study, and save it with a model card."
     )
     parser.add_argument("config", nargs="?", default="simulator", help=f"{', '.join(available())}, or a .yaml file")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ, e.g. run.seed=1")

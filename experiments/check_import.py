@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded
+from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded, program
 
 if TYPE_CHECKING:
     from datamodules.recording import Recording
@@ -184,9 +184,7 @@ def _window_settings(experiment: str) -> WindowSettings:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(
-        prog=f"python -m {_COMMAND}", description="Say what a manifest means, and check it."
-    )
+    parser = argparse.ArgumentParser(prog=program(_COMMAND), description="Say what a manifest means, and check it.")
     parser.add_argument("manifest", type=Path, help="the manifest's YAML file, see docs/guides/your-data.md")
     parser.add_argument("--draw", type=Path, metavar="FILE.png", help="draw the first windows above their frames")
     parser.add_argument("--experiment", metavar="NAME", help="count windows as this experiment cuts them")

@@ -7,14 +7,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded
+from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded, program
 
 _COMMAND = "experiments.check_shards"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; several directories, or one above them, can be given."""
-    parser = argparse.ArgumentParser(prog=f"python -m {_COMMAND}", description="Verify HDF5 shards.")
+    parser = argparse.ArgumentParser(prog=program(_COMMAND), description="Verify HDF5 shards.")
     parser.add_argument("directory", nargs="+", type=Path, help="a folder with index.json, or one above such folders")
     arguments = parser.parse_args(argv)
 

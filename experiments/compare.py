@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import MendableError
-from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded
+from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded, program
 from experiments.runtime.errors import UserError
 from experiments.settings.layers import ConfigError, available
 
@@ -121,7 +121,7 @@ def _call(module: str, experiment: str, settings: Sequence[str]) -> int:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog=f"python -m {_COMMAND}", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program(_COMMAND), description=__doc__.split("\n\n")[0])
     parser.add_argument("config", help=f"{', '.join(available())}, or a .yaml file")
     known = ", ".join(available("system"))
     parser.add_argument(

@@ -18,8 +18,6 @@ from experiments.runtime.command_line import EXIT_OK, guarded, parse
 from experiments.runtime.errors import UserError
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from experiments.evaluation.features.embedding_map import EmbeddingMap
     from experiments.evaluation.plan import Unit
     from experiments.evaluation.targets import Target
@@ -159,6 +157,7 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     from rich.console import Console
 
     from experiments.reports.evaluation import figures, markdown, terminal_answer
+    from experiments.reports.evaluation.board import write_board
     from experiments.reports.evaluation.evidence_files import write_ledger, write_shifts
     from experiments.reports.evaluation.page import write_html
     from experiments.settings.load import to_yaml
@@ -174,7 +173,7 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     write_text(folder / "eval_config.yaml", to_yaml(config))
     page = folder / "report.html"
     write_html(report, made, page)
-    _tensorboard(report, markdown(report), made, folder / "tensorboard_eval")
+    write_board(report, made, folder / "tensorboard_eval")
     out = Console()
     if not out.is_terminal:
         out = Console(width=110)
@@ -186,26 +185,6 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
         soft_wrap=True,
     )
     return csv
-
-
-def _tensorboard(report: Report, text: str, made: dict[str, Figure], folder: Path) -> None:
-    """The table, the figures, and the curves as scalars over k; replaces what an earlier evaluation wrote."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    from experiments.reports.evaluation import METRICS, figures
-
-    if folder.is_dir():
-        for old in folder.glob("events.out.tfevents.*"):
-            old.unlink()
-    with SummaryWriter(str(folder)) as writer:
-        writer.add_text("evaluation/table", text)
-        for name, figure in made.items():
-            writer.add_figure(f"evaluation/{name}", figure)
-        for dataset in report.datasets():
-            for metric in METRICS:
-                for method, values in report.estimates(dataset, metric).items():
-                    for shots, value in values.items():
-                        writer.add_scalar(f"{figures.file_name(dataset)}_{metric}/{method}", value.mean, shots)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

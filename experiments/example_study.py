@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.durable import TEMPORARY
-from experiments.runtime.command_line import EXIT_OK, guarded
+from experiments.runtime.command_line import EXIT_OK, guarded, program
 
 if TYPE_CHECKING:
     from datamodules.recording import FloatArray, Recording, VideoStream
@@ -249,7 +249,7 @@ def _seconds(text: str) -> float:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {_COMMAND}",
+        prog=program(_COMMAND),
         description="Write a made-up study of four simulated patients: CSV, MP4, labels, manifest and experiment.",
         epilog="docs/guides/your-data.md leads on from there.",
     )

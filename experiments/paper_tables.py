@@ -12,14 +12,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.runtime.command_line import EXIT_OK, guarded
+from experiments.runtime.command_line import EXIT_OK, guarded, program
 
 _COMMAND = "experiments.paper_tables"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog=f"python -m {_COMMAND}", description=__doc__.split("\n\n")[0])
+    parser = argparse.ArgumentParser(prog=program(_COMMAND), description=__doc__.split("\n\n")[0])
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a folder with results.parquet")
     parser.add_argument("--out", type=Path, help="folder to write to; the first RUN by default")
     parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples for the intervals")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from experiments.runtime.command_line import EXIT_OK, guarded
+from experiments.runtime.command_line import EXIT_OK, guarded, program
 
 if TYPE_CHECKING:
     from experiments.inference.recordings import TableColumns
@@ -119,7 +119,7 @@ def _rule(options: Options, duration_s: float) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line."""
     parser = argparse.ArgumentParser(
-        prog=f"python -m {_COMMAND}", description="Predict the activities of recordings of any length."
+        prog=program(_COMMAND), description="Predict the activities of recordings of any length."
     )
     parser.add_argument("head", type=Path, help="folder that experiments.adapt wrote, e.g. runs/simulator/default/head")
     parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".csv, .parquet, .yaml (manifest), .mp4")

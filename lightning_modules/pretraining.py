@@ -25,6 +25,7 @@ from lightning_modules.losses.temporal_alignment import interpolate_tokens
 from lightning_modules.migration import migrate
 from lightning_modules.monitoring.clock_shift import alignment_error_ms
 from lightning_modules.monitoring.figures import alignment_figure, similarity_figure
+from lightning_modules.monitoring.pictures import log_figures
 from lightning_modules.monitoring.retrieval import PartnerRetrieval
 from lightning_modules.monitoring.sets import losses_of_sets
 from lightning_modules.objectives.build import build_objectives
@@ -150,7 +151,7 @@ class ImuPretraining(L.LightningModule):
         self.log("training/loss", loss, batch_size=len(batch["imu"]))
         for objective in self.objectives.values():
             for name, value in objective.parameters_to_log().items():  # type: ignore[operator]
-                self.log(f"parameters/{name}", value)
+                self.log(f"training_parameters/{name}", value)
         return loss
 
     @property
@@ -283,10 +284,9 @@ class ImuPretraining(L.LightningModule):
         if self._first_similarity is not None:
             figures["alignment"] = alignment_figure(self._first_similarity, self.settings.imu_input)
             self._first_similarity = None
-        writer: Any = getattr(self.logger, "experiment", None)
-        if self.trainer.is_global_zero and hasattr(writer, "add_figure"):
-            for name, figure in figures.items():
-                writer.add_figure(f"validation/{name}", figure, self.global_step)
+        if self.trainer.is_global_zero:
+            named = {f"validation/{name}": figure for name, figure in figures.items()}
+            log_figures(self.trainer.loggers, named, self.global_step)
 
     def configure_optimizers(self) -> Any:
         """AdamW, warm-up and cosine over ``total_steps``."""
@@ -295,7 +295,9 @@ class ImuPretraining(L.LightningModule):
         scaled = self._trainer is not None and str(self.trainer.precision).startswith("16")
         optimizer = adamw(self.named_parameters(), s.lr, s.weight_decay, s.scalar_lr_factor, fused=not scaled)
         scheduler = warmup_cosine(optimizer, total, round(s.warmup_share * total), s.min_lr)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        # TensorBoard sorts its groups by name: all of training comes first.
+        schedule = {"scheduler": scheduler, "interval": "step", "name": "training/learning_rate"}
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
 
 
 def _paired(batch: Batch) -> Batch:

@@ -52,6 +52,7 @@ READING_ORDER = {
         "settings",
         "migration",
         "checkpoint",
+        "extensions",
         "monitoring",
         "pretraining",
         "masked_video",

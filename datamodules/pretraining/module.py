@@ -174,10 +174,11 @@ class PretrainingDataModule(L.LightningDataModule):
         self.check_processes(trainer.world_size)
         plan = BatchPlan(self.order, self.batch_size, trainer.global_rank, trainer.world_size)
         accumulated = trainer.accumulate_grad_batches
-        steps = -(-len(plan) // accumulated)  # the last step of an epoch takes the remaining batches
 
         def batches_done() -> int:
-            epoch, step = divmod(trainer.global_step, steps)
+            # The last step of an epoch takes the remaining batches; limit_train_batches ends every epoch early.
+            batches = min(len(plan), getattr(trainer, "num_training_batches", len(plan)))
+            epoch, step = divmod(trainer.global_step, -(-int(batches) // accumulated))
             return epoch * len(plan) + step * accumulated
 
         threads = min(source.readers for source in (self.shards, self.features) if source is not None)

@@ -8,6 +8,7 @@ to hand over as to read, are read in groups and split afterwards.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,6 +40,9 @@ class BatchLoader:
             (B, ...).
         expect: called with the positions of coming batches, in order, well before they are read. None, at the
             beginning of an epoch, cancels earlier calls.
+
+    Attributes:
+        waited_s: seconds that the caller waited for batches that were not yet read, in all epochs.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class BatchLoader:
         self._threads = threads
         self._group = group
         self._expect = expect
+        self.waited_s = 0.0
 
     def __len__(self) -> int:
         return len(self.plan)
@@ -70,13 +75,19 @@ class BatchLoader:
                 for group in self._groups(epoch, first):
                     waiting.append(pool.submit(self._read_group, group, epoch))
                     if len(waiting) > self._read_ahead:
-                        yield from waiting.popleft().result()
+                        yield from self._wait(waiting.popleft())
                 while waiting:
-                    yield from waiting.popleft().result()
+                    yield from self._wait(waiting.popleft())
             finally:
                 # If the caller leaves an epoch early, do not wait for batches that were not yet read.
                 for future in waiting:
                     future.cancel()
+
+    def _wait(self, future: Future[list[Batch]]) -> list[Batch]:
+        started = time.perf_counter()
+        batches = future.result()
+        self.waited_s += time.perf_counter() - started
+        return batches
 
     def _read_group(self, group: list[NDArray[np.int64]], epoch: int) -> list[Batch]:
         if len(group) == 1:

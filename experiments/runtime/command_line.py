@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -17,9 +18,39 @@ if TYPE_CHECKING:
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_SIGNAL = 128  # plus the signal's number, as shells have it
 
-
+SCRIPT = "imu-video-har"
+_started_by_script = False
 _MENDABLE = (MendableError, OSError)  # of the disk: full, read-only, not there; its message names the path
+
+
+class Interrupted(KeyboardInterrupt):
+    """A command that a signal stopped, and that can go on; its exit code is 128 and the signal's number.
+
+    Args:
+        message: says how far it came, and how it goes on.
+        number: the signal.
+    """
+
+    def __init__(
+        self,
+        message: str = "interrupted; the same command continues where it stopped",
+        number: int = signal.SIGINT,
+    ) -> None:
+        super().__init__(message)
+        self.signal = int(number)
+
+
+def program(command: str) -> str:
+    """Say how a command was started: ``python -m experiments.pretrain``, or ``imu-video-har pretrain``."""
+    return f"{SCRIPT} {command.split('.')[-1]}" if _started_by_script else f"python -m {command}"
+
+
+def start_by_script() -> None:
+    """Let the commands of this process call themselves sub-commands of the console script."""
+    global _started_by_script
+    _started_by_script = True
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,7 +76,7 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
         SystemExit: after ``--help``, ``--print-config``, or a wrong setting (exit code 2).
     """
     parser = _Parser(
-        prog=f"python -m {command}",
+        prog=program(command),
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -74,14 +105,12 @@ def guarded(run: Callable[[], int], command: str) -> int:
     try:
         return run()
     except _MENDABLE as error:
-        print(f"python -m {command}: {error}", file=sys.stderr)
+        print(f"{program(command)}: {error}", file=sys.stderr)
         return EXIT_FAILED
-    except KeyboardInterrupt:
-        print(
-            f"\npython -m {command}: interrupted; the same command continues where it stopped",
-            file=sys.stderr,
-        )
-        return 130
+    except KeyboardInterrupt as error:
+        stopped = error if isinstance(error, Interrupted) else Interrupted()
+        print(f"\n{program(command)}: {stopped}", file=sys.stderr)
+        return EXIT_SIGNAL + stopped.signal
 
 
 def _all_keys() -> str:

@@ -30,6 +30,23 @@ _FREE = (
     "trainer.compile",
     "trainer.log_every",
     "trainer.checkpoint_every_steps",
+    "trainer.validate_every",
+    "trainer.loggers",
+    "trainer.logger_params",
+    "trainer.trust",
+    *(
+        f"trainer.kwargs.{name}"
+        for name in (
+            "detect_anomaly",
+            "enable_",
+            "inference_mode",
+            "limit_val_batches",
+            "max_time",
+            "num_sanity",
+            "profiler",
+        )
+    ),
+    *(f"trainer.kwargs.{name}" for name in ("strategy", "val_check_interval")),
 )
 
 
@@ -103,4 +120,5 @@ def _refuse_other_settings(saved: Path, config: Config) -> None:
 
 
 def _by_path(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {".".join(keys): value for keys, value in flatten(settings)}
+    # An empty group says nothing: what was added to it, or is gone from it, is seen by its own path.
+    return {".".join(keys): value for keys, value in flatten(settings) if value != {}}

@@ -17,9 +17,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from core.errors import MendableError
 from core.suggestions import did_you_mean
+from experiments.settings.advice import advice_on_source
 
 CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
 NONE = "none"
+COMMAND_LINE = "command line"  # the name of the layer that no file has
 
 Layer = tuple[str, dict[str, Any]]
 
@@ -49,6 +51,8 @@ def find(name_or_path: str, kind: str = "") -> Path:
     if path.is_file():
         return path
     known, what = available(kind), kind.replace("_", " ") or "experiment"
+    if not kind and (advice := advice_on_source(name_or_path)):
+        raise ConfigError(f"no experiment '{name_or_path}'; {advice}")
     raise ConfigError(
         f"no {what} '{name_or_path}'{did_you_mean(name_or_path, known)}"
         f" (there are: {', '.join(known)}; a path ends in .yaml)"
@@ -61,7 +65,7 @@ def layers(path: Path, command_line: dict[str, Any]) -> list[Layer]:
     Raises:
         ConfigError: a file is missing, no YAML, or builds on itself.
     """
-    experiment, last = _with_bases(path), ("command line", command_line)
+    experiment, last = _with_bases(path), (COMMAND_LINE, command_line)
     system = _overlay("system", (layer.get("system") for _, layer in [*experiment, last]))
     # A system may name its video encoder's preset, and change something of it.
     presets = (_preset(layer) for _, layer in [*experiment, *system, last])

@@ -22,9 +22,10 @@ from core.settings import SettingError, check_settings
 from core.suggestions import did_you_mean
 from datamodules.sources.registry import sources
 from encoders.registry import imu_encoders, video_encoders, video_heads
-from experiments.settings.layers import NONE, ConfigError, find, layers, merge
+from experiments.settings.layers import COMMAND_LINE, NONE, ConfigError, find, layers, merge
 from experiments.settings.migration import migrate, renamed
 from experiments.settings.schema import Config, RunConfig
+from lightning_modules.extensions.arguments import arguments_of_trainer
 
 
 def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
@@ -41,6 +42,10 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
     chain = layers(path, _dotlist(overrides))
     for origin, layer in chain:
         _check_keys(layer, Config, "", origin)
+        if origin != COMMAND_LINE and layer.get("trainer", {}).get("trust"):
+            raise ConfigError(
+                f"{origin}: trainer.trust lets code run, so a file can't set it; write it on the command line"
+            )
     merged = OmegaConf.structured(Config)
     merged.experiment = path.stem
     for origin, layer in chain:
@@ -126,8 +131,7 @@ def _check_keys(layer: Mapping[Any, Any], cls: type, prefix: str, origin: str) -
         if key not in names:
             if (now := renamed(path)) is not None:
                 raise ConfigError(f"{origin}: '{path}' is now {now}")
-            everywhere = [p for p, *_ in describe() if p.split(".")[-1] == str(key)]
-            hint = did_you_mean(str(key), names, prefix) or (f"; did you mean '{everywhere[0]}'?" if everywhere else "")
+            hint = suggest_key(str(key), names, prefix)
             raise ConfigError(f"{origin}: unknown key '{path}'{hint} (keys there: {', '.join(names)})")
         hint_type = hints[str(key)]
         if dataclasses.is_dataclass(hint_type) and isinstance(hint_type, type):
@@ -144,6 +148,30 @@ def _check_keys(layer: Mapping[Any, Any], cls: type, prefix: str, origin: str) -
             if not isinstance(entry, Mapping):
                 raise ConfigError(f"{origin}: '{path}.{name}' is a group of settings, found {entry!r}")
             _check_keys(entry, item, f"{path}.{name}.", origin)
+
+
+def suggest_key(key: str, names: Sequence[str], prefix: str) -> str:
+    """Suggest the setting that was meant: a neighbour that is spelt alike, or a setting of another group.
+
+    Args:
+        key: as it was found, without the path of its group.
+        names: the settings of its group.
+        prefix: the group's path with a dot, or nothing at the top.
+    """
+    near, elsewhere = did_you_mean(key, names, prefix), _elsewhere(key)
+    # At the top there are groups alone: who writes `epochs=2` forgot the group rather than misspelt `paths`.
+    first, second = (near, elsewhere) if prefix and key not in arguments_of_trainer() else (elsewhere, near)
+    return first or second
+
+
+def _elsewhere(key: str) -> str:
+    """Suggest a setting of any group: of that name, or with its words in the name; of the least depth."""
+    if key in arguments_of_trainer():
+        return f"; did you mean 'trainer.kwargs.{key}', an argument of Lightning's Trainer?"
+    words = set(key.split("_"))
+    paths = [path for path, *_ in describe() if words <= set(path.split(".")[-1].split("_"))]
+    paths.sort(key=lambda path: (path.count("."), path.split(".")[-1] != key))  # of equals, the schema's first
+    return f"; did you mean '{paths[0]}'?" if paths else ""
 
 
 def _check_components(config: Config) -> None:

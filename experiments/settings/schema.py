@@ -16,6 +16,7 @@ from datamodules.clock_sync.apply_offset import DEFAULT_CLOCKS
 from datamodules.pretraining.shuffle import SHUFFLES, UNSHUFFLED
 from datamodules.windows.settings import WindowSettings
 from experiments.settings.evaluation import EvaluationConfig
+from experiments.settings.trainer import TrainerConfig
 from lightning_modules.optim import OptimSettings
 from lightning_modules.settings import LossSettings, SharedSpaceSettings
 
@@ -179,25 +180,6 @@ class VideoHeadConfig:
 
     name: str = setting("temporal", "a head of encoders/video/heads.py")
     params: dict[str, Any] = setting({}, "that head's own settings")
-
-
-@dataclass
-class TrainerConfig:
-    """What Lightning's Trainer gets."""
-
-    max_epochs: int = setting(40, "passes over the training windows", at_least=1)
-    accelerator: str = setting("auto", "'auto', 'cpu', 'gpu'", choices=("auto", "cpu", "gpu"))
-    devices: int = setting(1, "devices (processes) a node; more than one trains with DDP", at_least=1)
-    num_nodes: int = setting(1, "machines that train together", at_least=1)
-    precision: str = setting("auto", "'auto' is bf16 where the hardware has it, else 32-bit")
-    validate_every: int = setting(5, "epochs between validations")
-    log_every: int = setting(10, "steps between log entries")
-    threads: int = setting(0, "CPU threads a process; 0 shares the cores between the processes")
-    accumulate: int = setting(
-        1, "batches whose gradients make one optimiser step; negatives stay within a batch", at_least=1
-    )
-    compile: bool = setting(False, "torch.compile the IMU encoder; see docs/guides/performance.md")
-    checkpoint_every_steps: int = setting(0, "also write last.ckpt every so many steps; 0: each epoch")
 
 
 @dataclass

@@ -66,7 +66,7 @@ def _settings(
         if video_encoder is None
         else {"name": config.video_head.name, "params": config.video_head.params},
         frame_width=0 if video_encoder is None else video_encoder.token_width,
-        total_steps=config.trainer.max_epochs * -(-data.steps_per_epoch // config.trainer.accumulate),
+        total_steps=config.trainer.max_epochs * steps_of_epoch(config, data.steps_per_epoch),
         seed=config.run.seed,
         normalisation=config.pretraining.normalisation,
         window=dataclasses.asdict(shards.settings),
@@ -90,6 +90,18 @@ def _settings(
         shared_space=config.shared_space,
         optim=config.optim,
     )
+
+
+def steps_of_epoch(config: Config, batches: int) -> int:
+    """Count the optimiser steps of an epoch with so many batches; ``limit_train_batches`` may allow fewer."""
+    limit = config.trainer.kwargs.get("limit_train_batches")
+    if isinstance(limit, int) and not isinstance(limit, bool):
+        batches = min(batches, limit)
+    elif isinstance(limit, float):
+        batches = int(batches * limit)
+    if batches < 1:
+        raise UserError(f"trainer.kwargs.limit_train_batches is {limit}, which leaves no batch to learn from")
+    return -(-batches // config.trainer.accumulate)
 
 
 def _labels(parts: Sequence[tuple[str, ShardSet]], data: PretrainingDataModule) -> dict[str, list[str]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,10 +18,11 @@ import torch
 import yaml
 from helpers.waiting import Waiting
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
+from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from encoders.registry import imu_encoders
-from experiments.pretrain import run
+from experiments.pretrain import main, run
 from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST, prepare, run_folder
 from experiments.runtime.training_bar import TrainingBar
@@ -74,8 +78,10 @@ def test_a_run_leaves_what_the_readme_promises(whole: Path, runs: Path) -> None:
         "training/consistency_loss",
         "training/gradient_norm",
         "training/windows_per_s",
-        "parameters/temperature",
-        "parameters/bias",
+        "training_resources/data_wait_share",
+        "training_resources/memory_gb",
+        "training_parameters/temperature",
+        "training_parameters/bias",
         "validation/imu_to_video/recall@1",
         "validation/imu_to_video/recall@5",
         "validation/video_to_imu/recall@1",
@@ -84,8 +90,38 @@ def test_a_run_leaves_what_the_readme_promises(whole: Path, runs: Path) -> None:
         "validation/alignment_error_ms",
     }
     assert expected <= set(events.Tags()["scalars"])
-    assert any(tag.startswith("lr-") for tag in events.Tags()["scalars"])
-    assert {"validation/similarity", "validation/alignment"} <= set(events.Tags()["images"])
+    assert any(tag.startswith("training/learning_rate") for tag in events.Tags()["scalars"])
+    images = {"validation/similarity", "validation/alignment", "validation_clips/window 1"}
+    assert images <= set(events.Tags()["images"])
+    assert {tag.partition("/")[0] for tag in events.Tags()["scalars"]} == {
+        "training",
+        "training_parameters",
+        "training_resources",
+        "validation",
+    }
+    clip = events.Images("validation_clips/window 1")[0].encoded_image_string
+    with Image.open(io.BytesIO(clip)) as moving:
+        assert moving.format == "GIF"
+        assert getattr(moving, "n_frames", 1) >= 3
+
+
+def test_the_projector_has_a_row_and_a_picture_for_each_held_out_window(whole: Path, runs: Path) -> None:
+    folder = runs / "tiny" / "default" / "tensorboard"
+    (metadata,) = folder.glob("*/*/metadata.tsv")
+    header, *rows = metadata.read_text().splitlines()
+    assert header.split("\t")[:3] == ["activity", "subject", "device"]
+    features = (metadata.parent / "tensors.tsv").read_text().splitlines()
+    assert len(features) == len(rows) > 5
+    assert {row.split("\t")[1] for row in rows} <= {"sim_h_000", "sim_h_001"}
+    with Image.open(metadata.parent / "sprite.png") as sprite:
+        side = math.ceil(math.sqrt(len(rows)))
+        assert sprite.size == (side * 48, side * 48)
+    assert "sprite" in (folder / "projector_config.pbtxt").read_text()
+
+
+def test_the_default_experiment_is_validated_more_than_four_times() -> None:
+    trainer = load("simulator").trainer
+    assert trainer.max_epochs // trainer.validate_every > 4
 
 
 def test_a_checkpoint_can_be_used_without_the_experiment(whole: Path) -> None:
@@ -127,6 +163,45 @@ def test_killed_in_mid_epoch_it_ends_with_the_same_weights(whole: Path, tiny: Ma
     done = torch.load(last, weights_only=True)["global_step"]
     assert 0 < done < 4 * steps_per_epoch, "it was not killed in time to show anything"
     _assert_same(run(config), whole)
+
+
+def test_an_interrupted_run_says_how_it_goes_on_and_its_exit_code_is_130(
+    tiny_yaml: Path, tiny: Make, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny("run.name=stopped", "trainer.checkpoint_every_steps=2")
+    arguments = _command(config, tiny_yaml, "run.name=stopped", "trainer.checkpoint_every_steps=2")[3:]
+
+    def stop(self: ImuPretraining, *_: object) -> None:
+        if self.global_step == 5:
+            os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ImuPretraining, "on_train_batch_end", stop)
+        assert main(arguments) == 130
+    message = capsys.readouterr().err
+    assert re.search(r"interrupted at step 5 of \d+; the same command goes on from step 4 \(.*last\.ckpt\)", message)
+    assert "Traceback" not in message
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert main(arguments) == 0
+    _assert_same(run_folder(config) / "checkpoints" / LAST, whole)
+    said = " ".join(capsys.readouterr().err.split())  # a console breaks lines
+    assert "continued from" in said
+    for line in (r"done: \d+ steps, in .*training/loss \d.*validation/mrr \d", r"next: python -m experiments\.adapt"):
+        assert re.search(line, said)
+
+
+def test_a_start_says_what_is_trained_and_what_is_not(
+    tiny_in: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(tiny_in(tmp_path, "trainer.kwargs.fast_dev_run=true"))
+    said = " ".join(capsys.readouterr().err.split())
+    for words in (
+        r"pretraining on \d+ windows of 1 recordings, 1 subjects \(SIMULATED\)",
+        r"trained, from random weights: IMU encoder cnn_transformer \([\d,]+ parameters\), video head temporal",
+        r"frozen: video encoder vit \([\d,]+ parameters\), weights random, never trained; its features are cached",
+        r"training: 4 epochs, \d+ steps, 8 windows a batch, on 1 threads of the CPU, 32-true",
+    ):
+        assert re.search(words, said), words
 
 
 def _steps_per_epoch(checkpoint: Path, epochs: int) -> int:

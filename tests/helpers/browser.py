@@ -28,7 +28,7 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--remote-debugging-pipe",
 )
 _PATIENCE_S = 120.0
@@ -82,15 +82,15 @@ class Page:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.ask(f"{domain}.enable")
 
-    def open(self, path: Path, width: int = 1300, dark: bool = False) -> None:
-        """Load a file in a window so wide, and wait until its images are decoded."""
+    def open(self, path: Path | str, width: int = 1300, dark: bool = False) -> None:
+        """Load a file, or an address on this machine, in a window so wide, and wait until its images are decoded."""
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.ask("Emulation.setEmulatedMedia", features=scheme)
         self.ask(
             "Emulation.setDeviceMetricsOverride", width=width, height=1000, deviceScaleFactor=1, mobile=width < 600
         )
         self._loaded = False
-        self.ask("Page.navigate", url=path.resolve().as_uri())
+        self.ask("Page.navigate", url=path.resolve().as_uri() if isinstance(path, Path) else path)
         while not self._loaded:
             self._next()
 

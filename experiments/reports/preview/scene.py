@@ -36,8 +36,8 @@ class Scene:
     frames: Sequence[tuple[float, NDArray[np.uint8]]]
 
 
-def draw_window(shards: ShardSet, window: int) -> Figure:
-    """Draw one window: its frames at their times, with acceleration and angular rate below.
+def scene_of(shards: ShardSet, window: int) -> Scene:
+    """Read what a drawing of one window shows.
 
     Args:
         shards: shards of the data set.
@@ -56,18 +56,34 @@ def draw_window(shards: ShardSet, window: int) -> Figure:
     note = ", simulated" if shards.simulated else ""
     title = f"{table['recording']}, {table['placement']}, from {start} s: {activity}{note}"
     valid = np.where(sample_mask[0][:, None] & channel_mask[0], imu[0], np.nan)
+    return Scene(title, valid, settings.imu_rate_hz, settings.duration_s, frames)
+
+
+def draw_window(shards: ShardSet, window: int) -> Figure:
+    """Draw one window: its frames at their times, with acceleration and angular rate below.
+
+    Args:
+        shards: shards of the data set.
+        window: number of the window.
+    """
     figure = Figure(figsize=(12, 5.6), layout="constrained")
-    draw_scene(Scene(title, valid, settings.imu_rate_hz, settings.duration_s, frames), figure)
+    draw_scene(scene_of(shards, window), figure)
     return figure
 
 
 def draw_scene(scene: Scene, figure: FigureBase) -> None:
     """Draw into a figure, or a part of one: frames at their times, acceleration and angular rate below."""
-    times = np.arange(len(scene.imu)) / scene.rate_hz
     film, acceleration, rate = figure.subplots(
         3, 1, sharex=True, gridspec_kw={"height_ratios": [0.9, 1, 1], "hspace": 0.03}
     )
     _draw_frames(film, scene)
+    draw_traces(acceleration, rate, scene)
+    figure.suptitle(scene.title, fontsize=11)
+
+
+def draw_traces(acceleration: Axes, rate: Axes, scene: Scene) -> None:
+    """Draw acceleration and angular rate over time."""
+    times = np.arange(len(scene.imu)) / scene.rate_hz
     for axis in range(3):
         acceleration.plot(times, scene.imu[:, axis], color=_COLOURS[axis], lw=1.2, label="xyz"[axis])
         rate.plot(times, scene.imu[:, 3 + axis], color=_COLOURS[axis], lw=1.2, label="xyz"[axis])
@@ -78,7 +94,6 @@ def draw_scene(scene: Scene, figure: FigureBase) -> None:
     rate.set_ylabel("angular rate\n(rad/s)")
     rate.set(xlabel="seconds since the window's start", xlim=(0, scene.duration_s))
     acceleration.legend(loc="center right", ncols=4, fontsize=8, frameon=False)
-    figure.suptitle(scene.title, fontsize=11)
 
 
 def _draw_frames(axes: Axes, scene: Scene) -> None:

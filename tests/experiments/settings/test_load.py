@@ -48,6 +48,12 @@ def test_a_file_builds_on_another(tmp_path: Path) -> None:
         ("trainer.max_epoch=3", r"unknown key 'trainer\.max_epoch'; did you mean 'trainer\.max_epochs'\?"),
         ("trainr.max_epochs=3", r"unknown key 'trainr'; did you mean 'trainer'\?"),
         ("max_epochs=3", r"unknown key 'max_epochs'; did you mean 'trainer\.max_epochs'\?"),
+        ("epochs=3", r"unknown key 'epochs'; did you mean 'trainer\.max_epochs'\?"),
+        ("batch_size=3", r"unknown key 'batch_size'; did you mean 'pretraining\.batch_size'\?"),
+        ("limit_val_batches=3", r"did you mean 'trainer\.kwargs\.limit_val_batches', an argument of Lightning"),
+        ("trainer.profiler=simple", r"did you mean 'trainer\.kwargs\.profiler'"),
+        ("trainer.kwargs.precision=16", r"trainer\.kwargs\.precision: it is the project's own .*trainer\.precision="),
+        ("trainer.loggers=[wandbb]", r"trainer\.loggers: there is no logger 'wandbb'; did you mean 'wandb'\?"),
         ("imu_encoder.name=patchtsd", r"imu_encoder\.name: no 'patchtsd'; did you mean 'patchtst'\?"),
         (
             "imu_encoder.params.widht=3",
@@ -105,6 +111,19 @@ def test_a_wrong_file_is_named(tmp_path: Path) -> None:
     path.write_text("evaluation: {targets: [{name: x, dataset: y}]}\n")
     with pytest.raises(ConfigError, match=r"evaluation\.targets\.0\.dataset: no data set 'y'"):
         load(str(path))
+
+
+def test_a_source_without_an_experiment_says_which_file_to_write(tmp_path: Path) -> None:
+    for name, source in (("weda_fall", "weda_fall"), ("weda-fall", "weda_fall"), ("pd", "weargait_pd")):
+        with pytest.raises(ConfigError, match=rf"no experiment '{name}'; a source '{source}' exists") as found:
+            load(name)
+        text = str(found.value)
+        written = tmp_path / f"{name.replace('-', '_')}.yaml"
+        assert written.name in text
+        written.write_text(text[text.index("  datasets:") : text.index("\n\nand give its path")])
+        assert load(str(written)).datasets["pretraining"].source.name == source
+    with pytest.raises(ConfigError, match="no experiment 'nothing_like_it' \\(there are"):
+        load("nothing_like_it")
 
 
 def test_a_file_can_not_run_code(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""What pretraining says of itself: before it starts, when it stops early, and at its end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+import torch
+from torch import nn
+
+from datamodules.pretraining import PretrainingDataModule
+from datamodules.sampling.mixture import MixtureOrder
+from encoders.contract import VideoEncoder
+from experiments.runtime.devices import accelerator
+from experiments.runtime.run_folder import run_folder
+from experiments.runtime.time_left import in_words
+from experiments.settings.schema import Config
+from experiments.training.data import Features, Shards
+from experiments.training.trainer import is_trial, precision_of
+from lightning_modules.pretraining import ImuPretraining
+
+_WEIGHTS = {
+    "self_supervised": "trained on the unlabelled frames of these clips",
+    "pretrained": "that its library publishes",
+    "random": "random, never trained",
+}
+_SHOWN = ("training/loss", "validation/mrr", "validation/alignment_error_ms")
+
+
+def start_lines(
+    config: Config,
+    shards: Shards,
+    data: PretrainingDataModule,
+    module: ImuPretraining,
+    video_encoder: VideoEncoder | None,
+    features: Features | None,
+    checkpoint: Path | None,
+) -> list[str]:
+    """Say what is about to be trained: data, sizes, what is frozen, whence the weights, device."""
+    if is_trial(config):
+        first = "a trial of a few batches (trainer.kwargs.fast_dev_run); nothing is saved"
+    else:
+        first = f"run: {run_folder(config)}" + (f", continued from {checkpoint}" if checkpoint else "")
+    lines = [first, *_data_lines(config, shards, data), *_model_lines(config, module, video_encoder, features)]
+    epochs, steps = config.trainer.max_epochs, module.settings.total_steps
+    return [
+        *lines,
+        f"training: {epochs} epochs, {steps} steps, {config.pretraining.batch_size} windows a batch, on"
+        f" {device_in_words(config)}, {precision_of(config)}",
+    ]
+
+
+def _data_lines(config: Config, shards: Shards, data: PretrainingDataModule) -> list[str]:
+    recordings, subjects = shards.codes("recording"), shards.codes("subject")
+    training = data.training_windows
+    lines = [
+        f"pretraining on {len(training)} windows of {len(np.unique(recordings[training]))} recordings,"
+        f" {len(np.unique(subjects[training]))} subjects{' (SIMULATED)' if shards.simulated else ''};"
+        f" {len(data.validation_windows)} windows held out for validation, without labels",
+    ]
+    if "labels" in data.targets:
+        lines.append("LABELS of the training windows are learnt from (loss.labels)")
+    if isinstance(data.order, MixtureOrder):
+        mixed = zip(config.pretraining.names(), data.order.shares, data.order.orders, strict=True)
+        lines += [f"  {name}: {share} windows of each batch, of {order.n}" for name, share, order in mixed]
+    return lines
+
+
+def _model_lines(
+    config: Config, module: ImuPretraining, video_encoder: VideoEncoder | None, features: Features | None
+) -> list[str]:
+    weights = {name: settings.weight for name, settings in config.loss.chosen().items()}
+    lines = [
+        f"trained, from random weights: IMU encoder {config.imu_encoder.name} ({_size(module.imu_encoder)})"
+        + (f", video head {config.video_head.name} ({_size(module.video_head)})" if module.video_head else "")
+        + f", by {', '.join(f'{name} {weight:g}' for name, weight in weights.items())}"
+    ]
+    if video_encoder is None:
+        return [*lines, "no video encoder: nothing is learnt from video"]
+    frozen = config.video_encoder.params.get("frozen", True)
+    chosen = config.video_encoder.weights
+    whence = _WEIGHTS.get(chosen, f"from {chosen}")
+    how = "its features are cached" if features is not None else "clips are encoded in every step"
+    return [
+        *lines,
+        f"{'frozen' if frozen else 'trained along'}: video encoder {config.video_encoder.name}"
+        f" ({_size(video_encoder)}), weights {whence}; {how}",
+    ]
+
+
+def device_in_words(config: Config) -> str:
+    """Name the devices that the run trains on."""
+    processes = config.trainer.devices * config.trainer.num_nodes
+    if accelerator(config) == "cpu":
+        threads = f"{torch.get_num_threads()} threads of the CPU"
+        return threads if processes == 1 else f"{processes} processes with {threads}"
+    name = torch.cuda.get_device_name() if torch.cuda.is_available() else config.trainer.accelerator
+    return name if processes == 1 else f"{processes} x {name}"
+
+
+def stopped_line(done: int, total: int, last: Path, saved: int | None) -> str:
+    """Say how far a run came that was interrupted, and that the same command goes on.
+
+    Args:
+        done: steps that were done.
+        total: steps of the whole run.
+        last: path of the last checkpoint.
+        saved: its step; None if there is none yet.
+    """
+    went = f"interrupted at step {done} of {total}"
+    if saved is None:
+        return f"{went}, before the first checkpoint; the same command starts the training again"
+    return f"{went}; the same command goes on from step {saved} ({last})"
+
+
+def end_lines(config: Config, trainer: L.Trainer, module: ImuPretraining, last: Path, seconds: float) -> list[str]:
+    """Say how a run ended: final metrics, where it is, what to look at."""
+    found = {name: trainer.callback_metrics[name].item() for name in _SHOWN if name in trainer.callback_metrics}
+    values = "".join(f"; {name} {value:.3g}" for name, value in found.items())
+    if is_trial(config):
+        return [f"the trial went well, in {in_words(seconds)}{values}"]
+    done, total = trainer.global_step, module.settings.total_steps
+    steps = f"{done} steps" if done >= total else f"{done} of {total} steps"
+    lines = [f"done: {steps}, in {in_words(seconds)} now{values}", f"checkpoint: {last}"]
+    if "tensorboard" in config.trainer.loggers:
+        lines.append("look at it: make tensorboard")
+    return lines
+
+
+def _size(module: nn.Module | None) -> str:
+    count = 0 if module is None else sum(p.numel() for p in module.parameters())
+    return f"{count / 1e6:.1f} M parameters" if count >= 100_000 else f"{count:,} parameters"
