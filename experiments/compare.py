@@ -11,7 +11,6 @@ systems.
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +37,7 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
     from experiments.reports.paper.tables import write_tables
     from experiments.runtime.console import console
     from experiments.runtime.run_folder import LAST, run_folder
+    from experiments.runtime.steps import run_step
     from experiments.settings.load import load
 
     trainings = {system: [_training(system, seed, overrides) for seed in seeds] for system in systems}
@@ -47,7 +47,7 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
     for system in systems:
         for number, settings in enumerate(trainings[system]):
             console.print(f"training {system}, seed {seeds[number]}", highlight=False)
-            _call("experiments.pretrain", experiment, settings)
+            run_step("experiments.pretrain", experiment, settings)
         checkpoints[system] = [str(run_folder(config) / "checkpoints" / LAST) for config in configs[system]]
     named = ", ".join(f"{system}: [{', '.join(map(repr, files))}]" for system, files in checkpoints.items())
     evaluation = [
@@ -56,7 +56,7 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
         f"evaluation.checkpoints={{{named}}}",
         *overrides,
     ]
-    _call("experiments.eval_ood", experiment, evaluation)
+    run_step("experiments.eval_ood", experiment, evaluation)
     folder = run_folder(load(experiment, evaluation))
     paths = write_tables([folder], folder, 10_000)
     print(paths[0].read_text(encoding="utf-8"))
@@ -74,15 +74,6 @@ def _refuse_other_windows(configs: dict[str, list[Config]]) -> None:
     if len(set(shapes.values())) > 1:
         said = ", ".join(f"{system}: {n} samples at {rate:g} Hz" for system, (n, rate) in shapes.items())
         raise UserError(f"window: systems take windows of different length or rate ({said}); expected the same")
-
-
-def _call(module: str, experiment: str, settings: Sequence[str]) -> None:
-    """A command in a process of its own: trainings may start processes themselves, and leave no state behind."""
-    code = subprocess.run([sys.executable, "-m", module, experiment, *settings], check=False).returncode
-    if code in (-2, 130):
-        raise KeyboardInterrupt
-    if code:
-        raise UserError(f"stopped: python -m {module} {experiment} {' '.join(settings)}: exit code {code}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
