@@ -9,9 +9,10 @@ is a command that is printed. What is finished is kept, so the same command goes
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,7 +54,31 @@ SYSTEMS = (
     System("ablation_one_frame", video="clip"),
     System("paper"),
 )
-_WITHIN_MMEA = ("imu2clip", "paper")  # those of Table 4
+OWN = "paper"
+_WITHIN_MMEA = ("imu2clip", OWN)  # those of Table 4
+# The paper fine-tunes its own system only. It takes most of the time, so the others are not.
+_ZERO_SHOT = ("majority", "zero_shot_target")
+_PROBED = (*_ZERO_SHOT, "linear_probe")
+_TUNED = ("finetune_paper", "supervised")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One evaluation.
+
+    Attributes:
+        experiment: whom it tests.
+        run: name of its folder.
+        trained_on: experiment of the pretraining.
+        systems: which of them; empty takes all.
+        methods: what is compared.
+    """
+
+    experiment: str
+    run: str
+    trained_on: str
+    systems: tuple[str, ...]
+    methods: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -75,9 +100,26 @@ class Choices:
     clip: str = ""
     overrides: tuple[str, ...] = ()
 
-    def evaluations(self) -> tuple[str, ...]:
-        """Experiments that test what Ego4D taught."""
-        return ("ego4d_to_mmea", *(() if self.parkinsons == "none" else (self.parkinsons,)))
+    def evaluations(self) -> list[Evaluation]:
+        """List all evaluations, in their order."""
+        found = []
+        for name in ("ego4d_to_mmea", *(() if self.parkinsons == "none" else (self.parkinsons,))):
+            to = f"to_{Path(name).stem.rpartition('to_')[2]}"
+            found.append(Evaluation(name, to, "ego4d", (), _PROBED))
+            found.append(Evaluation(name, f"{to}_tuned", "ego4d", (OWN,), _TUNED))
+        return [*found, Evaluation("mmea", "to_mmea", "mmea", (), _ZERO_SHOT)]
+
+    def evaluation(self, evaluation: Evaluation, checkpoints: Mapping[str, Sequence[str]]) -> list[str]:
+        """Settings of one evaluation; ``checkpoints`` has those of each system."""
+        systems = evaluation.systems or tuple(checkpoints)
+        named = ", ".join(f"{name}: [{', '.join(map(json.dumps, checkpoints[name]))}]" for name in systems)
+        return [
+            f"run.name={evaluation.run}",
+            "checkpoint=none",
+            f"evaluation.methods=[{', '.join(evaluation.methods)}]",
+            f"evaluation.checkpoints={{{named}}}",
+            *self.overrides,
+        ]
 
     def training(self, system: System, seed: int) -> list[str]:
         """Settings of one training."""
@@ -124,7 +166,7 @@ def run(choices: Choices, call: Call | None = None, resamples: int = 10_000) -> 
         console.print(f"step {number} of {total}: {command}", highlight=False, markup=False, soft_wrap=True)
         (call or run_step)(module, experiment, settings)
 
-    evaluations = [(name, "ego4d") for name in choices.evaluations()] + [("mmea", "mmea")]
+    evaluations = choices.evaluations()
     total, number = len(steps) * len(choices.seeds) + len(evaluations), 0
     for experiment, system in steps:
         for seed in choices.seeds:
@@ -133,20 +175,15 @@ def run(choices: Choices, call: Call | None = None, resamples: int = 10_000) -> 
             last = run_folder(load(experiment, settings)) / "checkpoints" / LAST
             checkpoints[experiment].setdefault(system.name, []).append(str(last))
     folders = []
-    for name, trained_on in evaluations:
-        named = ", ".join(f"{system}: [{', '.join(map(repr, c))}]" for system, c in checkpoints[trained_on].items())
-        settings, number = [*_evaluation(name), f"evaluation.checkpoints={{{named}}}", *choices.overrides], number + 1
-        do(number, _EVALUATE, name, settings)
-        folders.append(run_folder(load(name, settings)))
+    for evaluation in evaluations:
+        settings, number = choices.evaluation(evaluation, checkpoints[evaluation.trained_on]), number + 1
+        do(number, _EVALUATE, evaluation.experiment, settings)
+        folders.append(run_folder(load(evaluation.experiment, settings)))
     out = folders[0].parent.parent / "paper"
     paths = [*write_beside(folders, out, resamples), *write_tables(folders, out, resamples)]
     print(paths[0].read_text(encoding="utf-8"))
     print("\n".join(map(str, paths)))
     return out
-
-
-def _evaluation(name: str) -> list[str]:
-    return ["checkpoint=none", *(["run.name=to_mmea"] if name == "mmea" else [])]
 
 
 def check(choices: Choices) -> None:
@@ -162,8 +199,8 @@ def check(choices: Choices) -> None:
     from experiments.training.data import learns_from_video
 
     needs: dict[str, Need] = {}
-    for name in choices.evaluations():
-        config = load(name, [*_evaluation(name), *choices.overrides])
+    for experiment in dict.fromkeys(evaluation.experiment for evaluation in choices.evaluations()):
+        config = load(experiment, choices.overrides)
         for target in config.evaluation.targets:
             asked = target.activities if target.labels == "own" else []
             for key, activities in ((config.pretraining.dataset, []), (target.dataset, asked)):

@@ -11,6 +11,7 @@ from core.errors import MendableError
 from datamodules.sources.registry import Source, make_source, sources
 from encoders.registry import build_video_encoder
 from experiments.artifacts.shards import dataset_directory
+from experiments.artifacts.stores import stored
 from experiments.artifacts.video_encoder import video_encoder_params
 from experiments.settings.schema import Config
 
@@ -49,7 +50,8 @@ def need_dataset(config: Config, key: str, activities: list[str] | None = None) 
     what = f"data set {key} (source {source.name}{where})"
     try:
         opened = make_source(source.name, source.params)
-        if (dataset_directory(config, key) / "index.json").is_file():
+        directory = dataset_directory(config, key)
+        if (directory / "index.json").is_file() or stored(config, directory, "index.json") is not None:
             return Need(what, "its shards are built already")
         names = [name for name in opened.names() if _wanted(config, key, opened, name)]
         _load_one(opened, names)

@@ -1,6 +1,6 @@
 """Folders as the publishers of the paper's data sets lay them out, with made-up people: real file formats, tiny sizes.
 
-Motion is gravity, a movement that is each activity's own, and noise; pictures are a moving test card.
+Motion is gravity, a movement that is each activity's own, and noise. Pictures are a moving test card.
 """
 
 from __future__ import annotations
@@ -82,8 +82,9 @@ def make_mmea(root: Path, seconds: float = 10.4) -> None:
     """UESTC-MMEA-CL: ``sensor/12_standing/CLIP.csv`` in bits at 25 Hz, ``video/.../CLIP.mp4``, and the three lists."""
     lists: dict[str, list[str]] = {"train": [], "val": [], "test": []}
     root.mkdir(parents=True)
-    film = make_video(root / "film.mp4", seconds)
     for folder, activity in MMEA_ACTIVITIES.items():
+        # Each activity has colours of its own: videos that are all alike would make all prototypes the same.
+        film = make_video(root / "film.mp4", seconds, options=("-vf", f"hue=h={45 * activity}"))
         for number, split in enumerate(("train", "train", "train", "val", "test", "test")):
             clip = f"{folder}/{folder.partition('_')[2]}_{number:03d}"
             values = motion(np.arange(0, seconds, 1 / 25), activity, 200 + number)
@@ -95,7 +96,7 @@ def make_mmea(root: Path, seconds: float = 10.4) -> None:
             video.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(film, video)
             lists[split].append(f"video/{clip} {round(seconds * 25)} {activity}")
-    film.unlink()
+        film.unlink()
     for split, lines in lists.items():
         (root / f"{split}.txt").write_text("\n".join(lines) + "\n")
 
