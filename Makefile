@@ -48,7 +48,8 @@ compare: setup ## train and evaluate several systems: SYSTEMS="ours imu2clip" SE
 	$(BIN)/python -m experiments.compare $(EXPERIMENT) $(OVERRIDES) --systems "$(SYSTEMS)" --seeds "$(SEEDS)"
 
 paper: setup ## the paper's experiments and Tables 3 to 5; says first which data and weights are missing
-	$(BIN)/python -m experiments.reproduce_paper $(OVERRIDES) --parkinsons "$(PARKINSONS)" --video "$(VIDEO)" --seeds "$(SEEDS)"
+	$(BIN)/python -m experiments.reproduce_paper $(OVERRIDES) --parkinsons "$(PARKINSONS)" --video "$(VIDEO)" --seeds "$(SEEDS)" \
+	  $(if $(VIDEOMAE),--videomae "$(VIDEOMAE)") $(if $(CLIP),--clip "$(CLIP)")
 
 paper-tables: setup ## the paper's tables from finished evaluations: RUNS="runs/a/default ..."
 	$(BIN)/python -m experiments.paper_tables $(RUNS)
