@@ -7,9 +7,11 @@ RUNS ?= runs/$(EXPERIMENT)/default
 OVERRIDES ?=
 SYSTEMS ?= ours imu_only
 SEEDS ?= 0
+PARKINSONS ?= ego4d_to_parkinsons
+VIDEO ?= trained
 
 .DEFAULT_GOAL := help
-.PHONY: help setup shards features pretrain eval-ood splits compare paper-tables tensorboard bench bench-full test test-slow \
+.PHONY: help setup shards features pretrain eval-ood splits compare paper paper-tables tensorboard bench bench-full test test-slow \
   test-all coverage lint format hooks lock clean
 
 help: ## this list
@@ -47,6 +49,10 @@ splits: setup ## write the split files of an experiment into docs/splits
 
 compare: setup ## train and evaluate several systems: SYSTEMS="ours imu2clip" SEEDS="0 1"
 	$(BIN)/python -m experiments.compare $(EXPERIMENT) $(OVERRIDES) --systems "$(SYSTEMS)" --seeds "$(SEEDS)"
+
+paper: setup ## the paper's experiments and Tables 3 to 5; says first which data and weights are missing
+	$(BIN)/python -m experiments.reproduce_paper $(OVERRIDES) --parkinsons "$(PARKINSONS)" --video "$(VIDEO)" --seeds "$(SEEDS)" \
+	  $(if $(VIDEOMAE),--videomae "$(VIDEOMAE)") $(if $(CLIP),--clip "$(CLIP)")
 
 paper-tables: setup ## the paper's tables from finished evaluations: RUNS="runs/a/default ..."
 	$(BIN)/python -m experiments.paper_tables $(RUNS)

@@ -13,7 +13,6 @@ The evaluation is the run ``compare-<systems>``, with the report, the tables and
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +41,7 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
     from experiments.reports.paper.tables import write_tables
     from experiments.runtime.console import console
     from experiments.runtime.run_folder import LAST, run_folder
+    from experiments.runtime.steps import exit_code
     from experiments.settings.load import load
 
     trainings = {system: [_training(system, seed, overrides) for seed in seeds] for system in systems}
@@ -53,7 +53,7 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
     for system in systems:
         for seed, settings, config in zip(seeds, trainings[system], configs[system], strict=True):
             console.print(f"training {system}, seed {seed}", highlight=False)
-            if code := _call("experiments.pretrain", experiment, settings):
+            if code := exit_code("experiments.pretrain", experiment, settings):
                 failed.append(f"{system}, seed {seed} (exit code {code})")
             else:
                 checkpoints.setdefault(system, []).append(str(run_folder(config) / "checkpoints" / LAST))
@@ -67,7 +67,7 @@ def run(experiment: str, systems: Sequence[str], seeds: Sequence[int], overrides
         f"evaluation.checkpoints={{{named}}}",
         *overrides,
     ]
-    if code := _call("experiments.eval_ood", experiment, evaluation):
+    if code := exit_code("experiments.eval_ood", experiment, evaluation):
         raise UserError("; ".join([f"the evaluation failed: exit code {code}", *([not_trained] if failed else [])]))
     folder = run_folder(load(experiment, evaluation))
     paths = write_tables([folder], folder, 10_000)
@@ -109,14 +109,6 @@ def _refuse_other_windows(configs: dict[str, list[Config]]) -> None:
     if len(set(shapes.values())) > 1:
         said = ", ".join(f"{system}: {n} samples at {rate:g} Hz" for system, (n, rate) in shapes.items())
         raise UserError(f"window: systems take windows of different length or rate ({said}); expected the same")
-
-
-def _call(module: str, experiment: str, settings: Sequence[str]) -> int:
-    """Run a command in a process of its own: trainings may start processes themselves, and leave no state behind."""
-    code = subprocess.run([sys.executable, "-m", module, experiment, *settings], check=False).returncode
-    if code in (-2, 130):
-        raise KeyboardInterrupt
-    return code
 
 
 def main(argv: Sequence[str] | None = None) -> int:

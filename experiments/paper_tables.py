@@ -2,7 +2,8 @@
 
 A RUN is a folder that ``make eval-ood`` wrote ``results.parquet`` into, e.g. ``runs/simulator/default``; several runs
 are several systems, compared side by side. Writes ``paper_tables.md``, ``paper_tables.csv`` and ``paper_figure_3.png``
-into ``--out``.
+into ``--out``. With ``--published`` also ``beside_the_paper.md`` and ``.csv``: the rows and columns of the paper's own
+tables, each value beside the paper's.
 """
 
 from __future__ import annotations
@@ -23,12 +24,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="a folder with results.parquet")
     parser.add_argument("--out", type=Path, help="folder to write to; the first RUN by default")
     parser.add_argument("--bootstrap", type=int, default=10_000, help="resamples for the intervals")
+    parser.add_argument("--published", action="store_true", help="the paper's own tables too, its figures beside ours")
     arguments = parser.parse_args(argv)
 
     def work() -> int:
+        from experiments.reports.paper.beside import write_beside
         from experiments.reports.paper.tables import write_tables
 
-        paths = write_tables(arguments.runs, arguments.out or arguments.runs[0], arguments.bootstrap)
+        out = arguments.out or arguments.runs[0]
+        paths = write_tables(arguments.runs, out, arguments.bootstrap)
+        if arguments.published:
+            paths = write_beside(arguments.runs, out, arguments.bootstrap) + paths
         print(paths[0].read_text(encoding="utf-8"))
         print("\n".join(map(str, paths)))
         return EXIT_OK

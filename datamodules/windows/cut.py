@@ -5,21 +5,23 @@ Shape legend: T IMU samples, F frames per window, N raw samples or frames.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from datamodules import signal
-from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
+from datamodules.recording import FloatArray, ImuStream, Recording, RecordingError
 from datamodules.signal import BoolArray
+from datamodules.windows.frames import nearest_frames
+from datamodules.windows.label import label_of
 from datamodules.windows.quality.frame_times import frame_interval, missing_frames
 from datamodules.windows.quality.possible import without_impossible
 from datamodules.windows.quality.sensor import describe_gap, sensor_faults
 from datamodules.windows.quality.stuck import HungAxes, find_hung
 from datamodules.windows.settings import ANY_PLACEMENT, FAULTS, LAYOUTS, Reason, WindowSettings
+from datamodules.windows.starts import margin_s, whole_windows, window_starts
+from datamodules.windows.window import Exclusion, Window
 
 __all__ = [
     "ANY_PLACEMENT",
@@ -36,50 +38,6 @@ __all__ = [
     "select_imu",
     "whole_windows",
 ]
-
-
-@dataclass(frozen=True)
-class Window:
-    """One window, without its pixels.
-
-    Attributes:
-        recording, subject, population, placement, device: origin of the window.
-        activity: label; empty if there is none.
-        start_s: start on the video's clock, seconds.
-        imu: (T, 6) float32 m/s^2 and rad/s, zero where invalid.
-        sample_mask: (T,) bool, True where valid.
-        channel_mask: (6,) bool, True for channels that the device has.
-        frame_indices: (F,) frames of the video, ascending; -1 where no frame is near enough.
-        frame_times: (F,) float32 seconds since the window's start: the frame's true time, or the requested time where
-            ``frame_mask`` is False.
-        frame_mask: (F,) bool, True where there is a frame.
-        faults: faults of the sensor and of the video, which may be set in a kept window too.
-    """
-
-    recording: str
-    subject: str
-    population: str
-    placement: str
-    device: str
-    activity: str
-    start_s: float
-    imu: NDArray[np.float32]
-    sample_mask: BoolArray
-    channel_mask: BoolArray
-    frame_indices: NDArray[np.int64]
-    frame_times: NDArray[np.float32]
-    frame_mask: BoolArray
-    faults: tuple[Reason, ...] = ()
-
-
-@dataclass(frozen=True)
-class Exclusion:
-    """A stretch of a recording left out of the shards, and the reason; ``start_s`` is on the video's clock."""
-
-    recording: str
-    start_s: float
-    reason: Reason
-    detail: str
 
 
 def cut_windows(
@@ -116,7 +74,7 @@ def cut_windows(
             )
             return [], [Exclusion(recording.name, begin, Reason.NO_VIDEO, detail)]
 
-    starts, exclusions = _starts(recording.name, begin, end, float(times[0]), settings)
+    starts, exclusions = window_starts(recording.name, begin, end, float(times[0]), settings)
     windows, left_out = _cut_each(
         recording,
         stream,
@@ -154,11 +112,6 @@ def cut_at(
     possible, impossible = without_impossible(stream)
     recording = Recording(name, "", (possible,))
     return _cut_each(recording, possible, impossible, starts, channel_mask, None, 0.0, "", HungAxes([]), settings)
-
-
-def margin_s(settings: WindowSettings) -> float:
-    """How far beyond a window samples have a part in it, seconds: see ``signal.samples_near``."""
-    return 40.0 / settings.imu_rate_hz + settings.max_gap_s
 
 
 def _channels(values: FloatArray) -> BoolArray:
@@ -221,36 +174,6 @@ def select_imu(recording: Recording, placement: str) -> ImuStream:
     return recording.imus[0]
 
 
-def whole_windows(begin: float, end: float, settings: WindowSettings) -> int:
-    """Count the windows of a grid from ``begin`` that end before ``end``, seconds; half a sample may be missing."""
-    return max(0, math.floor((end - begin - settings.duration_s + _slack_s(settings)) / settings.stride_s) + 1)
-
-
-def _slack_s(settings: WindowSettings) -> float:
-    return 0.5 / settings.imu_rate_hz
-
-
-def _starts(
-    name: str, begin: float, end: float, first_sample: float, settings: WindowSettings
-) -> tuple[list[float], list[Exclusion]]:
-    duration = settings.duration_s
-    if settings.layout == "centred":
-        start = (begin + end - duration) / 2
-        # Shift the start by less than half a sample, so that samples at the same rate need no interpolation.
-        shift = (start - first_sample) * settings.imu_rate_hz
-        return [first_sample + round(shift) / settings.imu_rate_hz], []
-    count = whole_windows(begin, end, settings)
-    if count == 0:
-        detail = f"sensor and video overlap for {end - begin:.2f} s; a window lasts {duration:.2f} s"
-        return [], [Exclusion(name, begin, Reason.SHORT, detail)]
-    starts = [begin + k * settings.stride_s for k in range(count)]
-    rest = end - (starts[-1] + duration)
-    if rest <= _slack_s(settings):
-        return starts, []
-    detail = f"{rest:.2f} s at the end are less than a window"  # kept word for word, see above
-    return starts, [Exclusion(name, starts[-1] + duration, Reason.REMAINDER, detail)]
-
-
 def _cut(
     recording: Recording,
     stream: ImuStream,
@@ -286,7 +209,7 @@ def _cut(
         values = np.where(channel_mask, stream.values[near], 0.0)
         faults[Reason.GAP] = describe_gap(times[near], values, start, end, settings.max_gap_s)
     measured = (max(start, float(times[0])), min(end, float(times[-1]) + 1 / settings.imu_rate_hz))
-    indices, relative, frame_mask = _frames(frame_times, interval, start, settings)
+    indices, relative, frame_mask = nearest_frames(frame_times, interval, start, settings)
     # A window without any frame gets Reason.NO_VIDEO instead.
     if frame_times is not None and frame_mask.any():
         hole = missing_frames(frame_times, interval, start, end, settings.max_frame_gap_s)
@@ -327,42 +250,3 @@ def _with_neighbours(values: FloatArray, channel_mask: BoolArray, inside: slice)
     while last < len(values) and (last == inside.stop or not measured(slice(inside.stop, last))):
         last, step = min(len(values), last + step), 2 * step
     return slice(first, last)
-
-
-def label_of(activities: tuple[Interval, ...], start: float, end: float, min_share: float) -> str:
-    """Return the activity with the largest share of ``start <= t < end``, or "" if its share is below ``min_share``."""
-    covered: dict[str, float] = {}
-    for interval in activities:
-        overlap = min(end, interval.end) - max(start, interval.start)
-        if overlap > 0:
-            covered[interval.activity] = covered.get(interval.activity, 0.0) + overlap
-    if not covered or end <= start:
-        return ""
-    best = max(covered, key=lambda activity: covered[activity])
-    return best if covered[best] >= min_share * (end - start) - 1e-9 else ""
-
-
-def _frames(
-    frame_times: FloatArray | None, interval: float, start: float, settings: WindowSettings
-) -> tuple[NDArray[np.int64], NDArray[np.float32], BoolArray]:
-    """Find the frames nearest to the centres of F equal parts of the window.
-
-    Returns:
-        Indices of the frames (F,), -1 where masked; their times since ``start`` (F,); the mask (F,).
-    """
-    if frame_times is None:
-        return np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, bool)
-    part = settings.duration_s / settings.frames
-    requested = start + (np.arange(settings.frames) + 0.5) * part
-    after = np.clip(np.searchsorted(frame_times, requested), 1, max(1, frame_times.size - 1))
-    before = after - 1
-    after = np.minimum(after, frame_times.size - 1)
-    nearest = np.where(np.abs(frame_times[before] - requested) <= np.abs(frame_times[after] - requested), before, after)
-    true = frame_times[nearest]
-    half = interval / 2
-    # Mask requests outside the video, and requests whose nearest frame lies in another part of the window.
-    mask = (requested >= frame_times[0] - half - 1e-6) & (requested <= frame_times[-1] + half + 1e-6)
-    distance = np.abs(true - requested)
-    mask &= (distance <= half + 1e-6) | (distance < part / 2 - 1e-6)
-    relative = np.where(mask, true, requested) - start
-    return np.where(mask, nearest, -1).astype(np.int64), relative.astype(np.float32), mask
