@@ -98,8 +98,7 @@ def rows_of(
         duration_s: length of a window.
         unsure_below: threshold of rule 4.
         smoothed: False leaves out rule 3.
-        not_worn: (K, 2) stretches in which the sensor was not worn, seconds on the recording's clock. This is where a
-            detector of non-wear comes in.
+        not_worn: (K, 2) stretches in which the sensor was not worn, seconds on the recording's clock.
     """
     starts, ends = scores.starts, scores.starts + duration_s
     off = _off(starts, ends, not_worn)
