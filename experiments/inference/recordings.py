@@ -31,6 +31,7 @@ from datamodules.sources.manifest.spec import (
 from datamodules.sources.manifest.streamed import stream_motion
 from datamodules.sources.manifest.units import FASTEST_HZ, SLOWEST_HZ
 from datamodules.sources.shared.held import without_held
+from datamodules.sources.shared.interpolated import interpolation_notes
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import select_imu
 from datamodules.windows.settings import WindowSettings
@@ -167,7 +168,7 @@ def _checked(path: Path, spec: ImuSpec, settings: WindowSettings, notes: list[st
             turning = sensor.gyroscope.unit if sensor.gyroscope else "rad/s"
             check_units(stretch.values, sensor.acceleration.unit, turning, settings, str(path), _ADVICE)
         (measured,), held = without_held([stretch])
-        notes += held if not notes else []
+        notes += [] if notes else held or interpolation_notes([stretch])
         yield measured
 
 
