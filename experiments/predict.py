@@ -30,6 +30,7 @@ class Options:
         placement: of the sensor, where a manifest has several.
         unsure_below: a smoothed probability below it is ``unsure``.
         smoothed: False takes each window by itself.
+        worn: the sensor counts as worn throughout; False looks for time in which it was not.
         zone: of the calendar, for hours and days.
         workers: processes; 0 takes one a core.
     """
@@ -37,6 +38,7 @@ class Options:
     placement: str = ""
     unsure_below: float = 0.5
     smoothed: bool = True
+    worn: bool = False
     zone: str = "UTC"
     workers: int = 0
 
@@ -54,6 +56,7 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     from experiments.evaluation.timeline import Row, bouts_of, rows_of
     from experiments.inference.errors import InferenceError
     from experiments.inference.recordings import open_recordings
+    from experiments.inference.said import said_of
     from experiments.inference.scoring import scorer
     from experiments.inference.summary import Clock, by_day, by_hour
     from experiments.reports.prediction import figure, page
@@ -78,9 +81,17 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
         uses_gyroscope = bool(head.about.get("gyroscope", True)) and head.gyroscope
         for recorded in open_recordings(files, columns, options.placement, head.grid):
             scores = scorer_.score(recorded)
+            not_worn = scores.not_worn[: 0 if options.worn else None]
             found = rows_of(
-                recorded.name, scores, head.classes, head.grid.duration_s, options.unsure_below, options.smoothed
+                recorded.name,
+                scores,
+                head.classes,
+                head.grid.duration_s,
+                options.unsure_below,
+                options.smoothed,
+                not_worn,
             )
+            notes += said_of(recorded, scores, not_worn)
             simulated = simulated or recorded.simulated
             if uses_gyroscope and not recorded.channel_mask[3:].any():
                 notes.append(f"{recorded.name} has no gyroscope, the study of the head had one: expect more errors.")
@@ -112,7 +123,8 @@ def _rule(options: Options, duration_s: float) -> str:
     )
     return (
         f"Windows of {duration_s:g} s. {smoothed}Where the likeliest activity is less likely than"
-        f" {options.unsure_below:g}, the window is unsure. A window with missing or unusable samples is a gap."
+        f" {options.unsure_below:g}, the window is unsure. A window with missing or unusable samples is a gap. Where"
+        " the sensor does not move for more than 90 minutes, it was not worn."
     )
 
 
@@ -138,6 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--zone", default="UTC", help="time zone of hours and days, e.g. Europe/Berlin; default: UTC")
     parser.add_argument("--unsure-below", type=float, default=0.5, metavar="P", help="default: %(default)s")
     parser.add_argument("--no-smoothing", action="store_true", help="take each window by itself")
+    parser.add_argument("--worn", action="store_true", help="the sensor was worn throughout: look for no non-wear")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 takes one a core")
     arguments = parser.parse_args(argv)
 
@@ -156,6 +169,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.placement,
             arguments.unsure_below,
             not arguments.no_smoothing,
+            arguments.worn,
             arguments.zone,
             arguments.workers,
         )

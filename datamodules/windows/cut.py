@@ -91,13 +91,17 @@ def cut_windows(
 
 
 def cut_at(
-    stream: ImuStream, starts: Sequence[float], channel_mask: BoolArray, settings: WindowSettings, name: str = ""
+    stream: ImuStream,
+    starts: Sequence[float],
+    channel_mask: BoolArray,
+    settings: WindowSettings,
+    name: str = "",
+    hung: HungAxes | None = None,
 ) -> tuple[list[Window], list[Exclusion]]:
     """Cut windows of motion alone, at given times, out of a stretch of a recording.
 
     They equal those that :func:`cut_windows` makes of the whole recording, if the stretch reaches at least
     ``margin_s(settings)`` beyond the windows, and holds the next sample on either side, where the recording has them.
-    Axes that hang are not looked for: it takes the whole recording to tell one from a sensor at rest.
 
     Args:
         stream: the stretch.
@@ -105,13 +109,17 @@ def cut_at(
         channel_mask: (6,) True for channels that the device has; a stretch may hold none of their samples.
         settings: of the windows; frames are left out.
         name: of the recording.
+        hung: ``stuck.find_hung`` of the whole recording, which tells an axis that hangs from one at rest; None leaves
+            the rule out.
 
     Returns:
         The kept windows, and the excluded ones.
     """
     possible, impossible = without_impossible(stream)
     recording = Recording(name, "", (possible,))
-    return _cut_each(recording, possible, impossible, starts, channel_mask, None, 0.0, "", HungAxes([]), settings)
+    return _cut_each(
+        recording, possible, impossible, starts, channel_mask, None, 0.0, "", hung or HungAxes([]), settings
+    )
 
 
 def _channels(values: FloatArray) -> BoolArray:

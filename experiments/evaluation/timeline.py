@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,12 +40,16 @@ class Scores:
         probabilities: (W, C) calibrated; NaN where a window could not be scored.
         reasons: (W,) why not, the name of a rule; empty where it was scored.
         end: of the recording, seconds: the time of its last sample.
+        not_worn: (K, 2) stretches in which the sensor was not worn, seconds.
+        dead: axes that never change, in words.
     """
 
     starts: NDArray[np.float64]
     probabilities: NDArray[np.float64]
     reasons: NDArray[np.str_]
     end: float = np.nan
+    not_worn: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 2)))
+    dead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,7 @@ def rows_of(
         duration_s: length of a window.
         unsure_below: threshold of rule 4.
         smoothed: False leaves out rule 3.
-        not_worn: (K, 2) stretches in which the sensor was not worn, seconds on the recording's clock. This is where a
-            detector of non-wear comes in.
+        not_worn: (K, 2) stretches in which the sensor was not worn, seconds on the recording's clock.
     """
     starts, ends = scores.starts, scores.starts + duration_s
     off = _off(starts, ends, not_worn)

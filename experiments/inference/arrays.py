@@ -102,7 +102,12 @@ def stream_of(
 
 
 def check_units(
-    values: FloatArray, acceleration_unit: str, gyroscope_unit: str, settings: WindowSettings, name: str
+    values: FloatArray,
+    acceleration_unit: str,
+    gyroscope_unit: str,
+    settings: WindowSettings,
+    name: str,
+    advice: str = "set {sensor}_unit='{unit}'",
 ) -> None:
     """Refuse an acceleration without gravity's size, and an angular velocity that no sensor gives.
 
@@ -112,6 +117,7 @@ def check_units(
         gyroscope_unit: as declared.
         settings: of the encoder's windows: ``min_norm_g`` and ``max_norm_g`` are the limits of their rule too.
         name: of the recording, for messages.
+        advice: how the caller declares another unit.
 
     Raises:
         InferenceError: the message says which unit the numbers look like.
@@ -126,7 +132,7 @@ def check_units(
         like = next((unit for unit, size in sizes.items() if abs(plain / size - 1) <= _NEAR), "")
         like = like if _has_gravity(values) else ""
         hint = (
-            f"these look like {like}: set acceleration_unit='{like}'"
+            f"these look like {like}: {advice.format(sensor='acceleration', unit=like)}"
             if like
             else "expected about 1 g; gravity must be in, so use the sensor's raw acceleration, not a linear one"
         )
@@ -140,13 +146,13 @@ def check_units(
     if gyroscope_unit == "rad/s" and fast > _FASTEST_TURN:
         raise InferenceError(
             f"{name}: 1 % of the angular velocity is above {fast:.3g} rad/s, and sensors end at {_FASTEST_TURN:g};"
-            " these look like deg/s: set gyroscope_unit='deg/s'"
+            f" these look like deg/s: {advice.format(sensor='gyroscope', unit='deg/s')}"
         )
     moving = float(np.nanstd(np.linalg.norm(some[:, :3], axis=1)))
     if gyroscope_unit == "deg/s" and moving > 0.1 * G and 0 < fast < np.radians(5):
         warnings.warn(
             f"{name}: it moves ({moving:.2g} m/s^2), but 99 % of the angular velocity is below {np.degrees(fast):.2g}"
-            " deg/s; if these are rad/s, set gyroscope_unit='rad/s'",
+            f" deg/s; if these are rad/s, {advice.format(sensor='gyroscope', unit='rad/s')}",
             stacklevel=2,
         )
 

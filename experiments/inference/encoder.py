@@ -25,6 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 from datamodules.recording import FloatArray, ImuStream
 from datamodules.signal import BoolArray, normalise
 from datamodules.windows.cut import Exclusion, Window
+from datamodules.windows.quality.possible import without_impossible
+from datamodules.windows.quality.stuck import find_hung
 from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
 from experiments.inference.arrays import ArrayFormat, stream_of
@@ -138,8 +140,10 @@ class PretrainedImuEncoder:
         found: list[ImuFeatures] = []
         left_out: list[Exclusion] = []
         for number, stream in enumerate(streams):
+            possible, _ = without_impossible(stream)
+            hung = find_hung(possible.times, possible.values)
             for part in parts_of([stream], channels_of(stream.values), self.window):
-                windows, excluded = part.cut(self.window)
+                windows, excluded = part.cut(self.window, hung)
                 left_out += [replace(e, recording=str(number)) for e in excluded]
                 if windows:
                     numbers += [number] * len(windows)

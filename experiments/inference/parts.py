@@ -13,6 +13,7 @@ import numpy as np
 from datamodules.recording import FloatArray, ImuStream
 from datamodules.signal import BoolArray
 from datamodules.windows.cut import Exclusion, Window, cut_at, margin_s, whole_windows
+from datamodules.windows.quality.stuck import HungAxes
 from datamodules.windows.settings import WindowSettings
 
 WINDOWS = 120  # of a part: ten minutes of windows of five seconds
@@ -32,9 +33,9 @@ class Part:
     starts: FloatArray
     channel_mask: BoolArray
 
-    def cut(self, settings: WindowSettings) -> tuple[list[Window], list[Exclusion]]:
+    def cut(self, settings: WindowSettings, hung: HungAxes | None = None) -> tuple[list[Window], list[Exclusion]]:
         """Cut the windows; see :func:`datamodules.windows.cut.cut_at`."""
-        return cut_at(self.stream, self.starts.tolist(), self.channel_mask, settings)
+        return cut_at(self.stream, self.starts.tolist(), self.channel_mask, settings, hung=hung)
 
 
 def on_a_grid(settings: WindowSettings) -> WindowSettings:

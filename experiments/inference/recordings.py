@@ -7,7 +7,7 @@ telemetry of a video, are read as a whole, 56 bytes a sample.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ from datamodules.sources.manifest.spec import (
 )
 from datamodules.sources.manifest.streamed import stream_motion
 from datamodules.sources.manifest.units import FASTEST_HZ, SLOWEST_HZ
+from datamodules.sources.shared.held import without_held
+from datamodules.sources.shared.interpolated import interpolation_notes
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import select_imu
 from datamodules.windows.settings import WindowSettings
@@ -38,6 +40,7 @@ from experiments.inference.errors import InferenceError
 from experiments.inference.parts import channels_of
 
 _MANIFESTS = (".yaml", ".yml")
+_ADVICE = "declare it, --{sensor} COLUMNS:{unit}"
 _VIDEOS = (".mp4", ".mov", ".360", ".insv", ".lrv")
 
 
@@ -99,12 +102,14 @@ class Recorded:
         stretches: can be gone through once.
         channel_mask: (6,) True for channels that the device has.
         simulated: not of a real person.
+        notes: what was left out or put right on reading; complete when all stretches were gone through.
     """
 
     name: str
     stretches: Iterator[ImuStream]
     channel_mask: BoolArray
     simulated: bool = False
+    notes: list[str] = field(default_factory=list)
 
 
 def open_recordings(
@@ -142,25 +147,29 @@ def _open(path: Path, columns: TableColumns, placement: str, settings: WindowSet
             check_recording(recording)
             stream = select_imu(recording, placement or "any")
             stream = replace(stream, times=stream.times + recording.imu_clock_offset_s)
-            yield Recorded(name, iter([stream]), channels_of(stream.values), recording.simulated)
+            notes = str(recording.metadata.get("import_notes", "")).splitlines()
+            yield Recorded(name, iter([stream]), channels_of(stream.values), recording.simulated, notes)
     elif ending in _VIDEOS:
         stream = read_imu(path, placement or "any")
         yield Recorded(path.stem, iter([stream]), channels_of(stream.values))
     else:
         spec = columns.spec(placement or "any")
         mask = np.array([True] * 3 + [bool(columns.gyroscope)] * 3)
-        yield Recorded(path.stem, _checked(path, spec, settings), mask)
+        notes = []
+        yield Recorded(path.stem, _checked(path, spec, settings, notes), mask, notes=notes)
 
 
-def _checked(path: Path, spec: ImuSpec, settings: WindowSettings) -> Iterator[ImuStream]:
+def _checked(path: Path, spec: ImuSpec, settings: WindowSettings, notes: list[str]) -> Iterator[ImuStream]:
     """Stretches of a table; the units of the first one are judged before anything is predicted."""
     (sensor,) = spec.sensors.values()
     assert sensor.acceleration is not None
     for number, stretch in enumerate(stream_motion(path, spec)):
         if number == 0:
             turning = sensor.gyroscope.unit if sensor.gyroscope else "rad/s"
-            check_units(stretch.values, sensor.acceleration.unit, turning, settings, str(path))
-        yield stretch
+            check_units(stretch.values, sensor.acceleration.unit, turning, settings, str(path), _ADVICE)
+        (measured,), held = without_held([stretch])
+        notes += [] if notes else held or interpolation_notes([stretch])
+        yield measured
 
 
 def _columns(option: str, text: str, count: int, units: Sequence[str]) -> tuple[list[str | int], str]:

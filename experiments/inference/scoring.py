@@ -1,6 +1,6 @@
 """Scores of all windows of a recording, computed part by part, on several cores where that is worth it.
 
-Shape legend: W windows, C classes.
+Shape legend: W windows, C classes, K stretches of time.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from datamodules.io.worker_process import start_worker
 from datamodules.recording import ImuStream
 from experiments.evaluation.timeline import Scores
+from datamodules.windows.settings import FAULTS, Reason
 from experiments.inference.head import Head, load_head
 from experiments.inference.parts import Part, parts_of
 from experiments.inference.recordings import Recorded
+from experiments.inference.watch import Watch
 
 _WORTH_IT = 12  # parts, two hours: fewer are scored sooner than processes start
+_LATER = [reason.value for reason in FAULTS[FAULTS.index(Reason.FLAT_LINE) + 1 :]]  # of two faults, the first is named
 _head: Head | None = None
 
 
@@ -38,17 +41,21 @@ class Scorer:
 
     def score(self, recorded: Recorded) -> Scores:
         """Score all windows of a recording, in the order of time."""
-        end = np.nan
+        watch = Watch()
 
         def watched() -> Iterator[ImuStream]:
-            nonlocal end
             for stretch in recorded.stretches:
-                end = float(stretch.times[-1])
+                watch.see(stretch)
                 yield stretch
 
-        parts = parts_of(watched(), recorded.channel_mask, self.head.grid)
+        grid = self.head.grid
+        parts = parts_of(watched(), recorded.channel_mask, grid)
         found = _joined(self._scored(parts), len(self.head.classes))
-        return replace(found, end=end)
+        if Reason.FLAT_LINE in grid.excluded_faults():
+            found = _without(found, watch.hangs(found.starts, grid.duration_s))
+        if not len(found.starts):
+            return found
+        return replace(found, end=watch.end, not_worn=watch.not_worn(), dead=watch.dead())
 
     def _scored(self, parts: Iterator[Part]) -> Iterator[Scores]:
         first = deque(itertools.islice(parts, _WORTH_IT))
@@ -100,6 +107,13 @@ def score_part(head: Head, part: Part) -> Scores:
     for exclusion in excluded:
         reasons[np.searchsorted(part.starts, exclusion.start_s)] = exclusion.reason.value
     return Scores(part.starts, probabilities, reasons)
+
+
+def _without(scores: Scores, hangs: NDArray[np.bool_]) -> Scores:
+    """Scores without those of windows in which an axis hangs: the whole recording tells, so it comes last."""
+    lost = hangs & ((scores.reasons == "") | np.isin(scores.reasons, _LATER))
+    probabilities = np.where(lost[:, None], np.nan, scores.probabilities)
+    return replace(scores, probabilities=probabilities, reasons=np.where(lost, Reason.FLAT_LINE.value, scores.reasons))
 
 
 def _joined(parts: Iterable[Scores], n_classes: int) -> Scores:

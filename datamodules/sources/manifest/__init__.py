@@ -47,6 +47,7 @@ from datamodules.sources.manifest.stamps.text_times import TimeTextError
 from datamodules.sources.manifest.wear import as_worn
 from datamodules.sources.registry import Source, source
 from datamodules.sources.shared.held import without_held
+from datamodules.sources.shared.interpolated import interpolation_notes
 
 __all__ = ["Manifest", "ManifestError", "ManifestParams"]
 
@@ -154,8 +155,9 @@ class Manifest(Source):
                 )
                 activities = _shifted(activities, offset - zero)
                 labelled_on = tuple(stream.placement for stream in streams)
+        interpolated = interpolation_notes(streams)
         streams, joined = join_streams(streams, files.name)
-        notes += joined
+        notes += [*interpolated, *joined]
         streams, held = without_held(streams)
         notes += held
         sensors = {p: s for imu in spec.imu for p, s in imu.sensors.items() if s.acceleration is not None}

@@ -95,7 +95,9 @@ def find_stuck(times: FloatArray, values: FloatArray, standstill_s: float) -> St
     lengths = times[whole[:, 1]] - times[whole[:, 0]]
     constant = [float(values[0, axis]) if same[axis].all() else nan for axis in range(3)]
     shares = [0.0, 0.0, 0.0]
-    for hung in _hung(times, values, 0):
+    sensor = _Sensor(0)
+    sensor.add(times, values)
+    for hung in sensor.found():
         shares[hung.channel] += (hung.end - hung.begin) / float(times[-1] - times[0])
     zero = float((values == 0).all(axis=1).mean())
     return Stuck(
@@ -115,12 +117,27 @@ def find_hung(times: FloatArray, values: FloatArray) -> HungAxes:
         times: (N,) seconds.
         values: (N, 6); a sensor's row with NaN is left out.
     """
-    found = []
-    for first in (0, 3):
-        measured_at, measured = _measured(times, values[:, first : first + 3])
-        if measured_at.size >= 2:
-            found += _hung(measured_at, measured, first)
-    return HungAxes(found)
+    finder = HungFinder()
+    finder.add(times, values)
+    return finder.found()
+
+
+class HungFinder:
+    """The same for a recording that comes one stretch behind the other; it keeps none of the samples."""
+
+    def __init__(self) -> None:
+        self._sensors = (_Sensor(0), _Sensor(3))
+
+    def add(self, times: FloatArray, values: FloatArray) -> None:
+        """Look at the next stretch: (N,) seconds and (N, 6)."""
+        for sensor in self._sensors:
+            measured_at, measured = _measured(times, values[:, sensor.first : sensor.first + 3])
+            if measured_at.size:
+                sensor.add(measured_at, measured)
+
+    def found(self) -> HungAxes:
+        """What hangs in all that was seen."""
+        return HungAxes([hung for sensor in self._sensors for hung in sensor.found()])
 
 
 def _measured(times: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -131,25 +148,96 @@ def _measured(times: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatA
     return (times[~lost], values[~lost]) if lost.any() else (times, values)
 
 
-def _hung(times: FloatArray, values: FloatArray, first: int) -> list[Hung]:
-    """Stretches of one sensor, whose first channel is ``first``; no value is NaN."""
-    found = []
-    for axis in range(3):
-        others = [other for other in range(3) if other != axis]
-        same, value = _same(values[:, axis]), float(values[0, axis])
-        if same.all():
-            if any(not _same(values[:, other]).all() for other in others):
-                found.append(Hung(first + axis, float(times[0]), float(times[-1]), value, True))
-            continue
+@dataclass(frozen=True)
+class _Run:
+    """A run of one value of an axis, and the extremes of the two other axes meanwhile."""
+
+    begin: float
+    end: float
+    value: float
+    low: FloatArray
+    high: FloatArray
+
+    def with_next(self, other: _Run) -> _Run:
+        """This run and the one that goes on with it."""
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)
+        return _Run(self.begin, other.end, self.value, low, high)
+
+
+class _Axis:
+    """What was seen of one axis."""
+
+    def __init__(self) -> None:
+        self.varied = False
+        self.smallest = np.inf  # of its steps
+        self.runs: list[_Run] = []  # long ones that have ended
+        self.last: _Run | None = None  # goes on to the end of what was seen
+
+    def add(self, times: FloatArray, own: FloatArray, others: FloatArray) -> None:
+        """Look at the next samples, of which the first one was the last one before, if there was one."""
+        same = _same(own)
+        if not same.all():
+            self.varied = True
+            self.smallest = min(self.smallest, _smallest_step(own))
         runs = _runs(same)
-        runs = runs[times[runs[:, 1]] - times[runs[:, 0]] >= _AXIS_S]
-        if not len(runs):
-            continue
-        moves = _MOVES * _smallest_step(values[:, axis])
-        for a, b in runs.tolist():
-            if np.ptp(values[a : b + 1, others], axis=0).max() > moves:
-                found.append(Hung(first + axis, float(times[a]), float(times[b]), float(values[a, axis]), False))
-    return found
+        before, self.last = self.last, None
+        if before is not None and not (len(runs) and runs[0, 0] == 0):
+            self._keep(before)
+            before = None
+        long = times[runs[:, 1]] - times[runs[:, 0]] >= _AXIS_S
+        for a, b in runs[long | (runs[:, 0] == 0) | (runs[:, 1] == same.size)].tolist():
+            beside = others[a : b + 1]
+            run = _Run(float(times[a]), float(times[b]), float(own[a]), beside.min(axis=0), beside.max(axis=0))
+            if a == 0 and before is not None:
+                run = before.with_next(run)
+            if b == same.size:
+                self.last = run
+            else:
+                self._keep(run)
+
+    def _keep(self, run: _Run) -> None:
+        if run.end - run.begin >= _AXIS_S:
+            self.runs.append(run)
+
+    def hung(self) -> list[_Run]:
+        """Runs in which others moved."""
+        moves = _MOVES * self.smallest
+        ended = [*self.runs, *([self.last] if self.last is not None else [])]
+        return [run for run in ended if run.end - run.begin >= _AXIS_S and (run.high - run.low).max() > moves]
+
+
+class _Sensor:
+    """The axes of one sensor, whose first channel is ``first``; no value is NaN."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+        self._axes = (_Axis(), _Axis(), _Axis())
+        self._begin: tuple[float, FloatArray] | None = None
+        self._end: tuple[FloatArray, FloatArray] | None = None
+
+    def add(self, times: FloatArray, values: FloatArray) -> None:
+        """Look at the next samples: (N,) and (N, 3)."""
+        if self._end is not None:
+            times, values = (np.concatenate(pair) for pair in zip(self._end, (times, values), strict=True))
+        if self._begin is None:
+            self._begin = float(times[0]), values[0].copy()
+        self._end = times[-1:].copy(), values[-1:].copy()
+        for i, axis in enumerate(self._axes):
+            axis.add(times, values[:, i], values[:, [other for other in range(3) if other != i]])
+
+    def found(self) -> list[Hung]:
+        """Stretches in which an axis hangs, axis by axis."""
+        if self._begin is None or self._end is None:
+            return []
+        moving = any(axis.varied for axis in self._axes)
+        (begin, first), end = self._begin, float(self._end[0][0])
+        result = []
+        for i, axis in enumerate(self._axes):
+            if axis.varied:
+                result += [Hung(self.first + i, r.begin, r.end, r.value, False) for r in axis.hung()]
+            elif moving:
+                result.append(Hung(self.first + i, begin, end, float(first[i]), True))
+        return result
 
 
 def _same(values: FloatArray) -> BoolArray:

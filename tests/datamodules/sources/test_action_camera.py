@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.made_data import make_video
-from helpers.numbered_video import ffmpeg
+from helpers.made_gpmf import Payload, add_telemetry
+from helpers.numbered_video import ffmpeg, numbered
 from helpers.real_data import real_data
 
-from datamodules.recording import RecordingError
+from datamodules.recording import Recording, RecordingError
 from datamodules.sources.action_camera import ActionCamera, ActionCameraParams, read_imu
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import WindowSettings, cut_windows
@@ -117,3 +118,78 @@ def test_sensors_with_rates_of_their_own_each_fill_their_payload(
     # The same movement in both: a spline through 199 samples a second leaves next to nothing of an error.
     np.testing.assert_allclose(stream.values[measured, 0], np.sin(2 * stream.times[measured]), atol=1e-4)
     np.testing.assert_allclose(stream.values[measured, 3], np.sin(2 * stream.times[measured]), atol=1e-9)
+
+
+def _acceleration(times: np.ndarray) -> np.ndarray:
+    return np.stack([9.81 + np.sin(2 * times), 2 * np.cos(3 * times), np.sin(5 * times)], axis=1)
+
+
+def _turning(times: np.ndarray) -> np.ndarray:
+    return np.stack([np.sin(2 * times), 0.5 * np.cos(3 * times), 0.2 * np.sin(7 * times)], axis=1)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return numbered(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=240)
+
+
+# Samples of accelerometer and gyroscope in each payload, and how long it is.
+_HERO5 = (199, 399, 1.0)
+PAYLOADS = {
+    "hero5": [_HERO5] * 8,
+    "ntsc": [(199, 399, 1.001)] * 8,
+    "accelerometer_faster": [(400, 200, 1.0)] * 6,
+    "three_to_one": [(200, 600, 1.0)] * 6,
+    "counts_that_vary": [(198, 397, 1.0), (200, 401, 1.0), (199, 399, 1.0), (201, 398, 1.0)],
+    "one_sample_fewer": [(200, 200, 1.0)] * 3 + [(200, 199, 1.0)] + [(200, 200, 1.0)] * 3,
+    "short_last": [(200, 400, 1.0)] * 5 + [(90, 180, 0.45)],
+    "last_ends_early": [(200, 400, 1.0)] * 5 + [(90, 180, 1.0)],
+    "gyroscope_lost": [_HERO5] * 3 + [(199, 0, 1.0)] + [_HERO5] * 3,
+    "accelerometer_lost": [_HERO5] * 3 + [(0, 399, 1.0)] + [_HERO5] * 3,
+    "payload_lost": [_HERO5] * 3 + [(0, 0, 1.0)] + [_HERO5] * 3,
+    "like_rates_payload_lost": [(200, 200, 1.0)] * 3 + [(0, 0, 1.0)] + [(200, 200, 1.0)] * 3,
+    "samples_lost": [_HERO5] * 3 + [(100, 200, 1.0)] + [_HERO5] * 3,
+    "payloads_of_other_lengths": [_HERO5, (100, 200, 0.5), _HERO5, (298, 598, 1.5)],
+    "like_rates": [(200, 200, 1.0)] * 6,
+}
+_HOLES = {"gyroscope_lost", "accelerometer_lost", "payload_lost", "like_rates_payload_lost", "samples_lost"}
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.3])
+@pytest.mark.parametrize("name", list(PAYLOADS))
+def test_gpmf_of_any_rates_has_each_sample_at_its_time(tmp_path: Path, clip: Path, name: str, late_s: float) -> None:
+    payloads, begin = [], late_s
+    for many, turned, duration in PAYLOADS[name]:
+        full = duration if name != "last_ends_early" else many / 200  # what was measured ends with the sensor
+        times = begin + np.arange(many) / max(many, 1) * full
+        turning_times = begin + np.arange(turned) / max(turned, 1) * full
+        payloads.append(Payload(_acceleration(times), _turning(turning_times), duration))
+        begin += duration
+    stream = read_imu(add_telemetry(clip, tmp_path / "camera.mp4", payloads, late_s), "head")
+    check_recording(Recording("made", "P1", (stream,)))
+    there = ~np.isnan(stream.values).any(axis=1)
+    # 418 counts in one m/s^2, 3755 in one rad/s: half a count, and as much again of the spline between samples.
+    np.testing.assert_allclose(stream.values[there, :3], _acceleration(stream.times[there]), atol=1 / 418)
+    np.testing.assert_allclose(stream.values[there, 3:], _turning(stream.times[there]), atol=1 / 3755)
+    assert stream.times[0] == pytest.approx(late_s, abs=1e-3)
+    end = begin - (1 - 90 / 200 if name == "last_ends_early" else 0)
+    assert stream.times[-1] == pytest.approx(end, abs=0.02)
+    hole = (stream.times > late_s + 3.1) & (stream.times < late_s + 3.9) & there
+    assert hole.any() == (name not in _HOLES)
+    assert stream.device == "GoPro"
+
+
+def test_windows_of_gpmf_at_unequal_rates_are_right(tmp_path: Path, clip: Path) -> None:
+    payloads = [
+        Payload(_acceleration(k + np.arange(199) / 199), _turning(k + np.arange(399) / 399), 1.0) for k in range(8)
+    ]
+    add_telemetry(clip, tmp_path / "camera.mp4", payloads)
+    recording = ActionCamera(ActionCameraParams([str(tmp_path / "camera.mp4")])).load("camera")
+    windows, _ = cut_windows(recording, "any", "action_camera", WindowSettings(duration_s=2.0, stride_s=2.0))
+    assert len(windows) == 3 + (len(recording.videos[0].frame_times()) >= 240)
+    for window in windows:
+        times = window.start_s + np.arange(window.imu.shape[0]) / 50
+        # The low-pass to 50 Hz leaves a signal of 1 Hz as it is, to a thousandth, away from the recording's ends.
+        np.testing.assert_allclose(window.imu[10:-10, :3], _acceleration(times)[10:-10], atol=0.01)
+        np.testing.assert_allclose(window.imu[10:-10, 3:], _turning(times)[10:-10], atol=0.005)
+        assert window.frame_mask.all()

@@ -13,7 +13,9 @@ import pytest
 from helpers.real_data import real_data
 
 from datamodules.recording import ImuStream, Recording
+from datamodules.sources.manifest import streamed
 from datamodules.windows.cut import Reason, cut_windows
+from datamodules.windows.quality import stationary
 from experiments.inference.head import load_head
 from experiments.inference.parts import Part
 from experiments.predict import main
@@ -146,6 +148,91 @@ def test_parts_of_stretches_hold_the_windows_of_the_whole(stream: ImuStream, hea
         assert np.array_equal(a.sample_mask, b.sample_mask)
     windowed = [(e.start_s, e.reason) for e in excluded if e.reason is not Reason.REMAINDER]
     assert sorted((e.start_s, e.reason) for e in left_out) == sorted(windowed)
+
+
+def lost_windows(head: Path, stream: ImuStream) -> list[float]:
+    """Starts of the windows that the build leaves out because something hangs."""
+    _, excluded = cut_windows(Recording("r", "s", (stream,)), "head", None, load_head(head).grid)
+    return [e.start_s for e in excluded if e.reason is Reason.FLAT_LINE]
+
+
+@pytest.mark.parametrize("rows", [1 << 18, 700])
+def test_axes_that_hang_are_gaps_as_in_the_build(
+    head: Path, stream: ImuStream, write_csv: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    monkeypatch.setattr(streamed.stream_motion, "__defaults__", (rows,))
+    values = stream.values.copy()
+    values[900:1500, 1] = values[900, 1]  # six seconds, three in each of two windows
+    hanging = replace(stream, values=values)
+    expected = lost_windows(head, hanging)
+    assert len(expected) == 2
+    found = predicted(head, write_csv(tmp_path / "r.csv", hanging), tmp_path / "out", *SI)
+    gaps = found[found["reason"] == "flat_line"]
+    windows = [s + 4.0 * k for s, e in zip(gaps["start"], gaps["end"], strict=True) for k in range(round((e - s) / 4))]
+    np.testing.assert_allclose(windows, expected, atol=1e-3)
+
+
+def test_a_dead_axis_makes_gaps_and_is_named(
+    head: Path, stream: ImuStream, write_csv: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = stream.values.copy()
+    values[:, 5] = 0
+    dead = replace(stream, values=values)
+    assert len(lost_windows(head, dead)) == 10
+    found = predicted(head, write_csv(tmp_path / "r.csv", dead), tmp_path / "out", *SI)
+    assert found["reason"].tolist() == ["flat_line"]
+    assert "gz reads 0 throughout the recording: a dead axis; its windows are gaps" in capsys.readouterr().err
+    assert "dead axis" in (tmp_path / "out" / "predictions.html").read_text()
+
+
+def test_held_values_are_said_and_left_out(
+    head: Path, stream: ImuStream, write_csv: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow = replace(stream, times=stream.times[::4], values=stream.values[::4])
+    held = replace(stream, values=np.repeat(slow.values, 4, axis=0))
+    a = predicted(head, write_csv(tmp_path / "r.csv", slow), tmp_path / "slow", *SI)
+    b = predicted(head, write_csv(tmp_path / "r.csv", held), tmp_path / "held", *SI)
+    assert "values change 25 times a second, and are written 100 times" in capsys.readouterr().err
+    pd.testing.assert_frame_equal(b.iloc[:9], a.iloc[:9])  # the last window ends with the last value held or not
+
+
+def test_time_without_wear_is_found_and_can_be_kept(
+    head: Path, stream: ImuStream, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stationary.non_wear, "__defaults__", (60.0,))  # 90 minutes would take as many windows
+    rest = np.random.default_rng(0).normal([0, 0, 9.81, 0, 0, 0], [0.02] * 3 + [0.005] * 3, (25 * 100, 6))
+    walk = stream.values[::4]
+    values = np.concatenate([walk, rest, walk])
+    table = pd.DataFrame(values, columns=["ax", "ay", "az", "gx", "gy", "gz"])
+    table.to_parquet(tmp_path / "r.parquet")
+    options = ["--rate", "25", *SI[2:]]
+    found = predicted(head, tmp_path / "r.parquet", tmp_path / "out", *options)
+    (off,) = found[found["status"] == "non-wear"].itertuples()
+    assert (off.start, off.end) == (40, 140)
+    assert "not worn for 0.028 h" in capsys.readouterr().err
+    kept = predicted(head, tmp_path / "r.parquet", tmp_path / "kept", *options, "--worn")
+    assert "non-wear" not in set(kept["status"])
+    # The same answers where it was worn, but for windows beside the rest, which are smoothed with it.
+    for part in (found["end"] <= 36, found["start"] >= 144):
+        a = found[part]
+        pd.testing.assert_frame_equal(
+            kept[kept["start"].isin(a["start"])].reset_index(drop=True), a.reset_index(drop=True)
+        )
+
+
+def test_what_a_manifest_left_out_is_said(
+    head: Path, stream: ImuStream, write_csv: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(tmp_path / "r.csv", stream)
+    path.write_bytes(path.read_bytes() + bytes(4096))
+    (tmp_path / "manifest.yaml").write_text(
+        "groups:\n  all:\n    subject: one\n    imu:\n      - files: '{recording}.csv'\n"
+        "        time: {column: time_ms, unit: ms}\n        sensors:\n          head:\n"
+        "            acceleration: {columns: [ax, ay, az], unit: m/s^2}\n"
+        "            gyroscope: {columns: [gx, gy, gz], unit: rad/s}\n"
+    )
+    predicted(head, tmp_path / "manifest.yaml", tmp_path / "out")
+    assert "4096 zero bytes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from datamodules.recording import ImuStream
 from datamodules.signal import G
 from datamodules.windows.quality.calibration import calibrated, find_calibration
-from datamodules.windows.quality.stationary import non_wear, rest_windows
+from datamodules.windows.quality.stationary import RestFinder, non_wear, rest_windows
 
 GAIN, OFFSET = np.array([1.03, 0.98, 1.01]), np.array([0.020, -0.030, 0.015])
 
@@ -118,3 +118,17 @@ def test_actipy_finds_the_same_non_wear() -> None:
     assert [begin for begin, _ in ours] == [stamp.timestamp() for stamp in theirs.index]
     # Theirs end at the begin of the last window.
     assert [end - begin - 10 for begin, end in ours] == [length.total_seconds() for length in theirs]
+
+
+def test_stretch_by_stretch_rest_is_that_of_the_whole() -> None:
+    rng = np.random.default_rng(0)
+    times = np.cumsum(rng.uniform(0.02, 0.06, 30_000))
+    values = rng.normal([0, 0, G], np.where(rng.random((30, 1)) < 0.5, 0.02, 1.0).repeat(1000, axis=0), (30_000, 3))
+    values[5000:5300] = np.nan
+    finder = RestFinder()
+    for part in np.array_split(np.arange(30_000), 7):
+        finder.add(times[part], values[part])
+    whole, found = rest_windows(times, values), finder.found()
+    assert np.array_equal(found.still, whole.still)
+    assert 0.2 < whole.still.mean() < 0.8
+    np.testing.assert_allclose(found.means, whole.means, rtol=1e-9)  # sums are added up in another order

@@ -8,7 +8,7 @@ from helpers.made_motion import make_track
 
 from datamodules.recording import FloatArray, ImuStream, Recording
 from datamodules.windows.cut import Reason, WindowSettings, cut_windows
-from datamodules.windows.quality.stuck import find_hung, find_stuck
+from datamodules.windows.quality.stuck import HungFinder, find_hung, find_stuck
 
 RATE = 50.0
 SETTINGS = WindowSettings(frames=0)
@@ -87,3 +87,19 @@ def test_a_missing_gyroscope_and_lost_samples_are_no_dead_axis() -> None:
     values[100:140, 2] = np.nan
     (hung,) = find_hung(times, values).stretches
     assert hung.dead
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_stretch_by_stretch_finds_what_the_whole_shows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    times = np.cumsum(rng.uniform(0.005, 0.02, 3000))
+    values = np.round(rng.normal(size=(3000, 6)), int(rng.integers(0, 3)))
+    for _ in range(5):
+        begin = int(rng.integers(0, 2500))
+        values[begin : begin + int(rng.integers(1, 900)), rng.integers(0, 6)] = 1
+    values[rng.random(3000) < 0.05, rng.integers(0, 6)] = np.nan
+    values[:, rng.integers(0, 6)] = 0 if seed % 2 else values[:, 0]
+    finder = HungFinder()
+    for part in np.split(np.arange(3000), np.sort(rng.integers(0, 3000, 12))):
+        finder.add(times[part], values[part])
+    assert finder.found().stretches == find_hung(times, values).stretches
