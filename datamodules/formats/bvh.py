@@ -17,6 +17,7 @@ import numpy as np
 from datamodules.recording import FloatArray, RecordingError
 
 CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "XYZ")
+LEAST_FRAME_TIME, LARGEST_FRAME_TIME = 1e-4, 1.0  # seconds
 _COUNT = re.compile(r"frames\s*:\s*(\d+)", re.IGNORECASE)
 _FRAME_TIME = re.compile(r"frame\s+time\s*:\s*(\S+)", re.IGNORECASE)
 _SHOWN = 40  # characters of a line in a message
@@ -169,8 +170,11 @@ def _motion(path: Path, lines: list[tuple[int, str]], channels: int) -> tuple[Fl
         expected = "'Frames: N'" if count is None else "'Frame Time: seconds'"
         raise RecordingError(f"{path}, line {number}: found '{found[:_SHOWN]}' after MOTION; expected {expected}")
     step = _numbers([seconds[1]])
-    if step is None or not step[0] > 0:
-        raise RecordingError(f"{path}, line {heads[1][0]}: the frame time is {seconds[1]}; expected seconds above 0")
+    if step is None or not LEAST_FRAME_TIME <= step[0] <= LARGEST_FRAME_TIME:
+        raise RecordingError(
+            f"{path}, line {heads[1][0]}: the frame time is {seconds[1][:_SHOWN]}; expected {LEAST_FRAME_TIME:g} to "
+            f"{LARGEST_FRAME_TIME:g} s"
+        )
     rows = lines[2:]
     if len(rows) != int(count[1]):
         raise RecordingError(f"{path}, line {heads[0][0]}: {count[1]} frames are announced, and {len(rows)} are there")

@@ -127,3 +127,8 @@ def write_person(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def write_bandai(root: Path) -> Path:
+    """Write a data set of one short clip, named as Bandai's reference, and return its file."""
+    return write_person(root / "data" / "dataset-1_walk_normal_001.bvh", 12, structure="bandai")
