@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ class Structure:
 
     trunk: tuple[str, ...]
     limbs: tuple[str, ...]  # {} is the side
-    order: str  # of rotations
+    order: Literal["ZXY", "ZYX", "YXZ"]  # of rotations
     everywhere: bool = False  # positions at every joint
     short: bool = False  # sides are L and R
 

@@ -1,4 +1,4 @@
-"""Which joint of a captured skeleton is which part of the body, and how its axes lie in that part.
+"""Parts of the body on a captured skeleton: which joint each part is, and how the joint's axes lie in it.
 
 Joint names differ from program to program, and a joint's axes may point anywhere. The simulator's segments have known
 axes: x forward, y left, z up for a person who stands. Joints are found by name and by their place in the tree. Their
