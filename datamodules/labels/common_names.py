@@ -166,6 +166,11 @@ COMMON_LABELS: dict[str, dict[str, str]] = {
         "downstairs": "stairs",
         "fall": "fall",
     },
+    "bvh": {
+        "walk": "walking",
+        "bow": "bending",  # of the trunk, in greeting
+        **{name: name for name in COMMON},  # files of your own, if they use the common names
+    },
     # WEAR has workouts only, and the other sets have no labels of activities.
     "wear": {},
     "ego4d": {},

@@ -20,7 +20,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def page() -> str:
     """Write a section for each file: its name and its code."""
-    lines = ["# Examples", "", "Each is a file of `examples/` that fits one screen. The tests run all of them."]
+    lines = ["# Examples", "", "Each is a file of `examples/` that fits one screen. The tests run all of them, and the"]
+    lines += ["one that converts weights where its file is at hand."]
     for path in sorted(FOLDER.glob("*.py")):
         text = path.read_text(encoding="utf-8")
         title = (ast.get_docstring(ast.parse(text)) or path.stem).split(":")[0]

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from datamodules.recording import FloatArray, FrameArray
 from datamodules.sources.simulator.room import FloatImage, Room
-from datamodules.sources.simulator.session import Session
 
 NOISE = 2.5  # standard deviation of a pixel, in grey values
 
@@ -19,7 +18,7 @@ class SimulatedCamera(ABC):
     """A ``VideoStream`` that renders only the requested frames.
 
     Args:
-        session: the session before the camera.
+        duration_s: time from the recording's start to its end, seconds.
         room: the room of the session.
         frame_rate_hz: frame rate of the camera.
         phase_s: time of the first frame.
@@ -30,9 +29,9 @@ class SimulatedCamera(ABC):
     name = "camera"
 
     def __init__(
-        self, session: Session, room: Room, frame_rate_hz: float, phase_s: float, exposure: float, origin: str
+        self, duration_s: float, room: Room, frame_rate_hz: float, phase_s: float, exposure: float, origin: str
     ) -> None:
-        self._session, self._room = session, room
+        self._duration_s, self._room = duration_s, room
         self._rate, self._phase = frame_rate_hz, phase_s
         self._exposure = exposure
         self._origin = origin
@@ -49,7 +48,7 @@ class SimulatedCamera(ABC):
 
     def frame_times(self) -> FloatArray:
         """Return the times of all frames, (N,) seconds on the recording's clock."""
-        count = int((self._session.duration_s - self._phase) * self._rate)
+        count = int((self._duration_s - self._phase) * self._rate)
         return self._phase + np.arange(count) / self._rate
 
     def read(self, indices: NDArray[np.int64], height: int, width: int) -> Iterator[FrameArray]:

@@ -11,8 +11,9 @@ from datamodules.recording import FloatArray
 from datamodules.sources.simulator.body import solve
 from datamodules.sources.simulator.camera import SimulatedCamera
 from datamodules.sources.simulator.figure import draw_figure, figure_parts
-from datamodules.sources.simulator.room import FloatImage, View
+from datamodules.sources.simulator.room import FloatImage, Room, View
 from datamodules.sources.simulator.rotations import rot_y
+from datamodules.sources.simulator.session import Session
 
 FIELD_OF_VIEW = math.radians(95.0)  # across the width
 TILT = math.radians(12.0)  # downwards
@@ -30,6 +31,12 @@ class HeadCamera(SimulatedCamera):
     """A camera that shows the hall, and the wearer's own arms, legs and lap."""
 
     name = "head"
+
+    def __init__(
+        self, session: Session, room: Room, frame_rate_hz: float, phase_s: float, exposure: float, origin: str
+    ) -> None:
+        super().__init__(session.duration_s, room, frame_rate_hz, phase_s, exposure, origin)
+        self._session = session
 
     def views(self, times: FloatArray, height: int, width: int) -> list[View]:
         """Return position and orientation of the camera at these times."""

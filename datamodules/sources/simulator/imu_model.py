@@ -224,10 +224,24 @@ def record(
     times = sampling_times(device, duration_s, rng)
     # ``ideal`` starts at the third sample of the internal grid.
     truth = interpolate(values.T, times - 2.0 / RATE_HZ).T
+    # Division by 1.0, without a drift, changes no bit.
+    stamps = (times - clock_offset_s) / (1.0 + 1e-6 * clock_drift_ppm)
+    return measured(placement, stamps, truth, times, device, origin, rng)
+
+
+def measured(
+    placement: str,
+    stamps: FloatArray,
+    truth: FloatArray,
+    times: FloatArray,
+    device: Device,
+    origin: str,
+    rng: np.random.Generator,
+) -> ImuStream:
+    """Return ideal values (M, 6) at true times (M,) as ``device`` gives them, with its stamps (M,)."""
     limits = full_scale(device)
     return ImuStream(
-        # Division by 1.0, without a drift, changes no bit.
-        times=(times - clock_offset_s) / (1.0 + 1e-6 * clock_drift_ppm),
+        times=stamps,
         values=degrade(truth, times, device, rng),
         placement=placement,
         device=device.name,

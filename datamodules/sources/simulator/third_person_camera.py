@@ -38,26 +38,15 @@ class ThirdPersonCamera(SimulatedCamera):
         origin: str,
         mount: int = 0,
     ) -> None:
-        super().__init__(session, room, frame_rate_hz, phase_s, exposure, origin)
-        x, wall = MOUNTS[mount % len(MOUNTS)]
-        self._place = np.array([x, wall * (HALF_WIDTH - 0.15), UPPER + 2.2])
+        super().__init__(session.duration_s, room, frame_rate_hz, phase_s, exposure, origin)
+        self._session = session
+        self._place = wall_place(mount)
         hips = session.channels[[CHANNEL[f"pelvis_{c}"] for c in "xyz"]]
-        self._target = gaussian_filter1d(hips, FOLLOW_S * RATE_HZ, axis=1, mode="nearest")
+        self._target = steadied(hips)
 
     def views(self, times: FloatArray, height: int, width: int) -> list[View]:
         """Return position and orientation of the camera at these times."""
-        views = []
-        for target in interpolate(self._target, times).T:
-            forward = target - self._place
-            distance = float(np.linalg.norm(forward))
-            forward /= distance
-            right = np.cross(forward, [0.0, 0.0, 1.0])
-            right /= np.linalg.norm(right)
-            rotation = np.stack((right, np.cross(forward, right), forward), axis=1)
-            angle = 2.0 * math.atan(0.5 * FRAMED_M / distance)
-            focal = 0.5 * min(height, width) / math.tan(0.5 * angle)
-            views.append(View(self._place, rotation, height, width, focal))
-        return views
+        return following_views(self._place, interpolate(self._target, times), height, width)
 
     def render(self, times: FloatArray, height: int, width: int) -> Iterator[FloatImage]:
         """Yield the images at these times."""
@@ -74,3 +63,30 @@ class ThirdPersonCamera(SimulatedCamera):
             image, distance, rays = self._room.render(view)
             cast_shadow(image, distance, rays, view.origin, pose.origins["pelvis"][moment])
             yield image, draw_figure(parts, pose, moment, view, image, distance, rays)
+
+
+def wall_place(mount: int) -> FloatArray:
+    """Return the world position (3,) of one of the places on the walls."""
+    x, wall = MOUNTS[mount % len(MOUNTS)]
+    return np.array([x, wall * (HALF_WIDTH - 0.15), UPPER + 2.2])
+
+
+def steadied(path: FloatArray) -> FloatArray:
+    """Smooth a path (3, N) on the internal grid as an operator's hand does who follows it."""
+    return np.asarray(gaussian_filter1d(path, FOLLOW_S * RATE_HZ, axis=1, mode="nearest"))
+
+
+def following_views(place: FloatArray, targets: FloatArray, height: int, width: int) -> list[View]:
+    """Return the views from ``place`` (3,) that frame each of the targets (3, M)."""
+    views = []
+    for target in targets.T:
+        forward = target - place
+        distance = float(np.linalg.norm(forward))
+        forward /= distance
+        right = np.cross(forward, [0.0, 0.0, 1.0])
+        right /= np.linalg.norm(right)
+        rotation = np.stack((right, np.cross(forward, right), forward), axis=1)
+        angle = 2.0 * math.atan(0.5 * FRAMED_M / distance)
+        focal = 0.5 * min(height, width) / math.tan(0.5 * angle)
+        views.append(View(place, rotation, height, width, focal))
+    return views

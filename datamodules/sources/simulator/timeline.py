@@ -135,17 +135,18 @@ class Timeline:
         return np.asarray(gaussian_filter1d(values, SMOOTHING_S * RATE_HZ, axis=1, mode="nearest"))
 
 
-def interpolate(values: FloatArray, times: FloatArray) -> FloatArray:
+def interpolate(values: FloatArray, times: FloatArray, start_s: float = -MARGIN_S) -> FloatArray:
     """Interpolate channels, or other values on the internal time grid, by cubic Lagrange interpolation.
 
     Args:
-        values: (..., N) on the grid of ``Timeline.times``.
+        values: (..., N) on the internal grid.
         times: (M,) seconds within the session.
+        start_s: time of the first value; that of ``Timeline.times`` unless given.
 
     Returns:
         (..., M)
     """
-    place = (np.asarray(times) + MARGIN_S) * RATE_HZ
+    place = (np.asarray(times) - start_s) * RATE_HZ
     first = np.clip(np.floor(place).astype(np.int64), 1, values.shape[-1] - 3)
     u = place - first
     weights = (

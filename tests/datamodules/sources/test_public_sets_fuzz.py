@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import made_sets
+from helpers import made_bvh, made_sets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +18,7 @@ from datamodules.windows.checks import check_recording
 FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 # Set -> what writes it (and returns the file that is changed), and the recording that is loaded.
 SETS: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "bvh": (made_bvh.write_bandai, "dataset-1_walk_normal_001"),
     "usc_had": (made_sets.write_usc_had, "Subject1_a4t2"),
     "hapt": (lambda root: made_sets.write_hapt(root) / "acc_exp10_user05.txt", "exp10_user05"),
     "hapt labels": (lambda root: made_sets.write_hapt(root) / "labels.txt", "exp01_user01"),
