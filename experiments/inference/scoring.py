@@ -15,12 +15,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from datamodules.io.worker_process import start_worker
 from datamodules.recording import ImuStream
-from experiments.evaluation.timeline import Scores
 from datamodules.windows.settings import FAULTS, Reason
+from experiments.evaluation.timeline import Scores
 from experiments.inference.head import Head, load_head
 from experiments.inference.parts import Part, parts_of
 from experiments.inference.recordings import Recorded
