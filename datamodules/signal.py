@@ -95,6 +95,17 @@ def resample(
     return result, valid
 
 
+def resampling_matrix(times: FloatArray, at: FloatArray, rate_hz: float) -> FloatArray:
+    """The matrix (T, N) that ``resample`` multiplies a stretch by, which has no gap and reaches around ``at``.
+
+    Args:
+        times: (N,) seconds, all of the samples that ``samples_near`` selects.
+        at: (T,) seconds, inside ``times``.
+        rate_hz: rate of ``at``.
+    """
+    return _resample_part(times, np.eye(times.size), at, rate_hz)
+
+
 def _resample_part(times: FloatArray, values: FloatArray, at: FloatArray, rate_hz: float) -> FloatArray:
     """Resample a stretch without gaps."""
     if times.size == 1:

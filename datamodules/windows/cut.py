@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from datamodules import signal
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, RecordingError
+from datamodules.resampling import Resampling
 from datamodules.signal import BoolArray
 from datamodules.windows.quality.frame_times import frame_interval, missing_frames
 from datamodules.windows.quality.possible import without_impossible
@@ -133,7 +134,12 @@ def cut_windows(
 
 
 def cut_at(
-    stream: ImuStream, starts: Sequence[float], channel_mask: BoolArray, settings: WindowSettings, name: str = ""
+    stream: ImuStream,
+    starts: Sequence[float],
+    channel_mask: BoolArray,
+    settings: WindowSettings,
+    name: str = "",
+    resampling: Resampling = signal.resample,
 ) -> tuple[list[Window], list[Exclusion]]:
     """Cut windows of motion alone, at given times, out of a stretch of a recording.
 
@@ -147,13 +153,16 @@ def cut_at(
         channel_mask: (6,) True for channels that the device has; a stretch may hold none of their samples.
         settings: of the windows; frames are left out.
         name: of the recording.
+        resampling: ``RememberedResampling`` takes a fraction of the time; it says how closely its windows equal them.
 
     Returns:
         The kept windows, and the excluded ones.
     """
     possible, impossible = without_impossible(stream)
     recording = Recording(name, "", (possible,))
-    return _cut_each(recording, possible, impossible, starts, channel_mask, None, 0.0, "", HungAxes([]), settings)
+    return _cut_each(
+        recording, possible, impossible, starts, channel_mask, None, 0.0, "", HungAxes([]), settings, resampling
+    )
 
 
 def margin_s(settings: WindowSettings) -> float:
@@ -176,6 +185,7 @@ def _cut_each(
     video_origin: str,
     hung: HungAxes,
     settings: WindowSettings,
+    resampling: Resampling = signal.resample,
 ) -> tuple[list[Window], list[Exclusion]]:
     """Cut and judge each window; ``frame_times`` is None without video, whose file ``video_origin`` names."""
     times = stream.times + recording.imu_clock_offset_s
@@ -185,7 +195,16 @@ def _cut_each(
     excluded_faults = settings.excluded_faults()
     for start in starts:
         window, faults = _cut(
-            recording, stream, times, channel_mask, hung, frame_times if with_video else None, interval, start, settings
+            recording,
+            stream,
+            times,
+            channel_mask,
+            hung,
+            frame_times if with_video else None,
+            interval,
+            start,
+            settings,
+            resampling,
         )
         if Reason.NAN in faults and impossible.size:
             inside = np.searchsorted(times[impossible], [start, start + settings.duration_s])
@@ -261,13 +280,14 @@ def _cut(
     interval: float,
     start: float,
     settings: WindowSettings,
+    resampling: Resampling,
 ) -> tuple[Window, dict[Reason, str]]:
     end = start + settings.duration_s
     at = start + np.arange(settings.samples) / settings.imu_rate_hz
     # Replace missing channels by a constant; their NaN would make every row a lost sample.
     near = signal.samples_near(times, at, settings.imu_rate_hz, settings.max_gap_s)
     values = np.where(channel_mask, stream.values[near], 0.0)
-    resampled, valid = signal.resample(times[near], values, at, settings.imu_rate_hz, settings.max_gap_s)
+    resampled, valid = resampling(times[near], values, at, settings.imu_rate_hz, settings.max_gap_s)
     resampled = signal.median_filter(resampled, valid, settings.median_kernel)
     inside = slice(*np.searchsorted(times, [start, end]))
     repeats = stream.repeated + recording.imu_clock_offset_s
