@@ -30,6 +30,7 @@ _OVERSAMPLING = 4
 # Rate of the filtered grid relative to the samples' rate. A spline leaves images around the samples' rate; they are
 # at -60 dB on this grid, and would fold onto a coarser one.
 _SOURCE_OVERSAMPLING = 3
+_COLUMNS = 32
 
 
 def find_gaps(times: FloatArray, max_gap_s: float) -> FloatArray:
@@ -103,7 +104,9 @@ def resampling_matrix(times: FloatArray, at: FloatArray, rate_hz: float) -> Floa
         at: (T,) seconds, inside ``times``.
         rate_hz: rate of ``at``.
     """
-    return _resample_part(times, np.eye(times.size), at, rate_hz)
+    unit = np.eye(times.size)
+    blocks = [unit[:, i : i + _COLUMNS] for i in range(0, times.size, _COLUMNS)]  # all at once would take 200 MB
+    return np.concatenate([_resample_part(times, block, at, rate_hz) for block in blocks], axis=1)
 
 
 def _resample_part(times: FloatArray, values: FloatArray, at: FloatArray, rate_hz: float) -> FloatArray:
