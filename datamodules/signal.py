@@ -30,6 +30,7 @@ _OVERSAMPLING = 4
 # Rate of the filtered grid relative to the samples' rate. A spline leaves images around the samples' rate; they are
 # at -60 dB on this grid, and would fold onto a coarser one.
 _SOURCE_OVERSAMPLING = 3
+_COLUMNS = 32
 
 
 def find_gaps(times: FloatArray, max_gap_s: float) -> FloatArray:
@@ -93,6 +94,19 @@ def resample(
             result[inside] = _resample_part(part_times, part_values, clipped, rate_hz)
             valid |= inside
     return result, valid
+
+
+def resampling_matrix(times: FloatArray, at: FloatArray, rate_hz: float) -> FloatArray:
+    """The matrix (T, N) that ``resample`` multiplies a stretch by, which has no gap and reaches around ``at``.
+
+    Args:
+        times: (N,) seconds, all of the samples that ``samples_near`` selects.
+        at: (T,) seconds, inside ``times``.
+        rate_hz: rate of ``at``.
+    """
+    unit = np.eye(times.size)
+    blocks = [unit[:, i : i + _COLUMNS] for i in range(0, times.size, _COLUMNS)]  # all at once would take 200 MB
+    return np.concatenate([_resample_part(times, block, at, rate_hz) for block in blocks], axis=1)
 
 
 def _resample_part(times: FloatArray, values: FloatArray, at: FloatArray, rate_hz: float) -> FloatArray:

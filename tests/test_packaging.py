@@ -28,6 +28,7 @@ READING_ORDER = {
     "datamodules": (
         "recording",
         "signal",
+        "resampling",
         "handcrafted",
         "formats",
         "io",

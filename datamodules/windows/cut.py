@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from datamodules import signal
 from datamodules.recording import FloatArray, ImuStream, Recording, RecordingError
+from datamodules.resampling import Resampling
 from datamodules.signal import BoolArray
 from datamodules.windows.frames import nearest_frames
 from datamodules.windows.label import label_of
@@ -97,6 +98,7 @@ def cut_at(
     settings: WindowSettings,
     name: str = "",
     hung: HungAxes | None = None,
+    resampling: Resampling = signal.resample,
 ) -> tuple[list[Window], list[Exclusion]]:
     """Cut windows of motion alone, at given times, out of a stretch of a recording.
 
@@ -111,6 +113,7 @@ def cut_at(
         name: of the recording.
         hung: ``stuck.find_hung`` of the whole recording, which tells an axis that hangs from one at rest; None leaves
             the rule out.
+        resampling: ``RememberedResampling`` takes a fraction of the time; it says how closely its windows equal them.
 
     Returns:
         The kept windows, and the excluded ones.
@@ -118,7 +121,17 @@ def cut_at(
     possible, impossible = without_impossible(stream)
     recording = Recording(name, "", (possible,))
     return _cut_each(
-        recording, possible, impossible, starts, channel_mask, None, 0.0, "", hung or HungAxes([]), settings
+        recording,
+        possible,
+        impossible,
+        starts,
+        channel_mask,
+        None,
+        0.0,
+        "",
+        hung or HungAxes([]),
+        settings,
+        resampling,
     )
 
 
@@ -137,6 +150,7 @@ def _cut_each(
     video_origin: str,
     hung: HungAxes,
     settings: WindowSettings,
+    resampling: Resampling = signal.resample,
 ) -> tuple[list[Window], list[Exclusion]]:
     """Cut and judge each window; ``frame_times`` is None without video, whose file ``video_origin`` names."""
     times = stream.times + recording.imu_clock_offset_s
@@ -146,7 +160,16 @@ def _cut_each(
     excluded_faults = settings.excluded_faults()
     for start in starts:
         window, faults = _cut(
-            recording, stream, times, channel_mask, hung, frame_times if with_video else None, interval, start, settings
+            recording,
+            stream,
+            times,
+            channel_mask,
+            hung,
+            frame_times if with_video else None,
+            interval,
+            start,
+            settings,
+            resampling,
         )
         if Reason.NAN in faults and impossible.size:
             inside = np.searchsorted(times[impossible], [start, start + settings.duration_s])
@@ -192,13 +215,14 @@ def _cut(
     interval: float,
     start: float,
     settings: WindowSettings,
+    resampling: Resampling,
 ) -> tuple[Window, dict[Reason, str]]:
     end = start + settings.duration_s
     at = start + np.arange(settings.samples) / settings.imu_rate_hz
     # Replace missing channels by a constant; their NaN would make every row a lost sample.
     near = signal.samples_near(times, at, settings.imu_rate_hz, settings.max_gap_s)
     values = np.where(channel_mask, stream.values[near], 0.0)
-    resampled, valid = signal.resample(times[near], values, at, settings.imu_rate_hz, settings.max_gap_s)
+    resampled, valid = resampling(times[near], values, at, settings.imu_rate_hz, settings.max_gap_s)
     resampled = signal.median_filter(resampled, valid, settings.median_kernel)
     inside = slice(*np.searchsorted(times, [start, end]))
     repeats = stream.repeated + recording.imu_clock_offset_s

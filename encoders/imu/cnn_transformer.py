@@ -84,11 +84,10 @@ class StemStage(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, C, T) and mask (B, T) to (B, C', ceil(T / s)), zero where invalid, and its mask."""
-        T = x.shape[-1]
-        steps = -(-T // self.stride)
-        after = (steps - 1) * self.stride + self.kernel - self.before - T
-        y = self.conv(F.pad(x, (self.before, max(after, 0))))
-        y_mask = F.pad(mask, (0, steps * self.stride - T)).reshape(-1, steps, self.stride).any(2)
+        # kernel - 1 zeros in all give ceil(T / s) steps for every T: no condition that would fix T in an export.
+        y = self.conv(F.pad(x, (self.before, self.kernel - 1 - self.before)))
+        cells = F.pad(mask.float(), (0, self.stride - 1)).unsqueeze(1)
+        y_mask = F.avg_pool1d(cells, self.stride, self.stride).squeeze(1) > 0  # any valid sample in the cell
         if self.norm is not None:
             y = self.norm(y, y_mask)
         return torch.where(y_mask.unsqueeze(1), F.gelu(y), 0), y_mask

@@ -131,7 +131,7 @@ class ConvGru(ImuEncoder):
         """Mark the tokens that own a valid sample, (B, T) -> (B, L)."""
         centre = torch.arange(sample_mask.shape[1], device=sample_mask.device) - (self.field - 1) / 2
         owner = torch.round(centre / self.stride).long().clamp(0, count - 1)
-        found = torch.zeros(len(sample_mask), count, device=sample_mask.device)
+        found = torch.zeros(sample_mask.shape[0], count, device=sample_mask.device)
         return found.index_add(1, owner, sample_mask.float()) > 0
 
     def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
@@ -150,7 +150,8 @@ class ConvGru(ImuEncoder):
         mask = self._token_mask(sample_mask, L)
         steps = self.norm(x, mask).transpose(1, 2)
         # Put valid steps first: later steps do not influence them, so the GRU needs no mask.
-        order = torch.argsort((~mask).long(), dim=1, stable=True)
+        # Each key is another, so that no stable sort is needed: ONNX has none.
+        order = torch.argsort((~mask).long() * L + torch.arange(L, device=mask.device), dim=1)
         outputs, _ = self.gru(steps.gather(1, order.unsqueeze(2).expand_as(steps)))
         back = torch.argsort(order, dim=1).unsqueeze(2)
         tokens = torch.where(mask.unsqueeze(2), outputs.gather(1, back.expand_as(outputs)), 0)

@@ -167,10 +167,10 @@ class LimuBertX(ImuEncoder):
         samples = torch.einsum("lt,btc->blc", self.resampling, values) / weight.clamp(min=1e-6).unsqueeze(2)
         count = samples.shape[1]
         index, back = _pieces(mask)
-        rows = torch.arange(len(imu), device=imu.device)[:, None, None]
+        rows = torch.arange(imu.shape[0], device=imu.device)[:, None, None]
         flat = mask[rows, index].reshape(-1, PIECE)
         h = self.transformer(samples[rows, index].reshape(-1, PIECE, samples.shape[2]), flat)
-        tokens = h.reshape(len(imu), -1, h.shape[2]).gather(1, back.unsqueeze(2).expand(-1, -1, h.shape[2]))
+        tokens = h.reshape(imu.shape[0], -1, h.shape[2]).gather(1, back.unsqueeze(2).expand(-1, -1, h.shape[2]))
         tokens = torch.where(mask.unsqueeze(2), tokens, 0)
         times = torch.arange(count, device=imu.device, dtype=torch.float32) / RATE_HZ
         return ImuFeatures(tokens, times, mask, masked_mean(tokens, mask))

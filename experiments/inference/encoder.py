@@ -4,7 +4,7 @@
 
     from encoders import load_imu_encoder
 
-    encoder = load_imu_encoder("runs/simulator/default")
+    encoder = load_imu_encoder("default")  # or "runs/simulator/default", a checkpoint, a folder, "owner/name"
     found = encoder.embed(array, rate_hz=100, acceleration_unit="g", gyroscope_unit="deg/s")
     found.pooled  # (windows, features), with found.starts and found.ends in seconds
 
@@ -16,12 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from core.durable import write_text
 from datamodules.recording import FloatArray, ImuStream
 from datamodules.signal import BoolArray, normalise
 from datamodules.windows.cut import Exclusion, Window
@@ -30,7 +32,20 @@ from datamodules.windows.quality.stuck import find_hung
 from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
 from experiments.inference.arrays import ArrayFormat, stream_of
+from experiments.inference.encoder_card import encoder_card
 from experiments.inference.encoder_files import EncoderConfig, read_encoder, weights_digest, write_encoder
+from experiments.inference.errors import InferenceError
+from experiments.inference.named_encoders import (
+    CARD,
+    EXTERNAL,
+    fetch,
+    is_repository,
+    names_hint,
+    push,
+    read_external,
+    shipped,
+    shipped_folder,
+)
 from experiments.inference.parts import channels_of, on_a_grid, parts_of
 
 _BATCH = 256  # windows
@@ -177,27 +192,70 @@ class PretrainedImuEncoder:
         return ImuFeatures(tokens.float(), times, mask, pooled.float())
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write ``config.json`` and ``model.safetensors`` into a folder, which ``load_imu_encoder`` reads.
+        """Write a folder in the layout of Hugging Face, which ``load_imu_encoder`` reads.
+
+        It has ``config.json``, ``model.safetensors``, and a model card, ``README.md``. A card that is there already
+        is kept.
 
         Returns:
             The folder.
         """
-        return write_encoder(Path(folder), self.module, self.config)
+        folder = write_encoder(Path(folder), self.module, self.config)
+        card = folder / CARD
+        if not card.exists():
+            write_text(card, encoder_card(self.config, sum(p.numel() for p in self.module.parameters()), self.digest()))
+        return folder
+
+    def push(
+        self, repository: str, *, private: bool = True, token: str | None = None, message: str = "Upload an encoder"
+    ) -> str:
+        """Upload the folder that ``save_pretrained`` writes to Hugging Face, so that others can load it by name.
+
+        Args:
+            repository: ``owner/name``; it is made where it is missing.
+            private: of a new repository; False lets everybody see it.
+            token: of an account; None takes the one that ``hf auth login`` stored.
+            message: of the commit.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            InferenceError: the name is none, or huggingface_hub is missing.
+        """
+        with TemporaryDirectory() as folder:
+            return push(self.save_pretrained(folder), repository, private=private, token=token, message=message)
 
 
-def load_imu_encoder(path: str | Path) -> PretrainedImuEncoder:
+def load_imu_encoder(path: str | Path, weights: str | Path | None = None) -> PretrainedImuEncoder:
     """Load a pretrained encoder.
 
     Args:
         path: a run's folder (its last checkpoint is taken), a checkpoint, or a folder that ``save_pretrained`` or
-            ``experiments.adapt`` wrote (or its ``.safetensors`` file).
+            ``experiments.adapt`` wrote (or its ``.safetensors`` file). Or a name: ``default`` comes with this package,
+            ``limu_bert_x`` needs ``weights``, and ``owner/name`` is fetched from Hugging Face.
+        weights: file of an encoder of others.
 
     Raises:
-        InferenceError: there is no encoder at that path, or its files are damaged.
+        InferenceError: there is no encoder at that path or of that name, or its files are damaged.
         CheckpointError: a checkpoint that can't be used.
     """
-    module, config = read_encoder(Path(path))
-    return PretrainedImuEncoder(module, config)
+    name = str(path)
+    if name in EXTERNAL and not Path(path).exists():
+        return PretrainedImuEncoder(*read_external(name, weights))
+    if weights is not None:
+        raise InferenceError(f"weights: expected only with one of {', '.join(EXTERNAL)}; '{name}' has its own")
+    if not Path(path).exists():
+        if name in shipped():
+            with shipped_folder(name) as folder:
+                return PretrainedImuEncoder(*read_encoder(folder))
+        if is_repository(name):
+            return PretrainedImuEncoder(*read_encoder(fetch(name)))
+        raise InferenceError(
+            f"{name}: there is no such file or folder; expected a run's folder, a checkpoint, or a name"
+            f"{names_hint(name)}"
+        )
+    return PretrainedImuEncoder(*read_encoder(Path(path)))
 
 
 def stacked(windows: Sequence[Window]) -> tuple[NDArray[np.float32], BoolArray, BoolArray]:

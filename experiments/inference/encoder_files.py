@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save
 from core.digest import file_digest
 from core.durable import write_atomically, write_json
 from core.registry import UnknownNameError
+from datamodules.labels.natural_order import natural_key
 from datamodules.signal import NORMALISATIONS
 from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuInput
@@ -43,6 +44,7 @@ class EncoderConfig:
         pretraining_subjects: "source/subject" of everybody seen in pretraining; None if unknown.
         simulated: pretrained on simulated people.
         checkpoint: SHA-256 of the checkpoint that it comes from.
+        seen: the same people by data set, as :func:`seen_sets` gives them; None if unknown.
     """
 
     name: str
@@ -53,6 +55,30 @@ class EncoderConfig:
     pretraining_subjects: list[str] | None
     simulated: bool
     checkpoint: str
+    seen: list[dict[str, Any]] | None = None
+
+
+def seen_sets(subjects: Sequence[str] | None, labels: bool) -> list[dict[str, Any]] | None:
+    """List what an encoder has seen: the data that can be no test of it.
+
+    Args:
+        subjects: "source/subject" of everybody; None if unknown.
+        labels: some of their labels were learnt from.
+
+    Returns:
+        For each data set ``{"dataset": name of the source, "subjects": [...], "labels": bool}``. In a file written by
+        hand, ``subjects`` may be ``"all"`` as well. None if unknown.
+    """
+    if subjects is None:
+        return None
+    by_source: dict[str, list[str]] = {}
+    for both in subjects:
+        source, _, subject = both.partition("/")
+        by_source.setdefault(source, []).append(subject)
+    return [
+        {"dataset": source, "subjects": sorted(people, key=natural_key), "labels": labels}
+        for source, people in sorted(by_source.items())
+    ]
 
 
 def read_encoder(path: Path) -> tuple[ImuEncoder, EncoderConfig]:
@@ -94,6 +120,7 @@ def of_checkpoint(model: ImuPretraining, checkpoint: str) -> tuple[ImuEncoder, E
         s.pretraining_subjects,
         s.simulated,
         checkpoint,
+        seen_sets(s.pretraining_subjects, bool(s.labels)),
     )
     return model.imu_encoder, config
 
@@ -172,6 +199,28 @@ def settings_of(values: Any, path: Path) -> WindowSettings:
     return found
 
 
+def _seen(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]] | None:
+    """What an encoder has seen, as its file says it; files from before that list have the people alone."""
+    if "seen" not in content:
+        return seen_sets(content["pretraining_subjects"], False)
+    seen = content["seen"]
+    if seen is None:
+        return None
+    for entry in seen if isinstance(seen, list) else [None]:
+        good = (
+            isinstance(entry, dict)
+            and isinstance(entry.get("dataset"), str)
+            and (entry.get("subjects") == "all" or isinstance(entry.get("subjects"), list))
+            and isinstance(entry.get("labels"), bool)
+        )
+        if not good:
+            raise InferenceError(
+                f"{path}: damaged: in 'seen' expected {{dataset: NAME, subjects: all or a list, labels: true or false}}"
+                f"; found {entry!r}"
+            )
+    return [dict(entry) for entry in seen]
+
+
 def _read_checkpoint(path: Path) -> tuple[ImuEncoder, EncoderConfig]:
     from lightning_modules.pretraining import ImuPretraining  # Lightning takes 300 MB, which predicting does not need
 
@@ -193,6 +242,7 @@ def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig
             pretraining_subjects=content["pretraining_subjects"],
             simulated=bool(content["simulated"]),
             checkpoint=str(content["checkpoint"]),
+            seen=_seen(content, path),
         )
         if config.normalisation not in NORMALISATIONS:
             raise ValueError(f"normalisation is {config.normalisation!r}")

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from datamodules.recording import FloatArray, ImuStream
-from datamodules.signal import BoolArray
+from datamodules.resampling import Resampling
+from datamodules.signal import BoolArray, resample
 from datamodules.windows.cut import Exclusion, Window, cut_at, margin_s, whole_windows
 from datamodules.windows.quality.stuck import HungAxes
 from datamodules.windows.settings import WindowSettings
@@ -33,9 +34,11 @@ class Part:
     starts: FloatArray
     channel_mask: BoolArray
 
-    def cut(self, settings: WindowSettings, hung: HungAxes | None = None) -> tuple[list[Window], list[Exclusion]]:
+    def cut(
+        self, settings: WindowSettings, hung: HungAxes | None = None, resampling: Resampling = resample
+    ) -> tuple[list[Window], list[Exclusion]]:
         """Cut the windows; see :func:`datamodules.windows.cut.cut_at`."""
-        return cut_at(self.stream, self.starts.tolist(), self.channel_mask, settings, hung=hung)
+        return cut_at(self.stream, self.starts.tolist(), self.channel_mask, settings, hung=hung, resampling=resampling)
 
 
 def on_a_grid(settings: WindowSettings) -> WindowSettings:

@@ -20,6 +20,8 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from datamodules.io.worker_process import start_worker
 from datamodules.recording import ImuStream
+from datamodules.resampling import RememberedResampling, Resampling
+from datamodules.signal import resample
 from datamodules.windows.settings import FAULTS, Reason
 from experiments.evaluation.timeline import Scores
 from experiments.inference.head import Head, load_head
@@ -30,6 +32,7 @@ from experiments.inference.watch import Watch
 _WORTH_IT = 12  # parts, two hours: fewer are scored sooner than processes start
 _LATER = [reason.value for reason in FAULTS[FAULTS.index(Reason.FLAT_LINE) + 1 :]]  # of two faults, the first is named
 _head: Head | None = None
+_resampling = RememberedResampling()  # of a worker
 
 
 class Scorer:
@@ -39,6 +42,7 @@ class Scorer:
         self.head = head
         self._pool = pool
         self._workers = workers
+        self._resampling = RememberedResampling()
 
     def score(self, recorded: Recorded) -> Scores:
         """Score all windows of a recording, in the order of time."""
@@ -65,7 +69,7 @@ class Scorer:
         try:
             while part := first.popleft() if first else next(parts, None):  # nothing is kept that was handed on
                 if alone or self._pool is None:
-                    yield score_part(self.head, part)
+                    yield score_part(self.head, part, self._resampling)
                     continue
                 waiting.append(self._pool.submit(_score_in_worker, part))
                 if len(waiting) > 2 * self._workers:
@@ -98,9 +102,9 @@ def scorer(folder: Path, workers: int) -> Iterator[Scorer]:
         pool.shutdown(cancel_futures=True)
 
 
-def score_part(head: Head, part: Part) -> Scores:
+def score_part(head: Head, part: Part, resampling: Resampling = resample) -> Scores:
     """Cut and score the windows of a part."""
-    windows, excluded = part.cut(head.grid)
+    windows, excluded = part.cut(head.grid, resampling=resampling)
     probabilities = np.full((len(part.starts), len(head.classes)), np.nan)
     reasons = np.full(len(part.starts), "", dtype="U16")
     kept = np.searchsorted(part.starts, [window.start_s for window in windows])
@@ -137,4 +141,4 @@ def _start(folder: Path) -> None:
 
 def _score_in_worker(part: Part) -> Scores:
     assert _head is not None
-    return score_part(_head, part)
+    return score_part(_head, part, _resampling)
