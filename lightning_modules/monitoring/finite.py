@@ -162,7 +162,7 @@ def _later(step: int, bad: Tensor, loss: Tensor, norm: Tensor, batches: list[Bat
         return _Pending(step, bad, loss, norm, batches)
     there = torch.empty(2, dtype=torch.bool, pin_memory=True)
     there.copy_(bad, non_blocking=True)
-    event = torch.cuda.Event()
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
     event.record()
     return _Pending(step, there, loss, norm, batches, event)
 
