@@ -105,10 +105,9 @@ def test_splits_ledger_and_shifts_are_written_beside_the_results(whole: Whole) -
     ledger = pd.read_csv(folder / "ledger.csv", keep_default_na=False)
     assert set(ledger.kind) == {"settings", "checkpoint"}
     assert not ledger.refused.any()
-    shifts = pd.read_csv(folder / "shift.csv")
-    assert shifts.auc.between(0, 1).all()
+    assert pd.read_csv(folder / "shift.csv").empty  # one person at a time: nobody can be left out
     text = (folder / "results.md").read_text(encoding="utf-8")
-    for title in ("### Who saw whom", "### Size of shift", "### Transitions"):
+    for title in ("### Who saw whom", "### Transitions"):
         assert title in text
     assert {"accuracy_pure", "accuracy_transition"} <= set(frame.metric)
 
