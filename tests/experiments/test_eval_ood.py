@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import pandas as pd
 import pytest
+import yaml
 
 from experiments.eval_ood import main, run
 from experiments.evaluation import methods, protocol, systems
@@ -91,6 +92,24 @@ def test_all_methods_from_a_checkpoint_to_the_tables(whole: Whole) -> None:
     assert out.index("SIMULATED DATA") < out.index("linear probe")
     for name in ("results.csv", "results.parquet", "results.md", "eval_config.yaml", "figures", "tensorboard_eval"):
         assert str(folder / name) in out
+
+
+def test_splits_ledger_and_shifts_are_written_beside_the_results(whole: Whole) -> None:
+    folder = whole.csv.parent
+    frame = pd.read_csv(whole.csv, keep_default_na=False, dtype={"subject": str})
+    (split,) = yaml.safe_load_all((folder / "splits.yaml").read_text(encoding="utf-8"))
+    for fold in split["folds"]:
+        tested = frame[(frame.fold == fold["fold"]) & (frame.subject != "")].subject.unique()
+        assert sorted(tested) == sorted(fold["test"])
+        assert not set(fold["test"]) & set(fold["support"])
+    ledger = pd.read_csv(folder / "ledger.csv", keep_default_na=False)
+    assert set(ledger.kind) == {"settings", "checkpoint"}
+    assert not ledger.refused.any()
+    assert pd.read_csv(folder / "shift.csv").empty  # one person at a time: nobody can be left out
+    text = (folder / "results.md").read_text(encoding="utf-8")
+    for title in ("### Who saw whom", "### Transitions"):
+        assert title in text
+    assert {"accuracy_pure", "accuracy_transition"} <= set(frame.metric)
 
 
 def test_a_second_run_computes_nothing_and_says_the_same(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
