@@ -1,4 +1,4 @@
-"""What pretraining says of itself: before it starts, when it stops early, and at its end."""
+"""The words of pretraining about itself: before it starts, when it stops early, and at its end."""
 
 from __future__ import annotations
 

@@ -26,12 +26,8 @@ TEXTS = (
     *(f"target {number}" for number in range(1, TARGETS + 1)),
 )
 SHOWN = ("labels an activity", "method", "objectives", "run", "target 1")  # TensorBoard shows five at first
-METRICS = (
-    "training/loss",
-    "validation/mrr",
-    *(f"with the most labels/accuracy on target {number}" for number in range(1, TARGETS + 1)),
-    "validation/alignment_error_ms",
-)
+_ACCURACIES = tuple(f"with the most labels/accuracy on target {number}" for number in range(1, TARGETS + 1))
+METRICS = (_ACCURACIES[0], "validation/mrr", "training/loss", *_ACCURACIES[1:], "validation/alignment_error_ms")
 
 
 def begin(writer: SummaryWriter, values: Mapping[str, str | float]) -> None:

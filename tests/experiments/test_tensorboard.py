@@ -52,11 +52,11 @@ def address(tiny_in: Callable[..., Config], tmp_path_factory: pytest.TempPathFac
     runs = tmp_path_factory.mktemp("board") / "runs"
     config = tiny_in(runs)
     run(config)
-    results = make_results("new people", 4, ("walking", "sitting", "lying"), shots=(1, 5, 20), draws=2)
+    results = make_results("new people (wrist)", 4, ("walking", "sitting", "lying"), shots=(1, 5, 20), draws=2)
     report = Report(title="tiny/default", results=results, resamples=200)
-    figure = few_shot_figure(report, "new people")
+    figure = few_shot_figure(report, "new people (wrist)")
     assert figure is not None
-    write_board(report, {"few_shot_new_people": figure}, run_folder(config) / "tensorboard_eval")
+    write_board(report, {"few_shot": figure}, run_folder(config) / "tensorboard_eval")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -130,12 +130,12 @@ def test_scalars(page: Page, address: str) -> None:
 
 def test_custom_scalars_have_a_chart_for_each_metric(page: Page, address: str) -> None:
     go(page, address, "#custom_scalars")
-    shown(page, "new people: with k labelled windows an activity", "accuracy, %, over k")
+    shown(page, "new people, wrist: with k labelled windows an activity", "accuracy, %, over k")
 
 
 def test_images_show_clips_and_figures(page: Page, address: str) -> None:
     go(page, address, "#images")
-    shown(page, "validation_clips", "window 1", "few_shot_new_people")
+    shown(page, "validation_clips", "window 1", "few_shot")
 
 
 def test_hyperparameters_have_final_metrics(page: Page, address: str) -> None:

@@ -48,7 +48,12 @@ def write_board(report: Report, made: Mapping[str, Figure], folder: Path) -> Non
 def tag(unit: str, metric: str, dataset: str, bound: str = "") -> str:
     """Name a curve; ``bound`` is one of the ends of its interval."""
     group = _GROUPS[unit] + (", 95 % intervals" if bound else "")
-    return f"{group}/{METRICS[metric]} on {dataset}{f', {bound}' if bound else ''}"
+    return f"{group}/{METRICS[metric]} on {shown_name(dataset)}{f', {bound}' if bound else ''}"
+
+
+def shown_name(dataset: str) -> str:
+    """Write a target's name without brackets: TensorBoard's custom scalars draw no line of a tag that has some."""
+    return dataset.replace(" (", ", ").translate(str.maketrans("", "", "()"))
 
 
 def _write_curves(writer: SummaryWriter, report: Report, contender: str) -> None:
@@ -86,7 +91,7 @@ def _layout(report: Report) -> dict[str, dict[str, list[object]]]:
     layout: dict[str, dict[str, list[object]]] = {}
     for dataset in report.datasets():
         for unit in report.units(dataset):
-            charts = layout.setdefault(f"{dataset}: {_GROUPS[unit]}", {})
+            charts = layout.setdefault(f"{shown_name(dataset)}: {_GROUPS[unit]}", {})
             for metric, title in METRICS.items():
                 charts[f"{title}, %, over k"] = ["Multiline", [f"^{re.escape(tag(unit, metric, dataset))}$"]]
             ends = [tag(unit, METRIC, dataset, bound) for bound in _BOUNDS]
