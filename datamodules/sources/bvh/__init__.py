@@ -16,7 +16,7 @@ arXiv:2306.08861, 2023.
 
 CMU (as converted by B. Hahne), LAFAN1 and 100STYLE have the same format; their joints' names are understood, which was
 tried on made files of their structure. ``files`` says what a file's name means, ``joints`` names joints that are not
-found, and ``metres_per_unit`` is 0.01 for LAFAN1 and 100STYLE, 0.056444 for CMU.
+found. ``metres_per_unit`` should be 0.01 for LAFAN1 and 100STYLE, 0.056444 for CMU; none of these files was at hand.
 """
 
 from __future__ import annotations

@@ -127,15 +127,15 @@ class Anatomy:
         thigh = sides("thigh", "shank")
         shank = float(np.mean([length(f"{side}_shank") for side in SIDES]))
         body = BodyDimensions.from_height((thigh + shank) / _LEG_SHARE)
-        measured = {
+        measured: dict[str, float] = {
             "thigh": thigh,
             "shank": shank,
             "upper_arm": sides("upper_arm", "forearm"),
             "forearm": float(np.mean([length(f"{side}_forearm") for side in SIDES])),
             "hip_half_width": 0.5 * distance("left_thigh", "right_thigh"),
             "shoulder_half_width": 0.5 * distance("left_upper_arm", "right_upper_arm"),
-            **{name: length(name) for name in ("pelvis", "abdomen", "thorax", "neck") if name in self.joints},
         }
+        measured |= {name: length(name) for name in ("pelvis", "abdomen", "thorax", "neck") if name in self.joints}
         return replace(body, **{name: value for name, value in measured.items() if value > 1e-3})
 
 
@@ -154,8 +154,8 @@ def _find_joints(skeleton: Skeleton, chosen: dict[str, str]) -> dict[str, str]:
         side, _, part = segment.partition("_")
         stem, below = _UNSURE.get(part, ("", ""))
         unsure = _names(side, (stem,)) if stem else []
-        parent = skeleton.chain(found[f"{side}_{below}"])[1:2] if below else []
-        fitting = (plain[n] for n in names if n in plain and (n not in unsure or [plain[n]] == parent))
+        above = skeleton.chain(found[f"{side}_{below}"])[1:2] if below else []
+        fitting = (plain[n] for n in names if n in plain and (n not in unsure or [plain[n]] == above))
         joint = chosen.get(segment) or next(fitting, "")
         if not joint:
             raise RecordingError(

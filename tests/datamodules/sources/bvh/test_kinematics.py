@@ -88,7 +88,10 @@ def test_constant_rotation_about_the_vertical(tmp_path: Path, anatomy: Anatomy) 
         np.testing.assert_allclose(values[:, :3], np.tile(force, (len(values), 1)), atol=5e-4)
 
 
-def swung(angle: NDArray[np.float64], rate: NDArray[np.float64], gain: NDArray[np.float64], radius: float):
+Floats = NDArray[np.float64]
+
+
+def swung(angle: Floats, rate: Floats, gain: Floats, radius: float) -> tuple[Floats, Floats]:
     """What the wrist measures while the stretched arm swings forward by an angle, with its derivatives.
 
     Sensor axes: x along the arm to the hand, z to the right, y forward for a hanging arm.
