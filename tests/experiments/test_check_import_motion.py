@@ -110,6 +110,21 @@ def an_offset_of_one_g(values: FloatArray) -> None:
     values[:, 2] += 9.81
 
 
+@change(r"gravity turns as if its x y z were y x z of what was declared")
+def two_axes_that_turn_alike_exchanged(values: FloatArray) -> None:
+    values[:, 3:] = values[:, [4, 3, 5]]
+
+
+@change(r"column 'az' \(accelerometer z\) reads 0 throughout", never="at rest the acceleration")
+def a_dead_axis_says_nothing_of_the_unit(values: FloatArray) -> None:
+    values[:, 2] = 0
+
+
+@change(r"the gyroscope reads the same throughout", never="does not fit how gravity turns")
+def a_constant_gyroscope(values: FloatArray) -> None:
+    values[:, 3:] = [0.01, -0.02, 0.03]
+
+
 @pytest.mark.parametrize("name", list(CHANGES))
 def test_what_is_wrong_is_found(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     make, says, never = CHANGES[name]

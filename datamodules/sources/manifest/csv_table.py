@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +21,8 @@ from datamodules.sources.manifest.file_kind import file_kind
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.stamps.text_times import TimeTextError
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
-from datamodules.sources.manifest.text_bytes import Salvage, check_readable, open_bytes
+from datamodules.sources.manifest.text_bytes import Salvage, check_readable
+from datamodules.sources.manifest.wide_text import width_of
 
 _BLOCK = 4 << 20  # bytes that Arrow parses at once
 
@@ -46,7 +48,10 @@ class CsvTable(Table):
         check_readable(path)
         if _keeps_ascii(spec) and (kind := file_kind(path)) and not path.name.lower().endswith(".gz"):
             raise RecordingError(f"{path}: no text table in {spec.encoding}; it is {kind}")
-        self._salvage = Salvage(path, self._separator, spec.comment) if salvage and _keeps_ascii(spec) else None
+        readable = salvage and (_keeps_ascii(spec) or width_of(spec.encoding) > 1)
+        self._salvage = Salvage(path, self._separator, spec.comment, spec.encoding) if readable else None
+        if self._salvage and width_of(spec.encoding) > 1:
+            spec = self._spec = replace(spec, encoding="utf-8")
         self._opener: Callable[[], BinaryIO] | None = self._salvage.open if self._salvage else None
         first = next(python_rows(path, spec, self._separator, spec.skip_lines, self._opener), None)
         if first is None:
@@ -82,7 +87,7 @@ class CsvTable(Table):
             hint = header_hint(path, spec, self._separator, self.wanted, self._opener) if spec.header else ""
             raise RecordingError(f"{error}{hint}") from error
         if self._salvage:
-            self._salvage.look(self._skip, _line_of(path, line) if spec.header else b"", self._width)
+            self._salvage.look(self._skip, self._salvage.line(line) if spec.header else b"", self._width)
             self.left_out, self.restarts = self._salvage.left_out, self._salvage.restarts
 
     def most_rows(self) -> int:
@@ -215,12 +220,3 @@ def _is_number(text: str, spec: CsvSpec) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _line_of(path: Path, number: int) -> bytes:
-    """A line's bytes, without its end and a mark of the byte order."""
-    with open_bytes(path) as file:
-        for at, line in enumerate(file, 1):
-            if at == number:
-                return line.rstrip(b"\r\n").removeprefix(codecs.BOM_UTF8) if len(line) < 1 << 16 else b""
-    return b""

@@ -7,6 +7,7 @@ behind the last row that are none, such as a summary.
 
 from __future__ import annotations
 
+import codecs
 import collections
 import gzip
 import io
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datamodules.recording import RecordingError
+from datamodules.sources.manifest.wide_text import SLIP, as_utf8, width_of
 
 _BLOCK = 1 << 20
 _ZEROS = b"\0\0"  # in no text of an encoding that keeps ASCII; a single one may be a slip within a value
@@ -26,8 +28,11 @@ _MOST_JUNK = 10  # lines behind the last row
 _JUMP = 8.0  # usual steps that a cut number is off
 
 
-def open_bytes(path: Path) -> BinaryIO:
-    """The file's bytes, unpacked if its name ends with ``.gz``."""
+def open_bytes(path: Path, encoding: str = "") -> BinaryIO:
+    """The file's bytes, unpacked if its name ends with ``.gz``; text in UTF-16 or UTF-32 comes in UTF-8."""
+    if encoding:
+        file = open_bytes(path)
+        return io.BufferedReader(_Lines(as_utf8(path, file, encoding), file), _BLOCK)
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rb")  # type: ignore[return-value]
     return path.open("rb")
@@ -42,15 +47,18 @@ class Salvage:
         restarts: rows (from 0) before which the header is there again.
     """
 
-    def __init__(self, path: Path, separator: str, comment: str) -> None:
+    def __init__(self, path: Path, separator: str, comment: str, encoding: str = "utf-8") -> None:
         """Knows of comments alone; ``look`` finds the rest.
 
         Args:
-            path: the file, in an encoding that keeps ASCII.
+            path: the file.
             separator: between columns.
             comment: sign before lines of comments; empty for none.
+            encoding: of the file; UTF-16 and UTF-32 are read as UTF-8.
         """
         self._path = path
+        self._width_of_zero = width_of(encoding)
+        self._wide = encoding if self._width_of_zero > 1 else ""
         self._separator, self._comment = separator.encode(), comment.encode()
         self.line_ends, self.left_out, self.restarts = 1, list[str](), list[int]()
         self._blank: set[int] = set()
@@ -75,18 +83,29 @@ class Salvage:
     @property
     def needed(self) -> bool:
         """Whether the file can't be read as it stands."""
-        return bool(self._blank or self._instead or self._comment or self._path.suffix.lower() == ".gz")
+        return bool(self._blank or self._instead or self._comment or self._wide or self._path.suffix.lower() == ".gz")
 
     def open(self) -> BinaryIO:
         """The bytes to read."""
         if not (self._blank or self._instead or self._comment):
-            return open_bytes(self._path)
+            return self._whole_file()
         return io.BufferedReader(_Lines(self._lines()), _BLOCK)
+
+    def _whole_file(self) -> BinaryIO:
+        return open_bytes(self._path, self._wide)
+
+    def line(self, number: int) -> bytes:
+        """A line's bytes, without its end and a mark of the byte order; empty if it is too long for a header."""
+        with self._whole_file() as file:
+            for at, line in enumerate(file, 1):
+                if at == number:
+                    return line.rstrip(b"\r\n").removeprefix(codecs.BOM_UTF8) if len(line) < _TAIL else b""
+        return b""
 
     def _scan(self) -> tuple[bool, bool, bytes]:
         """Whether there are runs of zero bytes, whether the header is there again, and the file's end."""
         zeros, headers, tail, size = False, 0, b"", 0
-        with open_bytes(self._path) as file:
+        with self._whole_file() as file:
             while block := file.read(_BLOCK):
                 size += len(block)
                 self.line_ends += block.count(b"\n") + block.count(b"\r")
@@ -142,7 +161,7 @@ class Salvage:
         """Mark lines to leave out, and where the logger was started again."""
         row, zero_bytes, before, before_at, number = 0, 0, b"", 0, 0
         last: collections.deque[tuple[int, bytes]] = collections.deque(maxlen=junk + 1)
-        with open_bytes(self._path) as file:
+        with self._whole_file() as file:
             for number, raw in enumerate(file, 1):
                 line = raw.rstrip(b"\r\n")
                 if number > self._skip and line and not line.endswith(b"\0"):
@@ -153,7 +172,9 @@ class Salvage:
                     continue
                 again = bool(self._header) and line.endswith(self._header)
                 if again or _ZEROS in line or line.endswith(b"\0"):
-                    zero_bytes += line.count(b"\0")
+                    slips = line.count(SLIP)
+                    line = line.replace(SLIP, b"\0" * bool(self._wide))
+                    zero_bytes += (line.count(b"\0") - slips) * self._width_of_zero
                     row_before_zeros = line.rstrip(b"\0")
                     if not again and b"\0" not in row_before_zeros and self._like(row_before_zeros, before):
                         self._instead[number] = row_before_zeros
@@ -162,7 +183,8 @@ class Salvage:
                     self._blank.add(number)
                     rest = line.removesuffix(self._header) if again else line
                     if piece := rest.strip(b"\0").strip():
-                        self._say(number, piece.replace(b"\0", b""), "has zero bytes in it" if not again else "")
+                        why = "is a byte too short or too long" if slips else "has zero bytes in it"
+                        self._say(number, piece.replace(b"\0", b""), why if not again else "")
                     if again:
                         if not rest and before and not self._whole(before):
                             self._blank.add(before_at)
@@ -201,7 +223,7 @@ class Salvage:
         self.left_out.append(f"line {number}, which {why or 'is broken off'}: '{text}'")
 
     def _lines(self) -> Iterator[bytes]:
-        with open_bytes(self._path) as file:
+        with self._whole_file() as file:
             for number, line in enumerate(file, 1):
                 is_comment = self._comment and line.lstrip().startswith(self._comment)
                 if is_comment or number in self._blank:
@@ -225,10 +247,15 @@ def _is_cut(end: bytes, ends: list[bytes]) -> bool:
 
 
 class _Lines(io.RawIOBase):
-    """Lines as a file."""
+    """Lines as a file; closes the one that they come from."""
 
-    def __init__(self, lines: Iterator[bytes]) -> None:
-        self._lines, self._rest = lines, b""
+    def __init__(self, lines: Iterator[bytes], source: BinaryIO | None = None) -> None:
+        self._lines, self._rest, self._source = lines, b"", source
+
+    def close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+        super().close()
 
     def readable(self) -> bool:
         return True

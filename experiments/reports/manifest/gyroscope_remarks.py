@@ -20,6 +20,7 @@ _SURE_LAG_S = 0.05  # a filter in the sensor delays by up to this
 _SURE_FIT_MOVING = 0.9  # where the sensor is never steady
 _SURE_FIT = 0.7  # correlation
 _NO_FIT = 0.6  # of a gyroscope that is of another recording: those of real ones reach 0.93 where the sensor is steady
+_NEARLY, _TIMES_WORSE = 0.9, 4.0  # of what a fit leaves unexplained
 _SURE_GAIN = 1.0  # of what the best fit leaves unexplained
 
 
@@ -48,7 +49,7 @@ def judge_gyroscope(where: str, acceleration: AccelerationSpec, spec: GyroscopeS
     factor = _factor(fitting)
     if rates and (cause := gyroscope_cause(spec, max(rates), factor)):
         yield Remark(True, f"{where}: gyroscope: {cause}")
-    other = [t for t in turnings if t.other_correlation > _least_fit(t) and t.other_correlation > t.correlation + 0.25]
+    other = [t for t in turnings if t.other_correlation > _least_fit(t) and _fits_better(t)]
     lagging = [s for _, s in pairs if s.lag is not None and s.lag.correlation > 0.6 > s.lag.unmoved]
     if len(other) > len(turnings) / 2 and len(lagging) <= len(turnings) / 2:
         names = [t.other_axes for t in other]
@@ -77,6 +78,13 @@ def judge_gyroscope(where: str, acceleration: AccelerationSpec, spec: GyroscopeS
 def _least_fit(turning: Turning) -> float:
     """Correlation that is needed for a claim; a swinging arm may look like other axes, too."""
     return 0.6 if turning.steady else 0.85
+
+
+def _fits_better(turning: Turning) -> bool:
+    """Whether other axes fit so much better that it is no chance; two that turn alike, exchanged, still fit in part."""
+    found, declared = turning.other_correlation, turning.correlation
+    nearly = turning.steady and found > _NEARLY and 1 - declared > _TIMES_WORSE * (1 - found)
+    return found > declared + 0.25 or (nearly and declared < _NEARLY)
 
 
 def _best(facts: MotionFacts) -> float:

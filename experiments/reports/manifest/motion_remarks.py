@@ -9,6 +9,7 @@ import numpy as np
 from datamodules.signal import G
 from datamodules.sources.manifest.spec import AccelerationSpec, GyroscopeSpec, SensorSpec
 from datamodules.sources.manifest.units import acceleration_scale, gyroscope_scale
+from datamodules.windows.quality.stuck import Stuck
 from experiments.reports.manifest.causes import acceleration_cause, moving_cause
 from experiments.reports.manifest.facts import RecordingFacts
 from experiments.reports.manifest.gyroscope_remarks import has_placeholders, judge_gyroscope, judge_lag, sound
@@ -35,7 +36,7 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
     yield from judge_wear(where, sensor, pairs)
     yield from _judge_acceleration(where, sensor.acceleration, pairs)
     if sensor.gyroscope is not None:
-        alive = [(f, s) for f, s in pairs if s.stuck[1] is not None and s.stuck[1].zero_rows < 1]
+        alive = [(f, s) for f, s in pairs if all(part is not None and _alive(part) for part in s.stuck)]
         if alive:
             yield from judge_gyroscope(where, sensor.acceleration, sensor.gyroscope, alive)
             yield from judge_lag(where, [(f, s) for f, s in alive if sound(sensor.acceleration, s)])
@@ -138,7 +139,9 @@ def _judge_placeholders(where: str, sensor: SensorSpec, facts: MotionFacts) -> I
         share = found.samples / facts.samples
         zeros = written == 0 and found.together
         remedy = (
-            "with 'zeros: lost' beside the sensor's columns they count" if zeros else "name it in csv.null, to count"
+            "with 'zeros: lost' beside 'acceleration' and 'gyroscope' they count"
+            if zeros
+            else "name it in csv.null, to count"
         )
         yield Remark(
             share > _MANY_PLACEHOLDERS,
@@ -191,7 +194,7 @@ def _judge_stuck(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
                 yield Remark(
                     zeros > _STUCK_NOTE,
                     f"{where}: {fact.name}: {_percent(zeros)} of the rows are all zero: lost samples? an accelerometer "
-                    "shows gravity; with 'zeros: lost' beside the sensor's columns they count as missing",
+                    "shows gravity; with 'zeros: lost' beside 'acceleration' they count as missing",
                 )
             elif stuck.whole_s > _STUCK_NOTE * length:
                 share = stuck.whole_s / length
@@ -200,6 +203,11 @@ def _judge_stuck(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
                     f"{at} hangs for {share:.0%} of the time ({stuck.whole_s:.4g} s without a change of any bit): the "
                     "build leaves such windows out",
                 )
+
+
+def _alive(stuck: Stuck) -> bool:
+    """Whether every axis of a sensor moves: with a dead one, gravity's turning says nothing of units and axes."""
+    return bool(np.isnan(stuck.constant).all())
 
 
 def _percent(share: float) -> str:
@@ -211,7 +219,8 @@ def _judge_acceleration(where: str, spec: AccelerationSpec, pairs: Pairs) -> Ite
     fits, unclear = [], []
     for fact, s in pairs:
         rest = s.rest
-        if np.isnan(rest.median) or not np.isnan(s.stuck[0].constant).any() or has_placeholders(s):
+        # Without one of its axes, the acceleration's size tells no unit.
+        if np.isnan(rest.median) or not np.isnan(s.stuck[0].constant).all() or has_placeholders(s):
             continue
         if not np.isnan(rest.norm):
             if cause := acceleration_cause(spec, rest.norm, rest.spread, s.unsigned):

@@ -181,9 +181,10 @@ def _spread_note(packets: Packets) -> str:
             f"some stamps are there twice, as if given on delivery: spread evenly, {packets.rate_hz:.4g} Hz (at most "
             f"{packets.worst_s:.2g} s from a sample's stamp)"
         )
+    late = f"; if a packet was stamped when it came, all times are {packets.interval_s:.3g} s late" * (not packets.same)
     return (
         f"{how} {packets.size:g} samples at a time, every {packets.interval_s:.3g} s: spread evenly, "
-        f"{packets.rate_hz:.4g} Hz (at most {packets.worst_s:.2g} s from a packet's stamp)"
+        f"{packets.rate_hz:.4g} Hz (at most {packets.worst_s:.2g} s from a packet's stamp{late})"
     )
 
 

@@ -180,3 +180,43 @@ def test_sheets_dates_and_formulas_of_a_workbook(tmp_path: Path) -> None:
         np.testing.assert_allclose(np.diff(motion.times), 0.01, atol=1e-3)  # Excel keeps milliseconds
     workbook(path, [[*map(str, row)] for row in cells(seconds)])
     assert_rows(read_motion(path, SPEC))
+
+
+WIDE = ["utf-16", "utf-16-le", "utf-16-be", "utf-32"]
+
+
+@pytest.mark.parametrize("encoding", WIDE)
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_wide_text_that_is_cut_or_ends_with_zeros(encoding: str, end: str, tmp_path: Path) -> None:
+    whole = end.join([HEADER, *ROWS, ""]).encode(encoding)
+    assert_rows(read(tmp_path, whole, encoding=encoding))
+    assert_rows(read(tmp_path, gzip.compress(whole), "table.csv.gz", encoding=encoding))
+    zeros = read(tmp_path, whole + bytes(4096), encoding=encoding)
+    assert_rows(zeros)
+    assert zeros.notes == ("left out: 4096 zero bytes, as a loss of power leaves them",)
+    for cut in (25, 26, 27, 28):  # within the last row, also within a character
+        motion = read(tmp_path, whole[:-cut], encoding=encoding)
+        np.testing.assert_allclose(motion.values["wrist"][:, :3], VALUES[:299], atol=6e-5)
+        assert "line 301, which is broken off" in motion.notes[0]
+
+
+@pytest.mark.parametrize("encoding", WIDE[:3])
+@pytest.mark.parametrize("byte", range(40))
+def test_a_byte_that_utf_16_lost_costs_its_row_alone(encoding: str, byte: int, tmp_path: Path) -> None:
+    whole = text(HEADER, *ROWS).encode(encoding)
+    at = len(whole) // 2 + byte
+    for damaged in (whole[:at] + whole[at + 1 :], whole[:at] + b"7" + whole[at:]):
+        motion = read(tmp_path, damaged, encoding=encoding)
+        kept = np.round(motion.times * 100).astype(int)
+        assert 297 <= kept.size < 300
+        np.testing.assert_allclose(motion.values["wrist"][:, :3], VALUES[kept], atol=6e-5)
+        assert "is a byte too short or too long" in motion.notes[0]
+
+
+def test_a_restart_and_other_text_in_utf_16(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match=r"line 303: the header is there again"):
+        read(tmp_path, text(HEADER, *ROWS, HEADER, *ROWS).encode("utf-16"), encoding="utf-16")
+    with pytest.raises(RecordingError, match="not utf-16: no character at its beginning takes 2 bytes"):
+        read(tmp_path, text(HEADER, *ROWS), encoding="utf-16")
+    with pytest.raises(RecordingError, match=r"line 52, column 'ax'.*found 'ERR'"):
+        read(tmp_path, text(HEADER, *ROWS[:50], "0.50,ERR,1,9", *ROWS[51:]).encode("utf-16"), encoding="utf-16")
