@@ -1,62 +1,35 @@
 """Reader of whole batches of windows from local shards.
 
-HDF5 tells once per shard where its arrays lie. Afterwards, rows are read straight into the caller's buffer. Arrays
-that are small, over all shards together, are held in memory. A ``ShardSet`` may be pickled and forked: each process
-creates its own files, held arrays and threads when it first needs them.
+A ``ShardSet`` may be pickled and forked: each process creates its own files, held arrays and threads when it first
+needs them. ``rows.py`` finds and reads the rows of windows.
 
 Shape legend: B requested windows, T samples, F frames, H = W frame size.
 """
 
 from __future__ import annotations
 
-import math
 import os
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.io.row_reader import RowReader
 from datamodules.labels.label_column import from_codes
 from datamodules.shards import layout
 from datamodules.shards.clips import FileBytes, FrameBytes, read_clip
 from datamodules.shards.index import Index, read_index
 from datamodules.shards.layout import ShardError
-from datamodules.shards.shard_file import ShardFile, open_shard
-from datamodules.windows.cut import WindowSettings
+from datamodules.shards.rows import Located, ShardRows
 from datamodules.windows.quality.facts import RecordingFacts
-
-_HELD_BYTES = 128 << 20  # most bytes of all arrays held in memory
-_CHUNK = 1 << 16  # windows located at a time
 
 # Bytes of the shard's frames, bounds of the window's frames, output pixels, and the window's name for messages.
 Clip = tuple[FrameBytes, list[int], NDArray[np.uint8], str]
 
-_reset_lock = threading.Lock()
 
-
-def _renew_lock() -> None:
-    """Replace the lock in a forked process: its holder may not exist there, so nobody would release it."""
-    global _reset_lock
-    _reset_lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)
-
-
-class Located(NamedTuple):
-    """Places of a batch's windows, (B,) each."""
-
-    windows: NDArray[np.int64]  # numbers among all windows
-    shards: NDArray[np.int64]  # number of each window's shard
-    local: NDArray[np.int64]  # number of each window within its shard
-
-
-class ShardSet:
+class ShardSet(ShardRows):
     """All windows of one directory of shards, numbered from 0 in the order of the index.
 
     Safe to use from several threads.
@@ -66,13 +39,8 @@ class ShardSet:
 
     def __init__(self, directory: str | Path, index: Index, threads: int = 0) -> None:
         """Create a set from its index; callers use ``ShardSet.open``."""
-        self.directory: Path | str = Path(directory)  # a str is a URL
-        self.index = index
         self.threads = threads or min(8, os.cpu_count() or 1)
-        # first[i] is the number of the first window of shard i.
-        self._first = np.cumsum([0, *(entry.windows for entry in index.shards)])
-        self._process = -1
-        self._reset_after_fork()
+        super().__init__(directory, index)
 
     @classmethod
     def open(cls, directory: str | Path, threads: int = 0) -> ShardSet:
@@ -96,28 +64,8 @@ class ShardSet:
         return cls(path, index, threads)
 
     def _reset(self) -> None:
-        """Create the state of this process."""
-        self._shards: dict[int, ShardFile] = {}
-        self._reader = RowReader([Path(self.directory) / entry.file for entry in self.index.shards])
-        self._held_names = self._names_to_hold()
-        self._held: dict[str, NDArray[Any]] = {}
-        self._lock = threading.Lock()
-        self._offsets: dict[str, NDArray[np.int64]] = {}  # name -> first byte in each shard, -1 for unopened shards
+        super()._reset()
         self._pool: ThreadPoolExecutor | None = None
-
-    def _names_to_hold(self) -> frozenset[str]:
-        """Choose the arrays to hold in memory: those with the shortest rows, up to ``_HELD_BYTES``."""
-        row = {name: np.dtype(dtype).itemsize * math.prod(shape) for name, (dtype, shape) in self._row_shapes.items()}
-        sizes = sorted((nbytes * self.n_windows, name) for name, nbytes in row.items())
-        together = np.cumsum([nbytes for nbytes, _ in sizes])
-        return frozenset(name for (_, name), nbytes in zip(sizes, together, strict=True) if nbytes <= _HELD_BYTES)
-
-    @property
-    def _row_shapes(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Type and shape of one window's row in each of ``layout.CHECKED``."""
-        t, f = self.settings.samples, self.settings.frames
-        found = {name: (layout.DATASETS[name][0], layout.DATASETS[name][1](1, t, f)) for name in layout.CHECKED}
-        return {name: (dtype, tuple(side or 0 for side in shape[1:])) for name, (dtype, shape) in found.items()}
 
     def __getstate__(self) -> dict[str, Any]:
         return {"directory": self.directory, "index": self.index, "threads": self.threads}
@@ -133,16 +81,6 @@ class ShardSet:
 
         A remote set fetches their shards ahead. This local set does nothing.
         """
-
-    @property
-    def n_windows(self) -> int:
-        """Number of windows in all shards."""
-        return int(self._first[-1])
-
-    @property
-    def settings(self) -> WindowSettings:
-        """Settings that the windows were cut with; ``frames`` is 0 for shards without video."""
-        return self.index.settings
 
     @property
     def simulated(self) -> bool:
@@ -256,38 +194,6 @@ class ShardSet:
         self._read_frames(located, out, threads or self.threads)
         return out
 
-    def _gather(self, located: Located, arrays: dict[str, NDArray[Any]]) -> None:
-        """Read the windows' rows of the named arrays into the given buffers (B, ...)."""
-        for name, out in arrays.items():
-            if name in self._held_names:
-                # mode="clip" saves NumPy a copy of ``out``. It clips nothing: all indices are valid here.
-                np.take(self._held_array(name), located.windows, axis=0, out=out, mode="clip")
-            elif len(out):
-                row = out.nbytes // len(out)
-                self._reader.rows(located.shards, self._array_offsets(name, located.shards) + located.local * row, out)
-
-    def _held_array(self, name: str) -> NDArray[Any]:
-        """Return a held array of all shards, (N, ...); the first call reads it."""
-        with self._lock:
-            if name not in self._held:
-                dtype, row = self._row_shapes[name]
-                whole = np.empty((self.n_windows, *row), dtype)
-                nbytes = whole.nbytes // max(1, len(whole))
-                # Read in chunks: the places of windows take as much memory as short rows do.
-                for start in range(0, len(whole), _CHUNK):
-                    part = whole[start : start + _CHUNK]
-                    _, shards, local = self._locate(np.arange(start, start + len(part)))
-                    self._reader.rows(shards, self._array_offsets(name, shards) + local * nbytes, part)
-                self._held[name] = whole
-            return self._held[name]
-
-    def _array_offsets(self, name: str, shards: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the first byte of an array in each of these shards' files, (B,)."""
-        offsets = self._offsets.setdefault(name, np.full(len(self.index.shards), -1, np.int64))
-        for number in np.unique(shards[offsets[shards] < 0]).tolist():
-            offsets[number] = self._shard(number).places[name].offset
-        return np.asarray(offsets[shards])
-
     def _read_frames(self, located: Located, out: NDArray[np.uint8], threads: int) -> None:
         bounds = np.empty((len(out), self.settings.frames + 1), np.int64)
         row = self.settings.frames * bounds.itemsize
@@ -318,46 +224,9 @@ class ShardSet:
     def _window_name(self, shard: int, window: int) -> str:
         return f"{self.directory}/{self.index.shards[shard].file}: window {window}"
 
-    def _locate(self, indices: NDArray[np.int64]) -> Located:
-        indices = np.asarray(indices, dtype=np.int64)
-        if indices.ndim != 1:
-            raise ValueError(f"indices of shape {indices.shape}; expected (B,)")
-        if indices.size and (indices.min() < 0 or indices.max() >= self.n_windows):
-            raise IndexError(
-                f"{self.directory}: windows {indices.min()} to {indices.max()}; expected 0 to {self.n_windows - 1}"
-            )
-        self._reset_after_fork()
-        shards = np.searchsorted(self._first, indices, side="right") - 1
-        return Located(indices, shards, indices - self._first[shards])
-
-    def _reset_after_fork(self) -> None:
-        if self._process != os.getpid():
-            with _reset_lock:
-                if self._process != os.getpid():
-                    self._reset()
-                    self._process = os.getpid()
-
-    def _shard(self, number: int) -> ShardFile:
-        self._reset_after_fork()
-        if number not in self._shards:
-            entry = self.index.shards[number]
-            shard = self._open_shard(number)
-            s = self.settings
-            found = (shard.n_windows, shard.attributes["samples"], shard.attributes["frames_per_window"])
-            if found != (entry.windows, s.samples, s.frames):
-                raise ShardError(
-                    f"{shard.path}: {found} windows, samples and frames; {layout.INDEX} says "
-                    f"{(entry.windows, s.samples, s.frames)}"
-                )
-            self._shards[number] = shard
-        return self._shards[number]
-
     def facts(self) -> list[RecordingFacts]:
         """Return the facts about all usable recordings, including those without a window."""
         return [facts for number in range(len(self.index.shards)) for facts in self._shard(number).facts()]
-
-    def _open_shard(self, number: int) -> ShardFile:
-        return open_shard(Path(self.directory) / self.index.shards[number].file)
 
     def _threads(self) -> ThreadPoolExecutor:
         with self._lock:

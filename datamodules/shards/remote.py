@@ -18,8 +18,9 @@ from datamodules.io.store import Part, RemoteFolder, StorageError
 from datamodules.shards import layout
 from datamodules.shards.clips import MappedBytes
 from datamodules.shards.index import Index, ShardEntry, parse_index
-from datamodules.shards.reader import Located, ShardSet
+from datamodules.shards.reader import ShardSet
 from datamodules.shards.remote_columns import COLUMNS, Columns
+from datamodules.shards.rows import Located
 from datamodules.shards.shard_file import ShardFile
 from datamodules.windows.quality.facts import RecordingFacts
 

@@ -1,4 +1,4 @@
-"""What a reader of predictions should know about a recording, in words."""
+"""Remarks on a recording that a reader of its predictions should know, in words."""
 
 from __future__ import annotations
 

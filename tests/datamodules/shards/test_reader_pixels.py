@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from core.settings import SettingError, check_settings
 from datamodules.build.run import build
-from datamodules.shards import layout, reader
+from datamodules.shards import layout, rows
 from datamodules.shards.frames import read_frame
 from datamodules.shards.layout import ShardError
 from datamodules.shards.reader import ShardSet
@@ -103,7 +103,7 @@ def test_codes_are_the_table_in_short(sizes: dict[int, ShardSet]) -> None:
 @pytest.mark.parametrize("held", [0, 100, 10_000, 1 << 30])
 def test_what_is_held_changes_nothing(sizes: dict[int, ShardSet], monkeypatch: pytest.MonkeyPatch, held: int) -> None:
     """Nothing, the shortest rows, all but the motion, everything."""
-    monkeypatch.setattr(reader, "_HELD_BYTES", held)
+    monkeypatch.setattr(rows, "_HELD_BYTES", held)
     shards, order = ShardSet.open(sizes[5].directory), np.random.default_rng(0).integers(0, 24, 200)
     for windows in (order, np.sort(order), np.arange(24)):
         for a, b in zip(shards.imu(windows), sizes[1].imu(windows), strict=True):
@@ -118,7 +118,7 @@ def test_what_is_held_changes_nothing(sizes: dict[int, ShardSet], monkeypatch: p
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs Linux's /proc")
 def test_memory_does_not_grow_with_what_was_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """20 MB of frames are read, most of them several times."""
-    monkeypatch.setattr(reader, "_HELD_BYTES", 0)
+    monkeypatch.setattr(rows, "_HELD_BYTES", 0)
     shards = ShardSet.open(make_shards(tmp_path, [200], LARGE), threads=1)
     assert sum(entry.bytes for entry in shards.index.shards) > 20e6
 
@@ -136,7 +136,7 @@ def test_memory_does_not_grow_with_what_was_read(tmp_path: Path, monkeypatch: py
 
 
 def test_a_shard_that_became_shorter_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_HELD_BYTES", 0)
+    monkeypatch.setattr(rows, "_HELD_BYTES", 0)
     shards = ShardSet.open(make_shards(tmp_path, [4]))
     shards.imu(np.arange(2))
     path = tmp_path / layout.shard_name(0, 0)
