@@ -89,9 +89,19 @@ def test_all_methods_from_a_checkpoint_to_the_tables(whole: Whole) -> None:
     assert (folder / "results.parquet").is_file()
     assert list((folder / "tensorboard_eval").glob("events*"))
     assert any(path.name.startswith("few_shot") for path in (folder / "figures").iterdir())
-    assert out.index("SIMULATED DATA") < out.index("linear probe")
-    for name in ("results.csv", "results.parquet", "results.md", "eval_config.yaml", "figures", "tensorboard_eval"):
-        assert str(folder / name) in out
+    words = " ".join(out.split())
+    # The answer first, then the warning, then where to go: no list of paths.
+    assert words.startswith(
+        "chest and Parkinson's (simulated): On simulated people it never saw, the pretrained encoder"
+    )
+    assert words.index("certain?") < words.index("SIMULATED DATA") < words.index("report: ")
+    last = out.splitlines()[-3:]
+    assert last[0] == f"report: {folder / 'report.html'}"
+    assert last[1] == f"numbers: {folder / 'results.csv'}"
+    assert last[2].startswith("next: ")
+    assert text.index("On simulated people it never saw") < text.index("SIMULATED DATA") < text.index("## Planned")
+    assert "![curve of the answer](figures/answer_chest_and_parkinson_s.png)" in text
+    assert (folder / "figures" / "answer_chest_and_parkinson_s.png").is_file()
 
 
 def test_splits_ledger_and_shifts_are_written_beside_the_results(whole: Whole) -> None:

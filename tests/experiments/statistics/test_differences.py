@@ -16,6 +16,7 @@ from experiments.statistics.differences import (
     Difference,
     compare,
     compare_all,
+    compare_with_best,
     corrected,
     holm,
     sign_flip_p,
@@ -231,3 +232,55 @@ def test_westfall_young_of_people_of_several_data_sets() -> None:
     adjusted = westfall_young([clear, few])
     assert adjusted == pytest.approx([2 / 256, 0.5])
     assert westfall_young([]).shape == (0,)
+
+
+def test_ahead_of_the_best_takes_the_largest_p_and_behind_it_the_smallest_times_their_number() -> None:
+    rng = np.random.default_rng(0)
+    first, near, far = (_named(rng.normal(mean, 0.1, 9)) for mean in (0.8, 0.7, 0.4))
+    ((to_near, to_far),) = compare_with_best([[(first, near), (first, far)]], 0)
+    alone = [compare(first, other, 0) for other in (near, far)]
+    assert [d.p for d in (to_near, to_far)] == [d.p for d in alone]
+    assert to_near.adjusted_p == to_far.adjusted_p == max(d.p for d in alone)
+    assert to_near.comparisons == 1
+
+    ((behind, ahead),) = compare_with_best([[(near, first), (near, far)]], 0)
+    assert behind.mean < 0 < ahead.mean
+    assert behind.adjusted_p == pytest.approx(min(1, 2 * compare(near, first, 0).p))
+    assert ahead.adjusted_p == 1  # decides nothing
+    equal = compare_with_best([[(first, first)]], 0)[0][0]
+    assert (equal.mean, equal.adjusted_p) == (0, 1)
+
+
+def test_each_planned_comparison_counts_once_in_holms_correction() -> None:
+    rng = np.random.default_rng(1)
+    families = [
+        [(_named(rng.normal(shift, 0.1, 10)), _named(rng.normal(0, 0.1, 10))) for _ in range(3)]
+        for shift in (0.05, 0.3, -0.2)
+    ]
+    found = compare_with_best(families, 0)
+    alone = [compare_with_best([family], 0)[0] for family in families]
+    smallest = [min(d.adjusted_p for d in family) for family in found]
+    assert smallest == pytest.approx(holm([min(d.adjusted_p for d in family) for family in alone]))
+    assert {d.comparisons for family in found for d in family} == {3}
+    together = compare_with_best(families, 0, "westfall_young")
+    flat = compare_all([pair for family in families for pair in family], 0, "westfall_young")
+    assert [d for family in together for d in family] == flat
+
+
+@pytest.mark.parametrize("correction", ["holm", "westfall_young"])
+@pytest.mark.parametrize("others", [(0.0,), (0.0, 0.0, 0.0), (0.0, -0.3, -0.3)])
+def test_a_method_that_equals_the_best_is_rarely_called_ahead_or_behind(
+    correction: Correction, others: tuple[float, ...]
+) -> None:
+    """The family-wise error over four methods, none of which differs from the best of the others."""
+    rng, trials, wrong = np.random.default_rng(2), 150, 0
+    for _ in range(trials):
+        baselines = [_named(rng.normal(mean, 0.1, 10)) for mean in others]
+        methods = [_named(rng.normal(0, 0.1, 10)) for _ in range(4)]
+        found = compare_with_best([[(m, other) for other in baselines] for m in methods], 0, correction)
+        wrong += any(
+            all(d.mean > 0 and d.adjusted_p < 0.05 for d in family)
+            or any(d.mean < 0 and d.adjusted_p < 0.05 for d in family)
+            for family in found
+        )
+    assert wrong / trials <= _limit(trials)
