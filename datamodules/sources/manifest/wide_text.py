@@ -18,8 +18,12 @@ SLIP = b"\0\0\x1a\0\0"  # stands where a byte was lost; zero bytes are in no row
 _READ = 1 << 20
 _HELD = 16  # characters that are kept for the next block: what is out of step shows in four characters
 _OUT_OF_STEP = re.compile("[\u0900\u0a00\u0d00" + "".join(chr(c << 8) for c in range(0x20, 0x7F)) + "]{4}")
-_MARKS = ((codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"))
-_MARKS += ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # begins like the one of UTF-16
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
 _LOOKED_AT = 64
 
 
