@@ -127,7 +127,7 @@ def _row(planned: Planned) -> tuple[str, ...]:
     certain = _CERTAIN.get(_standing(planned), "no")
     return (
         _labels(planned),
-        f"{first} ({short_title(planned.first)})",
+        f"{first} ({short_title(planned.first.partition('@')[0])})",  # the row or the sentence names the system
         f"{best} ({short_title(planned.second)})",
         difference,
         certain,

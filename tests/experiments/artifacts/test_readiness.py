@@ -54,7 +54,7 @@ def test_what_learns_nothing_from_video_needs_no_video_encoder(tiny: Make) -> No
     ("source", "said"),
     [
         ("{name: utd_mhad, params: {root: /nowhere/utd}}", "/nowhere/utd"),
-        ("{name: manifest, params: {manifest: /nowhere/study.yaml}}", "/nowhere/study.yaml"),
+        ("{name: manifest, params: {path: /nowhere/study.yaml}}", "/nowhere/study.yaml"),
     ],
 )
 def test_recordings_must_be_there(tiny: Make, source: str, said: str) -> None:
