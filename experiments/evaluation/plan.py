@@ -32,6 +32,7 @@ from experiments.evaluation.plan_checks import (
 from experiments.evaluation.planned_cells import Group, cell_of, clips_of, input_digest, without_prototype
 from experiments.evaluation.splits import Fold, union
 from experiments.evaluation.targets import (
+    OWN,
     System,
     Target,
     held_out_note,
@@ -41,8 +42,6 @@ from experiments.evaluation.targets import (
 )
 from experiments.runtime.devices import accelerator
 from experiments.settings.schema import Config
-
-OWN = ""  # name of the run's own system
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from experiments.evaluation.methods import Method
 from experiments.evaluation.placements import OtherPlacement, PlacementError, find_other_placement
 from experiments.evaluation.prototypes.text import NamedActivities, activities_of, embed_names, text_prototypes
 from experiments.evaluation.prototypes.video import NoPrototypesError, Prototypes, build_prototypes
-from experiments.evaluation.targets import System, Target
+from experiments.evaluation.targets import OWN, System, Target
 from experiments.evaluation.transfer.source_encoder import open_source_encoder
 from experiments.evaluation.transfer.sources import Sources, SourceSet
 from experiments.runtime.console import console, progress_bar
@@ -33,8 +33,6 @@ from experiments.settings.load import load_saved
 from experiments.settings.schema import Config
 from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.pretraining import ImuPretraining
-
-OWN = ""  # name of the run's own system
 
 
 def open_targets(config: Config) -> list[Target]:

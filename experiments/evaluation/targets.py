@@ -24,6 +24,7 @@ from experiments.evaluation.transfer.sources import Sources
 from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 from lightning_modules.pretraining import ImuPretraining
 
+OWN = ""  # name of the run's own system
 _LOOKED_AT = 256  # windows; so many are searched for a gyroscope
 
 
