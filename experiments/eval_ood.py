@@ -33,6 +33,20 @@ def run(config: Config) -> Path:
     Raises:
         UserError: the checkpoint is missing, a target can't be used, pretraining saw its people, or labels leak.
     """
+    from experiments.runtime.run_folder import run_folder
+    from experiments.runtime.sole_writer import sole_writer
+
+    if not config.evaluation.targets:
+        raise UserError(
+            f"evaluation.targets is empty: experiment '{config.experiment}' names no data set to evaluate on; add to"
+            " its configuration 'evaluation: {targets: [{name: HOW TABLES CALL IT, dataset: A KEY OF datasets}]}'"
+        )
+    folder = run_folder(config)
+    with sole_writer(folder, "evaluating"):
+        return _evaluate(config, folder)
+
+
+def _evaluate(config: Config, folder: Path) -> Path:
     from experiments.artifacts.shards import dataset_directory
     from experiments.evaluation.adaptation import find_contender
     from experiments.evaluation.cell_store import CellStore
@@ -45,18 +59,11 @@ def run(config: Config) -> Path:
     from experiments.reports.evaluation import Report
     from experiments.runtime.console import console, progress_bar
     from experiments.runtime.devices import set_threads
-    from experiments.runtime.run_folder import run_folder
     from experiments.runtime.training_bar import quiet
 
     e = config.evaluation
-    if not e.targets:
-        raise UserError(
-            f"evaluation.targets is empty: experiment '{config.experiment}' names no data set to evaluate on; add to"
-            " its configuration 'evaluation: {targets: [{name: HOW TABLES CALL IT, dataset: A KEY OF datasets}]}'"
-        )
     quiet()
     set_threads(config)
-    folder = run_folder(config)
     try:
         chosen = [find_contender(name) for name in e.methods]
         checkpoints = load_checkpoints(config, chosen)  # what is wrong with one is said before shards are built

@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,9 +36,19 @@ def run(config: Config) -> Path:
     """Pretrain, or continue; returns the last checkpoint.
 
     Raises:
-        UserError: the settings don't fit together; the message says which.
+        UserError: the settings don't fit together, or another process trains in this folder; the message says which.
         Interrupted: a signal stopped the training, which can go on.
     """
+    from experiments.runtime.devices import is_main_process
+    from experiments.runtime.run_folder import run_folder
+    from experiments.runtime.sole_writer import sole_writer
+
+    writes = is_main_process(config) and not config.trainer.kwargs.get("fast_dev_run")
+    with sole_writer(run_folder(config), "training") if writes else nullcontext():
+        return _pretrain(config)
+
+
+def _pretrain(config: Config) -> Path:
     import lightning as L
 
     from experiments.artifacts.shards import dataset_directory
@@ -47,8 +58,9 @@ def run(config: Config) -> Path:
     from experiments.runtime.run_folder import LAST, prepare, run_folder
     from experiments.runtime.training_bar import quiet
     from experiments.training.board import Board
-    from experiments.training.data import make_data_module, prepare_data
+    from experiments.training.data import make_data_module, namer, prepare_data
     from experiments.training.module import make_module
+    from experiments.training.resume import steps_done
     from experiments.training.summary import end_lines, start_lines
     from experiments.training.trainer import is_trial, make_trainer
 
@@ -70,11 +82,11 @@ def run(config: Config) -> Path:
     checkpoint = None if is_trial(config) else prepare(config, main_process)
     folder = run_folder(config)
     last = folder / "checkpoints" / LAST
-    if checkpoint is not None and _steps_done(checkpoint) >= module.settings.total_steps:
+    if checkpoint is not None and steps_done(checkpoint, module) >= module.settings.total_steps:
         console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
         return last
     board = Board(config, data, partial(_clips, shards, data))
-    trainer = make_trainer(config, folder, processes, module.shares_space, [board])
+    trainer = make_trainer(config, folder, processes, module.shares_space, namer(shards), [board])
     if main_process:
         lines = start_lines(config, shards, data, module, video_encoder, features, checkpoint)
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
@@ -92,6 +104,7 @@ def _fit(
     trainer: L.Trainer, module: ImuPretraining, data: PretrainingDataModule, checkpoint: Path | None, last: Path
 ) -> None:
     """Train; an interruption says how it goes on, instead of ending the process with 1 as Lightning does."""
+    from experiments.training.resume import steps_done
     from experiments.training.summary import stopped_line
 
     try:
@@ -100,7 +113,7 @@ def _fit(
         if not trainer.interrupted:
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has set to be ignored
-        saved = _steps_done(last) if last.is_file() else None
+        saved = steps_done(last, module) if last.is_file() else None
         raise Interrupted(stopped_line(trainer.global_step, module.settings.total_steps, last, saved)) from None
     if trainer.interrupted:
         raise Interrupted
@@ -120,13 +133,6 @@ def _clips(shards: Shards, data: PretrainingDataModule) -> dict[str, bytes]:
     chosen = windows[np.unique(np.linspace(0, len(windows) - 1, _CLIPS).round().astype(int))]
     scenes = [scene_of(shards, int(window)) for window in chosen]
     return {f"window {number}": moving_picture(scene) for number, scene in enumerate(scenes, 1) if scene.frames}
-
-
-def _steps_done(checkpoint: Path) -> int:
-    import torch
-
-    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    return int(content["global_step"])
 
 
 def _say_what_is_next(config: Config, arguments: Sequence[str]) -> None:

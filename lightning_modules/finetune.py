@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder
+from lightning_modules.monitoring.finite import FiniteGuard
 from lightning_modules.optim import warmup_cosine
 from lightning_modules.probe import LinearProbe
 
@@ -136,7 +137,8 @@ def predict_windows(module: FineTune, data: L.LightningDataModule, accelerator: 
 
 
 def quiet_trainer(accelerator: str, **options: Any) -> L.Trainer:
-    """Make a trainer on one device that writes and prints nothing."""
+    """Make a trainer on one device that writes and prints nothing, and stops at a loss that is not finite."""
+    callbacks = [FiniteGuard(), *options.pop("callbacks", [])]
     return L.Trainer(
         max_epochs=-1,
         accelerator=accelerator,
@@ -148,5 +150,6 @@ def quiet_trainer(accelerator: str, **options: Any) -> L.Trainer:
         enable_model_summary=False,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
+        callbacks=callbacks,
         **options,
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any, cast
 
 import lightning as L
@@ -17,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import CatMetric
 
-from core.errors import MendableError
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
 from encoders.layers.projection import ProjectionHead
 from encoders.registry import build_imu_encoder, build_video_head
+from lightning_modules.checkpoint import CheckpointError, read_checkpoint
 from lightning_modules.losses.negatives import neighbour_mask, other_sets_mask
 from lightning_modules.losses.temporal_alignment import interpolate_tokens
 from lightning_modules.migration import migrate
@@ -38,10 +37,6 @@ from lightning_modules.optim import adamw, warmup_cosine
 from lightning_modules.settings import PretrainingSettings
 
 Batch = dict[str, Any]
-
-
-class CheckpointError(MendableError, ValueError):
-    """A checkpoint that can't be used; the message names the file and what is wrong."""
 
 
 class ImuPretraining(L.LightningModule):
@@ -97,20 +92,15 @@ class ImuPretraining(L.LightningModule):
         Raises:
             CheckpointError: the file is no checkpoint of this module.
         """
-        try:
-            content = torch.load(path, map_location=map_location, weights_only=True)
-        except (UnpicklingError, RuntimeError, EOFError) as error:
-            raise CheckpointError(f"{path}: not a checkpoint, or a torn one: torch can't read the file") from error
-        if not isinstance(content, dict) or not {"hyper_parameters", "state_dict"} <= content.keys():
-            raise CheckpointError(f"{path}: not a checkpoint: 'hyper_parameters' or 'state_dict' is missing")
+        content = read_checkpoint(path, map_location, needs=("hyper_parameters", "state_dict"))
         try:
             module = cls(**migrate(content["hyper_parameters"]))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, AttributeError, KeyError) as error:
             raise CheckpointError(f"{path}: not a checkpoint of {cls.__name__}: {error}") from error
-        weights = {k: v for k, v in content["state_dict"].items() if not k.startswith("video_encoder.")}
         try:
+            weights = {k: v for k, v in content["state_dict"].items() if not k.startswith("video_encoder.")}
             module.load_state_dict(weights)
-        except RuntimeError as error:
+        except (RuntimeError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{path}: weights that do not fit its settings: {error}") from error
         return module.eval()
 
@@ -231,11 +221,6 @@ class ImuPretraining(L.LightningModule):
             others = other_sets_mask(batch["set"])
             mask = others if mask is None else mask | others
         return mask
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the gradient's norm, before it is clipped."""
-        gradients = [p.grad for p in self.parameters() if p.grad is not None]
-        self.log("training/gradient_norm", torch.nn.utils.get_total_norm(gradients))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Collect embeddings, and errors of finding a shift put between the clocks; no labels are used."""

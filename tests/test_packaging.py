@@ -51,6 +51,7 @@ READING_ORDER = {
         "optim",
         "settings",
         "migration",
+        "checkpoint",
         "extensions",
         "monitoring",
         "pretraining",

@@ -32,6 +32,7 @@ from experiments.runtime.errors import UserError
 from experiments.runtime.training_bar import TrainingBar, quiet
 from experiments.settings.schema import Config
 from lightning_modules.masked_video import MaskedVideoPretraining
+from lightning_modules.monitoring.finite import FiniteGuard
 
 
 def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> VideoEncoder:
@@ -168,7 +169,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
         enable_checkpointing=False,
         enable_model_summary=False,
         gradient_clip_val=1.0,
-        callbacks=[TrainingBar()],
+        callbacks=[FiniteGuard(run / "non_finite_video"), TrainingBar()],
     )
     pairs = FramePairs(shards, settings.batch_size, settings.steps, settings.windows, settings.seed, held_out)
     trainer.fit(module, pairs)

@@ -5,15 +5,18 @@ process loses none. It is synced to the disk every ``SYNC_S`` seconds, so a powe
 
 Some lines are ignored: those that a killed process left torn, and those that something else wrote. They are listed in
 :attr:`CellStore.ignored`, and their cells are computed again. A cell whose data, checkpoint or settings have changed
-has another key and is not found.
+has another key and is not found. A line carries the digest of its whole content, so that no result is believed that was
+changed afterwards.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 from experiments.evaluation.cells import Cell, CellResult, key_of, with_present_names
 
@@ -56,7 +59,8 @@ class CellStore:
     def add(self, result: CellResult) -> None:
         """Keep a result; once this returns, a killed process does not lose it."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": result.cell.key, **result.to_json()}) + "\n")
+            content = {"key": result.cell.key, **result.to_json()}
+            file.write(json.dumps({"digest": _digest(content), **content}) + "\n")
         self._results[result.cell.key] = result
         if time.monotonic() - self._synced > SYNC_S:
             self._sync()
@@ -92,6 +96,9 @@ def _finished_cell(line: str) -> CellResult | str:
         return "not whole, as a killed process leaves it"
     if not isinstance(content, dict) or "key" not in content:
         return "not a finished cell"
+    digest = content.pop("digest", None)  # version 0.1.0 wrote none
+    if digest is not None and digest != _digest(content):
+        return "changed since it was written"
     key, fields = content.pop("key"), content.get("cell")
     if not isinstance(fields, dict):
         return "a cell of another version of this program"
@@ -101,3 +108,8 @@ def _finished_cell(line: str) -> CellResult | str:
         return "a cell of another version of this program"
     # The key is a digest over the names under which the fields were written.
     return result if key_of(fields) == key else "changed since it was written"
+
+
+def _digest(content: dict[str, Any]) -> str:
+    # Results may hold NaN, which the canonical form refuses; Python's JSON reads back the floats that it wrote.
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]

@@ -79,9 +79,9 @@ def calibration_error(truth: Labels, scores: Scores, bins: int = CALIBRATION_BIN
 
 
 def true_class_ranks(truth: Labels, scores: Scores) -> Labels:
-    """Rank the true class, 1 is best, (N,); a tie counts against the method."""
+    """Rank the true class, 1 is best, (N,); a tie counts against the method, and so does NaN."""
     own = scores[np.arange(len(truth)), truth]
-    return np.asarray((scores >= own[:, None]).sum(axis=1), dtype=np.int64)
+    return np.asarray((~(scores < own[:, None])).sum(axis=1), dtype=np.int64)
 
 
 def ranking_metrics(truth: Labels, scores: Scores) -> dict[str, float]:

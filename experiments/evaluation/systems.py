@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from core.digest import file_digest
 from datamodules.features.cache import FeatureCache
@@ -32,6 +31,7 @@ from experiments.settings.evaluation import TargetConfig
 from experiments.settings.layers import NONE
 from experiments.settings.load import load_saved
 from experiments.settings.schema import Config
+from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.pretraining import ImuPretraining
 
 OWN = ""  # name of the run's own system
@@ -222,7 +222,7 @@ def _video_encoder(checkpoint: Checkpoint) -> VideoEncoder | str:
             " video_encoder.params.frozen=true: use the settings of its pretraining"
         )
     if not frozen:
-        content = torch.load(checkpoint.path, map_location="cpu", weights_only=True)["state_dict"]
+        content = read_checkpoint(checkpoint.path, needs=("state_dict",))["state_dict"]
         prefix = "video_encoder."
         video_encoder.load_state_dict({k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)})
         return video_encoder

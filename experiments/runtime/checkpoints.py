@@ -10,10 +10,11 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from core.durable import write_atomically
+from lightning_modules.checkpoint import read_checkpoint
 
 
 class DurableCheckpointIO(TorchCheckpointIO):
-    """Checkpoint writer that writes beside the target, syncs, and renames."""
+    """Checkpoint writer that writes beside the target, syncs, and renames; what it reads is held to its checksums."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Save a checkpoint; the old file stays in place until the new one is on the disk."""
@@ -21,6 +22,16 @@ class DurableCheckpointIO(TorchCheckpointIO):
         target.parent.mkdir(parents=True, exist_ok=True)
         # A stream, not a path: torch would name the archive inside after the path, and bytes would differ.
         write_atomically(target, partial(_save, checkpoint))
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = lambda storage, loc: storage, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a checkpoint as data.
+
+        Raises:
+            CheckpointError: it is damaged, or no checkpoint.
+        """
+        return read_checkpoint(path, map_location)
 
 
 def _save(checkpoint: dict[str, Any], path: Path) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from filelock import FileLock
 
 from datamodules.augment import ImuAugmentation
@@ -86,6 +89,18 @@ def make_data_module(config: Config, shards: Shards, features: Features | None) 
     except ValueError as error:
         raise UserError(str(error)) from error
     return data
+
+
+def namer(shards: Shards) -> Callable[[Mapping[str, Any]], list[str]]:
+    """Make a function that names the windows of a batch: recording and start."""
+
+    def names(batch: Mapping[str, Any]) -> list[str]:
+        codes, first = np.unique(shards.codes("recording"), return_index=True)
+        recordings = dict(zip(codes.tolist(), shards.table["recording"][first], strict=True))
+        pairs = zip(batch["recording"].tolist(), batch["start_s"].tolist(), strict=True)
+        return [f"{recordings[code]} at {start_s:.1f} s" for code, start_s in pairs]
+
+    return names
 
 
 def learns_from_video(loss: LossSettings) -> bool:

@@ -11,7 +11,8 @@ from torchmetrics.utilities import dim_zero_cat
 def partner_ranks(queries: Tensor, pool: Tensor) -> Tensor:
     """Compute the rank of row i of ``pool`` for query i, (N,); 1 is best.
 
-    A tie counts against the model, so that a collapsed encoder has no perfect rank.
+    A tie counts against the model, so that a collapsed encoder has no perfect rank; so does NaN, whose rank is the
+    worst.
 
     Args:
         queries: (N, E) unit vectors.
@@ -19,7 +20,7 @@ def partner_ranks(queries: Tensor, pool: Tensor) -> Tensor:
     """
     similarity = queries @ pool.T
     own = similarity.diagonal()[:, None]
-    return (similarity >= own).sum(dim=1)
+    return (~(similarity < own)).sum(dim=1)
 
 
 def retrieval_metrics(imu: Tensor, video: Tensor) -> dict[str, Tensor]:

@@ -23,7 +23,13 @@ WINDOW = {"duration_s": 4.0, "stride_s": 2.0, "frame_size": 32}
 
 
 def made(directory: Path, placement: str, camera: str | None, **changes: Any) -> ShardSet:
-    params = {"subjects": 2, "sessions_per_subject": 2, "session_s": 40, "placements": ["head", "right_wrist"]}
+    params = {
+        "subjects": 2,
+        "sessions_per_subject": 2,
+        "session_s": 40,
+        "frame_rate_hz": 4.0,
+        "placements": ["head", "right_wrist"],
+    }
     settings = WindowSettings(**{**WINDOW, "frames": 4, **changes})
     build("simulator", {**params, "cameras": ["head"]}, directory, settings, placement, camera, workers=1)
     return ShardSet.open(directory)

@@ -30,7 +30,8 @@ from experiments.settings.layers import ConfigError
 from experiments.settings.load import load, plain
 from experiments.settings.schema import Config
 from experiments.training.data import make_data_module, prepare_data
-from lightning_modules.pretraining import CheckpointError, ImuPretraining
+from lightning_modules.checkpoint import CheckpointError
+from lightning_modules.pretraining import ImuPretraining
 
 Make = Callable[..., Config]
 

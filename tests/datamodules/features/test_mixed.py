@@ -25,7 +25,7 @@ def made(directory: Path, first: int, camera: str | None, session_s: int) -> Sha
         "first_subject": first,
     }
     settings = WindowSettings(duration_s=4.0, stride_s=2.0, frames=3, frame_size=16)
-    params |= {"placements": ["head"], "cameras": ["head"]}
+    params |= {"placements": ["head"], "cameras": ["head"], "frame_rate_hz": 4.0}
     build("simulator", params, directory, settings, "head", camera, workers=1)
     return ShardSet.open(directory)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,25 @@ def test_a_line_that_was_changed_by_hand_is_not_believed(tmp_path: Path) -> None
     store = CellStore(path)
     assert store.get(result.cell) is None
     assert store.get(make_result(shots=1).cell) is None
+
+
+def test_a_result_that_was_changed_by_hand_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "cells.jsonl"
+    result = make_result()
+    CellStore(path).add(result)
+    path.write_text(path.read_text().replace('"accuracy": 0.75', '"accuracy": 0.999'))
+    store = CellStore(path)
+    assert store.get(result.cell) is None
+    assert "changed since it was written" in store.ignored[0]
+
+
+def test_a_result_with_nan_is_read_back(tmp_path: Path) -> None:
+    result = dataclasses.replace(make_result(), metrics={"auroc": math.nan, "accuracy": 1 / 3})
+    CellStore(tmp_path / "cells.jsonl").add(result)
+    found = CellStore(tmp_path / "cells.jsonl").get(result.cell)
+    assert found is not None
+    assert found.metrics["accuracy"] == 1 / 3
+    assert math.isnan(found.metrics["auroc"])
 
 
 def earlier_line(result: CellResult) -> str:

@@ -23,7 +23,8 @@ from experiments.evaluation.targets import Target
 from experiments.runtime.errors import UserError
 from experiments.settings.evaluation import TargetConfig
 from experiments.settings.schema import Config, DatasetConfig, SourceConfig
-from lightning_modules.pretraining import CheckpointError, ImuPretraining
+from lightning_modules.checkpoint import CheckpointError
+from lightning_modules.pretraining import ImuPretraining
 
 VIDEO_ENCODER = "0123456789abcdef"
 SOURCE, TARGET, PROBE = (find_method(name) for name in ("zero_shot", "zero_shot_target", "linear_probe"))

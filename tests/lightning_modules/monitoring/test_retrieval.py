@@ -69,3 +69,15 @@ def test_validation_logs_what_the_whole_pool_of_its_embeddings_gives() -> None:
         logged = dict(validated)
         assert logged.pop("validation/alignment_error_ms") > 0
         assert logged == expected
+
+
+def test_nan_has_the_worst_rank() -> None:
+    unit = F.normalize(torch.randn(10, 4, generator=torch.Generator().manual_seed(0)), dim=1)
+    spoilt = unit.clone()
+    spoilt[3] = torch.nan
+    assert partner_ranks(unit, unit)[3] == 1
+    ranks = partner_ranks(spoilt, unit)  # one query is NaN
+    assert ranks[3] == 10
+    assert (ranks[torch.arange(10) != 3] == 1).all()
+    assert partner_ranks(unit, spoilt).tolist() == [2, 2, 2, 10, 2, 2, 2, 2, 2, 2]  # one of the pool is
+    assert all(0 <= value <= 10 for value in retrieval_metrics(spoilt, spoilt).values())

@@ -1,0 +1,64 @@
+"""The checkpoint that a run continues from: whole, and of the same model and training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from experiments.runtime.errors import UserError
+from lightning_modules.checkpoint import read_checkpoint
+from lightning_modules.migration import migrate
+from lightning_modules.pretraining import ImuPretraining
+from lightning_modules.settings import PretrainingSettings
+
+_NEEDS = ("state_dict", "hyper_parameters", "global_step", "optimizer_states", "lr_schedulers", "loops")
+
+
+def steps_done(checkpoint: Path, module: ImuPretraining) -> int:
+    """Count the optimiser steps of a checkpoint, having made sure that ``module`` can go on from it.
+
+    Raises:
+        CheckpointError: the file is damaged or no checkpoint.
+        UserError: it was trained with other settings than ``module`` has, or its weights don't fit.
+    """
+    content = read_checkpoint(checkpoint, needs=_NEEDS)
+    try:
+        before = PretrainingSettings.of(migrate(content["hyper_parameters"]))
+    except (TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{checkpoint}: its settings can't be read: {error}") from error
+    changed = [
+        f"{name} was {_short(getattr(before, name))}, is {_short(getattr(module.settings, name))}"
+        for name in vars(before)
+        if getattr(before, name) != getattr(module.settings, name)
+    ]
+    if changed:
+        raise UserError(
+            f"{checkpoint} was trained with other settings ({'; '.join(changed[:3])}); give this run another name"
+            " (run.name=...) or start it anew (run.resume=never)"
+        )
+    _check_weights(checkpoint, content["state_dict"], module)
+    steps = content["global_step"]
+    if not isinstance(steps, int) or steps < 0:
+        raise UserError(f"{checkpoint}: damaged: global_step is {_short(steps)}; expected a number of steps")
+    return steps
+
+
+def _check_weights(checkpoint: Path, weights: Any, module: ImuPretraining) -> None:
+    expected = module.state_dict()
+    if not isinstance(weights, Mapping):
+        raise UserError(f"{checkpoint}: damaged: state_dict is {_short(weights)}; expected tensors by name")
+    for name in sorted(expected.keys() | weights.keys()):
+        if name not in weights or name not in expected:
+            where = "it" if name not in weights else "this model"
+            raise UserError(f"{checkpoint}: weights of another model: {where} has no '{name}'")
+        if getattr(weights[name], "shape", None) != expected[name].shape:
+            raise UserError(
+                f"{checkpoint}: '{name}' has shape {tuple(getattr(weights[name], 'shape', ()))}; expected"
+                f" {tuple(expected[name].shape)}"
+            )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,49 @@
+"""Two processes that would write into one folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.runtime.errors import UserError
+from experiments.runtime.sole_writer import sole_writer
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from experiments.runtime.sole_writer import sole_writer
+with sole_writer(Path(sys.argv[1]), "training"):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_second_is_refused_until_the_first_is_gone_even_if_it_was_killed(tmp_path: Path) -> None:
+    first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "run")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "held\n"
+        with (
+            pytest.raises(UserError, match=rf"process {first.pid} on .* is training there now"),
+            sole_writer(tmp_path / "run", "training"),
+        ):
+            pass
+        with sole_writer(tmp_path / "run", "evaluating"):  # another task may be done meanwhile
+            pass
+    finally:
+        os.kill(first.pid, signal.SIGKILL)
+        first.wait()
+    with sole_writer(tmp_path / "run", "training"):
+        pass
+    assert not list(tmp_path.glob(".*.owner"))
+
+
+def test_an_error_frees_the_folder(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError), sole_writer(tmp_path / "new", "training"):
+            raise ZeroDivisionError

@@ -1,0 +1,64 @@
+"""Checkpoints that a run may not go on from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.made_training import settings
+
+from experiments.runtime.errors import UserError
+from experiments.training.resume import steps_done
+from lightning_modules.pretraining import ImuPretraining
+
+
+def write(path: Path, module: ImuPretraining, **changes: Any) -> Path:
+    content = {
+        "state_dict": module.state_dict(),
+        "hyper_parameters": dict(module.hparams),
+        "global_step": 7,
+        "optimizer_states": [],
+        "lr_schedulers": [],
+        "loops": {},
+    }
+    torch.save({**content, **changes}, path)
+    return path
+
+
+def test_its_own_checkpoint_tells_its_steps(tmp_path: Path) -> None:
+    module = ImuPretraining(**settings())
+    assert steps_done(write(tmp_path / "last.ckpt", module), module) == 7
+
+
+def test_other_settings_are_named_though_the_files_beside_it_agree(tmp_path: Path) -> None:
+    module, other = ImuPretraining(**settings()), ImuPretraining(**settings(total_steps=99, seed=4))
+    with pytest.raises(
+        UserError, match=r"last\.ckpt was trained with other settings \(total_steps was 99, is 10; seed was"
+    ):
+        steps_done(write(tmp_path / "last.ckpt", other), module)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"global_step": -3}, "damaged: global_step is -3"),
+        ({"global_step": "many"}, "damaged: global_step is 'many'"),
+        ({"state_dict": {}}, "weights of another model: it has no '"),
+        ({"state_dict": [1]}, r"damaged: state_dict is \[1\]"),
+        ({"hyper_parameters": {"loss": 3}}, "its settings can't be read"),
+    ],
+)
+def test_damaged_contents_end_in_a_sentence(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    module = ImuPretraining(**settings())
+    with pytest.raises(UserError, match=rf"last\.ckpt: {message}"):
+        steps_done(write(tmp_path / "last.ckpt", module, **change), module)
+
+
+def test_a_weight_of_another_shape_is_named(tmp_path: Path) -> None:
+    module = ImuPretraining(**settings())
+    name, weight = next((k, v) for k, v in module.state_dict().items() if v.ndim == 2)
+    weights = {**module.state_dict(), name: torch.zeros(1, *weight.shape)}
+    with pytest.raises(UserError, match=rf"'{name}' has shape \(1, "):
+        steps_done(write(tmp_path / "last.ckpt", module, state_dict=weights), module)
