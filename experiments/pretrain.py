@@ -43,7 +43,8 @@ def run(config: Config) -> Path:
     from experiments.runtime.run_folder import run_folder
     from experiments.runtime.sole_writer import sole_writer
 
-    with sole_writer(run_folder(config), "training") if is_main_process(config) else nullcontext():
+    writes = is_main_process(config) and not config.trainer.kwargs.get("fast_dev_run")
+    with sole_writer(run_folder(config), "training") if writes else nullcontext():
         return _pretrain(config)
 
 
@@ -62,7 +63,6 @@ def _pretrain(config: Config) -> Path:
     from experiments.training.resume import steps_done
     from experiments.training.summary import end_lines, start_lines
     from experiments.training.trainer import is_trial, make_trainer
-    from lightning_modules.monitoring.finite import FiniteGuard
 
     quiet()
     processes = config.trainer.devices * config.trainer.num_nodes
@@ -86,8 +86,7 @@ def _pretrain(config: Config) -> Path:
         console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
         return last
     board = Board(config, data, partial(_clips, shards, data))
-    guard = FiniteGuard(folder / "non_finite", namer(shards))
-    trainer = make_trainer(config, folder, processes, module.shares_space, [guard, board])
+    trainer = make_trainer(config, folder, processes, module.shares_space, namer(shards), [board])
     if main_process:
         lines = start_lines(config, shards, data, module, video_encoder, features, checkpoint)
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
@@ -105,8 +104,8 @@ def _fit(
     trainer: L.Trainer, module: ImuPretraining, data: PretrainingDataModule, checkpoint: Path | None, last: Path
 ) -> None:
     """Train; an interruption says how it goes on, instead of ending the process with 1 as Lightning does."""
+    from experiments.training.resume import steps_done
     from experiments.training.summary import stopped_line
-    from lightning_modules.checkpoint import read_checkpoint
 
     try:
         trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
@@ -114,7 +113,7 @@ def _fit(
         if not trainer.interrupted:
             raise
         signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has set to be ignored
-        saved = int(read_checkpoint(last, needs=["global_step"])["global_step"]) if last.is_file() else None
+        saved = steps_done(last, module) if last.is_file() else None
         raise Interrupted(stopped_line(trainer.global_step, module.settings.total_steps, last, saved)) from None
     if trainer.interrupted:
         raise Interrupted

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from experiments.runtime.training_bar import StepCheckpoint, TrainingBar
 from experiments.settings.schema import Config
 from lightning_modules.extensions.make import make, make_part
 from lightning_modules.extensions.registry import CALLBACKS, LOGGERS
+from lightning_modules.monitoring.finite import Batch, FiniteGuard
 from lightning_modules.monitoring.throughput import Throughput
 
 # Arguments of the Trainer that may be an import path, with what it has to lead to.
@@ -32,7 +33,12 @@ _PARTS: dict[str, tuple[type, ...]] = {
 
 
 def make_trainer(
-    config: Config, folder: Path, processes: int, retrieves: bool, callbacks: Sequence[L.Callback] = ()
+    config: Config,
+    folder: Path,
+    processes: int,
+    retrieves: bool,
+    names: Callable[[Batch], Sequence[str]],
+    callbacks: Sequence[L.Callback] = (),
 ) -> L.Trainer:
     """Make Lightning's trainer, with checkpoints, curves and a progress bar.
 
@@ -41,6 +47,7 @@ def make_trainer(
         folder: of the run.
         processes: on all nodes together; more than one trains with DDP.
         retrieves: whether validation measures retrieval, by which the best checkpoint is chosen.
+        names: names the windows of a batch, for the message about one whose loss is not finite.
         callbacks: further ones.
 
     Raises:
@@ -54,7 +61,12 @@ def make_trainer(
         chosen = [make(CALLBACKS, name, t.callback_params.get(name, {}), folder, t.trust) for name in t.callbacks]
     except ValueError as error:
         raise UserError(f"trainer.{error}") from error
-    standard: list[Any] = [_last(config, folder), Throughput(config.pretraining.batch_size), *callbacks]
+    standard: list[Any] = [
+        _last(config, folder),
+        FiniteGuard(folder / "non_finite", names),
+        Throughput(config.pretraining.batch_size),
+        *callbacks,
+    ]
     if loggers:
         standard.append(LearningRateMonitor("step"))
     if kwargs.get("enable_progress_bar", True):

@@ -70,4 +70,5 @@ def _write(writer: SummaryWriter, tag: str, **content: Any) -> None:
     data = plugin_data_pb2.HParamsPluginData(version=metadata.PLUGIN_DATA_VERSION, **content)
     about = metadata.create_summary_metadata(data)
     value = Summary.Value(tag=tag, tensor=metadata.NULL_TENSOR, metadata=about)
-    writer._get_file_writer().add_summary(Summary(value=[value]))
+    files: Any = writer  # its own class has no annotations
+    files._get_file_writer().add_summary(Summary(value=[value]))

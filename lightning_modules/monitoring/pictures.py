@@ -29,7 +29,8 @@ def add_gif(writer: SummaryWriter, name: str, gif: bytes, step: int) -> None:
 
     width, height = Image.open(io.BytesIO(gif)).size
     image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif)
-    writer._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
+    files: Any = writer  # its own class has no annotations
+    files._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
 
 
 def _pixels(figure: Figure) -> Image.Image:

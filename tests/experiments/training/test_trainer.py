@@ -31,7 +31,7 @@ def test_arguments_reach_the_trainer(tiny: Make, tmp_path: Path) -> None:
         "trainer.callback_params={early_stopping: {monitor: validation/mrr, mode: max, patience: 9}}",
         "trainer.loggers=[csv, tensorboard]",
     )
-    trainer = make_trainer(config, tmp_path, 1, True)
+    trainer = make_trainer(config, tmp_path, 1, True, lambda batch: [])
     assert trainer.limit_val_batches == 1
     assert type(trainer.profiler).__name__ == "SimpleProfiler"
     assert [type(logger).__name__ for logger in trainer.loggers] == ["CSVLogger", "Board"]
@@ -44,10 +44,10 @@ def test_arguments_reach_the_trainer(tiny: Make, tmp_path: Path) -> None:
 
 def test_what_lightning_refuses_is_one_message(tiny: Make, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Lightning's Trainer refuses these settings: .*nonsense"):
-        make_trainer(tiny("trainer.kwargs.strategy=nonsense"), tmp_path, 1, True)
+        make_trainer(tiny("trainer.kwargs.strategy=nonsense"), tmp_path, 1, True, lambda batch: [])
     plugin = "lightning.pytorch.plugins.io:AsyncCheckpointIO"
     with pytest.raises(UserError, match=r"trainer\.kwargs\.plugins: AsyncCheckpointIO would write checkpoints"):
-        make_trainer(tiny(f"trainer.kwargs.plugins=['{plugin}']"), tmp_path, 1, True)
+        make_trainer(tiny(f"trainer.kwargs.plugins=['{plugin}']"), tmp_path, 1, True, lambda batch: [])
     with pytest.raises(ConfigError, match=r"trainer\.kwargs\.fast_dev_rum: .*did you mean 'fast_dev_run'"):
         tiny("trainer.kwargs.fast_dev_rum=true")
 
