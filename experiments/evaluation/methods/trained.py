@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -90,7 +91,7 @@ def finetune_tuned(data: CellData) -> Predict:
     reached = []
     for rate in data.config.evaluation.finetune_rates:
         trial = replace(recipe, rates=(rate, recipe.rates[1]))
-        accuracy = _validated(data, halves, lambda inner, trial=trial: _finetune(inner, trial))
+        accuracy = _validated(data, halves, partial(_finetune, recipe=trial))
         reached.append((accuracy, -rate, trial))  # the smallest of equally good rates wins
     return _finetune(data, max(reached, key=lambda entry: entry[:2])[2])
 
@@ -115,7 +116,7 @@ def finetune_safe(data: CellData) -> Predict:
         data.notes.append("finetune_safe: where two groups of subjects do not share two activities, the probe")
         return linear_probe(data)
     recipe = replace(_from_scratch(data), rates=_configured(data).rates)
-    candidates = (linear_probe, lambda inner: _finetune(inner, recipe), supervised)
+    candidates: tuple[Fit, ...] = (linear_probe, partial(_finetune, recipe=recipe), supervised)
     reached = [_validated(data, halves, fit) for fit in candidates]
     return candidates[int(np.argmax(reached))](data)  # the first of equally good ones
 
