@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 _PATIENCE_S = 10.0
 
@@ -36,7 +37,7 @@ def hub_or_cache() -> Iterator[Hub]:
 
     Without this, each file is asked for six times, with a line each, for half a minute.
     """
-    constants = importlib.import_module("huggingface_hub.constants")
+    constants: Any = importlib.import_module("huggingface_hub.constants")
     logger = logging.getLogger("huggingface_hub")
     level, offline = logger.level, bool(constants.HF_HUB_OFFLINE)
     hub = Hub(str(constants.ENDPOINT), not offline and _answers(str(constants.ENDPOINT)))
