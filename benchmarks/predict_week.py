@@ -1,8 +1,8 @@
 """A made-up week at 100 Hz through ``experiments.predict``: processor seconds, wall seconds, peak of memory.
 
-``python -m benchmarks.predict_week --head FOLDER`` predicts 60 million rows of a Parquet file: simulated people in
-turn, with an hour a day lost. Memory is that of all processes together, shared pages once (PSS, from /proc).
-``--days 0.25`` is a quick look. The head is one that ``experiments.adapt`` wrote.
+``python -m benchmarks.predict_week --head FOLDER`` predicts a Parquet file of 58 million rows: simulated people in
+turn, with an hour a day lost. Memory is that of all processes together, with shared pages counted once (PSS, from
+/proc). ``--days 0.25`` is a quick look. The head is one that ``experiments.adapt`` wrote.
 """
 
 from __future__ import annotations
