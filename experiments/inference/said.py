@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.evaluation.timeline import Scores
 from experiments.inference.recordings import Recorded
-from experiments.inference.scoring import Scores
 
 _MOST = 5  # notes of one recording about how its files were read
 

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.titles import in_order
 
 _COLOURS = {"ahead": "green", "behind": "red"}
 
@@ -21,8 +22,18 @@ def terminal_answer(report: Report) -> list[RenderableType]:
         shown += [line.append(answer.sentence, style=f"not bold {_COLOURS.get(answer.standing or '', '')}"), ""]
     if (table := _small_table(report)) is not None:
         shown.append(table)
-    shown += [Text(line, style="yellow") for line in [*report.all_warnings(), *report.remarks]]
+    shown += [Text(line, style="yellow") for line in [*report.all_warnings(), *_refused(report), *report.remarks]]
     return shown
+
+
+def _refused(report: Report) -> list[str]:
+    """Write a line for each target of which cells were refused."""
+    lines = []
+    for dataset in report.datasets():
+        if rows := in_order(set(report.evidence.refused_rows(dataset))):
+            named = ", ".join(report.evidence.title(dataset, contender) for contender in rows)
+            lines.append(f"REFUSED on {dataset}: {named}. ledger.csv says why.")
+    return lines
 
 
 def _small_table(report: Report) -> Table | None:
