@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.handcrafted import handcrafted_features
-from datamodules.labels.label_column import UNLABELLED, distinct
+from datamodules.labels.label_column import UNLABELLED, LabelColumn, distinct
+from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.plan import Unit
 from experiments.evaluation.shift import Shift, Side, evenly_by_person, measure_shift
-from experiments.evaluation.splits import Fold, union
+from experiments.evaluation.splits import union
 from experiments.evaluation.targets import Target
 from experiments.evaluation.transfer.sources import SourceSet
 
@@ -57,19 +58,21 @@ def measure_shifts(units: Sequence[Unit]) -> list[ShiftRow]:
         target, features = own[0].target, own[0].features
         folds = list({unit.fold.number: unit.fold for unit in own}.values())
         people = target.shards.table["person"]
-
-        def side(windows: NDArray[np.int64], people: NDArray[np.str_] = people, table: object = features) -> Side:
-            chosen = evenly_by_person(people, windows)
-            return Side(np.asarray(table.handcrafted[chosen], np.float64), people[chosen])  # type: ignore[attr-defined]
-
         for fold in folds[:MOST_FOLDS]:
             if min(len(distinct(people[windows])) for windows in (fold.pool, fold.test)) > 1:
-                found.append(ShiftRow(name, fold.number, SUPPORT, measure_shift(side(fold.pool), side(fold.test))))
-        found += _against_sources(target, folds, side(union([fold.test for fold in folds])))
+                given, tested = (_side(features, people, windows) for windows in (fold.pool, fold.test))
+                found.append(ShiftRow(name, fold.number, SUPPORT, measure_shift(given, tested)))
+        everyone = _side(features, people, union([fold.test for fold in folds]))
+        found += _against_sources(target, everyone)
     return found
 
 
-def _against_sources(target: Target, folds: Sequence[Fold], tested: Side) -> list[ShiftRow]:
+def _side(features: TargetFeatures, people: LabelColumn, windows: NDArray[np.int64]) -> Side:
+    chosen = evenly_by_person(people, windows)
+    return Side(np.asarray(features.handcrafted[chosen], np.float64), people[chosen])
+
+
+def _against_sources(target: Target, tested: Side) -> list[ShiftRow]:
     if target.sources is None or len(distinct(tested.people)) < 2:
         return []
     return [
