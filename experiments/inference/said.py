@@ -1,4 +1,4 @@
-"""What a reader of predictions should know about a recording, in words."""
+"""Notes on a recording, for readers of its predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only a whole recording tells, seen stretch by stretch: axes that hang, and time in which nobody wore the sensor.
+"""Faults that only a whole recording tells, seen stretch by stretch: axes that hang, and time without wear.
 
 The rules are those of the build and of ``check_import``.
 
