@@ -1,4 +1,4 @@
-"""Remarks on a recording that a reader of its predictions should know, in words."""
+"""Notes on a recording, for readers of its predictions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings that only a whole recording tells, seen stretch by stretch: hanging axes, and time without wear.
+"""Faults that only a whole recording tells, seen stretch by stretch: axes that hang, and time without wear.
 
 The rules are those of the build and of ``check_import``.
 
