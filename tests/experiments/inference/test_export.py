@@ -145,7 +145,7 @@ def test_a_thousand_real_windows(encoder: Path, tmp_path: Path) -> None:
     from experiments.settings.load import load
 
     root = real_data("sisfall")
-    people = [f"SA0{k}" for k in range(1, 8)] + ["SE01", "SE02"]
+    people = [f"SA0{k}" for k in range(1, 10)] + ["SE01", "SE02"]
     changes = [
         f"paths.data={tmp_path}",
         f"datasets.target.source.params={{root: {root}}}",
