@@ -64,7 +64,7 @@ def answer_table(report: Report) -> Table | None:
     compared = [(answer, answer.planned) for answer in answers_of(report) if answer.planned is not None]
     if not compared:
         return None
-    heads = ("labels", "pretrained", "best baseline", "difference", "certain?")
+    heads: tuple[str, ...] = ("labels", "pretrained", "best baseline", "difference", "certain?")
     targets = {answer.dataset for answer, _ in compared}
     if len(compared) > 1:
         said = {report.flags(dataset) for dataset in targets}

@@ -55,7 +55,8 @@ def _verdicts(report: Report) -> list[str]:
     lines += [line for sentence in how_decided(report) for line in (_plain(sentence), "")]
     for verdicts in found:
         lines += [f"**{_plain(verdicts.dataset)}{report.flags(verdicts.dataset)}**", ""]
-        lines += [f"- {_plain(comparison.sentence)}" for comparison in [*verdicts.planned, *verdicts.systems]]
+        sentences = [each.sentence for each in verdicts.planned] + [each.sentence for each in verdicts.systems]
+        lines += [f"- {_plain(sentence)}" for sentence in sentences]
         lines += [""]
     return lines
 

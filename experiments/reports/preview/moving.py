@@ -41,9 +41,9 @@ def moving_picture(scene: Scene) -> bytes:
     film = axes["film"].imshow(scene.frames[0][1])
     axes["film"].set_axis_off()
     figure.suptitle(scene.title, fontsize=10)
-    canvas.draw()
+    canvas.draw()  # type: ignore[no-untyped-call]
     figure.set_layout_engine("none")  # nothing moves from here on
-    still = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    still = np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
     height = len(still)
     box = film.get_window_extent()
     left, right = round(box.x0), round(box.x1)

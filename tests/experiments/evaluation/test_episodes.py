@@ -17,7 +17,7 @@ ALL = np.arange(10)
 
 
 def moments(*stretches: Stretch, windows: int = 10, starts: NDArray[np.float64] | None = None) -> Moments:
-    at = DURATION_S * np.arange(windows) if starts is None else starts
+    at = np.arange(windows, dtype=np.float64) * DURATION_S if starts is None else starts
     return Moments(np.zeros(len(at), np.int64), at, np.zeros(len(at), np.int64), DURATION_S, [list(stretches)])
 
 

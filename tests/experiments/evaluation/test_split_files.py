@@ -56,8 +56,8 @@ def test_the_evaluation_would_use_the_same_folds(path: Path) -> None:
     people = sorted({*split["people"]["test"], *split["people"]["support"]})
     subjects = np.repeat(people, 2)
     table = {"subject": subjects, "activity": np.tile(["a", "b"], len(people))}
-    sides = [np.isin(subjects, split["people"][side]) for side in ("test", "support")]
-    folds = make_folds(table, e.folds, (), *sides, e.all_groupings)
+    test, support = (np.isin(subjects, split["people"][side]) for side in ("test", "support"))
+    folds = make_folds(table, e.folds, (), test, support, e.all_groupings)
     assert [(fold.number, fold.test_subjects, fold.support_subjects) for fold in folds] == [
         (fold["fold"], fold["test"], fold["support"]) for fold in split["folds"]
     ]

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def as_windows(windows: Windows) -> list[Window]:
-    nothing = np.empty(0)
+    nothing: Any = np.empty(0)
     return [
         Window("", "", "", "", "", "", 0.0, imu, samples, channels, nothing.astype(int), nothing, nothing.astype(bool))
         for imu, channels, samples in zip(windows.imu, windows.channel_mask, windows.sample_mask, strict=True)
@@ -58,7 +59,7 @@ def test_the_network_of_a_head_gives_its_probabilities(
     method: str, gyroscope: bool, windows: Windows, tmp_path: Path
 ) -> None:
     head = small_head(method, gyroscope)
-    found = open_exportable(str(save_head(head, tmp_path / "head"))).run(windows)["probabilities"]
+    found: Any = open_exportable(str(save_head(head, tmp_path / "head"))).run(windows)["probabilities"]
     # The head standardises in double precision, the network in single.
     np.testing.assert_allclose(found, head.probabilities(as_windows(windows)), atol=1e-5)
 
@@ -103,7 +104,7 @@ def test_files_of_an_encoder(
     for rows, samples in ((1, 250), (5, 250), (3, 333)):
         imu = rng.normal(0, 5, (rows, samples, 6)).astype(np.float32)
         masks = np.ones((rows, 6), bool), np.ones((rows, samples), bool)
-        expected = exportable.run(Windows(imu, *masks, np.full(rows, "")))
+        expected: dict[str, Any] = exportable.run(Windows(imu, *masks, np.full(rows, "")))
         outputs = session.run(None, {"imu": imu, "channel_mask": masks[0], "sample_mask": masks[1]})
         by_program = program(*map(torch.from_numpy, (imu, *masks)))
         for name, value, other in zip(said["outputs"], outputs, by_program, strict=True):

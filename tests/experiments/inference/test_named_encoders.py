@@ -9,6 +9,7 @@ import types
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -128,7 +129,8 @@ class FakeHub(types.ModuleType):
 
     def __init__(self, root: Path) -> None:
         super().__init__("huggingface_hub")
-        self.root, self.said = root, []
+        self.root = root
+        self.said: list[Any] = []
         hub = self
 
         class HfApi:

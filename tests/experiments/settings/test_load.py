@@ -86,7 +86,7 @@ def test_a_file_builds_on_another(tmp_path: Path) -> None:
         ),
         (
             "evaluation.targets=[{dataset: target, labels: comon}]",
-            r"evaluation\.targets\.0\.labels: expected one of own, common, shared; found 'comon'; did you mean 'common'\?",
+            r"targets\.0\.labels: expected one of own, common, shared; found 'comon'; did you mean 'common'\?",
         ),
         ("nonsense", "expected key=value, found 'nonsense'"),
     ],

@@ -33,7 +33,7 @@ def test_arguments_reach_the_trainer(tiny: Make, tmp_path: Path) -> None:
     )
     trainer = make_trainer(config, tmp_path, 1, True, lambda batch: [])
     assert trainer.limit_val_batches == 1
-    assert type(trainer.profiler).__name__ == "SimpleProfiler"
+    assert type(trainer.profiler).__name__ == "SimpleProfiler"  # type: ignore[attr-defined]
     assert [type(logger).__name__ for logger in trainer.loggers] == ["CSVLogger", "Board"]
     assert trainer.early_stopping_callback is not None
     assert trainer.early_stopping_callback.patience == 9

@@ -105,8 +105,8 @@ def test_the_answer_comes_first_then_short_warnings_then_the_verdicts(page: Elem
     for warning in ("SIMULATED DATA", "NOT OUT OF DISTRIBUTION", "AUDIT: 3 windows of", "left out:"):
         assert max(answers) < small < text.index(warning) < contents
     for target in verdicts_of(report):
-        for comparison in [*target.planned, *target.systems]:
-            assert small < text.index(comparison.sentence) < contents
+        for sentence in [*(each.sentence for each in target.planned), *(each.sentence for each in target.systems)]:
+            assert small < text.index(sentence) < contents
     for dataset in report.datasets():
         for warning in report.warnings(dataset):
             assert text.count(warning) >= 2  # at the top, and before the target's numbers
