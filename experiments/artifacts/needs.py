@@ -9,10 +9,9 @@ from pathlib import Path
 
 from core.errors import MendableError
 from datamodules.sources.registry import Source, make_source, sources
-from encoders.registry import build_video_encoder
 from experiments.artifacts.shards import dataset_directory
 from experiments.artifacts.stores import stored
-from experiments.artifacts.video_encoder import video_encoder_params
+from experiments.artifacts.video_encoder import check_video_encoder
 from experiments.settings.schema import Config
 
 _TRIED = 5  # recordings: single bad ones are left out by a build, a wrong set has no good one
@@ -115,7 +114,7 @@ def need_weights(config: Config, option: str = "") -> Need:
         return Need(what, missing=f"no file or folder {encoder.weights}")
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # ten lines of retries for each file
     try:
-        build_video_encoder(encoder.name, {**video_encoder_params(config), "weights": encoder.weights})
+        check_video_encoder(config, load=True)
     except (MendableError, ValueError, OSError) as error:
         return Need(what, missing=str(error))
     return Need(what, "weights load")

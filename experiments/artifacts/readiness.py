@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from core.errors import MendableError
-from datamodules.sources.registry import make_source
-from experiments.artifacts.shards import dataset_directory, window_settings
-from experiments.artifacts.stores import stored
+from experiments.artifacts.needs import need_dataset
+from experiments.artifacts.shards import window_settings
 from experiments.artifacts.video_encoder import check_video_encoder
 from experiments.settings.schema import Config
 from lightning_modules.objectives.build import uses_video
@@ -44,13 +43,9 @@ def dataset_problems(config: Config, keys: Iterable[str]) -> list[str]:
 
 
 def _check_dataset(config: Config, key: str) -> None:
-    directory = dataset_directory(config, key)
     window_settings(config, key)
-    if (directory / "index.json").is_file() or stored(config, directory, "index.json") is not None:
-        return
-    source = config.datasets[key].source
-    if not make_source(source.name, source.params).names():
-        raise ValueError(f"source '{source.name}' with {source.params} has no recording")
+    if missing := need_dataset(config, key).missing:
+        raise ValueError(missing)
 
 
 def _problem(what: str, check: Callable[[], None]) -> list[str]:

@@ -266,7 +266,7 @@ def test_what_finished_is_evaluated_although_another_training_failed(
         asked.append((module, settings))
         return 3 if "system=no_alignment" in settings and "run.seed=1" in settings else 0
 
-    monkeypatch.setattr("experiments.compare.exit_code", call)
+    monkeypatch.setattr("experiments.runtime.steps.exit_code", call)
     monkeypatch.setattr("experiments.reports.paper.tables.write_tables", lambda *_: [tmp_path / "paper_tables.md"])
     arguments = [str(tiny_yaml), f"paths.runs={tmp_path}", f"paths.data={tmp_path}", *EVALUATION]
     assert main([*arguments, "--systems", "ours no_alignment", "--seeds", "0 1"]) == 1
