@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ def steps_done(checkpoint: Path, module: ImuPretraining) -> int:
         before = PretrainingSettings.of(migrate(content["hyper_parameters"]))
     except (TypeError, ValueError, AttributeError) as error:
         raise UserError(f"{checkpoint}: its settings can't be read: {error}") from error
+    if before.development_subjects is None:  # which earlier versions did not record
+        before = replace(before, development_subjects=module.settings.development_subjects)
     changed = [
         f"{name} was {_short(getattr(before, name))}, is {_short(getattr(module.settings, name))}"
         for name in vars(before)

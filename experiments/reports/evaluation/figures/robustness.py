@@ -7,7 +7,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.evaluation.perturbations import KINDS, PLACEMENT
+from experiments.evaluation.perturbations import KINDS, LABEL_NOISE, PLACEMENT
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import bars, legend, percent_limits, short, style_of, tidy
 from experiments.reports.evaluation.robustness import Curve, Level, clean_title, level_title, robustness_curves
@@ -37,9 +37,10 @@ def robustness_figure(report: Report, dataset: str) -> Figure | None:
         axis.set_visible(False)
     legend(figure, handles)
     shots = sorted({shots_title(c.shots, c.unit) for curves in kinds.values() for c in curves if c.shots})
+    noise = ", with wrong labels the other way round\n" if LABEL_NOISE in kinds else ""
     figure.suptitle(
-        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on clean windows, tested on changed ones;"
-        " wrong labels: the other way round"
+        f"{short(dataset, 60)}{report.flags(dataset)}\nfitted on clean windows, tested on changed ones"
+        f"{noise}"
         f"{' (' + ', '.join(shots) + ')' if shots else ''}; mean and 95 % interval",
         fontsize=11,
     )
