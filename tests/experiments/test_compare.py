@@ -226,6 +226,7 @@ def test_what_can_not_be_compared_is_said_before_anything_is_trained(
     assert "no system 'our'; did you mean 'ours'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_without_any_trained_system_there_is_nothing_to_evaluate(tiny_yaml: Path, tmp_path: Path) -> None:
     folders = (f"paths.data={tmp_path}", f"paths.runs={tmp_path}", "datasets.pretraining.placement=foot")
     with pytest.raises(UserError, match=r"nothing to evaluate; not trained: ours, seed 0 \(exit code 1\)"):

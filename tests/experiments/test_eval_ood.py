@@ -122,6 +122,7 @@ def test_splits_ledger_and_shifts_are_written_beside_the_results(whole: Whole) -
     assert {"accuracy_pure", "accuracy_transition"} <= set(frame.metric)
 
 
+@pytest.mark.slow
 def test_a_second_run_computes_nothing_and_says_the_same(whole: Whole, monkeypatch: pytest.MonkeyPatch) -> None:
     first = whole.csv.read_bytes()
 
@@ -132,6 +133,7 @@ def test_a_second_run_computes_nothing_and_says_the_same(whole: Whole, monkeypat
     assert run(whole.config).read_bytes() == first
 
 
+@pytest.mark.slow
 def test_an_interrupted_evaluation_goes_on(evaluated: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     evaluated.evaluation.methods = ["majority", "random_frozen", "linear_probe"]
     evaluated.evaluation.workers = 1  # what else is in flight when it is interrupted is lost
@@ -205,6 +207,7 @@ def test_windows_of_another_length_or_rate_are_refused_before_anything_is_built(
         run(evaluated)
 
 
+@pytest.mark.slow
 def test_a_file_of_cells_that_was_torn_is_mended_and_said(
     evaluated: Config, capsys: pytest.CaptureFixture[str]
 ) -> None:

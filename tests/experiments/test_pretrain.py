@@ -143,6 +143,7 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         ImuPretraining.load_pretrained(tmp_path / "x.ckpt")
 
 
+@pytest.mark.slow
 def test_killed_in_mid_epoch_it_ends_with_the_same_weights(whole: Path, tiny: Make, tiny_yaml: Path) -> None:
     config = tiny("run.name=killed", "trainer.checkpoint_every_steps=1")
     last = Path(config.paths.runs) / "tiny" / "killed" / "checkpoints" / "last.ckpt"
@@ -175,6 +176,7 @@ def test_an_interrupted_run_says_how_it_goes_on_and_its_exit_code_is_130(
         if self.global_step == 5:
             os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell ignore it
     with monkeypatch.context() as patch:
         patch.setattr(ImuPretraining, "on_train_batch_end", stop)
         assert main(arguments) == 130
@@ -228,6 +230,7 @@ def test_resumed_at_any_step_it_ends_with_the_same_weights(
     _assert_same(run(config), whole)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_stopped_between_batches_of_one_step_it_ends_with_the_same_weights(
     tiny: Make, monkeypatch: pytest.MonkeyPatch
@@ -276,6 +279,7 @@ def test_a_step_waits_for_the_device_nowhere(tiny: Make, monkeypatch: pytest.Mon
     assert found == []
 
 
+@pytest.mark.slow
 def test_a_compiled_encoder_trains_the_same_and_its_checkpoints_fit_either_way(
     tiny: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -357,6 +361,7 @@ def test_statistics_of_features_need_a_cache(tiny: Make) -> None:
         run(tiny("video_encoder.cache=false"))
 
 
+@pytest.mark.slow
 def test_clips_can_be_encoded_in_every_step(tiny: Make) -> None:
     live = run(tiny("video_encoder.cache=false", "run.name=live", "video_head.params.input_norm=layer"))
     cached = run(tiny("run.name=cached", "video_head.params.input_norm=layer"))

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from experiments.evaluation.cells import KNOWS_NOTHING, KNOWS_SHARES, KNOWS_UNLABELLED
-from experiments.reports.evaluation.comparisons import BASELINES, CONTROLS, METRIC, Planned, pretrained
+from experiments.reports.evaluation.comparisons import Planned
 from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.roles import BASELINES, CONTROLS, METRIC, pretrained
 from experiments.reports.evaluation.sentences import Facts, Standing, answer_sentence
 from experiments.reports.evaluation.tables import Table
 from experiments.reports.evaluation.titles import parts_of, short_title

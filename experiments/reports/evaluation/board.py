@@ -9,9 +9,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
-from experiments.reports.evaluation.comparisons import METRIC
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.markdown import markdown
+from experiments.reports.evaluation.roles import METRIC
 from experiments.reports.evaluation.titles import METRICS
 from lightning_modules.monitoring import hparams
 

@@ -2,69 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from experiments.evaluation.cells import CellResult
-from experiments.reports.evaluation.titles import EVENT, METRICS, TITLES, in_order, method_title, parts_of
+from experiments.reports.evaluation.roles import (
+    BASELINES,
+    EVENT_METRIC,
+    METRIC,
+    PRETRAINED,
+    WITHOUT_LABELS,
+    plays,
+    pretrained,
+    recommended,
+)
+from experiments.reports.evaluation.titles import EVENT, METRICS, in_order, method_title, parts_of
 from experiments.statistics.claims import BaselineVerdict, Claim, Outcome, outcome, sentence_of
 from experiments.statistics.differences import Correction, Difference, compare, compare_all, compare_with_best
 from experiments.statistics.groups import Groups
 from experiments.statistics.intervals import bootstrap_interval
 from experiments.statistics.results import draw_means, subject_means
 
-# Methods that use an encoder which learnt from other people, as they are and under adaptations.
-PRETRAINED = (
-    "linear_probe",
-    "finetune",
-    "hybrid_logistic",
-    "hybrid_mean",
-    "source_probe",
-    "transfer_logistic",
-    "transfer_mean",
-    "transfer_hybrid",
-    "transfer_probe",
-    "knn",
-    "nearest_mean",
-    "finetune_tuned",
-    "finetune_safe",
-    "finetune_paper",
-    "zero_shot",
-    "zero_shot_target",
-    "zero_shot_text",
-)
-# Those of them that a reader is advised to use; the tables of pairs are about these.
-RECOMMENDED = (
-    "linear_probe",
-    "finetune",
-    "hybrid_logistic",
-    "hybrid_mean",
-    "source_probe",
-    "transfer_logistic",
-    "transfer_mean",
-)
-# Adaptations that are controls, and not to be recommended.
-CONTROLS = ("person_other", "balanced_other", "personal_none")
-# What one would do without pretraining. The planned comparisons are with the best of these.
-BASELINES = (
-    "source_logistic",
-    "source_trees",
-    "source_mean",
-    "handcrafted_rf",
-    "handcrafted_trees",
-    "handcrafted_logistic",
-    "handcrafted_mean",
-    "catch22",
-    "minirocket",
-    "hydra",
-    "external",
-    "supervised",
-)
-WITHOUT_LABELS = "majority"  # the baseline of methods without labels
-METRIC = "balanced_accuracy"
-EVENT_METRIC = "auroc"  # of a target with a rare event
 OUTCOMES: dict[Outcome, str] = {
     "better": "ahead",
     "worse": "behind",
@@ -292,36 +252,6 @@ def all_pairs(groups: Groups, resamples: int) -> list[Pair]:
     return found
 
 
-def pretrained(contenders: Mapping[str, Sequence[CellResult]] | Iterable[str]) -> list[str]:
-    """Select the pretrained contenders, without controls, in the order of the tables.
-
-    A method that is not part of the project counts if its cells name a checkpoint.
-    """
-    found = []
-    for name in in_order([*contenders]):
-        method, adaptations, _ = parts_of(name)
-        cells = contenders[name] if isinstance(contenders, Mapping) else []
-        own = is_foreign(method) and any(r.cell.checkpoint for r in cells)
-        if (method in PRETRAINED or own) and not set(adaptations) & set(CONTROLS):
-            found.append(name)
-    return found
-
-
-def is_foreign(method: str) -> bool:
-    """Say if a method is not part of the project."""
-    return method not in TITLES
-
-
-def recommended(contenders: Iterable[str]) -> list[str]:
-    """Select the recommended contenders, in the order of ``RECOMMENDED``, adapted ones last, systems together."""
-    found = []
-    for name in in_order([*contenders]):
-        method, adaptations, _ = parts_of(name)
-        if method in RECOMMENDED and not set(adaptations) & set(CONTROLS):
-            found.append(name)
-    return sorted(found, key=lambda name: (parts_of(name)[2], "+" in name, RECOMMENDED.index(parts_of(name)[0])))
-
-
 def _of_different_systems(first: str, second: str) -> bool:
     one, other = parts_of(first), parts_of(second)
     belongs = other[0] in PRETRAINED or (other[2] != "" and other[0] not in BASELINES)
@@ -331,12 +261,7 @@ def _of_different_systems(first: str, second: str) -> bool:
 def _baselines(place: _Place, first: str) -> list[str]:
     wanted = BASELINES if place.shots else (WITHOUT_LABELS,)
     known = place.knowledge(first)
-    return [name for name in in_order(place.labelled) if _is(name, wanted) and place.knowledge(name) == known]
-
-
-def _is(contender: str, methods: Collection[str]) -> bool:
-    method, adaptations, _ = parts_of(contender)
-    return method in methods and not set(adaptations) & set(CONTROLS)
+    return [name for name in in_order(place.labelled) if plays(name, wanted) and place.knowledge(name) == known]
 
 
 def _metric_of(groups: Groups, dataset: str) -> str:

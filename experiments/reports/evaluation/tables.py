@@ -13,10 +13,10 @@ import numpy as np
 
 from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.perturbations import KINDS, LABEL_NOISE
-from experiments.reports.evaluation.comparisons import METRIC, recommended
 from experiments.reports.evaluation.content import Report, first_of
 from experiments.reports.evaluation.evidence import REFUSED
 from experiments.reports.evaluation.robustness import clean_title, level_title, robustness_curves
+from experiments.reports.evaluation.roles import METRIC, recommended
 from experiments.reports.evaluation.titles import (
     EVENT,
     KNOWN_OF_THE_PERSON,

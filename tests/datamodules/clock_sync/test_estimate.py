@@ -124,6 +124,7 @@ def test_weights_have_mean_one_whatever_the_scale_and_the_gaps(seed: int, scale:
     np.testing.assert_allclose(scaled, weights, rtol=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(0, 2**31), st.floats(0.1, 10.0))
 def test_turning_the_sensors_axes_or_scaling_the_picture_changes_nothing(seed: int, scale: float) -> None:
@@ -195,6 +196,7 @@ def test_without_a_gyroscope_acceleration_is_compared() -> None:
     assert found.certain
 
 
+@pytest.mark.slow
 def test_a_drift_is_found_over_half_an_hour() -> None:
     stream = make_stream(1800.0)
     seen = make_seen(stream, noise=0.2)
@@ -225,6 +227,7 @@ def test_wrong_settings_are_named(wrong: dict[str, Any]) -> None:
         ClockSettings(**wrong).check()
 
 
+@pytest.mark.slow
 def test_the_simulators_clocks_are_found() -> None:
     params = SimulatorParams(
         subjects=1,
@@ -286,6 +289,7 @@ def test_the_simulators_drift_is_zero_unless_asked_for() -> None:
     np.testing.assert_allclose(one + offset, two * (1 + 1e-6 * drift) + offset, atol=1e-9, rtol=0)
 
 
+@pytest.mark.slow
 def test_the_gopro_clip_moved_by_up_to_one_and_a_half_seconds() -> None:
     path = real_data("gopro") / "max-heromode.mp4"
     recording = ActionCamera(ActionCameraParams([str(path)])).load("max-heromode")

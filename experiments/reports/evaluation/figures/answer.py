@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.reports.evaluation.answer import answers_of
-from experiments.reports.evaluation.comparisons import EVENT_METRIC, METRIC
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import short, style_of, tidy
+from experiments.reports.evaluation.roles import EVENT_METRIC, METRIC
 from experiments.reports.evaluation.titles import in_order, short_title, within
 from experiments.statistics.results import Estimate
 

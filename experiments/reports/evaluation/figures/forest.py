@@ -7,9 +7,10 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from experiments.reports.evaluation.comparisons import Pair, recommended
+from experiments.reports.evaluation.comparisons import Pair
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.figures.style import style_of, tidy, titled
+from experiments.reports.evaluation.roles import recommended
 from experiments.reports.evaluation.titles import headline_shots, method_title, shots_title
 
 _GROUP = 1.5  # room for the heading of a group, in rows

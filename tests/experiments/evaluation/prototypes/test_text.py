@@ -212,6 +212,7 @@ def test_weights_that_have_no_joint_space_are_refused_before_they_are_trained(jo
         pretrain(joint("video_encoder.weights=self_supervised"))
 
 
+@pytest.mark.slow
 def test_from_pretraining_to_the_table(joint: Callable[..., Config]) -> None:
     pretrain(joint())
     csv = evaluate(joint())

@@ -8,9 +8,9 @@ from helpers.made_results import make_results
 
 from experiments.evaluation.adaptation import find_contender
 from experiments.reports.evaluation import Report, in_order, markdown, method_title
-from experiments.reports.evaluation.comparisons import pretrained, recommended
 from experiments.reports.evaluation.figures import few_shot_figure, forest_figure
 from experiments.reports.evaluation.page import html
+from experiments.reports.evaluation.roles import pretrained, recommended
 from experiments.reports.evaluation.tables import score_tables
 from experiments.reports.evaluation.verdicts import verdicts_of
 from experiments.statistics.results import read, rows, write

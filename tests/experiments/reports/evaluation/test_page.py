@@ -145,6 +145,7 @@ def test_it_can_be_read_by_machine_and_by_ear(page: Elements) -> None:
     assert {head["scope"] for head in page.named("th")} == {"col", "row"}
 
 
+@pytest.mark.slow
 def test_the_same_report_is_the_same_file(path: Path) -> None:
     made = make_report()
     assert html(made, figures(made)) == path.read_text(encoding="utf-8")
@@ -154,6 +155,7 @@ def test_figures_that_are_missing_are_left_out(report: Report) -> None:
     assert "<img" not in html(report, {})
 
 
+@pytest.mark.slow
 def test_large_figures_become_pixels() -> None:
     features = np.random.default_rng(0).normal(size=(900, 3))
     labels = [str(i % 3) for i in range(900)]
