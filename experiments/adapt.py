@@ -1,13 +1,15 @@
-"""A head for a labelled study: ``python -m experiments.adapt EXPERIMENT [key=value] [--method hybrid_logistic]``.
+"""A head for a labelled study: ``python -m experiments.adapt EXPERIMENT [key=value] [--personal SUBJECT]``.
 
 Takes the encoder of the experiment's run and the labelled data of its evaluation target, and writes
 ``runs/<experiment>/<name>/head/``: all that ``experiments.predict`` needs, with a model card. The estimate in it is for
-the next person: each person of the study is left out once. ``docs/guides/predicting.md`` explains it.
+the next person: each person of the study is left out once. With ``--personal`` the head is for one person of the study,
+of whom some windows are labelled. ``docs/guides/predicting.md`` explains it.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,14 +29,19 @@ _METHODS = ("hybrid_logistic", "linear_probe", "handcrafted_logistic")
 HEAD_FOLDER = "head"
 
 
-def run(config: Config, method: str, target: str = "", folder: Path | None = None) -> Path:
+def run(
+    config: Config, method: str, target: str = "", folder: Path | None = None, personal: str = "", shots: int = 0
+) -> Path:
     """Fit, save and describe a head; returns its folder.
 
     Args:
         config: as for ``experiments.eval_ood``.
         method: one of ``hybrid_logistic``, ``linear_probe``, ``handcrafted_logistic``.
         target: name of the evaluation target whose labels are used; empty takes the first.
-        folder: for the head; None takes ``head`` in the run's folder.
+        folder: for the head; None takes ``head`` in the run's folder, or ``head-NAME`` for one person.
+        personal: name of a person for whom the head is fitted, by labels of that person's earlier recordings; empty
+            fits it for everybody.
+        shots: the person's labelled windows per activity; 0 takes all earlier ones.
 
     Raises:
         UserError: there is no checkpoint or no such target, or its data can't be used.
@@ -45,6 +52,7 @@ def run(config: Config, method: str, target: str = "", folder: Path | None = Non
     from experiments.evaluation.systems import load_checkpoints, open_targets
     from experiments.inference.fitting import fit_head, study_of
     from experiments.inference.head import save_head
+    from experiments.inference.personal import fit_personal_head
     from experiments.reports.prediction.card import CARD, model_card
     from experiments.runtime.console import console, progress_bar
     from experiments.runtime.devices import set_threads
@@ -59,16 +67,19 @@ def run(config: Config, method: str, target: str = "", folder: Path | None = Non
         study = study_of(open_targets(config)[0])
         with progress_bar() as bar:
             task = bar.add_task("people left out", total=None)
-            head, estimate = fit_head(
-                config,
-                study,
-                checkpoints[0] if checkpoints else None,
-                method,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )
+            checkpoint = checkpoints[0] if checkpoints else None
+
+            def progress(done: int, total: int) -> None:
+                bar.update(task, completed=done, total=total)
+
+            if personal:
+                head, estimate = fit_personal_head(config, study, checkpoint, method, personal, shots, progress)
+            else:
+                head, estimate = fit_head(config, study, checkpoint, method, progress)
     except (EvaluationError, SplitError) as error:
         raise UserError(str(error)) from error
-    folder = folder or run_folder(config) / HEAD_FOLDER
+    name = f"{HEAD_FOLDER}-{re.sub(r'[^0-9A-Za-z_.-]+', '_', personal)}" if personal else HEAD_FOLDER
+    folder = folder or run_folder(config) / name
     save_head(head, folder)
     write_text(folder / CARD, model_card(head))
     for remark in estimate.remarks:
@@ -101,11 +112,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings that differ, e.g. run.seed=1")
     parser.add_argument("--method", default=_METHODS[0], choices=_METHODS, help="default: %(default)s")
     parser.add_argument("--target", default="", metavar="NAME", help="of evaluation.targets; default: the first")
+    parser.add_argument(
+        "--personal",
+        default="",
+        metavar="SUBJECT",
+        help="fit for this person, by labels of the person's earlier recordings too; judged on the later ones",
+    )
+    parser.add_argument(
+        "--shots",
+        type=int,
+        default=0,
+        metavar="K",
+        help="with --personal: labels per activity; default: all",
+    )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="default: 'head' in the run's folder")
     arguments = parser.parse_args(argv)
     if "=" in arguments.config:  # `COMMAND run.seed=1` means the default experiment
         arguments.overrides.insert(0, arguments.config)
         arguments.config = "simulator"
+    if arguments.shots < 0 or (arguments.shots and not arguments.personal):
+        parser.error("--shots is the number of labelled windows of --personal SUBJECT, at least 1")
 
     def work() -> int:
         from experiments.settings.load import load
@@ -115,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         except ConfigError as error:
             print(f"{parser.prog}: {error}", file=sys.stderr)
             return EXIT_USAGE
-        folder = run(config, arguments.method, arguments.target, arguments.output)
+        folder = run(config, arguments.method, arguments.target, arguments.output, arguments.personal, arguments.shots)
         card = folder / "README.md"
         print(card.read_text(encoding="utf-8").partition("\n\n## ")[0])
         print(f"head: {folder}\nmodel card: {card}")

@@ -37,12 +37,12 @@ from experiments.statistics.intervals import bootstrap_interval, interval_method
 from lightning_modules.probe import LinearProbe
 
 Progress = Callable[[int, int], None]
-_FIT: dict[str, Callable[[CellData], LinearProbe]] = {
+FIT: dict[str, Callable[[CellData], LinearProbe]] = {
     "hybrid_logistic": fit_hybrid_on,
     "linear_probe": lambda data: fit_on(data, data.features.pretrained),
     "handcrafted_logistic": fit_logistic_on,
 }
-assert _FIT.keys() == BLOCKS.keys()
+assert FIT.keys() == BLOCKS.keys()
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class _Unseen:
+class Unseen:
     """Predictions of windows by heads that never saw their subject."""
 
     windows: NDArray[np.int64]
@@ -118,7 +118,7 @@ def fit_head(
             " needs at least 2"
         )
     subjects = sorted(distinct(table["subject"][study]), key=natural_key)
-    folds, remarks = _folds(target, usable, subjects)
+    folds, remarks = folds_of(target, usable, subjects)
     if checkpoint is not None and folds:
         remarks += seen_in_pretraining(
             target, folds, System("", checkpoint.model, checkpoint.digest), e.allow_seen_subjects
@@ -130,22 +130,22 @@ def fit_head(
     with threadpool_limits(1):
         for done, fold in enumerate(folds):
             progress(done, len(folds) + 1)
-            unseen.append(_predict_unseen(config, target, features, fold, method, classes))
+            unseen.append(predict_unseen(config, target, features, fold, method, classes))
         progress(len(folds), len(folds) + 1)
-        probe = _FIT[method](_cell(config, target, features, study, classes))
-    estimate, temperature = _judge(target, unseen, classes, e.bootstrap, remarks)
+        probe = FIT[method](cell_of(config, target, features, study, classes))
+    estimate, temperature = judge(target, unseen, classes, e.bootstrap, remarks)
     encoder = None
     if model is not None and checkpoint is not None and "pretrained" in BLOCKS[method]:
         module, encoder_config = of_checkpoint(model.cpu(), checkpoint.digest)
         encoder = PretrainedImuEncoder(module, encoder_config)
-    about = _about(config, target, study, estimate)
+    about = about_of(config, target, study, estimate)
     head = Head(
         method, tuple(classes), probe, temperature, target.shards.settings, encoder, target.shards.gyroscope, about
     )
     return head, estimate
 
 
-def _folds(target: Target, usable: NDArray[np.bool_], subjects: list[str]) -> tuple[list[Fold], list[str]]:
+def folds_of(target: Target, usable: NDArray[np.bool_], subjects: list[str]) -> tuple[list[Fold], list[str]]:
     """One fold a person; people who can't be tested are named instead."""
     folds: list[Fold] = []
     remarks: list[str] = []
@@ -166,9 +166,10 @@ def _folds(target: Target, usable: NDArray[np.bool_], subjects: list[str]) -> tu
     return folds, remarks
 
 
-def _cell(
+def cell_of(
     config: Config, target: Target, features: TargetFeatures, support: NDArray[np.int64], classes: list[str]
 ) -> CellData:
+    """Describe a fit on all labels of some windows."""
     table = target.shards.table
     labels = positions(table["activity"][support], classes)
     return CellData(
@@ -186,19 +187,25 @@ def _cell(
     )
 
 
-def _predict_unseen(
+def predict_unseen(
     config: Config, target: Target, features: TargetFeatures, fold: Fold, method: str, classes: list[str]
-) -> _Unseen:
-    probe = _FIT[method](_cell(config, target, features, fold.pool, fold.classes))
-    blocks = {"handcrafted": lambda: features.handcrafted, "pretrained": lambda: features.pretrained}
-    rows = np.concatenate([blocks[name]()[fold.test] for name in BLOCKS[method]], axis=1)
+) -> Unseen:
+    """Predict a fold's subject by a head that never saw the subject."""
+    probe = FIT[method](cell_of(config, target, features, fold.pool, fold.classes))
+    rows = rows_of(features, fold.test, method)
     logits = np.full((len(fold.test), len(classes)), -np.inf)
     logits[:, [classes.index(name) for name in fold.classes]] = probe.logits(rows)
-    return _Unseen(fold.test, logits)
+    return Unseen(fold.test, logits)
 
 
-def _judge(
-    target: Target, unseen: list[_Unseen], classes: list[str], resamples: int, remarks: list[str]
+def rows_of(features: TargetFeatures, windows: NDArray[np.int64], method: str) -> NDArray[np.float32]:
+    """Features of windows, as a method puts them side by side."""
+    blocks = {"handcrafted": lambda: features.handcrafted, "pretrained": lambda: features.pretrained}
+    return np.concatenate([blocks[name]()[windows] for name in BLOCKS[method]], axis=1)
+
+
+def judge(
+    target: Target, unseen: list[Unseen], classes: list[str], resamples: int, remarks: list[str]
 ) -> tuple[Estimate, float]:
     """The estimate, and the temperature for the head."""
     if not unseen:
@@ -241,7 +248,7 @@ def _judge(
     ), temperature
 
 
-def _about(config: Config, target: Target, study: NDArray[np.int64], estimate: Estimate) -> dict[str, object]:
+def about_of(config: Config, target: Target, study: NDArray[np.int64], estimate: Estimate) -> dict[str, object]:
     """What the model card tells of the study; plain values."""
     table, shards = target.shards.table, target.shards
     names, which = numbered(table["activity"][study])

@@ -22,6 +22,29 @@ from experiments.evaluation.methods.registry import Indices
 _SLICE = ("evaluation.personal_gap_s",)
 
 
+def with_labels(data: CellData, windows: Indices, labels: Indices, weight: int) -> CellData:
+    """Add one person's labelled windows to the support, where each counts ``weight`` times.
+
+    Activities without a label of the person get the same weight from others: they would be answered too rarely.
+
+    Args:
+        data: the cell.
+        windows: the person's labelled windows, (K,).
+        labels: their positions in the classes, (K,).
+        weight: how often each counts.
+    """
+    lacking = ~np.isin(data.support_labels, labels)
+    more = np.repeat(np.concatenate([windows, data.support[lacking]]), weight)
+    return replace(
+        data,
+        support=np.concatenate([data.support, more]),
+        support_labels=np.concatenate(
+            [data.support_labels, np.repeat(np.concatenate([labels, data.support_labels[lacking]]), weight)]
+        ),
+        support_subjects=concatenated([data.support_subjects, data.features.shards.table["subject"][more]]),
+    )
+
+
 @adaptation(
     "personal",
     on_labels=True,
@@ -36,18 +59,7 @@ def personal(fit: Fit, data: CellData) -> Predict:
     fitted: dict[int, Predict] = {}
     for person in np.unique(owners[data.personal]).tolist():
         own = owners[data.personal] == person
-        # Activities without a label of the person get the same weight from others: they would be answered too rarely.
-        lacking = ~np.isin(data.support_labels, data.personal_labels[own])
-        windows = np.repeat(np.concatenate([data.personal[own], data.support[lacking]]), weight)
-        labels = np.repeat(np.concatenate([data.personal_labels[own], data.support_labels[lacking]]), weight)
-        fitted[person] = fit(
-            replace(
-                data,
-                support=np.concatenate([data.support, windows]),
-                support_labels=np.concatenate([data.support_labels, labels]),
-                support_subjects=concatenated([data.support_subjects, data.features.shards.table["subject"][windows]]),
-            )
-        )
+        fitted[person] = fit(with_labels(data, data.personal[own], data.personal_labels[own], weight))
     without = fit(data)  # for people of whom no window is labelled
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:

@@ -26,9 +26,11 @@ def model_card(head: Head) -> str:
                     ["**Simulated data**: this head was fitted on simulated people, not on real ones."]
                     * about["simulated"]
                 ),
-                _sentence(estimate),
+                *([_personal_sentence(about["personal"])] if "personal" in about else []),
+                _sentence(estimate) if "personal" not in about else "**Of anybody else:** " + _sentence(estimate),
                 "## What it recognises\n\n" + _activities(head, about),
                 "## Data and people\n\n" + _data(head, about),
+                *(["## One person\n\n" + _personal(about["personal"])] if "personal" in about else []),
                 "## Estimate for the next person\n\n" + _estimate(head, estimate),
                 "## Limits\n\n" + _limits(head, about, estimate),
                 "## Use\n\n```bash\npython -m experiments.predict THIS_FOLDER recording.csv --time time_ms:ms"
@@ -54,6 +56,22 @@ def _sentence(estimate: dict[str, Any]) -> str:
         f"On people whom it never saw it recognises {_percent(estimate['mean'])} of the windows, averaged over"
         f" activities and people{interval}; guessing gives {_percent(estimate['chance'])}."
     )
+
+
+def _personal_sentence(personal: dict[str, Any]) -> str:
+    labelled = sum(personal["labelled"].values())
+    return (
+        f"**This head is for {personal['subject']}**, of whom it has {labelled} labelled windows. It recognises"
+        f" {_percent(personal['with_labels'])} of the person's {personal['tested']} later windows, averaged over"
+        f" activities; without these labels it would be {_percent(personal['without_labels'])}."
+    )
+
+
+def _personal(personal: dict[str, Any]) -> str:
+    rows = ["| activity | labelled windows of the person |", "| --- | ---: |"]
+    rows += [f"| {name} | {count} |" for name, count in personal["labelled"].items()]
+    few = "One person was tested: no interval can be given, and another day may differ."
+    return "\n\n".join(["\n".join(rows), f"{personal['note'][:1].upper()}{personal['note'][1:]}. {few}"])
 
 
 def _activities(head: Head, about: dict[str, Any]) -> str:
