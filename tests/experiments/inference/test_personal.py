@@ -84,16 +84,13 @@ def test_the_command_writes_a_head_for_the_person_and_says_what_the_labels_are_w
 
 
 def test_what_cannot_be_done_is_said(adapted: Adapted, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(UserError, match="nobody is called 'sim_x'.*there are: "):
+    with pytest.raises(UserError, match=r"nobody is called 'sim_x'.*there are: "):
         run(adapted.config, "handcrafted_logistic", personal="sim_x")
-    target = study_of(open_targets(adapted.config)[0])
-    person = subjects(adapted)[0]
-    config = adapted.config
+    person, config = subjects(adapted)[0], adapted.config
     alone = study_of(open_targets(config)[0])
     alone.settings.test_where = {"subject": [person]}
     with pytest.raises(EvaluationError, match=f"{person} is alone"):
         module.fit_personal_head(config, alone, None, "handcrafted_logistic", person, 0, lambda *_: None)
-    assert target.settings.test_where == {}
     with pytest.raises(SystemExit) as e:
         main(["simulator", "--shots", "2"])
     assert e.value.code == 2
