@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from experiments.runtime.errors import UserError
 from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.migration import migrate
@@ -55,13 +57,17 @@ def _check_weights(checkpoint: Path, weights: Any, module: ImuPretraining) -> No
         if name not in weights or name not in expected:
             where = "it" if name not in weights else "this model"
             raise UserError(f"{checkpoint}: weights of another model: {where} has no '{name}'")
-        if getattr(weights[name], "shape", None) != expected[name].shape:
+        if _shape(weights[name]) != _shape(expected[name]):
             raise UserError(
-                f"{checkpoint}: '{name}' has shape {tuple(getattr(weights[name], 'shape', ()))}; expected"
-                f" {tuple(expected[name].shape)}"
+                f"{checkpoint}: '{name}' has shape {_shape(weights[name])}; expected {_shape(expected[name])}"
             )
 
 
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _shape(value: Any) -> tuple[int, ...] | str:
+    """The shape of a tensor; modules may keep other values too, as extra state."""
+    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__

@@ -137,7 +137,7 @@ def test_custom_scalars_have_a_chart_for_each_metric(page: Page, address: str) -
 
 def test_images_show_clips_and_figures(page: Page, address: str) -> None:
     go(page, address, "#images")
-    shown(page, "validation_clips", "window 1", "few_shot")
+    shown(page, "validation_clips", "window 1", "with k labels, figures")
 
 
 def test_hyperparameters_have_final_metrics(page: Page, address: str) -> None:

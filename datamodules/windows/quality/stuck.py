@@ -15,6 +15,7 @@ from datamodules.recording import CHANNELS, FloatArray
 from datamodules.signal import BoolArray
 
 _AXIS_S = 2.0  # a coarse axis may stay the same for less while the sensor is at rest
+_ROWS = 1 << 18  # looked at together: copies of columns stay small beside a day of samples
 _CHUNK = 1 << 20  # steps that are looked at together
 _MOVES = 10.0  # smallest steps of an axis: others that move by more would have moved it
 
@@ -217,6 +218,10 @@ class _Sensor:
 
     def add(self, times: FloatArray, values: FloatArray) -> None:
         """Look at the next samples: (N,) and (N, 3)."""
+        for begin in range(0, len(times), _ROWS):
+            self._add(times[begin : begin + _ROWS], values[begin : begin + _ROWS])
+
+    def _add(self, times: FloatArray, values: FloatArray) -> None:
         if self._end is not None:
             times, values = (np.concatenate(pair) for pair in zip(self._end, (times, values), strict=True))
         if self._begin is None:
