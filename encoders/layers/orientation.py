@@ -61,7 +61,7 @@ class OrientationParams:
     """The setting that an encoder gets by deriving its own settings from these."""
 
     orientation: str = setting(
-        RAW,
+        "raw",
         "what the encoder sees: channels as measured ('raw'), in a frame of gravity and heading, which no rotation of"
         " the sensor changes ('gravity'), or both side by side ('raw+gravity')",
         choices=ORIENTATIONS,
