@@ -57,9 +57,10 @@ def aligned(
     imu: Tensor, channel_mask: Tensor | None = None, sample_mask: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     channels, samples = masks(len(imu), imu.shape[1])
-    return GravityAligned(raw=False)(
+    found: tuple[Tensor, Tensor] = GravityAligned(raw=False)(
         imu, channels if channel_mask is None else channel_mask, samples if sample_mask is None else sample_mask
     )
+    return found
 
 
 @st.composite
