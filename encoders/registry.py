@@ -10,10 +10,13 @@ An encoder is one file in ``encoders/imu`` or ``encoders/video``, with a datacla
     class MyNet(ImuEncoder):
         def __init__(self, params: MyParams, imu_input: ImuInput) -> None: ...
 
-The registry finds it by its name; no other file needs an edit. A video encoder is made from its settings alone. A
-video head (``@video_head``) is made from its settings and the width of the frame features. Encoders of another package
-are found through the entry point groups ``imu_video_har.imu_encoders``, ``imu_video_har.video_encoders`` and
-``imu_video_har.video_heads`` (an entry names a module that registers them), or by importing that module.
+The registry finds it by its name; no other file needs an edit. An encoder that takes any number of channels may derive
+its settings from ``encoders.layers.orientation.OrientationParams``: they can give it gravity-aligned channels.
+
+A video encoder is made from its settings alone. A video head (``@video_head``) is made from its settings and the width
+of the frame features. Encoders of another package are found through the entry point groups
+``imu_video_har.imu_encoders``, ``imu_video_har.video_encoders`` and ``imu_video_har.video_heads`` (an entry names a
+module that registers them), or by importing that module.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from core.registry import Component, Registry, build, register
+from core.registry import Component, Registry, build, component_params, register
 from encoders.contract import ImuEncoder, ImuInput, VideoEncoder, VideoHead
+from encoders.layers.orientation import build_oriented
 
 C = TypeVar("C", bound=Callable[..., Any])
 
@@ -70,7 +74,7 @@ def build_imu_encoder(name: str, params: Mapping[str, Any], imu_input: ImuInput)
         UnknownNameError: there is no such encoder, or it has no such setting; the message suggests a similar name.
         ValueError: a setting has an invalid value.
     """
-    return build(IMU_ENCODERS, name, params, imu_input)
+    return build_oriented(IMU_ENCODERS.entry(name).create, component_params(IMU_ENCODERS, name, params), imu_input)
 
 
 def build_video_encoder(name: str, params: Mapping[str, Any]) -> VideoEncoder:

@@ -19,13 +19,14 @@ from torch.nn import functional as F
 
 from core.settings import setting
 from encoders.contract import ImuEncoder
+from encoders.layers.orientation import OrientationParams
 from lightning_modules.optim import warmup_cosine
 
 Batch = dict[str, Any]
 
 
 @dataclass
-class SourceClassifierSettings:
+class SourceClassifierSettings(OrientationParams):
     """Settings of the training; chosen on SisFall's young people."""
 
     steps: int = setting(1500, "optimiser steps", at_least=1)

@@ -45,7 +45,7 @@ READING_ORDER = {
         "labelled",
         "labelled_sets",
     ),
-    "encoders": ("contract", "registry", "weights", "layers", "imu", "video", "text"),
+    "encoders": ("contract", "layers", "registry", "weights", "imu", "video", "text"),
     "lightning_modules": (
         "losses",
         "objectives",

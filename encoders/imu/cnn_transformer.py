@@ -18,12 +18,13 @@ from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
 from encoders.layers.masking import MaskedGroupNorm, StepLayerNorm, mean_and_max
+from encoders.layers.orientation import OrientationParams
 from encoders.layers.transformer import TimedTransformer
 from encoders.registry import imu_encoder
 
 
 @dataclass
-class CnnTransformerParams:
+class CnnTransformerParams(OrientationParams):
     """Settings of ``cnn_transformer``.
 
     Attributes:

@@ -17,13 +17,14 @@ from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
 from encoders.layers.masking import MaskedGroupNorm, mean_and_max
+from encoders.layers.orientation import OrientationParams
 from encoders.registry import imu_encoder
 
 _STRIDE = 2
 
 
 @dataclass
-class ConvNormsParams:
+class ConvNormsParams(OrientationParams):
     """Settings of ``conv_norms``.
 
     Attributes:

@@ -19,11 +19,12 @@ from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
 from encoders.layers.masking import attention_mask
+from encoders.layers.orientation import OrientationParams
 from encoders.registry import imu_encoder
 
 
 @dataclass
-class PatchTSTParams:
+class PatchTSTParams(OrientationParams):
     """Settings of ``patchtst``; the defaults are the paper's (its context is the window, 250 samples).
 
     Attributes:

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from core.settings import SettingError, check_settings
 from core.suggestions import did_you_mean
 from datamodules.sources.registry import sources
+from encoders.layers.orientation import ORIENTATIONS, RAW
 from encoders.registry import imu_encoders, video_encoders, video_heads
 from experiments.settings.layers import COMMAND_LINE, NONE, ConfigError, find, layers, merge
 from experiments.settings.migration import migrate, renamed
@@ -181,6 +182,7 @@ def _check_components(config: Config) -> None:
     heads = {name: entry.params for name, entry in video_heads().items()}
     known = {name: entry.params for name, entry in sources().items()}
     _check_component("imu_encoder", config.imu_encoder.name, config.imu_encoder.params, imu)
+    _check_orientation(config)
     _check_component("video_encoder", config.video_encoder.name, config.video_encoder.params, video)
     _check_component("video_head", config.video_head.name, config.video_head.params, heads)
     for key, dataset in config.datasets.items():
@@ -197,6 +199,21 @@ def _check_component(path: str, name: str, params: Mapping[str, Any], known: Map
                 f"unknown key '{path}.params.{key}'{did_you_mean(key, valid, path + '.params.')}"
                 f" ('{name}' takes: {', '.join(valid) or 'none'})"
             )
+
+
+def _check_orientation(config: Config) -> None:
+    """Gravity-aligned channels need gravity."""
+    orientation = config.imu_encoder.params.get("orientation", RAW)
+    if orientation not in ORIENTATIONS:
+        raise ConfigError(
+            f"imu_encoder.params.orientation: expected one of {', '.join(ORIENTATIONS)}; found {orientation!r}"
+            f"{did_you_mean(orientation, ORIENTATIONS)}"
+        )
+    if orientation != RAW and config.pretraining.normalisation == "window":
+        raise ConfigError(
+            f"imu_encoder.params.orientation is '{orientation}', but under pretraining.normalisation 'window' samples"
+            " have no gravity; expected 'raw', or the normalisation 'physical' or 'none'"
+        )
 
 
 def _check_values(config: Config) -> None:

@@ -27,13 +27,16 @@ SMALL: dict[str, dict[str, Any]] = {
 PEOPLE = ["sp_sw_har/s10", "sp_sw_har/s2", "simulator/sim_h_000"]
 
 
-def small_encoder(name: str = "cnn_transformer", normalisation: str = "physical") -> PretrainedImuEncoder:
-    """An encoder of windows of 5 s at 50 Hz."""
+def small_encoder(
+    name: str = "cnn_transformer", normalisation: str = "physical", **params: Any
+) -> PretrainedImuEncoder:
+    """An encoder of windows of 5 s at 50 Hz; ``params`` come on top of its small ones."""
     torch.manual_seed(0)
     shape = ImuInput(250, 50.0)
-    module = build_imu_encoder(name, SMALL[name], shape)
+    settings = {**SMALL[name], **params}
+    module = build_imu_encoder(name, settings, shape)
     config = EncoderConfig(
-        name, SMALL[name], shape, normalisation, WindowSettings(), PEOPLE, True, "0", seen_sets(PEOPLE, False)
+        name, settings, shape, normalisation, WindowSettings(), PEOPLE, True, "0", seen_sets(PEOPLE, False)
     )
     return PretrainedImuEncoder(module, config)
 

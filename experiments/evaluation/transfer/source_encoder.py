@@ -20,6 +20,7 @@ from datamodules.augment.settings import AugmentSettings
 from datamodules.labelled_sets import LabelledSet, LabelledSetsDataModule
 from datamodules.labels.label_column import UNLABELLED, numbered
 from encoders.contract import ImuEncoder, ImuInput
+from encoders.layers.orientation import RAW
 from encoders.registry import build_imu_encoder
 from experiments.evaluation.transfer.sources import Sources, SourceSet
 from lightning_modules.finetune import quiet_trainer
@@ -58,7 +59,7 @@ def open_source_encoder(
         The encoder, in evaluation mode, on the CPU.
     """
     window = sources.sets[0].shards.settings
-    encoder = _fresh(ImuInput(window.samples, window.imu_rate_hz), seed)
+    encoder = _fresh(ImuInput(window.samples, window.imu_rate_hz), settings.orientation, seed)
     path = folder / f"sources-{_digest(sources, settings, seed)}.safetensors"
     if not _loaded(encoder, path):
         _train(encoder, sources, settings, seed, accelerator, progress)
@@ -68,14 +69,17 @@ def open_source_encoder(
     return encoder.cpu().eval()
 
 
-def _fresh(imu_input: ImuInput, seed: int) -> ImuEncoder:
+def _fresh(imu_input: ImuInput, orientation: str, seed: int) -> ImuEncoder:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_imu_encoder(ENCODER, {}, imu_input)
+        return build_imu_encoder(ENCODER, {"orientation": orientation}, imu_input)
 
 
 def _digest(sources: Sources, settings: SourceClassifierSettings, seed: int) -> str:
-    parts = [sources.fingerprint, asdict(settings), seed, ENCODER, NORMALISATION, asdict(AUGMENTATION)]
+    trained = asdict(settings)
+    if settings.orientation == RAW:
+        del trained["orientation"]  # encoders that were kept before there was this setting stay found
+    parts = [sources.fingerprint, trained, seed, ENCODER, NORMALISATION, asdict(AUGMENTATION)]
     return digest_of(parts)[:16]
 
 

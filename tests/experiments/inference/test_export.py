@@ -130,6 +130,14 @@ def test_every_architecture_can_be_exported(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_an_encoder_with_gravity_aligned_channels_can_be_exported(tmp_path: Path) -> None:
+    encoder = small_encoder(orientation="raw+gravity").save_pretrained(tmp_path / "encoder")
+    report = run(str(encoder), tmp_path / "exported", rows=40)
+    assert report["largest_difference"] <= 1e-4
+    assert json.loads((tmp_path / "exported" / "preprocessing.json").read_text())["any_length"] is True
+
+
+@pytest.mark.slow
 def test_nothing_is_written_where_the_outputs_differ(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

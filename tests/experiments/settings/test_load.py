@@ -61,6 +61,10 @@ def test_a_file_builds_on_another(tmp_path: Path) -> None:
             r"'imu_encoder\.params\.widht'; did you mean 'imu_encoder\.params\.width'\?",
         ),
         (
+            "imu_encoder.params.orientation=gravty",
+            r"params\.orientation: expected one of raw, raw\+gravity, gravity; found 'gravty'; did you mean 'gravity'",
+        ),
+        (
             "datasets.pretraining.source.params.subject=3",
             r"params\.subject'; did you mean .*params\.subjects'",
         ),
@@ -95,6 +99,13 @@ def test_a_file_builds_on_another(tmp_path: Path) -> None:
 def test_a_wrong_setting_says_where_and_what_was_meant(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         load("simulator", [override])
+
+
+def test_gravity_aligned_channels_need_gravity() -> None:
+    aligned = "imu_encoder.params.orientation=raw+gravity"
+    assert load("simulator", [aligned]).imu_encoder.params["orientation"] == "raw+gravity"
+    with pytest.raises(ConfigError, match=r"orientation is 'raw\+gravity', but .* samples have no gravity"):
+        load("simulator", [aligned, "pretraining.normalisation=window"])
 
 
 def test_a_wrong_file_is_named(tmp_path: Path) -> None:
