@@ -168,6 +168,7 @@ def test_activities_are_held_out_of_all_sets(sets: list[tuple[str, ShardSet]]) -
     assert name not in set(module.shards.table["activity"][used])
 
 
+@pytest.mark.slow
 def test_what_cannot_be_mixed_is_refused(sets: list[tuple[str, ShardSet]], tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"'head' has \d+ training windows, but a batch of 64 takes 62 of them"):
         make(sets, batch_size=64, weights=[1.0, 1000.0, 1.0])

@@ -190,6 +190,7 @@ def test_without_a_checkpoint_it_says_what_to_do(tiny: Make) -> None:
         run(tiny())
 
 
+@pytest.mark.slow
 def test_people_seen_in_pretraining_are_refused(evaluated: Config) -> None:
     evaluated.evaluation.targets[0].dataset = "pretraining"
     evaluated.evaluation.methods = ["majority", "linear_probe"]
@@ -219,6 +220,7 @@ def test_a_file_of_cells_that_was_torn_is_mended_and_said(
     assert "its cell is computed again" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.slow
 def test_methods_that_need_no_checkpoint_run_without_one(tiny: Make) -> None:
     config = tiny(*TARGET, "evaluation.methods=[majority,handcrafted_rf]", "evaluation.shots=[1]")
     frame = pd.read_csv(run(config), keep_default_na=False)

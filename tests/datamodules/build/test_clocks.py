@@ -44,6 +44,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, BuildReport]:
     return folder, build_simulated(folder, "off")
 
 
+@pytest.mark.slow
 def test_apply_brings_the_windows_onto_the_videos_clock(plain: tuple[Path, BuildReport], tmp_path: Path) -> None:
     simulator = Simulator(PARAMS)
     truth = simulator.true_clock_offset(simulator.names()[0])

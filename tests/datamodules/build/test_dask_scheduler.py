@@ -70,6 +70,7 @@ def expected(root: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return contents(directory)
 
 
+@pytest.mark.slow
 def test_a_build_that_was_stopped_goes_on_and_ends_with_the_same_files(
     root: Path, address: str, expected: dict[str, bytes], tmp_path: Path
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_build_that_was_stopped_goes_on_and_ends_with_the_same_files(
     assert steps[-1] == (len(NAMES), len(NAMES))
 
 
+@pytest.mark.slow
 def test_the_recording_of_a_worker_that_was_killed_is_done_by_another_one(
     root: Path, address: str, expected: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -60,6 +60,7 @@ def test_offsets_beyond_the_range_and_unrelated_motion_are_not_certain() -> None
         assert compare(seen, wrong, "r", "c").confidence < CERTAIN
 
 
+@pytest.mark.slow
 def test_of_many_unrelated_pairs_few_are_certain() -> None:
     confidences = []
     for seed in range(30):
@@ -325,6 +326,7 @@ def test_the_gopro_clip_tells_nothing_with_a_sensor_that_is_not_its_own() -> Non
         assert compare(seen, stream, "gopro", "action_camera").certainty == "unknown", number
 
 
+@pytest.mark.slow
 def test_short_recordings_tell_together_what_none_tells_alone() -> None:
     settings = ClockSettings()
     pairs = []

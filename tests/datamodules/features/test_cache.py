@@ -218,6 +218,7 @@ build_features(Path(sys.argv[1]) / "cache", made.Clips(), slow, "vit-1", ViewSet
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_the_block_that_it_was_at(tmp_path: Path) -> None:
     root = Path(__file__).parents[3]
 

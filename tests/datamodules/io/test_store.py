@@ -165,6 +165,7 @@ def read_all(url: str, local: Path, cache: Path, limit: int, seed: int, results:
     results.put(seed)
 
 
+@pytest.mark.slow
 def test_processes_share_a_cache(url: str, local: Path, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     limit = table_bytes(url, tmp_path / "a") + 3 * largest(local)

@@ -52,6 +52,7 @@ def freezing(recording: Recording) -> list[tuple[str, float, float]]:
     return [label for label in labels(recording) if label[0] == "freezing"]
 
 
+@pytest.mark.slow
 def test_the_real_set() -> None:
     source = Daphnet(DaphnetParams(str(real_data("daphnet") / "trimmed_csv")))
     names = source.names()

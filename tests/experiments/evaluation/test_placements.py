@@ -136,6 +136,7 @@ def test_a_fold_that_the_sensor_measured_nobody_of_has_no_score() -> None:
     assert any("48 of 48" in note for r in results for note in r.notes)
 
 
+@pytest.mark.slow
 def test_cells_are_bound_to_the_other_sensor_s_shards() -> None:
     store: dict[str, CellResult] = {}
     evaluate({}, store)

@@ -191,6 +191,7 @@ def umafall_lines(places: dict[int, int], samples: int = 240) -> list[str]:
     return [*header, *lines]
 
 
+@pytest.mark.slow
 def test_umafall(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     worn = {"chest": (1, 1), "waist": (2, 0), "wrist": (3, 2), "ankle": (4, 0)}
     everywhere = dict(worn.values())

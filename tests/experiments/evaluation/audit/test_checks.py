@@ -179,6 +179,7 @@ REAL = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REAL)
 def test_real_and_simulated_sets_have_no_leak_and_planted_ones_are_caught(name: str) -> None:
     load, settings, classes, warned_of = REAL[name]

@@ -118,6 +118,7 @@ def test_the_nearest_vote_the_most(neighbours: int, seed: int) -> None:
     assert votes[0] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_rates_are_chosen_by_other_people_of_the_support(monkeypatch: pytest.MonkeyPatch) -> None:
     data, test, _ = make_cell(FakeShards())
     trained = importlib.import_module("experiments.evaluation.methods.trained")
