@@ -122,7 +122,7 @@ def end_lines(config: Config, trainer: L.Trainer, module: ImuPretraining, last: 
         return [f"the trial went well, in {in_words(seconds)}{values}"]
     done, total = trainer.global_step, module.settings.total_steps
     steps = f"{done} steps" if done >= total else f"{done} of {total} steps"
-    lines = [f"done: {steps}, in {in_words(seconds)} now{values}", f"checkpoint: {last}"]
+    lines = [f"done: {steps}, in {in_words(seconds)}{values}", f"checkpoint: {last}"]
     if "tensorboard" in config.trainer.loggers:
         lines.append("look at it: make tensorboard")
     return lines
