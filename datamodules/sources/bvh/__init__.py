@@ -39,6 +39,7 @@ from datamodules.sources.bvh.skeleton import UP_AXES, Skeleton
 from datamodules.sources.manifest.patterns import Found, Pattern
 from datamodules.sources.registry import Source, source
 from datamodules.sources.shared.listing import choose
+from datamodules.sources.shared.ranges import out_of_range
 from datamodules.sources.simulator.imu_model import DEVICES, personal_mount
 from datamodules.sources.simulator.people import PLACEMENTS, Person, make_person
 from datamodules.sources.simulator.rotations import from_rotation_vector
@@ -81,16 +82,15 @@ def _check(params: BvhParams) -> None:
         problems.append("devices is empty; expected at least one")
     if params.up not in UP_AXES:
         problems.append(f"up is '{params.up}'; expected one of: {', '.join(UP_AXES)}")
-    for name, low, high in (
+    ranges = (
         ("metres_per_unit", 1e-6, 1e3),
         ("frame_rate_hz", 1.0, 240.0),
         ("room_styles", 1, 1000),
         ("mounting_sd_deg", 0.0, 90.0),
         ("slip_sd_deg", 0.0, 90.0),
         ("soft_tissue_s", 0.0, 0.5),
-    ):
-        if not low <= getattr(params, name) <= high:
-            problems.append(f"{name} is {getattr(params, name)}; expected {low:g} to {high:g}")
+    )
+    problems += out_of_range(params, ranges)
     if problems:
         raise ValueError("bvh: " + "; ".join(problems))
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from datamodules.recording import Interval, Recording, RecordingError, VideoStream
 from datamodules.sources.registry import Source, source
+from datamodules.sources.shared.ranges import out_of_range
 from datamodules.sources.simulator.hall import make_hall
 from datamodules.sources.simulator.head_camera import HeadCamera
 from datamodules.sources.simulator.imu_model import DEVICES, Mount, personal_mount, record
@@ -74,16 +75,15 @@ def _check(params: SimulatorParams) -> None:
     ):
         if getattr(params, name) < least:
             problems.append(f"{name} is {getattr(params, name)}; expected at least {least}")
-    for name, low, high in (
+    ranges = (
         ("session_s", 2.0, 3600.0),
         ("frame_rate_hz", 1.0, 240.0),
         ("max_clock_offset_s", 0.0, 10.0),
         ("max_clock_drift_ppm", 0.0, 1000.0),
         ("mounting_sd_deg", 0.0, 90.0),
         ("slip_sd_deg", 0.0, 90.0),
-    ):
-        if not low <= getattr(params, name) <= high:
-            problems.append(f"{name} is {getattr(params, name)}; expected {low:g} to {high:g}")
+    )
+    problems += out_of_range(params, ranges)
     if problems:
         raise ValueError("simulator: " + "; ".join(problems))
 

@@ -1,4 +1,4 @@
-"""What is missing is said before anything is built."""
+"""Needs of an experiment: missing ones are said before anything is built."""
 
 from __future__ import annotations
 

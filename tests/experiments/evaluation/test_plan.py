@@ -1,4 +1,4 @@
-"""Which cells there are, and how they share their fitting."""
+"""The cells of an evaluation, and how they share their fitting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What training uses: the share of time that it waits for data, memory."""
+"""Costs of training: the share of time that it waits for data, memory."""
 
 from __future__ import annotations
 

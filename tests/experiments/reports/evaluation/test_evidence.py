@@ -1,4 +1,4 @@
-"""What the report says for belief: refused is not missing, a control is called one, a shift is beside accuracy."""
+"""Evidence in a report: refused is not missing, a control is called one, a shift is beside accuracy."""
 
 from __future__ import annotations
 

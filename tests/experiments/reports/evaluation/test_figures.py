@@ -1,4 +1,4 @@
-"""What the evaluation's figures show: every contender and level, in %, and shares that add up."""
+"""Figures of an evaluation: every contender and level, in %, and shares that add up."""
 
 from __future__ import annotations
 
