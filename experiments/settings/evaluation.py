@@ -91,6 +91,7 @@ class EvaluationConfig:
     perturbations_shots: int = setting(0, "labelled windows per class for that; 0 takes the most")
     perturbations_draws: int = setting(2, "draws a fold for that", at_least=1)
     probe_c: float = setting(1.0, "inverse regularisation of the logistic probe", above=0)
+    views: int = setting(8, "random views of each labelled window for methods with '+views'", at_least=1)
     logistic_c: float = setting(
         0.05, "inverse regularisation of the logistic on handcrafted features, and of the hybrids", above=0
     )
