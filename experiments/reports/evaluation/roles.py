@@ -13,11 +13,9 @@ PRETRAINED = (
     "finetune",
     "hybrid_logistic",
     "hybrid_mean",
-    "hybrid_rocket_mean",
     "source_probe",
     "transfer_logistic",
     "transfer_mean",
-    "transfer_rocket_mean",
     "transfer_hybrid",
     "transfer_probe",
     "knn",
@@ -35,11 +33,9 @@ RECOMMENDED = (
     "finetune",
     "hybrid_logistic",
     "hybrid_mean",
-    "hybrid_rocket_mean",
     "source_probe",
     "transfer_logistic",
     "transfer_mean",
-    "transfer_rocket_mean",
 )
 # Adaptations that are controls, and not to be recommended.
 CONTROLS = ("person_other", "balanced_other", "personal_none")
@@ -55,7 +51,6 @@ BASELINES = (
     "catch22",
     "minirocket",
     "minirocket_logistic",
-    "rocket_mean",
     "hydra",
     "external",
     "supervised",

@@ -25,7 +25,6 @@ TITLES = {  # in the order of the tables' rows
     "catch22": "catch22, logistic",
     "minirocket": "MiniRocket, ridge",
     "minirocket_logistic": "MiniRocket, logistic",
-    "rocket_mean": "handcrafted + logistic, extra trees and MiniRocket",
     "hydra": "Hydra, ridge",
     "external": "external encoder, logistic",
     "random_frozen": "random frozen encoder, probe",
@@ -42,11 +41,9 @@ TITLES = {  # in the order of the tables' rows
     "transfer_logistic": "handcrafted + encoder from other sets' labels, logistic",
     "transfer_mean": "handcrafted + encoder from other sets' labels, logistic and extra trees",
     "transfer_hybrid": "handcrafted + pretrained + encoder from other sets' labels, logistic and extra trees",
-    "transfer_rocket_mean": "handcrafted + encoder from other sets' labels, logistic, extra trees and MiniRocket",
     "hybrid_random": "handcrafted + random encoder, logistic",
     "hybrid_logistic": "handcrafted + pretrained, logistic",
     "hybrid_mean": "handcrafted + pretrained, logistic and extra trees",
-    "hybrid_rocket_mean": "handcrafted + pretrained, logistic, extra trees and MiniRocket",
 }
 SHORT = {  # in the small table and the small curves, which a sentence explains
     "majority": "majority",
@@ -60,7 +57,6 @@ SHORT = {  # in the small table and the small curves, which a sentence explains
     "catch22": "catch22",
     "minirocket": "MiniRocket",
     "minirocket_logistic": "MiniRocket, logistic",
-    "rocket_mean": "logistic, trees, MiniRocket",
     "hydra": "Hydra",
     "external": "external encoder",
     "random_frozen": "random weights",
@@ -76,11 +72,9 @@ SHORT = {  # in the small table and the small curves, which a sentence explains
     "transfer_logistic": "transfer, logistic",
     "transfer_mean": "transfer, mean",
     "transfer_hybrid": "transfer and hybrid",
-    "transfer_rocket_mean": "transfer, with MiniRocket",
     "hybrid_random": "hybrid, random weights",
     "hybrid_logistic": "hybrid, logistic",
     "hybrid_mean": "hybrid, mean",
-    "hybrid_rocket_mean": "hybrid, with MiniRocket",
 }
 ADAPTED = {  # what an adaptation adds to a method's title, in the order of the rows
     "views": "labels augmented",
