@@ -30,6 +30,7 @@ from experiments.evaluation.plan_checks import (
     refuse_too_few_subjects,
 )
 from experiments.evaluation.planned_cells import Group, cell_of, clips_of, input_digest, without_prototype
+from experiments.evaluation.seed_ensembles import can_be_together, ensembles_of, together
 from experiments.evaluation.splits import Fold, union
 from experiments.evaluation.targets import (
     OWN,
@@ -109,6 +110,8 @@ def plan_units(
         perturbations += tuple(Perturbation(PLACEMENT, name) for name in target.other_placements)
         remarks = target.remarks(folds)
         specs: list[EncoderSpec] = []
+        by_checkpoint: dict[str, TargetFeatures] = {}
+        said: dict[str, None] = {}
         for position, system in enumerate(systems):
             refused = {
                 fold.number
@@ -122,6 +125,8 @@ def plan_units(
             spec = EncoderSpec.of(config, target.shards, system.model)
             source_encoder = (lambda t=target: t.sources.encoder) if target.sources else None
             features = TargetFeatures(shards, used, spec, system.model, config.run.seed, device, source_encoder)
+            by_checkpoint[system.checkpoint] = features
+            said |= dict.fromkeys(seen)
             another = spec not in specs
             specs.append(spec)
             notes = (*seen, *remarks)
@@ -133,6 +138,11 @@ def plan_units(
                         units += _units_of(replace(group, external=name, weights=weights), method, ledger)
                 elif method.checkpoint or position == 0 or (method.encoder and another):
                     units += _units_of(group, method, ledger)
+        for system in ensembles_of(systems) if e.ensembles else []:
+            features = by_checkpoint[system.members[0].checkpoint]
+            group = Group(config, target, system, folds, features, perturbations, (*said, *remarks), False)
+            for method in filter(can_be_together, chosen):
+                units += _units_of(group, together(method, by_checkpoint, system.members), ledger)
     # A method or a checkpoint's file may be named twice; it is evaluated once.
     return list({unit.cells[0].key: unit for unit in units}.values())
 
@@ -189,8 +199,10 @@ def _refused(ledger: Ledger, group: Group, method: Method, fold: Fold) -> bool:
     name, number = group.target.name, fold.number
     if method.external:
         return bool(ledger.why(name, number, "external", group.external, group.weights))
-    system = group.system
-    return method.checkpoint and bool(ledger.why(name, number, "checkpoint", system.name, system.checkpoint))
+    members = group.system.members or (group.system,)
+    return method.checkpoint and any(
+        ledger.why(name, number, "checkpoint", system.name, system.checkpoint) for system in members
+    )
 
 
 def _shots_for_perturbations(shots_by_unit: Sequence[tuple[str, int]], asked: int) -> tuple[str, int]:

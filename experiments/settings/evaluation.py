@@ -84,6 +84,7 @@ class EvaluationConfig:
     all_groupings: bool = setting(False, "cut subjects into 'folds' groups in every way, not in one: for few subjects")
     activities: list[str] = setting([], "only these; empty takes all")
     checkpoints: dict[str, list[str]] = setting({}, "other systems to compare: name -> checkpoints (one a seed)")
+    ensembles: bool = setting(False, "also each named system's seeds together: the mean of their probabilities")
     external: dict[str, ExternalConfig] = setting(
         {}, "encoders of others, for method 'external': name -> {encoder: ..., weights: FILE.safetensors}"
     )
