@@ -93,7 +93,8 @@ def _evaluate(config: Config, folder: Path) -> Path:
 
             elsewhere = partial(computed_on, e.scheduler) if e.scheduler else None
             cells = run_units(config, units, store.get, store.add, progress, elsewhere)
-            bar.update(task, description="measuring sizes of shift")
+            if e.shift:
+                bar.update(task, description="measuring sizes of shift")
             shifts = measure_shifts(units) if e.shift else []
     except (EvaluationError, SplitError, PerturbationError) as error:
         raise UserError(str(error)) from error

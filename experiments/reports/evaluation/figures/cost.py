@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.reports.evaluation.content import Report
-from experiments.reports.evaluation.figures.style import legend, percent_limits, short, style_of, tidy
+from experiments.reports.evaluation.figures.style import legend, lines_of, percent_limits, short, style_of, tidy
 from experiments.statistics.costs import Cost, cost_of
 
 
@@ -18,7 +18,7 @@ def cost_figure(report: Report, dataset: str) -> Figure | None:
     costs = _costs(report, dataset)
     if not costs:
         return None
-    figure = Figure(figsize=(12.4, max(4.4, 0.24 * len(costs) + 1)), layout="constrained")
+    figure = Figure(figsize=(12.4, max(4.4, 0.21 * lines_of(costs) + 1)), layout="constrained")
     by_labels, by_seconds = figure.subplots(1, 2)
     handles: dict[str, Any] = {}
     for contender, found in costs.items():

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from experiments.reports.evaluation.content import Report
-from experiments.reports.evaluation.figures.style import bars, legend, percent_limits, short, style_of, tidy
+from experiments.reports.evaluation.figures.style import bars, legend, lines_of, percent_limits, short, style_of, tidy
 from experiments.reports.evaluation.titles import METRICS, method_title
 from experiments.statistics.intervals import FEWEST
 from experiments.statistics.results import Estimate
@@ -28,7 +28,7 @@ def few_shot_figure(
     """
     first = report.estimates(dataset, metrics[0], unit)
     ranked = sorted(first, key=lambda contender: first[contender][max(first[contender])].mean, reverse=True)
-    figure = Figure(figsize=(4.6 * len(metrics) + 3.2, max(4.4, 0.24 * len(ranked) + 1)), layout="constrained")
+    figure = Figure(figsize=(4.6 * len(metrics) + 3.2, max(4.4, 0.21 * lines_of(ranked) + 1)), layout="constrained")
     axes = figure.subplots(1, len(metrics), squeeze=False)[0]
     handles: dict[str, Any] = {}
     for axis, metric in zip(axes, metrics, strict=True):

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure
 
 from experiments.reports.evaluation.comparisons import Pair
 from experiments.reports.evaluation.content import Report
-from experiments.reports.evaluation.figures.style import style_of, tidy, titled
+from experiments.reports.evaluation.figures.style import style_of, tidy, titled, wrapped
 from experiments.reports.evaluation.roles import recommended
-from experiments.reports.evaluation.titles import headline_shots, method_title, shots_title
+from experiments.reports.evaluation.titles import headline_shots, shots_title
 
 _GROUP = 1.5  # room for the heading of a group, in rows
+_WIDTH = 32  # of a row's name, in characters
 
 
 def forest_figure(report: Report, dataset: str) -> Figure | None:
@@ -25,13 +26,13 @@ def forest_figure(report: Report, dataset: str) -> Figure | None:
     panels = {first: groups for first, groups in panels.items() if groups}
     if not panels:
         return None
-    rows = max(sum(len(group) + _GROUP for group in groups.values()) for groups in panels.values())
-    figure = Figure(figsize=(2.6 + 4.0 * len(panels), 1.5 + 0.25 * rows), layout="constrained")
+    rows = max(sum(_GROUP + sum(map(_height, group)) for group in groups.values()) for groups in panels.values())
+    figure = Figure(figsize=(1.0 + 5.2 * len(panels), 1.9 + 0.25 * rows), layout="constrained")
     # Each panel has its own names, because panels may compare different methods.
     for axis, (first, groups) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
         _draw(axis, groups, report.contenders(dataset))
         axis.set_ylim(rows, -0.6)
-        axis.set_title(f"{method_title(first)} minus ...", fontsize=10)
+        axis.set_title(f"{wrapped(first, 46)} minus ...", fontsize=10)
     shown = [pair for groups in panels.values() for group in groups.values() for pair in group]
     subjects = max(pair.difference.subjects for pair in shown)
     figure.suptitle(
@@ -43,6 +44,11 @@ def forest_figure(report: Report, dataset: str) -> Figure | None:
         " are not corrected for their number. The numbers are in the tables of paired differences."
     )
     return figure
+
+
+def _height(pair: Pair) -> float:
+    """Room for the name of a row, in rows of one line."""
+    return 1 + 0.75 * wrapped(pair.second, _WIDTH).count("\n")
 
 
 def _firsts(report: Report, dataset: str) -> list[str]:
@@ -82,8 +88,8 @@ def _draw(axis: Axes, groups: dict[str, list[Pair]], listed: list[str]) -> None:
                 capsize=2.5,
             )
             ticks.append(at)
-            names.append(method_title(pair.second))
-            at += 1
+            names.append(wrapped(pair.second, _WIDTH))
+            at += _height(pair)
         at += _GROUP - 1
     axis.axvline(0, color="0.3", linewidth=1)
     axis.set_yticks(ticks, names, fontsize=8.5)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,12 +107,22 @@ def legend(figure: Figure, handles: dict[str, Any], order: Sequence[str] | None 
     names = [name for name in (order or in_order(handles)) if name in handles]
     figure.legend(
         [handles[name] for name in names],
-        [method_title(name) for name in names],
+        [wrapped(name) for name in names],
         loc="outside right center",
         frameon=False,
         fontsize=9,
         handlelength=3,
     )
+
+
+def wrapped(contender: str, width: int = 42) -> str:
+    """Write a contender's title on as many lines of ``width`` characters as it takes."""
+    return textwrap.fill(method_title(contender), width)
+
+
+def lines_of(contenders: Iterable[str]) -> int:
+    """Count the lines of a legend."""
+    return sum(wrapped(name).count("\n") + 1 for name in contenders)
 
 
 def short(value: str, length: int = 28) -> str:

@@ -206,6 +206,25 @@ def test_robustness_has_a_panel_a_kind_and_marks_windows_as_they_are() -> None:
     assert texts_outside(figure) == []
 
 
+@pytest.mark.filterwarnings("error:constrained_layout")  # axes that have collapsed
+def test_the_longest_names_leave_room_for_the_curves() -> None:
+    long = (
+        "handcrafted_mean",
+        "handcrafted_mean+views",
+        "hybrid_mean@pretrained",
+        "hybrid_mean+views+person@pretrained",
+    )
+    made = report(methods=(*long, "handcrafted_mean+views+person", "hybrid_mean+views+person_other@pretrained"))
+    for draw in (figures.few_shot_figure, figures.forest_figure, figures.cost_figure):
+        figure = draw(made, HOME)  # type: ignore[operator]
+        assert figure is not None
+        assert texts_outside(figure) == []
+        for axis in figure.axes:
+            width, height = axis.get_position().size * figure.get_size_inches()
+            assert width > 2, draw
+            assert height > 2, draw
+
+
 def test_costs_are_drawn_over_labels_and_over_seconds() -> None:
     figure = figures.cost_figure(report(), HOME)
     assert figure is not None
