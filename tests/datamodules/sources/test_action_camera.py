@@ -109,7 +109,7 @@ def test_sensors_with_rates_of_their_own_each_fill_their_payload(
                     rows.append({"timestamp_ms": 1000 * gyro_at, "gyro": gyro, "accl": accl})
             return rows
 
-    monkeypatch.setattr("datamodules.sources.action_camera.telemetry_parser.Parser", Parser)
+    monkeypatch.setattr("telemetry_parser.Parser", Parser)
     (tmp_path / "x.mp4").write_bytes(b"")
     stream = read_imu(tmp_path / "x.mp4", "head")
     assert 1 / np.median(np.diff(stream.times)) == pytest.approx(399, rel=1e-3)
