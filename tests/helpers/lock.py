@@ -68,6 +68,7 @@ class Place:
         return Marker(package.marker).evaluate(here)
 
 
+REFERENCE = Place("3.11", "Linux")  # where continuous integration runs, and licences are read
 PLACES = tuple(itertools.starmap(Place, itertools.product(PYTHONS, PLATFORMS)))
 
 

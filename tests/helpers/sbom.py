@@ -16,7 +16,7 @@ from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentScope, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
 from helpers.licences import RULES, Rules, faults, licences_of, normal, read_rules
-from helpers.lock import PROJECT, ROOT, Locked, edges, needed_to_run, read_lock, where
+from helpers.lock import PROJECT, REFERENCE, ROOT, Locked, edges, needed_to_run, read_lock, where
 from packageurl import PackageURL
 
 SBOM = ROOT / "docs" / "sbom.cdx.json"
@@ -101,6 +101,7 @@ def page(packages: Sequence[Locked], licences: Mapping[str, str], rules: Rules) 
             "[licence-rules.yaml](licence-rules.yaml) says which licences are allowed. A test fails where a package",
             "has another one, or where these files are not of the lock. The project itself is under Apache 2.0.",
             "",
+            "Licences are those of the versions for Python 3.11 on Linux, where there are several versions.",
             "The extras `aeon`, `wandb`, `mlflow` and `actigraphy` are not in the lock. The last one is",
             "**for academic use only**: actipy's licence says so.",
             "",
@@ -155,6 +156,9 @@ def write() -> list[str]:
 
 
 if __name__ == "__main__":
+    if sys.version.split(".")[:2] != REFERENCE.python.split("."):
+        print(f"make sbom: needs an environment of Python {REFERENCE.python}, this is {sys.version}", file=sys.stderr)
+        sys.exit(1)
     if wrong := write():
         print("\n".join(wrong), file=sys.stderr)
         sys.exit(1)
