@@ -12,7 +12,7 @@ VIDEO ?= trained
 
 .DEFAULT_GOAL := help
 .PHONY: help setup shards features pretrain eval-ood splits compare paper paper-tables tensorboard bench bench-full test test-slow \
-  test-all coverage lint format hooks lock clean
+  test-all coverage lint format hooks lock sbom audit clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -106,6 +106,12 @@ lock: setup ## lock what pyproject.toml asks for, other versions stay; UPGRADE=1
 	@UV=$$(command -v uv || echo $(BIN)/uv); \
 	  $$UV pip compile --quiet --universal --python-version 3.10 --extra dev --extra docs --generate-hashes \
 	  --no-emit-index-url --no-header $(if $(UPGRADE),--upgrade) pyproject.toml -o requirements.lock
+
+sbom: setup ## the licences of the locked packages and a bill of materials, into docs/
+	PYTHONPATH=tests $(BIN)/python -m helpers.sbom
+
+audit: setup ## known vulnerabilities of the locked packages; exit code 3 where the database can't be reached
+	PYTHONPATH=tests $(BIN)/python -m helpers.audit
 
 clean: ## remove the environment; data/ and runs/ stay
 	rm -rf $(VENV) build *.egg-info

@@ -13,12 +13,12 @@ one rate. So its times are held against the container's, and those of payloads a
 from __future__ import annotations
 
 import itertools
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import telemetry_parser
 from numpy.typing import NDArray
 
 from datamodules.formats import mp4
@@ -112,7 +112,7 @@ def read_imu(path: Path, placement: str) -> ImuStream:
     """Read the motion sensor of a video file.
 
     Raises:
-        RecordingError: the file is missing, or telemetry-parser finds no motion data in it.
+        RecordingError: telemetry-parser is missing, or the file is, or there is no motion data in it.
     """
     if not path.is_file():
         raise RecordingError(f"{path}: the video file is not there")
@@ -221,6 +221,13 @@ def _spread(payloads: list[FloatArray], edges: FloatArray) -> tuple[FloatArray, 
 
 def _parse(path: Path) -> tuple[list[dict[str, Any]], list[tuple[int, int]], str]:
     """Rows, samples of accelerometer and gyroscope in each payload, and the device."""
+    try:
+        import telemetry_parser
+    except ModuleNotFoundError as error:
+        raise RecordingError(
+            f"{path}: the package telemetry-parser is needed to read its motion data; its version 0.3 can be had for "
+            f"Python 3.10 to 3.12, and this is Python {sys.version_info.major}.{sys.version_info.minor}"
+        ) from error
     try:
         parser = telemetry_parser.Parser(str(path))
         payloads = [payload for payload in parser.telemetry() if isinstance(payload, dict)]

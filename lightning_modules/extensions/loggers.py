@@ -1,7 +1,11 @@
-"""Loggers by name: TensorBoard, CSV, Weights & Biases, MLflow. All write into the run's folder."""
+"""Loggers by name: TensorBoard, CSV, Weights & Biases, MLflow.
+
+All write into the run's folder but MLflow, whose pages compare runs: it has one database beside them.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,11 +42,25 @@ def _wandb(folder: Path) -> dict[str, Any]:
     return {"save_dir": folder}
 
 
+def _wandb_default(folder: Path) -> dict[str, Any]:
+    return {"name": _name(folder)}
+
+
 def _mlflow(folder: Path) -> dict[str, Any]:
-    return {"run_name": "/".join(folder.parts[-2:])}
+    return {"run_name": _name(folder)}
+
+
+def _mlflow_default(folder: Path) -> dict[str, Any]:
+    # MLflow gave its folders up for databases; Lightning's default is such a folder, which MLflow refuses.
+    database = f"sqlite:///{folder.resolve().parents[1] / 'mlflow.db'}"
+    return {"tracking_uri": os.environ.get("MLFLOW_TRACKING_URI", database), "experiment_name": folder.parent.name}
+
+
+def _name(folder: Path) -> str:
+    return "/".join(folder.parts[-2:])
 
 
 add(LOGGERS, "tensorboard", Extension(Board, _tensorboard))
 add(LOGGERS, "csv", Extension(CSVLogger, _csv))
-add(LOGGERS, "wandb", Extension(WandbLogger, _wandb, needs="wandb"))
-add(LOGGERS, "mlflow", Extension(MLFlowLogger, _mlflow, needs="mlflow"))
+add(LOGGERS, "wandb", Extension(WandbLogger, _wandb, _wandb_default, needs="wandb"))
+add(LOGGERS, "mlflow", Extension(MLFlowLogger, _mlflow, _mlflow_default, needs="mlflow"))

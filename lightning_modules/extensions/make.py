@@ -100,13 +100,21 @@ def make(
     given = entry.given(folder)
     _check_given(registry, name, params, given)
     try:
-        return call(entry.create, {**given, **params}, where)
+        made = call(entry.create, {**entry.default(folder), **given, **params}, where)
+        if registry is LOGGERS and entry.needs:
+            _ = made.experiment  # opens it; else what it refuses would end the training at its first step
+        return made
     except ModuleNotFoundError as error:
         if not entry.needs:
             raise
         raise ValueError(
             f"{field}: '{name}' needs the package {entry.needs}: pip install 'imu-video-har[{entry.needs}]'"
         ) from error
+    except Exception as error:
+        # Errors of a package that may not be installed can't be named here: no account, no server, no such store.
+        if not entry.needs or type(error).__module__.split(".")[0] != entry.needs:
+            raise
+        raise ValueError(f"{field}: '{name}' can't be used: {error}") from error
 
 
 def make_part(value: Any, field: str, trust: Sequence[str], base: tuple[type, ...]) -> Any:

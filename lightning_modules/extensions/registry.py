@@ -22,11 +22,13 @@ class Extension:
     Attributes:
         create: its class.
         given: run's folder -> arguments that the run gives; settings can't.
+        default: run's folder -> arguments that it gets where settings give none.
         needs: the package that it needs, if it is none of this project's own; the extra has the same name.
     """
 
     create: Callable[..., Any]
     given: Callable[[Path], dict[str, Any]] = nothing
+    default: Callable[[Path], dict[str, Any]] = nothing
     needs: str = ""
 
 

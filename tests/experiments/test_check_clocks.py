@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.real_data import real_data
+from helpers.real_data import gopro_clip
 
 from experiments import check_clocks
 
 
 def test_one_line_and_one_picture_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    real_data("gopro")
+    gopro_clip()
     assert check_clocks.main(["action_camera", f"paths.runs={tmp_path}"]) == 0
     out = capsys.readouterr().out
     (line,) = (line for line in out.splitlines() if line.startswith("max-heromode"))

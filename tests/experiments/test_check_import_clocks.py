@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.made_clock import made_estimate
-from helpers.real_data import real_data
+from helpers.real_data import gopro_clip
 
 from datamodules.build.run import build
 from datamodules.clock_sync.motion_signals import SeenMotion
@@ -40,7 +40,7 @@ groups:
 
 def write_clip(folder: Path, people: dict[str, float], stated: float = 0.0) -> Path:
     """GoPro's clip for each person, with the motion data in a table whose stamps are moved by so much."""
-    clip = real_data("gopro") / "max-heromode.mp4"
+    clip = gopro_clip()
     stream = ActionCamera(ActionCameraParams([str(clip)])).load(clip.stem).imus[0]
     for person, moved in people.items():
         table = np.column_stack([stream.times + moved, stream.values])

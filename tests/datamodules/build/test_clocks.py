@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.made_clock import made_estimate
-from helpers.real_data import real_data
+from helpers.real_data import gopro_clip
 
 from datamodules.build.report import BuildReport
 from datamodules.build.run import BuildError, build
@@ -86,7 +86,7 @@ def test_other_ways_with_clocks_are_other_settings(plain: tuple[Path, BuildRepor
 
 
 def test_reporting_on_the_gopro_clip_changes_nothing_else(tmp_path: Path) -> None:
-    params = {"paths": [str(real_data("gopro") / "max-heromode.mp4")]}
+    params = {"paths": [str(gopro_clip())]}
 
     def windows(clocks: str) -> tuple[BuildReport, Any, ShardSet]:
         folder = tmp_path / clocks

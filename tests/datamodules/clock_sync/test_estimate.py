@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers.made_clock import made_estimate
 from helpers.made_motion import make_track
-from helpers.real_data import real_data
+from helpers.real_data import gopro_clip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
@@ -292,7 +292,7 @@ def test_the_simulators_drift_is_zero_unless_asked_for() -> None:
 
 @pytest.mark.slow
 def test_the_gopro_clip_moved_by_up_to_one_and_a_half_seconds() -> None:
-    path = real_data("gopro") / "max-heromode.mp4"
+    path = gopro_clip()
     recording = ActionCamera(ActionCameraParams([str(path)])).load("max-heromode")
     video, stream = recording.videos[0], recording.imus[0]
     times = video.frame_times()
@@ -307,7 +307,7 @@ def test_the_gopro_clip_moved_by_up_to_one_and_a_half_seconds() -> None:
 
 
 def test_the_gopro_clip_tells_nothing_with_a_sensor_that_is_not_its_own() -> None:
-    path = real_data("gopro") / "max-heromode.mp4"
+    path = gopro_clip()
     recording = ActionCamera(ActionCameraParams([str(path)])).load("max-heromode")
     seen, own = measure_chosen(recording.videos[0], ClockSettings()), recording.imus[0]
     second = round(1 / float(np.median(np.diff(own.times))))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from helpers.made_data import make_video
 from helpers.made_gpmf import Payload, add_telemetry
 from helpers.numbered_video import ffmpeg, numbered
-from helpers.real_data import real_data
+from helpers.real_data import gopro_clip, needs_telemetry_parser
 
 from datamodules.recording import Recording, RecordingError
 from datamodules.sources.action_camera import ActionCamera, ActionCameraParams, read_imu
@@ -17,7 +19,7 @@ from datamodules.windows.cut import WindowSettings, cut_windows
 
 
 def test_the_gopro_sample_has_gravity_and_a_walkers_motion() -> None:
-    path = real_data("gopro") / "max-heromode.mp4"
+    path = gopro_clip()
     camera = ActionCamera(ActionCameraParams([str(path.parent / "*.mp4")], subject="me", placement="chest"))
     assert camera.names() == ["max-heromode"]
     assert camera.subject_of("max-heromode") == "me"
@@ -38,7 +40,7 @@ def test_the_gopro_sample_has_gravity_and_a_walkers_motion() -> None:
 
 @pytest.mark.parametrize("start", [1.1, 5.0])
 def test_a_cut_copy_keeps_its_telemetry_in_step_with_its_pictures(tmp_path: Path, start: float) -> None:
-    path = real_data("gopro") / "max-heromode.mp4"
+    path = gopro_clip()
     cut = tmp_path / "cut.mp4"
     ffmpeg("-ss", start, "-i", path, "-map", "0:v", "-map", "0:3", "-c", "copy", "-copy_unknown", cut)
     whole, part = (
@@ -67,7 +69,7 @@ def test_a_video_without_telemetry_names_the_file(tmp_path: Path) -> None:
 
 
 def test_a_truncated_sample_names_the_file(tmp_path: Path) -> None:
-    data = (real_data("gopro") / "max-heromode.mp4").read_bytes()
+    data = gopro_clip().read_bytes()
     for share in (0.01, 0.3, 0.7, 0.99):
         (tmp_path / "cut.mp4").write_bytes(data[: int(len(data) * share)])
         camera = ActionCamera(ActionCameraParams([str(tmp_path / "cut.mp4")]))
@@ -109,7 +111,7 @@ def test_sensors_with_rates_of_their_own_each_fill_their_payload(
                     rows.append({"timestamp_ms": 1000 * gyro_at, "gyro": gyro, "accl": accl})
             return rows
 
-    monkeypatch.setattr("datamodules.sources.action_camera.telemetry_parser.Parser", Parser)
+    monkeypatch.setitem(sys.modules, "telemetry_parser", SimpleNamespace(Parser=Parser))
     (tmp_path / "x.mp4").write_bytes(b"")
     stream = read_imu(tmp_path / "x.mp4", "head")
     assert 1 / np.median(np.diff(stream.times)) == pytest.approx(399, rel=1e-3)
@@ -130,6 +132,7 @@ def _turning(times: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    needs_telemetry_parser()
     return numbered(tmp_path_factory.mktemp("clip") / "clip.mp4", frames=240)
 
 
@@ -153,6 +156,17 @@ PAYLOADS = {
     "like_rates": [(200, 200, 1.0)] * 6,
 }
 _HOLES = {"gyroscope_lost", "accelerometer_lost", "payload_lost", "like_rates_payload_lost", "samples_lost"}
+
+
+def test_without_telemetry_parser_the_message_says_for_which_python_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "telemetry_parser", None)
+    (tmp_path / "x.mp4").write_bytes(b"")
+    with pytest.raises(
+        RecordingError, match=r"x\.mp4: the package telemetry-parser is needed .* Python 3\.10 to 3\.12"
+    ):
+        read_imu(tmp_path / "x.mp4", "head")
 
 
 @pytest.mark.parametrize("late_s", [0.0, 0.3])

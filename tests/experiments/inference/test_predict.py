@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from helpers.real_data import real_data
+from helpers.real_data import gopro_clip
 
 from datamodules.recording import ImuStream, Recording
 from datamodules.sources.manifest import streamed
@@ -69,7 +69,7 @@ def test_units_and_formats_change_nothing(head: Path, stream: ImuStream, write_c
 
 
 def test_a_video_of_an_action_camera_gives_its_sensors_windows(head: Path, tmp_path: Path) -> None:
-    found = predicted(head, real_data("gopro") / "max-heromode.mp4", tmp_path / "out")
+    found = predicted(head, gopro_clip(), tmp_path / "out")
     # The sensor's 10.5 s are two windows of 4 s, and a rest.
     assert found["status"].tolist()[-1] == "gap"
     assert found["reason"].tolist() == ["", "", "remainder"]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.real_data import real_data
+from helpers.real_data import gopro_clip, real_data
 
 from datamodules.build.run import build
 from datamodules.shards.index import read_index
@@ -55,7 +55,7 @@ def test_depth_video_is_mostly_black_and_yet_no_fault(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("frame_size", [32, 112])
 def test_a_camera_on_a_walk_shows_no_fault(tmp_path: Path, frame_size: int) -> None:
-    clip = real_data("gopro") / "max-heromode.mp4"
+    clip = gopro_clip()
     settings = WindowSettings(duration_s=2.0, stride_s=1.0, frames=6, frame_size=frame_size)
     report = build("action_camera", {"paths": [str(clip)]}, tmp_path, settings, camera="action_camera", workers=1)
     assert report.index.n_windows >= 8
