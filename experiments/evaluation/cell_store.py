@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.durable import append_line
 from experiments.evaluation.cells import Cell, CellResult, key_of, with_present_names
 
 SYNC_S = 1.0
@@ -58,9 +59,8 @@ class CellStore:
 
     def add(self, result: CellResult) -> None:
         """Keep a result; once this returns, a killed process does not lose it."""
-        with self.path.open("a", encoding="utf-8") as file:
-            content = {"key": result.cell.key, **result.to_json()}
-            file.write(json.dumps({"digest": _digest(content), **content}) + "\n")
+        content = {"key": result.cell.key, **result.to_json()}
+        append_line(self.path, json.dumps({"digest": _digest(content), **content}), sync=False)
         self._results[result.cell.key] = result
         if time.monotonic() - self._synced > SYNC_S:
             self._sync()

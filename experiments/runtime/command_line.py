@@ -6,9 +6,13 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, NoReturn
 
 from core.errors import MendableError
+from core.room import advice
+from core.shown_text import visible
+from experiments.runtime.console import SafeText
 from experiments.settings.layers import ConfigError, available
 from experiments.settings.static_help import describe_statically
 
@@ -103,9 +107,11 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
 def guarded(run: Callable[[], int], command: str) -> int:
     """Run a command; an error that its user can mend becomes one message and exit code 1."""
     try:
-        return run()
+        with redirect_stdout(SafeText(sys.stdout)):
+            return run()
     except _MENDABLE as error:
-        print(f"{program(command)}: {error}", file=sys.stderr)
+        said = advice(error) if isinstance(error, OSError) else str(error)
+        print(visible(f"{program(command)}: {said}"), file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt as error:
         stopped = error if isinstance(error, Interrupted) else Interrupted()
