@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from core.bounds import read_json
 from core.digest import canonical
 from core.durable import TEMPORARY, write_json
 from core.room import is_read_only
@@ -206,7 +207,7 @@ def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
         shutil.rmtree(path / PIECES, ignore_errors=True)
     if (path / PLAN).exists():
         try:
-            found = json.loads((path / PLAN).read_text(encoding="utf-8"))
+            found = read_json(path / PLAN)
         except json.JSONDecodeError as error:
             raise BuildError(f"{path / PLAN}: not JSON: {error}; build with overwrite") from error
         differences = list(_describe_differences(found, described))

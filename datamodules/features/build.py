@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from core.bounds import parse_json
 from core.durable import append_line, write_json, write_text
 from core.room import reserve
 from datamodules.features.cache import (
@@ -216,7 +217,7 @@ class _Run:
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            yield json.loads(line)
+            yield parse_json(line)
         except json.JSONDecodeError:  # the process was killed while it wrote this line
             return
 

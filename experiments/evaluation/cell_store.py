@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.bounds import parse_json
 from core.durable import append_line
 from experiments.evaluation.cells import Cell, CellResult, key_of, with_present_names
 
@@ -91,7 +92,7 @@ class CellStore:
 def _finished_cell(line: str) -> CellResult | str:
     """Read a line: its finished cell, or the reason why it holds none."""
     try:
-        content = json.loads(line)
+        content = parse_json(line)
     except json.JSONDecodeError:
         return "not whole, as a killed process leaves it"
     if not isinstance(content, dict) or "key" not in content:

@@ -136,7 +136,8 @@ class NpyTable(Table):
         super().__init__(path, wanted)
         _exists(path)
         try:
-            self._array = np.load(path, mmap_mode="r", allow_pickle=False)
+            with np.errstate(over="ignore"):  # the product of an absurd shape; numpy refuses it afterwards
+                self._array = np.load(path, mmap_mode="r", allow_pickle=False)
         # numpy reads the header as Python text and lets some of the errors of that through.
         except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError, tokenize.TokenError) as error:
             raise RecordingError(f"{path}: no NPY file that can be read: {_first_line(error)}") from error
