@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.segment import Segment
+from rich.text import Text
 
 from core.shown_text import visible
 
 
 class SafeConsole(Console):
     """A console on which names from data can neither move the cursor nor hide themselves."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Make a text of a string, as rich does; its width is that of what is shown."""
+        return super().render_str(visible(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         """Render as rich does, with hidden characters shown; rich's own escape sequences are added afterwards."""
