@@ -66,6 +66,16 @@ def reserve(file: int, nbytes: int, path: Path) -> None:
         os.ftruncate(file, max(nbytes, before.st_size))
 
 
+def check_room(path: Path, nbytes: int) -> None:
+    """Compare what a file will need with what is free, for writers that end badly on a full disk.
+
+    Raises:
+        NoSpaceError: less is free.
+    """
+    if nbytes > _free(path):
+        raise no_space(path, errno.ENOSPC, nbytes)
+
+
 @contextmanager
 def naming_the_path(path: Path, needed: int | None = None) -> Iterator[None]:
     """Let a full disk in the block end in a :class:`NoSpaceError` that names ``path``, whichever library wrote.
