@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.durable import write_text
+from core.room import naming_the_path
 from experiments.runtime.command_line import EXIT_OK, guarded, parse
 from experiments.runtime.errors import UserError
 
@@ -43,7 +44,7 @@ def run(config: Config) -> Path:
             " its configuration 'evaluation: {targets: [{name: HOW TABLES CALL IT, dataset: A KEY OF datasets}]}'"
         )
     folder = run_folder(config)
-    with sole_writer(folder, "evaluating"):
+    with sole_writer(folder, "evaluating"), naming_the_path(folder):
         return _evaluate(config, folder)
 
 

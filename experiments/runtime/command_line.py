@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import TYPE_CHECKING, NoReturn
 
 from core.errors import MendableError
@@ -107,7 +109,7 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
 def guarded(run: Callable[[], int], command: str) -> int:
     """Run a command; an error that its user can mend becomes one message and exit code 1."""
     try:
-        with redirect_stdout(SafeText(sys.stdout)):
+        with redirect_stdout(SafeText(sys.stdout)), _quiet_threads():
             return run()
     except _MENDABLE as error:
         said = advice(error) if isinstance(error, OSError) else str(error)
@@ -117,6 +119,22 @@ def guarded(run: Callable[[], int], command: str) -> int:
         stopped = error if isinstance(error, Interrupted) else Interrupted()
         print(f"\n{program(command)}: {stopped}", file=sys.stderr)
         return EXIT_SIGNAL + stopped.signal
+
+
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Let a thread that finds the disk full, such as TensorBoard's, end without a traceback: the command says it."""
+    before = threading.excepthook
+
+    def hook(found: threading.ExceptHookArgs) -> None:
+        if not (isinstance(found.exc_value, OSError) and found.exc_value.errno == errno.ENOSPC):
+            before(found)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _all_keys() -> str:

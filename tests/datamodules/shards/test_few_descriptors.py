@@ -19,18 +19,18 @@ from datamodules.build.tasks import BuildError, RecordingTask
 from datamodules.recording import RecordingError
 
 ROOT = Path(__file__).parents[3]
-
-
 READ = """
 import resource, sys
-resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
-
-ROOT = Path(__file__).parents[3]
+from pathlib import Path
+import numpy as np
+from datamodules.shards.reader import ShardSet
+from datamodules.shards.verify import verify
+resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))
 shards = ShardSet.open(sys.argv[1])
 order = np.random.default_rng(0).permutation(30)
 assert shards.imu(order)[0].shape[0] == 30
 assert shards.frames(order).any()
-assert not verify(sys.argv[1])
+assert not verify(Path(sys.argv[1]))
 print("read")
 """
 
