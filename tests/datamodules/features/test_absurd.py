@@ -65,7 +65,7 @@ def test_a_disk_without_room_is_found_before_the_first_block_and_the_same_call_g
 
 def test_a_disk_that_fills_up_meanwhile_takes_no_room_from_features(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk") as disk:
-        made = []
+        made: list[Path] = []
 
         def progress(done: int, total: int) -> None:
             if not made:
