@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn, cast
 
 from core.errors import MendableError
 from core.room import advice
@@ -109,7 +109,7 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
 def guarded(run: Callable[[], int], command: str) -> int:
     """Run a command; an error that its user can mend becomes one message and exit code 1."""
     try:
-        with redirect_stdout(SafeText(sys.stdout)), _quiet_threads():
+        with redirect_stdout(cast("IO[str]", SafeText(sys.stdout))), _quiet_threads():
             return run()
     except _MENDABLE as error:
         said = advice(error) if isinstance(error, OSError) else str(error)

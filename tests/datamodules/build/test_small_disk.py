@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from helpers.made_data import make_utd_trial
 from helpers.small_disk import fill, read_only, small_disk
@@ -57,7 +58,7 @@ def test_finished_shards_on_a_read_only_disk_are_found_and_read_without_a_lock(r
     with read_only(tmp_path):
         assert run(root, directory).built == 0
         shards = ShardSet.open(directory)
-        assert len(shards.imu([0])[0]) == 1
-        assert shards.frames([0]).any()
+        assert len(shards.imu(np.zeros(1, np.int64))[0]) == 1
+        assert shards.frames(np.zeros(1, np.int64)).any()
         assert not verify(directory)
     assert sorted(path.name for path in directory.iterdir()) == before
