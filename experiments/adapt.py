@@ -47,6 +47,7 @@ def run(
         UserError: there is no checkpoint or no such target, or its data can't be used.
     """
     from core.durable import write_text
+    from core.shown_text import visible
     from experiments.evaluation.errors import EvaluationError, SplitError
     from experiments.evaluation.methods import find_method
     from experiments.evaluation.systems import load_checkpoints, open_targets
@@ -81,7 +82,7 @@ def run(
     name = f"{HEAD_FOLDER}-{re.sub(r'[^0-9A-Za-z_.-]+', '_', personal)}" if personal else HEAD_FOLDER
     folder = folder or run_folder(config) / name
     save_head(head, folder)
-    write_text(folder / CARD, model_card(head))
+    write_text(folder / CARD, visible(model_card(head)))
     for remark in estimate.remarks:
         console.print(remark, highlight=False, markup=False)
     return folder

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.durable import write_text
+from core.room import naming_the_path
 from experiments.runtime.command_line import EXIT_OK, guarded, parse
 from experiments.runtime.errors import UserError
 
@@ -44,7 +45,7 @@ def run(config: Config) -> Path:
             " its configuration 'evaluation: {targets: [{name: HOW TABLES CALL IT, dataset: A KEY OF datasets}]}'"
         )
     folder = run_folder(config)
-    with sole_writer(folder, "evaluating"):
+    with sole_writer(folder, "evaluating"), naming_the_path(folder):
         return _evaluate(config, folder)
 
 
@@ -152,12 +153,11 @@ def _audit(config: Config, target: Target) -> list[str]:
 
 
 def _write(config: Config, report: Report, folder: Path) -> Path:
-    from rich.console import Console
-
     from experiments.reports.evaluation import figures, markdown, terminal_answer
     from experiments.reports.evaluation.board import write_board
     from experiments.reports.evaluation.evidence_files import write_ledger, write_shifts
     from experiments.reports.evaluation.page import write_html
+    from experiments.runtime.console import standard_output
     from experiments.settings.load import to_yaml
     from experiments.statistics import results
 
@@ -172,9 +172,9 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     page = folder / "report.html"
     write_html(report, made, page)
     write_board(report, made, folder / "tensorboard_eval")
-    out = Console()
+    out = standard_output()
     if not out.is_terminal:
-        out = Console(width=110)
+        out.width = 110
     for part in terminal_answer(report):
         out.print(part, highlight=False)
     out.print(

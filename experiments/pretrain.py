@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.room import naming_the_path
 from experiments.runtime.command_line import EXIT_OK, Interrupted, guarded, parse, program
 from experiments.runtime.errors import UserError
 
@@ -93,7 +94,8 @@ def _pretrain(config: Config) -> Path:
     if config.trainer.compile:
         module.imu_encoder.compile()  # in place: names of weights stay, so checkpoints fit either way
     started = time.monotonic()
-    _fit(trainer, module, data, checkpoint, last)
+    with naming_the_path(folder):  # an error of TensorBoard's files has no name
+        _fit(trainer, module, data, checkpoint, last)
     if trainer.is_global_zero:
         lines = end_lines(config, trainer, module, last, time.monotonic() - started)
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)

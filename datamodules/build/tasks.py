@@ -17,6 +17,7 @@ from pathlib import Path
 from core.digest import digest_of
 from core.durable import TEMPORARY
 from core.errors import MendableError
+from core.room import naming_the_path, out_of_files, too_many_files
 from datamodules.build.encode import BuildJob, encode_recording
 from datamodules.build.parts import PartFiles, ShardParts, read_exclusions, read_windows
 from datamodules.build.stages import StageTimes
@@ -55,12 +56,15 @@ class RecordingTask:
         """
         stages = StageTimes()
         note = _note(self.job.directory, self.name)
-        note.write_text(self.name, encoding="utf-8")
+        with naming_the_path(note):
+            note.write_text(self.name, encoding="utf-8")
         try:
             parts = self._parts(stages)
             try:
                 encode_recording(self.job, _source(self.job), self.name, parts, stages)
             except RecordingError as error:
+                if out_of_files(error):  # says nothing about the recording
+                    raise BuildError(f"{self.title}: {error}; {too_many_files()}") from error
                 if self.job.raise_bad:
                     raise
                 # Parts written before the error are overwritten, or lie behind the last part and do not count.

@@ -10,6 +10,7 @@ Shape legend: N windows, V views, F frames, D feature width, P pooled width, B b
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from core.durable import write_json
+from core.bounds import parse_json
+from core.durable import append_line, write_json, write_text
+from core.room import reserve
 from datamodules.features.cache import (
     BLOCK,
     FORMAT,
@@ -139,7 +142,7 @@ class _Run:
         """Write a block, then enter it into the journal."""
         if not self._arrays:
             self._shapes = {name: [self._n, *block.shape[1:]] for name, block in blocks.items()}
-            self._open("w+")
+            self._open()
             self._enter({**self._job, "shapes": self._shapes})
         for name, block in blocks.items():
             self._arrays[name][indices] = block
@@ -170,13 +173,13 @@ class _Run:
         entries = list(_whole_lines(self._journal)) if there else []
         if entries and {key: entries[0].get(key) for key in self._job} == self._job:
             self._shapes = entries[0]["shapes"]
-            sizes = {name: int(np.prod(shape)) * 2 for name, shape in self._shapes.items()}
+            sizes = {name: math.prod(shape) * 2 for name, shape in self._shapes.items()}
             if all(self._parts[name].stat().st_size == size for name, size in sizes.items()):
-                self._open("r+")
+                self._open()
                 self._digests = entries[1 : 1 + self._count_undamaged(entries[1:])]
                 # Remove an incomplete last line from the journal: its block is computed again.
                 kept = [entries[0], *self._digests]
-                self._journal.write_text("".join(json.dumps(entry) + "\n" for entry in kept), encoding="utf-8")
+                write_text(self._journal, "".join(json.dumps(entry) + "\n" for entry in kept))
                 return
         for path in (self._journal, *self._parts.values()):
             path.unlink(missing_ok=True)
@@ -190,23 +193,31 @@ class _Run:
                 return number
         return len(entries)
 
-    def _open(self, mode: Any) -> None:
+    def _open(self) -> None:
+        """Map the files; their room on the disk is taken first, because a map can't answer that there is none.
+
+        Raises:
+            NoSpaceError: there is less room; the message says how much all features need.
+        """
+        for name, shape in self._shapes.items():
+            file = os.open(self._parts[name], os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                reserve(file, math.prod(shape) * 2, self._parts[name])
+            finally:
+                os.close(file)
         self._arrays = {
-            name: np.memmap(self._parts[name], dtype=np.float16, mode=mode, shape=tuple(shape))
+            name: np.memmap(self._parts[name], dtype=np.float16, mode="r+", shape=tuple(shape))
             for name, shape in self._shapes.items()
         }
 
     def _enter(self, entry: dict[str, Any]) -> None:
-        with self._journal.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        append_line(self._journal, json.dumps(entry))
 
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            yield json.loads(line)
+            yield parse_json(line)
         except json.JSONDecodeError:  # the process was killed while it wrote this line
             return
 

@@ -23,6 +23,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from core.bounds import read_json
 from core.errors import MendableError
 from datamodules.io.row_reader import RowReader
 
@@ -30,6 +31,7 @@ FORMAT = "imu-video-har features"
 VERSION = 1
 META, RAW, POOLED = "features.json", "features.f16", "pooled.f16"
 BLOCK = 128  # windows; the unit of resuming and of checksums
+_LARGEST_SIDE = 1 << 40  # of a shape: more windows than there are
 STATISTICS_WINDOWS = 1 << 14
 
 
@@ -79,11 +81,11 @@ class FeatureCache:
         path = directory / META
         if not path.is_file():
             raise FeatureCacheError(f"{directory}: no finished feature cache (features.json is missing)")
-        meta: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        meta = _read_meta(path)
         check_meta(meta, str(path), shards, encoder_fingerprint)
         shapes = {RAW: meta["shape"]} | ({POOLED: meta["pooled"]["shape"]} if "pooled" in meta else {})
         for name, shape in shapes.items():
-            size = int(np.prod(shape)) * 2
+            size = math.prod(shape) * 2
             found = (directory / name).stat().st_size if (directory / name).is_file() else 0
             if found != size:
                 raise FeatureCacheError(f"{directory / name}: {found} bytes, expected {size}; delete the folder")
@@ -230,6 +232,16 @@ class FeatureCache:
         return problems
 
 
+def _read_meta(path: Path) -> dict[str, Any]:
+    try:
+        meta = read_json(path)
+    except json.JSONDecodeError as error:
+        raise FeatureCacheError(f"{path}: not JSON: {error}; delete the folder") from error
+    if not isinstance(meta, dict):
+        raise FeatureCacheError(f"{path}: a JSON {type(meta).__name__}; expected an object; delete the folder")
+    return meta
+
+
 def check_meta(meta: dict[str, Any], where: str, shards: ClipReader, encoder_fingerprint: str) -> None:
     """Check that ``features.json``, at ``where``, names this version, this encoder and these shards.
 
@@ -245,6 +257,19 @@ def check_meta(meta: dict[str, Any], where: str, shards: ClipReader, encoder_fin
     for key, value in expected.items():
         if meta.get(key) != value:
             raise FeatureCacheError(f"{where}: {key} is {meta.get(key)!r}, expected {value!r}")
+    _check_shape(meta.get("shape"), 4, f"{where}: shape")
+    if "pooled" in meta:
+        pooled = meta["pooled"]
+        _check_shape(pooled.get("shape") if isinstance(pooled, dict) else None, 3, f"{where}: pooled")
+
+
+def _check_shape(shape: Any, sides: int, where: str) -> None:
+    """Refuse what is no shape; whether it is that of the file, its size says."""
+    plain = isinstance(shape, list) and len(shape) == sides and all(type(side) is int for side in shape)
+    if not plain or not all(0 <= side <= _LARGEST_SIDE for side in shape):
+        raise FeatureCacheError(
+            f"{where} is {str(shape)[:100]}; expected {sides} whole numbers from 0 to {_LARGEST_SIDE:,}"
+        )
 
 
 def damaged_blocks(array: NDArray[np.float16], digests: Sequence[str], where: str) -> list[str]:

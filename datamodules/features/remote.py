@@ -16,6 +16,7 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from core.bounds import parse_json
 from core.digest import digest_of
 from datamodules.features.cache import BLOCK, META, POOLED, RAW, ClipReader, FeatureCache, check_meta
 from datamodules.io.local_cache import LocalCache
@@ -162,8 +163,8 @@ class RemoteFeatureCache(FeatureCache):
     ) -> RemoteFeatureCache:
         """Open a cache in a store; see :func:`open_features`."""
         try:
-            meta = json.loads(folder.read(META))
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            meta = parse_json(folder.read(META))
+        except json.JSONDecodeError as error:
             raise StorageError(f"{folder}/{META}: not JSON: {error}") from error
         check_meta(meta, f"{folder}/{META}", shards, encoder_fingerprint)
         features, there = cls(folder, cache, shards, meta, piece_bytes), folder.sizes()

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bounds import check_unpacked, most_unpacked
 from datamodules.recording import FloatArray, RecordingError
 
 _HEADER_BYTES = 128
@@ -139,7 +140,8 @@ def _inflated(element: _Element, order: str) -> Iterator[_Element]:
         yield element
         return
     stream = zlib.decompressobj()
-    data = stream.decompress(element.data) + stream.flush()
+    data = stream.decompress(element.data, most_unpacked(len(element.data)) + 1)
+    check_unpacked(len(data), len(element.data))
     if not stream.eof:
         raise ValueError("truncated")
     yield from _elements(memoryview(data), order)

@@ -9,7 +9,6 @@ Shape legend: N rows, C channels.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bounds import read_json
 from datamodules.recording import RecordingError
 
 DIFFERENCE, RELATIVE, ABSOLUTE = "difference", "relative", "absolute"
@@ -83,7 +83,7 @@ def read_metadata(path: Path) -> list[TsdfFile]:
     try:
         if path.stat().st_size > _MOST_METADATA:
             raise RecordingError(f"{path}: {path.stat().st_size} bytes; expected TSDF metadata, which are a few kB")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except FileNotFoundError as error:
         raise RecordingError(f"{path}: not there") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.bounds import check_unpacked
 from datamodules.recording import RecordingError
 
 LARGEST_BYTES = 256 << 20  # of one file, unpacked: an hour of one sensor takes some 15 MB
@@ -66,6 +67,9 @@ def _members(content: Path | bytes, where: str, name: str) -> Iterator[Member]:
     try:
         with _open(content) as archive:
             entries = archive.infolist()
+        # Entries may overlap, so that a small archive states petabytes.
+        packed = content.stat().st_size if isinstance(content, Path) else len(content)
+        check_unpacked(sum(entry.file_size for entry in entries), packed)
     except FileNotFoundError as error:
         raise RecordingError(f"{where}: not there") from error
     except _BROKEN as error:

@@ -27,6 +27,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from core.room import NoSpaceError, reserve
 from datamodules.io.prefetch import Piece, Prefetch
 from datamodules.io.store import StorageError
 
@@ -226,7 +227,12 @@ class LocalCache:
     def _reserve(self, file: BinaryIO, part: Path, nbytes: int) -> bool:
         """Give a new file its full length, or remove it and return False if there is no room."""
         if self._make_room(nbytes, part):
-            os.ftruncate(file.fileno(), nbytes)
+            try:
+                reserve(file.fileno(), nbytes, part)
+            except NoSpaceError:
+                part.unlink()
+                file.close()
+                raise
             return True
         part.unlink()
         file.close()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.bounds import parse_json
 from core.digest import digest_of
 from core.durable import write_json
 from datamodules.shards import layout
@@ -110,8 +111,8 @@ def parse_index(content: bytes, path: Path | str) -> Index:
         ShardError: the index is damaged, or of another version.
     """
     try:
-        value = json.loads(content.decode())
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        value = parse_json(content)
+    except json.JSONDecodeError as error:
         raise ShardError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, dict):
         raise ShardError(f"{path}: a JSON {type(value).__name__}; expected an object")

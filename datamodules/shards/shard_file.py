@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +11,13 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bounds import parse_json
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 from datamodules.windows.quality.facts import RecordingFacts
 
 # Errors of h5py on a damaged or truncated file, and errors of Python on an attribute of the wrong type.
+_MOST_ATTRIBUTES, _LONGEST_ATTRIBUTE = 100, 100
 DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError)
 
 
@@ -109,7 +110,7 @@ class ShardFile:
 
     def _json(self, name: str) -> Any:
         try:
-            return json.loads(self.array(name).tobytes())
+            return parse_json(self.array(name).tobytes())
         except ValueError as error:  # neither UTF-8 nor JSON
             raise ShardError(f"{self.path}: '{name}': {error}") from error
 
@@ -137,6 +138,7 @@ def read_structure(path: Path | str, file: h5py.File, size: int) -> ShardFile:
     Raises:
         ShardError: as :func:`open_shard`.
     """
+    _check_attributes(path, file)
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
     layout.check_version(path, attributes.get("format"), attributes.get("version"))
     if layout.COMPLETE not in attributes:
@@ -181,12 +183,24 @@ def _place(path: Path | str, file: h5py.File, name: str, size: int) -> ArrayPlac
         raise ShardError(f"{path}: '{name}' takes its data from other files; expected data in the file itself")
     if data.chunks is not None or data.compression is not None or data.shuffle or data.fletcher32:
         raise ShardError(f"{path}: '{name}' is chunked or filtered; expected a contiguous data set")
+    if data.dtype.hasobject:  # many of them may share one place in the file
+        raise ShardError(f"{path}: '{name}' has values of any length; expected values of one size")
     offset = data.id.get_offset()
     if offset is None and data.size:
         raise ShardError(f"{path}: '{name}' has no data in the file")
     if offset is not None and offset + data.nbytes > size:
         raise ShardError(f"{path}: '{name}' ends at byte {offset + data.nbytes}, the file at {size}")
     return ArrayPlace(int(offset or 0), data.dtype.str, tuple(data.shape))
+
+
+def _check_attributes(path: Path | str, file: h5py.File) -> None:
+    """Refuse attributes that would take any memory before they are read."""
+    if len(file.attrs) > _MOST_ATTRIBUTES:
+        raise ShardError(f"{path}: {len(file.attrs):,} attributes; expected at most {_MOST_ATTRIBUTES}")
+    for name in file.attrs:
+        shape = file.attrs.get_id(name).shape
+        if math.prod(shape) > _LONGEST_ATTRIBUTE:
+            raise ShardError(f"{path}: the attribute '{name[:100]}' is {shape}; expected {_LONGEST_ATTRIBUTE} at most")
 
 
 def _plain(value: Any) -> Any:

@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.durable import write_atomically
+from core.room import check_room
 from datamodules.shards import layout
 from datamodules.windows.cut import FAULTS, Exclusion, Window, WindowSettings
 from datamodules.windows.quality.facts import RecordingFacts
 
 # Arrays begin on a page of 4 KiB, so that reading one touches no page of its neighbours.
 _PAGE = 4096
+_STRUCTURE = 1 << 17  # bytes of a shard beside its windows: pages that are not full, tables
 _CHUNK = 64  # windows whose frames are written at a time
 
 
@@ -75,7 +77,9 @@ def write_shard(
         with h5py.File(temporary, "w", locking=False, alignment_threshold=_PAGE, alignment_interval=_PAGE) as file:
             _write(file, header, windows, exclusions, facts)
 
-    write_atomically(path, write)
+    needed = sum(window.nbytes for window in windows) + _STRUCTURE
+    check_room(path, needed)  # HDF5 can't close a file on a full disk, and complains of it to the end of the process
+    write_atomically(path, write, needed)
 
 
 def _write(

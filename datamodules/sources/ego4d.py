@@ -35,7 +35,6 @@ without them is refused.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +42,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bounds import read_json
 from datamodules.formats.video import VideoFile
 from datamodules.recording import FloatArray, ImuStream, Recording, RecordingError
 from datamodules.sources.manifest.csv_table import CsvTable
@@ -188,7 +188,7 @@ class Ego4d(Source):
         if self._videos is None:
             path = self._metadata_file()
             try:
-                content = json.loads(path.read_text(encoding="utf-8"))
+                content = read_json(path)
                 videos = {entry["video_uid"]: _describe(entry) for entry in content["videos"]}
                 if self.params.videos == CLIPS:
                     videos = {entry["clip_uid"]: _cut(entry, videos) for entry in content["clips"]}
@@ -205,7 +205,7 @@ class Ego4d(Source):
             if self.params.bad_windows:
                 path = Path(self.params.bad_windows)
                 try:
-                    for uid, start, end in json.loads(path.read_text(encoding="utf-8")):
+                    for uid, start, end in read_json(path):
                         self._bad.setdefault(str(uid), []).append((float(start), float(end)))
                 except (OSError, ValueError, TypeError) as error:
                     raise RecordingError(

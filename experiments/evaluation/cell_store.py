@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.bounds import parse_json
+from core.durable import append_line
 from experiments.evaluation.cells import Cell, CellResult, key_of, with_present_names
 
 SYNC_S = 1.0
@@ -58,9 +60,8 @@ class CellStore:
 
     def add(self, result: CellResult) -> None:
         """Keep a result; once this returns, a killed process does not lose it."""
-        with self.path.open("a", encoding="utf-8") as file:
-            content = {"key": result.cell.key, **result.to_json()}
-            file.write(json.dumps({"digest": _digest(content), **content}) + "\n")
+        content = {"key": result.cell.key, **result.to_json()}
+        append_line(self.path, json.dumps({"digest": _digest(content), **content}), sync=False)
         self._results[result.cell.key] = result
         if time.monotonic() - self._synced > SYNC_S:
             self._sync()
@@ -91,7 +92,7 @@ class CellStore:
 def _finished_cell(line: str) -> CellResult | str:
     """Read a line: its finished cell, or the reason why it holds none."""
     try:
-        content = json.loads(line)
+        content = parse_json(line)
     except json.JSONDecodeError:
         return "not whole, as a killed process leaves it"
     if not isinstance(content, dict) or "key" not in content:

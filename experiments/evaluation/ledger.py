@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from core.bounds import read_yaml
 from datamodules.labels.label_column import distinct
 from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.errors import EvaluationError
@@ -212,8 +213,8 @@ def seen_by_external(name: str, settings: ExternalConfig, digest: str) -> Seen:
         return Seen(name, "external", {}, known=False, digest=digest)
     where = f"evaluation.external.{name}.card: '{settings.card}'"
     try:
-        content = yaml.safe_load(Path(settings.card).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = read_yaml(Path(settings.card))
+    except (OSError, ValueError, yaml.YAMLError) as error:
         raise EvaluationError(f"{where} can't be read: {error}") from error
     windows, learnt = _of_card(content, "windows", where), _of_card(content, "labels", where)
     development = _of_card(content, "development", where) if "development" in content else None

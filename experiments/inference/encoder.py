@@ -24,6 +24,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from core.durable import write_text
+from core.shown_text import visible
 from datamodules.recording import FloatArray, ImuStream
 from datamodules.signal import BoolArray, normalise
 from datamodules.windows.cut import Exclusion, Window
@@ -203,7 +204,8 @@ class PretrainedImuEncoder:
         folder = write_encoder(Path(folder), self.module, self.config)
         card = folder / CARD
         if not card.exists():
-            write_text(card, encoder_card(self.config, sum(p.numel() for p in self.module.parameters()), self.digest()))
+            n_weights = sum(p.numel() for p in self.module.parameters())
+            write_text(card, visible(encoder_card(self.config, n_weights, self.digest())))
         return folder
 
     def push(

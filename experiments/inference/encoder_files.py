@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from core import bounds
 from core.digest import file_digest
 from core.durable import write_atomically, write_json
 from core.registry import UnknownNameError
@@ -152,7 +152,7 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         InferenceError: it is missing, or damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = bounds.read_json(path)
     except FileNotFoundError as error:
         raise InferenceError(f"{path}: the file is missing; expected {what}") from error
     except (ValueError, OSError) as error:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import IO, TYPE_CHECKING, NoReturn, cast
 
 from core.errors import MendableError
+from core.room import advice
+from core.shown_text import visible
+from experiments.runtime.console import SafeText
 from experiments.settings.layers import ConfigError, available
 from experiments.settings.static_help import describe_statically
 
@@ -103,14 +109,32 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
 def guarded(run: Callable[[], int], command: str) -> int:
     """Run a command; an error that its user can mend becomes one message and exit code 1."""
     try:
-        return run()
+        with redirect_stdout(cast("IO[str]", SafeText(sys.stdout))), _quiet_threads():
+            return run()
     except _MENDABLE as error:
-        print(f"{program(command)}: {error}", file=sys.stderr)
+        said = advice(error) if isinstance(error, OSError) else str(error)
+        print(visible(f"{program(command)}: {said}"), file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt as error:
         stopped = error if isinstance(error, Interrupted) else Interrupted()
         print(f"\n{program(command)}: {stopped}", file=sys.stderr)
         return EXIT_SIGNAL + stopped.signal
+
+
+@contextmanager
+def _quiet_threads() -> Iterator[None]:
+    """Let a thread that finds the disk full, such as TensorBoard's, end without a traceback: the command says it."""
+    before = threading.excepthook
+
+    def hook(found: threading.ExceptHookArgs) -> None:
+        if not (isinstance(found.exc_value, OSError) and found.exc_value.errno == errno.ENOSPC):
+            before(found)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def _all_keys() -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from core.bounds import read_yaml
 from core.durable import write_text
 from experiments.runtime.errors import UserError
 from experiments.settings.load import plain, to_yaml
@@ -97,7 +98,16 @@ def _set_aside(folder: Path) -> None:
 def _refuse_other_settings(saved: Path, config: Config) -> None:
     if not saved.is_file():
         return
-    before = _by_path(migrate(yaml.safe_load(saved.read_text(encoding="utf-8")) or {}))
+    try:
+        content = read_yaml(saved) or {}
+        if not isinstance(content, dict):
+            raise ValueError(f"a {type(content).__name__}; expected 'key: value' lines")
+    except (ValueError, yaml.YAMLError) as error:
+        raise UserError(
+            f"{saved}: not the settings of a run: {error}; give this run another name (run.name=...) or start it anew"
+            " (run.resume=never)"
+        ) from error
+    before = _by_path(migrate(content))
     now = _by_path(plain(config))
     # A setting that is newer than the run: what it was trained with is today's default.
     newer = Config(datasets={name: DatasetConfig() for name in config.datasets})

@@ -1,4 +1,4 @@
-"""One writer for a run's folder: a second command that would write the same files is refused in words."""
+"""One writer at a time: a second command that would write the same files is refused in words, or waits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.durable import write_text
+from core.room import is_read_only
 from experiments.runtime.errors import UserError
 
 
@@ -40,4 +41,22 @@ def sole_writer(folder: Path, task: str) -> Iterator[None]:
         yield
     finally:
         owner.unlink(missing_ok=True)
+        lock.release()
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Wait until no other process is in this block with the same ``path``, the file of the lock.
+
+    Where nobody may write, no two can write at once: then there is no lock, and read-only data can be used.
+    """
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except OSError as error:
+        if not is_read_only(error):
+            raise
+    try:
+        yield
+    finally:
         lock.release()

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from core.bounds import read_yaml
 from core.errors import MendableError
 from core.suggestions import did_you_mean
 from experiments.settings.advice import advice_on_source
@@ -123,8 +124,8 @@ def _with_bases(path: Path) -> list[Layer]:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+        content = read_yaml(path)
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     content = {} if content is None else content
     if not isinstance(content, dict):

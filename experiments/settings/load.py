@@ -18,6 +18,7 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from core.bounds import read_yaml
 from core.settings import SettingError, check_settings
 from core.suggestions import did_you_mean
 from datamodules.sources.registry import sources
@@ -71,11 +72,14 @@ def load_saved(path: Path) -> Config:
         ConfigError: the file is missing, or of another version.
     """
     try:
-        saved = OmegaConf.to_container(OmegaConf.load(path))
-        if not isinstance(saved, dict):
-            raise ConfigError(f"{path}: not the settings of a run: expected 'key: value' lines")
+        saved = read_yaml(path)
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        raise ConfigError(f"{path}: not the settings of a run: {str(error).splitlines()[0]}") from error
+    if not isinstance(saved, dict):
+        raise ConfigError(f"{path}: not the settings of a run: expected 'key: value' lines")
+    try:
         merged = OmegaConf.merge(OmegaConf.structured(Config), migrate({str(k): v for k, v in saved.items()}))
-    except (OmegaConfBaseException, yaml.YAMLError, OSError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: not the settings of a run: {str(error).splitlines()[0]}") from error
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)

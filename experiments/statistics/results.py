@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.durable import write_atomically
+from core.shown_text import safe_frame
 from experiments.evaluation.cells import KNOWS_NOTHING, CellResult
 from experiments.evaluation.metrics import per_class_recall
 from experiments.statistics.intervals import bootstrap_interval
@@ -127,10 +128,13 @@ def recalls(result: CellResult, subject: str) -> dict[str, float]:
 
 
 def write(frame: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
-    """Write ``results.csv`` and ``results.parquet``; each appears whole or not at all."""
+    """Write ``results.csv`` and ``results.parquet``; each appears whole or not at all.
+
+    In the CSV, names that a spreadsheet would run are made harmless: see :mod:`core.shown_text`.
+    """
     csv, parquet = folder / "results.csv", folder / "results.parquet"
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(csv, lambda temporary: frame.to_csv(temporary, index=False))
+    write_atomically(csv, lambda temporary: safe_frame(frame).to_csv(temporary, index=False))
     write_atomically(parquet, lambda temporary: frame.to_parquet(temporary, index=False))
     return csv, parquet
 

@@ -38,11 +38,11 @@ Reading an hour at 800 Hz (2.9 million samples, 0.16 GB in memory) took a peak o
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.bounds import read_json
 from datamodules.formats.vrs import VrsFile
 from datamodules.recording import Recording, RecordingError, VideoStream
 from datamodules.sources.aria.camera import CAMERA_STREAMS, VrsCamera
@@ -190,7 +190,7 @@ class Aria(Source):
             self._subjects = {}
             if path.is_file():
                 try:
-                    for take in json.loads(path.read_text(encoding="utf-8")):
+                    for take in read_json(path):
                         self._subjects[str(take["take_name"])] = str(take["participant_uid"])
                 except (ValueError, KeyError, TypeError) as error:
                     raise RecordingError(

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from core.bounds import parse_json
 from datamodules.formats.vrs import StreamId
 from datamodules.recording import RecordingError
 
@@ -49,7 +49,7 @@ def data_layout(
     if size is None:
         raise RecordingError(f"{where}: records of version {version} are '{form}'; expected 'data_layout/size=...'")
     try:
-        fields = json.loads(tags.get(f"DL:Data:{version}:0", ""))["data_layout"]
+        fields = parse_json(tags.get(f"DL:Data:{version}:0", ""))["data_layout"]
         found = {field["name"]: field for field in fields}
     except (ValueError, KeyError, TypeError) as error:
         raise RecordingError(f"{where}: its layout of version {version} can't be read: {error!r}") from error

@@ -5,12 +5,12 @@ Shape legend: N samples.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.bounds import parse_json
 from datamodules.formats.vrs import RECORD_HEADER, RECORD_HEADER_FIELDS, Records, StreamId, VrsFile
 from datamodules.recording import FloatArray, ImuStream, RecordingError
 from datamodules.sources.aria.layouts import data_layout
@@ -49,7 +49,7 @@ def read_calibration(vrs: VrsFile, side: str) -> Calibration:
     """
     label = f"imu-{side}"
     try:
-        sensors = json.loads(vrs.tags["calib_json"])["ImuCalibrations"]
+        sensors = parse_json(vrs.tags["calib_json"])["ImuCalibrations"]
         (mine,) = (sensor for sensor in sensors if sensor["Label"] == label)
         parts = (mine["Accelerometer"], mine["Gyroscope"])
         matrices = [np.array(part["Model"]["RectificationMatrix"], np.float64) for part in parts]

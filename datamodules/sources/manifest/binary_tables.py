@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from core.bounds import TooMuchError, check_unpacked
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError
@@ -47,6 +48,7 @@ class ParquetTable(Table):
             if names.count(name) > 1:
                 raise RecordingError(f"{path}: {names.count(name)} columns are named {shown(name)}; expected one")
             self._check_type(entry, self._schema.field(name).type)
+        self._check_size()
 
     def most_rows(self) -> int:
         """N, as the file states it."""
@@ -71,6 +73,20 @@ class ParquetTable(Table):
     def place(self, row: int) -> str:
         """``row 17``."""
         return f"row {row + 1}"
+
+    def _check_size(self) -> None:
+        """Refuse a file that unpacks to far more than it has: zeros of a whole column take a few bytes."""
+        metadata, wanted = self._file.metadata, set(self._names)
+        stated = 0
+        for group in range(metadata.num_row_groups):
+            row_group = metadata.row_group(group)
+            chunks = [row_group.column(i) for i in range(row_group.num_columns)]
+            stated += sum(chunk.total_uncompressed_size for chunk in chunks if chunk.path_in_schema in wanted)
+        as_floats = self._rows * len(self.wanted) * 8
+        try:
+            check_unpacked(max(stated, as_floats), self.path.stat().st_size)
+        except TooMuchError as error:
+            raise RecordingError(f"{self.path}: {self._rows:,} rows: {error}") from error
 
     def _check_type(self, entry: Wanted, found: pa.DataType) -> None:
         number = pa.types.is_integer(found) or pa.types.is_floating(found) or pa.types.is_decimal(found)
@@ -120,7 +136,8 @@ class NpyTable(Table):
         super().__init__(path, wanted)
         _exists(path)
         try:
-            self._array = np.load(path, mmap_mode="r", allow_pickle=False)
+            with np.errstate(over="ignore"):  # the product of an absurd shape; numpy refuses it afterwards
+                self._array = np.load(path, mmap_mode="r", allow_pickle=False)
         # numpy reads the header as Python text and lets some of the errors of that through.
         except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError, tokenize.TokenError) as error:
             raise RecordingError(f"{path}: no NPY file that can be read: {_first_line(error)}") from error

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from core import bounds
 from core.suggestions import did_you_mean
 from datamodules.sources.manifest.errors import ManifestError, shown
 
@@ -41,7 +42,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ManifestError: it isn't there, or no YAML of ``key: value`` lines.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeys)
+        content = bounds.read_yaml(path, _UniqueKeys)
     except OSError as error:
         raise ManifestError(f"{path}: the manifest can't be read: {error.strerror or error}") from error
     # Beside its own errors, PyYAML lets those of Python through: of a date 2024-13-45, of !!int with nothing behind it.

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from core.bounds import check_unpacked
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.wide_text import SLIP, as_utf8, width_of
 
@@ -34,7 +35,7 @@ def open_bytes(path: Path, encoding: str = "") -> BinaryIO:
         file = open_bytes(path)
         return io.BufferedReader(_Lines(as_utf8(path, file, encoding), file), _BLOCK)
     if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rb")  # type: ignore[return-value]
+        return io.BufferedReader(_Unpacked(path), _BLOCK)
     return path.open("rb")
 
 
@@ -244,6 +245,27 @@ def _is_cut(end: bytes, ends: list[bytes]) -> bool:
         return True
     steps = sorted(abs(b - a) for a, b in itertools.pairwise(numbers))
     return len(steps) >= _PLAIN_TAIL // 2 and abs(number - numbers[-1]) > _JUMP * steps[-1]
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip file that ends in an error once it unpacks to more than it may."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = gzip.open(path, "rb")  # noqa: SIM115 - open while used
+        self._packed, self._unpacked = path.stat().st_size, 0
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        found = self._file.readinto(buffer)
+        self._unpacked += found
+        check_unpacked(self._unpacked, self._packed)
+        return found
 
 
 class _Lines(io.RawIOBase):

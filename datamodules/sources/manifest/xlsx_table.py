@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from core.bounds import check_unpacked
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.spec import CsvSpec
@@ -39,6 +40,8 @@ class XlsxTable(Table):
                 f"{path}: to read .xlsx the package openpyxl is needed (pip install openpyxl), or save the sheet as CSV"
             ) from error
         try:
+            with zipfile.ZipFile(path) as archive:
+                check_unpacked(sum(entry.file_size for entry in archive.infolist()), path.stat().st_size)
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
             sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
             book.close()

@@ -5,6 +5,7 @@ Shape legend: N windows of the target, B windows of one call, P features of a wi
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import tempfile
@@ -12,11 +13,13 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from core.room import NoSpaceError, reserve
 from lightning_modules.probe import Standardisation
 
 HELD_BYTES = 64 << 20  # largest table in memory; larger tables are in a file
@@ -81,7 +84,7 @@ class FeatureTable(FeatureRows):
         else:
             with self._explained():
                 self._file = tempfile.TemporaryFile(prefix="features-", buffering=0)  # noqa: SIM115 - open while used
-                self._file.truncate(4 * windows * width)
+                reserve(self._file.fileno(), 4 * windows * width, Path(tempfile.gettempdir()))
 
     def put(self, windows: Indices, features: Features) -> None:
         """Put features (B, P) of these windows.
@@ -135,9 +138,9 @@ class FeatureTable(FeatureRows):
         try:
             yield
         except OSError as error:
-            what = f"{error.strerror}: no room for {4 * self.shape[0] * self.shape[1] >> 20} MB of features"
-            hint = "set TMPDIR to a folder on a disk that has it"
-            raise OSError(error.errno, f"{what} of an evaluation; {hint}", tempfile.gettempdir()) from error
+            what = f"no room for {4 * self.shape[0] * self.shape[1] >> 20} MB of features of an evaluation"
+            hint = f"set TMPDIR to a folder on a disk that has it; found: {error}"
+            raise NoSpaceError(error.errno or errno.EIO, f"{what}; {hint}") from error
 
     def _stretches(self, windows: Indices, rows: Features) -> Iterator[tuple[int, memoryview]]:
         """Yield the rows of consecutive windows as bytes, each with its offset in the file."""

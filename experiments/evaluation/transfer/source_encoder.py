@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from core.digest import digest_of
 from core.durable import write_atomically
+from core.room import is_read_only
 from datamodules.augment import ImuAugmentation
 from datamodules.augment.settings import AugmentSettings
 from datamodules.labelled_sets import LabelledSet, LabelledSetsDataModule
@@ -63,10 +64,18 @@ def open_source_encoder(
     path = folder / f"sources-{_digest(sources, settings, seed)}.safetensors"
     if not _loaded(encoder, path):
         _train(encoder, sources, settings, seed, accelerator, progress)
-        folder.mkdir(parents=True, exist_ok=True)
-        state = {name: tensor.contiguous() for name, tensor in encoder.state_dict().items()}
-        write_atomically(path, lambda temporary: save_file(state, temporary))
+        _keep(encoder, path)
     return encoder.cpu().eval()
+
+
+def _keep(encoder: ImuEncoder, path: Path) -> None:
+    state = {name: tensor.contiguous() for name, tensor in encoder.state_dict().items()}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda temporary: save_file(state, temporary))
+    except OSError as error:
+        if not is_read_only(error):  # else it is trained again the next time
+            raise
 
 
 def _fresh(imu_input: ImuInput, orientation: str, seed: int) -> ImuEncoder:

@@ -16,6 +16,7 @@ import numpy as np
 from markupsafe import Markup, escape
 from numpy.typing import NDArray
 
+from core.shown_text import visible
 from datamodules.windows.quality.facts import RecordingFacts
 from datamodules.windows.settings import WindowSettings
 from experiments.reports.build.content import NO_WINDOWS, WHOLE, RecordingQuality
@@ -70,7 +71,7 @@ def time_line(quality: RecordingQuality, settings: WindowSettings, colours: Mapp
         parts += _paths(row, classes, top, (WIDTH - _LEFT) / cells)
     parts += _ticks(begin, end, height)
     counts = f"{quality.kept} windows kept, {sum(quality.lost.values())} left out, {facts.gap_count} gaps of the sensor"
-    label = escape(f"{quality.name}: {duration(facts.duration_s)}, {counts}")
+    label = _escaped(f"{quality.name}: {duration(facts.duration_s)}, {counts}")
     return Markup(
         f'<svg class="line" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )
@@ -158,7 +159,7 @@ def histogram(
     scale = (width - 2 * left) / (high - low)
     highest = max([*counts, 1e-9])
     tall = height - bottom - top
-    parts = [f'<text x="{left}" y="13" class="head">{escape(title)}</text>']
+    parts = [f'<text x="{left}" y="13" class="head">{_escaped(title)}</text>']
     for count, a, b in zip(counts, edges[:-1], edges[1:], strict=True):
         if count > 0:
             # A small bar must be visible too.
@@ -174,8 +175,12 @@ def histogram(
         parts.append(f'<text x="{x:.5g}" y="{floor + 14}" text-anchor="{anchor}">{value:.4g}</text>')
     if mark is not None and low <= mark <= high:
         parts.append(f'<path class="mark" d="M{left + (mark - low) * scale:.5g} {top}v{tall}"/>')
-    parts.append(f'<text x="{width / 2}" y="{height - 4}" text-anchor="middle">{escape(axis)}</text>')
-    label = escape(f"{title}, over {axis}")
+    parts.append(f'<text x="{width / 2}" y="{height - 4}" text-anchor="middle">{_escaped(axis)}</text>')
+    label = _escaped(f"{title}, over {axis}")
     return Markup(
         f'<svg class="histogram" viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
     )
+
+
+def _escaped(text: str) -> Markup:
+    return escape(visible(text))

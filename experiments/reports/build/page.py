@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from core.durable import write_text
+from core.room import is_read_only
 from datamodules.recording import STANDARD_GRAVITY
 from datamodules.shards.layout import INDEX
 from datamodules.windows.quality.facts import NORM_STEP_G
@@ -57,8 +59,14 @@ class _Subject:
 def write_if_stale(directory: Path) -> None:
     """Write the report of finished shards, if they have none or that of an earlier build."""
     page, index = directory / FILE, directory / INDEX
-    if index.is_file() and not (page.is_file() and page.stat().st_mtime >= index.stat().st_mtime):
-        write_report(directory)
+    if not index.is_file() or (page.is_file() and page.stat().st_mtime >= index.stat().st_mtime):
+        return
+    try:
+        if os.access(directory, os.W_OK):  # else the folder is read-only, which its shards don't mind
+            write_report(directory)
+    except OSError as error:
+        if not is_read_only(error):
+            raise
 
 
 def write_report(directory: str | Path) -> Path:

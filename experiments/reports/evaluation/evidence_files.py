@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from core.durable import write_text
+from core.shown_text import cell, csv_text
 from experiments.evaluation.ledger import Ledger
 from experiments.evaluation.shifts import COLUMNS
 from experiments.reports.evaluation.evidence import Evidence
@@ -41,7 +40,11 @@ def write_shifts(evidence: Evidence, folder: Path) -> Path:
 def _ledger_rows(ledger: Ledger) -> Iterable[Sequence[object]]:
     for each in ledger.entries:
         seen = each.seen
-        names = (";".join(people) for people in (each.tested_seen, each.others_seen, each.chosen_on))
+        # Each name for itself: a spreadsheet may split cells at semicolons.
+        names = (
+            ";".join(str(cell(name)) for name in people)
+            for people in (each.tested_seen, each.others_seen, each.chosen_on)
+        )
         refused = bool(each.why) and not ledger.allowed
         yield (
             each.dataset,
@@ -58,10 +61,6 @@ def _ledger_rows(ledger: Ledger) -> Iterable[Sequence[object]]:
 
 
 def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(header, rows))
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.shown_text import visible
 from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.sections import sections_of
@@ -77,4 +78,4 @@ def _row(texts: Sequence[str]) -> str:
 
 def _plain(text: str) -> str:
     """Escape text: names come from data, and must not end a cell or start HTML."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace("|", r"\|").replace("\n", " ")
+    return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", r"\|").replace("\n", " ")

@@ -7,12 +7,15 @@ import hashlib
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from core.shown_text import visible
 
 _SHARED = Path(__file__).parent
 
 
 def render(template: str, *folders: Path, **content: object) -> str:
-    """Render a page. Text from data is escaped, and no script but the page's own may run.
+    """Render a page. Text from data is escaped, hidden characters are shown, and no script but the page's own may run.
 
     Args:
         template: name of the template's file.
@@ -27,6 +30,7 @@ def render(template: str, *folders: Path, **content: object) -> str:
         autoescape=True,
         undefined=StrictUndefined,
         keep_trailing_newline=True,
+        finalize=_shown,
     )
     script = (_SHARED / "page.js").read_text(encoding="utf-8")
     return environment.get_template(template).render(
@@ -35,3 +39,7 @@ def render(template: str, *folders: Path, **content: object) -> str:
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         **content,
     )
+
+
+def _shown(value: object) -> object:
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value

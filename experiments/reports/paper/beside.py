@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from core.durable import write_text
+from core.shown_text import safe_frame, visible
 from experiments.reports.paper.published import (
     ACCURACY,
     ALIASES,
@@ -157,6 +158,6 @@ def write_beside(runs: Sequence[Path], out: Path, resamples: int) -> list[Path]:
     simulated = sorted(subjects.loc[subjects["simulated"], "dataset"].unique())
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / "beside_the_paper.md", out / "beside_the_paper.csv"]
-    write_text(paths[0], markdown(made, simulated))
-    write_text(paths[1], pd.DataFrame(made).to_csv(index=False))
+    write_text(paths[0], visible(markdown(made, simulated)))
+    write_text(paths[1], safe_frame(pd.DataFrame(made)).to_csv(index=False))
     return paths

@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from core.durable import write_text
+from core.shown_text import safe_frame, visible
 from experiments.runtime.errors import UserError
 from experiments.statistics.intervals import bootstrap_interval
 from experiments.statistics.results import read
@@ -182,7 +183,7 @@ def write_tables(runs: Sequence[Path], out: Path, resamples: int) -> list[Path]:
     subjects = load_runs(runs)
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / name for name in ("paper_tables.md", "paper_tables.csv", "paper_figure_3.png")]
-    write_text(paths[0], markdown(subjects, resamples))
-    write_text(paths[1], subjects.to_csv(index=False))
+    write_text(paths[0], visible(markdown(subjects, resamples)))
+    write_text(paths[1], safe_frame(subjects).to_csv(index=False))
     figure_3(subjects, resamples).savefig(paths[2], dpi=150)
     return paths

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from core.durable import write_text
+from core.shown_text import csv_text
 from experiments.evaluation.timeline import GAP, NON_WEAR, UNSURE, Bout, Row
 from experiments.inference.summary import Clock, Spent
 from experiments.reports.build.words import duration
@@ -59,11 +58,7 @@ def write_tables(
     }
     paths = []
     for name, (header, content) in tables.items():
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(content)
-        write_text(folder / name, text.getvalue())
+        write_text(folder / name, csv_text(header, content))
         paths.append(folder / name)
     return paths
 

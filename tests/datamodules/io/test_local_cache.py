@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 from helpers.object_store import bytes_in
+from helpers.small_disk import small_disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -238,3 +239,12 @@ def test_a_forked_process_has_its_own_threads(tmp_path: Path) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert cache.prefetch is before
     assert np.array_equal(sorted(names(cache)), ["a", "b"])
+
+
+def test_a_disk_with_less_room_than_the_limit_is_said_and_leaves_nothing(tmp_path: Path) -> None:
+    with small_disk(tmp_path / "disk") as disk:
+        cache = LocalCache(disk, 10**9)
+        with pytest.raises(StorageError, match=r"b\.piece\.part: no space left: it needs 5\.0 MB, and .* free"):
+            cache.open(piece("b", 5_000_000))
+        assert content(cache, piece("a", 10)) == b"a" * 10
+        assert {path.name for path in disk.iterdir()} == {".lock", "a.piece"}
