@@ -109,6 +109,7 @@ def _evaluate(config: Config, folder: Path) -> Path:
         checkpoint="; ".join(f"{s.name or 'own'}: SHA-256 {s.checkpoint}..." for s in systems if s.model is not None),
         simulated_targets=frozenset(target.name for target in targets if target.shards.simulated),
         pretraining_simulated=any(s.model is not None and s.model.settings.simulated for s in systems),
+        incomplete=tuple(f"{s.name or 'own'} is of {s.incomplete}" for s in systems if s.incomplete),
         seen_allowed=e.allow_seen_subjects,
         remarks=remarks,
         maps=_maps(config, units),

@@ -39,6 +39,7 @@ class System:
         prototypes: "source" or "text" -> prototypes of the zero-shot methods. Prototypes of the target's own videos
             depend on the fold, and are made from ``clips``.
         clips: data set -> video features by the system's own video encoder, for the target's prototypes.
+        incomplete: how far its training came, e.g. ``step 7 of 1,400``; empty if to its end.
     """
 
     name: str = ""
@@ -46,6 +47,7 @@ class System:
     checkpoint: str = ""
     prototypes: Mapping[str, Prototypes] = field(default_factory=dict)
     clips: Mapping[str, FeatureCache] = field(default_factory=dict)
+    incomplete: str = ""
 
 
 @dataclass(frozen=True)

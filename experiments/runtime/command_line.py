@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from core.errors import MendableError
+from experiments.runtime.stopping import Interrupted, leave, received, stoppable
 from experiments.settings.layers import ConfigError, available
 from experiments.settings.static_help import describe_statically
 
@@ -18,28 +19,10 @@ if TYPE_CHECKING:
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_SIGNAL = 128  # plus the signal's number, as shells have it
 
 SCRIPT = "imu-video-har"
 _started_by_script = False
 _MENDABLE = (MendableError, OSError)  # of the disk: full, read-only, not there; its message names the path
-
-
-class Interrupted(KeyboardInterrupt):
-    """A command that a signal stopped, and that can go on; its exit code is 128 and the signal's number.
-
-    Args:
-        message: says how far it came, and how it goes on.
-        number: the signal.
-    """
-
-    def __init__(
-        self,
-        message: str = "interrupted; the same command continues where it stopped",
-        number: int = signal.SIGINT,
-    ) -> None:
-        super().__init__(message)
-        self.signal = int(number)
 
 
 def program(command: str) -> str:
@@ -101,16 +84,34 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
 
 
 def guarded(run: Callable[[], int], command: str) -> int:
-    """Run a command; an error that its user can mend becomes one message and exit code 1."""
+    """Run a command; what its user can mend, or a signal, becomes one message and an exit code.
+
+    Returns:
+        The command's own exit code; 1 after an error; 128 and the signal's number after a signal.
+    """
     try:
-        return run()
-    except _MENDABLE as error:
-        print(f"{program(command)}: {error}", file=sys.stderr)
-        return EXIT_FAILED
-    except KeyboardInterrupt as error:
+        with stoppable(program(command)):
+            try:
+                return run()
+            except _MENDABLE as error:
+                # A signal to all processes ends workers too, and their pool may say so first.
+                if received():
+                    raise Interrupted(number=received()) from error
+                print(f"{program(command)}: {error}", file=sys.stderr)
+                return EXIT_FAILED
+    except (Interrupted, KeyboardInterrupt) as error:
         stopped = error if isinstance(error, Interrupted) else Interrupted()
-        print(f"\n{program(command)}: {stopped}", file=sys.stderr)
-        return EXIT_SIGNAL + stopped.signal
+        if str(stopped):
+            print(f"\n{program(command)}: {stopped}", file=sys.stderr)
+        if _is_all_of(command):
+            leave(stopped.exit_code)
+        return stopped.exit_code
+
+
+def _is_all_of(command: str) -> bool:
+    """Say if this process is the command and nothing else, and not one that called it as a function."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return (spec is not None and spec.name == command) or Path(sys.argv[0]).name == SCRIPT
 
 
 def _all_keys() -> str:

@@ -1,4 +1,4 @@
-"""One writer for a run's folder: a second command that would write the same files is refused in words."""
+"""One writer for a folder: a second command that would write the same files is refused in words, or waits."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from core.durable import write_text
+from experiments.runtime.console import console
 from experiments.runtime.errors import UserError
 
 
@@ -41,3 +42,27 @@ def sole_writer(folder: Path, task: str) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+@contextmanager
+def turn(lock: Path, what: str, say: bool = True) -> Iterator[None]:
+    """Wait until no other process is inside; the kernel frees the place of a process that was killed.
+
+    For what two commands may both need, as features, and for results of which the later ones replace the earlier.
+
+    Args:
+        lock: path of the lock's file; its folder exists.
+        what: what the other process is doing, e.g. "prepares the data of tiny".
+        say: print a line when it has to wait.
+    """
+    place = FileLock(lock)
+    try:
+        place.acquire(timeout=0)
+    except Timeout:
+        if say:
+            console.print(f"another process {what}; waiting until it has ended", highlight=False, markup=False)
+        place.acquire()
+    try:
+        yield
+    finally:
+        place.release()
