@@ -1,4 +1,4 @@
-"""Signals to real commands: what they save, say and return, how soon they end, and that nothing of them is left."""
+"""Signals to real trainings: what they save, say and return, on one process and on several."""
 
 from __future__ import annotations
 
@@ -6,95 +6,19 @@ import os
 import random
 import re
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.signalled import WITHIN_S, Command
 
 from experiments.pretrain import run
 from experiments.runtime.stopping import SIGNALS
 from experiments.settings.schema import Config
 
 Make = Callable[..., Config]
-WITHIN_S = 30.0  # from the signal to the exit
-TREE = {"CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}
-
-
-@dataclass
-class Ended:
-    """How a command ended."""
-
-    code: int
-    said: str
-    seconds: float
-
-
-class Command:
-    """A command in a session of its own, as a terminal or Slurm starts it."""
-
-    def __init__(self, module: str, *arguments: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, **TREE},
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # a shell's & ignores it
-        )
-
-    def members(self) -> list[int]:
-        """All processes of the session that are still there."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdecimal():
-                try:
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                except OSError:
-                    continue
-                if int(fields[3]) == self.process.pid and fields[0] != "Z":
-                    found.append(int(entry.name))
-        return found
-
-    def others(self, words: str) -> list[int]:
-        """Those of them besides the first whose command line has these words."""
-        lines = {pid: _command_line(pid) for pid in self.members() if pid != self.process.pid}
-        return [pid for pid, line in lines.items() if words in line]
-
-    def wait_for(self, there: Callable[[], object], seconds: float = 240) -> None:
-        deadline = time.monotonic() + seconds
-        while not there():
-            assert self.process.poll() is None, f"it ended too soon: {self.process.communicate()[0][-3000:]}"
-            assert time.monotonic() < deadline, "what was waited for did not come"
-            time.sleep(0.002)
-
-    def stop(self, number: int, to: Sequence[int] = ()) -> Ended:
-        """Send the signal, to the first process or to these, and wait for the end of all."""
-        started = time.monotonic()
-        for pid in to or [self.process.pid]:
-            os.kill(pid, number)
-        said, _ = self.process.communicate(timeout=WITHIN_S + 60)
-        seconds = time.monotonic() - started
-        deadline = time.monotonic() + 5
-        while (left := self.members()) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        for pid in left:
-            os.kill(pid, signal.SIGKILL)
-        assert not left, "processes were left behind"
-        print(f"{signal.Signals(number).name}: {seconds:.1f} s")
-        return Ended(self.process.returncode, said, seconds)
-
-
-def _command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
 
 
 def pretrain(config: Config, yaml: Path, *changes: str) -> Command:
