@@ -1,4 +1,4 @@
-"""Whether a checkpoint is the result of a whole training, or of one that was stopped.
+"""Completeness of checkpoints: the result of a whole training, or of one that was stopped.
 
 The steps in a checkpoint tell. A training that ends early by its own settings (``max_time``, a callback) leaves
 ``ended.json`` beside its last checkpoint, which names the step of its end.
