@@ -6,6 +6,7 @@ a run that was interrupted. With ``trainer.devices`` above 1 it trains with DDP.
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
@@ -151,6 +152,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             run(config)
         except Interrupted as stopped:
             if is_launched():  # the first process has the command's exit code; another's would be taken for a crash
+                if str(stopped):  # it was told alone, before the training: the first process would wait for it
+                    os.kill(os.getppid(), stopped.signal)
                 raise Interrupted("", stopped.signal, EXIT_OK) from None
             raise
         if not config.trainer.kwargs.get("fast_dev_run"):

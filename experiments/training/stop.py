@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,8 @@ def end_others(trainer: L.Trainer, wait_s: float = _OTHERS_S) -> None:
             process.wait(wait_s)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            with suppress(subprocess.TimeoutExpired):  # one that not even this ends is left to the system
+                process.wait(_OTHERS_S)
 
 
 def _validates_next(trainer: L.Trainer) -> bool:
