@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,17 +50,14 @@ def run(config: Config) -> Path:
 
 def _evaluate(config: Config, folder: Path) -> Path:
     from experiments.artifacts.shards import dataset_directory
-    from experiments.evaluation.adaptation import find_contender
+    from experiments.evaluation.cell_cluster import computed_on
     from experiments.evaluation.cell_store import CellStore
     from experiments.evaluation.errors import EvaluationError, SplitError
-    from experiments.evaluation.ledger import Ledger
+    from experiments.evaluation.opening import open_evaluation
     from experiments.evaluation.perturbations import PerturbationError
-    from experiments.evaluation.plan import plan_units
-    from experiments.evaluation.plan_checks import externals
     from experiments.evaluation.protocol import run_units
     from experiments.evaluation.shifts import measure_shifts
     from experiments.evaluation.split_files import split_of, split_text
-    from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
     from experiments.reports.build import write_if_stale
     from experiments.reports.evaluation import Report
     from experiments.reports.evaluation.evidence import Evidence
@@ -71,14 +69,10 @@ def _evaluate(config: Config, folder: Path) -> Path:
     quiet()
     set_threads(config)
     try:
-        chosen = [find_contender(name) for name in e.methods]
-        checkpoints = load_checkpoints(config, chosen)  # what is wrong with one is said before shards are built
-        targets = open_targets(config)
+        opened = open_evaluation(config)
+        chosen, targets, ledger, remarks = opened.methods, opened.targets, opened.ledger, opened.remarks
         for key in {key for t in config.evaluation.targets for key in (t.dataset, *t.support, *t.placements)}:
             write_if_stale(dataset_directory(config, key))
-        systems, remarks = open_systems(config, chosen, targets, checkpoints)
-        outside = externals(config, chosen, targets)
-        ledger = Ledger.of(config, targets, systems, outside)
         refused = ledger.refused(e, chosen)
         for each in refused:
             console.print(
@@ -86,7 +80,7 @@ def _evaluate(config: Config, folder: Path) -> Path:
                 highlight=False,
                 markup=False,
             )
-        units = plan_units(config, targets, systems, ledger)
+        units = opened.plan(config)
         audit = {target.name: _audit(config, target) for target in targets}
         store = CellStore(folder / "cells.jsonl")
         for message in [*store.ignored, *remarks]:
@@ -97,7 +91,8 @@ def _evaluate(config: Config, folder: Path) -> Path:
             def progress(done: int, total: int, what: str) -> None:
                 bar.update(task, completed=done, total=total, description=what)
 
-            cells = run_units(config, units, store.get, store.add, progress)
+            elsewhere = partial(computed_on, e.scheduler) if e.scheduler else None
+            cells = run_units(config, units, store.get, store.add, progress, elsewhere)
             bar.update(task, description="measuring sizes of shift")
             shifts = measure_shifts(units) if e.shift else []
     except (EvaluationError, SplitError, PerturbationError) as error:
@@ -106,10 +101,12 @@ def _evaluate(config: Config, folder: Path) -> Path:
         title=f"{config.experiment}/{config.run.name}",
         results=cells,
         resamples=e.bootstrap,
-        checkpoint="; ".join(f"{s.name or 'own'}: SHA-256 {s.checkpoint}..." for s in systems if s.model is not None),
+        checkpoint="; ".join(
+            f"{s.name or 'own'}: SHA-256 {s.checkpoint}..." for s in opened.systems if s.model is not None
+        ),
         simulated_targets=frozenset(target.name for target in targets if target.shards.simulated),
-        pretraining_simulated=any(s.model is not None and s.model.settings.simulated for s in systems),
-        incomplete=tuple(f"{s.name or 'own'} is of {s.incomplete}" for s in systems if s.incomplete),
+        pretraining_simulated=any(s.model is not None and s.model.settings.simulated for s in opened.systems),
+        incomplete=tuple(f"{s.name or 'own'} is of {s.incomplete}" for s in opened.systems if s.incomplete),
         seen_allowed=e.allow_seen_subjects,
         remarks=remarks,
         maps=_maps(config, units),

@@ -7,21 +7,19 @@ shard. A worker that joins later is checked before its first task.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import platform
 import time
 from collections.abc import Iterable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from core.digest import digest_of
 from core.durable import TEMPORARY
+from datamodules.build import dask_client
 from datamodules.build.encode import BuildJob
 from datamodules.build.scheduler import Done, Scheduler, run_futures
 from datamodules.build.tasks import BuildError, Task, run_task
@@ -29,23 +27,14 @@ from datamodules.sources.registry import make_source
 
 _RELATIVE = "expected the same paths on all machines (relative paths start at {} there)"
 _LIBRARIES = ("av", "decord", "h5py", "numpy", "pandas", "pyarrow", "scipy", "simplejpeg", "torch")
-_CONNECT_S = 30.0
-_FIRST_WORKER_S = 60.0
 _ANSWER_S = 900.0
 _MARKER_S = 10.0  # a network file system may show a new file late
 _MAX_SUBMITTED = 4096  # tasks: enough for an adaptive cluster to see the load and to grow
 
 
-@cache
 def software() -> dict[str, str]:
     """Return the versions of all software that determines the bytes of a shard, by name."""
-    digest = hashlib.sha256()
-    root = Path(__file__).parents[1]
-    for file in sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).as_posix()):
-        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes())
-    python = ".".join(platform.python_version_tuple()[:2])
-    package = f"{version('imu-video-har')} (code {digest.hexdigest()[:12]})"
-    return {"imu-video-har": package, "Python": python, **{name: version(name) for name in _LIBRARIES}}
+    return dask_client.software(("datamodules",), _LIBRARIES)
 
 
 @dataclass(frozen=True)
@@ -72,11 +61,8 @@ class Handshake:
         Raises:
             BuildError: the worker differs; the message says how.
         """
-        here = software()
-        different = [f"{name} {here.get(name)} (here {self.software[name]})" for name in self.software
-                     if here.get(name) != self.software[name]]  # fmt: skip
-        if different:
-            raise BuildError(f"other versions: {', '.join(different)}; install the same ones on every worker")
+        if different := dask_client.other_versions(self.software, software()):
+            raise BuildError(different)
         patience = time.monotonic() + _MARKER_S
         while not self.marker.is_file():
             if time.monotonic() > patience:
@@ -134,23 +120,11 @@ class Cluster(Scheduler):
         Raises:
             BuildError: Dask is not installed, no scheduler answers, no worker joins, or a worker fails the check.
         """
-        try:
-            import distributed
-        except ImportError as error:
-            raise BuildError(
-                f"build.scheduler is '{address}', but Dask is not installed; "
-                "pip install 'imu-video-har[dask]' does that, here and on every worker"
-            ) from error
-        self._distributed = distributed
         self._address, self._job = address, job
         names = make_source(job.description["source"], job.description["params"]).names()
         self._marker = job.directory / f"{TEMPORARY}marker-{job.token}"
         self._handshake = Handshake(job, self._marker, software(), digest_of(names), names[0])
-        try:
-            client: Any = distributed.Client
-            self._client = client(address, timeout=_CONNECT_S, set_as_default=False)
-        except (OSError, ValueError) as error:  # ValueError: not an address
-            raise BuildError(f"build.scheduler: no Dask scheduler answers at {address}: {error}") from error
+        self._distributed, self._client = dask_client.connect(address, "build.scheduler", BuildError)
         self._marker.touch()
         try:
             self._check_workers()
@@ -196,14 +170,7 @@ class Cluster(Scheduler):
 
     def _check_workers(self) -> None:
         client = self._client
-        try:
-            client.wait_for_workers(1, timeout=_FIRST_WORKER_S)
-        except self._distributed.TimeoutError as error:
-            raise BuildError(
-                f"build.scheduler: no worker has joined {self._address} within {_FIRST_WORKER_S:.0f} s; start some "
-                f"with dask worker {self._address} --nthreads 1 --nworkers auto"
-            ) from error
-        workers = list(client.nthreads())
+        workers = dask_client.wait_for_a_worker(self._distributed, client, self._address, "build.scheduler", BuildError)
         self.name = f"{len(workers)} Dask workers"
         # Run the checks as tasks: a check in a worker's own event loop could block it until Dask takes it for dead.
         checks = {

@@ -23,6 +23,7 @@ from experiments.evaluation.metrics import classification_metrics, confusion_mat
 from experiments.evaluation.moments import Moments
 from experiments.evaluation.perturbations import PLACEMENT, Perturbation, apply
 from experiments.evaluation.placements import OtherPlacement
+from experiments.evaluation.random_views import RandomView
 from experiments.evaluation.splits import LeakError
 
 
@@ -164,39 +165,39 @@ class _NoLabels(Mapping[str, LabelColumn]):
 
 
 class UnlabelledShards:
-    """A target's windows as methods see them: without labels, under a perturbation or as they are.
+    """A target's windows as methods see them: without labels, under a change or as they are.
 
     Args:
         shards: shards of the target.
-        perturbation: perturbation of the windows; None for windows as they are.
+        change: perturbation or random view of the windows; None for windows as they are.
         other_placements: name of a placement -> the same windows there, for perturbations of the placement.
     """
 
     def __init__(
         self,
         shards: ConcatShards,
-        perturbation: Perturbation | None = None,
+        change: Perturbation | RandomView | None = None,
         other_placements: Mapping[str, OtherPlacement] | None = None,
     ) -> None:
         self._shards = shards
         self._other_placements = other_placements or {}
-        self.perturbation = perturbation
+        self.change = change
         self.settings: WindowSettings = shards.settings
         self.n_windows = shards.n_windows
         self.directory = shards.directory
         self.table: Mapping[str, LabelColumn] = _NoLabels(shards.table)
 
-    def under(self, perturbation: Perturbation) -> UnlabelledShards:
-        """Give the same windows under a perturbation."""
-        return UnlabelledShards(self._shards, perturbation, self._other_placements)
+    def under(self, change: Perturbation | RandomView) -> UnlabelledShards:
+        """Give the same windows under a change."""
+        return UnlabelledShards(self._shards, change, self._other_placements)
 
     def measured(self, windows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Keep the windows that exist under the perturbation: another sensor may not have measured all the time."""
+        """Keep the windows that exist under the change: another sensor may not have measured all the time."""
         other = self._other()
         return windows if other is None else windows[other.windows[windows] >= 0]
 
     def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Read windows like :meth:`ConcatShards.imu`, and apply the perturbation.
+        """Read windows like :meth:`ConcatShards.imu`, and apply the change.
 
         Raises:
             ValueError: a window was not measured under the perturbation.
@@ -206,14 +207,17 @@ class UnlabelledShards:
             found = other.windows[indices]
             if (found < 0).any():
                 missing = int(np.asarray(indices)[found < 0][0])
-                raise ValueError(f"window {missing} was not measured under perturbation '{self.perturbation}'")
+                raise ValueError(f"window {missing} was not measured under perturbation '{self.change}'")
             return other.shards.imu(found)
         windows = self._shards.imu(indices)
-        if self.perturbation is None:
+        numbers, rate_hz = np.asarray(indices, np.int64), self.settings.imu_rate_hz
+        if self.change is None:
             return windows
-        return apply(self.perturbation, np.asarray(indices, np.int64), *windows, self.settings.imu_rate_hz)
+        if isinstance(self.change, RandomView):
+            return self.change.of(numbers, *windows, rate_hz)
+        return apply(self.change, numbers, *windows, rate_hz)
 
     def _other(self) -> OtherPlacement | None:
-        if self.perturbation is None or self.perturbation.kind != PLACEMENT:
+        if not isinstance(self.change, Perturbation) or self.change.kind != PLACEMENT:
             return None
-        return self._other_placements[str(self.perturbation.level)]
+        return self._other_placements[str(self.change.level)]

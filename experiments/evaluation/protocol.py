@@ -37,6 +37,7 @@ from experiments.settings.schema import Config
 Load = Callable[[Cell], CellResult | None]
 Save = Callable[[CellResult], None]
 Progress = Callable[[int, int, str], None]
+Elsewhere = Callable[[Config, Sequence[Unit]], Iterator[tuple[Unit, list[CellResult]]]]
 
 
 def run_protocol(
@@ -51,7 +52,14 @@ def run_protocol(
     return run_units(config, plan_units(config, targets, systems), load, save, progress)
 
 
-def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, progress: Progress) -> list[CellResult]:
+def run_units(
+    config: Config,
+    units: Sequence[Unit],
+    load: Load,
+    save: Save,
+    progress: Progress,
+    elsewhere: Elsewhere | None = None,
+) -> list[CellResult]:
     """Compute all cells that ``load`` does not know.
 
     Args:
@@ -60,6 +68,7 @@ def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, pro
         load: a finished cell's result, or None.
         save: called with each result as soon as it is there, from one thread.
         progress: called with the number of finished cells, of all cells, and the title of the next ones.
+        elsewhere: computes units on other machines, see :mod:`experiments.evaluation.cell_cluster`; None for this one.
 
     Returns:
         One result per cell, in the plan's order.
@@ -85,8 +94,13 @@ def run_units(config: Config, units: Sequence[Unit], load: Load, save: Save, pro
     # Fast methods come first, so that an interrupted evaluation has kept most cells. Those of one draw follow one
     # another, because they share fits.
     features = {id(unit.features): number for number, unit in enumerate(units)}
-    missing.sort(key=lambda unit: (unit.method.trained, *_draw_of(unit, features[id(unit.features)])))
-    for unit, done in _computed(config, missing, lambda unit: progress(len(results), total, _title(unit))):
+    missing.sort(key=lambda unit: (unit.method.trained, *draw_of(unit, features[id(unit.features)])))
+    computed = (
+        elsewhere(config, missing)
+        if elsewhere and missing
+        else _computed(config, missing, lambda unit: progress(len(results), total, _title(unit)))
+    )
+    for unit, done in computed:
         for result in done:
             results[result.cell.key] = result
             save(result)
@@ -103,7 +117,7 @@ def _computed(
     models = sum(unit.method.needs_labels for unit in light)
     # Many small solvers run side by side. With threads of their own they would only wait for each other.
     with threadpool_limits(1), worker_pool(workers if models >= WORTH_IT else 1), ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(_compute, config, unit) for unit in light]
+        waiting = [pool.submit(compute_unit, config, unit) for unit in light]
         try:
             # In the plan's order, so that the same one of several errors is raised each time.
             for unit, future in zip(light, waiting, strict=True):
@@ -113,7 +127,7 @@ def _computed(
     for unit in units:
         if unit.method.trained:
             starts(unit)
-            yield unit, _compute(config, unit)
+            yield unit, compute_unit(config, unit)
 
 
 def _title(unit: Unit) -> str:
@@ -121,7 +135,8 @@ def _title(unit: Unit) -> str:
     return f"{cell.dataset}: {cell.contender}, {cell.shots} {'shots' if cell.shots_unit == 'windows' else 'subjects'}"
 
 
-def _draw_of(unit: Unit, features: int) -> tuple[int, ...]:
+def draw_of(unit: Unit, features: int) -> tuple[int, ...]:
+    """Number the draw of labels that a unit belongs to; ``features`` is a number of its features."""
     cell = unit.cells[0]
     return () if unit.method.trained else (features, cell.fold, cell.shots_unit == "subjects", cell.shots, cell.draw)
 
@@ -137,7 +152,7 @@ class _Sides:
     notes: list[str]
 
 
-def _compute(config: Config, unit: Unit) -> list[CellResult]:
+def compute_unit(config: Config, unit: Unit) -> list[CellResult]:
     """Fit once, and predict the tested windows under each perturbation of the unit."""
     cell, fold = unit.cells[0], unit.fold
     started = time.perf_counter()

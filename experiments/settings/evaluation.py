@@ -91,6 +91,7 @@ class EvaluationConfig:
     perturbations_shots: int = setting(0, "labelled windows per class for that; 0 takes the most")
     perturbations_draws: int = setting(2, "draws a fold for that", at_least=1)
     probe_c: float = setting(1.0, "inverse regularisation of the logistic probe", above=0)
+    views: int = setting(8, "random views of each labelled window for methods with '+views'", at_least=1)
     logistic_c: float = setting(
         0.05, "inverse regularisation of the logistic on handcrafted features, and of the hybrids", above=0
     )
@@ -132,6 +133,7 @@ class EvaluationConfig:
     allow_incomplete: bool = setting(False, "use checkpoints of trainings that were stopped, too; every table says so")
     allow_leaks: bool = setting(False, "go on where the audit finds a leak; every table says so")
     workers: int = setting(0, "threads for methods that need no training of an encoder; 0 takes one a core")
+    scheduler: str = setting("", "tcp://host:port of a Dask scheduler, whose workers compute the cells; empty: here")
 
     def check(self) -> None:
         """Refuse a single group of subjects, which leaves nobody to learn from."""

@@ -129,7 +129,7 @@ def test_a_second_run_computes_nothing_and_says_the_same(whole: Whole, monkeypat
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a finished cell was computed again")
 
-    monkeypatch.setattr(protocol, "_compute", never)
+    monkeypatch.setattr(protocol, "compute_unit", never)
     assert run(whole.config).read_bytes() == first
 
 
@@ -139,7 +139,7 @@ def test_an_interrupted_evaluation_goes_on(evaluated: Config, monkeypatch: pytes
     evaluated.evaluation.workers = 1  # what else is in flight when it is interrupted is lost
     whole = content(run(evaluated))
     (Path(evaluated.paths.runs) / "tiny" / "default" / "cells.jsonl").unlink()
-    compute, calls = protocol._compute, []
+    compute, calls = protocol.compute_unit, []
 
     def dies(*arguments: object) -> object:
         calls.append(1)
@@ -147,7 +147,7 @@ def test_an_interrupted_evaluation_goes_on(evaluated: Config, monkeypatch: pytes
             raise KeyboardInterrupt
         return compute(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(protocol, "_compute", dies)
+    monkeypatch.setattr(protocol, "compute_unit", dies)
     with pytest.raises(KeyboardInterrupt):
         run(evaluated)
     before = len(calls)

@@ -18,9 +18,10 @@ from experiments.evaluation.adaptation.people import wearers
 from experiments.evaluation.adaptation.registry import adaptation
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.feature_table import FeatureRows, Features, Indices, digest_of_windows, in_blocks
-from experiments.evaluation.features.target_features import TargetFeatures
+from experiments.evaluation.features.target_features import Read, TargetFeatures
 from experiments.evaluation.methods import CellData, Fit, Predict, Scores
 from experiments.evaluation.methods.handcrafted import CLIP
+from experiments.evaluation.random_views import RandomView
 from experiments.evaluation.unlabelled import OTHER
 from lightning_modules.probe import Standardisation
 
@@ -36,10 +37,16 @@ class PersonRows(FeatureRows):
         owners: number of each window's person, in [0, S), (N,).
         unlabelled: windows that give a person's mean and deviation. A person with fewer than two of them keeps the
             pool's.
+        measured: table that these windows are read from; None for ``rows``.
     """
 
     def __init__(
-        self, rows: FeatureRows, pooled: Standardisation, owners: NDArray[np.int64], unlabelled: Indices
+        self,
+        rows: FeatureRows,
+        pooled: Standardisation,
+        owners: NDArray[np.int64],
+        unlabelled: Indices,
+        measured: FeatureRows | None = None,
     ) -> None:
         super().__init__(*rows.shape)
         self._rows, self._pooled, self._owners = rows, pooled, owners
@@ -48,7 +55,7 @@ class PersonRows(FeatureRows):
         for person in np.unique(owners[unlabelled]).tolist():
             own = unlabelled[owners[unlabelled] == person]
             if len(own) >= FEWEST:
-                found = Standardisation.over(pooled(rows[part]) for part in in_blocks(own))
+                found = Standardisation.over(pooled((measured or rows)[part]) for part in in_blocks(own))
                 self._mean[person], self._scale[person] = found.mean, found.scale
 
     def __getitem__(self, windows: Indices) -> Features:
@@ -73,27 +80,26 @@ def person_other(fit: Fit, data: CellData) -> Predict:
 def _standardised(fit: Fit, data: CellData) -> Predict:
     owners = wearers(data.features.shards)
     known = (digest_of_windows(data.pool), digest_of_windows(data.unlabelled))
-    plain: dict[str, FeatureRows] = {}
+    used: set[str] = set()
+
+    def change(name: str, features: TargetFeatures, read: Read) -> FeatureRows:
+        used.add(name)
+        # The pool is as it was measured, also where tested windows are under a perturbation. So are a person's own
+        # windows for random views of them.
+        rows, measured = read(features), read(data.features)
+        own = measured if isinstance(features.shards.change, RandomView) else rows
+
+        def make() -> PersonRows:
+            pooled = replace(measured.standardisation(data.pool), clip=CLIP)
+            return PersonRows(rows, pooled, owners, features.shards.measured(data.unlabelled), own)
+
+        return features.fits.once(("person", name, *known), make)
 
     def adapted(features: TargetFeatures) -> TargetFeatures:
-        def change(name: str, rows: FeatureRows) -> FeatureRows:
-            # The pool is as it was measured, also where tested windows are under a perturbation.
-            if features is data.features:
-                plain[name] = rows
-            elif name not in plain:
-                raise EvaluationError(f"a method reads table '{name}' when it predicts, but not when it is fitted")
-            measured = plain[name]
-
-            def make() -> PersonRows:
-                pooled = replace(measured.standardisation(data.pool), clip=CLIP)
-                return PersonRows(rows, pooled, owners, features.shards.measured(data.unlabelled))
-
-            return features.fits.once(("person", name, *known), make)
-
         return features.through(f"person {known}", change)
 
     predict = fit(replace(data, features=adapted(data.features)))
-    if not plain:
+    if not used:
         raise EvaluationError("an adaptation to the person changes tables of features, but this method used none")
 
     def predict_adapted(features: TargetFeatures, windows: Indices) -> Scores:

@@ -125,7 +125,13 @@ def _adapted(method: Method, adaptation: Adaptation) -> Method:
                 f" adaptations of probabilities: expected {_in_front(method.name, adaptation.name)}"
             )
         if method.person_windows:
-            raise EvaluationError(f"evaluation.methods, '{name}': expected one adaptation of tables, found two")
+            told = (
+                "expected one adaptation to the person, found two"
+                if adaptation.person_windows
+                else f"'{adaptation.name}' comes before adaptations to the person: expected"
+                f" {_in_front(method.name, adaptation.name)}"
+            )
+            raise EvaluationError(f"evaluation.methods, '{name}': {told}")
     return replace(
         method,
         name=name,

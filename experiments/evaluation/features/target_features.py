@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,14 @@ from experiments.evaluation.features.feature_table import FeatureRows, FeatureTa
 from experiments.evaluation.features.shared_fits import SharedFits
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.perturbations import Perturbation
+from experiments.evaluation.random_views import RandomView
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining
 
-# (Name of a table, the table) -> the table as a method sees it.
-Change = Callable[[str, FeatureRows], FeatureRows]
+# Reads one table of a target's features, or of the same windows under a change.
+Read = Callable[["TargetFeatures"], FeatureRows]
+# (Name of a table, features, reader of the table as it was) -> the table as a method sees it.
+Change = Callable[[str, "TargetFeatures", Read], FeatureRows]
 
 FITS = 24  # that are kept; a forest of 300 trees takes some 5 MB at few labels, 50 MB at many
 PREDICTIONS = 128
@@ -128,44 +132,46 @@ class TargetFeatures:
         self.view = ""
         self.fits = SharedFits(FITS)
         self.predictions = SharedFits(PREDICTIONS)
-        self._change: Change | None = None
+        self._changes: tuple[Change, ...] = ()
         self._lock = threading.RLock()
         self._kept: dict[str, FeatureTable] = {}
-        self._changed: dict[Perturbation, TargetFeatures] = {}
+        self._under: dict[Perturbation | RandomView, TargetFeatures] = {}
 
-    def under(self, perturbation: Perturbation) -> TargetFeatures:
-        """Give features of the same windows under a perturbation; windows that it was not measured in are left out."""
-        if self._change is not None:
-            raise EvaluationError("tables are changed after a perturbation, not before")
+    def under(self, change: Perturbation | RandomView) -> TargetFeatures:
+        """Give features of the same windows under a change; windows that it was not measured in are left out.
+
+        Tables are as measured there: no change of :meth:`through` is kept.
+        """
         with self._lock:
-            if perturbation not in self._changed:
-                shards = self.shards.under(perturbation)
+            if change not in self._under:
+                shards = self.shards.under(change)
                 windows = shards.measured(self.windows)
-                self._changed[perturbation] = TargetFeatures(
+                self._under[change] = TargetFeatures(
                     shards, windows, self.spec, self.model, self.seed, str(self.device), self.source_encoder
                 )
-            return self._changed[perturbation]
+            return self._under[change]
 
     def through(self, view: str, change: Change) -> TargetFeatures:
-        """Give the same features with every table but ``embeddings`` replaced by ``change(name, table)``.
+        """Give the same features with every table but ``embeddings`` changed; a second change sees the first one's.
 
         Args:
             view: name of the change, different for different changes.
-            change: from a table's name and the table to the table that methods see.
+            change: from a table's name, these features and the table's reader to the table that methods see.
         """
         changed = copy.copy(self)
-        changed.view, changed._change = view, change
+        changed.view = f"{self.view} {view}".strip()
+        changed._changes = (*self._changes, change)
         return changed
 
     @property
     def pretrained(self) -> FeatureRows:
         """Pooled features by the checkpoint's encoder, (N, P)."""
-        return self._seen("pretrained", self._by_checkpoint())
+        return self.table("pretrained", lambda features: features._by_checkpoint())
 
     @property
     def random(self) -> FeatureRows:
         """Pooled features by the same encoder with random weights, (N, P)."""
-        return self.table("random", lambda: self._pooled(self.spec.build(self.seed)))
+        return self.table("random", lambda features: features._pooled(features.spec.build(features.seed)))
 
     @property
     def transferred(self) -> FeatureRows:
@@ -173,7 +179,7 @@ class TargetFeatures:
         if self.source_encoder is None:
             raise EvaluationError("features of other laboratories' encoder were asked for, but there is none")
         encoder = self.source_encoder
-        return self.table("transferred", lambda: self._pooled(encoder(), "physical"))
+        return self.table("transferred", lambda features: features._pooled(encoder(), "physical"))
 
     @property
     def embeddings(self) -> FeatureRows:
@@ -183,19 +189,21 @@ class TargetFeatures:
     @property
     def handcrafted(self) -> FeatureRows:
         """Handcrafted features, (N, K)."""
-        return self.table("handcrafted", self._by_hand)
+        return self.table("handcrafted", lambda features: features._by_hand())
 
-    def table(self, name: str, compute: Callable[[], FeatureTable]) -> FeatureRows:
+    def table(self, name: str, compute: Callable[[TargetFeatures], FeatureTable]) -> FeatureRows:
         """Give the table called ``name``, computed when it is first asked for.
 
         Args:
-            name: name of the features, and of what they depend on besides these windows.
-            compute: makes the table; it has rows of ``windows`` at least.
+            name: name of the features, and of what they depend on besides the windows.
+            compute: makes the table of these features, or of the same windows under a change; it has rows of their
+                ``windows`` at least.
         """
-        return self._seen(name, self._once(name, compute))
 
-    def _seen(self, name: str, rows: FeatureTable) -> FeatureRows:
-        return rows if self._change is None else self._change(name, rows)
+        def read(features: TargetFeatures) -> FeatureRows:
+            return features._once(name, lambda: compute(features))
+
+        return _through(self._changes, name, read)(self)
 
     def _once(self, name: str, compute: Callable[[], FeatureTable]) -> FeatureTable:
         with self._lock:
@@ -257,3 +265,14 @@ class TargetFeatures:
             found.put(self.windows[done : done + len(encoded)], encoded)
             done += len(encoded)
         return found
+
+
+def _through(changes: Sequence[Change], name: str, read: Read) -> Read:
+    """Put changes of tables behind the reader of one."""
+    for change in changes:
+        read = partial(_changed, change, name, read)
+    return read
+
+
+def _changed(change: Change, name: str, read: Read, features: TargetFeatures) -> FeatureRows:
+    return change(name, features, read)

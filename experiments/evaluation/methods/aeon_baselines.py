@@ -27,36 +27,26 @@ from experiments.evaluation.methods.sharing import Model, fit_once, predict_once
 from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import Standardisation, fit_probe
 
+_LOGISTIC = ("evaluation.logistic_c",)
 ALPHAS = np.logspace(-3, 3, 10)  # tried by leave-one-out on the labelled windows, as published
 
 
-@method("catch22", needs_labels=True, settings=("evaluation.logistic_c",))
+@method("catch22", needs_labels=True, settings=_LOGISTIC)
 def catch22(data: CellData) -> Predict:
     """Fit a logistic regression on 22 features of each channel, as on the handcrafted ones."""
-    c = data.config.evaluation.logistic_c
-
-    def table(features: TargetFeatures) -> FeatureRows:
-        return features.table("catch22", lambda: catch22_table(features))
-
-    def fit(rows: Features, standardisation: Standardisation) -> Model:
-        clipped = replace(standardisation, clip=CLIP)
-        return run_in_pool(fit_probe, rows, data.support_labels, len(data.classes), clipped, c)
-
-    return _on_table(data, f"catch22 {c}", table, fit)
+    return _logistic(data, "catch22", lambda features: features.table("catch22", catch22_table))
 
 
 @method("minirocket", needs_labels=True)
 def minirocket(data: CellData) -> Predict:
     """Fit a ridge classifier on MiniRocket's features; biases and spread are those of the support subjects' windows."""
-    # Under a perturbation, biases are still those of windows as they are.
-    plain = data.features
+    return _on_table(data, "minirocket", _rocket(data), lambda rows, spread: _ridge(data, rows, spread))
 
-    def table(features: TargetFeatures) -> FeatureRows:
-        return features.table(
-            minirocket_name(data.pool), lambda: minirocket_table(features, data.pool, fitted_on=plain)
-        )
 
-    return _on_table(data, "minirocket", table, lambda rows, spread: _ridge(data, rows, spread))
+@method("minirocket_logistic", needs_labels=True, settings=_LOGISTIC)
+def minirocket_logistic(data: CellData) -> Predict:
+    """Fit a logistic regression on MiniRocket's features, as on the handcrafted ones."""
+    return _logistic(data, "minirocket, logistic", _rocket(data))
 
 
 @method("hydra", needs_labels=True)
@@ -64,7 +54,7 @@ def hydra(data: CellData) -> Predict:
     """Fit a ridge classifier on Hydra's features."""
 
     def table(features: TargetFeatures) -> FeatureRows:
-        return features.table("hydra", lambda: hydra_table(features))
+        return features.table("hydra", hydra_table)
 
     return _on_table(data, "hydra", table, lambda rows, spread: _ridge(data, rows, spread))
 
@@ -99,6 +89,28 @@ def fit_ridge(features: Features, labels: Indices, n_classes: int, standardisati
 
 def _ridge(data: CellData, rows: Features, standardisation: Standardisation) -> Model:
     return run_in_pool(fit_ridge, rows, data.support_labels, len(data.classes), standardisation)
+
+
+def _logistic(data: CellData, name: str, table: Callable[[TargetFeatures], FeatureRows]) -> Predict:
+    c = data.config.evaluation.logistic_c
+
+    def fit(rows: Features, standardisation: Standardisation) -> Model:
+        clipped = replace(standardisation, clip=CLIP)
+        return run_in_pool(fit_probe, rows, data.support_labels, len(data.classes), clipped, c)
+
+    return _on_table(data, f"{name} {c}", table, fit)
+
+
+def _rocket(data: CellData) -> Callable[[TargetFeatures], FeatureRows]:
+    # Under a perturbation, biases are still those of windows as they are.
+    plain = data.features
+
+    def table(features: TargetFeatures) -> FeatureRows:
+        return features.table(
+            minirocket_name(data.pool), lambda there: minirocket_table(there, data.pool, fitted_on=plain)
+        )
+
+    return table
 
 
 def _on_table(

@@ -21,7 +21,7 @@ def external(data: CellData) -> Predict:
     name = f"external {data.external}"
 
     def table(features: TargetFeatures) -> FeatureRows:
-        return features.table(name, lambda: external_table(features, data.external, settings))
+        return features.table(name, lambda there: external_table(there, data.external, settings))
 
     def rows(features: TargetFeatures, windows: Indices) -> Features:
         return table(features)[windows]

@@ -11,8 +11,8 @@ from dataclasses import replace
 from experiments.evaluation.features.feature_table import Features
 from experiments.evaluation.features.handcrafted import Forest, fit_extra_trees, fit_forest
 from experiments.evaluation.features.target_features import TargetFeatures
-from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
-from experiments.evaluation.methods.sharing import fit_once, predict_once
+from experiments.evaluation.methods.registry import CellData, Indices, Predict, method
+from experiments.evaluation.methods.sharing import fit_once, mean_of, predict_once
 from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, fit_probe
 
@@ -42,12 +42,7 @@ def handcrafted_logistic(data: CellData) -> Predict:
 @method("handcrafted_mean", needs_labels=True, settings=(*_LOGISTIC, *_TREES))
 def handcrafted_mean(data: CellData) -> Predict:
     """Average the probabilities of the logistic regression and of the extremely randomised trees."""
-    logistic, trees = handcrafted_logistic(data), handcrafted_trees(data)
-
-    def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        return (logistic(features, windows) + trees(features, windows)) / 2
-
-    return predict
+    return mean_of(handcrafted_logistic(data), handcrafted_trees(data))
 
 
 def fit_logistic_on(data: CellData) -> LinearProbe:

@@ -16,8 +16,8 @@ import numpy as np
 from experiments.evaluation.features.feature_table import FeatureRows, Features
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.handcrafted import CLIP, handcrafted_trees
-from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
-from experiments.evaluation.methods.sharing import fit_once, predict_once
+from experiments.evaluation.methods.registry import CellData, Indices, Predict, method
+from experiments.evaluation.methods.sharing import fit_once, mean_of, predict_once
 from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, Standardisation, fit_probe
 
@@ -47,7 +47,7 @@ def hybrid_random(data: CellData) -> Predict:
 )
 def hybrid_mean(data: CellData) -> Predict:
     """Average the probabilities of ``hybrid_logistic`` and of ``handcrafted_trees``."""
-    return mean_with_trees(data, hybrid_logistic(data))
+    return mean_of(hybrid_logistic(data), handcrafted_trees(data))
 
 
 def handcrafted(features: TargetFeatures) -> FeatureRows:
@@ -58,16 +58,6 @@ def handcrafted(features: TargetFeatures) -> FeatureRows:
 def pretrained(features: TargetFeatures) -> FeatureRows:
     """Give the features of a target by the checkpoint's encoder."""
     return features.pretrained
-
-
-def mean_with_trees(data: CellData, logistic: Predict) -> Predict:
-    """Average the probabilities of a fitted method and of ``handcrafted_trees``."""
-    trees = handcrafted_trees(data)
-
-    def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        return (logistic(features, windows) + trees(features, windows)) / 2
-
-    return predict
 
 
 def fit_hybrid_on(data: CellData) -> LinearProbe:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
+import numpy as np
+
 from experiments.evaluation.features.feature_table import Features, digest_of_windows
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores
@@ -53,6 +55,15 @@ def predict_once(data: CellData, name: str, model: Model, rows: Rows) -> Predict
         if 8 * len(windows) * len(data.classes) > LARGEST:
             return compute()
         return features.predictions.once((key, digest_of_windows(windows)), compute)
+
+    return predict
+
+
+def mean_of(*predictions: Predict) -> Predict:
+    """Average the probabilities of several fitted methods."""
+
+    def predict(features: TargetFeatures, windows: Indices) -> Scores:
+        return np.mean([one(features, windows) for one in predictions], axis=0)
 
     return predict
 

@@ -22,7 +22,7 @@ from experiments.evaluation.methods.handcrafted import CLIP
 from experiments.evaluation.methods.hybrid import handcrafted
 from experiments.evaluation.methods.probes import directions
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
-from experiments.evaluation.methods.sharing import Model
+from experiments.evaluation.methods.sharing import Model, mean_of
 from experiments.evaluation.methods.transfer import transferred
 from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, Standardisation, fit_probe
@@ -54,12 +54,7 @@ def source_trees(data: CellData) -> Predict:
 @method("source_mean", needs_labels=False, sources=True, no_target_label=True, settings=(*_LOGISTIC, *_TREES))
 def source_mean(data: CellData) -> Predict:
     """Average the probabilities of ``source_logistic`` and ``source_trees``."""
-    logistic, trees = source_logistic(data), source_trees(data)
-
-    def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        return (logistic(features, windows) + trees(features, windows)) / 2
-
-    return predict
+    return mean_of(source_logistic(data), source_trees(data))
 
 
 @method("source_probe", needs_labels=False, sources=True, no_target_label=True, settings=(*_LOGISTIC, *_ENCODER))

@@ -11,9 +11,10 @@ import numpy as np
 
 from experiments.evaluation.features.feature_table import FeatureRows
 from experiments.evaluation.features.target_features import TargetFeatures
-from experiments.evaluation.methods.handcrafted import CLIP
-from experiments.evaluation.methods.hybrid import handcrafted, logistic_side_by_side, mean_with_trees, pretrained
+from experiments.evaluation.methods.handcrafted import CLIP, handcrafted_trees
+from experiments.evaluation.methods.hybrid import handcrafted, logistic_side_by_side, pretrained
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
+from experiments.evaluation.methods.sharing import mean_of
 from experiments.evaluation.worker_pool import run_in_pool
 from lightning_modules.probe import LinearProbe, Standardisation, fit_probe
 
@@ -68,7 +69,7 @@ def transfer_logistic(data: CellData) -> Predict:
 @method("transfer_mean", needs_labels=True, sources=True, settings=(*_LOGISTIC, *_ENCODER, *_TREES))
 def transfer_mean(data: CellData) -> Predict:
     """Average the probabilities of ``transfer_logistic`` and of ``handcrafted_trees``."""
-    return mean_with_trees(data, transfer_logistic(data))
+    return mean_of(transfer_logistic(data), handcrafted_trees(data))
 
 
 @method(
@@ -81,7 +82,5 @@ def transfer_mean(data: CellData) -> Predict:
 )
 def transfer_hybrid(data: CellData) -> Predict:
     """Do the same with the features of the checkpoint's encoder as a third block."""
-    return mean_with_trees(
-        data,
-        logistic_side_by_side(data, {"handcrafted": handcrafted, "pretrained": pretrained, "transferred": transferred}),
-    )
+    blocks = {"handcrafted": handcrafted, "pretrained": pretrained, "transferred": transferred}
+    return mean_of(logistic_side_by_side(data, blocks), handcrafted_trees(data))

@@ -13,9 +13,11 @@ PRETRAINED = (
     "finetune",
     "hybrid_logistic",
     "hybrid_mean",
+    "hybrid_rocket_mean",
     "source_probe",
     "transfer_logistic",
     "transfer_mean",
+    "transfer_rocket_mean",
     "transfer_hybrid",
     "transfer_probe",
     "knn",
@@ -33,9 +35,11 @@ RECOMMENDED = (
     "finetune",
     "hybrid_logistic",
     "hybrid_mean",
+    "hybrid_rocket_mean",
     "source_probe",
     "transfer_logistic",
     "transfer_mean",
+    "transfer_rocket_mean",
 )
 # Adaptations that are controls, and not to be recommended.
 CONTROLS = ("person_other", "balanced_other", "personal_none")
@@ -50,6 +54,8 @@ BASELINES = (
     "handcrafted_mean",
     "catch22",
     "minirocket",
+    "minirocket_logistic",
+    "rocket_mean",
     "hydra",
     "external",
     "supervised",

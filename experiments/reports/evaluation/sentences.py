@@ -18,15 +18,23 @@ _HOW = {  # the method, after "the pretrained encoder"
     "nearest_mean": "nearest class mean",
     "hybrid_logistic": "beside handcrafted features, logistic",
     "hybrid_mean": "beside handcrafted features, logistic and extra trees",
+    "hybrid_rocket_mean": "beside handcrafted features, logistic, extra trees and MiniRocket",
     "zero_shot": "zero-shot, source videos",
     "zero_shot_target": "zero-shot, target videos",
     "zero_shot_text": "zero-shot, text",
     "transfer_probe": "logistic",
     "transfer_logistic": "beside handcrafted features, logistic",
     "transfer_mean": "beside handcrafted features, logistic and extra trees",
+    "transfer_rocket_mean": "beside handcrafted features, logistic, extra trees and MiniRocket",
     "transfer_hybrid": "beside handcrafted and pretrained features, logistic and extra trees",
 }
-_LEARNT_LABELS = ("transfer_probe", "transfer_logistic", "transfer_mean", "transfer_hybrid")
+_LEARNT_LABELS = (
+    "transfer_probe",
+    "transfer_logistic",
+    "transfer_mean",
+    "transfer_rocket_mean",
+    "transfer_hybrid",
+)
 _NOT_SIMPLE = ("external", "supervised")  # baselines that are encoders too
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 

@@ -19,7 +19,7 @@ from helpers.made_data import make_utd_trial
 
 from core.digest import digest_of
 from core.durable import TEMPORARY
-from datamodules.build import dask_scheduler
+from datamodules.build import dask_client, dask_scheduler
 from datamodules.build.dask_scheduler import Handshake, run_checked, software
 from datamodules.build.encode import BuildJob
 from datamodules.build.plan import BuildPlan
@@ -224,7 +224,7 @@ def test_a_scheduler_without_this_package_is_named(handshake: Handshake) -> None
 def test_without_dask_or_a_scheduler_the_message_says_what_to_do(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_scheduler, "_CONNECT_S", 0.5)
+    monkeypatch.setattr(dask_client, "CONNECT_S", 0.5)
     with pytest.raises(BuildError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         run(root, tmp_path, scheduler="tcp://127.0.0.1:9")
     with pytest.raises(BuildError, match="no Dask scheduler answers at nonsense"):

@@ -38,8 +38,8 @@ def test_conditions_by_kind_and_one_by_one() -> None:
 
 def test_conditions_are_done_at_the_most_labels_and_share_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     fits = []
-    compute = protocol._compute
-    monkeypatch.setattr(protocol, "_compute", lambda config, unit: fits.append(unit) or compute(config, unit))
+    compute = protocol.compute_unit
+    monkeypatch.setattr(protocol, "compute_unit", lambda config, unit: fits.append(unit) or compute(config, unit))
     config = make_config(
         methods=["majority", "random_frozen"],
         shots=[1, 4],

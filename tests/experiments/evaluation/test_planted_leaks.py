@@ -12,7 +12,7 @@ from helpers.made_protocol import make_target, run
 
 from datamodules.shards.concat import ConcatShards
 from experiments import eval_ood
-from experiments.evaluation import plan, protocol, systems, targets
+from experiments.evaluation import opening, plan, protocol, targets
 from experiments.evaluation.audit.checks import audit_target
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.held_out_labels import HeldOutLabels
@@ -122,7 +122,7 @@ def test_the_command_refuses_the_same_window_under_two_people(
     shards = FakeShards(per_class=12)
     mine, other = (int(np.flatnonzero(shards.table["subject"] == name)[3]) for name in ("1", "4"))
     shards._imu[other] = shards._imu[mine]
-    monkeypatch.setattr(systems, "open_targets", lambda config: [make_target(shards)])
+    monkeypatch.setattr(opening, "open_targets", lambda config: [make_target(shards)])
     settings = tmp_path / "leaking.yaml"
     settings.write_text(
         "datasets: {fake: {}}\n"

@@ -129,7 +129,7 @@ def test_only_methods_on_tables_of_features_know_persons_and_that_is_said() -> N
         find_contender("handcrafted_rf+em+person")
     with pytest.raises(EvaluationError, match="did you mean 'person'"):
         find_contender("handcrafted_rf+persan")
-    with pytest.raises(EvaluationError, match="expected one adaptation of tables"):
+    with pytest.raises(EvaluationError, match="expected one adaptation to the person, found two"):
         find_contender("handcrafted_rf+person+person")
     assert set(adaptations()) == {
         "balanced",
@@ -139,6 +139,7 @@ def test_only_methods_on_tables_of_features_know_persons_and_that_is_said() -> N
         "person_other",
         "personal",
         "personal_none",
+        "views",
     }
 
 

@@ -10,6 +10,7 @@ from helpers.fake_shards import FakeShards
 from helpers.made_cells import make_cell
 from sklearn.linear_model import RidgeClassifierCV
 
+from experiments.evaluation.adaptation import find_contender
 from experiments.evaluation.features import aeon_features
 from experiments.evaluation.features.aeon_features import MissingAeonError
 from experiments.evaluation.methods import find_method
@@ -18,7 +19,7 @@ from experiments.evaluation.perturbations import parse_perturbation
 from lightning_modules.probe import Standardisation
 
 
-@pytest.mark.parametrize("name", ["catch22", "minirocket", "hydra"])
+@pytest.mark.parametrize("name", ["catch22", "minirocket", "hydra", "rocket_mean", "hybrid_rocket_mean"])
 def test_without_the_package_the_message_says_what_to_install(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for kind in ("feature_based", "convolution_based"):
         monkeypatch.setitem(sys.modules, f"aeon.transformations.collection.{kind}", None)
@@ -43,7 +44,9 @@ def test_the_ridge_answers_as_that_of_scikit_learn(classes: int) -> None:
 
 
 @pytest.mark.slow  # numba compiles for a minute or two
-@pytest.mark.parametrize(("name", "width"), [("catch22", 132), ("minirocket", 9996), ("hydra", None)])
+@pytest.mark.parametrize(
+    ("name", "width"), [("catch22", 132), ("minirocket", 9996), ("minirocket_logistic", 9996), ("hydra", None)]
+)
 def test_each_tells_activities_apart_on_a_table_that_is_made_once(name: str, width: int | None) -> None:
     pytest.importorskip("aeon", reason="needs the extra aeon")
     shards = FakeShards()
@@ -53,7 +56,7 @@ def test_each_tells_activities_apart_on_a_table_that_is_made_once(name: str, wid
     scores = predict(data.features, test)
     assert scores.sum(axis=1) == pytest.approx(1)
     assert (scores.argmax(axis=1) == truth).mean() > 0.7
-    kept = [table for key, table in data.features._kept.items() if key.startswith(name)]
+    kept = [table for key, table in data.features._kept.items() if key.startswith(name.removesuffix("_logistic"))]
     assert len(kept) == 1
     assert np.isfinite(kept[0][data.features.windows]).all()
     assert width in (None, kept[0].shape[1])
@@ -73,3 +76,18 @@ def test_what_was_not_measured_is_the_mean_of_its_channel() -> None:
     (values,) = aeon_features._values(data.features, np.array([3]))
     measured = np.r_[0:10, 20:50]
     assert values[:, 10:20] == pytest.approx(values[:, measured].mean(axis=1, keepdims=True).repeat(10, axis=1))
+
+
+@pytest.mark.slow  # numba compiles for a minute or two
+def test_the_means_are_those_of_their_three_parts_on_views_too() -> None:
+    pytest.importorskip("aeon", reason="needs the extra aeon")
+    data, test, _ = make_cell(FakeShards())
+
+    def scores(name: str) -> np.ndarray:
+        return np.asarray(find_contender(name).fit(data)(data.features, test))
+
+    for views in ("", "+views"):
+        shared = scores(f"handcrafted_trees{views}") + scores(f"minirocket_logistic{views}")
+        for mean, own in (("rocket_mean", "handcrafted_logistic"), ("hybrid_rocket_mean", "hybrid_logistic")):
+            # Sums of doubles in another order.
+            assert scores(f"{mean}{views}") == pytest.approx((shared + scores(f"{own}{views}")) / 3, abs=1e-12)
