@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -102,7 +103,8 @@ def guarded(run: Callable[[], int], command: str) -> int:
     except (Interrupted, KeyboardInterrupt) as error:
         stopped = error if isinstance(error, Interrupted) else Interrupted()
         if str(stopped):
-            print(f"\n{program(command)}: {stopped}", file=sys.stderr)
+            with suppress(OSError):  # whoever read this may be gone, as a terminal that was closed
+                print(f"\n{program(command)}: {stopped}", file=sys.stderr, flush=True)
         if _is_all_of(command):
             leave(stopped.exit_code)
         return stopped.exit_code

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -121,7 +121,8 @@ class _Stopping:
     def _force(self, number: int) -> None:
         # The main thread may hold any lock: nothing here waits for one.
         said = f"stopped by {name_of(number)}; it came to no end of its own within {self._grace_s:g} s"
-        os.write(2, f"\n{self._title}: {said}. The same command goes on from what was saved\n".encode())
+        with suppress(OSError):  # whoever read this may be gone, as a terminal that was closed
+            os.write(2, f"\n{self._title}: {said}. The same command goes on from what was saved\n".encode())
         for worker in multiprocessing.active_children():
             worker.kill()
         for end in self.at_force:
@@ -189,10 +190,13 @@ def raise_received(message: str) -> None:
 
 def leave(exit_code: int) -> NoReturn:
     """End the process now, without taking the interpreter apart, which takes many seconds on a busy machine."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    atexit._run_exitfuncs()
-    os._exit(exit_code)
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever read this may be gone
+            stream.flush()
+    try:
+        atexit._run_exitfuncs()
+    finally:
+        os._exit(exit_code)
 
 
 def end_with_parent(every_s: float = 1.0) -> None:

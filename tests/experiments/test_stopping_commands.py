@@ -34,12 +34,11 @@ STUDY = (
 )
 
 
-def stopped(module: str, *arguments: str, there: Callable[[], object] = bool) -> Ended:
+def stopped(module: str, *arguments: str, there: Callable[[Command], object] = Command.hears) -> Ended:
     """Stop a command by SIGTERM at a random moment after ``there``, and see to what holds of all."""
     command = Command(module, *arguments)
     command.wait_for(command.hears)
-    if there is not bool:
-        command.wait_for(there)
+    command.wait_for(lambda: there(command))
     time.sleep(random.uniform(0, 1))
     ended = command.stop(signal.SIGTERM)
     assert ended.code == 143, ended.said[-3000:]
@@ -74,7 +73,7 @@ def test_a_build_keeps_its_recordings_and_ends_with_the_same_bytes(tiny_yaml: Pa
         stopped(
             "experiments.build_shards",
             *arguments,
-            there=lambda kept=kept: len(list((tmp_path / "stopped").rglob("pieces/*"))) >= kept,
+            there=lambda _, kept=kept: len(list((tmp_path / "stopped").rglob("pieces/*"))) >= kept,
         )
     goes_on("experiments.build_shards", *arguments)
     assert shards(tmp_path / "stopped") == shards(tmp_path / "whole") != {}
@@ -95,7 +94,9 @@ def test_an_evaluation_keeps_its_cells(trained: Make, tiny_yaml: Path) -> None:
     config = trained(*STUDY)
     arguments = (str(tiny_yaml), *settings_of(config), "trainer.max_epochs=1", *STUDY)
     cells = Path(config.paths.runs) / "tiny" / "default" / "cells.jsonl"
-    stopped("experiments.eval_ood", *arguments, there=lambda: cells.is_file() and cells.read_bytes().count(b"\n") >= 5)
+    stopped(
+        "experiments.eval_ood", *arguments, there=lambda _: cells.is_file() and cells.read_bytes().count(b"\n") >= 5
+    )
     kept = cells.read_bytes()
     assert all(json.loads(line)["digest"] for line in kept.splitlines())
     assert not (cells.parent / "results.csv").exists()
@@ -125,7 +126,8 @@ def test_predictions_and_their_workers_end(tmp_path: Path) -> None:
     out = tmp_path / "out"
     arguments = (str(head), str(tmp_path / "long.csv"), "--acceleration", "ax,ay,az:m/s^2", "--rate", "50")
     arguments += ("--output", str(out), "--workers", "2")
-    stopped("experiments.predict", *arguments)
+    # Two workers, the server that they are forked from, the tracker of its resources, and the command.
+    stopped("experiments.predict", *arguments, there=lambda command: len(command.members()) >= 5)
     assert not list(out.glob("*.csv"))
     goes_on("experiments.predict", *arguments)
     assert (out / "predictions.csv").is_file()
@@ -148,6 +150,6 @@ def test_a_comparison_hands_the_signal_on_and_its_training_saves(tiny: Make, tin
     config = tiny()
     last = Path(config.paths.runs) / "tiny" / "ours-seed0" / "checkpoints" / "last.ckpt"
     arguments = (str(tiny_yaml), *settings_of(config), *STUDY, "trainer.max_epochs=400", "trainer.validate_every=400")
-    ended = stopped("experiments.compare", *arguments, "--systems", "ours", there=last.is_file)
+    ended = stopped("experiments.compare", *arguments, "--systems", "ours", there=lambda _: last.is_file())
     assert "interrupted at step" in ended.said
     assert "not trained" not in ended.said

@@ -130,6 +130,17 @@ if __name__ == "__main__":
 """
 
 
+ENDS = """
+import sys, time
+from experiments.runtime.command_line import guarded
+sys.argv = ["imu-video-har"]
+def work():
+    print("here", flush=True)
+    time.sleep(60)
+guarded(work, "experiments.made")
+"""
+
+
 def test_what_comes_to_no_end_is_ended_by_force_and_its_workers_too() -> None:
     process = subprocess.Popen([sys.executable, "-c", STUCK], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -144,6 +155,18 @@ def test_what_comes_to_no_end_is_ended_by_force_and_its_workers_too() -> None:
     while Path(f"/proc/{worker}").exists():
         assert time.monotonic() < deadline, "the worker was left behind"
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize("code", [STUCK, ENDS], ids=["by force", "by itself"])
+def test_a_terminal_that_was_closed_changes_nothing(code: str) -> None:
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
+    process.stderr.close()
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=20) == 129
 
 
 CHILD = """
