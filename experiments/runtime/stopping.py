@@ -64,7 +64,7 @@ class _Stopping:
         self.postponed = False
         self.at_force: list[Callable[[], object]] = []
         self._title = title
-        self._at = 0.0
+        self._at = self._started = 0.0
         self._grace_s = GRACE_S
         # Those that are ignored stay so: nohup ignores SIGHUP, a shell's background SIGINT.
         self._before = {n: signal.getsignal(n) for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN}

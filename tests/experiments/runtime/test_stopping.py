@@ -1,4 +1,4 @@
-"""The handler of signals, by real signals; ``tests/experiments/test_stopping.py`` has them in real commands."""
+"""The handler of signals, by real signals; ``tests/experiments/test_stopping_training.py`` has them in real commands."""
 
 from __future__ import annotations
 
