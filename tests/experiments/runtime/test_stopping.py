@@ -1,4 +1,4 @@
-"""The handler of signals, by real signals; ``test_stopping_training.py`` and ``test_stopping_commands.py`` have commands."""
+"""The handler of signals, by real signals; ``test_stopping_training.py`` has them in real commands."""
 
 from __future__ import annotations
 
