@@ -58,6 +58,7 @@ def run(
     from experiments.runtime.console import console, progress_bar
     from experiments.runtime.devices import set_threads
     from experiments.runtime.run_folder import run_folder
+    from experiments.runtime.sole_writer import turn
 
     set_threads(config)
     chosen = _target(config, target)
@@ -81,8 +82,10 @@ def run(
         raise UserError(str(error)) from error
     name = f"{HEAD_FOLDER}-{re.sub(r'[^0-9A-Za-z_.-]+', '_', personal)}" if personal else HEAD_FOLDER
     folder = folder or run_folder(config) / name
-    save_head(head, folder)
-    write_text(folder / CARD, visible(model_card(head)))
+    folder.mkdir(parents=True, exist_ok=True)
+    with turn(folder / ".writing.lock", f"writes into {folder}"):  # files of one head only
+        save_head(head, folder)
+        write_text(folder / CARD, visible(model_card(head)))
     for remark in estimate.remarks:
         console.print(remark, highlight=False, markup=False)
     return folder

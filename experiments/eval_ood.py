@@ -108,6 +108,7 @@ def _evaluate(config: Config, folder: Path) -> Path:
         ),
         simulated_targets=frozenset(target.name for target in targets if target.shards.simulated),
         pretraining_simulated=any(s.model is not None and s.model.settings.simulated for s in opened.systems),
+        incomplete=tuple(f"{s.name or 'own'} is of {s.incomplete}" for s in opened.systems if s.incomplete),
         seen_allowed=e.allow_seen_subjects,
         remarks=remarks,
         maps=_maps(config, units),

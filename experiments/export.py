@@ -24,7 +24,9 @@ PREPROCESSING, REPORT = "preprocessing.json", "report.json"
 _ROWS = 1000
 
 
-def run(what: str, folder: Path, shards: Path | None = None, rows: int = _ROWS) -> dict[str, Any]:
+def run(
+    what: str, folder: Path, shards: Path | None = None, rows: int = _ROWS, allow_incomplete: bool = False
+) -> dict[str, Any]:
     """Export, verify and write; returns the report.
 
     Args:
@@ -32,15 +34,18 @@ def run(what: str, folder: Path, shards: Path | None = None, rows: int = _ROWS) 
         folder: for the files.
         shards: folder of shards whose windows are compared; None makes windows up.
         rows: at most so many windows.
+        allow_incomplete: take the checkpoint of a training that was stopped, too; the files then say so.
 
     Raises:
         InferenceError: it can't be exported, or the outputs differ; nothing is written then.
+        IncompleteError: a checkpoint of a training that is not complete.
     """
     import shutil
     import tempfile
     from dataclasses import asdict
+    from functools import partial
 
-    from core.durable import write_json
+    from core.durable import write_atomically, write_json
     from experiments.inference import export_checks as checks
     from experiments.inference.graph import open_exportable
     from experiments.inference.onnx_files import (
@@ -53,8 +58,9 @@ def run(what: str, folder: Path, shards: Path | None = None, rows: int = _ROWS) 
         write_onnx,
         write_program,
     )
+    from experiments.runtime.sole_writer import turn
 
-    exportable = open_exportable(what)
+    exportable = open_exportable(what, allow_incomplete)
     windows = checks.of_shards(exportable, shards, rows) if shards else checks.made_up(exportable, rows)
     traced = trace(exportable)
     with tempfile.TemporaryDirectory() as name:
@@ -78,10 +84,11 @@ def run(what: str, folder: Path, shards: Path | None = None, rows: int = _ROWS) 
             },
         }
         folder.mkdir(parents=True, exist_ok=True)
-        for file in (MODEL, INT8, PROGRAM):
-            shutil.copyfile(made / file, folder / file)
-    write_json(folder / PREPROCESSING, preprocessing(exportable, traced))
-    write_json(folder / REPORT, report)
+        with turn(folder / ".writing.lock", f"writes into {folder}"):  # files of one network only
+            for file in (MODEL, INT8, PROGRAM):
+                write_atomically(folder / file, partial(shutil.copyfile, made / file))
+            write_json(folder / PREPROCESSING, preprocessing(exportable, traced))
+            write_json(folder / REPORT, report)
     return report
 
 
@@ -175,10 +182,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--shards", type=Path, metavar="FOLDER", help="compare on windows of these shards; default: made-up windows"
     )
     parser.add_argument("--windows", type=int, default=_ROWS, metavar="N", help="how many; default: %(default)s")
+    parser.add_argument(
+        "--allow-incomplete",
+        action="store_true",
+        help="take the checkpoint of a training that was stopped, too; the files then say so",
+    )
     arguments = parser.parse_args(argv)
 
     def work() -> int:
-        report = run(arguments.what, arguments.output, arguments.shards, arguments.windows)
+        report = run(arguments.what, arguments.output, arguments.shards, arguments.windows, arguments.allow_incomplete)
         print("\n".join(lines(report)))
         print(f"written: {arguments.output}; {PREPROCESSING} says what the network expects")
         return EXIT_OK

@@ -63,6 +63,7 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     from experiments.reports.prediction.tables import write_tables
     from experiments.runtime.console import console
     from experiments.runtime.devices import cores
+    from experiments.runtime.sole_writer import turn
 
     try:
         zone: tzinfo = ZoneInfo(options.zone)
@@ -78,6 +79,8 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     with scorer(head_folder, options.workers or cores()) as scorer_:
         head = scorer_.head
         simulated = bool(head.about.get("simulated"))
+        if head.encoder is not None and (stopped := head.encoder.config.incomplete):
+            notes.append(f"INCOMPLETE TRAINING: the encoder of this head is of {stopped}.")
         uses_gyroscope = bool(head.about.get("gyroscope", True)) and head.gyroscope
         for recorded in open_recordings(files, columns, options.placement, head.grid):
             scores = scorer_.score(recorded)
@@ -104,12 +107,13 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     bouts = list(bouts_of(rows))
     hours, days = by_hour(rows, clocks), by_day(rows, clocks)
     folder.mkdir(parents=True, exist_ok=True)
-    paths = write_tables(folder, rows, bouts, hours, days, clocks, head.classes)
     picture = folder / figure.FILE
-    if left_out := figure.draw_timeline(rows, clocks, head.classes, picture):
-        notes.append(f"The picture leaves out {left_out} lines; the tables have all.")
-    notes.append(_rule(options, head.grid.duration_s))
-    page.write_page(folder / page.FILE, head, rows, bouts, days, clocks, picture, notes, simulated)
+    with turn(folder / ".writing.lock", f"writes into {folder}"):  # files of one call only
+        paths = write_tables(folder, rows, bouts, hours, days, clocks, head.classes)
+        if left_out := figure.draw_timeline(rows, clocks, head.classes, picture):
+            notes.append(f"The picture leaves out {left_out} lines; the tables have all.")
+        notes.append(_rule(options, head.grid.duration_s))
+        page.write_page(folder / page.FILE, head, rows, bouts, days, clocks, picture, notes, simulated)
     for note in notes[:-1]:
         console.print(note, highlight=False, markup=False)
     return [folder / page.FILE, *paths, picture]

@@ -6,8 +6,8 @@ a run that was interrupted. With ``trainer.devices`` above 1 it trains with DDP.
 
 from __future__ import annotations
 
+import os
 import shlex
-import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -17,16 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.room import naming_the_path
-from experiments.runtime.command_line import EXIT_OK, Interrupted, guarded, parse, program
+from experiments.runtime.command_line import EXIT_OK, guarded, parse, program
 from experiments.runtime.errors import UserError
+from experiments.runtime.stopping import Interrupted, end_with_parent, raise_received, stoppable
 
 if TYPE_CHECKING:
-    import lightning as L
-
     from datamodules.pretraining import PretrainingDataModule
     from experiments.settings.schema import Config
     from experiments.training.data import Shards
-    from lightning_modules.pretraining import ImuPretraining
 
 
 _COMMAND = "experiments.pretrain"
@@ -54,6 +52,7 @@ def _pretrain(config: Config) -> Path:
 
     from experiments.artifacts.shards import dataset_directory
     from experiments.reports.build import write_if_stale
+    from experiments.runtime.completeness import mark_ended
     from experiments.runtime.console import console
     from experiments.runtime.devices import is_main_process, set_threads
     from experiments.runtime.run_folder import LAST, prepare, run_folder
@@ -62,6 +61,7 @@ def _pretrain(config: Config) -> Path:
     from experiments.training.data import make_data_module, namer, prepare_data
     from experiments.training.module import make_module
     from experiments.training.resume import steps_done
+    from experiments.training.stop import StopAtSignal, end_others
     from experiments.training.summary import end_lines, start_lines
     from experiments.training.trainer import is_trial, make_trainer
 
@@ -87,38 +87,30 @@ def _pretrain(config: Config) -> Path:
         console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
         return last
     board = Board(config, data, partial(_clips, shards, data))
-    trainer = make_trainer(config, folder, processes, module.shares_space, namer(shards), [board])
+    callbacks: list[L.Callback] = [board]
+    if not is_trial(config):
+        callbacks.append(StopAtSignal(last, module.settings.total_steps, config.trainer.checkpoint_every_steps))
+    trainer = make_trainer(config, folder, processes, module.shares_space, namer(shards), callbacks)
     if main_process:
         lines = start_lines(config, shards, data, module, video_encoder, features, checkpoint)
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     if config.trainer.compile:
         module.imu_encoder.compile()  # in place: names of weights stay, so checkpoints fit either way
     started = time.monotonic()
-    with naming_the_path(folder):  # an error of TensorBoard's files has no name
-        _fit(trainer, module, data, checkpoint, last)
-    if trainer.is_global_zero:
-        lines = end_lines(config, trainer, module, last, time.monotonic() - started)
-        console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
-    return last
-
-
-def _fit(
-    trainer: L.Trainer, module: ImuPretraining, data: PretrainingDataModule, checkpoint: Path | None, last: Path
-) -> None:
-    """Train; an interruption says how it goes on, instead of ending the process with 1 as Lightning does."""
-    from experiments.training.resume import steps_done
-    from experiments.training.summary import stopped_line
-
-    try:
-        trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
-    except SystemExit:
-        if not trainer.interrupted:
+    with stoppable():
+        try:
+            with naming_the_path(folder):  # an error of TensorBoard's files has no name
+                trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
+        except Interrupted:
+            end_others(trainer)
             raise
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has set to be ignored
-        saved = steps_done(last, module) if last.is_file() else None
-        raise Interrupted(stopped_line(trainer.global_step, module.settings.total_steps, last, saved)) from None
-    if trainer.interrupted:
-        raise Interrupted
+        if trainer.is_global_zero:
+            if not is_trial(config):
+                mark_ended(last, trainer.global_step, module.settings.total_steps)
+            lines = end_lines(config, trainer, module, last, time.monotonic() - started)
+            console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+        raise_received("stopped by a signal after the end of the training")
+    return last
 
 
 def _clips(shards: Shards, data: PretrainingDataModule) -> dict[str, bytes]:
@@ -154,7 +146,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     config = parse(argv, _COMMAND, "Pretrain an IMU encoder: against video, with temporal alignment, or by itself.")
 
     def work() -> int:
-        run(config)
+        from experiments.runtime.devices import is_launched
+
+        if is_launched():
+            end_with_parent()
+        try:
+            run(config)
+        except Interrupted as stopped:
+            if is_launched():  # the first process has the command's exit code; another's would be taken for a crash
+                if str(stopped):  # it was told alone, before the training: the first process would wait for it
+                    os.kill(os.getppid(), stopped.signal)
+                raise Interrupted("", stopped.signal, EXIT_OK) from None
+            raise
         if not config.trainer.kwargs.get("fast_dev_run"):
             _say_what_is_next(config, sys.argv[1:] if argv is None else argv)
         return EXIT_OK

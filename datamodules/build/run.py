@@ -65,6 +65,7 @@ def build(
     on_bad: str = "exclude",
     overwrite: bool = False,
     progress: Progress | None = None,
+    waits: Callable[[], object] = lambda: None,
 ) -> BuildReport:
     """Build a directory of shards, finish an interrupted build, or confirm a finished one.
 
@@ -85,6 +86,7 @@ def build(
         on_bad: ``exclude`` lists a recording that raises a RecordingError in the index; ``raise`` stops the build.
         overwrite: True deletes the shards of an earlier build, whatever its settings.
         progress: called with (finished recordings, all recordings).
+        waits: called if another process builds there now, before this one waits for it.
 
     Raises:
         BuildError: a setting is invalid, the directory holds shards with other settings, a worker died, or the
@@ -131,7 +133,7 @@ def build(
     path = path.absolute()
     plan = BuildPlan(BuildJob(path, described, settings, on_bad == "raise", uuid.uuid4().hex), groups)
     path.mkdir(parents=True, exist_ok=True)
-    with _locked(path / _LOCK):
+    with _locked(path / _LOCK, waits):
         _prepare(path, described, overwrite)
         index = _read_finished_index(path, plan)
         todo: list[int] = []
@@ -181,7 +183,7 @@ def _groups(
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path, waits: Callable[[], object]) -> Iterator[None]:
     """Let one build at a time use a directory; the kernel releases the lock of a killed build.
 
     In a directory that is read-only, no two can write at once: there is no lock then, and finished shards are found.
@@ -194,7 +196,11 @@ def _locked(path: Path) -> Iterator[None]:
         yield
         return
     with file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waits()
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

@@ -1,18 +1,25 @@
-"""Start of a worker process that uses one thread and ends with its parent."""
+"""Start of a worker process that uses one thread and ends with its parent, or by its parent."""
 
 from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 
 import torch
+
+# A terminal or Slurm sends them to all processes. The parent ends its workers itself; SIGTERM is how pools do it.
+_LEFT_TO_THE_PARENT = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 def start_worker() -> None:
     """Limit this worker to one thread, and end it when its parent process ends."""
     torch.set_num_threads(1)
+    for name in _LEFT_TO_THE_PARENT:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     if parent is not None:
         # Without this thread, a worker would wait for ever after its parent was killed.

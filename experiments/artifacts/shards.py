@@ -100,6 +100,7 @@ def build_dataset(config: Config, key: str) -> BuildReport:
                 clocks=config.build.clocks,
                 on_bad=config.build.on_bad,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
+                waits=lambda: console.print(f"another process builds {directory}; waiting until it has ended"),
             )
     except RecordingError:
         raise

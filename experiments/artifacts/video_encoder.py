@@ -12,7 +12,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from filelock import FileLock
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
@@ -30,6 +29,7 @@ from experiments.artifacts.stores import fetch_stored, local_cache, stored
 from experiments.runtime.console import console, progress_bar
 from experiments.runtime.devices import accelerator, supports_bf16
 from experiments.runtime.errors import UserError
+from experiments.runtime.sole_writer import turn
 from experiments.runtime.training_bar import TrainingBar, quiet
 from experiments.settings.layers import NONE
 from experiments.settings.schema import Config
@@ -154,7 +154,7 @@ def features_of(config: Config, shards: ShardSet, key: str, video_encoder: Video
     )
     directory.parent.mkdir(parents=True, exist_ok=True)
     # Two commands may need the same features at once; only one may write them.
-    with FileLock(directory.with_name(f".{directory.name}.lock")), progress_bar() as bar:
+    with turn(directory.with_name(f".{directory.name}.lock"), f"computes {directory}"), progress_bar() as bar:
         task = bar.add_task(f"features of {key}", total=shards.n_windows)
         cache = build_features(directory, shards, encode, fingerprint, views, show, device, computed)
         bar.update(task, completed=shards.n_windows)

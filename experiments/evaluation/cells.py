@@ -99,6 +99,7 @@ class CellResult:
         seconds: time that the cell took.
         simulated: True if simulated recordings had a part in the result.
         notes: remarks that a reader needs, e.g. "class x has 3 windows, fewer than the 5 shots".
+        incomplete: how far the training of its checkpoint came, e.g. ``step 7 of 1,400``; empty if to its end.
     """
 
     cell: Cell
@@ -114,6 +115,7 @@ class CellResult:
     seconds: float
     simulated: bool
     notes: list[str] = field(default_factory=list)
+    incomplete: str = ""
 
     @property
     def confusion(self) -> NDArray[np.int64]:

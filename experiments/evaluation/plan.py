@@ -149,7 +149,9 @@ def plan_units(
 
 def _pretraining_notes(system: System, classes: list[str]) -> list[str]:
     control = control_of(system.model.settings.shuffled_video) if system.model is not None else ""
-    return [*label_note(system), *held_out_note(system, classes), *([control] if control else [])]
+    stopped = f"INCOMPLETE TRAINING: the checkpoint is of {system.incomplete}" if system.incomplete else ""
+    notes = [*label_note(system), *held_out_note(system, classes), control, stopped]
+    return [note for note in notes if note]
 
 
 def _units_of(group: Group, method: Method, ledger: Ledger) -> list[Unit]:

@@ -318,4 +318,5 @@ def _result(
         or (model is not None and model.settings.simulated)
         or (prototypes is not None and prototypes.simulated),
         notes=list(dict.fromkeys(notes)),
+        incomplete=unit.system.incomplete if unit.method.checkpoint else "",
     )

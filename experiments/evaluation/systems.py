@@ -23,6 +23,7 @@ from experiments.evaluation.prototypes.video import NoPrototypesError, Prototype
 from experiments.evaluation.targets import OWN, System, Target
 from experiments.evaluation.transfer.source_encoder import open_source_encoder
 from experiments.evaluation.transfer.sources import Sources, SourceSet
+from experiments.runtime.completeness import refuse_incomplete
 from experiments.runtime.console import console, progress_bar
 from experiments.runtime.devices import accelerator
 from experiments.runtime.errors import UserError
@@ -124,6 +125,7 @@ class Checkpoint:
         digest: digest of the file.
         config: settings of the training, used for its videos: data set, windows and video encoder.
         path: path of the file.
+        incomplete: how far its training came, e.g. ``step 7 of 1,400``; empty if to its end.
     """
 
     system: str
@@ -131,6 +133,7 @@ class Checkpoint:
     digest: str
     config: Config
     path: Path
+    incomplete: str = ""
 
 
 def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoint]:
@@ -139,7 +142,8 @@ def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoi
     With ``checkpoint: none`` only the named ones are loaded.
 
     Raises:
-        UserError: a checkpoint is missing, or takes other windows than the settings say.
+        UserError: a checkpoint is missing, takes other windows than the settings say, or is of a training that is not
+            complete.
     """
     if not any(method.checkpoint for method in methods):
         return []
@@ -153,10 +157,11 @@ def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoi
         raise UserError("checkpoint is 'none', and evaluation.checkpoints names none either; name at least one")
     found = []
     for name, path in paths:
+        stopped = refuse_incomplete(path, config.evaluation.allow_incomplete)
         model = ImuPretraining.load_pretrained(path)
         _refuse_other_windows(config, model, path)
         trained = config if name == OWN else _trained(config, path)
-        found.append(Checkpoint(name, model, file_digest(path)[:16], trained, path))
+        found.append(Checkpoint(name, model, file_digest(path)[:16], trained, path, stopped))
     return found
 
 
@@ -203,7 +208,7 @@ def open_systems(
                 prototypes["text"] = text_prototypes(model, named, config.window, _device(config))
             except NoPrototypesError as error:
                 remarks.append(_left_out(name, "text", methods, str(error)))
-        systems.append(System(name, model, checkpoint.digest, prototypes, clips))
+        systems.append(System(name, model, checkpoint.digest, prototypes, clips, checkpoint.incomplete))
     return systems, list(dict.fromkeys(remarks))  # checkpoints of several seeds give the same remarks
 
 

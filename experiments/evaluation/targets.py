@@ -40,6 +40,7 @@ class System:
             depend on the fold, and are made from ``clips``.
         clips: data set -> video features by the system's own video encoder, for the target's prototypes.
         members: systems whose probabilities are averaged; empty for a single checkpoint.
+        incomplete: how far its training came, e.g. ``step 7 of 1,400``; empty if to its end.
     """
 
     name: str = ""
@@ -48,6 +49,7 @@ class System:
     prototypes: Mapping[str, Prototypes] = field(default_factory=dict)
     clips: Mapping[str, FeatureCache] = field(default_factory=dict)
     members: tuple[System, ...] = ()
+    incomplete: str = ""
 
 
 @dataclass(frozen=True)

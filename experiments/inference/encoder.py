@@ -229,7 +229,9 @@ class PretrainedImuEncoder:
             return push(self.save_pretrained(folder), repository, private=private, token=token, message=message)
 
 
-def load_imu_encoder(path: str | Path, weights: str | Path | None = None) -> PretrainedImuEncoder:
+def load_imu_encoder(
+    path: str | Path, weights: str | Path | None = None, allow_incomplete: bool = False
+) -> PretrainedImuEncoder:
     """Load a pretrained encoder.
 
     Args:
@@ -237,10 +239,13 @@ def load_imu_encoder(path: str | Path, weights: str | Path | None = None) -> Pre
             ``experiments.adapt`` wrote (or its ``.safetensors`` file). Or a name: ``default`` comes with this package,
             ``limu_bert_x`` needs ``weights``, and ``owner/name`` is fetched from Hugging Face.
         weights: file of an encoder of others.
+        allow_incomplete: take the checkpoint of a training that was stopped, too; ``config.incomplete`` and every card
+            then say how far it came.
 
     Raises:
         InferenceError: there is no encoder at that path or of that name, or its files are damaged.
         CheckpointError: a checkpoint that can't be used.
+        IncompleteError: a checkpoint of a training that is not complete.
     """
     name = str(path)
     if name in EXTERNAL and not Path(path).exists():
@@ -257,7 +262,7 @@ def load_imu_encoder(path: str | Path, weights: str | Path | None = None) -> Pre
             f"{name}: there is no such file or folder; expected a run's folder, a checkpoint, or a name"
             f"{names_hint(name)}"
         )
-    return PretrainedImuEncoder(*read_encoder(Path(path)))
+    return PretrainedImuEncoder(*read_encoder(Path(path), allow_incomplete))
 
 
 def stacked(windows: Sequence[Window]) -> tuple[NDArray[np.float32], BoolArray, BoolArray]:

@@ -31,6 +31,7 @@ pipeline_tag: feature-extraction
 # IMU encoder `{config.name}`
 
 {"**Simulated data**: it was pretrained on simulated people, among others or alone." if config.simulated else ""}
+{f"**Incomplete training**: these weights are of {config.incomplete}." if config.incomplete else ""}
 
 {n_weights:,} weights, SHA-256 `{digest[:16]}`. Use:
 

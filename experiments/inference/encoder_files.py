@@ -45,6 +45,7 @@ class EncoderConfig:
         simulated: pretrained on simulated people.
         checkpoint: SHA-256 of the checkpoint that it comes from.
         seen: the same people by data set, as :func:`seen_sets` gives them; None if unknown.
+        incomplete: how far its training came, e.g. ``step 7 of 1,400``; empty if to its end.
     """
 
     name: str
@@ -56,6 +57,7 @@ class EncoderConfig:
     simulated: bool
     checkpoint: str
     seen: list[dict[str, Any]] | None = None
+    incomplete: str = ""
 
 
 def seen_sets(subjects: Sequence[str] | None, labels: bool) -> list[dict[str, Any]] | None:
@@ -81,11 +83,12 @@ def seen_sets(subjects: Sequence[str] | None, labels: bool) -> list[dict[str, An
     ]
 
 
-def read_encoder(path: Path) -> tuple[ImuEncoder, EncoderConfig]:
+def read_encoder(path: Path, allow_incomplete: bool = False) -> tuple[ImuEncoder, EncoderConfig]:
     """Read an encoder; see :func:`experiments.inference.encoder.load_imu_encoder`.
 
     Raises:
         InferenceError: there is none, or its files are damaged.
+        IncompleteError: a checkpoint of a training that is not complete.
     """
     if path.is_dir():
         for folder in (path, path / ENCODER):
@@ -101,11 +104,13 @@ def read_encoder(path: Path) -> tuple[ImuEncoder, EncoderConfig]:
             )
     if not path.is_file():
         raise InferenceError(f"{path}: there is no such file or folder; expected a run's folder, or a checkpoint")
-    return _read_folder(path.parent, path) if path.suffix == ".safetensors" else _read_checkpoint(path)
+    return (
+        _read_folder(path.parent, path) if path.suffix == ".safetensors" else _read_checkpoint(path, allow_incomplete)
+    )
 
 
-def of_checkpoint(model: ImuPretraining, checkpoint: str) -> tuple[ImuEncoder, EncoderConfig]:
-    """Take the encoder out of a loaded checkpoint with this digest."""
+def of_checkpoint(model: ImuPretraining, checkpoint: str, incomplete: str = "") -> tuple[ImuEncoder, EncoderConfig]:
+    """Take the encoder out of a loaded checkpoint with this digest; ``incomplete`` is how far its training came."""
     s = model.settings
     imu_input = ImuInput(**s.imu_input)
     window = WindowSettings(**s.window) if s.window else WindowSettings()
@@ -121,6 +126,7 @@ def of_checkpoint(model: ImuPretraining, checkpoint: str) -> tuple[ImuEncoder, E
         s.simulated,
         checkpoint,
         seen_sets(s.pretraining_subjects, bool(s.labels)),
+        incomplete,
     )
     return model.imu_encoder, config
 
@@ -221,10 +227,12 @@ def _seen(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]] | None
     return [dict(entry) for entry in seen]
 
 
-def _read_checkpoint(path: Path) -> tuple[ImuEncoder, EncoderConfig]:
+def _read_checkpoint(path: Path, allow_incomplete: bool) -> tuple[ImuEncoder, EncoderConfig]:
+    from experiments.runtime.completeness import refuse_incomplete
     from lightning_modules.pretraining import ImuPretraining  # Lightning takes 300 MB, which predicting does not need
 
-    return of_checkpoint(ImuPretraining.load_pretrained(path), file_digest(path))
+    stopped = refuse_incomplete(path, allow_incomplete, "allow_incomplete=True, or --allow-incomplete")
+    return of_checkpoint(ImuPretraining.load_pretrained(path), file_digest(path), stopped)
 
 
 def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig]:
@@ -243,6 +251,7 @@ def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig
             simulated=bool(content["simulated"]),
             checkpoint=str(content["checkpoint"]),
             seen=_seen(content, path),
+            incomplete=str(content.get("incomplete", "")),
         )
         if config.normalisation not in NORMALISATIONS:
             raise ValueError(f"normalisation is {config.normalisation!r}")

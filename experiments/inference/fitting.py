@@ -136,7 +136,7 @@ def fit_head(
     estimate, temperature = judge(target, unseen, classes, e.bootstrap, remarks)
     encoder = None
     if model is not None and checkpoint is not None and "pretrained" in BLOCKS[method]:
-        module, encoder_config = of_checkpoint(model.cpu(), checkpoint.digest)
+        module, encoder_config = of_checkpoint(model.cpu(), checkpoint.digest, checkpoint.incomplete)
         encoder = PretrainedImuEncoder(module, encoder_config)
     about = about_of(config, target, study, estimate)
     head = Head(

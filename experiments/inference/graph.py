@@ -192,11 +192,16 @@ class Exportable:
         }
 
 
-def open_exportable(what: str) -> Exportable:
+def open_exportable(what: str, allow_incomplete: bool = False) -> Exportable:
     """Open a head's folder, or whatever ``load_imu_encoder`` opens.
+
+    Args:
+        what: the folder or name.
+        allow_incomplete: see ``load_imu_encoder``.
 
     Raises:
         InferenceError: there is no such thing, or nothing of it is a network.
+        IncompleteError: a checkpoint of a training that is not complete.
     """
     if (Path(what) / HEAD).is_file():
         head = load_head(what)
@@ -213,9 +218,9 @@ def open_exportable(what: str) -> Exportable:
             head.classes,
             head.gyroscope,
             "handcrafted" in BLOCKS[head.method],
-            f"head {head.method}, encoder weights {encoder.digest()}",
+            f"head {head.method}, encoder weights {encoder.digest()}{_stopped(encoder)}",
         )
-    encoder = load_imu_encoder(what)
+    encoder = load_imu_encoder(what, allow_incomplete=allow_incomplete)
     return Exportable(
         EncoderGraph(encoder).eval(),
         encoder.imu_input,
@@ -224,5 +229,10 @@ def open_exportable(what: str) -> Exportable:
         (),
         True,
         False,
-        f"encoder {encoder.config.name}, weights {encoder.digest()}",
+        f"encoder {encoder.config.name}, weights {encoder.digest()}{_stopped(encoder)}",
     )
+
+
+def _stopped(encoder: PretrainedImuEncoder) -> str:
+    found = encoder.config.incomplete
+    return f", INCOMPLETE TRAINING: {found}" if found else ""

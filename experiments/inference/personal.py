@@ -154,7 +154,7 @@ def fit_personal_head(
     )
     encoder = None
     if model is not None and checkpoint is not None and "pretrained" in BLOCKS[method]:
-        encoder = PretrainedImuEncoder(*of_checkpoint(model.cpu(), checkpoint.digest))
+        encoder = PretrainedImuEncoder(*of_checkpoint(model.cpu(), checkpoint.digest, checkpoint.incomplete))
     about = {
         **about_of(config, target, np.sort(np.concatenate([study, labelled])), estimate),
         "personal": asdict(personal),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import argparse
 import errno
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, cast
 
 from core.errors import MendableError
 from core.room import advice
 from core.shown_text import visible
 from experiments.runtime.console import SafeText
+from experiments.runtime.stopping import Interrupted, leave, received, stoppable
 from experiments.settings.layers import ConfigError, available
 from experiments.settings.static_help import describe_statically
 
@@ -24,28 +25,10 @@ if TYPE_CHECKING:
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_SIGNAL = 128  # plus the signal's number, as shells have it
 
 SCRIPT = "imu-video-har"
 _started_by_script = False
 _MENDABLE = (MendableError, OSError)  # of the disk: full, read-only, not there; its message names the path
-
-
-class Interrupted(KeyboardInterrupt):
-    """A command that a signal stopped, and that can go on; its exit code is 128 and the signal's number.
-
-    Args:
-        message: says how far it came, and how it goes on.
-        number: the signal.
-    """
-
-    def __init__(
-        self,
-        message: str = "interrupted; the same command continues where it stopped",
-        number: int = signal.SIGINT,
-    ) -> None:
-        super().__init__(message)
-        self.signal = int(number)
 
 
 def program(command: str) -> str:
@@ -107,18 +90,37 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
 
 
 def guarded(run: Callable[[], int], command: str) -> int:
-    """Run a command; an error that its user can mend becomes one message and exit code 1."""
+    """Run a command; what its user can mend, or a signal, becomes one message and an exit code.
+
+    Returns:
+        The command's own exit code; 1 after an error; 128 and the signal's number after a signal.
+    """
     try:
-        with redirect_stdout(cast("IO[str]", SafeText(sys.stdout))), _quiet_threads():
-            return run()
-    except _MENDABLE as error:
-        said = advice(error) if isinstance(error, OSError) else str(error)
-        print(visible(f"{program(command)}: {said}"), file=sys.stderr)
-        return EXIT_FAILED
-    except KeyboardInterrupt as error:
+        with stoppable(program(command)):
+            try:
+                with redirect_stdout(cast("IO[str]", SafeText(sys.stdout))), _quiet_threads():
+                    return run()
+            except _MENDABLE as error:
+                # A signal to all processes ends workers too, and their pool may say so first.
+                if received():
+                    raise Interrupted(number=received()) from error
+                said = advice(error) if isinstance(error, OSError) else str(error)
+                print(visible(f"{program(command)}: {said}"), file=sys.stderr)
+                return EXIT_FAILED
+    except (Interrupted, KeyboardInterrupt) as error:
         stopped = error if isinstance(error, Interrupted) else Interrupted()
-        print(f"\n{program(command)}: {stopped}", file=sys.stderr)
-        return EXIT_SIGNAL + stopped.signal
+        if str(stopped):
+            with suppress(OSError):  # whoever read this may be gone, as a terminal that was closed
+                print(f"\n{program(command)}: {stopped}", file=sys.stderr, flush=True)
+        if _is_all_of(command):
+            leave(stopped.exit_code)
+        return stopped.exit_code
+
+
+def _is_all_of(command: str) -> bool:
+    """Say if this process is the command and nothing else, and not one that called it as a function."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return (spec is not None and spec.name == command) or Path(sys.argv[0]).name == SCRIPT
 
 
 @contextmanager

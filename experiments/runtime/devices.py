@@ -48,3 +48,9 @@ def is_main_process(config: Config) -> bool:
     ):  # Lightning's launcher; its first process on each node has no LOCAL_RANK
         return int(said.get("NODE_RANK", 0)) * config.trainer.devices + int(said.get("LOCAL_RANK", 0)) == 0
     return said.get("SLURM_PROCID", "0") == "0"
+
+
+def is_launched() -> bool:
+    """Decide if Lightning's launcher started this process, as one more of a training on this machine."""
+    said = os.environ
+    return "RANK" not in said and said.get("LOCAL_RANK", "0") != "0"

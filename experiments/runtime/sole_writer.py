@@ -1,4 +1,4 @@
-"""One writer at a time: a second command that would write the same files is refused in words, or waits."""
+"""One writer for a folder: a second command that would write the same files is refused in words, or waits."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from core.durable import write_text
 from core.room import is_read_only
+from experiments.runtime.console import console
 from experiments.runtime.errors import UserError
 
 
@@ -45,18 +46,28 @@ def sole_writer(folder: Path, task: str) -> Iterator[None]:
 
 
 @contextmanager
-def one_at_a_time(path: Path) -> Iterator[None]:
-    """Wait until no other process is in this block with the same ``path``, the file of the lock.
+def turn(lock: Path, what: str, say: bool = True) -> Iterator[None]:
+    """Wait until no other process is inside; the kernel frees the place of a process that was killed.
 
-    Where nobody may write, no two can write at once: then there is no lock, and read-only data can be used.
+    For what two commands may both need, as features, and for results of which the later ones replace the earlier. Where
+    nobody may write, no two can write at once: then there is no lock, and read-only data can be used.
+
+    Args:
+        lock: path of the lock's file; its folder exists.
+        what: what the other process is doing, e.g. "prepares the data of tiny".
+        say: print a line when it has to wait.
     """
-    lock = FileLock(path)
+    place = FileLock(lock)
     try:
-        lock.acquire()
+        place.acquire(timeout=0)
+    except Timeout:
+        if say:
+            console.print(f"another process {what}; waiting until it has ended", highlight=False, markup=False)
+        place.acquire()
     except OSError as error:
         if not is_read_only(error):
             raise
     try:
         yield
     finally:
-        lock.release()
+        place.release()

@@ -48,6 +48,7 @@ COLUMNS = (
     "support_subjects",
     "seconds",
     "knowledge",
+    "incomplete",
 )
 BY_SUBJECT = "_by_subject"
 # Version 0.1.0 wrote this column and this ending of metrics under other names.
@@ -79,7 +80,7 @@ def rows(results: Sequence[CellResult]) -> pd.DataFrame:
         return pd.Series(values).take(cell).array
 
     columns = {name: repeated([getattr(r.cell, name) for r in results]) for name in _OF_THE_CELL}
-    for name in ("support_windows", "simulated", "support_subjects", "seconds"):
+    for name in ("support_windows", "simulated", "support_subjects", "seconds", "incomplete"):
         columns[name] = repeated([getattr(r, name) for r in results])
     columns |= vars(long)
     return pd.DataFrame({name: columns[name] for name in COLUMNS})
@@ -144,6 +145,8 @@ def read(parquet: Path) -> pd.DataFrame:
     frame = pd.read_parquet(parquet).rename(columns=_EARLIER_COLUMNS)
     if "knowledge" not in frame:  # before 0.3.0 no method knew anything
         frame["knowledge"] = KNOWS_NOTHING
+    if "incomplete" not in frame:  # earlier versions did not look
+        frame["incomplete"] = ""
     if "metric" in frame:
         # A recall names its activity, which may end in anything.
         whole = ~frame["metric"].str.startswith("recall[")

@@ -19,8 +19,9 @@ from encoders.contract import VideoEncoder
 from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.stores import check_order
 from experiments.artifacts.video_encoder import features_of, open_video_encoder
+from experiments.runtime.devices import is_main_process
 from experiments.runtime.errors import UserError
-from experiments.runtime.sole_writer import one_at_a_time
+from experiments.runtime.sole_writer import turn
 from experiments.settings.schema import Config
 from lightning_modules.objectives.build import targets_of, uses_video
 from lightning_modules.settings import LossSettings
@@ -37,7 +38,8 @@ def prepare_data(config: Config) -> tuple[Shards, VideoEncoder | None, Features 
     """
     root = Path(config.paths.data)
     root.mkdir(parents=True, exist_ok=True)
-    with one_at_a_time(root / f".{config.experiment}.lock"):
+    doing = f"prepares the data of {config.experiment}"
+    with turn(root / f".{config.experiment}.lock", doing, is_main_process(config)):
         parts = [(name, open_dataset(config, name)) for name in config.pretraining.names()]
         shards = parts[0][1] if len(parts) == 1 else _mixed(parts)
         if not learns_from_video(config.loss):

@@ -1,4 +1,4 @@
-"""The words of pretraining about itself: before it starts, when it stops early, and at its end."""
+"""The words of pretraining about itself: before it starts, and at its end."""
 
 from __future__ import annotations
 
@@ -97,21 +97,6 @@ def device_in_words(config: Config) -> str:
         return threads if processes == 1 else f"{processes} processes with {threads}"
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else config.trainer.accelerator
     return name if processes == 1 else f"{processes} x {name}"
-
-
-def stopped_line(done: int, total: int, last: Path, saved: int | None) -> str:
-    """Say how far a run came that was interrupted, and that the same command goes on.
-
-    Args:
-        done: steps that were done.
-        total: steps of the whole run.
-        last: path of the last checkpoint.
-        saved: its step; None if there is none yet.
-    """
-    went = f"interrupted at step {done} of {total}"
-    if saved is None:
-        return f"{went}, before the first checkpoint; the same command starts the training again"
-    return f"{went}; the same command goes on from step {saved} ({last})"
 
 
 def end_lines(config: Config, trainer: L.Trainer, module: ImuPretraining, last: Path, seconds: float) -> list[str]:

@@ -20,6 +20,7 @@ from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST
 from experiments.runtime.training_bar import StepCheckpoint, TrainingBar
 from experiments.settings.schema import Config
+from experiments.training.stop import NoSignals
 from lightning_modules.extensions.make import make, make_part
 from lightning_modules.extensions.registry import CALLBACKS, LOGGERS
 from lightning_modules.monitoring.finite import Batch, FiniteGuard
@@ -81,7 +82,7 @@ def make_trainer(
         "enable_model_summary": False,
     }
     try:
-        return L.Trainer(
+        trainer = L.Trainer(
             max_epochs=t.max_epochs,
             accelerator=kind,
             devices=t.devices,
@@ -99,6 +100,8 @@ def make_trainer(
         )
     except (MisconfigurationException, TypeError, ValueError) as error:
         raise UserError(f"trainer: Lightning's Trainer refuses these settings: {error}") from error
+    trainer._signal_connector = NoSignals(trainer)
+    return trainer
 
 
 def precision_of(config: Config) -> str:

@@ -181,7 +181,9 @@ def test_an_interrupted_run_says_how_it_goes_on_and_its_exit_code_is_130(
         patch.setattr(ImuPretraining, "on_train_batch_end", stop)
         assert main(arguments) == 130
     message = capsys.readouterr().err
-    assert re.search(r"interrupted at step 5 of \d+; the same command goes on from step 4 \(.*last\.ckpt\)", message)
+    assert re.search(
+        r"interrupted at step 6 of \d+ by Ctrl-C; the same command goes on from step 6 \(.*last\.ckpt\)", message
+    )
     assert "Traceback" not in message
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert main(arguments) == 0

@@ -38,6 +38,7 @@ class Report:
         checkpoint: path and digest of the checkpoint, for the header; empty without one.
         simulated_targets: names of the targets whose windows come from the simulator.
         pretraining_simulated: True if the checkpoint was trained on simulated recordings.
+        incomplete: a line for each checkpoint of a training that was stopped: system and how far it came.
         seen_allowed: True if subjects of pretraining were allowed in tests; the cells' notes name them.
         remarks: remarks on the whole evaluation, e.g. a method that was left out.
         maps: target -> map of its windows in the feature space.
@@ -52,6 +53,7 @@ class Report:
     checkpoint: str = ""
     simulated_targets: frozenset[str] = frozenset()
     pretraining_simulated: bool = False
+    incomplete: tuple[str, ...] = ()
     seen_allowed: bool = False
     remarks: list[str] = field(default_factory=list)
     maps: dict[str, EmbeddingMap] = field(default_factory=dict)
@@ -152,6 +154,8 @@ class Report:
             flags.append("simulated")
         elif self.pretraining_simulated:
             flags.append("pretraining simulated")
+        if self.incomplete:
+            flags.append("training incomplete")
         if self.seen_allowed:
             flags.append("seen subjects allowed")
         if self.audit.get(dataset):
@@ -165,6 +169,8 @@ class Report:
             lines.append(SIMULATED_DATA)
         elif self.pretraining_simulated:
             lines.append("The encoder was pretrained on SIMULATED DATA.")
+        if self.incomplete:
+            lines.append(f"INCOMPLETE TRAINING (evaluation.allow_incomplete is on): {'; '.join(self.incomplete)}.")
         if self.seen_allowed:
             lines.append("evaluation.allow_seen_subjects is on: NOT OUT OF DISTRIBUTION where the notes name subjects.")
         return lines + [f"{AUDIT}{finding}" for finding in self.audit.get(dataset, [])]

@@ -29,7 +29,7 @@ from experiments.reports.paper.published import (
     TO_PD,
     WITHIN_MMEA,
 )
-from experiments.reports.paper.tables import load_runs
+from experiments.reports.paper.tables import cautions, load_runs, simulated_in, stopped_in
 from experiments.statistics.intervals import bootstrap_interval
 
 _HOW = {"linear_probe": "probe", "finetune_paper": "fine-tuned"}
@@ -129,11 +129,9 @@ def table(made: Sequence[Entry], number: int) -> pd.DataFrame:
     return pd.DataFrame.from_dict(cells, orient="index")
 
 
-def markdown(made: Sequence[Entry], simulated: Sequence[str] = ()) -> str:
-    """Write all three tables, after a warning about simulated data."""
-    lines = ["# Beside the paper's Tables 3 to 5", ""]
-    if simulated:
-        lines += [f"**SIMULATED DATA has a part in: {', '.join(simulated)}.**", ""]
+def markdown(made: Sequence[Entry], simulated: Sequence[str] = (), stopped: Sequence[str] = ()) -> str:
+    """Write all three tables, after warnings about simulated data and trainings that were stopped."""
+    lines = ["# Beside the paper's Tables 3 to 5", "", *cautions(simulated, stopped)]
     first = {3: "k", 4: "", 5: "system"}
     for number, title in _TITLES.items():
         shown = table(made, number)
@@ -155,9 +153,8 @@ def write_beside(runs: Sequence[Path], out: Path, resamples: int) -> list[Path]:
     """
     subjects = load_runs(runs)
     made = entries(subjects, resamples)
-    simulated = sorted(subjects.loc[subjects["simulated"], "dataset"].unique())
     out.mkdir(parents=True, exist_ok=True)
     paths = [out / "beside_the_paper.md", out / "beside_the_paper.csv"]
-    write_text(paths[0], visible(markdown(made, simulated)))
+    write_text(paths[0], visible(markdown(made, simulated_in(subjects), stopped_in(subjects))))
     write_text(paths[1], safe_frame(pd.DataFrame(made)).to_csv(index=False))
     return paths

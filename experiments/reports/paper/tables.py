@@ -34,7 +34,7 @@ def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
     """Load each subject's mean over draws and folds, by run, system, method, target, shots and metric.
 
     Columns: ``name`` (of the system), ``dataset``, ``method``, ``shots``, ``metric``, ``subject``, ``value``,
-    ``simulated``.
+    ``simulated``, ``incomplete``.
 
     Raises:
         UserError: a folder has no results, or results of a version before 0.1.0.
@@ -54,8 +54,25 @@ def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
         names = np.where(frame["system"] == "", own, frame["system"])
         parts.append(frame.assign(name=names))
     keys = ["name", "dataset", "method", "shots", "metric", "subject"]
-    found = pd.concat(parts)
-    return found.groupby(keys, sort=False).agg(value=("value", "mean"), simulated=("simulated", "any")).reset_index()
+    columns = {"value": ("value", "mean"), "simulated": ("simulated", "any"), "incomplete": ("incomplete", "max")}
+    return pd.concat(parts).groupby(keys, sort=False).agg(**columns).reset_index()
+
+
+def simulated_in(subjects: pd.DataFrame) -> list[str]:
+    """List the targets in which simulated data have a part."""
+    return sorted(subjects.loc[subjects["simulated"], "dataset"].unique())
+
+
+def stopped_in(subjects: pd.DataFrame) -> list[str]:
+    """List the systems whose training was stopped, with how far it came."""
+    stopped = subjects[subjects.get("incomplete", pd.Series("", subjects.index)) != ""]
+    return sorted({f"{name} ({step})" for name, step in zip(stopped["name"], stopped["incomplete"], strict=True)})
+
+
+def cautions(simulated: Sequence[str], stopped: Sequence[str]) -> list[str]:
+    """Write what comes before the first number: simulated data, and trainings that were stopped."""
+    lines = [f"**SIMULATED DATA has a part in: {', '.join(simulated)}.**", ""] if simulated else []
+    return [*lines, *([f"**INCOMPLETE TRAINING: {', '.join(stopped)}.**", ""] if stopped else [])]
 
 
 def table_3(subjects: pd.DataFrame, resamples: int = 10_000) -> pd.DataFrame:
@@ -107,11 +124,8 @@ def _shown(values: np.ndarray, resamples: int, share: bool) -> str:
 
 
 def markdown(subjects: pd.DataFrame, resamples: int = 10_000) -> str:
-    """Write all tables, after a warning about simulated data."""
-    lines = ["# Tables in the shape of the paper's", ""]
-    simulated = sorted(subjects.loc[subjects["simulated"], "dataset"].unique())
-    if simulated:
-        lines += [f"**SIMULATED DATA has a part in: {', '.join(simulated)}.**", ""]
+    """Write all tables, after warnings about simulated data and trainings that were stopped."""
+    lines = ["# Tables in the shape of the paper's", "", *cautions(simulated_in(subjects), stopped_in(subjects))]
     titles = (
         ("Table 3: few-shot balanced accuracy, %, by labelled windows per class", table_3),
         ("Table 4: zero-shot", table_4),

@@ -26,6 +26,11 @@ def model_card(head: Head) -> str:
                     ["**Simulated data**: this head was fitted on simulated people, not on real ones."]
                     * about["simulated"]
                 ),
+                *(
+                    [f"**Incomplete training**: its encoder is of {stopped}."]
+                    if head.encoder is not None and (stopped := head.encoder.config.incomplete)
+                    else []
+                ),
                 *([_personal_sentence(about["personal"])] if "personal" in about else []),
                 _sentence(estimate) if "personal" not in about else "**Of anybody else:** " + _sentence(estimate),
                 "## What it recognises\n\n" + _activities(head, about),

@@ -12,7 +12,7 @@ from helpers.small_disk import fill, read_only, small_disk
 
 from core.room import NoSpaceError
 from experiments.runtime.checkpoints import DurableCheckpointIO
-from experiments.runtime.sole_writer import one_at_a_time
+from experiments.runtime.sole_writer import turn
 from experiments.statistics import results
 
 
@@ -44,10 +44,10 @@ def test_results_that_do_not_fit_leave_nothing_torn(tmp_path: Path) -> None:
 
 
 def test_a_lock_in_a_read_only_folder_is_not_needed(tmp_path: Path) -> None:
-    with read_only(tmp_path), one_at_a_time(tmp_path / ".lock"):
+    with read_only(tmp_path), turn(tmp_path / ".lock", "writes"):
         pass
     assert not list(tmp_path.iterdir())
-    with one_at_a_time(tmp_path / ".lock"):
+    with turn(tmp_path / ".lock", "writes"):
         assert (tmp_path / ".lock").exists()
 
 
@@ -60,7 +60,7 @@ def test_a_lock_where_this_user_may_not_write_is_not_needed(tmp_path: Path) -> N
         os.setgid(65534)
         os.setuid(65534)
         try:
-            with one_at_a_time(tmp_path / ".lock"):
+            with turn(tmp_path / ".lock", "writes"):
                 os._exit(0)
         finally:
             os._exit(1)

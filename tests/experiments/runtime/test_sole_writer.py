@@ -47,3 +47,26 @@ def test_an_error_frees_the_folder(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ZeroDivisionError), sole_writer(tmp_path / "new", "training"):
             raise ZeroDivisionError
+
+
+WAIT = """
+import sys, time
+from pathlib import Path
+from experiments.runtime.sole_writer import turn
+with turn(Path(sys.argv[1]), "writes there"):
+    print("inside", time.monotonic(), flush=True)
+    time.sleep(float(sys.argv[2]))
+    print("outside", time.monotonic(), flush=True)
+"""
+
+
+def test_of_two_that_may_both_be_right_the_second_says_that_it_waits(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WAIT, str(tmp_path / "lock")]
+    first = subprocess.Popen([*command, "1.5"], stdout=subprocess.PIPE, text=True)
+    assert first.stdout is not None
+    first.stdout.readline()
+    second = subprocess.run([*command, "0"], capture_output=True, text=True, check=True)
+    outside = float(first.stdout.read().split()[1])
+    first.wait()
+    assert float(second.stdout.split()[1]) >= outside
+    assert "another process writes there; waiting until it has ended" in second.stdout + second.stderr

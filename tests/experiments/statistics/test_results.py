@@ -37,6 +37,7 @@ DOCUMENTED = [
     "support_subjects",
     "seconds",
     "knowledge",
+    "incomplete",
 ]
 
 

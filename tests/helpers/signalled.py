@@ -1,0 +1,97 @@
+"""Commands that get signals: how they end, how soon, and that nothing of them is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+WITHIN_S = 30.0  # from the signal to the exit
+_ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass
+class Ended:
+    """How a command ended."""
+
+    code: int
+    said: str
+    seconds: float
+
+
+class Command:
+    """A command in a process group of its own, as a terminal starts it."""
+
+    def __init__(self, module: str, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, **_ENVIRONMENT},
+            preexec_fn=_alone,
+        )
+
+    def members(self) -> list[int]:
+        """All processes of the group that are still there."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                if int(fields[2]) == self.process.pid and fields[0] != "Z":
+                    found.append(int(entry.name))
+        return found
+
+    def others(self, words: str) -> list[int]:
+        """Those of them besides the first whose command line has these words."""
+        lines = {pid: _command_line(pid) for pid in self.members() if pid != self.process.pid}
+        return [pid for pid, line in lines.items() if words in line]
+
+    def wait_for(self, there: Callable[[], object], seconds: float = 240) -> None:
+        deadline = time.monotonic() + seconds
+        while not there():
+            assert self.process.poll() is None, f"it ended too soon: {self.process.communicate()[0][-3000:]}"
+            assert time.monotonic() < deadline, "what was waited for did not come"
+            time.sleep(0.002)
+
+    def hears(self) -> bool:
+        """Whether the command has its handlers: SIGUSR2 is caught, which Python leaves alone."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        caught = int(status.partition("SigCgt:")[2].split()[0], 16)
+        return bool(caught >> (signal.SIGUSR2 - 1) & 1)
+
+    def stop(self, number: int, to: Sequence[int] = ()) -> Ended:
+        """Send the signal, to the first process or to these, and wait for the end of all."""
+        started = time.monotonic()
+        for pid in to or [self.process.pid]:
+            os.kill(pid, number)
+        said, _ = self.process.communicate(timeout=WITHIN_S + 60)
+        seconds = time.monotonic() - started
+        deadline = time.monotonic() + 5
+        while (left := self.members()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        assert not left, "processes were left behind"
+        print(f"{signal.Signals(number).name}: {seconds:.1f} s")
+        return Ended(self.process.returncode, said, seconds)
+
+
+def _alone() -> None:
+    os.setpgid(0, 0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's & has ignored
+
+
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
