@@ -20,8 +20,9 @@ from experiments.evaluation.systems import load_checkpoints, open_systems, open_
 from experiments.evaluation.targets import System
 from experiments.runtime.command_line import EXIT_OK, parse
 from experiments.runtime.console import console
-from experiments.runtime.devices import cores, set_threads
+from experiments.runtime.devices import set_threads
 from experiments.runtime.errors import UserError
+from experiments.runtime.processors import cores
 from experiments.runtime.training_bar import quiet
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining

@@ -59,10 +59,8 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     from experiments.inference.said import said_of
     from experiments.inference.scoring import scorer
     from experiments.inference.summary import Clock, by_day, by_hour
-    from experiments.reports.prediction import figure, page
-    from experiments.reports.prediction.tables import write_tables
     from experiments.runtime.console import console
-    from experiments.runtime.devices import cores
+    from experiments.runtime.processors import cores
 
     try:
         zone: tzinfo = ZoneInfo(options.zone)
@@ -76,7 +74,7 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     clocks: dict[str, Clock] = {}
     notes: list[str] = []
     with scorer(head_folder, options.workers or cores()) as scorer_:
-        head = scorer_.head
+        head = scorer_.facts
         simulated = bool(head.about.get("simulated"))
         uses_gyroscope = bool(head.about.get("gyroscope", True)) and head.gyroscope
         for recorded in open_recordings(files, columns, options.placement, head.grid):
@@ -101,6 +99,10 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
             console.print(f"{recorded.name}: {len(scores.starts):,} windows", highlight=False, markup=False)
     if not rows:
         raise InferenceError("there is nothing to predict: no recording has a sample")
+    # Imported when the workers have ended: what draws takes memory, too.
+    from experiments.reports.prediction import figure, page
+    from experiments.reports.prediction.tables import write_tables
+
     bouts = list(bouts_of(rows))
     hours, days = by_hour(rows, clocks), by_day(rows, clocks)
     folder.mkdir(parents=True, exist_ok=True)

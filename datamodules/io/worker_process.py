@@ -7,11 +7,11 @@ import multiprocessing.connection
 import os
 import threading
 
-import torch
-
 
 def start_worker() -> None:
     """Limit this worker to one thread, and end it when its parent process ends."""
+    import torch  # takes 300 MB, which a parent that only starts workers does not need
+
     torch.set_num_threads(1)
     parent = multiprocessing.parent_process()
     if parent is not None:

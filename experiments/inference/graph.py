@@ -22,9 +22,10 @@ from datamodules.signal import PHYSICAL_SCALE, BoolArray
 from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuInput
 from experiments.inference.encoder import PretrainedImuEncoder, load_imu_encoder
-from experiments.inference.encoder_files import HEAD
 from experiments.inference.errors import InferenceError
-from experiments.inference.head import BLOCKS, Head, load_head
+from experiments.inference.head import Head, load_head
+from experiments.inference.head_facts import BLOCKS
+from experiments.inference.json_files import HEAD
 from lightning_modules.probe import LinearProbe
 
 
