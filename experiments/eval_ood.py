@@ -59,7 +59,8 @@ def _evaluate(config: Config, folder: Path) -> Path:
     from experiments.evaluation.protocol import run_units
     from experiments.evaluation.shifts import measure_shifts
     from experiments.evaluation.split_files import split_of, split_text
-    from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
+    from experiments.evaluation.systems import load_checkpoints, open_systems
+    from experiments.evaluation.target_data import open_targets
     from experiments.reports.build import write_if_stale
     from experiments.reports.evaluation import Report
     from experiments.reports.evaluation.evidence import Evidence
