@@ -81,12 +81,8 @@ def _evaluate(config: Config, folder: Path) -> Path:
         outside = externals(config, chosen, targets)
         ledger = Ledger.of(config, targets, systems, outside)
         refused = ledger.refused(e, chosen)
-        for each in refused:
-            console.print(
-                f"refused: {each.dataset}, {each.contender}, fold {each.fold}: {each.why}",
-                highlight=False,
-                markup=False,
-            )
+        for line in ledger.in_short(refused):
+            console.print(line, highlight=False, markup=False)
         units = plan_units(config, targets, systems, ledger)
         audit = {target.name: _audit(config, target) for target in targets}
         store = CellStore(folder / "cells.jsonl")

@@ -59,6 +59,7 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     from experiments.inference.said import said_of
     from experiments.inference.scoring import scorer
     from experiments.inference.summary import Clock, by_day, by_hour
+    from experiments.reports.prediction.first_look import with_first_look
     from experiments.runtime.console import console
     from experiments.runtime.processors import cores
 
@@ -77,7 +78,8 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
         head = scorer_.facts
         simulated = bool(head.about.get("simulated"))
         uses_gyroscope = bool(head.about.get("gyroscope", True)) and head.gyroscope
-        for recorded in open_recordings(files, columns, options.placement, head.grid):
+        for opened in open_recordings(files, columns, options.placement, head.grid):
+            recorded = with_first_look(opened, head.grid)
             scores = scorer_.score(recorded)
             not_worn = scores.not_worn[: 0 if options.worn else None]
             found = rows_of(
