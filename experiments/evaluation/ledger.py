@@ -174,10 +174,10 @@ class Ledger:
             methods = list(dict.fromkeys(each.contender.partition("@")[0] for each in cells))
             folds = sorted({each.fold for each in cells})
             reasons = list(dict.fromkeys(each.why for each in cells))
-            more = f" ({len(reasons) - 1} more reasons in ledger.csv)" if len(reasons) > 1 else ""
+            more = f" (for other folds see ledger.csv: {len(reasons)} reasons)" if len(reasons) > 1 else ""
             lines.append(
-                f"refused: {dataset}, {encoder or 'own encoder'} ({len(methods)} methods, {len(folds)} folds):"
-                f" {reasons[0]}{more}"
+                f"refused: {dataset}, {encoder or 'own encoder'}, fold {', '.join(map(str, folds))}"
+                f" ({', '.join(methods)}): {reasons[0]}{more}"
             )
         return lines
 
