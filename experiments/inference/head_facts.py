@@ -1,4 +1,4 @@
-"""What ``head.json`` says of a head: all that is known of it without its numbers, and without torch.
+"""Facts of a head as ``head.json`` has them: all that is known of it without its numbers, and without torch.
 
 A command that leaves scoring to other processes needs no more, and saves the 300 MB that torch takes.
 """
