@@ -172,14 +172,14 @@ def cost_of_int8(
     names, who = np.array(exportable.classes), people[known]
     right = [names[p[known].argmax(axis=1)] == windows.labels[known] for p in (a, b)]
     single_, int8_ = (np.array([r[who == person].mean() for person in np.unique(who)]) for r in right)
-    low, high = bootstrap_interval(int8_ - single_) if len(single_) > 1 else (None, None)
+    if len(single_) > 1:
+        low, high = bootstrap_interval(int8_ - single_)
+        cost = replace(cost, low=low, high=high)
     return replace(
         cost,
         accuracy=float(single_.mean()),
         accuracy_int8=float(int8_.mean()),
         labelled=int(known.sum()),
-        low=low,
-        high=high,
         people=len(single_),
         new_people=bool(unseen.any()) and windows.people is not None,
     )

@@ -29,8 +29,9 @@ def held_out_clips(shards: ShardSet | MixedShards, windows: NDArray[np.int64], m
     if not len(windows):
         return {}
     chosen = windows[np.unique(np.linspace(0, len(windows) - 1, most).round().astype(int))]
-    places = [(shards, int(window)) for window in chosen]
     if isinstance(shards, MixedShards):  # a scene is of one set
         places = [(shards.parts[part][1], int(w)) for part, _, local in shards.by_part(chosen) for w in local]
+    else:
+        places = [(shards, int(window)) for window in chosen]
     scenes = [scene_of(one, window) for one, window in places]
     return {f"window {number}": moving_picture(scene) for number, scene in enumerate(scenes, 1) if scene.frames}

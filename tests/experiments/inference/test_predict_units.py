@@ -35,7 +35,8 @@ def said(
     def predict(
         stream: ImuStream, written: tuple[str, str], declared: tuple[str, str], ranges: str = ""
     ) -> tuple[int, str]:
-        path, columns = write_csv(tmp_path / "r.csv", stream, *written), []
+        path = write_csv(tmp_path / "r.csv", stream, *written)
+        columns: list[str] = []
         if request.param == "manifest":
             path = tmp_path / "study.yaml"
             path.write_text(
