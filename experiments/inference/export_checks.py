@@ -24,6 +24,7 @@ from experiments.statistics.intervals import bootstrap_interval
 
 TOLERANCE = 1e-4  # largest difference of any number, in the units of the outputs
 _ROUNDS = 200
+_FEWEST = 3  # people for an interval
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Cost:
         accuracy: share of a person's labelled windows that is right in single precision, the mean over people; None
             without labels.
         accuracy_int8: the same in 8 bits.
-        low, high: 95 % interval over people of what 8 bits change; None for fewer than two people.
+        low, high: 95 % interval over people of what 8 bits change; None for fewer than three people.
         labelled: windows with a label that the head knows.
         people: whose they are, how many.
         new_people: the head was fitted on none of them; otherwise it was fitted on all.
@@ -172,7 +173,7 @@ def cost_of_int8(
     names, who = np.array(exportable.classes), people[known]
     right = [names[p[known].argmax(axis=1)] == windows.labels[known] for p in (a, b)]
     single_, int8_ = (np.array([r[who == person].mean() for person in np.unique(who)]) for r in right)
-    if len(single_) > 1:
+    if len(single_) >= _FEWEST:
         low, high = bootstrap_interval(int8_ - single_)
         cost = replace(cost, low=low, high=high)
     return replace(

@@ -82,25 +82,25 @@ def test_the_cost_of_8_bits_is_told_by_people_whom_the_head_never_saw(tmp_path: 
     folder = save_head(small_head("hybrid_logistic"), tmp_path / "head")
     exportable = replace(open_exportable(str(folder)), fitted_on=("old",))
     walking = list(exportable.classes).index("walking")
-    # Of four windows each, single precision is right in all. 8 bits are in 3 of b's, in all of a's, in none of old's.
-    people = np.repeat(["old", "a", "b"], 4)
+    # Of four windows each, single precision is right in all. 8 bits are in 3 of b's, in all of a's and c's, in none of old's.
+    people = np.repeat(["old", "a", "b", "c"], 4)
     windows = Windows(
-        np.zeros((12, 250, 6), np.float32), np.ones((12, 6), bool), np.ones((12, 250), bool),
-        np.full(12, "walking"), people,
+        np.zeros((16, 250, 6), np.float32), np.ones((16, 6), bool), np.ones((16, 250), bool),
+        np.full(16, "walking"), people,
     )  # fmt: skip
-    single = np.eye(3)[np.full(12, walking)]
+    single = np.eye(3)[np.full(16, walking)]
     int8 = single.copy()
     int8[[0, 1, 2, 3, 11]] = np.eye(3)[(walking + 1) % 3]
     cost = export_checks.cost_of_int8(exportable, {"probabilities": single}, {"probabilities": int8}, windows)
-    assert (cost.accuracy, cost.accuracy_int8, cost.labelled, cost.people) == (1.0, 0.875, 8, 2)
+    assert (cost.accuracy, cost.accuracy_int8, cost.labelled, cost.people) == (1.0, 2.75 / 3, 12, 3)
     assert cost.new_people
     assert cost.low is not None
     assert cost.high is not None
-    assert cost.low < -0.125 < cost.high
-    known = replace(exportable, fitted_on=("old", "a", "b"))
+    assert cost.low < 2.75 / 3 - 1 < cost.high
+    known = replace(exportable, fitted_on=("old", "a", "b", "c"))
     cost = export_checks.cost_of_int8(known, {"probabilities": single}, {"probabilities": int8}, windows)
-    assert (cost.labelled, cost.people, cost.new_people) == (12, 3, False)
-    assert cost.accuracy_int8 == pytest.approx((0 + 1 + 0.75) / 3)
+    assert (cost.labelled, cost.people, cost.new_people) == (16, 4, False)
+    assert cost.accuracy_int8 == pytest.approx(2.75 / 4)
 
 
 def test_shards_of_another_length_are_refused(exportable: Exportable, tmp_path: Path) -> None:
