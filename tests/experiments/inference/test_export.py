@@ -82,7 +82,7 @@ def test_the_cost_of_8_bits_is_told_by_people_whom_the_head_never_saw(tmp_path: 
     folder = save_head(small_head("hybrid_logistic"), tmp_path / "head")
     exportable = replace(open_exportable(str(folder)), fitted_on=("old",))
     walking = list(exportable.classes).index("walking")
-    # Of four windows each, single precision is right in all. 8 bits are in 3 of b's, in all of a's and c's, in none of old's.
+    # Of four windows each, single precision is right in all. 8 bits are in 3 of b's, and in none of old's.
     people = np.repeat(["old", "a", "b", "c"], 4)
     windows = Windows(
         np.zeros((16, 250, 6), np.float32), np.ones((16, 6), bool), np.ones((16, 250), bool),
