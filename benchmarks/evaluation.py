@@ -16,12 +16,14 @@ from collections.abc import Sequence
 from experiments.evaluation.adaptation import find_contender
 from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.protocol import run_units
-from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
+from experiments.evaluation.systems import load_checkpoints, open_systems
+from experiments.evaluation.target_data import open_targets
 from experiments.evaluation.targets import System
 from experiments.runtime.command_line import EXIT_OK, parse
 from experiments.runtime.console import console
-from experiments.runtime.devices import cores, set_threads
+from experiments.runtime.devices import set_threads
 from experiments.runtime.errors import UserError
+from experiments.runtime.processors import cores
 from experiments.runtime.training_bar import quiet
 from experiments.settings.schema import Config
 from lightning_modules.pretraining import ImuPretraining

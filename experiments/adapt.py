@@ -50,7 +50,8 @@ def run(
     from core.shown_text import visible
     from experiments.evaluation.errors import EvaluationError, SplitError
     from experiments.evaluation.methods import find_method
-    from experiments.evaluation.systems import load_checkpoints, open_targets
+    from experiments.evaluation.systems import load_checkpoints
+    from experiments.evaluation.target_data import open_targets
     from experiments.inference.fitting import fit_head, study_of
     from experiments.inference.head import save_head
     from experiments.inference.personal import fit_personal_head

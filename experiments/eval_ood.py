@@ -75,12 +75,8 @@ def _evaluate(config: Config, folder: Path) -> Path:
         for key in {key for t in config.evaluation.targets for key in (t.dataset, *t.support, *t.placements)}:
             write_if_stale(dataset_directory(config, key))
         refused = ledger.refused(e, chosen)
-        for each in refused:
-            console.print(
-                f"refused: {each.dataset}, {each.contender}, fold {each.fold}: {each.why}",
-                highlight=False,
-                markup=False,
-            )
+        for line in ledger.in_short(refused):
+            console.print(line, highlight=False, markup=False)
         units = opened.plan(config)
         audit = {target.name: _audit(config, target) for target in targets}
         store = CellStore(folder / "cells.jsonl")

@@ -164,9 +164,12 @@ def lines(report: dict[str, Any]) -> list[str]:
     if int8["agreement"] is not None:
         cost += f", the same activity in {100 * int8['agreement']:.1f} % of windows"
     if int8["accuracy"] is not None:
+        whom = "people whom the head never saw" if int8["new_people"] else "people whom the head was fitted on"
+        change = 100 * (int8["accuracy_int8"] - int8["accuracy"])
+        interval = "" if int8["low"] is None else f" [{100 * int8['low']:+.1f}, {100 * int8['high']:+.1f}]"
         cost += (
-            f"; right in {100 * int8['accuracy_int8']:.1f} % of {int8['labelled']:,} labelled windows instead of"
-            f" {100 * int8['accuracy']:.1f} %"
+            f"; right in {100 * int8['accuracy_int8']:.1f} % of the windows instead of {100 * int8['accuracy']:.1f} %:"
+            f" {change:+.1f} points{interval} ({int8['labelled']:,} labelled windows of {int8['people']} {whom})"
         )
     return [*said, cost]
 

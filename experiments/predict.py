@@ -55,14 +55,14 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
 
     from experiments.evaluation.timeline import Row, bouts_of, rows_of
     from experiments.inference.errors import InferenceError
+    from experiments.inference.head_facts import incomplete_of
     from experiments.inference.recordings import open_recordings
     from experiments.inference.said import said_of
     from experiments.inference.scoring import scorer
     from experiments.inference.summary import Clock, by_day, by_hour
-    from experiments.reports.prediction import figure, page
-    from experiments.reports.prediction.tables import write_tables
+    from experiments.reports.prediction.first_look import with_first_look
     from experiments.runtime.console import console
-    from experiments.runtime.devices import cores
+    from experiments.runtime.processors import cores
     from experiments.runtime.sole_writer import turn
 
     try:
@@ -77,12 +77,13 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     clocks: dict[str, Clock] = {}
     notes: list[str] = []
     with scorer(head_folder, options.workers or cores()) as scorer_:
-        head = scorer_.head
+        head = scorer_.facts
         simulated = bool(head.about.get("simulated"))
-        if head.encoder is not None and (stopped := head.encoder.config.incomplete):
+        if stopped := incomplete_of(head_folder, head):
             notes.append(f"INCOMPLETE TRAINING: the encoder of this head is of {stopped}.")
         uses_gyroscope = bool(head.about.get("gyroscope", True)) and head.gyroscope
-        for recorded in open_recordings(files, columns, options.placement, head.grid):
+        for opened in open_recordings(files, columns, options.placement, head.grid):
+            recorded = with_first_look(opened, head.grid)
             scores = scorer_.score(recorded)
             not_worn = scores.not_worn[: 0 if options.worn else None]
             found = rows_of(
@@ -104,6 +105,10 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
             console.print(f"{recorded.name}: {len(scores.starts):,} windows", highlight=False, markup=False)
     if not rows:
         raise InferenceError("there is nothing to predict: no recording has a sample")
+    # Imported when the workers have ended: what draws takes memory, too.
+    from experiments.reports.prediction import figure, page
+    from experiments.reports.prediction.tables import write_tables
+
     bouts = list(bouts_of(rows))
     hours, days = by_hour(rows, clocks), by_day(rows, clocks)
     folder.mkdir(parents=True, exist_ok=True)

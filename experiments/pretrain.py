@@ -114,19 +114,11 @@ def _pretrain(config: Config) -> Path:
 
 
 def _clips(shards: Shards, data: PretrainingDataModule) -> dict[str, bytes]:
-    """Make moving pictures of held-out windows with video, of different recordings where there are enough."""
-    import numpy as np
+    """Make moving pictures of held-out windows; without any, of windows of training."""
+    from experiments.reports.preview.held_out import held_out_clips
 
-    from datamodules.shards.mixed import MixedShards
-    from experiments.reports.preview.moving import moving_picture
-    from experiments.reports.preview.scene import scene_of
-
-    if isinstance(shards, MixedShards) or not shards.settings.frames:
-        return {}  # a scene is of one set
     windows = data.validation_windows if len(data.validation_windows) else data.training_windows
-    chosen = windows[np.unique(np.linspace(0, len(windows) - 1, _CLIPS).round().astype(int))]
-    scenes = [scene_of(shards, int(window)) for window in chosen]
-    return {f"window {number}": moving_picture(scene) for number, scene in enumerate(scenes, 1) if scene.frames}
+    return held_out_clips(shards, windows, _CLIPS)
 
 
 def _say_what_is_next(config: Config, arguments: Sequence[str]) -> None:

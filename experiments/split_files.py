@@ -28,7 +28,7 @@ def run(experiment: str, overrides: Sequence[str], folder: Path) -> list[Path]:
         ConfigError: a setting can't be used.
     """
     from experiments.evaluation.split_files import split_of, split_text
-    from experiments.evaluation.systems import open_targets
+    from experiments.evaluation.target_data import open_targets
     from experiments.settings.load import load
 
     config = load(experiment, overrides)

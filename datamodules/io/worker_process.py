@@ -8,14 +8,14 @@ import os
 import signal
 import threading
 
-import torch
-
 # A terminal or Slurm sends them to all processes. The parent ends its workers itself; SIGTERM is how pools do it.
 _LEFT_TO_THE_PARENT = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 
 
 def start_worker() -> None:
     """Limit this worker to one thread, and end it when its parent process ends."""
+    import torch  # takes 300 MB, which a parent that only starts workers does not need
+
     torch.set_num_threads(1)
     for name in _LEFT_TO_THE_PARENT:
         if hasattr(signal, name):

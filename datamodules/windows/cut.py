@@ -221,7 +221,7 @@ def _cut(
     at = start + np.arange(settings.samples) / settings.imu_rate_hz
     # Replace missing channels by a constant; their NaN would make every row a lost sample.
     near = signal.samples_near(times, at, settings.imu_rate_hz, settings.max_gap_s)
-    values = np.where(channel_mask, stream.values[near], 0.0)
+    values = stream.values[near] if channel_mask.all() else np.where(channel_mask, stream.values[near], 0.0)
     resampled, valid = resampling(times[near], values, at, settings.imu_rate_hz, settings.max_gap_s)
     resampled = signal.median_filter(resampled, valid, settings.median_kernel)
     inside = slice(*np.searchsorted(times, [start, end]))
@@ -235,8 +235,9 @@ def _cut(
         settings,
         hung,
     )
+    whole = bool(valid.all())
     covered = (at >= times[0] - 1e-6) & (at <= times[-1] + 1e-6)
-    if (covered & ~valid).any():
+    if not whole and (covered & ~valid).any():
         near = _with_neighbours(stream.values, channel_mask, inside)
         values = np.where(channel_mask, stream.values[near], 0.0)
         faults[Reason.GAP] = describe_gap(times[near], values, start, end, settings.max_gap_s)
@@ -254,7 +255,9 @@ def _cut(
         device=stream.device,
         activity=label_of(recording.activities, *measured, settings.min_label_share),
         start_s=start,
-        imu=np.where(valid[:, None] & channel_mask, resampled, 0.0).astype(np.float32),
+        imu=(
+            resampled if whole and channel_mask.all() else np.where(valid[:, None] & channel_mask, resampled, 0.0)
+        ).astype(np.float32),
         sample_mask=valid,
         channel_mask=channel_mask,
         frame_indices=indices,

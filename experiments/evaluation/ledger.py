@@ -164,6 +164,24 @@ class Ledger:
                     found.append(Refused(each.dataset, name, each.fold, tuple(shots), each.why))
         return tuple(dict.fromkeys(found))
 
+    @staticmethod
+    def in_short(refused: Sequence[Refused]) -> list[str]:
+        """Say what is refused, one line for each encoder and target: its methods, folds and why."""
+        groups: dict[tuple[str, str], list[Refused]] = {}
+        for each in refused:
+            groups.setdefault((each.dataset, each.contender.partition("@")[2]), []).append(each)
+        lines = []
+        for (dataset, encoder), cells in groups.items():
+            methods = list(dict.fromkeys(each.contender.partition("@")[0] for each in cells))
+            folds = sorted({each.fold for each in cells})
+            reasons = list(dict.fromkeys(each.why for each in cells))
+            more = f" (for other folds see ledger.csv: {len(reasons)} reasons)" if len(reasons) > 1 else ""
+            lines.append(
+                f"refused: {dataset}, {encoder or 'own encoder'}, fold {', '.join(map(str, folds))}"
+                f" ({', '.join(methods)}): {reasons[0]}{more}"
+            )
+        return lines
+
     def control(self, encoder: str) -> str:
         """Say what makes the checkpoints of this name a control; empty if they are none."""
         found = (e.seen.control for e in self.entries if (e.seen.kind, e.seen.encoder) == ("checkpoint", encoder))

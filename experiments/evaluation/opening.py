@@ -13,7 +13,8 @@ from experiments.evaluation.ledger import Ledger
 from experiments.evaluation.methods import Method
 from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.plan_checks import externals
-from experiments.evaluation.systems import load_checkpoints, open_systems, open_targets
+from experiments.evaluation.systems import load_checkpoints, open_systems
+from experiments.evaluation.target_data import open_targets
 from experiments.evaluation.targets import System, Target
 from experiments.settings.schema import Config
 

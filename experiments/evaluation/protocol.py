@@ -31,7 +31,7 @@ from experiments.evaluation.splits import assert_disjoint, draw_subjects, draw_s
 from experiments.evaluation.targets import System, Target
 from experiments.evaluation.unlabelled import unlabelled_windows
 from experiments.evaluation.worker_pool import WORTH_IT, worker_pool
-from experiments.runtime.devices import cores
+from experiments.runtime.processors import cores
 from experiments.settings.schema import Config
 
 Load = Callable[[Cell], CellResult | None]

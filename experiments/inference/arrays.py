@@ -94,30 +94,36 @@ def stream_of(
             f" {settings.max_gap_s:g} s; expected at least {1 / settings.max_gap_s:g} Hz"
         )
     values = np.full((len(raw), 6), np.nan)
-    values[:, :3] = raw[:, :3] * acceleration_scale(AccelerationSpec(["x", "y", "z"], form.acceleration_unit))
+    acceleration = AccelerationSpec(["x", "y", "z"], form.acceleration_unit)
+    gyroscope = GyroscopeSpec(["x", "y", "z"], form.gyroscope_unit)
+    values[:, :3] = raw[:, :3] * acceleration_scale(acceleration)
     if raw.shape[1] == 6:
-        values[:, 3:] = raw[:, 3:] * gyroscope_scale(GyroscopeSpec(["x", "y", "z"], form.gyroscope_unit))
-    check_units(values, form.acceleration_unit, form.gyroscope_unit, settings, name)
+        values[:, 3:] = raw[:, 3:] * gyroscope_scale(gyroscope)
+    if doubt := check_units(values, acceleration, gyroscope, settings, name):
+        warnings.warn(doubt, stacklevel=2)
     return ImuStream(stamps, values, "any", origin=name)
 
 
 def check_units(
     values: FloatArray,
-    acceleration_unit: str,
-    gyroscope_unit: str,
+    acceleration: AccelerationSpec,
+    gyroscope: GyroscopeSpec | None,
     settings: WindowSettings,
     name: str,
     advice: str = "set {sensor}_unit='{unit}'",
-) -> None:
+) -> str:
     """Refuse an acceleration without gravity's size, and an angular velocity that no sensor gives.
 
     Args:
         values: (N, 6) m/s^2 and rad/s, by the declared units.
-        acceleration_unit: as declared.
-        gyroscope_unit: as declared.
-        settings: of the encoder's windows: ``min_norm_g`` and ``max_norm_g`` are the limits of their rule too.
+        acceleration: as declared.
+        gyroscope: as declared; None where there is none.
+        settings: of the windows: ``min_norm_g`` and ``max_norm_g`` are the limits of the build's rule, too.
         name: of the recording, for messages.
         advice: how the caller declares another unit.
+
+    Returns:
+        A doubt about the unit of the angular velocity, for people; empty if there is none.
 
     Raises:
         InferenceError: the message says which unit the numbers look like.
@@ -127,7 +133,7 @@ def check_units(
     if not np.isfinite(norm):
         raise InferenceError(f"{name}: no finite sample of acceleration; expected some")
     if not settings.min_norm_g * G <= norm <= settings.max_norm_g * G:
-        plain = norm / acceleration_scale(AccelerationSpec(["x", "y", "z"], acceleration_unit))
+        plain = norm / acceleration_scale(acceleration)
         sizes = {unit: G / acceleration_scale(AccelerationSpec(["x", "y", "z"], unit)) for unit in ("m/s^2", "g", "mg")}
         like = next((unit for unit, size in sizes.items() if abs(plain / size - 1) <= _NEAR), "")
         like = like if _has_gravity(values) else ""
@@ -136,25 +142,26 @@ def check_units(
             if like
             else "expected about 1 g; gravity must be in, so use the sensor's raw acceleration, not a linear one"
         )
-        raise InferenceError(
-            f"{name}: the acceleration's median size is {plain:.3g} where {acceleration_unit} was declared; {hint}"
-        )
+        declared = f"{acceleration.unit} was declared"
+        if acceleration.unit == _COUNTS:
+            declared = f"{_COUNTS} with {acceleration.per_g:g} in one g was declared"
+        raise InferenceError(f"{name}: the acceleration's median size is {plain:.3g} where {declared}; {hint}")
     turning = np.abs(some[:, 3:][np.isfinite(some[:, 3:])])
-    if not turning.size:
-        return
+    if gyroscope is None or not turning.size:
+        return ""
     fast = float(np.quantile(turning, 0.99))
-    if gyroscope_unit == "rad/s" and fast > _FASTEST_TURN:
+    if gyroscope.unit == "rad/s" and fast > _FASTEST_TURN:
         raise InferenceError(
             f"{name}: 1 % of the angular velocity is above {fast:.3g} rad/s, and sensors end at {_FASTEST_TURN:g};"
             f" these look like deg/s: {advice.format(sensor='gyroscope', unit='deg/s')}"
         )
     moving = float(np.nanstd(np.linalg.norm(some[:, :3], axis=1)))
-    if gyroscope_unit == "deg/s" and moving > 0.1 * G and 0 < fast < np.radians(5):
-        warnings.warn(
+    if gyroscope.unit == "deg/s" and moving > 0.1 * G and 0 < fast < np.radians(5):
+        return (
             f"{name}: it moves ({moving:.2g} m/s^2), but 99 % of the angular velocity is below {np.degrees(fast):.2g}"
-            f" deg/s; if these are rad/s, {advice.format(sensor='gyroscope', unit='rad/s')}",
-            stacklevel=2,
+            f" deg/s; if these are rad/s, {advice.format(sensor='gyroscope', unit='rad/s')}"
         )
+    return ""
 
 
 def _has_gravity(values: FloatArray) -> bool:

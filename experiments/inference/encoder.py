@@ -49,7 +49,7 @@ from experiments.inference.named_encoders import (
 )
 from experiments.inference.parts import channels_of, on_a_grid, parts_of
 
-_BATCH = 256  # windows
+_BATCH = 40  # windows: what a layer makes of them then fits a core's cache
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from core import bounds
 from core.digest import file_digest
 from core.durable import write_atomically, write_json
 from core.registry import UnknownNameError
@@ -22,12 +21,12 @@ from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import build_imu_encoder
 from experiments.inference.errors import InferenceError
+from experiments.inference.json_files import ENCODER, read_json, settings_of
 
 if TYPE_CHECKING:
     from lightning_modules.pretraining import ImuPretraining
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
-HEAD, ENCODER = "head.json", "encoder"  # a head's folder has its encoder in a folder of this name
 _FORMAT = "imu-video-har encoder 1"
 
 
@@ -151,23 +150,6 @@ def weights_digest(module: ImuEncoder) -> str:
     return digest.hexdigest()
 
 
-def read_json(path: Path, what: str) -> dict[str, Any]:
-    """Read a JSON file that holds an object.
-
-    Raises:
-        InferenceError: it is missing, or damaged.
-    """
-    try:
-        content = bounds.read_json(path)
-    except FileNotFoundError as error:
-        raise InferenceError(f"{path}: the file is missing; expected {what}") from error
-    except (ValueError, OSError) as error:
-        raise InferenceError(f"{path}: damaged: it is no JSON that can be read ({error})") from error
-    if not isinstance(content, dict):
-        raise InferenceError(f"{path}: damaged: expected {what}, found a {type(content).__name__}")
-    return content
-
-
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file.
 
@@ -180,29 +162,6 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         raise InferenceError(f"{path}: the file with the weights is missing") from error
     except (SafetensorError, OSError, ValueError) as error:
         raise InferenceError(f"{path}: damaged: it is no safetensors file that can be read ({error})") from error
-
-
-def settings_of(values: Any, path: Path) -> WindowSettings:
-    """Make settings of windows from a file's values.
-
-    Raises:
-        InferenceError: a setting is missing, unknown or of the wrong type.
-    """
-    known = {field.name: field for field in fields(WindowSettings)}
-    if not isinstance(values, Mapping) or not {"duration_s", "imu_rate_hz"} <= values.keys() <= known.keys():
-        raise InferenceError(f"{path}: damaged: 'window' is not the settings of windows")
-    defaults = asdict(WindowSettings())
-    for name, value in values.items():
-        numbers = isinstance(defaults[name], int | float) and not isinstance(defaults[name], bool)
-        good = isinstance(value, int | float) if numbers else isinstance(value, type(defaults[name]))
-        if not good or (numbers and isinstance(value, bool)):
-            raise InferenceError(f"{path}: damaged: window.{name} is {value!r}")
-    found = WindowSettings(**values)
-    try:
-        found.check()
-    except (ValueError, OverflowError) as error:
-        raise InferenceError(f"{path}: damaged: window.{error}") from error
-    return found
 
 
 def _seen(content: Mapping[str, Any], path: Path) -> list[dict[str, Any]] | None:

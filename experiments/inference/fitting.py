@@ -31,7 +31,8 @@ from experiments.evaluation.targets import System, Target, seen_in_pretraining
 from experiments.inference.calibration import fit_temperature, log_loss, temperatures_of_others
 from experiments.inference.encoder import PretrainedImuEncoder
 from experiments.inference.encoder_files import of_checkpoint
-from experiments.inference.head import BLOCKS, Head
+from experiments.inference.head import Head
+from experiments.inference.head_facts import BLOCKS
 from experiments.settings.schema import Config
 from experiments.statistics.intervals import bootstrap_interval, interval_method
 from lightning_modules.probe import LinearProbe

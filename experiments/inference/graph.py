@@ -22,9 +22,10 @@ from datamodules.signal import PHYSICAL_SCALE, BoolArray
 from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuInput
 from experiments.inference.encoder import PretrainedImuEncoder, load_imu_encoder
-from experiments.inference.encoder_files import HEAD
 from experiments.inference.errors import InferenceError
-from experiments.inference.head import BLOCKS, Head, load_head
+from experiments.inference.head import Head, load_head
+from experiments.inference.head_facts import BLOCKS
+from experiments.inference.json_files import HEAD
 from lightning_modules.probe import LinearProbe
 
 
@@ -37,12 +38,14 @@ class Windows:
         channel_mask: (B, 6) False for channels that the device lacks.
         sample_mask: (B, T) False for samples that were not measured.
         labels: (B,) activities; empty where unknown.
+        people: (B,) subjects; None where unknown.
     """
 
     imu: NDArray[np.float32]
     channel_mask: BoolArray
     sample_mask: BoolArray
     labels: NDArray[np.str_]
+    people: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.imu)
@@ -156,6 +159,7 @@ class Exportable:
         gyroscope: False: a head that masks it.
         handcrafted: the graph takes handcrafted features too.
         about: where it comes from, for the description.
+        fitted_on: the people that a head was fitted on.
     """
 
     graph: EncoderGraph | HeadGraph
@@ -166,6 +170,7 @@ class Exportable:
     gyroscope: bool
     handcrafted: bool
     about: str
+    fitted_on: tuple[str, ...] = ()
 
     def inputs(self, windows: Windows) -> dict[str, NDArray[np.generic]]:
         """The graph's inputs by name, each with B rows."""
@@ -219,6 +224,7 @@ def open_exportable(what: str, allow_incomplete: bool = False) -> Exportable:
             head.gyroscope,
             "handcrafted" in BLOCKS[head.method],
             f"head {head.method}, encoder weights {encoder.digest()}{_stopped(encoder)}",
+            tuple(map(str, head.about.get("subjects", ()))),
         )
     encoder = load_imu_encoder(what, allow_incomplete=allow_incomplete)
     return Exportable(

@@ -24,21 +24,15 @@ from datamodules.handcrafted import FEATURE_NAMES, handcrafted_features
 from datamodules.windows.cut import Window
 from datamodules.windows.settings import WindowSettings
 from experiments.inference.encoder import PretrainedImuEncoder, load_imu_encoder, stacked
-from experiments.inference.encoder_files import ENCODER, HEAD, read_json, read_tensors, settings_of
+from experiments.inference.encoder_files import read_tensors
 from experiments.inference.errors import InferenceError
+from experiments.inference.head_facts import BLOCKS, FORMAT, read_facts
+from experiments.inference.json_files import ENCODER, HEAD
 from experiments.inference.parts import on_a_grid
 from lightning_modules.probe import LinearProbe, Standardisation
 
 NUMBERS = "head.safetensors"
-_FORMAT = "imu-video-har head 1"
 _TENSORS = ("mean", "scale", "factor", "weight", "bias")
-
-# Method of the evaluation -> blocks of features, in the order of the head's numbers.
-BLOCKS = {
-    "hybrid_logistic": ("handcrafted", "pretrained"),
-    "linear_probe": ("pretrained",),
-    "handcrafted_logistic": ("handcrafted",),
-}
 
 
 @dataclass(frozen=True)
@@ -118,7 +112,7 @@ def save_head(head: Head, folder: Path) -> Path:
         head.encoder.save_pretrained(folder / ENCODER)
         encoder = {"weights": head.encoder.digest(), "checkpoint": head.encoder.config.checkpoint}
     content = {
-        "format": _FORMAT,
+        "format": FORMAT,
         "method": head.method,
         "classes": list(head.classes),
         "temperature": head.temperature,
@@ -141,49 +135,19 @@ def load_head(folder: str | Path) -> Head:
         InferenceError: a file is missing or damaged, or two don't belong together; one sentence says which.
     """
     folder = Path(folder)
+    facts = read_facts(folder)
     path, numbers = folder / HEAD, folder / NUMBERS
-    if not folder.is_dir():
-        raise InferenceError(f"{folder}: there is no such folder; expected one that experiments.adapt wrote")
-    content = read_json(path, "the description of a head, which experiments.adapt writes")
-    if content.get("format") != _FORMAT:
-        raise InferenceError(f"{path}: its format is {content.get('format')!r}; expected '{_FORMAT}'")
-    try:
-        method, classes = content["method"], content["classes"]
-        temperature, clip = float(content["temperature"]), content["clip"]
-        window, gyroscope = settings_of(content["window"], path), content["gyroscope"] is not False
-        expected, reference, about = content["numbers"], content["encoder"], dict(content["about"])
-        features = content["handcrafted"]
-    except KeyError as error:
-        raise InferenceError(f"{path}: damaged: {error} is missing") from error
-    except (TypeError, ValueError) as error:
-        raise InferenceError(f"{path}: damaged: {error}") from error
-    _check_plain(path, method, classes, temperature, clip)
-    if "handcrafted" in BLOCKS[method] and features != digest_of(list(FEATURE_NAMES)):
-        raise InferenceError(
-            f"{path}: it was fitted on other handcrafted features than this version computes; adapt again"
-        )
+    method, classes = facts.method, facts.classes
     tensors = read_tensors(numbers)
-    if file_digest(numbers) != expected:
+    if file_digest(numbers) != facts.numbers:
         raise InferenceError(f"{numbers}: damaged, or of another head: its digest is not the one in {path}")
-    encoder = _encoder(folder, method, reference, path)
-    probe = _probe(tensors, len(classes), float("inf") if clip is None else float(clip), numbers)
+    encoder = _encoder(folder, method, facts.encoder, path)
+    probe = _probe(tensors, len(classes), facts.clip, numbers)
     widths = {"handcrafted": len(FEATURE_NAMES), "pretrained": encoder.pooled_width if encoder else 0}
     width = sum(widths[block] for block in BLOCKS[method])
     if len(probe.standardisation.mean) != width:
         raise InferenceError(f"{numbers}: {len(probe.standardisation.mean)} features; {method} has {width}")
-    return Head(method, tuple(classes), probe, temperature, window, encoder, gyroscope, about)
-
-
-def _check_plain(path: Path, method: Any, classes: Any, temperature: float, clip: Any) -> None:
-    if method not in BLOCKS:
-        raise InferenceError(f"{path}: its method is {method!r}; expected one of {', '.join(BLOCKS)}")
-    names = isinstance(classes, list) and all(isinstance(name, str) and name for name in classes)
-    if not names or len(set(classes)) != len(classes) or len(classes) < 2:
-        raise InferenceError(f"{path}: damaged: expected 'classes', at least two names, each once")
-    if not 0 < temperature < float("inf"):
-        raise InferenceError(f"{path}: damaged: temperature is {temperature}; expected a number above 0")
-    if clip is not None and not (isinstance(clip, int | float) and clip > 0):
-        raise InferenceError(f"{path}: damaged: clip is {clip!r}; expected a number above 0")
+    return Head(method, classes, probe, facts.temperature, facts.window, encoder, facts.gyroscope, facts.about)
 
 
 def _encoder(folder: Path, method: str, reference: Any, path: Path) -> PretrainedImuEncoder | None:

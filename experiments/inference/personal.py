@@ -40,7 +40,8 @@ from experiments.inference.fitting import (
     predict_unseen,
     rows_of,
 )
-from experiments.inference.head import BLOCKS, Head
+from experiments.inference.head import Head
+from experiments.inference.head_facts import BLOCKS
 from experiments.settings.schema import Config
 
 

@@ -27,6 +27,7 @@ from datamodules.sources.manifest.spec import (
     ImuSpec,
     SensorSpec,
     TimeSpec,
+    whole_sensor,
 )
 from datamodules.sources.manifest.streamed import stream_motion
 from datamodules.sources.manifest.units import FASTEST_HZ, SLOWEST_HZ
@@ -41,6 +42,8 @@ from experiments.inference.parts import channels_of
 
 _MANIFESTS = (".yaml", ".yml")
 _ADVICE = "declare it, --{sensor} COLUMNS:{unit}"
+_ADVICE_MANIFEST = "set 'unit: {unit}' of the {sensor}"
+_SI = SensorSpec(AccelerationSpec(["x", "y", "z"], "m/s^2"), GyroscopeSpec(["x", "y", "z"], "rad/s"))
 _VIDEOS = (".mp4", ".mov", ".360", ".insv", ".lrv")
 
 
@@ -102,12 +105,14 @@ class Recorded:
         stretches: can be gone through once.
         channel_mask: (6,) True for channels that the device has.
         simulated: not of a real person.
-        notes: what was left out or put right on reading; complete when all stretches were gone through.
+        sensor: what was declared of it; SI units for a video, whose telemetry says its own.
+        notes: what was left out or put right on reading, and doubts; complete when all stretches were gone through.
     """
 
     name: str
     stretches: Iterator[ImuStream]
     channel_mask: BoolArray
+    sensor: SensorSpec
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -148,27 +153,41 @@ def _open(path: Path, columns: TableColumns, placement: str, settings: WindowSet
             stream = select_imu(recording, placement or "any")
             stream = replace(stream, times=stream.times + recording.imu_clock_offset_s)
             notes = str(recording.metadata.get("import_notes", "")).splitlines()
-            yield Recorded(name, iter([stream]), channels_of(stream.values), recording.simulated, notes)
+            sensor = whole_sensor(source.groups[source.recordings[name].group].spec, stream.placement)
+            where = f"{stream.origin} ({path}, {stream.placement})"
+            notes += _doubts(stream, sensor, settings, where, _ADVICE_MANIFEST)
+            yield Recorded(name, iter([stream]), channels_of(stream.values), sensor, recording.simulated, notes)
     elif ending in _VIDEOS:
         stream = read_imu(path, placement or "any")
-        yield Recorded(path.stem, iter([stream]), channels_of(stream.values))
+        yield Recorded(path.stem, iter([stream]), channels_of(stream.values), _SI)
     else:
         spec = columns.spec(placement or "any")
         mask = np.array([True] * 3 + [bool(columns.gyroscope)] * 3)
+        (sensor,) = spec.sensors.values()
         notes = []
-        yield Recorded(path.stem, _checked(path, spec, settings, notes), mask, notes=notes)
+        yield Recorded(path.stem, _checked(path, spec, settings, notes), mask, sensor, notes=notes)
+
+
+def _doubts(stream: ImuStream, sensor: SensorSpec, settings: WindowSettings, where: str, advice: str) -> list[str]:
+    """Refuse units that can't be right, by the limits of the build; returns doubts."""
+    assert sensor.acceleration is not None
+    doubt = check_units(stream.values, sensor.acceleration, sensor.gyroscope, settings, where, advice)
+    return [doubt] if doubt else []
 
 
 def _checked(path: Path, spec: ImuSpec, settings: WindowSettings, notes: list[str]) -> Iterator[ImuStream]:
     """Stretches of a table; the units of the first one are judged before anything is predicted."""
     (sensor,) = spec.sensors.values()
-    assert sensor.acceleration is not None
+    doubts: list[str] = []
     for number, stretch in enumerate(stream_motion(path, spec)):
         if number == 0:
-            turning = sensor.gyroscope.unit if sensor.gyroscope else "rad/s"
-            check_units(stretch.values, sensor.acceleration.unit, turning, settings, str(path), _ADVICE)
+            doubts = _doubts(stretch, sensor, settings, str(path), _ADVICE)
         (measured,), held = without_held([stretch])
-        notes += [] if notes else held or interpolation_notes([stretch])
+        if not notes:
+            # Lines between samples cost as much to find as all other reading: stretch 0, 1, 2, 4, 8, ... tell.
+            notes += held or (interpolation_notes([stretch]) if number & (number - 1) == 0 else [])
+        notes += doubts
+        doubts = []
         yield measured
 
 

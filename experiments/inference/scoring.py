@@ -1,5 +1,7 @@
 """Scores of all windows of a recording, computed part by part, on several cores where that is worth it.
 
+The process that reads recordings imports torch only if it scores them itself.
+
 Shape legend: W windows, C classes, K stretches of time.
 """
 
@@ -12,7 +14,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,13 +28,17 @@ from datamodules.resampling import RememberedResampling, Resampling
 from datamodules.signal import resample
 from datamodules.windows.settings import FAULTS, Reason
 from experiments.evaluation.timeline import Scores
-from experiments.inference.head import Head, load_head
+from experiments.inference.head_facts import HeadFacts, read_facts
 from experiments.inference.parts import Part, parts_of
-from experiments.inference.recordings import Recorded
 from experiments.inference.watch import Watch
+
+if TYPE_CHECKING:
+    from experiments.inference.head import Head
+    from experiments.inference.recordings import Recorded
 
 _WORTH_IT = 12  # parts, two hours: fewer are scored sooner than processes start
 _LATER = [reason.value for reason in FAULTS[FAULTS.index(Reason.FLAT_LINE) + 1 :]]  # of two faults, the first is named
+_folder = Path()
 _head: Head | None = None
 _resampling = RememberedResampling()  # of a worker
 
@@ -38,11 +46,17 @@ _resampling = RememberedResampling()  # of a worker
 class Scorer:
     """Scores recordings by a head, in this process or in several."""
 
-    def __init__(self, head: Head, pool: ProcessPoolExecutor | None, workers: int) -> None:
-        self.head = head
+    def __init__(self, folder: Path, pool: ProcessPoolExecutor | None, workers: int) -> None:
+        self.facts: HeadFacts = read_facts(folder)
+        self._folder = folder
         self._pool = pool
         self._workers = workers
         self._resampling = RememberedResampling()
+
+    @cached_property
+    def head(self) -> Head:
+        """The head, loaded when this process scores a part itself."""
+        return _loaded(self._folder)
 
     def score(self, recorded: Recorded) -> Scores:
         """Score all windows of a recording, in the order of time."""
@@ -53,9 +67,9 @@ class Scorer:
                 watch.see(stretch)
                 yield stretch
 
-        grid = self.head.grid
+        grid = self.facts.grid
         parts = parts_of(watched(), recorded.channel_mask, grid)
-        found = _joined(self._scored(parts), len(self.head.classes))
+        found = _joined(self._scored(parts), len(self.facts.classes))
         if Reason.FLAT_LINE in grid.excluded_faults():
             found = _without(found, watch.hangs(found.starts, grid.duration_s))
         if not len(found.starts):
@@ -88,16 +102,17 @@ def scorer(folder: Path, workers: int) -> Iterator[Scorer]:
     Raises:
         InferenceError: the head can't be used.
     """
-    head = load_head(folder)
     if workers < 2:
-        yield Scorer(head, None, 1)
+        alone = Scorer(folder, None, 1)
+        _ = alone.head  # a damaged one is refused before anything is read
+        yield alone
         return
     # Threads do not survive a fork. Workers fork from a server that has imported everything and started no thread.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload([__name__, "experiments.inference.head"])
     pool = ProcessPoolExecutor(workers, context, _start, (folder,))
     try:
-        yield Scorer(head, pool, workers)
+        yield Scorer(folder, pool, workers)
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -132,13 +147,21 @@ def _joined(parts: Iterable[Scores], n_classes: int) -> Scores:
     )
 
 
+def _loaded(folder: Path) -> Head:
+    from experiments.inference.head import load_head
+
+    return load_head(folder)
+
+
 def _start(folder: Path) -> None:
-    global _head
+    global _folder
     start_worker()
     threadpool_limits(1)
-    _head = load_head(folder)
+    _folder = folder
 
 
 def _score_in_worker(part: Part) -> Scores:
-    assert _head is not None
+    global _head
+    if _head is None:  # not in ``_start``: what is wrong with a head comes back with the first part's result
+        _head = _loaded(_folder)
     return score_part(_head, part, _resampling)

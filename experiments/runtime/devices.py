@@ -1,4 +1,4 @@
-"""Devices and cores of this machine."""
+"""Devices of this machine, and threads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from experiments.runtime.processors import cores
 from experiments.settings.schema import Config
 
 
@@ -23,11 +24,6 @@ def supports_bf16(config: Config) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     cpu = Path("/proc/cpuinfo")
     return cpu.is_file() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
-
-
-def cores() -> int:
-    """Count the processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def set_threads(config: Config, processes: int = 1) -> None:

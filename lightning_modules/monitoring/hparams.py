@@ -14,7 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 from torch.utils.tensorboard import SummaryWriter
 
-TARGETS = 3  # of an evaluation, that have columns of their own
+TARGETS = 12  # of an evaluation, that have columns of their own; the experiments that come along have up to 7
 NUMBERS = ("seed", "epochs", "batch size", "learning rate", "labels an activity")
 TEXTS = (
     "run",

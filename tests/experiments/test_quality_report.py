@@ -25,7 +25,8 @@ from experiments.reports.build.content import Quality, RecordingQuality
 from experiments.reports.build.drawings import time_line
 from experiments.reports.build.remarks import remarks_of
 from experiments.reports.build.tables import activities_table, clocks_table, reasons_table, subjects_table
-from experiments.reports.build.words import duration, in_order, meaning_of, settings_of, share, title_of
+from experiments.reports.build.words import in_order, meaning_of, settings_of, share, title_of
+from experiments.reports.shared.words import duration
 
 
 @pytest.fixture(scope="module")

@@ -55,3 +55,12 @@ def test_checking_a_study_without_video_needs_no_network_of_layers(tmp_path: Pat
     code, text, modules = run("experiments.check_import", str(tmp_path / "manifest.yaml"))
     assert code == 0, text
     assert modules & {"torch", "timm", "lightning", "torchvision", "matplotlib", "sklearn"} == set()
+
+
+def test_the_process_that_reads_recordings_to_predict_has_no_torch() -> None:
+    """Each of its 300 MB would be there once more: workers score, and have it."""
+    parts = ("inference.scoring", "inference.recordings", "inference.said", "reports.prediction.page")
+    code = "; ".join(f"import experiments.{part}" for part in parts)
+    code += "; import sys; print('torch' in sys.modules, 'lightning' in sys.modules, 'sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"] * 3

@@ -15,7 +15,8 @@ from encoders.registry import build_imu_encoder
 from experiments.inference.encoder import PretrainedImuEncoder
 from experiments.inference.encoder_files import EncoderConfig, seen_sets
 from experiments.inference.fitting import Estimate
-from experiments.inference.head import BLOCKS, Head
+from experiments.inference.head import Head
+from experiments.inference.head_facts import BLOCKS
 from lightning_modules.probe import LinearProbe, Standardisation
 
 SMALL: dict[str, dict[str, Any]] = {

@@ -289,3 +289,13 @@ class ManifestSpec:
     groups: dict[str, GroupSpec]
     name: str = ""
     simulated: bool = False
+
+
+def whole_sensor(group: GroupSpec, placement: str) -> SensorSpec:
+    """Accelerometer and gyroscope of a placement, from one entry or two."""
+    found = [imu.sensors[placement] for imu in group.imu if placement in imu.sensors]
+    return SensorSpec(
+        acceleration=next(s.acceleration for s in found if s.acceleration is not None),
+        gyroscope=next((s.gyroscope for s in found if s.gyroscope is not None), None),
+        calibrate=any(s.calibrate for s in found),
+    )

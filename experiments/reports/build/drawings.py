@@ -20,7 +20,8 @@ from core.shown_text import visible
 from datamodules.windows.quality.facts import RecordingFacts
 from datamodules.windows.settings import WindowSettings
 from experiments.reports.build.content import NO_WINDOWS, WHOLE, RecordingQuality
-from experiments.reports.build.words import VIDEO_REASONS, duration
+from experiments.reports.build.words import VIDEO_REASONS
+from experiments.reports.shared.words import duration
 
 Cells = NDArray[np.int16]
 

@@ -25,8 +25,9 @@ from experiments.reports.build.tables import (
     settings_table,
     subjects_table,
 )
-from experiments.reports.build.words import duration, plural, share, title_of
-from experiments.reports.evaluation.rendering import render
+from experiments.reports.build.words import plural, share, title_of
+from experiments.reports.shared.rendering import render
+from experiments.reports.shared.words import duration
 
 FILE = "quality.html"
 _HERE = Path(__file__).parent

@@ -6,8 +6,9 @@ from collections import Counter
 
 from experiments.reports.build.content import NO_WINDOWS, Quality
 from experiments.reports.build.remarks import clocks_of
-from experiments.reports.build.words import duration, in_order, meaning_of, settings_of, share, title_of
-from experiments.reports.evaluation.tables import Table
+from experiments.reports.build.words import in_order, meaning_of, settings_of, share, title_of
+from experiments.reports.shared.table import Table
+from experiments.reports.shared.words import duration
 
 UNLABELLED = "no label"
 _MOST_CLOCKS = 100

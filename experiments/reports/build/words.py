@@ -49,7 +49,6 @@ _REASONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "unusable": ("unusable recording", "its files can't be read or contradict themselves", ()),
 }
-_NB = "\N{NO-BREAK SPACE}"
 VIDEO_REASONS = frozenset({"missing_frames", "black_video", "frozen_video", "no_video"})
 
 
@@ -73,17 +72,6 @@ def in_order(reasons: Sequence[str]) -> list[str]:
     """Sort reasons as ``Reason`` lists them, unknown reasons last."""
     listed = [reason.value for reason in Reason]
     return sorted(reasons, key=lambda name: (listed.index(name) if name in listed else len(listed), name))
-
-
-def duration(seconds: float) -> str:
-    """Write a duration, such as 3.2 s, 4 min 05 s or 2 h 07 min; a browser keeps it on one line."""
-    if seconds < 60:
-        return f"{seconds:.1f}{_NB}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}{_NB}min{_NB}{rest:02d}{_NB}s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    return f"{hours:,}{_NB}h{_NB}{minutes:02d}{_NB}min"
 
 
 def share(part: float, whole: float) -> str:

@@ -11,8 +11,8 @@ from experiments.reports.evaluation.comparisons import Planned
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.roles import BASELINES, CONTROLS, METRIC, pretrained
 from experiments.reports.evaluation.sentences import Facts, Standing, answer_sentence
-from experiments.reports.evaluation.tables import Table
 from experiments.reports.evaluation.titles import parts_of, short_title
+from experiments.reports.shared.table import Table
 from experiments.statistics.groups import Key
 from experiments.statistics.intervals import FEWEST
 

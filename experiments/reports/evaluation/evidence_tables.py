@@ -10,8 +10,8 @@ import numpy as np
 from experiments.evaluation.ledger import Entry, People
 from experiments.evaluation.shifts import ALL_FOLDS, SUPPORT, ShiftRow
 from experiments.reports.evaluation.content import Report
-from experiments.reports.evaluation.tables import Table
 from experiments.reports.evaluation.titles import EPISODES, TRANSITIONS, Metric, shots_title, show
+from experiments.reports.shared.table import Table
 from experiments.statistics.groups import Key
 from experiments.statistics.results import subject_means
 

@@ -8,8 +8,8 @@ from core.shown_text import visible
 from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.sections import sections_of
-from experiments.reports.evaluation.tables import Table
 from experiments.reports.evaluation.verdicts import how_decided, verdicts_of
+from experiments.reports.shared.table import Table
 
 
 def markdown(report: Report, curves: Sequence[str] = ()) -> str:

@@ -17,11 +17,12 @@ from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.comparisons import OUTCOMES
 from experiments.reports.evaluation.content import AUDIT, Report
 from experiments.reports.evaluation.figures import file_name, names
-from experiments.reports.evaluation.rendering import render
 from experiments.reports.evaluation.sections import sections_of
-from experiments.reports.evaluation.tables import Table
 from experiments.reports.evaluation.verdicts import how_decided, verdicts_of
+from experiments.reports.shared.rendering import render
+from experiments.reports.shared.table import Table
 
+_HERE = Path(__file__).parent
 _MOST_SVG = 150_000  # bytes; a browser draws larger ones slowly
 _DPI = 150
 _WIDE = 8.0  # inches; wider figures scroll on a phone
@@ -84,6 +85,7 @@ def html(report: Report, made: Mapping[str, Figure]) -> str:
     warnings = report.all_warnings()
     return render(
         "page.html.j2",
+        _HERE,
         title=report.title,
         checkpoint=report.checkpoint,
         answers=answers_of(report),

@@ -5,23 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.detail_tables import (
+    cost_tables,
+    event_of,
+    event_tables,
+    ranking_tables,
+    recall_tables,
+    robustness_tables,
+)
 from experiments.reports.evaluation.evidence_tables import (
     episode_tables,
     ledger_tables,
     shift_tables,
     transition_tables,
 )
-from experiments.reports.evaluation.tables import (
-    Table,
-    cost_tables,
-    difference_tables,
-    event_of,
-    event_tables,
-    ranking_tables,
-    recall_tables,
-    robustness_tables,
-    score_tables,
-)
+from experiments.reports.evaluation.score_tables import difference_tables, score_tables
+from experiments.reports.shared.table import Table
 
 
 @dataclass(frozen=True)

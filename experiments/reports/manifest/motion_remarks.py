@@ -34,9 +34,9 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
     yield from _judge_impossible(where, sensor, pairs)
     yield from _judge_stuck(where, sensor, pairs)
     yield from judge_wear(where, sensor, pairs)
-    yield from _judge_acceleration(where, sensor.acceleration, pairs)
+    yield from judge_acceleration(where, sensor.acceleration, pairs)
     if sensor.gyroscope is not None:
-        alive = [(f, s) for f, s in pairs if all(part is not None and _alive(part) for part in s.stuck)]
+        alive = with_all_axes(pairs)
         if alive:
             yield from judge_gyroscope(where, sensor.acceleration, sensor.gyroscope, alive)
             yield from judge_lag(where, [(f, s) for f, s in alive if sound(sensor.acceleration, s)])
@@ -61,10 +61,11 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
                 f"{where}: {named}: the {what} reaches {largest / scale:.4g} {unit}, beyond its declared range of "
                 f"{limit:g} {unit}",
             )
-    yield from _judge_clipped(where, sensor, pairs)
+    yield from judge_clipped(where, sensor, pairs)
 
 
-def _judge_clipped(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remark]:
+def judge_clipped(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remark]:
+    """A sensor that reaches the end of a range that nobody declared."""
     for i, (name, part) in enumerate((("acceleration", sensor.acceleration), ("angular rate", sensor.gyroscope))):
         if part is None or part.range:
             continue
@@ -205,8 +206,12 @@ def _judge_stuck(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
                 )
 
 
+def with_all_axes(pairs: Pairs) -> Pairs:
+    """Recordings in which every axis of both sensors moves: else gravity's turning says nothing of units and axes."""
+    return [(f, s) for f, s in pairs if all(part is not None and _alive(part) for part in s.stuck)]
+
+
 def _alive(stuck: Stuck) -> bool:
-    """Whether every axis of a sensor moves: with a dead one, gravity's turning says nothing of units and axes."""
     return bool(np.isnan(stuck.constant).all())
 
 
@@ -214,7 +219,8 @@ def _percent(share: float) -> str:
     return f"{100 * share:.2g} %" if share < 0.995 else f"{100 * share:.0f} %"
 
 
-def _judge_acceleration(where: str, spec: AccelerationSpec, pairs: Pairs) -> Iterator[Remark]:
+def judge_acceleration(where: str, spec: AccelerationSpec, pairs: Pairs) -> Iterator[Remark]:
+    """Unit of the acceleration, by its size at rest or in movement."""
     by_cause: dict[str, list[tuple[str, float]]] = {}
     fits, unclear = [], []
     for fact, s in pairs:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from datamodules.sources.manifest.spec import GroupSpec, ManifestSpec, SensorSpec
+from datamodules.sources.manifest.spec import GroupSpec, ManifestSpec, whole_sensor
 from experiments.reports.manifest.facts import RecordingFacts
 from experiments.reports.manifest.motion_remarks import judge_sensor
 from experiments.reports.manifest.remark import Remark, some
@@ -27,23 +27,13 @@ def judge(manifest: ManifestSpec, facts: Sequence[RecordingFacts]) -> list[Remar
         for placement in dict.fromkeys(placement for imu in group.imu for placement in imu.sensors):
             pairs = [(f, s) for f in mine for s in f.sensors if s.placement == placement]
             if pairs:
-                remarks += judge_sensor(f"{name}, {placement}", _whole_sensor(group, placement), pairs)
+                remarks += judge_sensor(f"{name}, {placement}", whole_sensor(group, placement), pairs)
         remarks += _judge_notes(name, mine)
         remarks += _judge_clock(name, group, mine)
         remarks += _judge_videos(name, group, mine)
         if group.labels is not None:
             remarks += _judge_labels(name, mine)
     return remarks
-
-
-def _whole_sensor(group: GroupSpec, placement: str) -> SensorSpec:
-    """Accelerometer and gyroscope of a placement, from one entry or two."""
-    found = [imu.sensors[placement] for imu in group.imu if placement in imu.sensors]
-    return SensorSpec(
-        acceleration=next(s.acceleration for s in found if s.acceleration is not None),
-        gyroscope=next((s.gyroscope for s in found if s.gyroscope is not None), None),
-        calibrate=any(s.calibrate for s in found),
-    )
 
 
 def _judge_notes(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark]:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from core.durable import write_text
 from experiments.evaluation.timeline import GAP, NON_WEAR, SURE, UNSURE, Bout, Row
-from experiments.inference.head import Head
+from experiments.inference.head_facts import HeadFacts
 from experiments.inference.summary import Clock, Spent
-from experiments.reports.build.words import duration
-from experiments.reports.evaluation.rendering import render
 from experiments.reports.prediction.tables import bouts_table, days_table
+from experiments.reports.shared.rendering import render
+from experiments.reports.shared.words import duration
 
 FILE = "predictions.html"
 _HERE = Path(__file__).parent
@@ -20,7 +20,7 @@ _HERE = Path(__file__).parent
 
 def write_page(
     path: Path,
-    head: Head,
+    head: HeadFacts,
     rows: Sequence[Row],
     bouts: Sequence[Bout],
     days: Sequence[Spent],

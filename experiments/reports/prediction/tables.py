@@ -10,8 +10,8 @@ from core.durable import write_text
 from core.shown_text import csv_text
 from experiments.evaluation.timeline import GAP, NON_WEAR, UNSURE, Bout, Row
 from experiments.inference.summary import Clock, Spent
-from experiments.reports.build.words import duration
-from experiments.reports.evaluation.tables import Table
+from experiments.reports.shared.table import Table
+from experiments.reports.shared.words import duration
 
 PREDICTIONS, BOUTS, HOURS, DAYS = "predictions.csv", "bouts.csv", "hours.csv", "days.csv"
 COLUMNS = ("recording", "start", "end", "activity", "probability", "status", "reason", "clock")

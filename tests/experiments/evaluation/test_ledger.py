@@ -136,6 +136,19 @@ def test_cells_of_an_encoder_of_others_are_refused_by_its_card(tmp_path: Path) -
     assert not without.entries[-1].seen.known
 
 
+def test_what_is_refused_is_said_in_one_line_for_each_encoder_and_target() -> None:
+    seen = [
+        Refused("a", f"{m}@old", fold, (1,), f"seen {fold}") for m in ("linear_probe", "finetune") for fold in (0, 1)
+    ]
+    own = [Refused("a", "linear_probe", 0, (1,), "why"), Refused("b", "linear_probe", 0, (1,), "why")]
+    assert Ledger.in_short([*seen, *own]) == [
+        "refused: a, old, fold 0, 1 (linear_probe, finetune): seen 0 (for other folds see ledger.csv: 2 reasons)",
+        "refused: a, own encoder, fold 0 (linear_probe): why",
+        "refused: b, own encoder, fold 0 (linear_probe): why",
+    ]
+    assert Ledger.in_short([]) == []
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -23,7 +23,7 @@ from experiments.evaluation.perturbations import PLACEMENT, Perturbation, Pertur
 from experiments.evaluation.placements import SAME_TIME_S, OtherPlacement, PlacementError, find_other_placement
 from experiments.evaluation.plan_checks import expand_perturbations
 from experiments.evaluation.protocol import run_protocol
-from experiments.evaluation.systems import open_targets
+from experiments.evaluation.target_data import open_targets
 from experiments.evaluation.targets import System, Target
 from experiments.runtime.errors import UserError
 from experiments.settings.evaluation import TargetConfig

@@ -17,7 +17,7 @@ from encoders import load_imu_encoder
 from experiments.artifacts.shards import open_dataset
 from experiments.evaluation.features.target_features import EncoderSpec, TargetFeatures
 from experiments.evaluation.held_out_labels import UnlabelledShards
-from experiments.evaluation.systems import open_targets
+from experiments.evaluation.target_data import open_targets
 from experiments.inference import InferenceError, PretrainedImuEncoder
 from experiments.runtime.run_folder import run_folder
 from lightning_modules.pretraining import ImuPretraining

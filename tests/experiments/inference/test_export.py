@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,31 @@ def test_differences_of_shapes_and_missing_numbers_count_as_infinite() -> None:
     assert export_checks.largest_difference(one, {"a": np.full((2, 2), 0.5)}) == 0.5
     assert export_checks.largest_difference(one, {"a": np.zeros((2, 3))}) == np.inf
     assert export_checks.largest_difference(one, {"a": np.full((2, 2), np.nan)}) == np.inf
+
+
+def test_the_cost_of_8_bits_is_told_by_people_whom_the_head_never_saw(tmp_path: Path) -> None:
+    folder = save_head(small_head("hybrid_logistic"), tmp_path / "head")
+    exportable = replace(open_exportable(str(folder)), fitted_on=("old",))
+    walking = list(exportable.classes).index("walking")
+    # Of four windows each, single precision is right in all. 8 bits are in 3 of b's, and in none of old's.
+    people = np.repeat(["old", "a", "b", "c"], 4)
+    windows = Windows(
+        np.zeros((16, 250, 6), np.float32), np.ones((16, 6), bool), np.ones((16, 250), bool),
+        np.full(16, "walking"), people,
+    )  # fmt: skip
+    single = np.eye(3)[np.full(16, walking)]
+    int8 = single.copy()
+    int8[[0, 1, 2, 3, 11]] = np.eye(3)[(walking + 1) % 3]
+    cost = export_checks.cost_of_int8(exportable, {"probabilities": single}, {"probabilities": int8}, windows)
+    assert (cost.accuracy, cost.accuracy_int8, cost.labelled, cost.people) == (1.0, 2.75 / 3, 12, 3)
+    assert cost.new_people
+    assert cost.low is not None
+    assert cost.high is not None
+    assert cost.low < 2.75 / 3 - 1 < cost.high
+    known = replace(exportable, fitted_on=("old", "a", "b", "c"))
+    cost = export_checks.cost_of_int8(known, {"probabilities": single}, {"probabilities": int8}, windows)
+    assert (cost.labelled, cost.people, cost.new_people) == (16, 4, False)
+    assert cost.accuracy_int8 == pytest.approx(2.75 / 4)
 
 
 def test_shards_of_another_length_are_refused(exportable: Exportable, tmp_path: Path) -> None:

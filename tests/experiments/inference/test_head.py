@@ -16,7 +16,7 @@ from experiments.evaluation.features.target_features import EncoderSpec, TargetF
 from experiments.evaluation.held_out_labels import UnlabelledShards
 from experiments.evaluation.methods import find_method
 from experiments.evaluation.methods.registry import CellData
-from experiments.evaluation.systems import open_targets
+from experiments.evaluation.target_data import open_targets
 from experiments.inference import InferenceError
 from experiments.inference.calibration import fit_temperature, log_loss, temperatures_of_others
 from experiments.inference.head import load_head

@@ -12,7 +12,7 @@ from datamodules.labels.label_column import among, distinct
 from experiments.adapt import main, run
 from experiments.evaluation.adaptation import personal as adaptation
 from experiments.evaluation.errors import EvaluationError
-from experiments.evaluation.systems import open_targets
+from experiments.evaluation.target_data import open_targets
 from experiments.inference import personal as module
 from experiments.inference.fitting import study_of
 from experiments.inference.head import load_head

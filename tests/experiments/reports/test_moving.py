@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from datamodules.build.run import build
+from datamodules.shards.mixed import MixedShards
+from datamodules.shards.reader import ShardSet
+from datamodules.windows.settings import WindowSettings
+from experiments.reports.preview.held_out import held_out_clips
 from experiments.reports.preview.moving import moving_picture
 from experiments.reports.preview.scene import Scene
 
@@ -39,3 +46,22 @@ def test_the_cursor_moves_with_the_frames() -> None:
 def test_a_window_without_video_is_refused() -> None:
     with pytest.raises(ValueError, match="made: no frames to show"):
         moving_picture(scene(()))
+
+
+def test_several_sets_show_the_windows_of_those_with_video(tmp_path: Path) -> None:
+    sets = [(name, made_shards(tmp_path / name, camera)) for name, camera in (("motion", None), ("video", "head"))]
+    mixed = MixedShards(sets)
+    found = held_out_clips(mixed, np.arange(mixed.n_windows), 3)
+    assert list(found) == ["window 1", "window 2", "window 3"]
+    # The same pictures as of the set with video alone: its first, middle and last windows.
+    video = sets[1][1]
+    assert found == held_out_clips(video, np.arange(video.n_windows), 3)
+    assert held_out_clips(mixed, np.flatnonzero(~mixed.paired), 3) == {}
+
+
+def made_shards(folder: Path, camera: str | None) -> ShardSet:
+    params: dict[str, Any] = {"subjects": 1, "sessions_per_subject": 1, "session_s": 20, "placements": ["head"]}
+    params["cameras"] = ["head"] if camera else []
+    settings = WindowSettings(duration_s=4.0, stride_s=4.0, frames=2 if camera else 0, frame_size=16)
+    build("simulator", params, folder, settings, "head", camera, workers=1, clocks="off")
+    return ShardSet.open(folder)

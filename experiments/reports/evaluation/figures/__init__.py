@@ -11,6 +11,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.detail_tables import confused
 from experiments.reports.evaluation.figures.answer import answer_figure
 from experiments.reports.evaluation.figures.confusion import confusion_figure
 from experiments.reports.evaluation.figures.cost import cost_figure
@@ -18,7 +19,6 @@ from experiments.reports.evaluation.figures.few_shot import few_shot_figure
 from experiments.reports.evaluation.figures.forest import forest_figure
 from experiments.reports.evaluation.figures.maps import map_figure
 from experiments.reports.evaluation.figures.robustness import robustness_figure
-from experiments.reports.evaluation.tables import confused
 
 __all__ = [
     "answer_figure",

@@ -13,6 +13,7 @@ from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin
 
 from experiments.reports.evaluation import Report
 from experiments.reports.evaluation.board import tag, write_board
+from lightning_modules.monitoring import hparams
 
 CLASSES = ("walking", "sitting", "lying")
 METHODS = ("majority", "handcrafted_rf", "linear_probe", "linear_probe@imu_only")
@@ -88,6 +89,22 @@ def test_the_row_of_a_method_has_its_last_accuracy(folder: Path, report: Report)
     assert row["labels an activity"].number_value == 5
     last = found.Scalars("with the most labels/accuracy on target 1")[0].value
     assert last == pytest.approx(100 * report.estimates(TARGET, "accuracy")["linear_probe"][5].mean, rel=1e-6)
+
+
+def test_the_table_has_the_final_metric_of_every_target(tmp_path: Path) -> None:
+    names = [f"target of {number}" for number in range(5)]
+    results = [r for name in names for r in make_results(name, 2, ("walking", "sitting"), shots=(1, 5), draws=1)]
+    report = Report(title="tiny/default", results=results, resamples=50)
+    write_board(report, {}, tmp_path)
+    found = events(tmp_path / "linear_probe")
+    content = found.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    row = parse_session_start_info_plugin_data(content).hparams
+    for number, name in enumerate(names, 1):
+        assert row[f"target {number}"].string_value == name
+        last = found.Scalars(f"with the most labels/accuracy on target {number}")[0].value
+        expected = 100 * report.estimates(name, "accuracy")["linear_probe"][5].mean
+        assert last == pytest.approx(expected, rel=1e-6)  # single precision
+        assert f"with the most labels/accuracy on target {number}" in hparams.METRICS
 
 
 def test_an_evaluation_replaces_the_one_before(report: Report, tmp_path: Path) -> None:

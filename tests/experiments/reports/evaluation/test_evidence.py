@@ -22,7 +22,7 @@ from experiments.reports.evaluation.evidence_tables import (
     shift_tables,
     transition_tables,
 )
-from experiments.reports.evaluation.tables import score_tables
+from experiments.reports.evaluation.score_tables import score_tables
 
 CLASSES = ("freeze", "sit", "walk")
 WHY = "it was trained on tested people: fake/3"

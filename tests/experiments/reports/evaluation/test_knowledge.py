@@ -11,7 +11,7 @@ from experiments.reports.evaluation import Report, in_order, markdown, method_ti
 from experiments.reports.evaluation.figures import few_shot_figure, forest_figure
 from experiments.reports.evaluation.page import html
 from experiments.reports.evaluation.roles import pretrained, recommended
-from experiments.reports.evaluation.tables import score_tables
+from experiments.reports.evaluation.score_tables import score_tables
 from experiments.reports.evaluation.verdicts import verdicts_of
 from experiments.statistics.results import read, rows, write
 

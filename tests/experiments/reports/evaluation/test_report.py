@@ -14,19 +14,18 @@ from rich.console import Console
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.features.embedding_map import make_embedding_map
 from experiments.reports.evaluation import METRICS, Report, in_order, markdown, method_title, terminal_answer
-from experiments.reports.evaluation.sections import sections_of
-from experiments.reports.evaluation.tables import (
-    Table,
+from experiments.reports.evaluation.detail_tables import (
     cost_tables,
-    difference_tables,
     event_tables,
     ranking_tables,
     recall_tables,
     robustness_tables,
-    score_tables,
 )
+from experiments.reports.evaluation.score_tables import difference_tables, score_tables
+from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.titles import headline_shots
 from experiments.reports.evaluation.verdicts import verdicts_of
+from experiments.reports.shared.table import Table
 from experiments.statistics.claims import sentence_of
 from experiments.statistics.groups import Key
 from experiments.statistics.intervals import worst_third

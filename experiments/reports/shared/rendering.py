@@ -19,7 +19,7 @@ def render(template: str, *folders: Path, **content: object) -> str:
 
     Args:
         template: name of the template's file.
-        folders: folders with templates and a ``page.css`` besides those that all pages share.
+        folders: folders with templates, and perhaps a ``page.css``, besides those that all pages share.
         content: variables of the template.
 
     Returns:
@@ -34,7 +34,11 @@ def render(template: str, *folders: Path, **content: object) -> str:
     )
     script = (_SHARED / "page.js").read_text(encoding="utf-8")
     return environment.get_template(template).render(
-        css="".join((folder / "page.css").read_text(encoding="utf-8") for folder in (_SHARED, *folders)),
+        css="".join(
+            (folder / "page.css").read_text(encoding="utf-8")
+            for folder in (_SHARED, *folders)
+            if (folder / "page.css").is_file()
+        ),
         script=script,
         script_digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         **content,
