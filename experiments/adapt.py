@@ -135,13 +135,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         from experiments.settings.load import load
+        from experiments.settings.privacy import person_of
 
         try:
             config = load(arguments.config, arguments.overrides)
+            personal = person_of(config, arguments.personal, "--personal")
         except ConfigError as error:
             print(f"{parser.prog}: {error}", file=sys.stderr)
             return EXIT_USAGE
-        folder = run(config, arguments.method, arguments.target, arguments.output, arguments.personal, arguments.shots)
+        folder = run(config, arguments.method, arguments.target, arguments.output, personal, arguments.shots)
         card = folder / "README.md"
         print(card.read_text(encoding="utf-8").partition("\n\n## ")[0])
         print(f"head: {folder}\nmodel card: {card}")

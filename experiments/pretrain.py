@@ -85,7 +85,7 @@ def _pretrain(config: Config) -> Path:
     if checkpoint is not None and steps_done(checkpoint, module) >= module.settings.total_steps:
         console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
         return last
-    board = Board(config, data, partial(_clips, shards, data))
+    board = Board(config, data, partial(_clips, config, shards, data))
     trainer = make_trainer(config, folder, processes, module.shares_space, namer(shards), [board])
     if main_process:
         lines = start_lines(config, shards, data, module, video_encoder, features, checkpoint)
@@ -119,15 +119,16 @@ def _fit(
         raise Interrupted
 
 
-def _clips(shards: Shards, data: PretrainingDataModule) -> dict[str, bytes]:
+def _clips(config: Config, shards: Shards, data: PretrainingDataModule) -> dict[str, bytes]:
     """Make moving pictures of held-out windows with video, of different recordings where there are enough."""
     import numpy as np
 
     from datamodules.shards.mixed import MixedShards
     from experiments.reports.preview.moving import moving_picture
     from experiments.reports.preview.scene import scene_of
+    from experiments.training.data import shows_frames
 
-    if isinstance(shards, MixedShards) or not shards.settings.frames:
+    if isinstance(shards, MixedShards) or not shards.settings.frames or not shows_frames(config, shards):
         return {}  # a scene is of one set
     windows = data.validation_windows if len(data.validation_windows) else data.training_windows
     chosen = windows[np.unique(np.linspace(0, len(windows) - 1, _CLIPS).round().astype(int))]
@@ -143,7 +144,9 @@ def _say_what_is_next(config: Config, arguments: Sequence[str]) -> None:
     if is_main_process(config):
         tests = "eval_ood" if config.evaluation.targets else "adapt"
         purpose = "tests it on people whom it never saw" if config.evaluation.targets else "fits a head on labels"
-        line = f"next: {program(f'experiments.{tests}')} {shlex.join(arguments)}".rstrip()
+        # Arguments hold paths, which may hold names.
+        same = "with the same arguments" if config.privacy.pseudonyms else shlex.join(arguments)
+        line = f"next: {program(f'experiments.{tests}')} {same}".rstrip()
         console.print(f"{line}  ({purpose})", highlight=False, markup=False, soft_wrap=True)
 
 

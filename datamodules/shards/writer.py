@@ -34,6 +34,7 @@ class ShardHeader:
         build_hash: digest of all inputs of the build; a resumed build keeps shards with the same digest.
         group, part: number of the group of recordings, and of the shard within the group.
         last: True for the last part of its group.
+        frames_stored: False for a copy without frames; times and masks of frames stay.
     """
 
     settings: WindowSettings
@@ -43,6 +44,7 @@ class ShardHeader:
     group: int
     part: int
     last: bool
+    frames_stored: bool = True
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ def _write(
         "group": header.group,
         "part": header.part,
         "last_part": header.last,
+        **({} if header.frames_stored else {"frames_stored": False}),
     }.items():
         file.attrs[name] = value
 

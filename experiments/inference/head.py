@@ -21,6 +21,7 @@ from safetensors.torch import save
 from core.digest import digest_of, file_digest
 from core.durable import write_atomically, write_json
 from datamodules.handcrafted import FEATURE_NAMES, handcrafted_features
+from datamodules.privacy.pseudonyms import is_pseudonym
 from datamodules.windows.cut import Window
 from datamodules.windows.settings import WindowSettings
 from experiments.inference.encoder import PretrainedImuEncoder, load_imu_encoder, stacked
@@ -74,6 +75,11 @@ class Head:
     def calibrated(self) -> LinearProbe:
         """The probe with the temperature in its numbers."""
         return replace(self.probe, weight=self.probe.weight / self.temperature, bias=self.probe.bias / self.temperature)
+
+    @property
+    def private(self) -> bool:
+        """Whether the people of its study go by pseudonyms."""
+        return any(is_pseudonym(str(name)) for name in self.about.get("subjects", ()))
 
     def features(self, windows: Sequence[Window]) -> NDArray[np.float32]:
         """Compute features of windows, (W, P), as the evaluation does."""
