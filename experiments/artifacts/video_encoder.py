@@ -59,7 +59,8 @@ def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> 
     params, weights = video_encoder_params(config), config.video_encoder.weights
     if weights == SELF_SUPERVISED:
         path = _self_supervised(config, shards, params, train)
-        said = f"trained here by masked patches on unlabelled clips ({path})"
+        came = "" if shards.frames_stored else "came with the shards, "
+        said = f"{came}trained by masked patches on unlabelled clips ({path})"
         params["weights"] = str(path)
     else:
         said = {"pretrained": "pretrained", "random": "RANDOM, as asked for"}.get(weights, weights)

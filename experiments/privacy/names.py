@@ -15,10 +15,11 @@ from core.errors import MendableError
 SHORTEST = 3  # letters; anything shorter is found everywhere by chance
 _ESCAPE = re.compile(rb"%[0-9a-fA-F]{2}|\\+u[0-9a-fA-F]{4}|\\+x[0-9a-fA-F]{2}|&#?[0-9a-zA-Z]{2,8};")
 _PERCENT = re.compile(rb"(?:%[0-9a-fA-F]{2})+")
-_UNICODE = re.compile(rb"\\+u([0-9a-fA-F]{4})")
+_UNICODE = re.compile(rb"(?:\\+u[0-9a-fA-F]{4})+")
 _HEX = re.compile(rb"(?:\\+x[0-9a-fA-F]{2})+")
 _ENTITY = re.compile(rb"&#?[0-9a-zA-Z]{2,8};")
 _BETWEEN = ("", " ", "_", "-", "+", ".")  # what may stand for a blank within a name
+_WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _MOST_BYTES = 1024  # of a name; longer ones are no names
 
 
@@ -40,7 +41,7 @@ class Name:
 
     @classmethod
     def of(cls, line: int, text: str) -> Name:
-        """Make all forms: Unicode composed and decomposed, UTF-8, UTF-16 and Latin-1, blanks or what replaces them."""
+        """Make all forms: Unicode composed and decomposed, UTF-8, 16 and 32, Latin-1, blanks or what replaces them."""
         texts: set[str] = set()
         for between in _BETWEEN if " " in text else ("",):
             spelt = between.join(text.split()) if " " in text else text
@@ -51,9 +52,10 @@ class Name:
         for each in texts:
             forms.add(each.encode("utf-8", "surrogateescape").lower())
             if each.isascii():
-                forms.add(each.encode("utf-16-le").lower()[:-1])  # without its last 0: it is in big endian, too
+                # Without the last zeros it is in big endian, too; NumPy's texts are UTF-32.
+                forms |= {each.encode("utf-16-le").lower()[:-1], each.encode("utf-32-le").lower()[:-3]}
             else:
-                forms |= {each.encode(code, "surrogatepass").lower() for code in ("utf-16-le", "utf-16-be")}
+                forms |= {each.encode(code, "surrogatepass").lower() for code in _WIDE}
             try:
                 forms.add(each.encode("latin-1").lower())
             except UnicodeEncodeError:
@@ -148,14 +150,15 @@ def unescaped(content: bytes) -> bytes:
     r"""Undo escapes of URLs (``%C3%B6``), JSON and Python (``\u00f6``, ``\xc3``) and HTML (``&ouml;``, ``&#246;``)."""
     content = _PERCENT.sub(lambda match: unquote_to_bytes(match.group()), content)
     content = _HEX.sub(lambda match: bytes.fromhex(re.sub(rb"\\+x", b"", match.group()).decode()), content)
-    content = _UNICODE.sub(lambda match: _letter(int(match.group(1), 16)), content)
+    content = _UNICODE.sub(lambda match: _letters(re.sub(rb"\\+u", b"", match.group()).decode()), content)
     return _ENTITY.sub(
         lambda match: html.unescape(match.group().decode("ascii")).encode("utf-8", "surrogatepass"), content
     )
 
 
-def _letter(number: int) -> bytes:
-    return chr(number).encode("utf-8", "surrogatepass")
+def _letters(digits: str) -> bytes:
+    # Beyond 16 bits a letter is escaped as two, as in UTF-16.
+    return bytes.fromhex(digits).decode("utf-16-be", "surrogatepass").encode("utf-8", "surrogatepass")
 
 
 def _alone(content: bytes, begin: int, end: int) -> bool:
