@@ -42,6 +42,7 @@ def run(config: Config, folder: Path) -> list[str]:
         open_video_encoder,
         self_supervised_weights,
     )
+    from experiments.reports.build import write_if_stale
     from experiments.runtime.devices import set_threads
     from experiments.training.data import learns_from_video
 
@@ -58,6 +59,7 @@ def run(config: Config, folder: Path) -> list[str]:
     for name, shards in sets.items():
         into = folder / name
         _copy_shards(config, shards, into)
+        write_if_stale(into)
         line = f"{into}: {shards.n_windows} windows"
         if encoder is not None and shards.settings.frames:
             line += f", {_copy_features(features_of(config, shards, name, encoder).directory, into)}"

@@ -52,6 +52,8 @@ def need_dataset(config: Config, key: str, activities: list[str] | None = None) 
         directory = dataset_directory(config, key)
         if (directory / "index.json").is_file() or stored(config, directory, "index.json") is not None:
             return Need(what, "its shards are built already")
+        if config.datasets[key].shared:
+            return Need(what, missing=f"datasets.{key}.shared: there are no shards in '{directory}'")
         opened = source_of(config, key).open()
         names = [name for name in opened.names() if _wanted(config, key, opened, name)]
         _load_one(opened, names)

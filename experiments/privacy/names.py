@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -13,11 +13,13 @@ from urllib.parse import unquote_to_bytes
 from core.errors import MendableError
 
 SHORTEST = 3  # letters; anything shorter is found everywhere by chance
-_ESCAPE = re.compile(rb"%[0-9a-fA-F]{2}|\\+u[0-9a-fA-F]{4}|\\+x[0-9a-fA-F]{2}|&#?[0-9a-zA-Z]{2,8};")
 _PERCENT = re.compile(rb"(?:%[0-9a-fA-F]{2})+")
 _UNICODE = re.compile(rb"(?:\\+u[0-9a-fA-F]{4})+")
 _HEX = re.compile(rb"(?:\\+x[0-9a-fA-F]{2})+")
 _ENTITY = re.compile(rb"&#?[0-9a-zA-Z]{2,8};")
+# Where escapes are: each begins with a byte of its own, which is quick to look for.
+_BEGINNINGS = (re.compile(rb"%[0-9a-fA-F]{2}"), re.compile(rb"\\[ux][0-9a-fA-F]{2}"), _ENTITY)
+_RUN = re.compile(r"[a-z]{3,}")
 _BETWEEN = ("", " ", "_", "-", "+", ".")  # what may stand for a blank within a name
 _WIDE = ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
 _MOST_BYTES = 1024  # of a name; longer ones are no names
@@ -34,10 +36,12 @@ class Name:
     Attributes:
         line: its line in the list, which stands for it in all that is said.
         forms: the bytes that it may be written in, in lower case as far as ASCII goes.
+        hint: letters that all forms have, apart from zeros between them; empty if there are none.
     """
 
     line: int
     forms: tuple[bytes, ...]
+    hint: bytes
 
     @classmethod
     def of(cls, line: int, text: str) -> Name:
@@ -60,7 +64,9 @@ class Name:
                 forms.add(each.encode("latin-1").lower())
             except UnicodeEncodeError:
                 continue
-        return cls(line, tuple(sorted(forms)))
+        # Decomposed, a letter with a mark is a plain one and its mark; so letters beside it may be part of a run there.
+        runs = _RUN.findall(unicodedata.normalize("NFC", text).lower())
+        return cls(line, tuple(sorted(forms)), max(runs, key=len, default="").encode())
 
 
 @dataclass(frozen=True)
@@ -113,10 +119,9 @@ class Finder:
 
     def find(self, content: bytes) -> list[Hit]:
         """Find each name's first place in the bytes as they are, and with escapes of URLs, JSON and HTML undone."""
-        plain = content.lower()
-        found = {hit.line: hit for hit in self._find(plain)}
-        if _ESCAPE.search(content):
-            for hit in self._find(unescaped(content).lower()):
+        found = {hit.line: hit for hit in self._find(content)}
+        for stretch in _with_escapes(content, self.overlap):
+            for hit in self._find(unescaped(stretch)):
                 found.setdefault(hit.line, Hit(hit.line, -1))  # its place is another one before the escapes
         return list(found.values())
 
@@ -131,9 +136,14 @@ class Finder:
                 text = re.sub(re.escape(spelt), f"[line {name.line}]", text, flags=re.IGNORECASE)
         return text
 
-    def _find(self, lowered: bytes) -> list[Hit]:
+    def _find(self, content: bytes) -> list[Hit]:
+        lowered = content.lower()
+        # One look for each name, at letters that all its forms have: in UTF-16 and 32 there are zeros between them.
+        close = lowered.translate(None, b"\0")
         found = []
         for name in self._names:
+            if name.hint not in close:
+                continue
             places = [place for form in name.forms if (place := self._first(lowered, form)) >= 0]
             if places:
                 found.append(Hit(name.line, min(places)))
@@ -144,6 +154,20 @@ class Finder:
         while self._whole and place >= 0 and not _alone(lowered, place, place + len(form)):
             place = lowered.find(form, place + 1)
         return place
+
+
+def _with_escapes(content: bytes, around: int) -> Iterator[bytes]:
+    """Yield the stretches of some bytes that have escapes, with so many bytes before and behind."""
+    places = sorted(match.span() for escape in _BEGINNINGS for match in escape.finditer(content))
+    begin, end = 0, -1
+    for first, last in places:
+        if first - around > end:
+            if end >= 0:
+                yield content[begin:end]
+            begin = max(0, first - around)
+        end = max(end, last + around)
+    if end >= 0:
+        yield content[begin:end]
 
 
 def unescaped(content: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -84,7 +85,7 @@ def row_of(config: Config) -> dict[str, str | float]:
     weights = {name: settings.weight for name, settings in config.loss.chosen().items()}
     return {
         "run": f"{config.experiment}/{config.run.name}",
-        "system": config.system,
+        "system": Path(config.system).stem,  # it may be a path
         "seed": config.run.seed,
         "IMU encoder": config.imu_encoder.name,
         "video encoder": config.video_encoder.name,

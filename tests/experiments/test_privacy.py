@@ -15,7 +15,7 @@ from helpers.named_study import NAMES, write_study
 from datamodules.privacy.pseudonyms import is_pseudonym
 from experiments import adapt, eval_ood, predict, pretrain, preview, privacy_audit, pseudonyms, share
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 WRITTEN = (
     "index.json",
     "build.json",

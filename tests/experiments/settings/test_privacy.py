@@ -58,7 +58,7 @@ def test_what_is_written_has_no_name_and_no_path(study: Path, tmp_path: Path) ->
         f"paths.data={tmp_path}/Wilhelmina/data",
         "run.resume=/studies/Wilhelmina/a.ckpt",
         "video_encoder.weights=/studies/Wilhelmina/vit.safetensors",
-        "trainer.kwargs.default_root_dir=/studies/Wilhelmina",
+        "text_encoder.weights=/studies/Wilhelmina/clip.pt",
     )
     text = to_yaml(config)
     for secret in ("Wilhelmina", "Anna", "Jörg", "studies", str(tmp_path), "the.key"):
@@ -111,15 +111,16 @@ def test_a_key_among_what_is_sent_on_is_refused(study: Path, tmp_path: Path, fol
 
 
 def test_another_key_gives_another_folder_and_none_the_old_one(study: Path, tmp_path: Path) -> None:
+    healthy = "datasets.pretraining.source.params.population=healthy"
     folders = [
-        dataset_directory(private(study), "pretraining"),
-        dataset_directory(private(study, f"privacy.key={tmp_path / 'other.key'}"), "pretraining"),
-        dataset_directory(load(str(study)), "pretraining"),
+        dataset_directory(private(study, healthy), "pretraining"),
+        dataset_directory(private(study, healthy, f"privacy.key={tmp_path / 'other.key'}"), "pretraining"),
+        dataset_directory(load(str(study), [healthy]), "pretraining"),
     ]
     assert len(set(folders)) == 3
-    assert dataset_directory(private(study), "pretraining") == folders[0]
+    assert dataset_directory(private(study, healthy), "pretraining") == folders[0]
 
 
 def test_frames_in_every_step_and_no_frames_contradict_each_other(study: Path) -> None:
-    with pytest.raises(ConfigError, match="video_encoder.cache is false"):
+    with pytest.raises(ConfigError, match="cache is false, which reads frames in every step"):
         load(str(study), ["privacy.features_only=true", "video_encoder.cache=false"])
