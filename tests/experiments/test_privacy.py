@@ -50,11 +50,14 @@ class _Log:
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
         out = io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            yield
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(out.getvalue())
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+                yield
+        finally:
+            print(out.getvalue())  # pytest shows it where a command failed
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(out.getvalue())
 
 
 def whole_way(study: Path, folder: Path, *settings: str) -> list[str]:
@@ -81,6 +84,7 @@ def private(study: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
 
 
 def audit(folder: Path, study: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    capsys.readouterr()
     code = privacy_audit.main([str(folder), "--names", str(study.parent / "names.txt")])
     return code, capsys.readouterr().out
 
@@ -112,6 +116,7 @@ def test_the_owner_of_the_key_knows_who_is_who(
     private: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     _, arguments = private
+    capsys.readouterr()
     assert pseudonyms.main(arguments) == 0
     rows = [line.split(",") for line in capsys.readouterr().out.splitlines()[1:]]
     assert {name for kind, _, name in rows if kind == "subject"} == set(NAMES)
@@ -153,6 +158,7 @@ def test_elsewhere_trains_and_evaluates_without_video_names_or_key(
         for name in ("config.yaml", "results.csv"):
             assert (tmp_path / "runs" / "study" / "default" / name).is_file()
         assert not any(b"GIF8" in path.read_bytes() for path in (tmp_path / "runs").rglob("events.out.*"))
+        capsys.readouterr()
         assert preview.main(there) == 1
         assert pretrain.main([*there, "video_encoder.weights=random", "run.name=other"]) == 1
         said = capsys.readouterr().err

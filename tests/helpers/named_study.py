@@ -45,7 +45,7 @@ evaluation:
 """
 
 
-def write_study(root: Path, seconds: float = 30.0) -> Path:
+def write_study(root: Path, seconds: float = 40.0) -> Path:
     """Write motion, video and labels of four people under their names; returns the experiment's file."""
     folder = root / FOLDER
     write_recordings(folder, simulate(patients=len(NAMES), seconds=seconds), size=64)
