@@ -84,7 +84,7 @@ def run(
     name = f"{HEAD_FOLDER}-{re.sub(r'[^0-9A-Za-z_.-]+', '_', personal)}" if personal else HEAD_FOLDER
     folder = folder or run_folder(config) / name
     folder.mkdir(parents=True, exist_ok=True)
-    with turn(folder / ".writing.lock", f"writes into {folder}"):  # files of one head only
+    with turn(folder.with_name(f".{folder.name}.writing.lock"), f"writes into {folder}"):  # files of one head only
         save_head(head, folder)
         write_text(folder / CARD, visible(model_card(head)))
     for remark in estimate.remarks:
@@ -140,13 +140,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         from experiments.settings.load import load
+        from experiments.settings.privacy import person_of
 
         try:
             config = load(arguments.config, arguments.overrides)
+            personal = person_of(config, arguments.personal, "--personal")
         except ConfigError as error:
             print(f"{parser.prog}: {error}", file=sys.stderr)
             return EXIT_USAGE
-        folder = run(config, arguments.method, arguments.target, arguments.output, arguments.personal, arguments.shots)
+        folder = run(config, arguments.method, arguments.target, arguments.output, personal, arguments.shots)
         card = folder / "README.md"
         print(card.read_text(encoding="utf-8").partition("\n\n## ")[0])
         print(f"head: {folder}\nmodel card: {card}")

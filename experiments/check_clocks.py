@@ -79,11 +79,11 @@ def run(config: Config) -> tuple[list[ClockEstimate], Path]:
     from datamodules.clock_sync.estimate import compare, measure_chosen, shifted
     from datamodules.clock_sync.pooling import Pool
     from datamodules.recording import RecordingError
-    from datamodules.sources.registry import make_source
     from datamodules.windows.checks import check_recording
     from datamodules.windows.cut import select_imu
     from experiments.runtime.console import progress_bar
     from experiments.runtime.run_folder import run_folder
+    from experiments.settings.privacy import source_of
 
     with_camera = {key: dataset for key, dataset in config.datasets.items() if dataset.camera}
     if not with_camera:
@@ -94,7 +94,7 @@ def run(config: Config) -> tuple[list[ClockEstimate], Path]:
     print(HEAD)
     with progress_bar() as bar:
         for key, dataset in with_camera.items():
-            source = make_source(dataset.source.name, dataset.source.params)
+            source = source_of(config, key).open()
             names = [n for n in source.names() if not dataset.subjects or source.subject_of(n) in dataset.subjects]
             pool = Pool()
             task = bar.add_task(f"clocks of {key}", total=len(names))

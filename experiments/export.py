@@ -84,7 +84,9 @@ def run(
             },
         }
         folder.mkdir(parents=True, exist_ok=True)
-        with turn(folder / ".writing.lock", f"writes into {folder}"):  # files of one network only
+        with turn(
+            folder.with_name(f".{folder.name}.writing.lock"), f"writes into {folder}"
+        ):  # files of one network only
             for file in (MODEL, INT8, PROGRAM):
                 write_atomically(folder / file, partial(shutil.copyfile, made / file))
             write_json(folder / PREPROCESSING, preprocessing(exportable, traced))

@@ -33,6 +33,8 @@ class Options:
         worn: the sensor counts as worn throughout; False looks for time in which it was not.
         zone: of the calendar, for hours and days.
         workers: processes; 0 takes one a core.
+        pseudonyms: recordings go by pseudonyms; None: where the people of the head's study do.
+        key: file of the key of pseudonyms; empty takes the usual place, where one is made on first use.
     """
 
     placement: str = ""
@@ -41,6 +43,8 @@ class Options:
     worn: bool = False
     zone: str = "UTC"
     workers: int = 0
+    pseudonyms: bool | None = None
+    key: str = ""
 
 
 def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options: Options, folder: Path) -> list[Path]:
@@ -53,9 +57,11 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     from datetime import tzinfo
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+    from datamodules.privacy.settings import PrivacySettings
     from experiments.evaluation.timeline import Row, bouts_of, rows_of
     from experiments.inference.errors import InferenceError
     from experiments.inference.head_facts import incomplete_of
+    from experiments.inference.private import under_pseudonyms
     from experiments.inference.recordings import open_recordings
     from experiments.inference.said import said_of
     from experiments.inference.scoring import scorer
@@ -82,7 +88,10 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
         if stopped := incomplete_of(head_folder, head):
             notes.append(f"INCOMPLETE TRAINING: the encoder of this head is of {stopped}.")
         uses_gyroscope = bool(head.about.get("gyroscope", True)) and head.gyroscope
-        for opened in open_recordings(files, columns, options.placement, head.grid):
+        recordings = open_recordings(files, columns, options.placement, head.grid)
+        if head.private if options.pseudonyms is None else options.pseudonyms:
+            recordings = under_pseudonyms(recordings, PrivacySettings(key=options.key).key_file())
+        for opened in recordings:
             recorded = with_first_look(opened, head.grid)
             scores = scorer_.score(recorded)
             not_worn = scores.not_worn[: 0 if options.worn else None]
@@ -113,14 +122,14 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     hours, days = by_hour(rows, clocks), by_day(rows, clocks)
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / figure.FILE
-    with turn(folder / ".writing.lock", f"writes into {folder}"):  # files of one call only
+    with turn(folder.with_name(f".{folder.name}.writing.lock"), f"writes into {folder}"):  # files of one call only
         paths = write_tables(folder, rows, bouts, hours, days, clocks, head.classes)
         if left_out := figure.draw_timeline(rows, clocks, head.classes, picture):
             notes.append(f"The picture leaves out {left_out} lines; the tables have all.")
         notes.append(_rule(options, head.grid.duration_s))
         page.write_page(folder / page.FILE, head, rows, bouts, days, clocks, picture, notes, simulated)
     for note in notes[:-1]:
-        console.print(note, highlight=False, markup=False)
+        console.print(note, highlight=False, markup=False, soft_wrap=True)  # names of files stay whole
     return [folder / page.FILE, *paths, picture]
 
 
@@ -161,6 +170,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--no-smoothing", action="store_true", help="take each window by itself")
     parser.add_argument("--worn", action="store_true", help="the sensor was worn throughout: look for no non-wear")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 takes one a core")
+    private = parser.add_argument_group("privacy")
+    private.add_argument(
+        "--pseudonyms",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="recordings go by pseudonyms; default: where the people of the head's study do",
+    )
+    private.add_argument("--key", default="", metavar="FILE", help="of the pseudonyms, as privacy.key")
     arguments = parser.parse_args(argv)
 
     def work() -> int:
@@ -181,6 +198,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             arguments.worn,
             arguments.zone,
             arguments.workers,
+            arguments.pseudonyms,
+            arguments.key,
         )
         written = run(arguments.head, arguments.files, columns, options, arguments.output)
         print("\n".join(map(str, written)))

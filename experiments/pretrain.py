@@ -86,7 +86,7 @@ def _pretrain(config: Config) -> Path:
     if checkpoint is not None and steps_done(checkpoint, module) >= module.settings.total_steps:
         console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
         return last
-    board = Board(config, data, partial(_clips, shards, data))
+    board = Board(config, data, partial(_clips, config, shards, data))
     callbacks: list[L.Callback] = [board]
     if not is_trial(config):
         callbacks.append(StopAtSignal(last, module.settings.total_steps, config.trainer.checkpoint_every_steps))
@@ -113,10 +113,13 @@ def _pretrain(config: Config) -> Path:
     return last
 
 
-def _clips(shards: Shards, data: PretrainingDataModule) -> dict[str, bytes]:
+def _clips(config: Config, shards: Shards, data: PretrainingDataModule) -> dict[str, bytes]:
     """Make moving pictures of held-out windows; without any, of windows of training."""
     from experiments.reports.preview.held_out import held_out_clips
+    from experiments.training.data import shows_frames
 
+    if not shows_frames(config, shards):
+        return {}
     windows = data.validation_windows if len(data.validation_windows) else data.training_windows
     return held_out_clips(shards, windows, _CLIPS)
 
@@ -129,7 +132,9 @@ def _say_what_is_next(config: Config, arguments: Sequence[str]) -> None:
     if is_main_process(config):
         tests = "eval_ood" if config.evaluation.targets else "adapt"
         purpose = "tests it on people whom it never saw" if config.evaluation.targets else "fits a head on labels"
-        line = f"next: {program(f'experiments.{tests}')} {shlex.join(arguments)}".rstrip()
+        # Arguments hold paths, which may hold names.
+        same = "with the same arguments" if config.privacy.pseudonyms else shlex.join(arguments)
+        line = f"next: {program(f'experiments.{tests}')} {same}".rstrip()
         console.print(f"{line}  ({purpose})", highlight=False, markup=False, soft_wrap=True)
 
 

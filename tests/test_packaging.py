@@ -35,6 +35,7 @@ READING_ORDER = {
         "labels",
         "windows",
         "sources",
+        "privacy",
         "clock_sync",
         "augment",
         "sampling",
@@ -70,6 +71,7 @@ READING_ORDER = {
         "statistics",
         "inference",
         "reports",
+        "privacy",
         "commands",
     ),
 }

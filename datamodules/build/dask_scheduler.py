@@ -23,7 +23,6 @@ from datamodules.build import dask_client
 from datamodules.build.encode import BuildJob
 from datamodules.build.scheduler import Done, Scheduler, run_futures
 from datamodules.build.tasks import BuildError, Task, run_task
-from datamodules.sources.registry import make_source
 
 _RELATIVE = "expected the same paths on all machines (relative paths start at {} there)"
 _LIBRARIES = ("av", "decord", "h5py", "numpy", "pandas", "pyarrow", "scipy", "simplejpeg", "torch")
@@ -74,7 +73,7 @@ class Handshake:
         if not os.access(self.job.directory, os.W_OK):
             raise BuildError(f"it has no permission to write to the folder of the shards, {self.job.directory}")
         try:
-            names = make_source(self.job.description["source"], self.job.description["params"]).names()
+            names = self.job.inputs.open().names()
         except ValueError as error:
             raise BuildError(f"it does not find the recordings: {error}; {_RELATIVE.format(Path.cwd())}") from error
         if digest_of(names) != self.listing:
@@ -121,7 +120,7 @@ class Cluster(Scheduler):
             BuildError: Dask is not installed, no scheduler answers, no worker joins, or a worker fails the check.
         """
         self._address, self._job = address, job
-        names = make_source(job.description["source"], job.description["params"]).names()
+        names = job.inputs.open().names()
         self._marker = job.directory / f"{TEMPORARY}marker-{job.token}"
         self._handshake = Handshake(job, self._marker, software(), digest_of(names), names[0])
         self._distributed, self._client = dask_client.connect(address, "build.scheduler", BuildError)

@@ -16,6 +16,7 @@ from datamodules.build.parts import ShardParts
 from datamodules.build.picture_rules import apply_picture_rules
 from datamodules.build.stages import StageTimes
 from datamodules.clock_sync.apply_offset import apply_offset
+from datamodules.privacy.source import SourceInputs
 from datamodules.recording import RecordingError, VideoStream
 from datamodules.shards.writer import EncodedWindow
 from datamodules.sources.registry import Source
@@ -32,10 +33,11 @@ class BuildJob:
 
     Attributes:
         directory: folder of the shards.
-        description: all inputs of the build that the windows depend on, as plain values.
+        description: all inputs of the build that the windows depend on, as plain values that may be written down.
         settings: the window settings of ``description``.
         raise_bad: True stops at an unusable recording; False lists it among the exclusions.
         token: identifier of this run of the build.
+        inputs: what the source is made of; its settings may hold names that the description hides.
     """
 
     directory: Path
@@ -43,6 +45,7 @@ class BuildJob:
     settings: WindowSettings
     raise_bad: bool
     token: str
+    inputs: SourceInputs
 
 
 def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts, stages: StageTimes) -> None:

@@ -35,9 +35,11 @@ from datamodules.build.stages import StageTimes
 from datamodules.build.tasks import PIECES, BuildError, RecordingTask, Task
 from datamodules.build.write_index import write_index
 from datamodules.clock_sync.apply_offset import DEFAULT_CLOCKS, parse_clocks_mode
+from datamodules.privacy.pseudonyms import SUBJECT, Pseudonyms
+from datamodules.privacy.source import SourceInputs
 from datamodules.shards import layout
 from datamodules.shards.index import Index, read_index
-from datamodules.sources.registry import Source, make_source
+from datamodules.sources.registry import Source
 from datamodules.windows.cut import ANY_PLACEMENT, WindowSettings
 
 PLAN = "build.json"
@@ -64,6 +66,7 @@ def build(
     clocks: str = DEFAULT_CLOCKS,
     on_bad: str = "exclude",
     overwrite: bool = False,
+    key: str | Path = "",
     progress: Progress | None = None,
     waits: Callable[[], object] = lambda: None,
 ) -> BuildReport:
@@ -85,6 +88,8 @@ def build(
             ``clock_sync.apply_offset``; ``off`` compares nothing.
         on_bad: ``exclude`` lists a recording that raises a RecordingError in the index; ``raise`` stops the build.
         overwrite: True deletes the shards of an earlier build, whatever its settings.
+        key: file of the key of pseudonyms (``datamodules.privacy``), which subjects and recordings then get; empty
+            leaves names as they are.
         progress: called with (finished recordings, all recordings).
         waits: called if another process builds there now, before this one waits for it.
 
@@ -110,15 +115,19 @@ def build(
         settings = dataclasses.replace(settings, frames=0)
 
     path = Path(directory)
-    source = make_source(source_name, params)
-    groups = _groups(source_name, source, params, subjects, recordings_per_shard)
+    inputs = SourceInputs(source_name, dict(params), str(Path(key).absolute()) if key else "")
+    source, shown = inputs.open(), inputs.shown()
+    if inputs.key:
+        pseudonyms = Pseudonyms.of_file(inputs.key)
+        subjects = [pseudonyms.of(SUBJECT, name) for name in subjects]
+    groups = _groups(source_name, source, shown, subjects, recordings_per_shard)
     # Convert to JSON and back, so that a comparison with the stored description compares the same types.
     described: dict[str, Any] = json.loads(
         canonical(
             {
                 "version": layout.VERSION,
                 "source": source_name,
-                "params": dict(params),
+                "params": shown,
                 "placement": placement,
                 "camera": camera or "",
                 "subjects": sorted(subjects),
@@ -126,12 +135,13 @@ def build(
                 "recordings_per_shard": recordings_per_shard,
                 "max_shard_bytes": max_shard_bytes,
                 **({"clocks": mode} if mode != "off" else {}),
+                **({"pseudonyms": key_id} if (key_id := inputs.key_id()) else {}),
                 **({"manifest": fingerprint} if (fingerprint := source.fingerprint()) else {}),
             }
         )
     )
     path = path.absolute()
-    plan = BuildPlan(BuildJob(path, described, settings, on_bad == "raise", uuid.uuid4().hex), groups)
+    plan = BuildPlan(BuildJob(path, described, settings, on_bad == "raise", uuid.uuid4().hex, inputs), groups)
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path / _LOCK, waits):
         _prepare(path, described, overwrite)

@@ -24,7 +24,7 @@ from datamodules.build.stages import StageTimes
 from datamodules.recording import RecordingError
 from datamodules.shards.layout import ShardError
 from datamodules.shards.shard_file import open_shard
-from datamodules.sources.registry import Source, make_source
+from datamodules.sources.registry import Source
 from datamodules.windows.cut import Exclusion, Reason
 
 PIECES = "pieces"
@@ -167,7 +167,7 @@ def _open_parts(job: BuildJob, files: PartFiles, stages: StageTimes) -> ShardPar
 def _source(job: BuildJob) -> Source:
     """Return the build's source. Each thread keeps its last source, since listing a large folder takes long."""
     if getattr(_last, "token", None) != job.token:
-        _last.source = make_source(job.description["source"], job.description["params"])
+        _last.source = job.inputs.open()
         _last.token = job.token
     source: Source = _last.source
     return source

@@ -46,6 +46,7 @@ class Index:
         counts: windows by subject and by activity ("" is unlabelled), kept windows by fault, and recordings by the
             result of the comparison of their clocks.
         exclusions: excluded stretches: recording, start_s, reason, detail.
+        frames_of: fingerprint of the shards whose frames were left out of these; empty if frames are stored.
     """
 
     build: dict[str, Any]
@@ -56,6 +57,7 @@ class Index:
     tables: dict[str, list[str]]
     counts: dict[str, dict[str, int]]
     exclusions: tuple[dict[str, Any], ...]
+    frames_of: str = ""
 
     @property
     def n_windows(self) -> int:
@@ -64,8 +66,8 @@ class Index:
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the content of all shards, hex."""
-        return digest_of([self.build_hash, [entry.sha256 for entry in self.shards]])
+        """Digest of the content of all shards, frames included, hex; the same if they were left out afterwards."""
+        return self.frames_of or digest_of([self.build_hash, [entry.sha256 for entry in self.shards]])
 
     def write(self, directory: Path) -> None:
         """Write ``index.json`` atomically."""
@@ -82,6 +84,7 @@ class Index:
             "counts": self.counts,
             "excluded": dict(sorted(reasons.items())),
             "exclusions": list(self.exclusions),
+            **({"frames_of": self.frames_of} if self.frames_of else {}),
         }
         write_json(directory / layout.INDEX, value)
 
@@ -127,6 +130,7 @@ def parse_index(content: bytes, path: Path | str) -> Index:
             tables=value["tables"],
             counts=value["counts"],
             exclusions=tuple(value["exclusions"]),
+            frames_of=str(value.get("frames_of", "")),
         )
     except (KeyError, TypeError) as error:
         raise ShardError(f"{path}: a field is missing or unknown: {error}") from error

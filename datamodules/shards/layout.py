@@ -18,7 +18,8 @@
 ========================  ==================  ====================================================
 
 The attributes give format, version, rates, sizes, source and the build's hash; ``complete`` (windows, JPEG
-bytes, exclusions) is written last.
+bytes, exclusions) is written last. A copy without frames has the attribute ``frames_stored``, False: ``frames`` is
+empty there, and the checksums are those of windows without JPEG bytes.
 
 Shape legend: N windows, T samples, F frames a window.
 """

@@ -48,6 +48,11 @@ class MixedShards(ConcatShards):
         return self._settings
 
     @property
+    def frames_stored(self) -> bool:
+        """False if the frames of some set with video were left out."""
+        return all(shards.frames_stored for _, shards in self.parts if shards.settings.frames)
+
+    @property
     def readers(self) -> int:
         """Threads that can read at the same time with profit."""
         return min(shards.readers for _, shards in self.parts)

@@ -20,11 +20,15 @@ from numpy.typing import NDArray
 from datamodules.labels.label_column import from_codes
 from datamodules.shards import layout
 from datamodules.shards.clips import FileBytes, FrameBytes, read_clip
-from datamodules.shards.index import Index, read_index
+from datamodules.shards.index import Index, ShardEntry, read_index
 from datamodules.shards.layout import ShardError
 from datamodules.shards.rows import Located, ShardRows
+from datamodules.shards.shard_file import ShardFile
 from datamodules.windows.quality.facts import RecordingFacts
 
+NO_FRAMES = (
+    "these shards were shared without frames (privacy.features_only), and this needs frames: do it where the video is"
+)
 # Bytes of the shard's frames, bounds of the window's frames, output pixels, and the window's name for messages.
 Clip = tuple[FrameBytes, list[int], NDArray[np.uint8], str]
 
@@ -91,6 +95,15 @@ class ShardSet(ShardRows):
     def fingerprint(self) -> str:
         """Digest of the shards' content, hex; the key of caches."""
         return self.index.fingerprint
+
+    @property
+    def frames_stored(self) -> bool:
+        """False if the frames were left out, so that only features stand for the video."""
+        return not self.index.frames_of
+
+    def open_file(self, entry: ShardEntry) -> ShardFile:
+        """Open one shard of the index."""
+        return self._shard(self.index.shards.index(entry))
 
     @property
     def label_tables(self) -> dict[str, list[str]]:
@@ -182,8 +195,10 @@ class ShardSet(ShardRows):
 
         Raises:
             IndexError: an index is outside [0, N).
-            ShardError: a JPEG can't be decoded; the message names file, window and frame.
+            ShardError: a JPEG can't be decoded; the message names file, window and frame. Or frames were left out.
         """
+        if not self.frames_stored:
+            raise ShardError(f"{self.directory}: {NO_FRAMES}")
         located = self._locate(indices)
         f, size = self.settings.frames, self.settings.frame_size
         shape = (len(indices), f, size, size, 3)

@@ -76,6 +76,8 @@ def _verify_shard(path: Path, entry: ShardEntry, index: Index) -> Iterator[Probl
         unknown = sorted(set(table) - set(index.tables[code]))
         if unknown:
             yield Problem(file, None, f"'{unknown[0]}' of '{code}' is not in {layout.INDEX}")
+    if stored := shard.array("frames").size * bool(index.frames_of):
+        yield Problem(file, None, f"{stored} bytes of frames, which {layout.INDEX} says were left out")
     yield from _verify_windows(shard, index)
 
 
@@ -99,7 +101,7 @@ def _verify_windows(shard: ShardFile, index: Index) -> Iterator[Problem]:
         seen = times[frame_mask.astype(bool)]
         if not np.isfinite(times).all() or (np.diff(seen) < 0).any():
             yield Problem(file, n, f"frame times do not ascend: {times.tolist()}")
-        for k in range(f):
+        for k in range(0 if index.frames_of else f):
             stored = frames[bounds[k] : bounds[k + 1]]
             if bool(stored.size) != bool(frame_mask[k]):
                 yield Problem(file, n, f"frame {k} has {stored.size} bytes, its mask is {frame_mask[k]}")

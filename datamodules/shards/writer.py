@@ -36,6 +36,7 @@ class ShardHeader:
         build_hash: digest of all inputs of the build; a resumed build keeps shards with the same digest.
         group, part: number of the group of recordings, and of the shard within the group.
         last: True for the last part of its group.
+        frames_stored: False for a copy without frames; times and masks of frames stay.
     """
 
     settings: WindowSettings
@@ -45,6 +46,7 @@ class ShardHeader:
     group: int
     part: int
     last: bool
+    frames_stored: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,6 +107,7 @@ def _write(
         "group": header.group,
         "part": header.part,
         "last_part": header.last,
+        **({} if header.frames_stored else {"frames_stored": False}),
     }.items():
         file.attrs[name] = value
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import MendableError
-from datamodules.sources.registry import Source, make_source, sources
+from datamodules.sources.registry import Source, sources
 from experiments.artifacts.shards import dataset_directory
 from experiments.artifacts.stores import stored
 from experiments.artifacts.video_encoder import check_video_encoder
+from experiments.settings.privacy import source_of
 from experiments.settings.schema import Config
 
 _TRIED = 5  # recordings: single bad ones are left out by a build, a wrong set has no good one
@@ -48,10 +49,12 @@ def need_dataset(config: Config, key: str, activities: list[str] | None = None) 
     )
     what = f"data set {key} (source {source.name}{where})"
     try:
-        opened = make_source(source.name, source.params)
         directory = dataset_directory(config, key)
         if (directory / "index.json").is_file() or stored(config, directory, "index.json") is not None:
             return Need(what, "its shards are built already")
+        if config.datasets[key].shared:
+            return Need(what, missing=f"datasets.{key}.shared: there are no shards in '{directory}'")
+        opened = source_of(config, key).open()
         names = [name for name in opened.names() if _wanted(config, key, opened, name)]
         _load_one(opened, names)
         if lacking := _lacking(source.name, opened, names, activities or []):

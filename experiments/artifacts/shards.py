@@ -14,12 +14,12 @@ from datamodules.clock_sync.apply_offset import parse_clocks_mode
 from datamodules.recording import RecordingError
 from datamodules.shards.reader import ShardSet
 from datamodules.shards.remote import RemoteShardSet
-from datamodules.sources.registry import make_source
 from datamodules.windows.settings import WindowSettings
 from experiments.artifacts.stores import local_cache, stored
 from experiments.runtime.console import console, progress_bar
 from experiments.runtime.errors import UserError
 from experiments.settings.load import plain
+from experiments.settings.privacy import key_of, source_of
 from experiments.settings.schema import Config
 
 
@@ -33,16 +33,20 @@ def dataset_directory(config: Config, key: str) -> Path:
     if key not in config.datasets:
         known = ", ".join(config.datasets) or "none"
         raise UserError(f"there is no data set '{key}' among 'datasets' of experiment '{config.experiment}': {known}")
+    if shared := config.datasets[key].shared:
+        return Path(shared)
     dataset = plain(config)["datasets"][key]
-    del dataset["window"]  # is among the settings of windows
+    del dataset["window"], dataset["shared"]  # the first is among the settings of windows
     window = window_settings(config, key)
     parts = {"dataset": dataset, "window": asdict(window)}
-    source = config.datasets[key].source
     try:
+        source = source_of(config, key)
+        if key_id := source.key_id():
+            parts["pseudonyms"] = key_id
         clocks = parse_clocks_mode(config.build.clocks)
         if config.datasets[key].camera and window.frames and clocks != "off":
             parts["clocks"] = clocks
-        if fingerprint := make_source(source.name, source.params).fingerprint():
+        if fingerprint := source.open().fingerprint():
             parts["manifest"] = fingerprint
     except RecordingError:
         raise
@@ -99,6 +103,7 @@ def build_dataset(config: Config, key: str) -> BuildReport:
                 recordings_per_shard=config.build.recordings_per_shard,
                 clocks=config.build.clocks,
                 on_bad=config.build.on_bad,
+                key=key_of(config),
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
                 waits=lambda: console.print(f"another process builds {directory}; waiting until it has ended"),
             )
@@ -119,8 +124,34 @@ def build_dataset(config: Config, key: str) -> BuildReport:
 def open_dataset(config: Config, key: str) -> ShardSet:
     """Open a data set's shards, from ``paths.data`` or the store; missing shards are built first."""
     directory = dataset_directory(config, key)
+    if config.datasets[key].shared:
+        return _shared(config, key, directory)
     if not (directory / "index.json").is_file():
         if (folder := stored(config, directory, "index.json")) is not None:
             return RemoteShardSet.open_folder(folder, local_cache(config))
         build_dataset(config, key)
     return ShardSet.open(directory)
+
+
+def _shared(config: Config, key: str, directory: Path) -> ShardSet:
+    """Open a data set that ``experiments.share`` wrote.
+
+    Raises:
+        UserError: the set has other people or windows than the settings say, or names where pseudonyms are asked for.
+        ShardError: there are no shards.
+    """
+    shards, dataset = ShardSet.open(directory), config.datasets[key]
+    build, where = shards.index.build, f"datasets.{key}.shared: '{directory}'"
+    if config.privacy.pseudonyms and "pseudonyms" not in build:
+        raise UserError(f"{where} was made without privacy.pseudonyms, so its names are real; turn the setting off")
+    if dataset.subjects and sorted(dataset.subjects) != sorted(build["subjects"]):
+        raise UserError(
+            f"{where} has other people than datasets.{key}.subjects names; expected none there: 'shared' says who"
+        )
+    expected = window_settings(config, key)
+    if (found := shards.settings) != replace(expected, frames=expected.frames if dataset.camera else 0):
+        different = [f.name for f in fields(WindowSettings) if getattr(found, f.name) != getattr(expected, f.name)]
+        raise UserError(
+            f"{where} was made with other settings of windows ({', '.join(different)}); use its experiment.yaml"
+        )
+    return shards

@@ -20,7 +20,7 @@ from datamodules.features.cache import META, FeatureCache
 from datamodules.features.remote import RemoteFeatureCache
 from datamodules.pretraining import held_out_windows
 from datamodules.sampling.order import WindowOrder
-from datamodules.shards.reader import ShardSet
+from datamodules.shards.reader import NO_FRAMES, ShardSet
 from encoders.contract import VideoEncoder, VideoFeatures
 from encoders.registry import build_video_encoder, video_encoders
 from encoders.video.backbone_encoder import BackboneEncoder
@@ -37,6 +37,7 @@ from lightning_modules.masked_video import MaskedVideoPretraining
 from lightning_modules.monitoring.finite import FiniteGuard
 
 SELF_SUPERVISED = "self_supervised"
+FEATURES, WEIGHTS = "features", "weights"  # folders of what experiments.share writes
 
 
 def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> VideoEncoder:
@@ -58,7 +59,8 @@ def open_video_encoder(config: Config, shards: ShardSet, train: bool = True) -> 
     params, weights = video_encoder_params(config), config.video_encoder.weights
     if weights == SELF_SUPERVISED:
         path = _self_supervised(config, shards, params, train)
-        said = f"trained here by masked patches on unlabelled clips ({path})"
+        came = "" if shards.frames_stored else "came with the shards, "
+        said = f"{came}trained by masked patches on unlabelled clips ({path})"
         params["weights"] = str(path)
     else:
         said = {"pretrained": "pretrained", "random": "RANDOM, as asked for"}.get(weights, weights)
@@ -136,6 +138,10 @@ def features_of(config: Config, shards: ShardSet, key: str, video_encoder: Video
         return RemoteFeatureCache.open_folder(folder, local_cache(config), shards, fingerprint)
     if (directory / META).is_file():  # no lock is written here: the folder may be read-only
         return FeatureCache.open(directory, shards, fingerprint)
+    if not shards.frames_stored:
+        raise UserError(
+            f"{shards.directory}: {NO_FRAMES}; features by a video encoder with these settings were not shared"
+        )
     device = torch.device("cuda" if accelerator(config) == "gpu" else "cpu")
     video_encoder = video_encoder.to(device).eval()
 
@@ -166,22 +172,33 @@ def features_directory(config: Config, shards: ShardSet, key: str, fingerprint: 
     views = dataclasses.asdict(ViewSettings(count=config.video_encoder.views))
     identity = json.dumps([fingerprint, shards.fingerprint, views])
     digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
+    if (beside := Path(shards.directory) / FEATURES / digest).is_dir():  # they were shared with the shards
+        return beside
     return Path(config.paths.data) / "features" / config.experiment / f"{key}-{digest}"
+
+
+def self_supervised_weights(config: Config, shards: ShardSet) -> Path:
+    """Name the file of the weights that are trained on these shards; of shared shards, the one that came with them."""
+    params, held_out = video_encoder_params(config), config.pretraining.exclude_activities
+    backbone = {k: v for k, v in params.items() if k in _BACKBONE_KEYS}
+    parts = [shards.fingerprint, backbone, vars(config.video_pretraining), *([held_out] if held_out else [])]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
+    path = Path(config.paths.data) / "weights" / config.experiment / f"vit-{digest}.safetensors"
+    if (beside := Path(shards.directory).parent / WEIGHTS / path.name).is_file():
+        return beside
+    return path
 
 
 def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], train: bool) -> Path:
     """Train a backbone on the shards' frames, or take the one of an earlier, equal training."""
-    settings = config.video_pretraining
-    backbone = {k: v for k, v in params.items() if k in _BACKBONE_KEYS}
-    held_out = config.pretraining.exclude_activities
-    parts = [shards.fingerprint, backbone, vars(settings), *([held_out] if held_out else [])]
-    identity = json.dumps(parts, sort_keys=True)
-    digest = hashlib.sha256(identity.encode()).hexdigest()[:10]
-    path = Path(config.paths.data) / "weights" / config.experiment / f"vit-{digest}.safetensors"
+    settings, held_out = config.video_pretraining, config.pretraining.exclude_activities
+    path = self_supervised_weights(config, shards)
     if path.is_file() or fetch_stored(config, path):
         return path
     if not train:
         raise UserError(f"there is no video encoder with these settings ({path}), so no checkpoint was trained with it")
+    if not shards.frames_stored:
+        raise UserError(f"{shards.directory}: {NO_FRAMES}; a video encoder with these settings was not shared")
     if settings.batch_size > shards.n_windows * (shards.settings.frames - 1):
         raise UserError(
             f"video_pretraining.batch_size is {settings.batch_size}: more than {shards.directory} has pairs"

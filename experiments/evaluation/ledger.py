@@ -9,7 +9,7 @@ that were seen. People on whom settings were chosen are named, not refused.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,10 @@ from datamodules.labels.label_column import distinct
 from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.methods import Method
-from experiments.evaluation.splits import Fold
+from experiments.evaluation.splits import NOT_COMPARABLE, Fold, names_against_pseudonyms
 from experiments.evaluation.targets import System, Target
 from experiments.settings.evaluation import EvaluationConfig, ExternalConfig
+from experiments.settings.privacy import person_if_known
 from experiments.settings.schema import Config
 
 ALL = "all"  # in a card: all people of a data set, or nobody knows which
@@ -134,7 +135,8 @@ class Ledger:
         common = [Seen("", "settings", {}, development=_grouped(_flat(config.development)))]
         common += [seen_by(system) for system in systems if system.model is not None]
         common += [
-            seen_by_external(name, config.evaluation.external[name], digest) for name, digest in externals.items()
+            under_pseudonyms(config, seen_by_external(name, config.evaluation.external[name], digest))
+            for name, digest in externals.items()
         ]
         found = []
         for target in targets:
@@ -242,6 +244,19 @@ def seen_by_external(name: str, settings: ExternalConfig, digest: str) -> Seen:
     return Seen(name, "external", windows, ", ".join(sorted(learnt)), development, digest=digest)
 
 
+def under_pseudonyms(config: Config, seen: Seen) -> Seen:
+    """Translate the people of a card, where the data sets go by pseudonyms and the key is at hand."""
+
+    def people(found: People) -> People:
+        return {
+            source: None if names is None else frozenset(person_if_known(config, name) for name in names)
+            for source, names in found.items()
+        }
+
+    development = None if seen.development is None else people(seen.development)
+    return replace(seen, windows=people(seen.windows), development=development)
+
+
 def _of_card(content: Any, key: str, where: str) -> dict[str, frozenset[str] | None]:
     part = content.get(key) if isinstance(content, dict) else None
     if not isinstance(part, dict):
@@ -270,10 +285,14 @@ def entry(target: Target, fold: Fold, seen: Seen) -> Entry:
     chosen = [name for name in tested if seen.development and _has(seen.development, name)]
     why = ""
     whole = sorted(source for source in sources if seen.windows.get(source, frozenset()) is None)
+    named = [f"{source}/{person}" for source in sources for person in seen.windows.get(source) or ()]
+    unclear = names_against_pseudonyms(tested, named)
     if not seen.known and seen.kind == "checkpoint":
         why = "the checkpoint does not say which subjects it was pretrained on"
     elif whole:
         why = f"it was trained on {', '.join(whole)}, and nobody knows on which people"
+    elif unclear:
+        why = f"of {', '.join(unclear)} {NOT_COMPARABLE}"
     elif both:
         why = f"it was trained on tested people: {', '.join(sorted(both, key=natural_key))}"
     return Entry(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from datamodules.labels.label_column import UNLABELLED, LabelColumn, among, distinct, numbered
 from datamodules.labels.natural_order import natural_key
+from datamodules.privacy.pseudonyms import is_pseudonym
 from experiments.evaluation.errors import SplitError
 from experiments.evaluation.groupings import all_groupings, subject_folds
 
@@ -27,6 +28,9 @@ BoolArray = NDArray[np.bool_]
 Table = Mapping[str, Any]  # columns of (N,): names (``datamodules.labels.label_column``) or numbers
 
 CONDITION_COLUMNS = ("dataset", "subject", "population", "placement", "device")
+
+
+NOT_COMPARABLE = "some people have names and others pseudonyms (privacy.pseudonyms), so nobody knows who was seen"
 
 
 class LeakError(SplitError):
@@ -262,6 +266,20 @@ def assert_disjoint(support_subjects: Iterable[str], test_subjects: Iterable[str
     both = sorted(set(support_subjects) & set(test_subjects), key=natural_key)
     if both:
         raise LeakError(f"subjects give labels and are tested: {', '.join(both)}")
+
+
+def names_against_pseudonyms(tested: Iterable[str], seen: Iterable[str]) -> list[str]:
+    """List sources of which one side knows people by name and the other by pseudonym, so that nobody can compare them.
+
+    Args:
+        tested: "source/subject" of a target.
+        seen: "source/subject" that an encoder has seen.
+    """
+    kinds: list[set[tuple[str, bool]]] = [
+        {(source, is_pseudonym(person)) for source, _, person in (name.partition("/") for name in names)}
+        for names in (tested, seen)
+    ]
+    return sorted({source for source, private in kinds[0] if (source, not private) in kinds[1]})
 
 
 def seen_subjects(subjects: Iterable[str], pretraining_subjects: Iterable[str]) -> list[str]:

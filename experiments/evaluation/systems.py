@@ -23,7 +23,8 @@ from experiments.runtime.devices import accelerator
 from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST, run_folder
 from experiments.settings.layers import NONE
-from experiments.settings.load import load_saved
+from experiments.settings.load import load_saved, with_hidden_values
+from experiments.settings.privacy import qualified_if_known
 from experiments.settings.schema import Config
 from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.pretraining import ImuPretraining
@@ -73,6 +74,11 @@ def load_checkpoints(config: Config, methods: Sequence[Method]) -> list[Checkpoi
     for name, path in paths:
         stopped = refuse_incomplete(path, config.evaluation.allow_incomplete)
         model = ImuPretraining.load_pretrained(path)
+        model.settings = replace(  # a checkpoint from before there were pseudonyms names people
+            model.settings,
+            pretraining_subjects=qualified_if_known(config, model.settings.pretraining_subjects),
+            development_subjects=qualified_if_known(config, model.settings.development_subjects),
+        )
         _refuse_other_windows(config, model, path)
         trained = config if name == OWN else _trained(config, path)
         found.append(Checkpoint(name, model, file_digest(path)[:16], trained, path, stopped))
@@ -84,7 +90,8 @@ def _trained(config: Config, path: Path) -> Config:
     saved = path.parent.parent / "config.yaml"
     if not saved.is_file():
         return config
-    return replace(load_saved(saved), paths=config.paths, build=config.build, trainer=config.trainer)
+    trained = with_hidden_values(load_saved(saved), config)
+    return replace(trained, paths=config.paths, build=config.build, trainer=config.trainer, privacy=config.privacy)
 
 
 def open_systems(

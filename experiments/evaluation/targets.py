@@ -19,7 +19,17 @@ from experiments.evaluation.methods import Method
 from experiments.evaluation.moments import Timeline
 from experiments.evaluation.placements import OtherPlacement
 from experiments.evaluation.prototypes.video import Prototypes
-from experiments.evaluation.splits import Fold, LeakError, make_folds, non_overlapping, seen_subjects, union, where
+from experiments.evaluation.splits import (
+    NOT_COMPARABLE,
+    Fold,
+    LeakError,
+    make_folds,
+    names_against_pseudonyms,
+    non_overlapping,
+    seen_subjects,
+    union,
+    where,
+)
 from experiments.evaluation.transfer.sources import Sources
 from experiments.settings.evaluation import EvaluationConfig, TargetConfig
 from lightning_modules.pretraining import ImuPretraining
@@ -194,10 +204,13 @@ def seen_in_pretraining(target: Target, folds: list[Fold], system: System, allow
     if pretraining is None:
         found = "the checkpoint does not say which subjects it was pretrained on"
     else:
-        seen = seen_subjects(target.qualified_subjects(np.concatenate([fold.test for fold in folds])), pretraining)
-        if not seen:
+        tested = target.qualified_subjects(np.concatenate([fold.test for fold in folds]))
+        seen, unclear = seen_subjects(tested, pretraining), names_against_pseudonyms(tested, pretraining)
+        if not seen and not unclear:
             return []
         found = f"tested subjects who were in pretraining too: {', '.join(seen)}"
+        if unclear:
+            found = f"of {', '.join(unclear)} {NOT_COMPARABLE}"
     if not allowed:
         raise LeakError(
             f"target '{target.name}': {found}; leave them out of its 'subjects', or set"

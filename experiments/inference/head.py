@@ -26,7 +26,7 @@ from datamodules.windows.settings import WindowSettings
 from experiments.inference.encoder import PretrainedImuEncoder, load_imu_encoder, stacked
 from experiments.inference.encoder_files import read_tensors
 from experiments.inference.errors import InferenceError
-from experiments.inference.head_facts import BLOCKS, FORMAT, read_facts
+from experiments.inference.head_facts import BLOCKS, FORMAT, is_private, read_facts
 from experiments.inference.json_files import ENCODER, HEAD
 from experiments.inference.parts import on_a_grid
 from lightning_modules.probe import LinearProbe, Standardisation
@@ -68,6 +68,11 @@ class Head:
     def calibrated(self) -> LinearProbe:
         """The probe with the temperature in its numbers."""
         return replace(self.probe, weight=self.probe.weight / self.temperature, bias=self.probe.bias / self.temperature)
+
+    @property
+    def private(self) -> bool:
+        """Whether the people of its study go by pseudonyms."""
+        return is_private(self.about)
 
     def features(self, windows: Sequence[Window]) -> NDArray[np.float32]:
         """Compute features of windows, (W, P), as the evaluation does."""

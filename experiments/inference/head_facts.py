@@ -12,6 +12,7 @@ from typing import Any
 
 from core.digest import digest_of
 from datamodules.handcrafted import FEATURE_NAMES
+from datamodules.privacy.pseudonyms import is_pseudonym
 from datamodules.windows.settings import WindowSettings
 from experiments.inference.errors import InferenceError
 from experiments.inference.json_files import ENCODER, HEAD, read_json, settings_of
@@ -54,9 +55,19 @@ class HeadFacts:
     about: Mapping[str, Any]
 
     @property
+    def private(self) -> bool:
+        """Whether the people of its study go by pseudonyms."""
+        return is_private(self.about)
+
+    @property
     def grid(self) -> WindowSettings:
         """Settings for recordings of any length: windows one behind the other."""
         return on_a_grid(self.window)
+
+
+def is_private(about: Mapping[str, Any]) -> bool:
+    """Say whether the people of a head's study go by pseudonyms."""
+    return any(is_pseudonym(str(name)) for name in about.get("subjects", ()))
 
 
 def read_facts(folder: Path) -> HeadFacts:

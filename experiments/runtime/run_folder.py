@@ -21,6 +21,8 @@ _FREE = (
     "run.resume",
     "checkpoint",
     "paths.",
+    "privacy.key",
+    "privacy.features_only",
     "build.workers",
     "build.scheduler",
     "evaluation.",
@@ -119,6 +121,7 @@ def _refuse_other_settings(saved: Path, config: Config) -> None:
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
         and not key.startswith(_FREE)
+        and not (key.startswith("datasets.") and key.endswith(".shared"))  # where it lies
         and (not key.startswith("datasets.") or key.startswith(used))
     ]
     if changed:

@@ -21,11 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 from core.bounds import read_yaml
 from core.settings import SettingError, check_settings
 from core.suggestions import did_you_mean
+from datamodules.privacy.key import PrivacyError
 from datamodules.sources.registry import sources
 from encoders.layers.orientation import ORIENTATIONS, RAW
 from encoders.registry import imu_encoders, video_encoders, video_heads
 from experiments.settings.layers import COMMAND_LINE, NONE, ConfigError, find, layers, merge
 from experiments.settings.migration import migrate, renamed
+from experiments.settings.privacy import check_saved, hide, reveal, translate
 from experiments.settings.schema import Config, RunConfig
 from lightning_modules.extensions.arguments import arguments_of_trainer
 
@@ -60,9 +62,22 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
     assert isinstance(config, Config)
     if config.system not in ("", NONE) and config.run.name == RunConfig().name:
         config.run.name = Path(config.system).stem  # systems are trained side by side
+    _find_shared(config, path.parent)
     _check_values(config)
     _check_components(config)
+    check_saved(config)
+    try:
+        translate(config)
+    except (PrivacyError, OSError) as error:
+        raise ConfigError(str(error)) from error
     return config
+
+
+def _find_shared(config: Config, folder: Path) -> None:
+    """Look for shared data sets beside the experiment's file, if they are not where commands are run."""
+    for dataset in config.datasets.values():
+        if dataset.shared and not Path(dataset.shared).exists() and (folder / dataset.shared).exists():
+            dataset.shared = str(folder / dataset.shared)
 
 
 def load_saved(path: Path) -> Config:
@@ -87,7 +102,22 @@ def load_saved(path: Path) -> Config:
 
 
 def plain(config: Config) -> dict[str, Any]:
-    """The settings as plain dicts and values, as a checkpoint keeps them."""
+    """The settings as plain dicts and values, as files keep them: under ``privacy.pseudonyms`` without paths."""
+    values = _whole(config)
+    return hide(config, values) if config.privacy.pseudonyms else values
+
+
+def with_hidden_values(saved: Config, config: Config) -> Config:
+    """Put back what ``saved``, the settings of a run, hides, as far as it is what ``config`` would hide as well."""
+    if not saved.privacy.pseudonyms:
+        return saved
+    values = reveal(_whole(saved), plain(config), _whole(config))
+    found = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Config), values))
+    assert isinstance(found, Config)
+    return found
+
+
+def _whole(config: Config) -> dict[str, Any]:
     container = OmegaConf.to_container(OmegaConf.structured(config), resolve=True)
     assert isinstance(container, dict)
     return typing.cast("dict[str, Any]", container)
@@ -228,6 +258,10 @@ def _check_values(config: Config) -> None:
         raise ConfigError(str(error)) from error
     if config.video_encoder.cache and not config.video_encoder.params.get("frozen", True):
         raise ConfigError("video_encoder.cache: features of an encoder that learns (frozen: false) can't be cached")
+    if config.privacy.features_only and not config.video_encoder.cache:
+        raise ConfigError(
+            "video_encoder.cache is false, which reads frames in every step: privacy.features_only has none"
+        )
     for index, mixed in enumerate(config.pretraining.datasets):
         if mixed.name not in config.datasets:
             hint = did_you_mean(mixed.name, list(config.datasets))

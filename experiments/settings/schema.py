@@ -14,6 +14,7 @@ from core.settings import setting
 from datamodules.augment.settings import AugmentSettings
 from datamodules.clock_sync.apply_offset import DEFAULT_CLOCKS
 from datamodules.pretraining.shuffle import SHUFFLES, UNSHUFFLED
+from datamodules.privacy.settings import PrivacySettings
 from datamodules.windows.settings import WindowSettings
 from experiments.settings.evaluation import EvaluationConfig
 from experiments.settings.trainer import TrainerConfig
@@ -58,6 +59,7 @@ class DatasetConfig:
     camera: str = setting("", "which camera of a recording; empty builds shards without video")
     subjects: list[str] = setting([], "only these subjects; empty takes all")
     window: dict[str, Any] = setting({}, "settings of 'window' that differ in this set, e.g. {layout: centred}")
+    shared: str = setting("", "folder that experiments.share wrote of this set; empty: built from 'source'")
 
 
 @dataclass
@@ -193,6 +195,7 @@ class Config:
     )
     run: RunConfig = setting(RunConfig(), "name, seed and resuming")
     paths: PathsConfig = setting(PathsConfig(), "where things are written")
+    privacy: PrivacySettings = setting(PrivacySettings(), "names, paths and video that stay where they are")
     datasets: dict[str, DatasetConfig] = setting({}, "named sets of shards")
     development: dict[str, list[str]] = setting(
         {}, "people on whom the settings were chosen: source -> subjects; split files and ledger name them"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -16,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from datamodules.pretraining import PretrainingDataModule
 from datamodules.shards.mixed import MixedShards
 from experiments.settings.schema import Config
-from experiments.training.data import Shards
+from experiments.training.data import Shards, shows_frames
 from lightning_modules.monitoring import hparams
 from lightning_modules.monitoring.pictures import add_gif
 from lightning_modules.pretraining import ImuPretraining
@@ -58,7 +59,7 @@ class Board(L.Callback):
             return
         windows = shown_windows(self.data)
         features = features_of(pl_module, self.data, windows)
-        rows, pictures = metadata_of(self.data.shards, windows), sprites_of(self.data.shards, windows)
+        rows, pictures = metadata_of(self.data.shards, windows), self._sprites(windows)
         for writer in writers(trainer):
             writer.add_embedding(
                 features,
@@ -69,6 +70,9 @@ class Board(L.Callback):
                 list(COLUMNS),
             )
             hparams.end(writer)
+
+    def _sprites(self, windows: NDArray[np.int64]) -> torch.Tensor | None:
+        return sprites_of(self.data.shards, windows) if shows_frames(self.config, self.data.shards) else None
 
 
 def writers(trainer: L.Trainer) -> list[SummaryWriter]:
@@ -81,7 +85,7 @@ def row_of(config: Config) -> dict[str, str | float]:
     weights = {name: settings.weight for name, settings in config.loss.chosen().items()}
     return {
         "run": f"{config.experiment}/{config.run.name}",
-        "system": config.system,
+        "system": Path(config.system).stem,  # it may be a path
         "seed": config.run.seed,
         "IMU encoder": config.imu_encoder.name,
         "video encoder": config.video_encoder.name,

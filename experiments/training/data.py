@@ -106,6 +106,11 @@ def namer(shards: Shards) -> Callable[[Mapping[str, Any]], list[str]]:
     return names
 
 
+def shows_frames(config: Config, shards: Shards) -> bool:
+    """Say whether frames may be shown: they are there, and ``privacy.features_only`` is off."""
+    return shards.frames_stored and not config.privacy.features_only
+
+
 def learns_from_video(loss: LossSettings) -> bool:
     """Say whether any objective needs clips."""
     return uses_video(loss.chosen())

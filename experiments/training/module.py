@@ -16,6 +16,7 @@ from datamodules.shards.reader import ShardSet
 from encoders.contract import VideoEncoder
 from encoders.video.heads import TemporalHead
 from experiments.runtime.errors import UserError
+from experiments.settings.load import plain
 from experiments.settings.schema import Config
 from experiments.training.data import Features, Shards, parts_of
 from lightning_modules.pretraining import ImuPretraining
@@ -76,7 +77,7 @@ def _settings(
         if video_encoder is None
         else {
             "name": config.video_encoder.name,
-            "weights": config.video_encoder.weights,
+            "weights": plain(config)["video_encoder"]["weights"],  # without a path, where paths are hidden
             "fingerprint": video_encoder.fingerprint(),
             "frozen": config.video_encoder.params.get("frozen", True),
         },

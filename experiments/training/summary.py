@@ -16,7 +16,7 @@ from experiments.runtime.devices import accelerator
 from experiments.runtime.run_folder import run_folder
 from experiments.runtime.time_left import in_words
 from experiments.settings.schema import Config
-from experiments.training.data import Features, Shards
+from experiments.training.data import Features, Shards, shows_frames
 from experiments.training.trainer import is_trial, precision_of
 from lightning_modules.pretraining import ImuPretraining
 
@@ -59,6 +59,8 @@ def _data_lines(config: Config, shards: Shards, data: PretrainingDataModule) -> 
         f" {len(np.unique(subjects[training]))} subjects{' (SIMULATED)' if shards.simulated else ''};"
         f" {len(data.validation_windows)} windows held out for validation, without labels",
     ]
+    if shards.settings.frames and not shows_frames(config, shards):
+        lines.append("no frame is shown (privacy.features_only): TensorBoard has curves and features, no pictures")
     if "labels" in data.targets:
         lines.append("LABELS of the training windows are learnt from (loss.labels)")
     if isinstance(data.order, MixtureOrder):

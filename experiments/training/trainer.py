@@ -90,7 +90,7 @@ def make_trainer(
             precision=precision_of(config),  # type: ignore[arg-type]
             logger=loggers or False,
             callbacks=[*standard, *chosen],
-            plugins=[DurableCheckpointIO(), *plugins],
+            plugins=[DurableCheckpointIO(config.privacy.pseudonyms), *plugins],
             gradient_clip_val=config.optim.gradient_clip or None,
             accumulate_grad_batches=t.accumulate,
             check_val_every_n_epoch=t.validate_every,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules import signal
-from datamodules.formats.video import DECORD, VideoFile
+from datamodules.formats.video import DECORD
 from datamodules.recording import FloatArray, ImuStream, Interval, Recording, VideoStream
 from datamodules.signal import BoolArray
 from datamodules.windows.quality.frame_times import frame_holes, frame_interval
@@ -161,9 +161,8 @@ def collect_facts(
 
 def _decoder(video: VideoStream) -> str:
     """Name the decoder and the reason for it; nothing for decord, which is the rule."""
-    if not isinstance(video, VideoFile) or video.decoder == DECORD:
-        return ""
-    return f"{video.decoder}: {video.decoder_reason}"
+    decoder = getattr(video, "decoder", "")  # a renderer decodes nothing
+    return f"{decoder}: {getattr(video, 'decoder_reason', '')}" if decoder not in ("", DECORD) else ""
 
 
 def _acceleration_norms(values: FloatArray) -> tuple[float, NDArray[np.int64]]:

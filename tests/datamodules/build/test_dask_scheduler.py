@@ -24,6 +24,7 @@ from datamodules.build.dask_scheduler import Handshake, run_checked, software
 from datamodules.build.encode import BuildJob
 from datamodules.build.plan import BuildPlan
 from datamodules.build.run import BuildError, BuildReport, build
+from datamodules.privacy.source import SourceInputs
 from datamodules.shards import layout
 from datamodules.windows.cut import WindowSettings
 
@@ -125,7 +126,8 @@ def test_the_recording_of_a_worker_that_was_killed_is_done_by_another_one(
 @pytest.fixture
 def handshake(root: Path, tmp_path: Path) -> Handshake:
     """What a worker on this machine can confirm."""
-    job = BuildJob(tmp_path, {"source": "utd_mhad", "params": {"root": str(root)}}, SETTINGS, False, "t")
+    inputs = SourceInputs("utd_mhad", {"root": str(root)})
+    job = BuildJob(tmp_path, {"source": "utd_mhad", "params": dict(inputs.params)}, SETTINGS, False, "t", inputs)
     marker = tmp_path / "marker"
     marker.touch()
     names = [f"a{a}_s{s}_t1" for a in (1, 2) for s in (1, 2, 3, 4)]

@@ -92,7 +92,7 @@ def test_figures_tell_adapted_rows_apart() -> None:
     assert few_shot_figure(report, "home") is not None
     figure = forest_figure(report, "home")
     assert figure is not None
-    assert [axis.get_title() for axis in figure.axes] == [
+    assert [axis.get_title().replace("\n", " ") for axis in figure.axes] == [
         "handcrafted + pretrained, logistic minus ...",
         "handcrafted + pretrained, logistic; person's statistics minus ...",
     ]

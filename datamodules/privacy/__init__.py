@@ -1,0 +1,1 @@
+"""Pseudonyms for names of subjects and recordings, and sources that give no others away."""
