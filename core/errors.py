@@ -8,3 +8,10 @@ class MendableError(Exception):
 
     The message names the file or the setting, what was found, and what is expected.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, at most 200 characters, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    text = lines[0].strip() if lines else type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -196,7 +196,7 @@ def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
     if (path / PLAN).exists():
         try:
             found = json.loads((path / PLAN).read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:  # neither UTF-8 nor JSON
             raise BuildError(f"{path / PLAN}: not JSON: {error}; build with overwrite") from error
         differences = list(_describe_differences(found, described))
         if differences:

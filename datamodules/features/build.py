@@ -168,7 +168,7 @@ class _Run:
         """Keep the blocks of an interrupted computation of the same job, up to the first wrong checksum."""
         there = self._journal.is_file() and all(part.is_file() for part in self._parts.values())
         entries = list(_whole_lines(self._journal)) if there else []
-        if entries and {key: entries[0].get(key) for key in self._job} == self._job:
+        if entries and self._has_shapes(entries[0]) and {key: entries[0].get(key) for key in self._job} == self._job:
             self._shapes = entries[0]["shapes"]
             sizes = {name: int(np.prod(shape)) * 2 for name, shape in self._shapes.items()}
             if all(self._parts[name].stat().st_size == size for name, size in sizes.items()):
@@ -182,11 +182,19 @@ class _Run:
             path.unlink(missing_ok=True)
         self._shapes = {}
 
+    def _has_shapes(self, entry: dict[str, Any]) -> bool:
+        shapes = entry.get("shapes")
+        return (
+            isinstance(shapes, dict)
+            and shapes.keys() == _FILES.keys()
+            and all(isinstance(shape, list) and all(type(side) is int for side in shape) for shape in shapes.values())
+        )
+
     def _count_undamaged(self, entries: list[dict[str, str]]) -> int:
         """Count the blocks before the first one with a wrong checksum."""
         for number, entry in enumerate(entries):
             rows = slice(number * BLOCK, (number + 1) * BLOCK)
-            if any(damaged_blocks(array[rows], [entry[name]], "") for name, array in self._arrays.items()):
+            if any(damaged_blocks(array[rows], [entry.get(name, "")], "") for name, array in self._arrays.items()):
                 return number
         return len(entries)
 
@@ -204,11 +212,17 @@ class _Run:
 
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:  # the process was killed while it wrote this line
+            entry = json.loads(line)
+        except (
+            json.JSONDecodeError,
+            RecursionError,
+        ):  # the process was killed while it wrote this line, or it is damaged
             return
+        if not isinstance(entry, dict):
+            return
+        yield entry
 
 
 def _clips(shards: ClipReader, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

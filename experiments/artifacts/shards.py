@@ -116,7 +116,27 @@ def build_dataset(config: Config, key: str) -> BuildReport:
 
 
 def open_dataset(config: Config, key: str) -> ShardSet:
-    """Open a data set's shards, from ``paths.data`` or the store; missing shards are built first."""
+    """Open a data set's shards, from ``paths.data`` or the store; missing shards are built first.
+
+    With ``run.on_damage=skip``, all windows are read and compared with their checksums, and damaged ones are left out.
+
+    Raises:
+        UserError: the shards can't be built.
+        ShardError: they are damaged.
+    """
+    shards = _open(config, key)
+    if config.run.on_damage == "skip" and (number := shards.skip_damaged()):
+        console.print(
+            f"{shards.directory}: {number} of {shards.n_windows} windows are damaged and are left out"
+            f" (run.on_damage=skip); they are listed by: python -m experiments.check_shards {shards.directory}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    return shards
+
+
+def _open(config: Config, key: str) -> ShardSet:
     directory = dataset_directory(config, key)
     if not (directory / "index.json").is_file():
         if (folder := stored(config, directory, "index.json")) is not None:

@@ -92,7 +92,7 @@ def _finished_cell(line: str) -> CellResult | str:
     """Read a line: its finished cell, or the reason why it holds none."""
     try:
         content = json.loads(line)
-    except json.JSONDecodeError:
+    except (json.JSONDecodeError, RecursionError):
         return "not whole, as a killed process leaves it"
     if not isinstance(content, dict) or "key" not in content:
         return "not a finished cell"

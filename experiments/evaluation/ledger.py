@@ -22,6 +22,7 @@ from experiments.evaluation.methods import Method
 from experiments.evaluation.splits import Fold
 from experiments.evaluation.targets import System, Target
 from experiments.settings.evaluation import EvaluationConfig, ExternalConfig
+from experiments.settings.layers import YAML_ERRORS
 from experiments.settings.schema import Config
 
 ALL = "all"  # in a card: all people of a data set, or nobody knows which
@@ -213,7 +214,7 @@ def seen_by_external(name: str, settings: ExternalConfig, digest: str) -> Seen:
     where = f"evaluation.external.{name}.card: '{settings.card}'"
     try:
         content = yaml.safe_load(Path(settings.card).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, *YAML_ERRORS) as error:
         raise EvaluationError(f"{where} can't be read: {error}") from error
     windows, learnt = _of_card(content, "windows", where), _of_card(content, "labels", where)
     development = _of_card(content, "development", where) if "development" in content else None

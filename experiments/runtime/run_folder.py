@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from core.durable import write_text
+from core.errors import first_line
 from experiments.runtime.errors import UserError
+from experiments.settings.layers import read_yaml
 from experiments.settings.load import plain, to_yaml
 from experiments.settings.migration import flatten, migrate
 from experiments.settings.schema import Config, DatasetConfig
@@ -18,6 +18,7 @@ LAST = "last.ckpt"
 # What may differ between a run and its continuation: it changes nothing that is learnt.
 _FREE = (
     "run.resume",
+    "run.on_damage",
     "checkpoint",
     "paths.",
     "build.workers",
@@ -97,7 +98,13 @@ def _set_aside(folder: Path) -> None:
 def _refuse_other_settings(saved: Path, config: Config) -> None:
     if not saved.is_file():
         return
-    before = _by_path(migrate(yaml.safe_load(saved.read_text(encoding="utf-8")) or {}))
+    content = read_yaml(saved) or {}
+    if not isinstance(content, dict):
+        raise UserError(f"{saved}: not the settings of a run: expected 'key: value' lines, found {content!r:.60}")
+    try:
+        before = _by_path(migrate({str(key): value for key, value in content.items()}))
+    except (TypeError, ValueError, AttributeError, LookupError, RecursionError) as error:
+        raise UserError(f"{saved}: not the settings of a run: {first_line(error)}") from error
     now = _by_path(plain(config))
     # A setting that is newer than the run: what it was trained with is today's default.
     newer = Config(datasets={name: DatasetConfig() for name in config.datasets})

@@ -23,6 +23,9 @@ CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
 NONE = "none"
 COMMAND_LINE = "command line"  # the name of the layer that no file has
 
+# Beside its own errors, PyYAML lets those of Python through: of a date 2024-13-45, of !!int with nothing behind it.
+YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
+
 Layer = tuple[str, dict[str, Any]]
 
 
@@ -122,11 +125,22 @@ def _with_bases(path: Path) -> list[Layer]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+    content = read_yaml(path)
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected 'key: value' lines, found a {type(content).__name__}")
     return content
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file as data.
+
+    Raises:
+        ConfigError: it can't be read, or is no YAML.
+    """
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
+    except YAML_ERRORS as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from error

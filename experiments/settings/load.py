@@ -18,12 +18,13 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from core.errors import first_line
 from core.settings import SettingError, check_settings
 from core.suggestions import did_you_mean
 from datamodules.sources.registry import sources
 from encoders.layers.orientation import ORIENTATIONS, RAW
 from encoders.registry import imu_encoders, video_encoders, video_heads
-from experiments.settings.layers import COMMAND_LINE, NONE, ConfigError, find, layers, merge
+from experiments.settings.layers import COMMAND_LINE, NONE, YAML_ERRORS, ConfigError, find, layers, merge
 from experiments.settings.migration import migrate, renamed
 from experiments.settings.schema import Config, RunConfig
 from lightning_modules.extensions.arguments import arguments_of_trainer
@@ -75,9 +76,11 @@ def load_saved(path: Path) -> Config:
         if not isinstance(saved, dict):
             raise ConfigError(f"{path}: not the settings of a run: expected 'key: value' lines")
         merged = OmegaConf.merge(OmegaConf.structured(Config), migrate({str(k): v for k, v in saved.items()}))
-    except (OmegaConfBaseException, yaml.YAMLError, OSError) as error:
-        raise ConfigError(f"{path}: not the settings of a run: {str(error).splitlines()[0]}") from error
-    config = OmegaConf.to_object(merged)
+        config = OmegaConf.to_object(merged)
+    except ConfigError:
+        raise
+    except (OmegaConfBaseException, OSError, *YAML_ERRORS) as error:
+        raise ConfigError(f"{path}: not the settings of a run: {first_line(error)}") from error
     assert isinstance(config, Config)
     return config
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from core.errors import first_line
 from experiments.runtime.errors import UserError
 from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.migration import migrate
@@ -28,8 +29,8 @@ def steps_done(checkpoint: Path, module: ImuPretraining) -> int:
     content = read_checkpoint(checkpoint, needs=_NEEDS)
     try:
         before = PretrainingSettings.of(migrate(content["hyper_parameters"]))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{checkpoint}: its settings can't be read: {error}") from error
+    except Exception as error:  # whatever a file from outside holds in their place
+        raise UserError(f"{checkpoint}: its settings can't be read: {first_line(error)}") from error
     if before.development_subjects is None:  # which earlier versions did not record
         before = replace(before, development_subjects=module.settings.development_subjects)
     changed = [
