@@ -3,9 +3,9 @@
     python -m benchmarks.checksums [--folder data/bench-checksums] [--passes 40] [--runs 5]
 
 A process compares a window when it reads it for the first time. So a training pays in its first pass through the
-windows, and looks up in all others that nothing is left to compare. The batches are those of pretraining, in random order, from
-a warm page cache: where reading is fastest, the share of comparing is largest. Seconds are those of the processor, of
-both threads of the decoder where clips are decoded.
+windows, and looks up in all others that nothing is left to compare. The batches are those of pretraining, in random
+order, from a warm page cache: where reading is fastest, the share of comparing is largest. Seconds are those of the
+processor.
 """
 
 from __future__ import annotations

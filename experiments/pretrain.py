@@ -104,7 +104,7 @@ def _fit(
     trainer: L.Trainer, module: ImuPretraining, data: PretrainingDataModule, checkpoint: Path | None, last: Path
 ) -> None:
     """Train; an interruption says how it goes on, instead of ending the process with 1 as Lightning does."""
-    from experiments.training.resume import steps_done
+    from experiments.training.resume import refused_checkpoint, steps_done
     from experiments.training.summary import stopped_line
 
     try:
@@ -115,6 +115,10 @@ def _fit(
         signal.signal(signal.SIGINT, signal.default_int_handler)  # which Lightning has set to be ignored
         saved = steps_done(last, module) if last.is_file() else None
         raise Interrupted(stopped_line(trainer.global_step, module.settings.total_steps, last, saved)) from None
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        if checkpoint is None or (refusal := refused_checkpoint(error, checkpoint)) is None:
+            raise
+        raise refusal from error
     if trainer.interrupted:
         raise Interrupted
 

@@ -89,7 +89,9 @@ class FeatureCache:
             size = int(np.prod(shape)) * 2
             found = (directory / name).stat().st_size if (directory / name).is_file() else 0
             if found != size:
-                raise FeatureCacheError(f"{directory / name}: {found} bytes, expected {size}; delete the folder")
+                raise FeatureCacheError(
+                    f"{directory / name}: {found} bytes, expected {size} by {META}; delete the folder"
+                )
         return cls(directory, shards, meta)
 
     @property
@@ -203,7 +205,7 @@ class FeatureCache:
             if xxhash.xxh3_64_hexdigest(content) != self._digests[file][number]:
                 raise FeatureCacheError(
                     f"{Path(self.directory) / (POOLED if file else RAW)}: damaged: windows {first} to {last} differ"
-                    " from their checksum; delete the folder, and the same command computes the features again"
+                    f" from their checksum in {META}; delete the folder, and the same command computes the features again"
                 )
             compared[number] = True
 

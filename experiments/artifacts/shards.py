@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.settings import check_settings
 from core.suggestions import did_you_mean
+from datamodules.build.origins import refuse_changed
 from datamodules.build.run import BuildReport, build
 from datamodules.clock_sync.apply_offset import parse_clocks_mode
 from datamodules.recording import RecordingError
@@ -123,6 +124,7 @@ def open_dataset(config: Config, key: str) -> ShardSet:
     Raises:
         UserError: the shards can't be built.
         ShardError: they are damaged.
+        ChangedSourceError: a recording's file has changed since the shards were built from it.
     """
     shards = _open(config, key)
     if config.run.on_damage == "skip" and (number := shards.skip_damaged()):
@@ -142,4 +144,6 @@ def _open(config: Config, key: str) -> ShardSet:
         if (folder := stored(config, directory, "index.json")) is not None:
             return RemoteShardSet.open_folder(folder, local_cache(config))
         build_dataset(config, key)
+    else:
+        refuse_changed(directory)
     return ShardSet.open(directory)

@@ -9,8 +9,7 @@ from typing import Any
 from core.durable import write_text
 from core.errors import first_line
 from experiments.runtime.errors import UserError
-from experiments.settings.layers import read_yaml
-from experiments.settings.load import plain, to_yaml
+from experiments.settings.load import plain, saved_settings, to_yaml
 from experiments.settings.migration import flatten, migrate
 from experiments.settings.schema import Config, DatasetConfig
 
@@ -98,11 +97,9 @@ def _set_aside(folder: Path) -> None:
 def _refuse_other_settings(saved: Path, config: Config) -> None:
     if not saved.is_file():
         return
-    content = read_yaml(saved) or {}
-    if not isinstance(content, dict):
-        raise UserError(f"{saved}: not the settings of a run: expected 'key: value' lines, found {content!r:.60}")
+    content = saved_settings(saved)
     try:
-        before = _by_path(migrate({str(key): value for key, value in content.items()}))
+        before = _by_path(migrate(content))
     except (TypeError, ValueError, AttributeError, LookupError, RecursionError) as error:
         raise UserError(f"{saved}: not the settings of a run: {first_line(error)}") from error
     now = _by_path(plain(config))

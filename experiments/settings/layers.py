@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from core.errors import MendableError
+from core.errors import MendableError, first_line
 from core.suggestions import did_you_mean
 from experiments.settings.advice import advice_on_source
 
@@ -114,14 +114,19 @@ def _with_bases(path: Path) -> list[Layer]:
         content = _read(current)
         base = content.pop("base", None)
         chain.insert(0, (str(current), content))
-        if base is None:
-            current = None
-        elif str(base).endswith((".yaml", ".yml")):
-            current = find(str(current.parent / str(base)))
-        else:
-            folder = current.parent
-            current = folder / f"{base}.yaml" if (folder / f"{base}.yaml").is_file() else find(str(base))
+        current = None if base is None else _base_of(current, str(base))
     return chain
+
+
+def _base_of(path: Path, base: str) -> Path:
+    """Find the file that another one builds on: in its folder, or among those that come with the project."""
+    try:
+        if base.endswith((".yaml", ".yml")):
+            return find(str(path.parent / base))
+        beside = path.parent / f"{base}.yaml"
+        return beside if beside.is_file() else find(base)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: base: {error}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -143,4 +148,4 @@ def read_yaml(path: Path) -> Any:
     except OSError as error:
         raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
     except YAML_ERRORS as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        raise ConfigError(f"{path}: not valid YAML: {first_line(error)}") from error

@@ -49,7 +49,7 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "text": lambda whole: b"these are words, not data\n",
     "list": lambda whole: b"[1, 2]\n",
     "number": lambda whole: b"5\n",
-    "nested": lambda whole: b"[" * 100_000,
+    "nested": lambda whole: b"[" * 50_000,
     "not UTF-8": lambda whole: b"a: \xff\xfe\n",
 }
 """Kind of damage -> what a whole file becomes."""
@@ -84,7 +84,7 @@ def said(case: Case, capsys: pytest.CaptureFixture[str]) -> tuple[str, Any]:
 
 def check_message(case: Case, message: str, how: str) -> None:
     assert message.startswith("python -m experiments.pretrain: "), (how, message)
-    assert case.path.name in message, (how, message)
+    assert case.path.name in message or f"{case.path.parent} was trained" in message, (how, message)
     assert message.count("\n") == 1, (how, message)
     for never in ("Traceback", "weights_only", "run is complete", "pickle"):
         assert never not in message, (how, message)
@@ -148,7 +148,7 @@ def config_of_a_run(tmp_path: Path) -> Case:
 def config_of_another_run(tmp_path: Path) -> Case:
     path = tmp_path / "config.yaml"
     path.write_text(to_yaml(load("simulator", [])), encoding="utf-8")
-    return Case(path, lambda: load_saved(path), bound=False, allowed=("empty", "half"))
+    return Case(path, lambda: load_saved(path), bound=False)
 
 
 def experiment(tmp_path: Path) -> Case:
@@ -318,16 +318,29 @@ def test_a_damaged_file_ends_in_one_sentence(
         check_message(case, message, "a folder")
 
 
-@pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
+# Files that people may write have no digest: a flip that makes another valid setting of them can't be known.
+WRITTEN_BY_PEOPLE = (config_of_a_run, config_of_another_run, experiment, manifest)
+
+
+@pytest.mark.parametrize(
+    ("make", "flips"),
+    [
+        *((make, 15) for make in CASES if make not in WRITTEN_BY_PEOPLE),
+        *(pytest.param(make, 200, marks=pytest.mark.slow) for make in CASES),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
 def test_a_flipped_bit_is_noticed_or_changes_nothing(
-    make: Callable[[Path], Case], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    make: Callable[[Path], Case], flips: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     case = make(tmp_path)
     whole = case.path.read_bytes()
     rng = np.random.default_rng(1)
     _, expected = said(case, capsys)
     noticed = 0
-    for position, bit in zip(rng.integers(0, len(whole), 40).tolist(), rng.integers(0, 8, 40).tolist(), strict=True):
+    for position, bit in zip(
+        rng.integers(0, len(whole), flips).tolist(), rng.integers(0, 8, flips).tolist(), strict=True
+    ):
         flipped = bytearray(whole)
         flipped[position] ^= 1 << bit
         case.path.write_bytes(flipped)
