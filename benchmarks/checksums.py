@@ -1,6 +1,6 @@
 """What comparing windows with their checksums costs: reading with it and without it, in turns in one process.
 
-    python -m benchmarks.checksums [--folder data/bench-checksums] [--passes 40] [--runs 5]
+    python -m benchmarks.checksums [--folder data/bench-checksums] [--passes 40] [--runs 9]
 
 A process compares a window when it reads it for the first time. So a training pays in its first pass through the
 windows, and looks up in all others that nothing is left to compare. The batches are those of pretraining, in random
@@ -11,7 +11,7 @@ processor.
 from __future__ import annotations
 
 import argparse
-import statistics
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +26,7 @@ from datamodules.pretraining import PretrainingDataModule
 from datamodules.shards.reader import ShardSet
 
 WINDOWS, CLIPS = 20_000, 1_000
-_EXPENSIVE = 3  # passes of cases with pixels that are timed; later ones are all alike
+_TIMED = 3  # passes of a run that are timed; later ones are all alike
 
 
 def opened(folder: Path, case: str, compare: bool) -> PretrainingDataModule:
@@ -53,27 +53,18 @@ def passes(module: PretrainingDataModule, size: int, count: int) -> Iterator[flo
         yield time.process_time() - began
 
 
-def measure(folder: Path, case: str, count: int, runs: int) -> tuple[list[float], list[float]]:
-    """Return the shares that comparing adds to the first pass and to all of ``count`` passes, a figure a run."""
-    timed = count if case in ("imu", "features") else min(count, _EXPENSIVE)
-    first, whole = [], []
+def measure(folder: Path, case: str, runs: int) -> tuple[dict[bool, float], dict[bool, float]]:
+    """Return the seconds of a first and of a later pass, with and without comparing: of each, the fastest of all runs.
+
+    Whatever else a machine does makes a pass slower, never faster.
+    """
+    first, later = {True: math.inf, False: math.inf}, {True: math.inf, False: math.inf}
     for number in range(runs + 1):
-        seconds = {}
         for compare in (True, False) if number % 2 else (False, True):
-            seconds[compare] = list(passes(opened(folder, case, compare), BATCH[case], timed))
-        if number == 0:  # fills the page cache
-            continue
-        totals = {}
-        for compare, found in seconds.items():
-            totals[compare] = sum(found) + (count - timed) * statistics.mean(found[1:] or found)
-        first.append(seconds[True][0] / seconds[False][0] - 1)
-        whole.append(totals[True] / totals[False] - 1)
-    return first, whole
-
-
-def in_words(shares: list[float]) -> str:
-    """Write the median of shares in per cent, with the lowest and the highest."""
-    return f"{statistics.median(shares):+.1%} ({min(shares):+.1%} to {max(shares):+.1%})"
+            begin, *rest = passes(opened(folder, case, compare), BATCH[case], _TIMED)
+            if number:  # the first run fills the page cache
+                first[compare], later[compare] = min(first[compare], begin), min(later[compare], *rest)
+    return first, later
 
 
 def main() -> None:
@@ -81,17 +72,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--folder", type=Path, default=ROOT / "data" / "bench-checksums", help="made if it is missing")
     parser.add_argument("--passes", type=int, default=40, help="of a training; the default experiment has 40")
-    parser.add_argument("--runs", type=int, default=5, help="of which medians are shown")
+    parser.add_argument("--runs", type=int, default=9, help="of which the fastest count")
     parser.add_argument("--windows", type=int, default=WINDOWS)
     parser.add_argument("--clips", type=int, default=CLIPS)
     parser.add_argument("--cases", nargs="+", choices=data.CASES, default=data.CASES)
     arguments = parser.parse_args()
     data.make(arguments.folder, arguments.windows, arguments.clips)
-    print(f"| comparing adds | to the first pass | to {arguments.passes} passes |")
-    print("| --- | ---: | ---: |")
+    print(f"| comparing adds | to the first pass | to a later one | to {arguments.passes} passes |")
+    print("| --- | ---: | ---: | ---: |")
     for case in arguments.cases:
-        first, whole = measure(arguments.folder, case, arguments.passes, arguments.runs)
-        print(f"| {TITLES[case]} | {in_words(first)} | {in_words(whole)} |", flush=True)
+        first, later = measure(arguments.folder, case, arguments.runs)
+        whole = {compare: first[compare] + (arguments.passes - 1) * later[compare] for compare in first}
+        shares = [f"{seconds[True] / seconds[False] - 1:+.1%}" for seconds in (first, later, whole)]
+        print(f"| {TITLES[case]} | {' | '.join(shares)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def run(config: Config) -> Path:
 def _pretrain(config: Config) -> Path:
     import lightning as L
 
+    from core.durable import write_json
     from experiments.artifacts.shards import dataset_directory
     from experiments.reports.build import write_if_stale
     from experiments.runtime.console import console
@@ -58,10 +59,10 @@ def _pretrain(config: Config) -> Path:
     from experiments.runtime.run_folder import LAST, prepare, run_folder
     from experiments.runtime.training_bar import quiet
     from experiments.training.board import Board
-    from experiments.training.data import make_data_module, namer, prepare_data
+    from experiments.training.data import left_out, make_data_module, namer, prepare_data
     from experiments.training.module import make_module
     from experiments.training.resume import steps_done
-    from experiments.training.summary import end_lines, start_lines
+    from experiments.training.summary import LEFT_OUT, end_lines, start_lines
     from experiments.training.trainer import is_trial, make_trainer
 
     quiet()
@@ -85,6 +86,9 @@ def _pretrain(config: Config) -> Path:
     if checkpoint is not None and steps_done(checkpoint, module) >= module.settings.total_steps:
         console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
         return last
+    damaged = left_out(config, shards)
+    if damaged and main_process and not is_trial(config):
+        write_json(folder / LEFT_OUT, damaged)
     board = Board(config, data, partial(_clips, shards, data))
     trainer = make_trainer(config, folder, processes, module.shares_space, namer(shards), [board])
     if main_process:
@@ -95,7 +99,7 @@ def _pretrain(config: Config) -> Path:
     started = time.monotonic()
     _fit(trainer, module, data, checkpoint, last)
     if trainer.is_global_zero:
-        lines = end_lines(config, trainer, module, last, time.monotonic() - started)
+        lines = end_lines(config, trainer, module, last, time.monotonic() - started, damaged)
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     return last
 

@@ -1,8 +1,8 @@
 """The files that recordings were read from: noted by a build, and compared when its shards are opened.
 
-``sources.json``, beside the index, has size, time of the last change and digest of each file. A file of the same size and
-time is taken for unchanged; of others the digest decides. A file that is not there is no fault: shards are often used
-where the raw recordings are not.
+``sources.json``, beside the index, has size, time of the last change and digest of each file. A file of the same size
+and time is taken for unchanged; of others the digest decides. A file that is not there is no fault: shards are often
+used where the raw recordings are not.
 """
 
 from __future__ import annotations

@@ -205,7 +205,7 @@ class FeatureCache:
             if xxhash.xxh3_64_hexdigest(content) != self._digests[file][number]:
                 raise FeatureCacheError(
                     f"{Path(self.directory) / (POOLED if file else RAW)}: damaged: windows {first} to {last} differ"
-                    f" from their checksum in {META}; delete the folder, and the same command computes the features again"
+                    f" from their checksum in {META}; delete the folder, and the same command makes it again"
                 )
             compared[number] = True
 

@@ -53,13 +53,13 @@ def steps_done(checkpoint: Path, module: ImuPretraining) -> int:
 def refused_checkpoint(error: Exception, checkpoint: Path) -> UserError | None:
     """Say in a sentence that Lightning could not put a checkpoint back; None if the error came from somewhere else.
 
-    What :func:`steps_done` can't know is whether the states of optimiser, schedule and loops are those of this training.
+    What :func:`steps_done` can't know is whether the states of optimiser, schedule and loops fit this training.
     """
     trace = error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_code.co_filename.endswith("checkpoint_connector.py"):
             return UserError(
-                f"{checkpoint}: damaged: the training can't go on from it ({type(error).__name__}: {first_line(error)});"
+                f"{checkpoint}: damaged: training can't go on from it ({type(error).__name__}: {first_line(error)});"
                 " use an earlier checkpoint (run.resume=PATH), or start anew (run.resume=never)"
             )
         trace = trace.tb_next
