@@ -39,6 +39,8 @@ def files_of(recording: Recording, others: Iterable[Path]) -> list[Path]:
 def note(directory: Path, name: str, files: Iterable[Path]) -> None:
     """Note the files of one recording in a build's folder."""
     content = {"recording": name, "files": {str(path): _state(path) for path in files}}
+    if not content["files"]:
+        return
     (directory / NOTES).mkdir(exist_ok=True)
     write_json(directory / NOTES / f"{digest_of(name)[:16]}.json", content)
 

@@ -94,7 +94,7 @@ def saved_settings(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not the settings of a run: expected 'key: value' lines, found {saved!r:.60}")
     # It is written from the first group of settings to the last.
     if missing := [name for name in ("experiment", "run", "evaluation") if name not in saved]:
-        raise ConfigError(f"{path}: not the whole settings of a run: '{missing[0]}' is missing")
+        raise ConfigError(f"{path}: not the settings of a run, or not all: '{missing[0]}' is missing")
     return {str(key): value for key, value in saved.items()}
 
 
