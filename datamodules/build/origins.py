@@ -31,7 +31,7 @@ class ChangedSourceError(MendableError, ValueError):
 
 def files_of(recording: Recording, others: Iterable[Path]) -> list[Path]:
     """List the files of a recording: those of its sensors and cameras, and others, each once; archives, not members."""
-    origins = [Path(each.origin) for each in (*recording.imus, *recording.videos)]
+    origins = [*(Path(imu.origin) for imu in recording.imus), *(Path(video.origin) for video in recording.videos)]
     found = (next((path for path in (each, *each.parents) if path.is_file()), None) for each in [*origins, *others])
     return sorted({path for path in found if path is not None})
 

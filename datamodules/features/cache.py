@@ -202,7 +202,7 @@ class FeatureCache:
             first, last = number * BLOCK, min((number + 1) * BLOCK, shape[0]) - 1
             content = _memory((last + 1 - first) * row)
             self._reader.read(file, first * row, content)
-            if xxhash.xxh3_64_hexdigest(content) != self._digests[file][number]:
+            if xxhash.xxh3_64_hexdigest(content.data) != self._digests[file][number]:
                 raise FeatureCacheError(
                     f"{Path(self.directory) / (POOLED if file else RAW)}: damaged: windows {first} to {last} differ"
                     f" from their checksum in {META}; delete the folder, and the same command makes it again"
