@@ -113,7 +113,7 @@ class PiecewiseFile:
         row, rows = 2 * math.prod(self.shape[1:]), self.rows(number)
         content = mapped.array("|u1", (rows * row,))
         for start, expected in zip(range(0, rows, BLOCK), self.digests[number * self.blocks :], strict=False):
-            if xxhash.xxh3_64_hexdigest(content[start * row : (start + BLOCK) * row]) != expected:
+            if xxhash.xxh3_64_hexdigest(content[start * row : (start + BLOCK) * row].data) != expected:
                 raise FeatureCacheError(
                     f"{mapped.path}: damaged: this part of {self.folder}/{self.name} differs from its checksum;"
                     " delete it"

@@ -169,7 +169,7 @@ class WindowChecks:
         new = np.flatnonzero(~self._compared["imu"][windows])
         if not len(new):
             return
-        content = memoryview(rows.reshape(-1).view(np.uint8))
+        content = rows.reshape(-1).view(np.uint8).data
         size = rows[0].nbytes
         for i, expected in zip(new.tolist(), self._expected["imu"][windows[new]].tolist(), strict=True):
             if (found := layout.digest64(content[i * size : (i + 1) * size])) != expected:
