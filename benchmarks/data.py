@@ -15,7 +15,7 @@ import simplejpeg
 
 from benchmarks.peers.protocol import FRAMES, SIZE, Records
 from core.digest import digest_of, file_digest
-from datamodules.features.cache import FORMAT, VERSION
+from datamodules.features.cache import BLOCK, FORMAT, VERSION, digest
 from datamodules.shards import layout
 from datamodules.shards.index import Index, ShardEntry
 from datamodules.shards.writer import EncodedWindow, ShardHeader, write_shard
@@ -158,15 +158,17 @@ def write_features(folder: Path, source: Path) -> None:
     from datamodules.shards.reader import ShardSet
 
     features = np.load(source, mmap_mode="r")
+    digests = []
     with (folder / "features.f16").open("wb") as file:
-        for start in range(0, len(features), 4096):
-            file.write(features[start : start + 4096].tobytes())
+        for start in range(0, len(features), BLOCK):
+            file.write(features[start : start + BLOCK].tobytes())
+            digests.append(digest(features[start : start + BLOCK]))
     meta = {
         "format": FORMAT,
         "version": VERSION,
         "encoder": "made",
         "shards": ShardSet.open(folder).fingerprint,
         "shape": [len(features), 1, *features.shape[1:]],
-        "xxh3": [],
+        "xxh3": digests,
     }
     (folder / "features.json").write_text(json.dumps(meta), encoding="utf-8")

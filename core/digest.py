@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+SEAL = "digest"  # key of the digest in a sealed file
 
 
 def canonical(value: Any) -> str:
@@ -25,3 +28,14 @@ def file_digest(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sealed(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the digest of all other content to what is written as JSON."""
+    return {**value, SEAL: digest_of(value)}
+
+
+def seal_holds(value: Mapping[str, Any]) -> bool:
+    """Compare content with its digest; True where it has none, as files of version 0.2.0 and earlier."""
+    rest = {key: each for key, each in value.items() if key != SEAL}
+    return SEAL not in value or value[SEAL] == digest_of(rest)

@@ -50,6 +50,7 @@ def run(config: Config) -> Path:
 def _pretrain(config: Config) -> Path:
     import lightning as L
 
+    from core.durable import write_json
     from experiments.artifacts.shards import dataset_directory
     from experiments.reports.build import write_if_stale
     from experiments.runtime.completeness import mark_ended
@@ -58,11 +59,11 @@ def _pretrain(config: Config) -> Path:
     from experiments.runtime.run_folder import LAST, prepare, run_folder
     from experiments.runtime.training_bar import quiet
     from experiments.training.board import Board
-    from experiments.training.data import make_data_module, namer, prepare_data
+    from experiments.training.data import left_out, make_data_module, namer, prepare_data
     from experiments.training.module import make_module
-    from experiments.training.resume import steps_done
+    from experiments.training.resume import refused_checkpoint, steps_done
     from experiments.training.stop import StopAtSignal, end_others
-    from experiments.training.summary import end_lines, start_lines
+    from experiments.training.summary import LEFT_OUT, end_lines, start_lines
     from experiments.training.trainer import is_trial, make_trainer
 
     quiet()
@@ -86,6 +87,9 @@ def _pretrain(config: Config) -> Path:
     if checkpoint is not None and steps_done(checkpoint, module) >= module.settings.total_steps:
         console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
         return last
+    damaged = left_out(config, shards)
+    if damaged and main_process and not is_trial(config):
+        write_json(folder / LEFT_OUT, damaged)
     board = Board(config, data, partial(_clips, config, shards, data))
     callbacks: list[L.Callback] = [board]
     if not is_trial(config):
@@ -104,10 +108,14 @@ def _pretrain(config: Config) -> Path:
         except Interrupted:
             end_others(trainer)
             raise
+        except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if checkpoint is None or (refusal := refused_checkpoint(error, checkpoint)) is None:
+                raise
+            raise refusal from error
         if trainer.is_global_zero:
             if not is_trial(config):
                 mark_ended(last, trainer.global_step, module.settings.total_steps)
-            lines = end_lines(config, trainer, module, last, time.monotonic() - started)
+            lines = end_lines(config, trainer, module, last, time.monotonic() - started, damaged)
             console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
         raise_received("stopped by a signal after the end of the training")
     return last

@@ -52,8 +52,11 @@ def run(config: Config) -> None:
         index = read_index(directory)
         _upload(config, directory, [entry.file for entry in index.shards], layout.INDEX)
         for meta in sorted((data / "features" / config.experiment).glob(f"{key}-*/{META}")):
-            content = json.loads(meta.read_text(encoding="utf-8"))
-            if content.get("shards") == index.fingerprint:
+            try:
+                content = json.loads(meta.read_bytes())
+            except (ValueError, RecursionError) as error:  # neither UTF-8 nor JSON
+                raise UserError(f"{meta}: damaged: not JSON; delete its folder ({error})") from error
+            if isinstance(content, dict) and content.get("shards") == index.fingerprint:
                 _upload(config, meta.parent, [RAW, POOLED] if "pooled" in content else [RAW], META)
     for weights in sorted((data / "weights" / config.experiment).glob("*.safetensors")):
         _upload(config, weights.parent, [], weights.name)

@@ -61,9 +61,11 @@ def _check_records(path: str | Path) -> None:
                         pass
     except FileNotFoundError as error:
         raise CheckpointError(f"no checkpoint '{path}'") from error
-    except OSError:
-        raise
-    except Exception as error:  # zipfile raises a dozen kinds for a damaged archive
+    except (
+        Exception
+    ) as error:  # zipfile raises a dozen kinds for a damaged archive, an OSError without a file among them
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
         if record:
             raise CheckpointError(
                 f"{path}: damaged: its record '{record}' is not as it was written; use a copy, or an earlier checkpoint"

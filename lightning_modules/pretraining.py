@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import CatMetric
 
+from core.errors import first_line
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
 from encoders.layers.projection import ProjectionHead
 from encoders.registry import build_imu_encoder, build_video_head
@@ -95,13 +96,13 @@ class ImuPretraining(L.LightningModule):
         content = read_checkpoint(path, map_location, needs=("hyper_parameters", "state_dict"))
         try:
             module = cls(**migrate(content["hyper_parameters"]))
-        except (TypeError, ValueError, AttributeError, KeyError) as error:
-            raise CheckpointError(f"{path}: not a checkpoint of {cls.__name__}: {error}") from error
+        except Exception as error:  # whatever settings from outside make torch raise: sizes that no memory has, too
+            raise CheckpointError(f"{path}: not a checkpoint of {cls.__name__}: {first_line(error)}") from error
         try:
             weights = {k: v for k, v in content["state_dict"].items() if not k.startswith("video_encoder.")}
             module.load_state_dict(weights)
-        except (RuntimeError, TypeError, AttributeError) as error:
-            raise CheckpointError(f"{path}: weights that do not fit its settings: {error}") from error
+        except Exception as error:  # as above
+            raise CheckpointError(f"{path}: weights that do not fit its settings: {first_line(error)}") from error
         return module.eval()
 
     def encode_video(self, batch: Batch) -> VideoFeatures:

@@ -12,6 +12,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from datamodules.build import origins
 from datamodules.build.parts import ShardParts
 from datamodules.build.picture_rules import apply_picture_rules
 from datamodules.build.stages import StageTimes
@@ -58,6 +59,7 @@ def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts
     """
     with stages.timed("load"):
         recording = source.load(name)
+        origins.note(job.directory, name, origins.files_of(recording, source.files(name)))
     wanted = job.description["subjects"]
     if wanted and recording.subject not in wanted:
         return

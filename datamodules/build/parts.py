@@ -49,7 +49,7 @@ class PartFiles:
                 attributes = open_shard(path).attributes
             except ShardError:
                 return None
-            if attributes["build_hash"] != self.build_hash:
+            if attributes.get("build_hash") != self.build_hash or "last_part" not in attributes:
                 return None
             files.append(path)
             if attributes["last_part"]:

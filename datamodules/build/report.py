@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from core.durable import write_json
 from datamodules.build import stages
@@ -73,10 +74,22 @@ class BuildReport:
         return "\n".join(lines)
 
 
+def _earlier(path: Path) -> list[Any]:
+    """Read the earlier runs; a damaged history is set aside, since no shard depends on it."""
+    try:
+        runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except (ValueError, RecursionError):  # neither UTF-8 nor JSON
+        runs = None
+    if isinstance(runs, list):
+        return runs
+    path.replace(path.with_name(f"{path.name}.damaged"))
+    return []
+
+
 def append_history(report: BuildReport) -> None:
     """Append this run to the folder's history of builds."""
     path = report.directory / HISTORY
-    runs = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    runs = _earlier(path)
     runs.append(
         {
             "ended": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

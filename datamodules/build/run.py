@@ -27,6 +27,7 @@ from core.digest import canonical
 from core.durable import TEMPORARY, write_json
 from core.room import is_read_only
 from core.settings import check_settings
+from datamodules.build import origins
 from datamodules.build.choose_scheduler import choose_scheduler
 from datamodules.build.encode import BuildJob
 from datamodules.build.plan import BuildPlan
@@ -97,6 +98,7 @@ def build(
         BuildError: a setting is invalid, the directory holds shards with other settings, a worker died, or the
             cluster can't be used.
         RecordingError: a recording is unusable, and ``on_bad`` is ``raise``.
+        ChangedSourceError: a file has changed since shards were built from it.
     """
     started = time.monotonic()
     if on_bad not in ("exclude", "raise"):
@@ -145,6 +147,7 @@ def build(
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path / _LOCK, waits):
         _prepare(path, described, overwrite)
+        origins.refuse_changed(path)
         index = _read_finished_index(path, plan)
         todo: list[int] = []
         stages, scheduler_name = StageTimes(), ""
@@ -153,6 +156,7 @@ def build(
             if todo:
                 scheduler_name = _build_groups(plan, todo, scheduler, workers, stages, progress)
             index = write_index(plan)
+            origins.collect(path)
             shutil.rmtree(path / PIECES, ignore_errors=True)
         recordings = sum(map(len, groups))
         seconds = time.monotonic() - started
@@ -218,9 +222,16 @@ def _prepare(path: Path, described: dict[str, Any], overwrite: bool) -> None:
     """Check that the files in the directory belong to this build; with ``overwrite``, delete them first."""
     _remove_temporary(path)
     if overwrite:
-        for file in [path / layout.INDEX, path / PLAN, path / HISTORY, *path.glob("windows-*.h5")]:
+        for file in [
+            path / layout.INDEX,
+            path / PLAN,
+            path / HISTORY,
+            path / origins.SOURCES,
+            *path.glob("windows-*.h5"),
+        ]:
             file.unlink(missing_ok=True)
-        shutil.rmtree(path / PIECES, ignore_errors=True)
+        for folder in (PIECES, origins.NOTES):
+            shutil.rmtree(path / folder, ignore_errors=True)
     if (path / PLAN).exists():
         try:
             found = read_json(path / PLAN)

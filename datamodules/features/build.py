@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from core.bounds import parse_json
+from core.digest import sealed
 from core.durable import append_line, write_json, write_text
 from core.room import reserve
 from datamodules.features.cache import (
@@ -164,14 +165,14 @@ class _Run:
             "pooled": {"shape": self._shapes["pooled"], "xxh3": [entry["pooled"] for entry in self._digests]},
             "computed": computed,
         }
-        write_json(self._directory / META, content)
+        write_json(self._directory / META, sealed(content))
         self._journal.unlink()
 
     def _resume(self) -> None:
         """Keep the blocks of an interrupted computation of the same job, up to the first wrong checksum."""
         there = self._journal.is_file() and all(part.is_file() for part in self._parts.values())
         entries = list(_whole_lines(self._journal)) if there else []
-        if entries and {key: entries[0].get(key) for key in self._job} == self._job:
+        if entries and self._has_shapes(entries[0]) and {key: entries[0].get(key) for key in self._job} == self._job:
             self._shapes = entries[0]["shapes"]
             sizes = {name: math.prod(shape) * 2 for name, shape in self._shapes.items()}
             if all(self._parts[name].stat().st_size == size for name, size in sizes.items()):
@@ -185,11 +186,19 @@ class _Run:
             path.unlink(missing_ok=True)
         self._shapes = {}
 
+    def _has_shapes(self, entry: dict[str, Any]) -> bool:
+        shapes = entry.get("shapes")
+        return (
+            isinstance(shapes, dict)
+            and shapes.keys() == _FILES.keys()
+            and all(isinstance(shape, list) and all(type(side) is int for side in shape) for shape in shapes.values())
+        )
+
     def _count_undamaged(self, entries: list[dict[str, str]]) -> int:
         """Count the blocks before the first one with a wrong checksum."""
         for number, entry in enumerate(entries):
             rows = slice(number * BLOCK, (number + 1) * BLOCK)
-            if any(damaged_blocks(array[rows], [entry[name]], "") for name, array in self._arrays.items()):
+            if any(damaged_blocks(array[rows], [entry.get(name, "")], "") for name, array in self._arrays.items()):
                 return number
         return len(entries)
 
@@ -215,11 +224,14 @@ class _Run:
 
 
 def _whole_lines(path: Path) -> Iterator[dict[str, Any]]:
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            yield parse_json(line)
-        except json.JSONDecodeError:  # the process was killed while it wrote this line
+            entry = parse_json(line)
+        except json.JSONDecodeError:  # the process was killed while it wrote this line, or it is damaged
             return
+        if not isinstance(entry, dict):
+            return
+        yield entry
 
 
 def _clips(shards: ClipReader, indices: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,7 +24,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from core.bounds import read_json
+from core.bounds import parse_json
+from core.digest import seal_holds
 from core.errors import MendableError
 from datamodules.io.row_reader import RowReader
 
@@ -70,6 +72,9 @@ class FeatureCache:
         self._shards = shards
         self._meta = meta
         self._reader = RowReader([directory / RAW, directory / POOLED])
+        # Blocks of either file that this process has compared with their checksums.
+        self._digests = [list(meta["xxh3"]), list(meta["pooled"]["xxh3"] if "pooled" in meta else ())]
+        self._compared = [np.zeros(len(digests), bool) for digests in self._digests]
 
     @classmethod
     def open(cls, directory: Path, shards: ClipReader, encoder_fingerprint: str) -> FeatureCache:
@@ -81,14 +86,15 @@ class FeatureCache:
         path = directory / META
         if not path.is_file():
             raise FeatureCacheError(f"{directory}: no finished feature cache (features.json is missing)")
-        meta = _read_meta(path)
-        check_meta(meta, str(path), shards, encoder_fingerprint)
+        meta = parse_meta(path.read_bytes(), str(path), shards, encoder_fingerprint)
         shapes = {RAW: meta["shape"]} | ({POOLED: meta["pooled"]["shape"]} if "pooled" in meta else {})
         for name, shape in shapes.items():
             size = math.prod(shape) * 2
             found = (directory / name).stat().st_size if (directory / name).is_file() else 0
             if found != size:
-                raise FeatureCacheError(f"{directory / name}: {found} bytes, expected {size}; delete the folder")
+                raise FeatureCacheError(
+                    f"{directory / name}: {found} bytes, expected {size} by {META}; delete the folder"
+                )
         return cls(directory, shards, meta)
 
     @property
@@ -105,7 +111,7 @@ class FeatureCache:
     @property
     def view_settings(self) -> dict[str, Any]:
         """Settings of the views."""
-        return dict(self._meta["views"])
+        return dict(self._meta.get("views", {}))
 
     @property
     def computed(self) -> str:
@@ -163,6 +169,7 @@ class FeatureCache:
 
         Raises:
             IndexError: there is no such window or view.
+            FeatureCacheError: a block of windows differs from its checksum, when this process reads it first.
             ValueError: ``out`` has another shape or type, or isn't contiguous.
         """
         self._check(indices, views)
@@ -182,8 +189,28 @@ class FeatureCache:
     ) -> None:
         """Read rows of a float16 file (N, V, ...) into ``out``."""
         if len(out):
+            self._compare(file, indices)
             rows = indices.astype(np.int64) * self.views + (0 if views is None else views)
             self._reader.rows(np.full(len(out), file), rows * (out.nbytes // len(out)), out)
+
+    def _compare(self, file: int, indices: NDArray[np.int64]) -> None:
+        """Compare the blocks of these windows with their checksums, where this process has not done so yet."""
+        compared = self._compared[file]
+        blocks = indices // BLOCK
+        if compared[blocks].all():
+            return
+        shape = self._meta["shape"] if file == 0 else self._meta["pooled"]["shape"]
+        row = 2 * math.prod(shape[1:])
+        for number in np.unique(blocks[~compared[blocks]]).tolist():
+            first, last = number * BLOCK, min((number + 1) * BLOCK, shape[0]) - 1
+            content = _memory((last + 1 - first) * row)
+            self._reader.read(file, first * row, content)
+            if xxhash.xxh3_64_hexdigest(content.data) != self._digests[file][number]:
+                raise FeatureCacheError(
+                    f"{Path(self.directory) / (POOLED if file else RAW)}: damaged: windows {first} to {last} differ"
+                    f" from their checksum in {META}; delete the folder, and the same command makes it again"
+                )
+            compared[number] = True
 
     def _check(self, indices: NDArray[np.int64], views: NDArray[np.int64] | None) -> None:
         n, v = self.shape[:2]
@@ -232,14 +259,52 @@ class FeatureCache:
         return problems
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
+_thread = threading.local()
+
+
+def _memory(nbytes: int) -> NDArray[np.uint8]:
+    """Return memory that this thread uses again and again: the system would clear new memory page by page."""
+    memory: NDArray[np.uint8] | None = getattr(_thread, "memory", None)
+    if memory is None or memory.size < nbytes:
+        memory = _thread.memory = np.empty(nbytes, np.uint8)
+    return memory[:nbytes]
+
+
+def parse_meta(content: bytes, where: str, shards: ClipReader, encoder_fingerprint: str) -> dict[str, Any]:
+    """Parse the content of ``features.json``, which is at ``where``.
+
+    Raises:
+        FeatureCacheError: the file is damaged; or version, encoder or shards differ.
+    """
     try:
-        meta = read_json(path)
+        meta = parse_json(content)
     except json.JSONDecodeError as error:
-        raise FeatureCacheError(f"{path}: not JSON: {error}; delete the folder") from error
+        raise FeatureCacheError(f"{where}: damaged: not JSON; delete the folder ({error})") from error
     if not isinstance(meta, dict):
-        raise FeatureCacheError(f"{path}: a JSON {type(meta).__name__}; expected an object; delete the folder")
+        raise FeatureCacheError(
+            f"{where}: damaged: a JSON {type(meta).__name__}, expected an object; delete the folder"
+        )
+    if not seal_holds(meta):
+        raise FeatureCacheError(f"{where}: damaged: its content differs from its digest; delete the folder")
+    check_meta(meta, where, shards, encoder_fingerprint)
+    if not isinstance(meta.get("views", {}), dict):
+        raise FeatureCacheError(f"{where}: damaged: views is {meta['views']!r}, expected an object")
+    _check_file(meta, f"{where}: damaged:", 4)
+    if "pooled" in meta:
+        pooled = meta["pooled"]
+        _check_file(pooled if isinstance(pooled, dict) else {}, f"{where}: damaged: pooled:", 3)
     return meta
+
+
+def _check_file(meta: dict[str, Any], where: str, sides: int) -> None:
+    """Check the shape and the checksums of one of the files."""
+    shape, digests = meta.get("shape"), meta.get("xxh3")
+    good = isinstance(shape, list) and len(shape) == sides and all(type(side) is int and side >= 0 for side in shape)
+    if not isinstance(shape, list) or not good:
+        raise FeatureCacheError(f"{where} shape is {shape!r:.60}, expected {sides} numbers")
+    blocks = -(-shape[0] // BLOCK)
+    if not isinstance(digests, list) or len(digests) != blocks or not all(isinstance(each, str) for each in digests):
+        raise FeatureCacheError(f"{where} xxh3 is no list of {blocks} checksums")
 
 
 def check_meta(meta: dict[str, Any], where: str, shards: ClipReader, encoder_fingerprint: str) -> None:

@@ -5,9 +5,8 @@ The large files are fetched in pieces of neighbouring windows. Each piece is che
 
 from __future__ import annotations
 
-import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,10 +15,9 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from core.bounds import parse_json
 from core.digest import digest_of
-from datamodules.features.cache import BLOCK, META, POOLED, RAW, ClipReader, FeatureCache, check_meta
-from datamodules.io.local_cache import LocalCache
+from datamodules.features.cache import BLOCK, META, POOLED, RAW, ClipReader, FeatureCache, FeatureCacheError, parse_meta
+from datamodules.io.local_cache import LocalCache, Mapped
 from datamodules.io.prefetch import Piece
 from datamodules.io.store import Part, RemoteFolder, StorageError
 from datamodules.shards.remote import distinct_in_order
@@ -60,6 +58,7 @@ class PiecewiseFile:
         shape: (N, V, ...), float16.
         digests: xxh3 of each block.
         blocks: blocks per piece.
+        compared: pieces of the local cache that this process has compared with their digests.
     """
 
     folder: RemoteFolder
@@ -67,6 +66,7 @@ class PiecewiseFile:
     shape: tuple[int, ...]
     digests: tuple[str, ...]
     blocks: int
+    compared: set[int] = field(default_factory=set, compare=False)
 
     @classmethod
     def from_meta(cls, folder: RemoteFolder, name: str, meta: dict[str, Any], piece_bytes: int) -> PiecewiseFile:
@@ -109,6 +109,16 @@ class PiecewiseFile:
         ]
         self.folder.download(self.name, number * self.windows * row, file, parts)
 
+    def _compare(self, number: int, mapped: Mapped) -> None:
+        row, rows = 2 * math.prod(self.shape[1:]), self.rows(number)
+        content = mapped.array("|u1", (rows * row,))
+        for start, expected in zip(range(0, rows, BLOCK), self.digests[number * self.blocks :], strict=False):
+            if xxhash.xxh3_64_hexdigest(content[start * row : (start + BLOCK) * row].data) != expected:
+                raise FeatureCacheError(
+                    f"{mapped.path}: damaged: this part of {self.folder}/{self.name} differs from its checksum;"
+                    " delete it"
+                )
+
     def take(
         self, cache: LocalCache, indices: NDArray[np.int64], views: NDArray[np.int64] | None, out: NDArray[np.float16]
     ) -> None:
@@ -122,6 +132,9 @@ class PiecewiseFile:
             at = np.flatnonzero(at_piece == number)
             rows = (indices[at] - number * self.windows) * v + (0 if views is None else views[at])
             with cache.pinned(piece) as mapped:
+                if number not in self.compared:  # when it was fetched, it was as the store has it
+                    self._compare(number, mapped)
+                    self.compared.add(number)
                 array = mapped.array("<f2", (self.rows(number) * v, *self.shape[2:]))
                 if len(numbers) == 1:
                     np.take(array, rows, axis=0, out=out, mode="clip")
@@ -162,11 +175,7 @@ class RemoteFeatureCache(FeatureCache):
         piece_bytes: int = PIECE_BYTES,
     ) -> RemoteFeatureCache:
         """Open a cache in a store; see :func:`open_features`."""
-        try:
-            meta = parse_json(folder.read(META))
-        except json.JSONDecodeError as error:
-            raise StorageError(f"{folder}/{META}: not JSON: {error}") from error
-        check_meta(meta, f"{folder}/{META}", shards, encoder_fingerprint)
+        meta = parse_meta(folder.read(META), f"{folder}/{META}", shards, encoder_fingerprint)
         features, there = cls(folder, cache, shards, meta, piece_bytes), folder.sizes()
         for file in features._all():
             expected, found = 2 * math.prod(file.shape), there.get(file.name, 0)

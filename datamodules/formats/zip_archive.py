@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -14,13 +15,18 @@ from core.bounds import check_unpacked
 from datamodules.recording import RecordingError
 
 LARGEST_BYTES = 256 << 20  # of one file, unpacked: an hour of one sensor takes some 15 MB
+# What zipfile lets through for an archive with wrong bytes, beside its own error.
 _BROKEN: tuple[type[Exception], ...] = (
     zipfile.BadZipFile,
     NotImplementedError,
     RuntimeError,
     zlib.error,
+    struct.error,
     EOFError,
     ValueError,
+    LookupError,
+    ArithmeticError,
+    MemoryError,
     OSError,
 )
 with contextlib.suppress(ImportError):  # a Python that was built without it can't unpack it either, and says so
@@ -75,6 +81,8 @@ def _members(content: Path | bytes, where: str, name: str) -> Iterator[Member]:
     except _BROKEN as error:
         raise RecordingError(f"{where}: not a readable zip archive: {_short(error)}") from error
     for entry in entries:
+        if not entry.filename:  # which zipfile itself can't ask whether it is a folder
+            raise RecordingError(f"{where}: not a readable zip archive: a file in it has no name")
         base = entry.filename.rsplit("/", 1)[-1]
         if not entry.is_dir() and "__MACOSX/" not in entry.filename:
             inner = f"{where}/{entry.filename}"

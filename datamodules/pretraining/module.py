@@ -115,7 +115,7 @@ class PretrainingDataModule(L.LightningDataModule):
             if activity not in labels:
                 there = ", ".join(labels) or "none"
                 raise ValueError(f"pretraining.exclude_activities names '{activity}'; there are: {there}")
-        usable = usable_windows(shards) if video else np.arange(shards.n_windows)
+        usable = usable_windows(shards, video)
         if exclude_activities:
             usable = usable[~held_out_windows(shards.table, exclude_activities, shards.settings.duration_s)[usable]]
         self._recordings = shards.codes("recording")

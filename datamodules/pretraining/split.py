@@ -46,11 +46,18 @@ def held_out_windows(table: Mapping[str, Any], activities: Sequence[str], durati
     return np.asarray(distance <= duration_s + 1e-6)
 
 
-def usable_windows(shards: ShardSet | MixedShards) -> NDArray[np.int64]:
+def usable_windows(shards: ShardSet | MixedShards, video: bool = True) -> NDArray[np.int64]:
     """Return the windows with at least two frames; the IMU of the others has no clip to be paired with.
 
-    Windows of sets without any video are all usable where other sets have video.
+    Windows of sets without any video are all usable where other sets have video, and all are without ``video``.
+    Damaged windows that are left out are never usable.
     """
+    windows = with_frames(shards) if video else np.arange(shards.n_windows)
+    return windows if shards.damaged is None else windows[~shards.damaged[windows]]
+
+
+def with_frames(shards: ShardSet | MixedShards) -> NDArray[np.int64]:
+    """Return the windows with at least two frames, and those of sets without any video beside sets with video."""
     windows = np.arange(shards.n_windows)
     frames = [shards.frame_times(part)[1].sum(axis=1) for part in np.array_split(windows, max(1, len(windows) // 4096))]
     if not frames:

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datamodules.io.row_reader import RowReader
+from datamodules.shards.checks import REMEDY, damage
 from datamodules.shards.frames import read_frame
-from datamodules.shards.layout import ShardError
+from datamodules.shards.layout import ShardError, digest64
 
 _thread = threading.local()
 
@@ -82,7 +83,15 @@ class FileBytes:
         self._reader.read(self._file, self._offset + start, out)
 
 
-def read_clip(data: FrameBytes, bounds: Sequence[int], raw: bool, out: NDArray[np.uint8], where: str) -> None:
+def read_clip(
+    data: FrameBytes,
+    bounds: Sequence[int],
+    raw: bool,
+    out: NDArray[np.uint8],
+    where: str,
+    expected: int | None = None,
+    remedy: str = REMEDY,
+) -> None:
     """Read a window's frames into ``out`` (F, H, W, 3); missing frames are black.
 
     Args:
@@ -91,9 +100,11 @@ def read_clip(data: FrameBytes, bounds: Sequence[int], raw: bool, out: NDArray[n
         raw: True if frames are plain pixels, False if they are JPEG.
         out: contiguous uint8.
         where: file and window, for the messages of errors.
+        expected: checksum of the frames' bytes; None compares nothing.
+        remedy: what the message about a wrong checksum advises.
 
     Raises:
-        ShardError: a frame can't be read.
+        ShardError: a frame can't be read, or the checksum is another one.
     """
     if not 0 <= bounds[0] <= bounds[-1] <= data.nbytes:
         raise ShardError(
@@ -101,10 +112,17 @@ def read_clip(data: FrameBytes, bounds: Sequence[int], raw: bool, out: NDArray[n
         )
     if raw and bounds[-1] - bounds[0] == out.nbytes:  # no frame is missing
         data.read_into(bounds[0], out.reshape(-1))
+        _compare(out, expected, where, remedy)
         return
     content = data.read(bounds[0], bounds[-1])
+    _compare(content, expected, where, remedy)
     for k, (start, end) in enumerate(pairwise(bounds)):
         if start == end:
             out[k] = 0
         else:
             read_frame(content[start - bounds[0] : end - bounds[0]], out[k], raw, f"{where}, frame {k}")
+
+
+def _compare(content: NDArray[np.uint8], expected: int | None, where: str, remedy: str) -> None:
+    if expected is not None and (found := digest64(content)) != expected:
+        raise ShardError(damage(where, "frames", found, expected, remedy))

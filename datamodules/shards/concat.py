@@ -63,6 +63,15 @@ class ConcatShards:
         return any(shards.simulated for _, shards in self.parts)
 
     @property
+    def damaged(self) -> NDArray[np.bool_] | None:
+        """Which windows are damaged and left out, (N,); None if none are."""
+        parts = [shards.damaged for _, shards in self.parts]
+        if all(part is None for part in parts):
+            return None
+        found = [np.zeros(n, bool) if part is None else part for n, part in zip(self._sizes, parts, strict=True)]
+        return np.concatenate(found)
+
+    @property
     def fingerprint(self) -> str:
         """Digest of the content of all sets, of renamed activities and of a masked gyroscope."""
         content: list[Any] = [shards.fingerprint for _, shards in self.parts]

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from core.bounds import parse_json
-from core.digest import digest_of
+from core.digest import digest_of, seal_holds, sealed
 from core.durable import write_json
+from core.settings import check_settings
 from datamodules.shards import layout
 from datamodules.shards.layout import ShardError
 from datamodules.windows.cut import WindowSettings
@@ -86,11 +87,15 @@ class Index:
             "exclusions": list(self.exclusions),
             **({"frames_of": self.frames_of} if self.frames_of else {}),
         }
-        write_json(directory / layout.INDEX, value)
+        write_json(directory / layout.INDEX, sealed(value))
 
 
-def read_index(directory: Path) -> Index:
+def read_index(directory: Path, unchanged: bool = True) -> Index:
     """Read ``index.json``.
+
+    Args:
+        directory: folder of the shards.
+        unchanged: True refuses an index that was changed since it was written.
 
     Raises:
         ShardError: the index is missing (the build did not finish), damaged, or of another version.
@@ -100,15 +105,16 @@ def read_index(directory: Path) -> Index:
         content = path.read_bytes()
     except FileNotFoundError as error:
         raise ShardError(f"{path}: not there; a finished build writes it last, so build the shards (again)") from error
-    return parse_index(content, path)
+    return parse_index(content, path, unchanged)
 
 
-def parse_index(content: bytes, path: Path | str) -> Index:
+def parse_index(content: bytes, path: Path | str, unchanged: bool = True) -> Index:
     """Parse the content of an index.
 
     Args:
         content: bytes of the file.
         path: path or URL of the file, for messages.
+        unchanged: see :func:`read_index`.
 
     Raises:
         ShardError: the index is damaged, or of another version.
@@ -132,9 +138,42 @@ def parse_index(content: bytes, path: Path | str) -> Index:
             exclusions=tuple(value["exclusions"]),
             frames_of=str(value.get("frames_of", "")),
         )
-    except (KeyError, TypeError) as error:
+        _check_types(index)
+        check_settings(index.settings, "window")
+    except (KeyError, TypeError, AttributeError) as error:
         raise ShardError(f"{path}: a field is missing or unknown: {error}") from error
+    except ValueError as error:
+        raise ShardError(f"{path}: damaged: {error}") from error
     for entry in index.shards:
         if Path(entry.file).name != entry.file:
             raise ShardError(f"{path}: the shard '{entry.file}' is not in the index's own directory")
+    if unchanged and not seal_holds(value):
+        raise ShardError(f"{path}: damaged: its content differs from its digest; build the shards again")
     return index
+
+
+def _check_types(index: Index) -> None:
+    """Check that fields hold what they promise.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for entry in index.shards:
+        if not (isinstance(entry.file, str) and isinstance(entry.sha256, str)):
+            raise ValueError(f"a shard has file {entry.file!r} and sha256 {entry.sha256!r}; expected text")
+        if not all(type(n) is int and n >= 0 for n in (entry.windows, entry.bytes)):
+            raise ValueError(
+                f"'{entry.file}' has {entry.windows!r} windows and {entry.bytes!r} bytes; expected numbers"
+            )
+    for name in layout.CODES:
+        table = index.tables[name]
+        if not isinstance(table, list) or not all(isinstance(each, str) for each in table):
+            raise ValueError(f"tables: '{name}' is no list of names")
+    for field in dataclasses.fields(WindowSettings):
+        value, kind = getattr(index.settings, field.name), type(field.default)
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise ValueError(f"window.{field.name} is {value!r}; expected {kind.__name__}")
+    if not isinstance(index.simulated, bool) or not isinstance(index.build_hash, str):
+        raise ValueError("'simulated' and 'build_hash' must be true or false, and text")
+    if not isinstance(index.counts, dict) or not all(isinstance(row, dict) for row in index.exclusions):
+        raise ValueError("'counts' must be an object, and 'exclusions' a list of objects")

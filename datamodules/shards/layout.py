@@ -13,13 +13,16 @@
 ``recording`` and others  (N,) int32          codes into ``tables/<name>``; activity -1 is unlabelled
 ``faults``                (N,) uint16         bit i: the window shows ``windows.FAULTS[i]``
 ``checksum``              (N,) uint64         xxh3_64 of the window's imu, masks, times and JPEG bytes
+``checksum_imu``          (N,) uint64         xxh3_64 of the window's imu; not in version 0.2.0 and earlier
+``checksum_frames``       (N,) uint64         xxh3_64 of the window's JPEG bytes; not in version 0.2.0 and earlier
 ``exclusions``            (bytes,) uint8      JSON: excluded stretches of these recordings, with the reasons
 ``facts``                 (bytes,) uint8      JSON: ``quality.facts.RecordingFacts`` of each usable recording
 ========================  ==================  ====================================================
 
-The attributes give format, version, rates, sizes, source and the build's hash; ``complete`` (windows, JPEG
-bytes, exclusions) is written last. A copy without frames has the attribute ``frames_stored``, False: ``frames`` is
-empty there, and the checksums are those of windows without JPEG bytes.
+The attributes give format, version, rates, sizes, source and the build's hash; ``digests`` is JSON: the xxh3_64, hex,
+of every array but ``imu`` and ``frames``, and of every table (not in version 0.2.0 and earlier); ``complete``
+(windows, JPEG bytes, exclusions) is written last. A copy without frames has the attribute ``frames_stored``, False:
+``frames`` is empty there, and the checksums are those of windows without JPEG bytes.
 
 Shape legend: N windows, T samples, F frames a window.
 """
@@ -42,6 +45,8 @@ INDEX = "index.json"
 CODES = ("recording", "subject", "population", "placement", "device", "activity")
 CHECKED = ("imu", "sample_mask", "channel_mask", "frame_times", "frame_mask")
 COMPLETE = "complete"
+DIGESTS = "digests"
+OWN_CHECKSUM = {"imu": "checksum_imu", "frames": "checksum_frames"}  # the large arrays, checked window by window
 
 # Name of every dataset -> its type, and its shape as a function of N, T and F; None is any length.
 DATASETS: dict[str, tuple[str, Callable[[int, int, int], tuple[int | None, ...]]]] = {
@@ -59,6 +64,8 @@ DATASETS: dict[str, tuple[str, Callable[[int, int, int], tuple[int | None, ...]]
     "exclusions": ("|u1", lambda n, t, f: (None,)),
     "facts": ("|u1", lambda n, t, f: (None,)),
 }
+# Those that shards of earlier versions lack.
+LATER = dict.fromkeys(OWN_CHECKSUM.values(), DATASETS["checksum"])
 
 
 class ShardError(MendableError, ValueError):
@@ -88,6 +95,11 @@ def shard_name(group: int, part: int) -> str:
 def shard_stem(group: int) -> str:
     """Return the prefix of the names of a group's shards."""
     return f"windows-{group:05d}"
+
+
+def digest64(content: Any) -> int:
+    """Compute the xxh3_64 of bytes, or of a contiguous array."""
+    return int(xxhash.xxh3_64_intdigest(content))
 
 
 def checksum(arrays: Sequence[NDArray[Any]], frames: bytes) -> int:

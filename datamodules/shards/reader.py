@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.digest import digest_of
 from datamodules.labels.label_column import from_codes
 from datamodules.shards import layout
+from datamodules.shards.checks import REMEDY, damaged_windows
 from datamodules.shards.clips import FileBytes, FrameBytes, read_clip
 from datamodules.shards.index import Index, ShardEntry, read_index
 from datamodules.shards.layout import ShardError
@@ -36,14 +38,23 @@ Clip = tuple[FrameBytes, list[int], NDArray[np.uint8], str]
 class ShardSet(ShardRows):
     """All windows of one directory of shards, numbered from 0 in the order of the index.
 
-    Safe to use from several threads.
+    Every window is compared with its checksums when a process reads it for the first time. Safe to use from several
+    threads.
+
+    Attributes:
+        damaged: which windows :meth:`skip_damaged` found damaged, (N,); None if it was not called. They are unlabelled,
+            and are read as windows in which nothing was measured or seen.
     """
 
     readers = 2  # threads that can read at the same time with profit
+    _remedy = REMEDY  # what the message about a damaged window advises
 
-    def __init__(self, directory: str | Path, index: Index, threads: int = 0) -> None:
+    def __init__(
+        self, directory: str | Path, index: Index, threads: int = 0, damaged: NDArray[np.bool_] | None = None
+    ) -> None:
         """Create a set from its index; callers use ``ShardSet.open``."""
         self.threads = threads or min(8, os.cpu_count() or 1)
+        self.damaged = damaged
         super().__init__(directory, index)
 
     @classmethod
@@ -70,12 +81,15 @@ class ShardSet(ShardRows):
     def _reset(self) -> None:
         super()._reset()
         self._pool: ThreadPoolExecutor | None = None
+        if self.damaged is not None:  # all were compared
+            self._checks.tolerant = True
+            self._checks.mark(np.arange(self.n_windows))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"directory": self.directory, "index": self.index, "threads": self.threads}
+        return {"directory": self.directory, "index": self.index, "threads": self.threads, "damaged": self.damaged}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        ShardSet.__init__(self, state["directory"], state["index"], state["threads"])
+        ShardSet.__init__(self, **state)
 
     def __len__(self) -> int:
         return self.n_windows
@@ -86,6 +100,37 @@ class ShardSet(ShardRows):
         A remote set fetches their shards ahead. This local set does nothing.
         """
 
+    def skip_damaged(self) -> int:
+        """Compare every window with its checksums now, and leave the damaged ones out; see :attr:`damaged`.
+
+        All windows are read once. Which are left out depends on the shards alone, so every process leaves out the same.
+
+        Returns:
+            Number of damaged windows.
+
+        Raises:
+            ShardError: a shard's labels, times or masks are damaged, or it can't be opened; these can't be skipped.
+        """
+        self._reset_after_fork()
+        self._checks.tolerant = True
+        parts = [self._damaged_windows(number) for number in range(len(self.index.shards))]
+        damaged = np.concatenate([np.empty(0, bool), *parts])
+        self._checks.mark(np.arange(self.n_windows))
+        if damaged.any():
+            self.damaged = damaged
+            self.__dict__.pop("table", None)
+        return int(damaged.sum())
+
+    def _damaged_windows(self, number: int) -> NDArray[np.bool_]:
+        shard = self._shard(number)
+        return damaged_windows(shard, shard.array)
+
+    def _blank(self, located: Located, *arrays: NDArray[Any]) -> None:
+        """Set the rows of damaged windows to zero."""
+        if self.damaged is not None:
+            for array in arrays:
+                array[self.damaged[located.windows]] = 0
+
     @property
     def simulated(self) -> bool:
         """True if any recording was simulated; tables that use the set say so."""
@@ -93,8 +138,10 @@ class ShardSet(ShardRows):
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the shards' content, hex; the key of caches."""
-        return self.index.fingerprint
+        """Digest of the shards' content, and of which windows are left out, hex; the key of caches."""
+        if self.damaged is None:
+            return self.index.fingerprint
+        return digest_of([self.index.fingerprint, np.flatnonzero(self.damaged).tolist()])
 
     @property
     def frames_stored(self) -> bool:
@@ -142,7 +189,10 @@ class ShardSet(ShardRows):
                     f"{shard.path}: {layout.INDEX} does not list its {column} {error}; build the shards again"
                 ) from error
             parts.append(position[shard.codes(column)])
-        return np.concatenate(parts)
+        found = np.concatenate(parts)
+        if self.damaged is not None and column == "activity":
+            found[self.damaged] = -1
+        return found
 
     @cached_property
     def start_s(self) -> NDArray[np.float64]:
@@ -164,6 +214,7 @@ class ShardSet(ShardRows):
 
         Raises:
             IndexError: an index is outside [0, N).
+            ShardError: a window differs from its checksum, when this process reads it for the first time.
         """
         located = self._locate(indices)
         b, t = len(indices), self.settings.samples
@@ -174,13 +225,22 @@ class ShardSet(ShardRows):
         samples = np.empty((b, t), np.uint8)
         channels = np.empty((b, 6), np.uint8)
         self._gather(located, {"imu": out, "sample_mask": samples, "channel_mask": channels})
+        self._checks.compare_motion(
+            located.windows,
+            out,
+            lambda i: self._window_name(int(located.shards[i]), int(located.local[i])),
+            self._remedy,
+        )
+        self._blank(located, out, samples, channels)
         return out, samples != 0, channels != 0
 
     def frame_times(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Read the frames' true times, seconds since each window's start, and their mask: (B, F) each."""
         shape = (len(indices), self.settings.frames)
         times, mask = np.empty(shape, np.float32), np.empty(shape, np.uint8)
-        self._gather(self._locate(indices), {"frame_times": times, "frame_mask": mask})
+        located = self._locate(indices)
+        self._gather(located, {"frame_times": times, "frame_mask": mask})
+        self._blank(located, mask)
         return times, mask != 0
 
     def frames(
@@ -195,7 +255,8 @@ class ShardSet(ShardRows):
 
         Raises:
             IndexError: an index is outside [0, N).
-            ShardError: a JPEG can't be decoded; the message names file, window and frame. Or frames were left out.
+            ShardError: the frames differ from their checksum, when this process reads them for the first time, a JPEG
+                can't be decoded (the message names file and window), or frames were left out.
         """
         if not self.frames_stored:
             raise ShardError(f"{self.directory}: {NO_FRAMES}")
@@ -221,20 +282,29 @@ class ShardSet(ShardRows):
                 self._reader.announce(number, place.offset + ends[0], ends[-1] - ends[0])
             data = FileBytes(self._reader, number, place.offset, place.nbytes)
             clips.append((data, ends, out[i], self._window_name(number, located.local[i])))
-        self._read_clips(clips, threads)
+        self._read_clips(clips, located.windows, threads)
 
-    def _read_clips(self, clips: list[Clip], threads: int) -> None:
+    def _read_clips(self, clips: list[Clip], windows: NDArray[np.int64], threads: int) -> None:
+        """Read the clips of these windows, (B,), and compare them with their checksums if that was not done before."""
         raw = self.settings.jpeg_quality == 0
+        expected = self._checks.expected("frames", windows)
 
-        def read(clip: Clip) -> None:
+        def read(clip: Clip, checksum: int | None) -> None:
             data, bounds, out, where = clip
-            read_clip(data, bounds, raw, out, where)
+            read_clip(data, bounds, raw, out, where, checksum, self._remedy)
 
+        if self.damaged is not None:  # a clip of no bytes is black
+            clips = [
+                (data, [0] * len(bounds) if damaged else bounds, out, where)
+                for (data, bounds, out, where), damaged in zip(clips, self.damaged[windows].tolist(), strict=True)
+            ]
         if threads > 1 and len(clips) > 1:
-            list(self._threads().map(read, clips))
+            list(self._threads().map(read, clips, expected))
         else:
-            for clip in clips:
-                read(clip)
+            for clip, checksum in zip(clips, expected, strict=True):
+                read(clip, checksum)
+        if any(checksum is not None for checksum in expected):
+            self._checks.mark(windows, "frames")
 
     def _window_name(self, shard: int, window: int) -> str:
         return f"{self.directory}/{self.index.shards[shard].file}: window {window}"

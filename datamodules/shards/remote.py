@@ -16,6 +16,7 @@ from datamodules.io.local_cache import LocalCache, Mapped
 from datamodules.io.prefetch import Piece
 from datamodules.io.store import Part, RemoteFolder, StorageError
 from datamodules.shards import layout
+from datamodules.shards.checks import damaged_windows
 from datamodules.shards.clips import MappedBytes
 from datamodules.shards.index import Index, ShardEntry, parse_index
 from datamodules.shards.reader import ShardSet
@@ -54,10 +55,18 @@ class RemoteShardSet(ShardSet):
     """
 
     readers = 1  # each reader pins a shard in the cache, which may have room for one only
+    _remedy = "the copy in the local cache was damaged after it was fetched: empty paths.cache and start again"
 
-    def __init__(self, folder: RemoteFolder, index: Index, cache: LocalCache, threads: int = 0) -> None:
+    def __init__(
+        self,
+        folder: RemoteFolder,
+        index: Index,
+        cache: LocalCache,
+        threads: int = 0,
+        damaged: NDArray[np.bool_] | None = None,
+    ) -> None:
         """Create a set from its index; callers use ``open_shards``."""
-        super().__init__("", index, threads)
+        super().__init__("", index, threads, damaged)
         self.directory = folder.url
         self.folder = folder
         self.cache = cache
@@ -81,7 +90,8 @@ class RemoteShardSet(ShardSet):
         return shards
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"folder": self.folder, "index": self.index, "cache": self.cache, "threads": self.threads}
+        state = {"folder": self.folder, "index": self.index, "cache": self.cache, "threads": self.threads}
+        return {**state, "damaged": self.damaged}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         RemoteShardSet.__init__(self, **state)
@@ -90,6 +100,7 @@ class RemoteShardSet(ShardSet):
         super()._reset()
         self._columns: Columns | None = None
         self._compared: set[int] = set()
+        self._opened: set[int] = set()
 
     def expect(self, windows: NDArray[np.int64] | None) -> None:
         """Fetch the shards of these windows ahead; see :meth:`ShardSet.expect`."""
@@ -134,6 +145,7 @@ class RemoteShardSet(ShardSet):
                         (data, offsets[n * f : n * f + f + 1].tolist(), out[i], self._window_name(number, n))
                         for i, n in zip(at.tolist(), located.local[at].tolist(), strict=True)
                     ],
+                    located.windows[at],
                     threads,
                 )
                 del offsets, data
@@ -143,7 +155,18 @@ class RemoteShardSet(ShardSet):
         """Keep a shard mapped inside the block."""
         with self.cache.pinned(self._piece(number)) as mapped:
             self._compare_columns(number, mapped)
+            if number not in self._opened:
+                shard = self._shard(number)
+                self._checks.open(shard, partial(self._array, mapped, number), int(self._first[number]), self._remedy)
+                self._opened.add(number)
             yield mapped
+
+    def _compare(self, number: int, shard: ShardFile) -> None:
+        """Compare nothing yet: most of the shard is not here."""
+
+    def _damaged_windows(self, number: int) -> NDArray[np.bool_]:
+        with self._pinned(number) as mapped:
+            return damaged_windows(self._shard(number), partial(self._array, mapped, number))
 
     def _compare_columns(self, number: int, mapped: Mapped) -> None:
         """Compare labels and times, which were read without a checksum, with the fetched shard, which has one."""

@@ -67,7 +67,10 @@ class Columns:
             cache.check_fits(len(content), f"{folder}: the table of its {index.n_windows} windows")
             mapped = cache.open(Piece(name, len(content), lambda file: _write(file, content)))
         self.path, self.nbytes = mapped.path, len(mapped)
-        self.shards = _read(mapped, folder, index)
+        try:
+            self.shards = _read(mapped, folder, index)
+        except DAMAGED as error:
+            raise StorageError(f"{self.path}: damaged: not the columns of {folder}; delete it ({error})") from error
 
 
 def _write(file: BinaryIO, content: bytes) -> None:

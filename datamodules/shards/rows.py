@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from datamodules.io.row_reader import RowReader
 from datamodules.shards import layout
+from datamodules.shards.checks import WindowChecks
 from datamodules.shards.index import Index
 from datamodules.shards.layout import ShardError
 from datamodules.shards.shard_file import ShardFile, open_shard
@@ -77,6 +78,7 @@ class ShardRows:
         self._held_names = self._names_to_hold()
         self._held: dict[str, NDArray[Any]] = {}
         self._lock = threading.Lock()
+        self._checks = WindowChecks(self.n_windows)
         self._offsets: dict[str, NDArray[np.int64]] = {}  # name -> first byte in each shard, -1 for unopened shards
 
     def _names_to_hold(self) -> frozenset[str]:
@@ -156,8 +158,13 @@ class ShardRows:
                     f"{shard.path}: {found} windows, samples and frames; {layout.INDEX} says "
                     f"{(entry.windows, s.samples, s.frames)}"
                 )
+            self._compare(number, shard)
             self._shards[number] = shard
         return self._shards[number]
+
+    def _compare(self, number: int, shard: ShardFile) -> None:
+        """Compare a shard with its checksums, as far as that is done when it is opened."""
+        self._checks.open(shard, shard.array, int(self._first[number]))
 
     def _open_shard(self, number: int) -> ShardFile:
         return open_shard(Path(self.directory) / self.index.shards[number].file)

@@ -18,7 +18,7 @@ from datamodules.windows.quality.facts import RecordingFacts
 
 # Errors of h5py on a damaged or truncated file, and errors of Python on an attribute of the wrong type.
 _MOST_ATTRIBUTES, _LONGEST_ATTRIBUTE = 100, 100
-DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError)
+DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, AttributeError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class ShardFile:
     Attributes:
         path: path of the file, or its URL in a store.
         attributes: attributes of the file, as plain values by name.
-        places: place of each array in ``layout.DATASETS``.
+        places: place of each array in ``layout.DATASETS``, and of those in ``layout.LATER`` that are there.
         tables: names of each column in ``layout.CODES``, by code.
     """
 
@@ -146,7 +146,8 @@ def read_structure(path: Path | str, file: h5py.File, size: int) -> ShardFile:
     n = int(attributes[layout.COMPLETE][0])
     t, f = int(attributes["samples"]), int(attributes["frames_per_window"])
     places = {}
-    for name, (dtype, shape_of) in layout.DATASETS.items():
+    later = {name: kind for name, kind in layout.LATER.items() if name in file}
+    for name, (dtype, shape_of) in {**layout.DATASETS, **later}.items():
         place = _place(path, file, name, size)
         expected = shape_of(n, t, f)
         fits = len(expected) == len(place.shape) and all(

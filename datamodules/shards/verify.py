@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from core.digest import digest_of, file_digest
+from core.digest import digest_of, file_digest, seal_holds
 from datamodules.shards import layout
+from datamodules.shards.checks import damaged_columns
 from datamodules.shards.frames import read_frame
 from datamodules.shards.index import Index, ShardEntry, read_index
 from datamodules.shards.layout import ShardError
@@ -37,10 +39,12 @@ def verify(directory: str | Path) -> list[Problem]:
     """
     path = Path(directory)
     try:
-        index = read_index(path)
+        index = read_index(path, unchanged=False)
     except ShardError as error:
         return [Problem(str(path / layout.INDEX), None, _without_path(error, path / layout.INDEX))]
     problems: list[Problem] = []
+    if not seal_holds(json.loads((path / layout.INDEX).read_bytes())):
+        problems.append(Problem(str(path / layout.INDEX), None, "its content differs from its digest"))
     if digest_of(index.build) != index.build_hash:
         problems.append(Problem(str(path / layout.INDEX), None, "'build' does not match its 'build_hash'"))
     listed = {entry.file for entry in index.shards}
@@ -78,6 +82,12 @@ def _verify_shard(path: Path, entry: ShardEntry, index: Index) -> Iterator[Probl
             yield Problem(file, None, f"'{unknown[0]}' of '{code}' is not in {layout.INDEX}")
     if stored := shard.array("frames").size * bool(index.frames_of):
         yield Problem(file, None, f"{stored} bytes of frames, which {layout.INDEX} says were left out")
+    try:
+        changed = damaged_columns(shard, shard.array)
+    except ShardError as error:
+        changed = [_without_path(error, path)]
+    for name in changed:
+        yield Problem(file, None, f"'{name}' differs from its digest")
     yield from _verify_windows(shard, index)
 
 

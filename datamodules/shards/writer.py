@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from core.durable import write_atomically
 from core.room import check_room
 from datamodules.shards import layout
+from datamodules.shards.checks import column_digests
 from datamodules.windows.cut import FAULTS, Exclusion, Window, WindowSettings
 from datamodules.windows.quality.facts import RecordingFacts
 
@@ -129,10 +130,13 @@ def _write(
         ],
         np.uint64,
     )
+    arrays["checksum_imu"] = np.array([layout.digest64(row) for row in arrays["imu"]], np.uint64)
+    arrays["checksum_frames"] = np.array([layout.digest64(b"".join(w.jpegs)) for w in windows], np.uint64)
     tables = file.create_group("tables")
+    names: dict[str, list[str]] = {}
     for code in layout.CODES:
         values = [str(getattr(w.window, code)) for w in windows]
-        table = sorted(set(values) - {""})
+        table = names[code] = sorted(set(values) - {""})
         position = {value: i for i, value in enumerate(table)}
         arrays[code] = np.array([position.get(value, -1) for value in values], np.int32)
         width = max((len(value.encode()) for value in table), default=1)
@@ -144,11 +148,13 @@ def _write(
     arrays["facts"] = np.frombuffer(json.dumps(described, ensure_ascii=False, allow_nan=False).encode(), np.uint8)
 
     size = int(arrays["frame_offsets"][-1])
-    for name, (dtype, _) in layout.DATASETS.items():
+    for name, (dtype, _) in {**layout.DATASETS, **layout.LATER}.items():
         if name == "frames":
             _write_frames(file.create_dataset(name, (size,), dtype), windows)
         else:
-            file.create_dataset(name, data=arrays[name].astype(dtype, copy=False))
+            arrays[name] = arrays[name].astype(dtype, copy=False)
+            file.create_dataset(name, data=arrays[name])
+    file.attrs[layout.DIGESTS] = json.dumps(column_digests(arrays, names))
     file.attrs[layout.COMPLETE] = np.array([n, size, len(rows)], np.int64)
 
 

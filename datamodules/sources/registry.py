@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, TypeVar
 
 from core.registry import Component, Registry, build, register
@@ -43,6 +44,13 @@ class Source(ABC):
     def subject_of(self, name: str) -> str | None:
         """Return the subject of a recording, or None if only loading it can tell; a build skips unwanted subjects."""
         return None
+
+    def files(self, name: str) -> list[Path]:
+        """List files of a recording beside those that its sensors and cameras name as their origin, e.g. of labels.
+
+        A build notes them all; whoever opens its shards is told if one has changed.
+        """
+        return []
 
     def fingerprint(self) -> str:
         """Return a digest of files that define how recordings are read, e.g. a manifest; "" if there are none.

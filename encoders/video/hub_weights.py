@@ -185,12 +185,27 @@ def _read_config(architecture: Architecture, params: HubParams, folder: Path) ->
     if not (folder / _CONFIG).is_file():
         raise WeightsError(f"{architecture.name}: there is no {_CONFIG} in {folder}. {_REMEDY}")
     config_class = _classes(architecture)[1]
-    content = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
+    content = _read_json(folder / _CONFIG)
     if content.get("model_type") != config_class.model_type:
         raise WeightsError(
             f"{folder / _CONFIG}: model_type is {content.get('model_type')!r}, expected {config_class.model_type!r}"
         )
     return config_class.from_pretrained(folder)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Raises:
+        WeightsError: it holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:  # neither UTF-8 nor JSON
+        raise WeightsError(f"{path}: damaged: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise WeightsError(f"{path}: damaged: expected an object, found a {type(content).__name__}")
+    return content
 
 
 def _downloaded(architecture: Architecture, params: HubParams) -> Path:
@@ -250,7 +265,7 @@ def _normalisation(params: HubParams, folder: Path | None) -> tuple[list[float],
     mean, std = IMAGENET_MEAN, IMAGENET_STD
     for name in _PREPROCESSORS:
         if folder is not None and (folder / name).is_file():
-            content = json.loads((folder / name).read_text(encoding="utf-8"))
+            content = _read_json(folder / name)
             mean, std = content.get("image_mean", mean), content.get("image_std", std)
             break
     mean, std = ([float(value) for value in values] for values in (params.mean or mean, params.std or std))

@@ -6,7 +6,9 @@ it here, so that the encoder can load the trained weights.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,13 @@ from timm.models.vision_transformer import checkpoint_filter_fn
 from torch import Tensor, nn
 
 from core.durable import write_atomically
+from core.errors import first_line
 from core.suggestions import did_you_mean
 from encoders.video.hub import hub_or_cache
 from encoders.weights import WeightsError
 
 FORMAT = "imu-video-har vit 1"
+_NO_DIGEST = ""  # files of version 0.2.0 and earlier have none
 
 
 @dataclass
@@ -136,6 +140,7 @@ def save_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) 
         "std": json.dumps(std),
     }
     tensors = {name: value.detach().cpu().contiguous() for name, value in backbone.state_dict().items()}
+    metadata["digest"] = _digest(tensors)
     write_atomically(path, lambda temporary: save_file(tensors, temporary, metadata=metadata))
     return path
 
@@ -160,6 +165,8 @@ def load_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) 
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
     if metadata.get("format") == FORMAT:
+        if metadata.get("digest", _NO_DIGEST) not in (_NO_DIGEST, _digest(tensors)):
+            raise WeightsError(f"{path}: damaged: its weights differ from their digest; delete it, or use a copy")
         _check_settings(path, metadata, backbone, params)
     wanted = backbone.state_dict()
     if "visual.class_embedding" in tensors:
@@ -198,13 +205,25 @@ def _resampled(old: Tensor, new: Tensor, backbone: nn.Module) -> Tensor:
     return resampled
 
 
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """Compute the SHA-256 of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        digest.update(value.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _check_settings(path: Path, metadata: dict[str, str], backbone: nn.Module, params: BackboneParams) -> None:
     mean, std = normalisation(params, backbone)
-    found = {
-        "model": metadata["model"],
-        "mean": json.loads(metadata["mean"]),
-        "std": json.loads(metadata["std"]),
-    }
+    try:
+        found = {
+            "model": metadata["model"],
+            "mean": json.loads(metadata["mean"]),
+            "std": json.loads(metadata["std"]),
+        }
+    except (KeyError, ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: damaged: its settings can't be read: {first_line(error)}") from error
     expected = {"model": params.model, "mean": mean, "std": std}
     for key, value in expected.items():
         if found[key] != value:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.settings import check_settings
 from core.suggestions import did_you_mean
+from datamodules.build.origins import refuse_changed
 from datamodules.build.run import BuildReport, build
 from datamodules.clock_sync.apply_offset import parse_clocks_mode
 from datamodules.recording import RecordingError
@@ -122,7 +123,28 @@ def build_dataset(config: Config, key: str) -> BuildReport:
 
 
 def open_dataset(config: Config, key: str) -> ShardSet:
-    """Open a data set's shards, from ``paths.data`` or the store; missing shards are built first."""
+    """Open a data set's shards, from ``paths.data`` or the store; missing shards are built first.
+
+    With ``run.on_damage=skip``, all windows are read and compared with their checksums, and damaged ones are left out.
+
+    Raises:
+        UserError: the shards can't be built.
+        ShardError: they are damaged.
+        ChangedSourceError: a recording's file has changed since the shards were built from it.
+    """
+    shards = _open(config, key)
+    if config.run.on_damage == "skip" and (number := shards.skip_damaged()):
+        console.print(
+            f"{shards.directory}: {number} of {shards.n_windows} windows are damaged and are left out"
+            f" (run.on_damage=skip); they are listed by: python -m experiments.check_shards {shards.directory}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    return shards
+
+
+def _open(config: Config, key: str) -> ShardSet:
     directory = dataset_directory(config, key)
     if config.datasets[key].shared:
         return _shared(config, key, directory)
@@ -130,6 +152,8 @@ def open_dataset(config: Config, key: str) -> ShardSet:
         if (folder := stored(config, directory, "index.json")) is not None:
             return RemoteShardSet.open_folder(folder, local_cache(config))
         build_dataset(config, key)
+    else:
+        refuse_changed(directory)
     return ShardSet.open(directory)
 
 

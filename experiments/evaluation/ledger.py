@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from core.bounds import read_yaml
 from datamodules.labels.label_column import distinct
 from datamodules.labels.natural_order import natural_key
@@ -23,6 +21,7 @@ from experiments.evaluation.methods import Method
 from experiments.evaluation.splits import NOT_COMPARABLE, Fold, names_against_pseudonyms
 from experiments.evaluation.targets import System, Target
 from experiments.settings.evaluation import EvaluationConfig, ExternalConfig
+from experiments.settings.layers import YAML_ERRORS
 from experiments.settings.privacy import person_if_known
 from experiments.settings.schema import Config
 
@@ -234,7 +233,7 @@ def seen_by_external(name: str, settings: ExternalConfig, digest: str) -> Seen:
     where = f"evaluation.external.{name}.card: '{settings.card}'"
     try:
         content = read_yaml(Path(settings.card))
-    except (OSError, ValueError, yaml.YAMLError) as error:
+    except (OSError, *YAML_ERRORS) as error:
         raise EvaluationError(f"{where} can't be read: {error}") from error
     windows, learnt = _of_card(content, "windows", where), _of_card(content, "labels", where)
     development = _of_card(content, "development", where) if "development" in content else None

@@ -28,7 +28,8 @@ class OtherPlacement:
 
     Attributes:
         shards: shards of the other sensor; joined shards if the target's windows lose their gyroscope.
-        windows: number in ``shards`` of each window of the target, (N,); -1 where the sensor measured none.
+        windows: number in ``shards`` of each window of the target, (N,); -1 where the sensor measured none, or
+            where its window is damaged and left out.
     """
 
     shards: ShardSet | ConcatShards
@@ -80,4 +81,6 @@ def _same_time(own: ShardSet, other: ShardSet) -> NDArray[np.int64]:
         nearest = apart.argmin(axis=1)
         near = apart[np.arange(len(asked)), nearest] <= SAME_TIME_S
         found[asked[near]] = there[nearest[near]]
+    if other.damaged is not None:
+        found[(found >= 0) & other.damaged[found]] = -1
     return found

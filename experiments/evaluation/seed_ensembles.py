@@ -62,7 +62,7 @@ def together(method: Method, members: Mapping[str, TargetFeatures], systems: Seq
             change = tested.shards.change
             there = [own if change is None else own.under(change) for own in features]
             scores = [one(own, windows) for one, own in zip(fitted, there, strict=True)]
-            return np.mean(scores, axis=0)
+            return np.asarray(np.mean(scores, axis=0))
 
         return predict
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from core.digest import file_digest
+from core.errors import first_line
 from datamodules.features.cache import FeatureCache
 from datamodules.labels.label_column import among, prefixed, repeated
 from encoders.contract import VideoEncoder
@@ -129,7 +130,7 @@ def open_systems(
                 prototypes["text"] = text_prototypes(model, named, config.window, _device(config))
             except NoPrototypesError as error:
                 remarks.append(_left_out(name, "text", methods, str(error)))
-        systems.append(System(name, model, checkpoint.digest, prototypes, clips, checkpoint.incomplete))
+        systems.append(System(name, model, checkpoint.digest, prototypes, clips, incomplete=checkpoint.incomplete))
     return systems, list(dict.fromkeys(remarks))  # checkpoints of several seeds give the same remarks
 
 
@@ -154,7 +155,13 @@ def _video_encoder(checkpoint: Checkpoint) -> VideoEncoder | str:
     if not frozen:
         content = read_checkpoint(checkpoint.path, needs=("state_dict",))["state_dict"]
         prefix = "video_encoder."
-        video_encoder.load_state_dict({k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)})
+        weights = {k.removeprefix(prefix): v for k, v in content.items() if k.startswith(prefix)}
+        try:
+            video_encoder.load_state_dict(weights)
+        except RuntimeError as error:
+            raise UserError(
+                f"{checkpoint.path}: its video encoder does not fit the settings of its training: {first_line(error)}"
+            ) from error
         return video_encoder
     trained_with, found = str(settings.video_encoder["fingerprint"]), video_encoder.fingerprint()
     if trained_with == found:

@@ -159,8 +159,14 @@ class Target:
         return not method.sources or self.sources is not None
 
     def remarks(self, folds: Sequence[Fold]) -> list[str]:
-        """List remarks for readers: renamed activities, and a gyroscope that one side lacks."""
+        """List remarks for readers: damaged windows, renamed activities, and a gyroscope that one side lacks."""
         found = []
+        for name, shards in self.shards.parts:
+            if shards.damaged is not None:
+                found.append(
+                    f"damaged windows of '{name}' were left out: {np.count_nonzero(shards.damaged)} of"
+                    f" {shards.n_windows} (run.on_damage=skip)"
+                )
         if self.shards.common:
             found += [f"activities by their common names: {line}" for line in self.shards.renamed.lines()]
         if self.answered_by_sources and self.sources is not None:

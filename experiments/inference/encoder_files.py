@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save
 
 from core.digest import file_digest
 from core.durable import write_atomically, write_json
+from core.errors import first_line
 from core.registry import UnknownNameError
 from datamodules.labels.natural_order import natural_key
 from datamodules.signal import NORMALISATIONS
@@ -212,6 +213,9 @@ def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig
             seen=_seen(content, path),
             incomplete=str(content.get("incomplete", "")),
         )
+        people = config.pretraining_subjects
+        if people is not None and not (isinstance(people, list) and all(isinstance(each, str) for each in people)):
+            raise ValueError("'pretraining_subjects' is no list of names")
         if config.normalisation not in NORMALISATIONS:
             raise ValueError(f"normalisation is {config.normalisation!r}")
         module = build_imu_encoder(config.name, config.params, config.imu_input)
@@ -221,8 +225,8 @@ def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig
         raise InferenceError(f"{path}: damaged: {error} is missing") from error
     except InferenceError:
         raise
-    except (TypeError, ValueError, RuntimeError, AttributeError) as error:
-        raise InferenceError(f"{path}: damaged: {error}") from error
+    except Exception as error:  # whatever settings from outside make torch raise: sizes that no memory has, too
+        raise InferenceError(f"{path}: damaged: {first_line(error)}") from error
     try:
         module.load_state_dict(read_tensors(weights))
     except RuntimeError as error:

@@ -90,7 +90,7 @@ def read_facts(folder: Path) -> HeadFacts:
         features = content["handcrafted"]
     except KeyError as error:
         raise InferenceError(f"{path}: damaged: {error} is missing") from error
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InferenceError(f"{path}: damaged: {error}") from error
     _check_plain(path, method, classes, temperature, clip)
     if "handcrafted" in BLOCKS[method] and features != digest_of(list(FEATURE_NAMES)):
@@ -113,12 +113,12 @@ def incomplete_of(folder: Path, facts: HeadFacts) -> str:
 
 
 def _check_plain(path: Path, method: Any, classes: Any, temperature: float, clip: Any) -> None:
-    if method not in BLOCKS:
+    if not isinstance(method, str) or method not in BLOCKS:
         raise InferenceError(f"{path}: its method is {method!r}; expected one of {', '.join(BLOCKS)}")
     names = isinstance(classes, list) and all(isinstance(name, str) and name for name in classes)
     if not names or len(set(classes)) != len(classes) or len(classes) < 2:
         raise InferenceError(f"{path}: damaged: expected 'classes', at least two names, each once")
     if not 0 < temperature < float("inf"):
         raise InferenceError(f"{path}: damaged: temperature is {temperature}; expected a number above 0")
-    if clip is not None and not (isinstance(clip, int | float) and clip > 0):
+    if clip is not None and not (isinstance(clip, int | float) and 0 < clip < 1e300):
         raise InferenceError(f"{path}: damaged: clip is {clip!r}; expected a number above 0")

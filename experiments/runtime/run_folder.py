@@ -6,12 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from core.bounds import read_yaml
 from core.durable import write_text
+from core.errors import first_line
 from experiments.runtime.errors import UserError
-from experiments.settings.load import plain, to_yaml
+from experiments.settings.load import plain, saved_settings, to_yaml
 from experiments.settings.migration import flatten, migrate
 from experiments.settings.schema import Config, DatasetConfig
 
@@ -19,6 +17,7 @@ LAST = "last.ckpt"
 # What may differ between a run and its continuation: it changes nothing that is learnt.
 _FREE = (
     "run.resume",
+    "run.on_damage",
     "checkpoint",
     "paths.",
     "privacy.key",
@@ -100,16 +99,11 @@ def _set_aside(folder: Path) -> None:
 def _refuse_other_settings(saved: Path, config: Config) -> None:
     if not saved.is_file():
         return
+    content = saved_settings(saved)
     try:
-        content = read_yaml(saved) or {}
-        if not isinstance(content, dict):
-            raise ValueError(f"a {type(content).__name__}; expected 'key: value' lines")
-    except (ValueError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{saved}: not the settings of a run: {error}; give this run another name (run.name=...) or start it anew"
-            " (run.resume=never)"
-        ) from error
-    before = _by_path(migrate(content))
+        before = _by_path(migrate(content))
+    except (TypeError, ValueError, AttributeError, LookupError, RecursionError) as error:
+        raise UserError(f"{saved}: not the settings of a run: {first_line(error)}") from error
     now = _by_path(plain(config))
     # A setting that is newer than the run: what it was trained with is today's default.
     newer = Config(datasets={name: DatasetConfig() for name in config.datasets})

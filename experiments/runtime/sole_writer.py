@@ -33,7 +33,7 @@ def sole_writer(folder: Path, task: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
-        who = owner.read_text(encoding="utf-8") if owner.is_file() else "another process"
+        who = owner.read_text(encoding="utf-8", errors="replace") if owner.is_file() else "another process"
         raise UserError(
             f"{folder}: {who} is {task} there now; wait until it has ended, or use another folder (run.name=...)"
         ) from error

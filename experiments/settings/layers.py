@@ -15,14 +15,17 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from core.bounds import read_yaml
-from core.errors import MendableError
+from core import bounds
+from core.errors import MendableError, first_line
 from core.suggestions import did_you_mean
 from experiments.settings.advice import advice_on_source
 
 CONFIG_FOLDER = Path(__file__).parents[1] / "configs"
 NONE = "none"
 COMMAND_LINE = "command line"  # the name of the layer that no file has
+
+# Beside its own errors, PyYAML lets those of Python through: of a date 2024-13-45, of !!int with nothing behind it.
+YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError)
 
 Layer = tuple[str, dict[str, Any]]
 
@@ -112,22 +115,38 @@ def _with_bases(path: Path) -> list[Layer]:
         content = _read(current)
         base = content.pop("base", None)
         chain.insert(0, (str(current), content))
-        if base is None:
-            current = None
-        elif str(base).endswith((".yaml", ".yml")):
-            current = find(str(current.parent / str(base)))
-        else:
-            folder = current.parent
-            current = folder / f"{base}.yaml" if (folder / f"{base}.yaml").is_file() else find(str(base))
+        current = None if base is None else _base_of(current, str(base))
     return chain
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _base_of(path: Path, base: str) -> Path:
+    """Find the file that another one builds on: in its folder, or among those that come with the project."""
     try:
-        content = read_yaml(path)
-    except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from error
+        if base.endswith((".yaml", ".yml")):
+            return find(str(path.parent / base))
+        beside = path.parent / f"{base}.yaml"
+        return beside if beside.is_file() else find(base)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: base: {error}") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    content = read_yaml(path)
     content = {} if content is None else content
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected 'key: value' lines, found a {type(content).__name__}")
     return content
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file as data.
+
+    Raises:
+        ConfigError: it can't be read, or is no YAML.
+    """
+    try:
+        return bounds.read_yaml(path)
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror or error}") from error
+    except YAML_ERRORS as error:
+        raise ConfigError(f"{path}: not valid YAML: {first_line(error)}") from error

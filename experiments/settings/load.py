@@ -18,14 +18,14 @@ import yaml
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from core.bounds import read_yaml
+from core.errors import first_line
 from core.settings import SettingError, check_settings
 from core.suggestions import did_you_mean
 from datamodules.privacy.key import PrivacyError
 from datamodules.sources.registry import sources
 from encoders.layers.orientation import ORIENTATIONS, RAW
 from encoders.registry import imu_encoders, video_encoders, video_heads
-from experiments.settings.layers import COMMAND_LINE, NONE, ConfigError, find, layers, merge
+from experiments.settings.layers import COMMAND_LINE, NONE, YAML_ERRORS, ConfigError, find, layers, merge, read_yaml
 from experiments.settings.migration import migrate, renamed
 from experiments.settings.privacy import check_saved, hide, reveal, translate
 from experiments.settings.schema import Config, RunConfig
@@ -87,18 +87,30 @@ def load_saved(path: Path) -> Config:
         ConfigError: the file is missing, or of another version.
     """
     try:
-        saved = read_yaml(path)
-    except (yaml.YAMLError, ValueError, OSError) as error:
-        raise ConfigError(f"{path}: not the settings of a run: {str(error).splitlines()[0]}") from error
-    if not isinstance(saved, dict):
-        raise ConfigError(f"{path}: not the settings of a run: expected 'key: value' lines")
-    try:
-        merged = OmegaConf.merge(OmegaConf.structured(Config), migrate({str(k): v for k, v in saved.items()}))
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: not the settings of a run: {str(error).splitlines()[0]}") from error
-    config = OmegaConf.to_object(merged)
+        saved = saved_settings(path)
+        merged = OmegaConf.merge(OmegaConf.structured(Config), migrate(saved))
+        config = OmegaConf.to_object(merged)
+    except ConfigError:
+        raise
+    except (OmegaConfBaseException, OSError, *YAML_ERRORS) as error:
+        raise ConfigError(f"{path}: not the settings of a run: {first_line(error)}") from error
     assert isinstance(config, Config)
     return config
+
+
+def saved_settings(path: Path) -> dict[str, Any]:
+    """Read the ``config.yaml`` of a run, whatever version wrote it.
+
+    Raises:
+        ConfigError: it is missing, no YAML, or not whole.
+    """
+    saved = read_yaml(path)  # not by OmegaConf, whose parser in C ends the process at deep nesting
+    if not isinstance(saved, dict):
+        raise ConfigError(f"{path}: not the settings of a run: expected 'key: value' lines, found {saved!r:.60}")
+    # It is written from the first group of settings to the last.
+    if missing := [name for name in ("experiment", "run", "evaluation") if name not in saved]:
+        raise ConfigError(f"{path}: not the settings of a run, or not all: '{missing[0]}' is missing")
+    return {str(key): value for key, value in saved.items()}
 
 
 def plain(config: Config) -> dict[str, Any]:

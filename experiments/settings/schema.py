@@ -29,6 +29,11 @@ class RunConfig:
     name: str = setting("default", "last part of runs/<experiment>/<name>; 'default' becomes the system's name, if any")
     seed: int = setting(0, "seed of weights, order of windows and augmentations")
     resume: str = setting("auto", "'auto' (continue last.ckpt if there), 'never', or a checkpoint's path")
+    on_damage: str = setting(
+        "fail",
+        "a stored window that differs from its checksum: 'fail', or 'skip' it and say how many were",
+        choices=("fail", "skip"),
+    )
 
 
 @dataclass

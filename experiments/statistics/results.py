@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from core.durable import write_atomically
+from core.errors import MendableError, first_line
 from core.shown_text import safe_frame
 from experiments.evaluation.cells import KNOWS_NOTHING, CellResult
 from experiments.evaluation.metrics import per_class_recall
@@ -140,9 +141,23 @@ def write(frame: pd.DataFrame, folder: Path) -> tuple[Path, Path]:
     return csv, parquet
 
 
+class ResultsError(MendableError, ValueError):
+    """A file of results that can't be read; the message names it."""
+
+
 def read(parquet: Path) -> pd.DataFrame:
-    """Read ``results.parquet``, also one of version 0.1.0; columns and metrics get their present names."""
-    frame = pd.read_parquet(parquet).rename(columns=_EARLIER_COLUMNS)
+    """Read ``results.parquet``, also one of version 0.1.0; columns and metrics get their present names.
+
+    Raises:
+        ResultsError: the file is damaged.
+        FileNotFoundError: it is not there.
+    """
+    try:
+        frame = pd.read_parquet(parquet).rename(columns=_EARLIER_COLUMNS)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # pyarrow raises a dozen kinds for a damaged file
+        raise ResultsError(f"{parquet}: damaged: not a Parquet file that can be read: {first_line(error)}") from error
     if "knowledge" not in frame:  # before 0.3.0 no method knew anything
         frame["knowledge"] = KNOWS_NOTHING
     if "incomplete" not in frame:  # earlier versions did not look

@@ -94,6 +94,17 @@ def make_data_module(config: Config, shards: Shards, features: Features | None) 
     return data
 
 
+def left_out(config: Config, shards: Shards) -> dict[str, list[str]]:
+    """Name the damaged windows of each set that are left out (``run.on_damage=skip``), by recording and start."""
+    found = {}
+    for name, part in parts_of(config, shards):
+        if part.damaged is not None:
+            windows = np.flatnonzero(part.damaged)
+            rows = zip(part.table["recording"][windows], part.start_s[windows].tolist(), strict=True)
+            found[name] = [f"{recording} at {start_s:.1f} s" for recording, start_s in rows]
+    return found
+
+
 def namer(shards: Shards) -> Callable[[Mapping[str, Any]], list[str]]:
     """Make a function that names the windows of a batch: recording and start."""
 

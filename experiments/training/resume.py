@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
+from core.errors import first_line
 from experiments.runtime.errors import UserError
 from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.migration import migrate
@@ -28,8 +29,8 @@ def steps_done(checkpoint: Path, module: ImuPretraining) -> int:
     content = read_checkpoint(checkpoint, needs=_NEEDS)
     try:
         before = PretrainingSettings.of(migrate(content["hyper_parameters"]))
-    except (TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{checkpoint}: its settings can't be read: {error}") from error
+    except Exception as error:  # whatever a file from outside holds in their place
+        raise UserError(f"{checkpoint}: its settings can't be read: {first_line(error)}") from error
     if before.development_subjects is None:  # which earlier versions did not record
         before = replace(before, development_subjects=module.settings.development_subjects)
     changed = [
@@ -47,6 +48,22 @@ def steps_done(checkpoint: Path, module: ImuPretraining) -> int:
     if not isinstance(steps, int) or steps < 0:
         raise UserError(f"{checkpoint}: damaged: global_step is {_short(steps)}; expected a number of steps")
     return steps
+
+
+def refused_checkpoint(error: Exception, checkpoint: Path) -> UserError | None:
+    """Say in a sentence that Lightning could not put a checkpoint back; None if the error came from somewhere else.
+
+    What :func:`steps_done` can't know is whether the states of optimiser, schedule and loops fit this training.
+    """
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.endswith("checkpoint_connector.py"):
+            return UserError(
+                f"{checkpoint}: damaged: training can't go on from it ({type(error).__name__}: {first_line(error)});"
+                " use an earlier checkpoint (run.resume=PATH), or start anew (run.resume=never)"
+            )
+        trace = trace.tb_next
+    return None
 
 
 def _check_weights(checkpoint: Path, weights: Any, module: ImuPretraining) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import lightning as L
@@ -25,6 +26,7 @@ _WEIGHTS = {
     "pretrained": "that its library publishes",
     "random": "random, never trained",
 }
+LEFT_OUT = "left_out.json"  # the run's record of damaged windows that it was trained without
 _SHOWN = ("training/loss", "validation/mrr", "validation/alignment_error_ms")
 
 
@@ -101,8 +103,15 @@ def device_in_words(config: Config) -> str:
     return name if processes == 1 else f"{processes} x {name}"
 
 
-def end_lines(config: Config, trainer: L.Trainer, module: ImuPretraining, last: Path, seconds: float) -> list[str]:
-    """Say how a run ended: final metrics, where it is, what to look at."""
+def end_lines(
+    config: Config,
+    trainer: L.Trainer,
+    module: ImuPretraining,
+    last: Path,
+    seconds: float,
+    damaged: Mapping[str, Sequence[str]],
+) -> list[str]:
+    """Say how a run ended: final metrics, where it is, what was left out as damaged, what to look at."""
     found = {name: trainer.callback_metrics[name].item() for name in _SHOWN if name in trainer.callback_metrics}
     values = "".join(f"; {name} {value:.3g}" for name, value in found.items())
     if is_trial(config):
@@ -110,6 +119,10 @@ def end_lines(config: Config, trainer: L.Trainer, module: ImuPretraining, last: 
     done, total = trainer.global_step, module.settings.total_steps
     steps = f"{done} steps" if done >= total else f"{done} of {total} steps"
     lines = [f"done: {steps}, in {in_words(seconds)}{values}", f"checkpoint: {last}"]
+    lines += [
+        f"left out: {len(windows)} damaged windows of {name}, named in {run_folder(config) / LEFT_OUT}"
+        for name, windows in damaged.items()
+    ]
     if "tensorboard" in config.trainer.loggers:
         lines.append("look at it: make tensorboard")
     return lines

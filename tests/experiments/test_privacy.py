@@ -149,18 +149,18 @@ def test_elsewhere_trains_and_evaluates_without_video_names_or_key(
     try:
         monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
         monkeypatch.chdir(tmp_path)
-        there = [str(sent / "experiment.yaml")]
+        call = [str(sent / "experiment.yaml")]
         log = _Log(tmp_path / "console.log")
         with log.kept():
-            assert pretrain.main(there) == 0
-            assert eval_ood.main(there) == 0
+            assert pretrain.main(call) == 0
+            assert eval_ood.main(call) == 0
         assert "no frame is shown (privacy.features_only)" in log.path.read_text(encoding="utf-8")
         for name in ("config.yaml", "results.csv"):
             assert (tmp_path / "runs" / "study" / "default" / name).is_file()
         assert not any(b"GIF8" in path.read_bytes() for path in (tmp_path / "runs").rglob("events.out.*"))
         capsys.readouterr()
-        assert preview.main(there) == 1
-        assert pretrain.main([*there, "video_encoder.weights=random", "run.name=other"]) == 1
+        assert preview.main(call) == 1
+        assert pretrain.main([*call, "video_encoder.weights=random", "run.name=other"]) == 1
         said = capsys.readouterr().err
         assert said.count("this needs frames: do it where the video is") == 2
         assert "Traceback" not in said

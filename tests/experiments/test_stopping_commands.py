@@ -7,6 +7,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -55,6 +56,10 @@ def goes_on(module: str, *arguments: str) -> str:
     return said
 
 
+def has_pieces(folder: Path, count: int, _: Command) -> bool:
+    return len(list(folder.rglob("pieces/*"))) >= count
+
+
 def settings_of(config: Config) -> tuple[str, str]:
     return f"paths.data={config.paths.data}", f"paths.runs={config.paths.runs}"
 
@@ -73,7 +78,7 @@ def test_a_build_keeps_its_recordings_and_ends_with_the_same_bytes(tiny_yaml: Pa
         stopped(
             "experiments.build_shards",
             *arguments,
-            there=lambda _, kept=kept: len(list((tmp_path / "stopped").rglob("pieces/*"))) >= kept,
+            there=partial(has_pieces, tmp_path / "stopped", kept),
         )
     goes_on("experiments.build_shards", *arguments)
     assert shards(tmp_path / "stopped") == shards(tmp_path / "whole") != {}
@@ -124,8 +129,8 @@ def test_predictions_and_their_workers_end(tmp_path: Path) -> None:
     rows = np.random.default_rng(0).normal((0, 0, 9.81), 3, (4 * 3600 * 50, 3))
     np.savetxt(tmp_path / "long.csv", rows, "%.3f", ",", header="ax,ay,az", comments="")
     out = tmp_path / "out"
-    arguments = (str(head), str(tmp_path / "long.csv"), "--acceleration", "ax,ay,az:m/s^2", "--rate", "50")
-    arguments += ("--output", str(out), "--workers", "2")
+    table = (str(tmp_path / "long.csv"), "--acceleration", "ax,ay,az:m/s^2", "--rate", "50")
+    arguments = (str(head), *table, "--output", str(out), "--workers", "2")
     # Two workers, the server that they are forked from, the tracker of its resources, and the command.
     stopped("experiments.predict", *arguments, there=lambda command: len(command.members()) >= 5)
     assert not list(out.glob("*.csv"))

@@ -8,6 +8,7 @@ import re
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,10 @@ def last_of(config: Config, name: str) -> Path:
 
 def step_of(checkpoint: Path) -> int:
     return int(torch.load(checkpoint, weights_only=True)["global_step"])
+
+
+def is_beyond(last: Path, step: int) -> bool:
+    return last.is_file() and step_of(last) > step
 
 
 def assert_same_weights(found: Path, expected: Path) -> None:
@@ -59,7 +64,7 @@ def test_a_training_saves_at_the_next_step_of_any_signal_and_ends_as_if_it_had_n
     for number in random.sample(SIGNALS, len(SIGNALS)):
         command = pretrain(config, tiny_yaml, "run.name=stopped", *LONG)
         # The first epochs of this start are done, and the last ones are not.
-        command.wait_for(lambda before=done: last.is_file() and step_of(last) > before)
+        command.wait_for(partial(is_beyond, last, done))
         time.sleep(random.uniform(0, 0.4))
         ended = command.stop(number)
         assert ended.code == 128 + number, ended.said[-3000:]

@@ -42,6 +42,7 @@ class FakeShards:
         self.fingerprint = f"fake-{seed}-{n}"
         self.index = SimpleNamespace(build={"source": source})
         self.directory = "fake"
+        self.damaged = None
         self.sample_mask = np.ones((n, SAMPLES), bool)
         self.channel_mask = np.ones((n, 6), bool)
         self.read: list[int] = []

@@ -114,6 +114,13 @@ class Manifest(Source):
                 digest.update(group.details.path.read_bytes())
         return digest.hexdigest()
 
+    def files(self, name: str) -> list[Path]:
+        """List all files of a recording: every part of the motion, videos, labels."""
+        files = self._files(name)
+        imu_files, video_files, label_file = self.groups[files.group].others(files)
+        parts = [path for paths in imu_files for path in paths or ()]
+        return [*parts, *(path for path in (*video_files, label_file) if path is not None)]
+
     def load(self, name: str) -> Recording:
         """Load one recording.
 

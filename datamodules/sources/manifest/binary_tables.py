@@ -21,7 +21,10 @@ from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, posi
 
 _ROWS = 1 << 16  # of a batch
 _BUFFER = 1 << 20  # bytes of a column that are read at once
-_ARROW_ERRORS = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, NotImplementedError)
+# What reading wrong bytes raises beside each library's own error: both turn some of their errors into those of Python.
+_OF_PYTHON = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError, RecursionError)
+_ARROW_ERRORS = (pa.ArrowException, NotImplementedError, *_OF_PYTHON)
+_NPY_ERRORS = (EOFError, SyntaxError, tokenize.TokenError, *_OF_PYTHON)  # numpy reads the header as Python text
 
 
 class ParquetTable(Table):
@@ -138,8 +141,7 @@ class NpyTable(Table):
         try:
             with np.errstate(over="ignore"):  # the product of an absurd shape; numpy refuses it afterwards
                 self._array = np.load(path, mmap_mode="r", allow_pickle=False)
-        # numpy reads the header as Python text and lets some of the errors of that through.
-        except (OSError, ValueError, EOFError, OverflowError, SyntaxError, TypeError, tokenize.TokenError) as error:
+        except _NPY_ERRORS as error:
             raise RecordingError(f"{path}: no NPY file that can be read: {_first_line(error)}") from error
         if not isinstance(self._array, np.ndarray):
             raise RecordingError(f"{path}: an archive of several arrays; expected one array in an .npy file")

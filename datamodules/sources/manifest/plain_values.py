@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from core import bounds
+from core.errors import first_line
 from core.suggestions import did_you_mean
 from datamodules.sources.manifest.errors import ManifestError, shown
 
@@ -47,7 +48,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ManifestError(f"{path}: the manifest can't be read: {error.strerror or error}") from error
     # Beside its own errors, PyYAML lets those of Python through: of a date 2024-13-45, of !!int with nothing behind it.
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-        raise ManifestError(f"{path}: not valid YAML: {error}") from error
+        raise ManifestError(f"{path}: not valid YAML: {first_line(error)}") from error
     if not isinstance(content, dict):
         raise ManifestError(f"{path}: expected 'key: value' lines, found {shown(content)}")
     return content

@@ -63,7 +63,7 @@ def mean_of(*predictions: Predict) -> Predict:
     """Average the probabilities of several fitted methods."""
 
     def predict(features: TargetFeatures, windows: Indices) -> Scores:
-        return np.mean([one(features, windows) for one in predictions], axis=0)
+        return np.asarray(np.mean([one(features, windows) for one in predictions], axis=0))
 
     return predict
 

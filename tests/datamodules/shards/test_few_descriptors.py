@@ -16,6 +16,7 @@ from datamodules.build import tasks
 from datamodules.build.encode import BuildJob
 from datamodules.build.parts import PartFiles
 from datamodules.build.tasks import BuildError, RecordingTask
+from datamodules.privacy.source import SourceInputs
 from datamodules.recording import RecordingError
 
 ROOT = Path(__file__).parents[3]
@@ -52,7 +53,7 @@ def test_a_lack_of_descriptors_is_not_held_against_a_recording(
     monkeypatch.setattr(tasks, "_source", lambda job: None)
     monkeypatch.setattr(tasks, "_note", lambda folder, name: tmp_path / "note")
     monkeypatch.setattr(RecordingTask, "_parts", lambda self, stages: _Parts())
-    job = BuildJob(tmp_path, {}, DIRECTORY_SETTINGS, False, uuid.uuid4().hex)
+    job = BuildJob(tmp_path, {}, DIRECTORY_SETTINGS, False, uuid.uuid4().hex, SourceInputs("none"))
     task = RecordingTask(job, "r1", PartFiles.__new__(PartFiles))
     if cause is None:
         task.run()

@@ -216,7 +216,7 @@ def test_the_longest_names_leave_room_for_the_curves() -> None:
     )
     made = report(methods=(*long, "handcrafted_mean+views+person", "hybrid_mean+views+person_other@pretrained"))
     for draw in (figures.few_shot_figure, figures.forest_figure, figures.cost_figure):
-        figure = draw(made, HOME)  # type: ignore[operator]
+        figure = draw(made, HOME)
         assert figure is not None
         assert texts_outside(figure) == []
         for axis in figure.axes:
