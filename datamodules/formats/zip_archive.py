@@ -71,6 +71,8 @@ def _members(content: Path | bytes, where: str, name: str) -> Iterator[Member]:
     except _BROKEN as error:
         raise RecordingError(f"{where}: not a readable zip archive: {_short(error)}") from error
     for entry in entries:
+        if not entry.filename:
+            raise RecordingError(f"{where}: a damaged zip archive: a file in it has no name")
         base = entry.filename.rsplit("/", 1)[-1]
         if not entry.is_dir() and "__MACOSX/" not in entry.filename:
             inner = f"{where}/{entry.filename}"
