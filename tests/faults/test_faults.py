@@ -1,4 +1,4 @@
-"""Commands that are killed, starved and cut off at random moments: words, nothing torn, and the same result after all."""
+"""Commands that are killed, starved and cut off at random moments: words, nothing torn, the same result after all."""
 
 from __future__ import annotations
 

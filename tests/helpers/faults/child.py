@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import multiprocessing
 import os
@@ -39,8 +40,10 @@ class Child:
         reader, writer = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
+        parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
+            end_with(parent)
             os.close(reader)
             _become(scene, folder, before, writer, rank, port)
         os.close(writer)
@@ -102,6 +105,13 @@ class Child:
                 self._reader = -1
                 return
             self.said += heard.decode(errors="replace")
+
+
+def end_with(parent: int) -> None:
+    """Have the kernel end this process when the one that forked it ends."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1: PR_SET_PDEATHSIG
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _become(scene: Scene, folder: Path, before: Before, writer: int, rank: int | None, port: int) -> None:

@@ -136,7 +136,7 @@ def readable_checkpoint(path: Path) -> object:
 
 
 SHARDS = {"data/shards/*/*/windows-*.h5": of_bytes, "data/shards/*/*/index.json": of_bytes}
-FEATURES = {"data/features/*/*/features.json": of_bytes}
+FEATURES = {f"data/features/*/*/{name}": of_bytes for name in ("features.json", "features.f16", "pooled.f16")}
 CHECKPOINT = "runs/*/*/checkpoints/last.ckpt"
 PATHS = ("paths.data=data", "paths.runs=runs")
 

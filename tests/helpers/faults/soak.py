@@ -23,10 +23,12 @@ from pathlib import Path
 
 from helpers.faults import blows, scenes
 from helpers.faults.blows import Blow
+from helpers.faults.child import end_with
 from helpers.faults.scenes import Scene
 from helpers.faults.trials import Known, Outcome, finished, run_trial, size_of
 
-# What a scene starts from: the results of another one.
+_STATES = ("inputs", "built", "featured", "trained")  # each is the one before it, and a command's results
+# What a scene starts from.
 _STARTS = {
     "build": "inputs", "build2": "inputs", "features": "built", "pretrain": "featured", "ranks": "featured",
     "evaluate": "trained", "evaluate2": "trained", "predict": "trained", "predict2": "trained",
@@ -88,16 +90,17 @@ def undisturbed(folder: Path, wanted: Iterable[str]) -> dict[str, Known]:
         RuntimeError: a command fails undisturbed, or two runs of it differ.
     """
     every = scenes.scenes()
-    inputs, built, featured, trained = (folder / name for name in ("inputs", "built", "featured", "trained"))
-    inputs.mkdir()
-    _in_child(lambda: scenes.write_inputs(inputs), folder)
-    _next_state(inputs, built, every["build"], folder)
-    _next_state(built, featured, every["features"], folder)
-    _next_state(featured, trained, every["pretrain"], folder)
-    if any(_STARTS[name] == "trained" for name in wanted):
-        _in_child(lambda: scenes.make_head(trained), folder)
+    chosen = [name for name in blows.PLAN if name in set(wanted)]
+    last = max((_STATES.index(_STARTS[name]) for name in chosen), default=0)
+    (folder / "inputs").mkdir()
+    _in_child(lambda: scenes.write_inputs(folder / "inputs"), folder)
+    for before, state, made_by in zip(_STATES, _STATES[1 : last + 1], ("build", "features", "pretrain"), strict=False):
+        shutil.copytree(folder / before, folder / state)
+        _measure_in(every[made_by], folder / state, folder)
+    if last == _STATES.index("trained"):
+        _in_child(lambda: scenes.make_head(folder / "trained"), folder)
     known = {}
-    for name in [name for name in blows.PLAN if name in set(wanted)]:
+    for name in chosen:
         start = folder / _STARTS[name]
         found = [_measured(every[name], start, folder) for _ in range(2)]  # the second with everything imported
         if found[0].expected != found[1].expected or not found[1].expected:
@@ -113,9 +116,10 @@ def run_all(
     sys.stdout.flush()
     runners = {}
     for job in range(jobs):
-        mine = trials[job::jobs]
+        mine, parent = trials[job::jobs], os.getpid()
         pid = os.fork()
         if pid == 0:
+            end_with(parent)
             code = 1
             try:
                 _run_some(known, mine, folder / f"runner-{job}", seed)
@@ -150,11 +154,6 @@ def _run_some(known: dict[str, Known], trials: Sequence[tuple[int, str, Blow]], 
                 print(f"--seed {seed} --only {number}: {scene}: {outcome.blow}", flush=True)
                 for problem in outcome.problems:
                     print(f"    {problem}", flush=True)
-
-
-def _next_state(start: Path, state: Path, scene: Scene, folder: Path) -> None:
-    shutil.copytree(start, state)
-    _measure_in(scene, state, folder)
 
 
 def _measured(scene: Scene, start: Path, folder: Path) -> Known:
