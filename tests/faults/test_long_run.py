@@ -31,7 +31,7 @@ def test_what_stays_is_flat() -> None:
     ("grown", "quantities"), [({"growth_mb": 0.5}, {"rss_mb", "pss_mb"}), ({"leaked": 0.05}, {"descriptors"})]
 )
 def test_what_grows_is_not(grown: dict[str, float], quantities: set[str]) -> None:
-    """Half a megabyte a minute is 30 MB an hour, of 800; one descriptor in twenty minutes is three of eleven."""
+    """Half a megabyte a minute is 30 MB an hour, of 800; a descriptor in twenty minutes is three of eleven."""
     assert {one.quantity for one in judge(minutes(**grown)) if not one.flat} == quantities
 
 

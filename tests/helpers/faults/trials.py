@@ -18,7 +18,7 @@ from helpers.faults.blows import Blow, SmallDisk
 from helpers.faults.child import Child
 from helpers.faults.scenes import Scene
 
-LIMIT_S = 300.0  # for a command that takes seconds; a busy machine is slow
+LIMIT_S = 600.0  # for a command that takes seconds; a busy machine is slow
 END_S = 60.0  # for the end after a signal, or after the death of another process
 _TRIES = 5  # a fault that came too late is tried again, earlier
 _LONGEST = 700  # characters of a message
