@@ -25,8 +25,8 @@ from matplotlib.figure import Figure
 
 _EVERY_S = 5.0
 WARM_UP_SHARE = 0.1  # of the minutes: caches fill, allocators find their size
-# The most that a fitted line may rise within an hour, in percent of the median: noise over some tens of minutes is below
-# 1 %, and a batch of the smallest encoder (200 KB) that is kept once a minute is 12 MB, 1.6 % of what such a run has.
+# The most that a fitted line may rise within an hour, in percent of the median. Noise over some tens of minutes is
+# below 1 %; a batch of the smallest encoder (200 KB) that is kept once a minute is 12 MB, 1.6 % of what such a run has.
 TOLERANCES = {"rss_mb": 1.5, "pss_mb": 1.5, "descriptors": 1.0, "threads": 1.0}
 _NAMES = {"rss_mb": "resident memory (MB)", "pss_mb": "memory, shared pages once (MB)"}
 

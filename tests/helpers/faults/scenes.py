@@ -204,6 +204,6 @@ def _small_is_worth_it() -> None:
     from experiments.evaluation import protocol
     from experiments.inference import parts, scoring
 
-    protocol.WORTH_IT = 1
+    vars(protocol)["WORTH_IT"] = 1
     scoring._WORTH_IT = 2
     parts.parts_of.__defaults__ = (3,)

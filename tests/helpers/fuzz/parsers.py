@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -255,7 +255,7 @@ def _index(path: Path) -> object:
 def _features(path: Path) -> object:
     from datamodules.features.cache import FeatureCache
 
-    cache = FeatureCache.open(path.parent, _Clips(), "abc")
+    cache = FeatureCache.open(path.parent, cast(Any, _Clips()), "abc")
     return cache.shape, cache.view_settings, cache.take(np.arange(2)), cache.verify()
 
 

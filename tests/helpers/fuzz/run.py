@@ -116,7 +116,7 @@ def prepare_process(memory: int = LIMIT_BYTES) -> None:
 def fuzz(benches: Sequence[Bench], inputs: int, seed: int, report: Path) -> None:
     """Try mutated files; writes counts, failures and the seconds of each parser as JSON lines."""
     rng = random.Random(seed)
-    tried, seconds = Counter[str](), Counter[str]()
+    tried, seconds = Counter[str](), {bench.parser.name: 0.0 for bench in benches}
     seen: set[str] = set()
     total = sum(bench.parser.weight for bench in benches)
     debts = {bench.parser.name: 0.0 for bench in benches}
@@ -170,14 +170,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             Bench.of(one, folder / "first" / one.name)
         failed = _in_processes(chosen, arguments.inputs, arguments.seed, arguments.jobs, folder)
         tried = Counter[str]()
-        seconds = Counter[str]()
+        seconds = dict.fromkeys(arguments.parsers, 0.0)
         found: dict[str, tuple[str, bytes]] = {}
         for job in range(arguments.jobs):
             for line in (folder / f"report-{job}.jsonl").read_text(encoding="utf-8").splitlines():
                 entry = json.loads(line)
                 if "tried" in entry:
                     tried.update(entry["tried"])
-                    seconds.update(entry["seconds"])
+                    seconds = {name: seconds[name] + entry["seconds"][name] for name in seconds}
                 else:
                     kind = f"{entry['parser']}: {entry['failure'].partition(': ')[0]}"
                     found.setdefault(kind, (entry["failure"], bytes.fromhex(entry["content"])))
@@ -186,8 +186,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     for kind, (failure, content) in sorted(found.items()):
         path = keep(arguments.corpus, kind.partition(":")[0], content)
         print(f"{path}: {failure}")
-    for one, content, how in failed:
-        print(f"{keep(arguments.corpus, one, content)}: the process died: {how}")
+    for name, content, how in failed:
+        print(f"{keep(arguments.corpus, name, content)}: the process died: {how}")
     print("| parser | inputs | a second |\n| --- | ---: | ---: |")
     for name in arguments.parsers:
         print(f"| {name} | {tried[name]:,} | {tried[name] / max(seconds[name], 1e-9):,.0f} |")
@@ -227,9 +227,8 @@ def _in_processes(
     died = []
     while running:
         pid, status = os.wait()
-        job = running.pop(pid, None)
-        code = os.waitstatus_to_exitcode(status)
-        if job is not None and code:
+        job, code = running.pop(pid), os.waitstatus_to_exitcode(status)
+        if code:
             files = [(folder / f"job-{job}" / one.name / one.file, one.name) for one in chosen]
             path, name = max((pair for pair in files if pair[0].is_file()), key=lambda pair: pair[0].stat().st_mtime_ns)
             died.append((name, path.read_bytes(), f"exit code {code}"))
