@@ -19,12 +19,14 @@ def guided(seconds: int, corpus: Path) -> int:
         return 0
     code = 0
     for name in GUIDED:
-        command = [sys.executable, "-m", "helpers.fuzz.guided", name, str(max(1, seconds // len(GUIDED))), str(corpus)]
-        code |= int(subprocess.run(command, check=False).returncode != 0)
+        with tempfile.TemporaryDirectory(prefix="guided-") as folder:
+            each = str(max(1, seconds // len(GUIDED)))
+            command = [sys.executable, "-m", "helpers.fuzz.guided", name, each, str(corpus), folder]
+            code |= int(subprocess.run(command, check=False).returncode != 0)
     return code
 
 
-def _fuzz_one(name: str, seconds: str, corpus: Path) -> None:
+def _fuzz_one(name: str, seconds: str, corpus: Path, folder: Path) -> None:
     atheris = importlib.import_module("atheris")  # no dependency: whoever wants it installs it
 
     with atheris.instrument_imports(include=["datamodules", "experiments", "core"]):
@@ -32,7 +34,6 @@ def _fuzz_one(name: str, seconds: str, corpus: Path) -> None:
         from helpers.fuzz.run import Bench, keep, prepare_process
 
         parser = parsers()[name]
-        folder = Path(tempfile.mkdtemp(prefix="guided-"))
         bench = Bench.of(parser, folder / "bench")
     prepare_process(memory=0)
     (folder / "seeds").mkdir()
@@ -50,4 +51,4 @@ def _fuzz_one(name: str, seconds: str, corpus: Path) -> None:
 
 
 if __name__ == "__main__":
-    _fuzz_one(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    _fuzz_one(sys.argv[1], sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4]))
