@@ -9,10 +9,14 @@ SYSTEMS ?= ours imu_only
 SEEDS ?= 0
 PARKINSONS ?= ego4d_to_parkinsons
 VIDEO ?= trained
+FAULTS ?= 1000
+INPUTS ?= 1000000
+ATHERIS ?= 0
+SEED ?= 0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup shards features pretrain eval-ood splits compare paper paper-tables tensorboard bench bench-full test test-slow \
-  test-all coverage lint format hooks lock sbom audit clean
+  test-all soak coverage lint format hooks lock sbom audit clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -87,6 +91,10 @@ test-slow: setup ## the long tests only, one after the other: some measure time 
 	$(PYTEST) -m slow
 
 test-all: test test-slow ## all tests
+
+soak: setup ## 1,000 faults, then 1,000,000 mutated files: FAULTS=200 INPUTS=100000 ATHERIS=60 SEED=1
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m helpers.faults.soak --faults $(FAULTS) --seed $(SEED)
+	OMP_NUM_THREADS=1 PYTHONPATH=tests $(BIN)/python -m helpers.fuzz.run --inputs $(INPUTS) --seed $(SEED) --atheris $(ATHERIS)
 
 coverage: setup ## which share of the code the tests run, room by room
 	$(PYTEST) -m "not slow" -n auto --dist loadfile --cov --cov-report=

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextErr
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
 
 _Row = tuple[Any, ...]
+# What openpyxl, and what unpacks for it, raise for a damaged file.
+_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 _LOOKED_AT = 50  # rows above a header
 
 
@@ -47,7 +50,7 @@ class XlsxTable(Table):
             book.close()
         except FileNotFoundError as error:
             raise RecordingError(f"{path}: not there") from error
-        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError, TypeError) as error:
+        except _BROKEN as error:
             raise RecordingError(f"{path}: no Excel workbook that can be read: {str(error)[:200]}") from error
         numbered = self._sheet(sheets, spec)
         if not numbered:
@@ -149,7 +152,7 @@ class XlsxTable(Table):
                 for row in sheet.iter_rows(min_row=first, max_row=first, values_only=True):
                     if position < len(row) and isinstance(row[position], str) and str(row[position]).startswith("="):
                         return str(row[position])
-        except (OSError, ValueError, KeyError, IndexError, zipfile.BadZipFile, EOFError, TypeError):
+        except _BROKEN:
             return ""
         return ""
 
