@@ -1,4 +1,4 @@
-"""Who is which pseudonym, for the owner of the key: ``python -m experiments.pseudonyms CONFIG [key=value]``.
+"""List of who is which pseudonym, for the owner of the key: ``python -m experiments.pseudonyms CONFIG [key=value]``.
 
 Lists subjects and recordings of an experiment's data sets as CSV: kind, pseudonym, name. It needs the key and the
 recordings, and prints names: its output stays where the key is. ``--explain PSEUDONYM`` says why a recording can't be

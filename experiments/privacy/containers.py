@@ -1,4 +1,4 @@
-"""What is inside files: members of archives, compressed streams, values of HDF5 and Parquet, texts of PNG, data URIs.
+"""Content of files: members of archives, compressed streams, values of HDF5 and Parquet, texts of PNG, data URIs.
 
 Only what a plain look at a file's bytes does not show is opened here. Everything is bounded: streams are read piece by
 piece, and members within members end at a depth.
