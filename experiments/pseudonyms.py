@@ -8,12 +8,12 @@ used.
 from __future__ import annotations
 
 import argparse
-import csv
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from core.shown_text import csv_text
 from experiments.runtime.command_line import EXIT_OK, EXIT_USAGE, guarded, program
 from experiments.runtime.errors import UserError
 from experiments.settings.layers import ConfigError, available
@@ -127,9 +127,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(explain(config, arguments.explain))
             return EXIT_OK
         names = [text for _, text in read_names(arguments.names)] if arguments.names else []
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(("kind", "pseudonym", "name"))
-        writer.writerows(run(config, names))
+        sys.stdout.write(csv_text(("kind", "pseudonym", "name"), run(config, names)))
         return EXIT_OK
 
     return guarded(work, _COMMAND)

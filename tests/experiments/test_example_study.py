@@ -116,7 +116,7 @@ def test_a_study_that_was_broken_off_leaves_nothing_and_can_be_written_anew(
 
     monkeypatch.setattr(example_study, "write_recordings", full)
     assert example_study.main([str(folder), "--without-video", "--seconds", "20"]) == 1
-    assert "No space left" in capsys.readouterr().err
+    assert "no space left" in capsys.readouterr().err
     assert list(folder.iterdir()) == []
     monkeypatch.undo()
     (folder / ".part-of-a-killed-one").mkdir()

@@ -159,8 +159,8 @@ def test_a_worker_that_finds_other_recordings_is_refused(handshake: Handshake, t
         BuildError, match=r"finds 8 recordings, but not those of the build's process, e\.g\. 'a9_s9_t9'"
     ):
         other.check()
-    missing = {"source": "utd_mhad", "params": {"root": str(tmp_path / "nowhere")}}
-    gone = dataclasses.replace(handshake, job=dataclasses.replace(handshake.job, description=missing))
+    missing = SourceInputs("utd_mhad", {"root": str(tmp_path / "nowhere")})
+    gone = dataclasses.replace(handshake, job=dataclasses.replace(handshake.job, inputs=missing))
     with pytest.raises(BuildError, match=r"nowhere.*relative paths start at"):
         gone.check()
 

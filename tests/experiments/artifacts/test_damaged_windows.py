@@ -19,7 +19,7 @@ from datamodules.shards.reader import ShardSet
 from datamodules.shards.shard_file import open_shard
 from experiments.artifacts import shards as artifacts
 from experiments.runtime.console import console
-from experiments.settings.schema import Config
+from experiments.settings.schema import Config, DatasetConfig
 from experiments.training.data import left_out
 
 DAMAGED = (2, 9, 13)
@@ -48,6 +48,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(directory: Path, policy: str, monkeypatch: pytest.MonkeyPatch) -> tuple[ShardSet, str, Config]:
     monkeypatch.setattr(artifacts, "dataset_directory", lambda config, key: directory)
     config = Config()
+    config.datasets["made"] = DatasetConfig()
     config.run.on_damage = policy
     config.pretraining.dataset = "made"
     with console.capture() as said:
