@@ -72,6 +72,9 @@ def check_room(path: Path, nbytes: int) -> None:
     Raises:
         NoSpaceError: less is free.
     """
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    if most != resource.RLIM_INFINITY and nbytes > most:
+        raise no_space(path, errno.EFBIG, nbytes)
     if nbytes > _free(path):
         raise no_space(path, errno.ENOSPC, nbytes)
 
@@ -150,9 +153,14 @@ def out_of_files(error: BaseException) -> bool:
 
 
 def _full_number(error: Exception, path: Path) -> int | None:
-    """Return the number of the error if it is of a full disk, or None."""
+    """Return the number of the error, or of what it came from, if it is of a full disk; or None."""
+    seen: BaseException | None = error
+    while seen is not None:  # torch's own error follows the system's
+        if isinstance(seen, OSError) and seen.errno in _FULL:
+            return seen.errno
+        seen = seen.__cause__ or seen.__context__
     if isinstance(error, OSError) and error.errno is not None:
-        return error.errno if error.errno in _FULL else None
+        return None
     for number in _FULL:
         if _says(error, number):
             return number

@@ -62,7 +62,7 @@ def _pretrain(config: Config) -> Path:
     from experiments.training.data import left_out, make_data_module, namer, prepare_data
     from experiments.training.module import make_module
     from experiments.training.resume import refused_checkpoint, steps_done
-    from experiments.training.stop import StopAtSignal, end_others
+    from experiments.training.stop import StopAtSignal, end_others, lost_peer
     from experiments.training.summary import LEFT_OUT, end_lines, start_lines
     from experiments.training.trainer import is_trial, make_trainer
 
@@ -109,6 +109,11 @@ def _pretrain(config: Config) -> Path:
             end_others(trainer)
             raise
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            if trainer.world_size > 1 and isinstance(error, RuntimeError) and lost_peer(error):
+                raise UserError(
+                    "another process of this training has ended (killed, or out of memory); its own output says why."
+                    " The same command goes on from the last checkpoint"
+                ) from error
             if checkpoint is None or (refusal := refused_checkpoint(error, checkpoint)) is None:
                 raise
             raise refusal from error

@@ -20,6 +20,7 @@ def start_worker() -> None:
     for name in _LEFT_TO_THE_PARENT:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a command's own handler is the parent's alone
     parent = multiprocessing.parent_process()
     if parent is not None:
         # Without this thread, a worker would wait for ever after its parent was killed.

@@ -9,12 +9,14 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from datamodules.io.worker_process import start_worker
+from experiments.evaluation.errors import EvaluationError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -43,10 +45,20 @@ def worker_pool(count: int) -> Iterator[None]:
 
 
 def run_in_pool(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """Call ``function(*arguments, **options)``, in a worker if there is a pool; all must be picklable."""
+    """Call ``function(*arguments, **options)``, in a worker if there is a pool; all must be picklable.
+
+    Raises:
+        EvaluationError: a worker died.
+    """
     if _pool is None:
         return function(*arguments, **options)
-    return _pool.submit(function, *arguments, **options).result()
+    try:
+        return _pool.submit(function, *arguments, **options).result()
+    except BrokenProcessPool as error:
+        raise EvaluationError(
+            "a worker process died without an error (killed, or out of memory); finished cells are kept, and the same"
+            " command goes on. evaluation.workers=1 needs the least memory"
+        ) from error
 
 
 def _start() -> None:

@@ -12,6 +12,7 @@ import multiprocessing
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -28,6 +29,7 @@ from datamodules.resampling import RememberedResampling, Resampling
 from datamodules.signal import resample
 from datamodules.windows.settings import FAULTS, Reason
 from experiments.evaluation.timeline import Scores
+from experiments.inference.errors import InferenceError
 from experiments.inference.head_facts import HeadFacts, read_facts
 from experiments.inference.parts import Part, parts_of
 from experiments.inference.watch import Watch
@@ -90,6 +92,11 @@ class Scorer:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise InferenceError(
+                "a worker process died without an error (killed, or out of memory); the same command tries again, with"
+                " --workers 1 in the least memory"
+            ) from error
         finally:
             for future in waiting:
                 future.cancel()

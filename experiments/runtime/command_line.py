@@ -31,6 +31,9 @@ _started_by_script = False
 _MENDABLE = (MendableError, OSError)  # of the disk: full, read-only, not there; its message names the path
 
 
+_SAID_ELSEWHERE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EMFILE, errno.ENFILE)
+
+
 def program(command: str) -> str:
     """Say how a command was started: ``python -m experiments.pretrain``, or ``imu-video-har pretrain``."""
     return f"{SCRIPT} {command.split('.')[-1]}" if _started_by_script else f"python -m {command}"
@@ -102,19 +105,29 @@ def guarded(run: Callable[[], int], command: str) -> int:
                     return run()
             except _MENDABLE as error:
                 # A signal to all processes ends workers too, and their pool may say so first.
-                if received():
-                    raise Interrupted(number=received()) from error
-                said = advice(error) if isinstance(error, OSError) else str(error)
-                print(visible(f"{program(command)}: {said}"), file=sys.stderr)
-                return EXIT_FAILED
+                return _stopped(Interrupted(number=received()), command) if received() else _failed(error, command)
+            except (Interrupted, KeyboardInterrupt) as error:
+                return _stopped(error, command)  # while the handlers are there: more signals may come
     except (Interrupted, KeyboardInterrupt) as error:
-        stopped = error if isinstance(error, Interrupted) else Interrupted()
-        if str(stopped):
-            with suppress(OSError):  # whoever read this may be gone, as a terminal that was closed
-                print(f"\n{program(command)}: {stopped}", file=sys.stderr, flush=True)
-        if _is_all_of(command):
-            leave(stopped.exit_code)
-        return stopped.exit_code
+        return _stopped(error, command)
+    except OSError as error:  # no descriptor is left for the handlers
+        return _failed(error, command)
+
+
+def _failed(error: BaseException, command: str) -> int:
+    said = advice(error) if isinstance(error, OSError) else str(error)
+    print(visible(f"{program(command)}: {said}"), file=sys.stderr)
+    return EXIT_FAILED
+
+
+def _stopped(error: Interrupted | KeyboardInterrupt, command: str) -> int:
+    stopped = error if isinstance(error, Interrupted) else Interrupted()
+    if str(stopped):
+        with suppress(OSError):  # whoever read this may be gone, as a terminal that was closed
+            print(f"\n{program(command)}: {stopped}", file=sys.stderr, flush=True)
+    if _is_all_of(command):
+        leave(stopped.exit_code)
+    return stopped.exit_code
 
 
 def _is_all_of(command: str) -> bool:
@@ -125,11 +138,11 @@ def _is_all_of(command: str) -> bool:
 
 @contextmanager
 def _quiet_threads() -> Iterator[None]:
-    """Let a thread that finds the disk full, such as TensorBoard's, end without a traceback: the command says it."""
+    """Let a thread without room or descriptors, such as TensorBoard's, end without a traceback: the command says it."""
     before = threading.excepthook
 
     def hook(found: threading.ExceptHookArgs) -> None:
-        if not (isinstance(found.exc_value, OSError) and found.exc_value.errno == errno.ENOSPC):
+        if not (isinstance(found.exc_value, OSError) and found.exc_value.errno in _SAID_ELSEWHERE):
             before(found)
 
     threading.excepthook = hook

@@ -160,6 +160,12 @@ def end_others(trainer: L.Trainer, wait_s: float = _OTHERS_S) -> None:
                 process.wait(_OTHERS_S)
 
 
+def lost_peer(error: RuntimeError) -> bool:
+    """Say whether a collective failed because another process of the training has ended."""
+    said = str(error)
+    return any(word in said for word in ("closed by peer", "reset by peer", "Broken pipe", "NCCL", "gloo/transport"))
+
+
 def _validates_next(trainer: L.Trainer) -> bool:
     every = trainer.check_val_every_n_epoch
     return bool(

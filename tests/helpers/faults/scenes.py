@@ -144,7 +144,7 @@ PATHS = ("paths.data=data", "paths.runs=runs")
 def scenes() -> dict[str, Scene]:
     """All of them, by name; the order is that in which each needs the results of those before it."""
     trained = {CHECKPOINT: of_weights}
-    while_trained = {"runs/*/*/checkpoints/*.ckpt": readable_checkpoint, CHECKPOINT: readable_checkpoint}
+    while_trained = {"runs/*/*/checkpoints/[!.]*.ckpt": readable_checkpoint, CHECKPOINT: readable_checkpoint}
     evaluated = {"runs/*/*/results.csv": of_rows, "runs/*/*/splits.yaml": of_bytes}
     predicted = {f"out/{name}.csv": of_bytes for name in ("predictions", "bouts", "hours", "days")}
     files = ("head", "walk.csv", "--output", "out", *COLUMNS)
