@@ -90,6 +90,12 @@ class _Stopping:
         self._thread.join()
         self._hears.close()
 
+    def forget(self) -> None:
+        """Take the handlers away in a process that was just forked: what stops it is no signal to its parent."""
+        signal.set_wakeup_fd(-1)  # the socket is the parent's
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
     def _handle(self, number: int, _: FrameType | None) -> None:
         now, again = time.monotonic(), self.received
         if again and (number != signal.SIGINT or now - self._at < _SAME_S):
@@ -131,6 +137,17 @@ class _Stopping:
 
 
 _current: _Stopping | None = None
+
+
+def _forget_in_child() -> None:
+    global _current
+    if _current is not None:
+        _current.forget()
+        _current = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)
 
 
 @contextmanager

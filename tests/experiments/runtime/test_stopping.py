@@ -187,3 +187,19 @@ def test_a_process_of_a_launcher_ends_with_it() -> None:
     process.kill()
     assert process.stdout.read() == ""  # which ends when the child has ended, too
     process.wait()
+
+
+def test_a_signal_to_a_process_that_was_forked_is_none_to_its_parent() -> None:
+    with stoppable("a command"):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            os.write(writer, b"own" if signal.set_wakeup_fd(-1) == -1 else b"the parent's")
+            time.sleep(60)
+            os._exit(0)
+        assert os.read(reader, 20) == b"own"
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+        assert received() == 0
+        os.close(reader)
+        os.close(writer)
