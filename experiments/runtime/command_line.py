@@ -86,6 +86,8 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
         config = load(arguments.config, arguments.overrides)
     except ConfigError as error:
         parser.exit(EXIT_USAGE, f"{parser.prog}: {error}\n")
+    except OSError as error:  # no descriptor is left to read with
+        parser.exit(EXIT_FAILED, f"{parser.prog}: {advice(error)}\n")
     if arguments.print_config:
         print(to_yaml(config), end="")
         parser.exit(EXIT_OK)
