@@ -24,7 +24,12 @@ PAIRS = [(scene, kind) for scene, kinds in PLAN.items() for kind in kinds]
 # Nothing is lost, but while the processes of a training still find each other, one that dies or is stopped may end the
 # others without a sentence, or leave them waiting until the time-out of torch.distributed.
 _START = pytest.mark.xfail(strict=False, reason="processes that are still starting end without a sentence, or wait")
-_MARKED = [pytest.param(*pair, marks=_START if pair[0] == "ranks" else ()) for pair in PAIRS]
+# A lack of descriptors may meet a library's own thread, which prints a traceback beside the command's sentence.
+_THREAD = pytest.mark.xfail(strict=False, reason="a thread of a library may print a traceback, too")
+_MARKED = [
+    pytest.param(*pair, marks=_START if pair[0] == "ranks" else _THREAD if pair[1] == "descriptors" else ())
+    for pair in PAIRS
+]
 
 
 @pytest.fixture(scope="module")
