@@ -1,4 +1,4 @@
-"""What comparing windows with their checksums costs: reading with it and without it, in turns in one process.
+"""Cost of comparing windows with their checksums: reading with it and without it, in turns in one process.
 
     python -m benchmarks.checksums [--folder data/bench-checksums] [--passes 40] [--runs 9]
 

@@ -127,7 +127,7 @@ def _base_of(path: Path, base: str) -> Path:
         beside = path.parent / f"{base}.yaml"
         return beside if beside.is_file() else find(base)
     except ConfigError as error:
-        raise ConfigError(f"{path}: base: {error}") from error
+        raise ConfigError(f"{path}: base: {first_line(error)}") from error
 
 
 def _read(path: Path) -> dict[str, Any]:

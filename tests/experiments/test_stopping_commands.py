@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 from helpers.made_encoders import small_head
 from helpers.signalled import WITHIN_S, Command, Ended
@@ -98,15 +97,15 @@ def test_features_go_on_with_the_next_block(tiny_yaml: Path, tmp_path: Path) -> 
 @pytest.mark.timeout(900)
 def test_an_evaluation_keeps_its_cells(trained: Make, tiny_yaml: Path) -> None:
     config = trained(*STUDY)
-    arguments = (str(tiny_yaml), *settings_of(config), "trainer.max_epochs=1", *STUDY)
+    arguments = (str(tiny_yaml), *settings_of(config), "trainer.max_epochs=1", *STUDY, "evaluation.draws=60")
     cells = Path(config.paths.runs) / "tiny" / "default" / "cells.jsonl"
     stopped(
         "experiments.eval_ood", *arguments, there=lambda _: cells.is_file() and cells.read_bytes().count(b"\n") >= 5
     )
     kept = cells.read_bytes()
     assert all(json.loads(line)["digest"] for line in kept.splitlines())
-    results = cells.parent / "results.csv"  # whole, where the stop came while the report was written
-    assert not results.exists() or len(pd.read_csv(results))
+    results = cells.parent / "results.csv"
+    assert not results.exists()
     goes_on("experiments.eval_ood", *arguments)
     assert cells.read_bytes().startswith(kept)
     assert results.is_file()

@@ -1,4 +1,4 @@
-"""Where tests find real recordings, which are never part of the repository."""
+"""Place of real recordings, which are never part of the repository."""
 
 import os
 from pathlib import Path

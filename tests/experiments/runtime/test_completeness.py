@@ -1,4 +1,4 @@
-"""Which checkpoints count as the result of a whole training."""
+"""Checkpoints that count as the result of a whole training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What commands print: names from data can't move a terminal's cursor or turn letters round."""
+"""Output of commands: names from data can't move a terminal's cursor or turn letters round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is disturbed: each command on a tiny experiment, from a state that is copied for every trial."""
+"""Scenes that are disturbed: each command on a tiny experiment, from a state that is copied for every trial."""
 
 from __future__ import annotations
 
