@@ -80,14 +80,17 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
     if "=" in arguments.config:  # `COMMAND run.seed=1` means the default experiment
         arguments.overrides.insert(0, arguments.config)
         arguments.config = "simulator"
-    from experiments.settings.load import load, to_yaml  # it imports nearly everything
-
     try:
-        config = load(arguments.config, arguments.overrides)
+        with stoppable(parser.prog):
+            from experiments.settings.load import load, to_yaml  # it imports nearly everything, which takes seconds
+
+            config = load(arguments.config, arguments.overrides)
     except ConfigError as error:
         parser.exit(EXIT_USAGE, f"{parser.prog}: {error}\n")
     except OSError as error:  # no descriptor is left to read with
         parser.exit(EXIT_FAILED, f"{parser.prog}: {advice(error)}\n")
+    except (Interrupted, KeyboardInterrupt) as error:
+        parser.exit(_stopped(error, command))
     if arguments.print_config:
         print(to_yaml(config), end="")
         parser.exit(EXIT_OK)
