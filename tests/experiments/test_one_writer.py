@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -18,24 +19,37 @@ from experiments.settings.schema import Config
 Make = Callable[..., Config]
 
 
-def at_once(module: str, *arguments: str) -> list[str]:
-    """Start the same command twice; what each says."""
-    commands = [Command(module, *arguments) for _ in range(2)]
-    said = [command.process.communicate(timeout=400)[0] for command in commands]
-    assert [command.process.returncode for command in commands] == [0, 0], "\n".join(text[-3000:] for text in said)
-    return said
+@contextmanager
+def writing(module: str, *arguments: str, begun: Callable[[Command], object]) -> Iterator[Command]:
+    """The command, which stands still as soon as it has begun; afterwards it ends well."""
+    command = Command(module, *arguments)
+    command.wait_for(lambda: begun(command))
+    command.pause()
+    try:
+        yield command
+    finally:
+        command.go_on()
+        command.said, _ = command.process.communicate(timeout=400)
+    assert command.process.returncode == 0, command.said[-3000:]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("module", ["experiments.build_shards", "experiments.features"])
 def test_shards_and_features_are_made_once(module: str, tiny_yaml: Path, tmp_path: Path) -> None:
-    said = at_once(module, str(tiny_yaml), f"paths.data={tmp_path}", f"paths.runs={tmp_path}")
-    assert sum("waiting until it has ended" in " ".join(text.split()) for text in said) == 1
+    arguments = (str(tiny_yaml), f"paths.data={tmp_path}", f"paths.runs={tmp_path}")
+    with writing(module, *arguments, begun=lambda command: command.holds_lock(tmp_path)) as first:
+        second = Command(module, *arguments)
+        second.says("waiting until it has ended")
+        made = sorted(path for path in tmp_path.rglob("*.h5"))
+    said, _ = second.process.communicate(timeout=400)
+    assert second.process.returncode == 0, said[-3000:]
+    assert made == []  # nothing was written before the second came
     (index,) = tmp_path.rglob("index.json")
     assert verify(index.parent) == []
+    assert "waiting until" not in " ".join(first.said.split())
     if module == "experiments.features":
-        assert all("all good" in text for text in said)
+        assert all("all good" in text for text in (first.said, said))
 
 
 @pytest.mark.slow
@@ -43,12 +57,13 @@ def test_shards_and_features_are_made_once(module: str, tiny_yaml: Path, tmp_pat
 def test_a_second_training_of_a_run_is_refused(tiny: Make, tiny_yaml: Path) -> None:
     config = tiny()
     arguments = (str(tiny_yaml), f"paths.data={config.paths.data}", f"paths.runs={config.paths.runs}")
-    commands = [Command("experiments.pretrain", *arguments) for _ in range(2)]
-    said = [command.process.communicate(timeout=400)[0] for command in commands]
-    codes = [command.process.returncode for command in commands]
-    assert sorted(codes) == [0, 1]
-    refused = " ".join(said[codes.index(1)].split())
-    assert f"process {commands[codes.index(0)].process.pid} on" in refused
+    owner = Path(config.paths.runs) / "tiny" / ".default.training.owner"
+    with writing("experiments.pretrain", *arguments, begun=lambda _: owner.exists()) as first:
+        second = Command("experiments.pretrain", *arguments)
+        said, _ = second.process.communicate(timeout=400)
+        assert second.process.returncode == 1, said[-3000:]
+    refused = " ".join(said.split())
+    assert f"process {first.process.pid} on" in refused
     assert "is training there now; wait until it has ended" in refused
 
 

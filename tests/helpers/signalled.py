@@ -25,9 +25,15 @@ class Ended:
 
 
 class Command:
-    """A command in a process group of its own, as a terminal starts it."""
+    """A command in a process group of its own, as a terminal starts it.
+
+    Attributes:
+        process: the first of its processes.
+        said: what it has said, for who reads it to the end.
+    """
 
     def __init__(self, module: str, *arguments: str) -> None:
+        self.said = ""
         self.process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdout=subprocess.PIPE,
@@ -61,6 +67,28 @@ class Command:
             assert self.process.poll() is None, f"it ended too soon: {self.process.communicate()[0][-3000:]}"
             assert time.monotonic() < deadline, "what was waited for did not come"
             time.sleep(0.002)
+
+    def holds_lock(self, folder: Path) -> bool:
+        """Whether the first process has locked a file of this folder, at any depth."""
+        lines = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+        mine = {line[5].rpartition(":")[2] for line in lines if line[4] == str(self.process.pid)}
+        return any(str(path.stat().st_ino) in mine for path in folder.rglob("*lock"))
+
+    def pause(self) -> None:
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        os.killpg(self.process.pid, signal.SIGCONT)
+
+    def says(self, words: str) -> str:
+        """Read what it prints until the words are there, wherever lines break; what it has said."""
+        assert self.process.stdout is not None
+        said = ""
+        for line in self.process.stdout:
+            said += line
+            if words in " ".join(said.split()):
+                return said
+        raise AssertionError(f"it ended without {words!r}: {said[-3000:]}")
 
     def hears(self) -> bool:
         """Whether the command has its handlers: SIGUSR2 is caught, which Python leaves alone."""
