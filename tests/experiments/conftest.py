@@ -7,19 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.tiny_experiment import two_people
 
 from experiments.pretrain import run
 from experiments.settings.load import load
 from experiments.settings.schema import Config
 
-TINY = """
-datasets:
-  pretraining:
-    source:
-      name: simulator
-      params: {subjects: 2, sessions_per_subject: 1, session_s: 45, placements: [head], cameras: [head]}
-    placement: head
-    camera: head
+TINY = (
+    two_people(45)
+    + """
 window: {duration_s: 4.0, stride_s: 1.5, frames: 4, frame_size: 32}
 build: {workers: 1, clocks: 'off'}
 imu_encoder: {params: {width: 16, depth: 1, heads: 2, stem_channels: [8, 16]}}
@@ -30,6 +26,7 @@ video_head: {params: {width: 16, depth: 1, heads: 2, input_norm: standard}}
 pretraining: {batch_size: 8, validation_share: 0.5}
 trainer: {max_epochs: 4, validate_every: 2, threads: 1, accelerator: cpu, log_every: 1}
 """
+)
 
 
 @pytest.fixture(scope="session")
