@@ -59,6 +59,18 @@ def tiny(tiny_in: Callable[..., Config], tmp_path: Path) -> Callable[..., Config
 
 
 @pytest.fixture(scope="session")
+def whole_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of runs of ``whole``; to be read."""
+    return tmp_path_factory.mktemp("complete")
+
+
+@pytest.fixture(scope="session")
+def whole(tiny_in: Callable[..., Config], whole_runs: Path) -> Path:
+    """The checkpoint of a run of all four epochs that nothing interrupted."""
+    return run(tiny_in(whole_runs))
+
+
+@pytest.fixture(scope="session")
 def trained_runs(tiny_in: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of runs with the tiny experiment after one epoch; to be read or copied."""
     runs = tmp_path_factory.mktemp("trained") / "runs"
