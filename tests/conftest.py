@@ -1,11 +1,13 @@
-"""Settings of hypothesis and torch for all tests."""
+"""Settings of hypothesis, torch and the fork server for all tests."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from multiprocessing import forkserver
 
 import pytest
 import torch
+from helpers.forked import IMPORTED
 from hypothesis import settings
 
 # How long an example takes says more about the machine than about the code. The same examples in every run, so that one
@@ -22,3 +24,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_fork_server() -> Iterator[None]:
+    """Let the fork server import what any test needs, not only what the first one to start it asks for.
+
+    A process has one such server. What it lacks, each process that is forked from it imports again: seconds of torch.
+    """
+    preload = forkserver.set_forkserver_preload
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forkserver, "set_forkserver_preload", lambda names: preload(IMPORTED))
+        yield

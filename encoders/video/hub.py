@@ -55,5 +55,7 @@ def _answers(address: str) -> bool:
     try:
         session.head(address, timeout=_PATIENCE_S)
     except Exception:
+        # By its version, huggingface_hub asks through requests, httpx or httpx2, each with errors of its own: no
+        # network, a proxy, a certificate, an address that is none. After any of them the cache is all there is.
         return False
     return True

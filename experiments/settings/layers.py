@@ -88,7 +88,7 @@ def _overlay(kind: str, names: Iterable[Any]) -> list[Layer]:
 
 
 def merge(into: DictConfig, layer: Mapping[str, Any]) -> DictConfig:
-    """One layer more; parameters of a component that the layer replaces by another are dropped first."""
+    """One layer more, put into ``into``; parameters of a component that it replaces by another are dropped first."""
     for group in ("imu_encoder", "video_encoder", "video_head"):
         new = layer.get(group)
         if not isinstance(new, Mapping):
@@ -98,7 +98,7 @@ def merge(into: DictConfig, layer: Mapping[str, Any]) -> DictConfig:
         model = params.get("model") if isinstance(params, Mapping) else None
         if other or (model is not None and model != into[group].params.get("model")):
             into[group].params = {}
-    merged = OmegaConf.merge(into, layer)
+    merged = OmegaConf.unsafe_merge(into, layer)  # without a copy of all settings for each layer
     assert isinstance(merged, DictConfig)
     return merged
 

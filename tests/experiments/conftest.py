@@ -1,4 +1,7 @@
-"""A whole experiment, small enough for tests: two simulated people, little pictures, a tiny encoder."""
+"""A whole experiment, small enough for tests: two simulated people, little pictures, a tiny encoder.
+
+It logs nothing: drawing what TensorBoard shows takes most of the time of so small a run.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.tiny_experiment import two_people
 
 from experiments.pretrain import run
 from experiments.settings.load import load
 from experiments.settings.schema import Config
 
-TINY = """
-datasets:
-  pretraining:
-    source:
-      name: simulator
-      params: {subjects: 2, sessions_per_subject: 1, session_s: 45, placements: [head], cameras: [head]}
-    placement: head
-    camera: head
+TINY = (
+    two_people(45)
+    + """
 window: {duration_s: 4.0, stride_s: 1.5, frames: 4, frame_size: 32}
 build: {workers: 1, clocks: 'off'}
 imu_encoder: {params: {width: 16, depth: 1, heads: 2, stem_channels: [8, 16]}}
@@ -28,8 +27,9 @@ video_encoder:
   params: {kwargs: {patch_size: 16, embed_dim: 16, depth: 1, num_heads: 2}, grid_size: 2}
 video_head: {params: {width: 16, depth: 1, heads: 2, input_norm: standard}}
 pretraining: {batch_size: 8, validation_share: 0.5}
-trainer: {max_epochs: 4, validate_every: 2, threads: 1, accelerator: cpu, log_every: 1}
+trainer: {max_epochs: 4, validate_every: 2, threads: 1, accelerator: cpu, log_every: 1, loggers: []}
 """
+)
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.equality import same
 from helpers.made_shards import make_shards
-from helpers.made_training import settings
+from helpers.made_training import checkpoint_content, settings
 from torch import Tensor
 
 from core.durable import write_atomically
@@ -90,30 +91,10 @@ def check_message(case: Case, message: str, how: str) -> None:
         assert never not in message, (how, message)
 
 
-def same(a: Any, b: Any) -> bool:
-    if isinstance(a, Tensor):
-        return isinstance(b, Tensor) and a.dtype == b.dtype and torch.equal(a, b)
-    if isinstance(a, np.ndarray):
-        return isinstance(b, np.ndarray) and a.dtype == b.dtype and np.array_equal(a, b)
-    if isinstance(a, dict):
-        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return type(a) is type(b) and len(a) == len(b) and all(map(same, a, b))
-    return bool(a == b)
-
-
 def of_checkpoint(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     module = ImuPretraining(**settings())
-    content = {
-        "state_dict": module.state_dict(),
-        "hyper_parameters": dict(module.hparams),
-        "global_step": 7,
-        "optimizer_states": [],
-        "lr_schedulers": [],
-        "loops": {},
-    }
-    torch.save(content, tmp_path / "last.ckpt")
+    torch.save(checkpoint_content(module), tmp_path / "last.ckpt")
     return tmp_path / "last.ckpt"
 
 

@@ -1,56 +1,33 @@
-"""Pretraining as its users run it: fresh, interrupted, killed; test_pretrain_distributed.py has several processes."""
+"""Pretraining as its users run it; test_pretrain_distributed.py has several processes."""
 
 from __future__ import annotations
 
 import io
 import math
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from helpers.equality import weights_of
 from helpers.waiting import Waiting
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from encoders.registry import imu_encoders
-from experiments.pretrain import main, run
+from experiments.pretrain import run
 from experiments.runtime.errors import UserError
-from experiments.runtime.run_folder import LAST, prepare, run_folder
 from experiments.runtime.training_bar import TrainingBar
 from experiments.settings.layers import ConfigError
-from experiments.settings.load import load, plain
+from experiments.settings.load import load
 from experiments.settings.schema import Config
-from experiments.training.data import make_data_module, prepare_data
 from lightning_modules.checkpoint import CheckpointError
 from lightning_modules.pretraining import ImuPretraining
 
 Make = Callable[..., Config]
-
-
-def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
-    content = torch.load(checkpoint, weights_only=True)
-    return {k: v for k, v in content["state_dict"].items() if isinstance(v, torch.Tensor)}
-
-
-def _assert_same(first: Path, second: Path) -> None:
-    a, b = _weights(first), _weights(second)
-    assert a.keys() == b.keys()
-    for name in a:
-        assert torch.equal(a[name], b[name]), name
-
-
-def _command(config: Config, yaml_path: Path, *overrides: str) -> list[str]:
-    paths = [f"paths.data={config.paths.data}", f"paths.runs={config.paths.runs}"]
-    return [sys.executable, "-m", "experiments.pretrain", str(yaml_path), *paths, *overrides]
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +37,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(tiny_in: Make, runs: Path) -> Path:
-    """The checkpoint of a run that nothing interrupted."""
-    return run(tiny_in(runs))
+    """The checkpoint of a run that nothing interrupted, with all that it logs."""
+    return run(tiny_in(runs, "trainer.loggers=[tensorboard]"))
 
 
 def test_a_run_leaves_what_the_readme_promises(whole: Path, runs: Path) -> None:
@@ -143,57 +120,6 @@ def test_a_file_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         ImuPretraining.load_pretrained(tmp_path / "x.ckpt")
 
 
-@pytest.mark.slow
-def test_killed_in_mid_epoch_it_ends_with_the_same_weights(whole: Path, tiny: Make, tiny_yaml: Path) -> None:
-    config = tiny("run.name=killed", "trainer.checkpoint_every_steps=1")
-    last = Path(config.paths.runs) / "tiny" / "killed" / "checkpoints" / "last.ckpt"
-    overrides = ("run.name=killed", "trainer.checkpoint_every_steps=1")
-    process = subprocess.Popen(_command(config, tiny_yaml, *overrides), stderr=subprocess.DEVNULL)
-    steps_per_epoch = _steps_per_epoch(whole, epochs=4)
-    assert steps_per_epoch >= 2
-    deadline = time.monotonic() + 120
-    done, seen = 0, 0
-    while done < steps_per_epoch + 1 and process.poll() is None:
-        assert time.monotonic() < deadline, "no checkpoint within two minutes"
-        if last.is_file() and last.stat().st_mtime_ns != seen:
-            seen = last.stat().st_mtime_ns
-            done = torch.load(last, weights_only=True)["global_step"]
-        time.sleep(0.005)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = torch.load(last, weights_only=True)["global_step"]
-    assert 0 < done < 4 * steps_per_epoch, "it was not killed in time to show anything"
-    _assert_same(run(config), whole)
-
-
-def test_an_interrupted_run_says_how_it_goes_on_and_its_exit_code_is_130(
-    tiny_yaml: Path, tiny: Make, whole: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    config = tiny("run.name=stopped", "trainer.checkpoint_every_steps=2")
-    arguments = _command(config, tiny_yaml, "run.name=stopped", "trainer.checkpoint_every_steps=2")[3:]
-
-    def stop(self: ImuPretraining, *_: object) -> None:
-        if self.global_step == 5:
-            os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C does
-
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background of a shell ignore it
-    with monkeypatch.context() as patch:
-        patch.setattr(ImuPretraining, "on_train_batch_end", stop)
-        assert main(arguments) == 130
-    message = capsys.readouterr().err
-    assert re.search(
-        r"interrupted at step 6 of \d+ by Ctrl-C; the same command goes on from step 6 \(.*last\.ckpt\)", message
-    )
-    assert "Traceback" not in message
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert main(arguments) == 0
-    _assert_same(run_folder(config) / "checkpoints" / LAST, whole)
-    said = " ".join(capsys.readouterr().err.split())  # a console breaks lines
-    assert "continued from" in said
-    for line in (r"done: \d+ steps, in .*training/loss \d.*validation/mrr \d", r"next: python -m experiments\.adapt"):
-        assert re.search(line, said)
-
-
 def test_a_start_says_what_is_trained_and_what_is_not(
     tiny_in: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -208,63 +134,6 @@ def test_a_start_says_what_is_trained_and_what_is_not(
         assert re.search(words, said), words
 
 
-def _steps_per_epoch(checkpoint: Path, epochs: int) -> int:
-    return int(torch.load(checkpoint, weights_only=True)["global_step"]) // epochs
-
-
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 5])
-def test_resumed_at_any_step_it_ends_with_the_same_weights(
-    whole: Path, tiny: Make, stop_after: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = tiny("run.name=stopped", "trainer.checkpoint_every_steps=1")
-
-    def stop(self: ImuPretraining, *_: object) -> None:
-        if self.global_step == stop_after:
-            raise RuntimeError("stopped by the test")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ImuPretraining, "on_train_batch_end", stop)
-        # Raised after the callbacks of the batch's end have written the checkpoint.
-        with pytest.raises(RuntimeError, match="stopped by the test"):
-            run(config)
-    last = Path(config.paths.runs) / "tiny" / "stopped" / "checkpoints" / "last.ckpt"
-    assert torch.load(last, weights_only=True)["global_step"] == stop_after
-    _assert_same(run(config), whole)
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_stopped_between_batches_of_one_step_it_ends_with_the_same_weights(
-    tiny: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # Steps of three batches and, where an epoch ends, of fewer.
-    settings = ("trainer.accumulate=3", "pretraining.batch_size=4", "trainer.max_epochs=2")
-    whole = run(tiny("run.name=whole", *settings))
-    batches = _batches_per_epoch(tiny(*settings))
-    assert batches % 3 != 0, "this test wants an epoch that ends with an incomplete step"
-    assert torch.load(whole, weights_only=True)["global_step"] == 2 * -(-batches // 3)
-    config = tiny("run.name=stopped", "trainer.checkpoint_every_steps=1", *settings)
-
-    stop_epoch = 0
-
-    def stop(self: ImuPretraining, outputs: object, batch: object, batch_idx: int) -> None:
-        if self.current_epoch == stop_epoch and batch_idx == 4:  # the second of the second step's three
-            raise RuntimeError("stopped by the test")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ImuPretraining, "on_train_batch_end", stop)
-        for epoch in (0, 0, 1):
-            stop_epoch = epoch
-            with pytest.raises(RuntimeError, match="stopped by the test"):
-                run(config)
-    _assert_same(run(config), whole)
-
-
-def _batches_per_epoch(config: Config) -> int:
-    shards, _, features = prepare_data(config)
-    return make_data_module(config, shards, features).steps_per_epoch
-
-
 def test_a_step_waits_for_the_device_nowhere(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does what surrounds it: augmentation, clipping, the optimiser, callbacks, the bar between its readings."""
     found: list[str] = []
@@ -277,7 +146,7 @@ def test_a_step_waits_for_the_device_nowhere(tiny: Make, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(_TrainingEpochLoop, "advance", watched)
     monkeypatch.setattr(TrainingBar.__init__, "__defaults__", (math.inf,))
-    run(tiny("trainer.max_epochs=1", "trainer.log_every=1000"))
+    run(tiny("trainer.max_epochs=1", "trainer.log_every=1000", "trainer.loggers=[tensorboard]"))
     assert found == []
 
 
@@ -292,7 +161,7 @@ def test_a_compiled_encoder_trains_the_same_and_its_checkpoints_fit_either_way(
     plain = run(tiny("run.name=plain", *settings))
     config = tiny("run.name=compiled", "trainer.compile=true", "trainer.checkpoint_every_steps=1", *settings)
     compiled = run(config)
-    a, b = _weights(plain), _weights(compiled)
+    a, b = weights_of(plain), weights_of(compiled)
     assert a.keys() == b.keys()
     for name in a:
         # Fused kernels round otherwise, and AdamW makes whole steps of gradients that are all rounding.
@@ -308,56 +177,6 @@ def test_accumulating_nothing_is_refused(tiny: Make) -> None:
         tiny("trainer.accumulate=0")
 
 
-def test_a_complete_run_is_left_alone(whole: Path, runs: Path, tiny_in: Make) -> None:
-    before = whole.stat().st_mtime_ns
-    assert run(tiny_in(runs)) == whole
-    assert whole.stat().st_mtime_ns == before
-
-
-def test_other_settings_need_another_run(tiny: Make) -> None:
-    run(tiny("trainer.max_epochs=1"))
-    with pytest.raises(UserError, match=r"optim\.lr was 0\.001, is 0\.01.*run\.name"):
-        run(tiny("trainer.max_epochs=1", "optim.lr=0.01"))
-    # Set aside, not deleted.
-    last = run(tiny("trainer.max_epochs=1", "optim.lr=0.01", "run.resume=never"))
-    assert (last.parents[2] / "default-replaced-1" / "checkpoints" / "last.ckpt").is_file()
-
-
-def test_a_setting_that_is_newer_than_a_run_had_its_default(tiny: Make) -> None:
-    config = tiny()
-    folder = run_folder(config)
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / LAST).touch()
-    saved = plain(config)
-    del saved["trainer"]["accumulate"]
-    (folder / "config.yaml").write_text(yaml.safe_dump(saved), encoding="utf-8")
-    with pytest.raises(UserError, match=r"trainer\.accumulate was 1, is 2"):
-        prepare(tiny("trainer.accumulate=2"), main_process=True)
-    assert prepare(config, main_process=True) == folder / "checkpoints" / LAST
-
-
-def test_processes_that_start_anew_together_do_not_hold_the_old_run_against_each_other(tiny: Make) -> None:
-    config = tiny("run.resume=never", "trainer.accumulate=2")
-    folder = run_folder(config)
-    (folder / "checkpoints").mkdir(parents=True)
-    (folder / "checkpoints" / LAST).touch()
-    (folder / "config.yaml").write_text(yaml.safe_dump(plain(tiny())), encoding="utf-8")
-    # The second process looks before the first one has set the old run aside.
-    assert prepare(config, main_process=False) is None
-    assert prepare(config, main_process=True) is None
-    assert prepare(config, main_process=False) is None
-    assert (folder.parent / f"{folder.name}-replaced-1" / "checkpoints" / LAST).is_file()
-
-
-def test_where_shards_were_built_is_not_what_was_learnt(tiny: Make) -> None:
-    config = tiny("build.scheduler=tcp://cluster:8786", "build.workers=3")
-    last = run_folder(config) / "checkpoints" / LAST
-    last.parent.mkdir(parents=True)
-    last.touch()
-    (run_folder(config) / "config.yaml").write_text(yaml.safe_dump(plain(config)), encoding="utf-8")
-    assert prepare(tiny(), main_process=True) == last
-
-
 def test_statistics_of_features_need_a_cache(tiny: Make) -> None:
     with pytest.raises(UserError, match=r"input_norm is 'standard'.*video_encoder.cache is false; expected 'layer'"):
         run(tiny("video_encoder.cache=false"))
@@ -367,7 +186,7 @@ def test_statistics_of_features_need_a_cache(tiny: Make) -> None:
 def test_clips_can_be_encoded_in_every_step(tiny: Make) -> None:
     live = run(tiny("video_encoder.cache=false", "run.name=live", "video_head.params.input_norm=layer"))
     cached = run(tiny("run.name=cached", "video_head.params.input_norm=layer"))
-    a, b = _weights(live), _weights(cached)
+    a, b = weights_of(live), weights_of(cached)
     for name in b:
         # Cached features are halves: 4 epochs of steps apart by their rounding.
         torch.testing.assert_close(a[name], b[name], atol=2e-2, rtol=2e-2)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.equality import assert_same_weights
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from experiments.features import run as compute_features
@@ -37,16 +38,10 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return dict(torch.load(checkpoint, weights_only=True)["state_dict"])
 
 
-def assert_equal(first: Path, second: Path) -> None:
-    a, b = weights(first), weights(second)
-    assert a.keys() == b.keys()
-    assert [name for name in a if not torch.equal(a[name], b[name])] == []
-
-
 @pytest.fixture(scope="module")
 def whole(tiny_in: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The checkpoint of a run that nothing interrupted."""
-    return run(tiny_in(tmp_path_factory.mktemp("several"), *SEVERAL))
+    """The checkpoint of a run that nothing interrupted, with all that it logs."""
+    return run(tiny_in(tmp_path_factory.mktemp("several"), *SEVERAL, "trainer.loggers=[tensorboard]"))
 
 
 def test_it_says_what_is_mixed_and_logs_each_set(whole: Path, tiny: Make, capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,13 +78,13 @@ def test_resumed_in_mid_epoch_it_ends_with_the_same_weights(
         patch.setattr(ImuPretraining, "on_train_batch_end", stop)
         with pytest.raises(RuntimeError, match="stopped by the test"):
             run(config)
-    assert_equal(run(config), whole)
+    assert_same_weights(run(config), whole)
 
 
 def test_one_set_by_either_setting_is_the_same(tiny: Make) -> None:
     one = run(tiny("run.name=one", "trainer.max_epochs=2"))
     listed = run(tiny("run.name=listed", "trainer.max_epochs=2", "pretraining.datasets=[{name: pretraining}]"))
-    assert_equal(one, listed)
+    assert_same_weights(one, listed)
     settings = ImuPretraining.load_pretrained(listed).settings
     assert (settings.sets, settings.labels, settings.expert_width) == ([], {}, 0)
 

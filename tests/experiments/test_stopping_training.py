@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.equality import assert_same_weights
 from helpers.signalled import WITHIN_S, Command
 
 from experiments.pretrain import run
@@ -37,14 +38,6 @@ def step_of(checkpoint: Path) -> int:
 
 def is_beyond(last: Path, step: int) -> bool:
     return last.is_file() and step_of(last) > step
-
-
-def assert_same_weights(found: Path, expected: Path) -> None:
-    a, b = (torch.load(path, weights_only=True)["state_dict"] for path in (found, expected))
-    assert a.keys() == b.keys()
-    for name in a:
-        if isinstance(a[name], torch.Tensor):
-            assert torch.equal(a[name], b[name]), name
 
 
 LONG = ("trainer.max_epochs=60", "trainer.validate_every=60")

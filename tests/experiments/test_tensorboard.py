@@ -50,7 +50,7 @@ PATIENCE_S = 120
 def address(tiny_in: Callable[..., Config], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Where TensorBoard answers, with a pretrained run and an evaluation."""
     runs = tmp_path_factory.mktemp("board") / "runs"
-    config = tiny_in(runs)
+    config = tiny_in(runs, "trainer.loggers=[tensorboard]")
     run(config)
     results = make_results("new people (wrist)", 4, ("walking", "sitting", "lying"), shots=(1, 5, 20), draws=2)
     report = Report(title="tiny/default", results=results, resamples=200)

@@ -8,8 +8,20 @@ from typing import Any
 
 from torch.multiprocessing.spawn import start_processes
 
-# DDP imports torch._dynamo when it is made.
-IMPORTED = ["torch._dynamo", "lightning_modules.pretraining", "hypothesis", "pytest"]
+# DDP imports torch._dynamo when it is made. The others are what builds, evaluations and predictions ask for.
+IMPORTED = [
+    "torch._dynamo",
+    "lightning_modules.pretraining",
+    "hypothesis",
+    "pytest",
+    "datamodules.build.tasks",
+    "scipy.interpolate",
+    "scipy.signal",
+    "experiments.evaluation.worker_pool",
+    "experiments.evaluation.features.handcrafted",
+    "experiments.inference.scoring",
+    "experiments.inference.head",
+]
 
 
 def in_processes(work: Callable[..., None], arguments: tuple[Any, ...], count: int) -> None:
@@ -18,5 +30,5 @@ def in_processes(work: Callable[..., None], arguments: tuple[Any, ...], count: i
     Raises:
         ProcessRaisedException: one of them raised.
     """
-    multiprocessing.set_forkserver_preload(IMPORTED)  # of the first call of all
+    multiprocessing.set_forkserver_preload(IMPORTED)
     start_processes(work, args=arguments, nprocs=count, start_method="forkserver")

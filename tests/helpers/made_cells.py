@@ -23,6 +23,7 @@ def make_config(**evaluation: object) -> Config:
     config.imu_encoder.params = TINY
     for name, value in {
         "folds": 2,
+        "forest_trees": 40,
         "finetune_min_steps": 40,
         "supervised_min_steps": 60,
         "finetune_epochs": 5,

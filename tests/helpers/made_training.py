@@ -36,6 +36,18 @@ def settings(**changes: Any) -> dict[str, Any]:
     return asdict(PretrainingSettings.of({**own, **changes}))
 
 
+def checkpoint_content(module: ImuPretraining) -> dict[str, Any]:
+    """What a checkpoint of this module holds after seven steps."""
+    return {
+        "state_dict": module.state_dict(),
+        "hyper_parameters": dict(module.hparams),
+        "global_step": 7,
+        "optimizer_states": [],
+        "lr_schedulers": [],
+        "loops": {},
+    }
+
+
 def make_batch(seed: int = 0) -> dict[str, Any]:
     generator = torch.Generator().manual_seed(seed)
     imu = torch.randn(N, T, 6, generator=generator)

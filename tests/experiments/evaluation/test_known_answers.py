@@ -90,8 +90,8 @@ def test_shuffled_labels_are_recognised_by_chance(methods: list[str]) -> None:
     np.random.default_rng(3).shuffle(shards.table["activity"])
     model = make_model(shards)
     config = make_config(
-        methods=methods, shots=[8], draws=1, finetune_min_steps=5, finetune_epochs=1, supervised_min_steps=10,
-        finetune_rates=[1e-4],
+        methods=methods, shots=[8], draws=1, draws_trained=1, finetune_min_steps=5, finetune_epochs=1,
+        supervised_min_steps=10, finetune_rates=[1e-4],
     )  # fmt: skip
     prototypes = prototypes_of(FakeShards(per_class=12), make_features(FakeShards(per_class=12), model))
     results = run(config, shards, model, prototypes)

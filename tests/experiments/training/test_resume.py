@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.made_training import settings
+from helpers.made_training import checkpoint_content, settings
 
 from experiments.runtime.errors import UserError
 from experiments.training.resume import steps_done
@@ -15,15 +15,7 @@ from lightning_modules.pretraining import ImuPretraining
 
 
 def write(path: Path, module: ImuPretraining, **changes: Any) -> Path:
-    content = {
-        "state_dict": module.state_dict(),
-        "hyper_parameters": dict(module.hparams),
-        "global_step": 7,
-        "optimizer_states": [],
-        "lr_schedulers": [],
-        "loops": {},
-    }
-    torch.save({**content, **changes}, path)
+    torch.save({**checkpoint_content(module), **changes}, path)
     return path
 
 

@@ -11,15 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from helpers.tiny_experiment import two_people
 
-TINY = """
-datasets:
-  pretraining:
-    source:
-      name: simulator
-      params: {subjects: 2, sessions_per_subject: 1, session_s: 24, placements: [head], cameras: [head]}
-    placement: head
-    camera: head
+TINY = (
+    two_people(24)
+    + """
 window: {duration_s: 4.0, stride_s: 1.5, frames: 2, frame_size: 16}
 build: {workers: 1, clocks: 'off', recordings_per_shard: 1}
 imu_encoder: {params: {width: 8, depth: 1, heads: 1, stem_channels: [4, 8]}}
@@ -32,6 +28,7 @@ pretraining: {batch_size: 4, validation_share: 0.5}
 trainer:
   {max_epochs: 3, validate_every: 2, threads: 1, accelerator: cpu, log_every: 1, loggers: [], checkpoint_every_steps: 1}
 """
+)
 TARGET = """
   target:
     source:
