@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from core.digest import file_digest
+from core.digest import file_digest, sealed
 from core.durable import write_atomically, write_json
 from core.errors import first_line
 from core.registry import UnknownNameError
@@ -22,7 +22,7 @@ from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import build_imu_encoder
 from experiments.inference.errors import InferenceError
-from experiments.inference.json_files import ENCODER, read_json, settings_of
+from experiments.inference.json_files import ENCODER, check_seal, read_json, settings_of
 
 if TYPE_CHECKING:
     from lightning_modules.pretraining import ImuPretraining
@@ -137,7 +137,7 @@ def write_encoder(folder: Path, module: ImuEncoder, config: EncoderConfig) -> Pa
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     write_atomically(folder / WEIGHTS, lambda path: path.write_bytes(save(weights, {"format": "pt"})))
     content = {"format": _FORMAT, **asdict(config), "weights": weights_digest(module)}
-    write_json(folder / CONFIG, content)
+    write_json(folder / CONFIG, sealed(content))
     return folder
 
 
@@ -219,6 +219,7 @@ def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig
         if config.normalisation not in NORMALISATIONS:
             raise ValueError(f"normalisation is {config.normalisation!r}")
         module = build_imu_encoder(config.name, config.params, config.imu_input)
+        check_seal(content, path)
     except UnknownNameError as error:
         raise InferenceError(f"{path}: {error}") from error
     except KeyError as error:
