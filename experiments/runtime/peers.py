@@ -17,7 +17,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from experiments.runtime.errors import UserError
-from experiments.runtime.stopping import SIGNALS, Interrupted, end_because, hand_on, received
+from experiments.runtime.stopping import SIGNALS, Interrupted, end_because, hand_on, of_exit_code, received
 
 LOST = (
     "another process of this training has ended (killed, or out of memory); its own output says why."
@@ -78,21 +78,22 @@ class Peers:
         """Whether another process has ended, by itself or by a signal."""
         return self._news.is_set()
 
-    def meet(self, still_there: Callable[[], bool] = lambda: True) -> None:
+    def meet(self, gone: Callable[[], int | None] = lambda: None) -> None:
         """Wait until all processes are there.
 
         Args:
-            still_there: False once a process that this one has started is gone.
+            gone: returns the exit code of a process that this one has started and that has ended; else None.
 
         Raises:
-            UserError: they were not all there in time, or one is gone.
+            UserError: they were not all there in time, or one has ended.
+            Interrupted: a signal stopped one of them.
         """
         self._thread.start()
         deadline = time.monotonic() + self._within_s
         if self.rank:
             self._connect(deadline)
         else:
-            self._gather(deadline, still_there)
+            self._gather(deadline, gone)
 
     def start_together(self) -> None:
         """Wait until all processes have come this far; one that prepares data may take hours."""
@@ -116,12 +117,12 @@ class Peers:
             self._drop(line)
         self._selector.close()
 
-    def _gather(self, deadline: float, still_there: Callable[[], bool]) -> None:
+    def _gather(self, deadline: float, gone: Callable[[], int | None]) -> None:
         with self._listener() as listener:
             listener.settimeout(_POLL_S)
             while missing := sorted(set(range(1, self.world)) - set(self._others.values())):
-                if not still_there():
-                    raise UserError(LOST)
+                if (code := gone()) is not None:
+                    raise Interrupted(number=number) if (number := of_exit_code(code)) else UserError(LOST)
                 if time.monotonic() > deadline:
                     raise UserError(
                         f"{self.world - len(missing)} of {self.world} processes of this training came within"

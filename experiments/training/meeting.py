@@ -77,7 +77,7 @@ class Meeting:
             return  # torchrun's agent holds the port, and stops the other processes itself
         peers = Peers(at.global_rank(), at.world_size(), at.main_address, at.main_port, self._within_s)
         self.peers = peers
-        peers.meet(lambda: all(process.poll() is None for process in started))
+        peers.meet(lambda: next((process.returncode for process in started if process.poll() is not None), None))
 
 
 @contextmanager

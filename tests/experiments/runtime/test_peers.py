@@ -158,6 +158,15 @@ def test_a_signal_is_heard_while_others_have_not_come(port: int) -> None:
     assert "stopped by SIGTERM" in said
 
 
+@pytest.mark.parametrize(("code", "expected"), [(-9, 1), (1, 1), (-15, 143), (143, 143), (130, 130)])
+def test_one_that_this_process_has_started_ends_it_before_they_meet(code: int, expected: int, port: int) -> None:
+    one = Peers(0, 2, "127.0.0.1", port, 60.0)
+    with pytest.raises((UserError, Interrupted)) as ended:
+        one.meet(lambda: code)
+    one.end(ended.value)
+    assert getattr(ended.value, "exit_code", 1) == expected
+
+
 def test_who_does_not_come_is_named_after_a_while(port: int) -> None:
     first, second = (Process(rank, 3, port, together, within_s=0.6) for rank in (0, 2))
     code, said = first.ended()
