@@ -1,4 +1,4 @@
-"""Where and when the processes of a training meet: before torch.distributed waits for them."""
+"""Place and time at which the processes of a training meet: before torch.distributed waits for them."""
 
 from __future__ import annotations
 
