@@ -142,7 +142,7 @@ def _is_as_noted(path: Path, known: dict[str, Any], pseudonyms: Pseudonyms) -> b
     status = path.stat()
     if pseudonyms.of(FILE, f"{status.st_size} {status.st_mtime_ns}") == known.get("state"):
         return True
-    return _hidden_state(path, pseudonyms)["content"] == known.get("content")
+    return bool(_hidden_state(path, pseudonyms)["content"] == known.get("content"))
 
 
 def _state(path: Path) -> dict[str, Any]:

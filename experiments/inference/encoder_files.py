@@ -219,7 +219,6 @@ def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig
         if config.normalisation not in NORMALISATIONS:
             raise ValueError(f"normalisation is {config.normalisation!r}")
         module = build_imu_encoder(config.name, config.params, config.imu_input)
-        check_seal(content, path)
     except UnknownNameError as error:
         raise InferenceError(f"{path}: {error}") from error
     except KeyError as error:
@@ -235,4 +234,5 @@ def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig
         raise InferenceError(f"{weights}: its weights don't fit {path}: {why}") from error
     if weights_digest(module) != content.get("weights"):
         raise InferenceError(f"{weights}: damaged, or of another encoder: its weights are not those of {path}")
+    check_seal(content, path)  # the last, as the others say more
     return module, config
