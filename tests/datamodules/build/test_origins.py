@@ -43,7 +43,7 @@ def raw(tmp_path: Path) -> Path:
     return folder
 
 
-def built(raw: Path, directory: Path, key: Path | None = None) -> None:
+def built(raw: Path, directory: Path, key: str | Path = "") -> None:
     build("manifest", {"path": str(raw / "manifest.yaml")}, directory, SETTINGS, workers=1, key=key)
 
 
