@@ -36,7 +36,7 @@ def run(config: Config) -> Path:
     Raises:
         UserError: the checkpoint is missing, a target can't be used, pretraining saw its people, or labels leak.
     """
-    from experiments.runtime.run_folder import run_folder
+    from experiments.runtime.run_folder import LAST, run_folder
     from experiments.runtime.sole_writer import sole_writer
 
     if not config.evaluation.targets:
@@ -45,7 +45,8 @@ def run(config: Config) -> Path:
             " its configuration 'evaluation: {targets: [{name: HOW TABLES CALL IT, dataset: A KEY OF datasets}]}'"
         )
     folder = run_folder(config)
-    with sole_writer(folder, "evaluating"), naming_the_path(folder):
+    hint = "" if config.checkpoint else f"checkpoint={folder / 'checkpoints' / LAST} takes the encoder from here"
+    with sole_writer(folder, "evaluating", hint), naming_the_path(folder):
         return _evaluate(config, folder)
 
 

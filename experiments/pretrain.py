@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 from core.room import naming_the_path
 from experiments.runtime.command_line import EXIT_OK, guarded, parse, program
 from experiments.runtime.errors import UserError
-from experiments.runtime.stopping import Interrupted, end_with_parent, raise_received, stoppable
+from experiments.runtime.stopping import Abandoned, Interrupted, end_with_parent, raise_received, stoppable
 
 if TYPE_CHECKING:
     from datamodules.pretraining import PretrainingDataModule
     from experiments.settings.schema import Config
     from experiments.training.data import Shards
+    from experiments.training.meeting import Meeting
 
 
 _COMMAND = "experiments.pretrain"
@@ -41,13 +42,21 @@ def run(config: Config) -> Path:
     from experiments.runtime.devices import is_main_process
     from experiments.runtime.run_folder import run_folder
     from experiments.runtime.sole_writer import sole_writer
+    from experiments.training.meeting import meeting
 
+    processes = config.trainer.devices * config.trainer.num_nodes
+    if config.pretraining.batch_size % processes:
+        raise UserError(
+            f"pretraining.batch_size is {config.pretraining.batch_size}, which {processes} processes can't share evenly"
+        )
     writes = is_main_process(config) and not config.trainer.kwargs.get("fast_dev_run")
-    with sole_writer(run_folder(config), "training") if writes else nullcontext():
-        return _pretrain(config)
+    with stoppable(), meeting(config) as others:
+        others.now()
+        with sole_writer(run_folder(config), "training") if writes else nullcontext():
+            return _pretrain(config, others)
 
 
-def _pretrain(config: Config) -> Path:
+def _pretrain(config: Config, others: Meeting) -> Path:
     import lightning as L
 
     from core.durable import write_json
@@ -56,6 +65,7 @@ def _pretrain(config: Config) -> Path:
     from experiments.runtime.completeness import mark_ended
     from experiments.runtime.console import console
     from experiments.runtime.devices import is_main_process, set_threads
+    from experiments.runtime.peers import LOST
     from experiments.runtime.run_folder import LAST, prepare, run_folder
     from experiments.runtime.training_bar import quiet
     from experiments.training.board import Board
@@ -70,10 +80,6 @@ def _pretrain(config: Config) -> Path:
     processes = config.trainer.devices * config.trainer.num_nodes
     set_threads(config, config.trainer.devices)
     main_process = is_main_process(config)
-    if config.pretraining.batch_size % processes:
-        raise UserError(
-            f"pretraining.batch_size is {config.pretraining.batch_size}, which {processes} processes can't share evenly"
-        )
     shards, video_encoder, features = prepare_data(config)
     if main_process:
         for name in config.pretraining.names():
@@ -91,10 +97,10 @@ def _pretrain(config: Config) -> Path:
     if damaged and main_process and not is_trial(config):
         write_json(folder / LEFT_OUT, damaged)
     board = Board(config, data, partial(_clips, config, shards, data))
-    callbacks: list[L.Callback] = [board]
-    if not is_trial(config):
-        callbacks.append(StopAtSignal(last, module.settings.total_steps, config.trainer.checkpoint_every_steps))
+    stop = StopAtSignal(last, module.settings.total_steps, config.trainer.checkpoint_every_steps)
+    callbacks: list[L.Callback] = [board] if is_trial(config) else [board, stop]
     trainer = make_trainer(config, folder, processes, module.shares_space, namer(shards), callbacks)
+    others.before_the_group(trainer)
     if main_process:
         lines = start_lines(config, shards, data, module, video_encoder, features, checkpoint)
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
@@ -106,14 +112,13 @@ def _pretrain(config: Config) -> Path:
             with naming_the_path(folder):  # an error of TensorBoard's files has no name
                 trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
         except Interrupted:
+            others.agreed = stop.stopped
             end_others(trainer)
             raise
         except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            if trainer.world_size > 1 and isinstance(error, RuntimeError) and lost_peer(error):
-                raise UserError(
-                    "another process of this training has ended (killed, or out of memory); its own output says why."
-                    " The same command goes on from the last checkpoint"
-                ) from error
+            if trainer.world_size > 1 and isinstance(error, RuntimeError) and (others.lost() or lost_peer(error)):
+                others.wait_for_news()
+                raise UserError(LOST) from error
             if checkpoint is None or (refusal := refused_checkpoint(error, checkpoint)) is None:
                 raise
             raise refusal from error
@@ -122,6 +127,7 @@ def _pretrain(config: Config) -> Path:
                 mark_ended(last, trainer.global_step, module.settings.total_steps)
             lines = end_lines(config, trainer, module, last, time.monotonic() - started, damaged)
             console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
+        end_others(trainer)
         raise_received("stopped by a signal after the end of the training")
     return last
 
@@ -157,11 +163,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         from experiments.runtime.devices import is_launched
+        from experiments.runtime.peers import LOST
 
         if is_launched():
-            end_with_parent()
+            end_with_parent(message=f"{program(_COMMAND)}: {LOST}")
         try:
             run(config)
+        except Abandoned:
+            raise
         except Interrupted as stopped:
             if is_launched():  # the first process has the command's exit code; another's would be taken for a crash
                 if str(stopped):  # it was told alone, before the training: the first process would wait for it

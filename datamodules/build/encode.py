@@ -59,7 +59,7 @@ def encode_recording(job: BuildJob, source: Source, name: str, parts: ShardParts
     """
     with stages.timed("load"):
         recording = source.load(name)
-        origins.note(job.directory, name, origins.files_of(recording, source.files(name)))
+        origins.note(job.directory, name, recording, source)
     wanted = job.description["subjects"]
     if wanted and recording.subject not in wanted:
         return

@@ -3,13 +3,17 @@
 ``sources.json``, beside the index, has size, time of the last change and digest of each file. A file of the same size
 and time is taken for unchanged; of others the digest decides. A file that is not there is no fault: shards are often
 used where the raw recordings are not.
+
+Under pseudonyms, path, size, time and digest go by pseudonyms, too. Nothing can be read from them, so the source has to
+list its files again to have them compared.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,10 @@ import xxhash
 from core.digest import digest_of
 from core.durable import write_json
 from core.errors import MendableError
-from datamodules.recording import Recording
+from datamodules.privacy.pseudonyms import FILE, Pseudonyms, is_pseudonym
+from datamodules.privacy.source import PrivateSource
+from datamodules.recording import Recording, RecordingError
+from datamodules.sources.registry import Source
 
 SOURCES = "sources.json"
 NOTES = "sources"  # folder with a file for each recording, until the build is finished
@@ -36,13 +43,17 @@ def files_of(recording: Recording, others: Iterable[Path]) -> list[Path]:
     return sorted({path for path in found if path is not None})
 
 
-def note(directory: Path, name: str, files: Iterable[Path]) -> None:
+def note(directory: Path, name: str, recording: Recording, source: Source) -> None:
     """Note the files of one recording in a build's folder."""
-    content = {"recording": name, "files": {str(path): _state(path) for path in files}}
-    if not content["files"]:
+    if isinstance(source, PrivateSource):
+        hide = source.pseudonyms
+        files = {hide.of(FILE, str(path)): _hidden_state(path, hide) for path in _files(source, name)}
+    else:
+        files = {str(path): _state(path) for path in files_of(recording, source.files(name))}
+    if not files:
         return
     (directory / NOTES).mkdir(exist_ok=True)
-    write_json(directory / NOTES / f"{digest_of(name)[:16]}.json", content)
+    write_json(directory / NOTES / f"{digest_of(name)[:16]}.json", {"recording": name, "files": files})
 
 
 def collect(directory: Path) -> None:
@@ -59,15 +70,25 @@ def collect(directory: Path) -> None:
     (directory / NOTES).rmdir()
 
 
-def refuse_changed(directory: Path) -> None:
+def refuse_changed(directory: Path, source: Source | None = None) -> None:
     """Compare the files that shards were built from with what they were; absent files are passed over.
 
+    Args:
+        directory: of the shards.
+        source: that they were built from; needed where it is under pseudonyms.
+
     Raises:
-        ChangedSourceError: a file has changed; the message names it.
+        ChangedSourceError: a file has changed; the message names it, or the pseudonym of its recording.
     """
     # A build of version 0.2.0 or earlier has noted nothing; one that was interrupted has only the notes.
     paths = [directory / SOURCES, *sorted((directory / NOTES).glob("*.json"))]
-    for name, known in [row for path in paths if path.is_file() for row in _read(path).items()]:
+    rows = [row for path in paths if path.is_file() for row in _read(path).items()]
+    if isinstance(source, PrivateSource):
+        _refuse_changed_hidden(directory, source, rows)
+        return
+    for name, known in rows:
+        if is_pseudonym(name):
+            continue
         try:
             status = Path(name).stat()
         except OSError:  # not on this machine
@@ -79,6 +100,49 @@ def refuse_changed(directory: Path) -> None:
                 f"{name} has changed since the shards in {directory} were built from it ({known['bytes']} bytes then,"
                 f" {status.st_size} now); restore it, or delete {directory} and build the shards again"
             )
+
+
+def _refuse_changed_hidden(directory: Path, source: PrivateSource, rows: list[tuple[str, dict[str, Any]]]) -> None:
+    noted: dict[str, list[dict[str, Any]]] = {}
+    for hidden, known in rows:
+        noted.setdefault(hidden, []).append(known)
+    for name, paths in _private_files(source) if noted else ():
+        for path in paths:
+            for known in noted.get(source.pseudonyms.of(FILE, str(path)), ()):
+                if not _is_as_noted(path, known, source.pseudonyms):
+                    raise ChangedSourceError(
+                        f"a file of recording {name} has changed since the shards in {directory} were built from it;"
+                        f" restore it, or delete {directory} and build the shards again. Which recording that is, the"
+                        " owner of the key sees by python -m experiments.pseudonyms CONFIG"
+                    )
+
+
+def _private_files(source: PrivateSource) -> Iterator[tuple[str, list[Path]]]:
+    """Yield each recording and its files; those that can't be listed are not on this machine."""
+    with suppress(RecordingError, OSError):
+        for name in source.names():
+            with suppress(RecordingError, OSError):
+                yield name, _files(source, name)
+
+
+def _files(source: PrivateSource, name: str) -> list[Path]:
+    return sorted({path.absolute() for path in source.raw_files(name) if path.is_file()})
+
+
+def _hidden_state(path: Path, pseudonyms: Pseudonyms) -> dict[str, Any]:
+    # A digest without a key would tell whoever has a file, or can guess what it says, that it is this one.
+    found = _state(path)
+    return {
+        "state": pseudonyms.of(FILE, f"{found['bytes']} {found['changed_ns']}"),
+        "content": pseudonyms.of(FILE, f"{found['bytes']} {found['xxh3']}"),
+    }
+
+
+def _is_as_noted(path: Path, known: dict[str, Any], pseudonyms: Pseudonyms) -> bool:
+    status = path.stat()
+    if pseudonyms.of(FILE, f"{status.st_size} {status.st_mtime_ns}") == known.get("state"):
+        return True
+    return bool(_hidden_state(path, pseudonyms)["content"] == known.get("content"))
 
 
 def _state(path: Path) -> dict[str, Any]:
@@ -99,8 +163,11 @@ def _digest(path: str, nbytes: int, changed_ns: int) -> str:
 def _read(path: Path) -> dict[str, dict[str, Any]]:
     try:
         files = json.loads(path.read_bytes())["files"]
-        return {
-            str(name): {key: known[key] for key in ("bytes", "changed_ns", "xxh3")} for name, known in files.items()
-        }
+        return {str(name): _checked(name, known) for name, known in files.items()}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ChangedSourceError(f"{path}: damaged: not the files that shards were built from; delete it") from error
+
+
+def _checked(name: str, known: dict[str, Any]) -> dict[str, Any]:
+    keys = ("state", "content") if is_pseudonym(name) else ("bytes", "changed_ns", "xxh3")
+    return {key: known[key] for key in keys}

@@ -147,7 +147,7 @@ def build(
     path.mkdir(parents=True, exist_ok=True)
     with _locked(path / _LOCK, waits):
         _prepare(path, described, overwrite)
-        origins.refuse_changed(path)
+        origins.refuse_changed(path, source)
         index = _read_finished_index(path, plan)
         todo: list[int] = []
         stages, scheduler_name = StageTimes(), ""

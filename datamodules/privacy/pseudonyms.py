@@ -15,10 +15,10 @@ from pathlib import Path
 
 from datamodules.privacy.key import PrivacyError, make_key, read_key
 
-SUBJECT, RECORDING, TEXT = "subject", "recording", "text"
-_PREFIXES = {SUBJECT: "s-", RECORDING: "r-", TEXT: "t-"}
+SUBJECT, RECORDING, TEXT, FILE = "subject", "recording", "text", "file"
+_PREFIXES = {SUBJECT: "s-", RECORDING: "r-", TEXT: "t-", FILE: "f-"}
 _LETTERS = 20  # of base32, 5 bits each
-_PSEUDONYM = re.compile(rf"[srt]-[a-z2-7]{{{_LETTERS}}}")
+_PSEUDONYM = re.compile(rf"[srtf]-[a-z2-7]{{{_LETTERS}}}")
 
 
 def is_pseudonym(text: str) -> bool:
@@ -59,7 +59,7 @@ class Pseudonyms:
         """Return the pseudonym of a name; a pseudonym stays as it is.
 
         Args:
-            kind: ``SUBJECT``, ``RECORDING`` or ``TEXT``; the same name has another pseudonym in each.
+            kind: ``SUBJECT``, ``RECORDING``, ``TEXT`` or ``FILE``; the same name has another pseudonym in each.
             name: the name; how Unicode composes its letters makes no difference.
 
         Raises:

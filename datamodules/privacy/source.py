@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -94,10 +95,23 @@ class PrivateSource(Source):
             self._names = self._pseudonyms.table(RECORDING, quiet("the list of recordings", self._source.names))
         return list(self._names)
 
+    @property
+    def pseudonyms(self) -> Pseudonyms:
+        """What hides the names."""
+        return self._pseudonyms
+
     def name_of(self, pseudonym: str) -> str:
         """Return the name behind a recording's pseudonym."""
         self.names()
         return self._names[pseudonym]
+
+    def raw_files(self, name: str) -> list[Path]:
+        """List the files behind a recording's pseudonym that the source lists: to be read, never to be shown.
+
+        Raises:
+            RecordingError: the source can't list them.
+        """
+        return quiet(name, lambda: self._source.files(self.name_of(name)))
 
     def load(self, name: str) -> Recording:
         """See :class:`Source`."""

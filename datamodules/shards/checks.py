@@ -170,11 +170,10 @@ class WindowChecks:
         new = np.flatnonzero(~self._compared["imu"][windows])
         if not len(new):
             return
-        content = rows.reshape(-1).view(np.uint8).data
-        size = rows[0].nbytes
-        for i, expected in zip(new.tolist(), self._expected["imu"][windows[new]].tolist(), strict=True):
-            if (found := layout.digest64(content[i * size : (i + 1) * size])) != expected:
-                raise ShardError(damage(name_of(i), "imu", found, expected, remedy))
+        found, expected = layout.digests64(rows, new), self._expected["imu"][windows[new]].tolist()
+        if found != expected:
+            at = next(n for n, (one, other) in enumerate(zip(found, expected, strict=True)) if one != other)
+            raise ShardError(damage(name_of(int(new[at])), "imu", found[at], expected[at], remedy))
         self.mark(windows[new], "imu")
 
 

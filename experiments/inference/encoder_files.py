@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from core.digest import file_digest
+from core.digest import file_digest, sealed
 from core.durable import write_atomically, write_json
 from core.errors import first_line
 from core.registry import UnknownNameError
@@ -22,7 +22,7 @@ from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import build_imu_encoder
 from experiments.inference.errors import InferenceError
-from experiments.inference.json_files import ENCODER, read_json, settings_of
+from experiments.inference.json_files import ENCODER, check_seal, read_json, settings_of
 
 if TYPE_CHECKING:
     from lightning_modules.pretraining import ImuPretraining
@@ -137,7 +137,7 @@ def write_encoder(folder: Path, module: ImuEncoder, config: EncoderConfig) -> Pa
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
     write_atomically(folder / WEIGHTS, lambda path: path.write_bytes(save(weights, {"format": "pt"})))
     content = {"format": _FORMAT, **asdict(config), "weights": weights_digest(module)}
-    write_json(folder / CONFIG, content)
+    write_json(folder / CONFIG, sealed(content))
     return folder
 
 
@@ -234,4 +234,5 @@ def _read_folder(folder: Path, weights: Path) -> tuple[ImuEncoder, EncoderConfig
         raise InferenceError(f"{weights}: its weights don't fit {path}: {why}") from error
     if weights_digest(module) != content.get("weights"):
         raise InferenceError(f"{weights}: damaged, or of another encoder: its weights are not those of {path}")
+    check_seal(content, path)  # the last, as the others say more
     return module, config

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from safetensors.torch import save
 
-from core.digest import digest_of, file_digest
+from core.digest import digest_of, file_digest, sealed
 from core.durable import write_atomically, write_json
 from datamodules.handcrafted import FEATURE_NAMES, handcrafted_features
 from datamodules.windows.cut import Window
@@ -129,7 +129,7 @@ def save_head(head: Head, folder: Path) -> Path:
         "encoder": encoder,
         "about": dict(head.about),
     }
-    write_json(folder / HEAD, content)
+    write_json(folder / HEAD, sealed(content))
     return folder
 
 

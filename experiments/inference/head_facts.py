@@ -15,7 +15,7 @@ from datamodules.handcrafted import FEATURE_NAMES
 from datamodules.privacy.pseudonyms import is_pseudonym
 from datamodules.windows.settings import WindowSettings
 from experiments.inference.errors import InferenceError
-from experiments.inference.json_files import ENCODER, HEAD, read_json, settings_of
+from experiments.inference.json_files import ENCODER, HEAD, check_seal, read_json, settings_of
 from experiments.inference.parts import on_a_grid
 
 FORMAT = "imu-video-har head 1"
@@ -97,6 +97,7 @@ def read_facts(folder: Path) -> HeadFacts:
         raise InferenceError(
             f"{path}: it was fitted on other handcrafted features than this version computes; adapt again"
         )
+    check_seal(content, path)
     limit = float("inf") if clip is None else float(clip)
     return HeadFacts(method, tuple(classes), temperature, limit, window, gyroscope, numbers, encoder, about)
 
@@ -109,7 +110,10 @@ def incomplete_of(folder: Path, facts: HeadFacts) -> str:
     """
     if facts.encoder is None:
         return ""
-    return str(read_json(folder / ENCODER / "config.json", "the description of an encoder").get("incomplete", ""))
+    path = folder / ENCODER / "config.json"
+    content = read_json(path, "the description of an encoder")
+    check_seal(content, path)
+    return str(content.get("incomplete", ""))
 
 
 def _check_plain(path: Path, method: Any, classes: Any, temperature: float, clip: Any) -> None:

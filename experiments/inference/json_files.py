@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core import bounds
+from core.digest import SEAL, seal_holds
 from datamodules.windows.settings import WindowSettings
 from experiments.inference.errors import InferenceError
 
@@ -29,6 +30,19 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InferenceError(f"{path}: damaged: expected {what}, found a {type(content).__name__}")
     return content
+
+
+def check_seal(content: Mapping[str, Any], path: Path) -> None:
+    """Compare what a file says with its digest; one without has none to differ from.
+
+    Raises:
+        InferenceError: they differ.
+    """
+    if not seal_holds(content):
+        raise InferenceError(
+            f"{path}: damaged, or changed by hand: its content differs from its '{SEAL}'. Restore it;"
+            f" or, if the change is meant, delete the line '{SEAL}'"
+        )
 
 
 def settings_of(values: Any, path: Path) -> WindowSettings:

@@ -28,6 +28,7 @@ _FREE = (
     "trainer.accelerator",
     "trainer.devices",
     "trainer.num_nodes",
+    "trainer.start_within_s",
     "trainer.threads",
     "trainer.compile",
     "trainer.log_every",

@@ -17,17 +17,21 @@ from experiments.runtime.errors import UserError
 
 
 @contextmanager
-def sole_writer(folder: Path, task: str) -> Iterator[None]:
+def sole_writer(folder: Path, task: str, hint: str = "") -> Iterator[None]:
     """Be the only process that does ``task`` in a folder; the kernel frees the place of a process that was killed.
 
     Args:
         folder: folder of the run; the lock lies beside it, since the folder may be set aside.
         task: what is done there, e.g. "training"; another task may be done at the same time.
+        hint: what else to set where nothing can be written, and other runs are kept in another folder.
 
     Raises:
-        UserError: another process does it now; the message says which.
+        UserError: another process does it now, which the message names; or nothing can be written there.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(folder, task, hint, error) from error
     lock = FileLock(folder.with_name(f".{folder.name}.{task}.lock"))
     owner = folder.with_name(f".{folder.name}.{task}.owner")
     try:
@@ -37,12 +41,23 @@ def sole_writer(folder: Path, task: str) -> Iterator[None]:
         raise UserError(
             f"{folder}: {who} is {task} there now; wait until it has ended, or use another folder (run.name=...)"
         ) from error
+    except OSError as error:
+        raise _not_writable(folder, task, hint, error) from error
     try:
         write_text(owner, f"process {os.getpid()} on {socket.gethostname()}")
         yield
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def _not_writable(folder: Path, task: str, hint: str, error: OSError) -> Exception:
+    if not is_read_only(error):
+        return error
+    return UserError(
+        f"{folder}: nothing can be written there ({error.strerror}), and {task} needs to; paths.runs=... names another"
+        f" folder{hint and f', and {hint}'}"
+    )
 
 
 @contextmanager

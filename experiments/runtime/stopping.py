@@ -3,6 +3,7 @@
 Inside :func:`stoppable`, the signals of :data:`SIGNALS` raise :class:`Interrupted` where the main thread is. A training
 asks for time with :func:`postpone`, and looks at :func:`received` after each step. A thread of its own hears of the
 signal too: after :data:`GRACE_S` seconds it ends the process, whatever the main thread waits for.
+:func:`end_because` stops a process in the same way for another reason than a signal.
 """
 
 from __future__ import annotations
@@ -52,6 +53,10 @@ def name_of(number: int) -> str:
     return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
+class Abandoned(Interrupted):
+    """A command that can't go on alone, as another process that it needs has ended; its exit code is 1."""
+
+
 class _Stopping:
     """The handlers of this process, and the thread that watches the time.
 
@@ -64,6 +69,8 @@ class _Stopping:
         self.postponed = False
         self.at_force: list[Callable[[], object]] = []
         self._title = title
+        self._heard = 0  # by the thread: the handler waits for the main thread
+        self._because, self._raised = "", False
         self._at = self._started = 0.0
         self._grace_s = GRACE_S
         # Those that are ignored stay so: nohup ignores SIGHUP, a shell's background SIGINT.
@@ -80,6 +87,17 @@ class _Stopping:
     def extend(self, grace_s: float) -> None:
         """Allow more time: for other processes, which have their own."""
         self._grace_s = grace_s
+
+    def tell(self, number: int) -> None:
+        """Stop as if the signal had come, whatever thread this is."""
+        if number in self._before and not self._heard:
+            signal.pthread_kill(threading.main_thread().ident or 0, number)
+
+    def end_because(self, reason: str) -> None:
+        """Stop for another reason than a signal; nothing changes if one has come."""
+        if self._before and not self._heard and not self._because:
+            self._because = reason
+            self.tell(next(iter(self._before)))  # any of them wakes the main thread
 
     def close(self) -> None:
         """Put everything back as it was."""
@@ -98,20 +116,23 @@ class _Stopping:
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         now, again = time.monotonic(), self.received
+        if self._because and not self._raised:
+            self._raised = True
+            _kill_workers()
+            raise Abandoned(self._because, number, 1)
         if again and (number != signal.SIGINT or now - self._at < _SAME_S):
             return  # it is stopping; only a second Ctrl-C is in a greater hurry
         self.received, self._at = number, now
         if self.postponed and not again:
             return
-        for worker in multiprocessing.active_children():
-            worker.kill()  # else their pool would wait until they have done what they are at
+        _kill_workers()
         raise Interrupted(number=number)
 
     def _watch(self) -> None:
-        deadline, number = None, 0
+        deadline = None
         while True:
             if deadline is not None and time.monotonic() >= deadline:
-                self._force(number)
+                self._force(self._heard)
             self._hears.settimeout(None if deadline is None else 0.1)
             try:
                 heard = self._hears.recv(1)
@@ -121,19 +142,28 @@ class _Stopping:
             if not heard:
                 return
             if deadline is None and heard[0] in self._before:
-                number, self._started = heard[0], time.monotonic()
+                self._heard, self._started = heard[0], time.monotonic()
                 deadline = self._started + self._grace_s
 
     def _force(self, number: int) -> None:
         # The main thread may hold any lock: nothing here waits for one.
         said = f"stopped by {name_of(number)}; it came to no end of its own within {self._grace_s:g} s"
-        with suppress(OSError):  # whoever read this may be gone, as a terminal that was closed
-            os.write(2, f"\n{self._title}: {said}. The same command goes on from what was saved\n".encode())
-        for worker in multiprocessing.active_children():
-            worker.kill()
+        said += ". The same command goes on from what was saved"
+        _write(f"\n{self._title}: {self._because or said}\n")
+        _kill_workers()
         for end in self.at_force:
             end()
-        os._exit(_EXIT_SIGNAL + number)
+        os._exit(1 if self._because else _EXIT_SIGNAL + number)
+
+
+def _kill_workers() -> None:
+    for worker in multiprocessing.active_children():
+        worker.kill()  # else their pool would wait until they have done what they are at
+
+
+def _write(text: str) -> None:
+    with suppress(OSError):  # whoever read this may be gone, as a terminal that was closed
+        os.write(2, text.encode())
 
 
 _current: _Stopping | None = None
@@ -190,6 +220,18 @@ def allow(grace_s: float) -> None:
         _current.extend(grace_s)
 
 
+def hand_on(number: int) -> None:
+    """Stop this process as if it had got the signal; may be called in any thread."""
+    if _current is not None:
+        _current.tell(number)
+
+
+def end_because(reason: str) -> None:
+    """Stop for another reason than a signal, postponed or not, with exit code 1; may be called in any thread."""
+    if _current is not None:
+        _current.end_because(reason)
+
+
 def received() -> int:
     """Return the number of the signal that came; 0 if none did."""
     return 0 if _current is None else _current.received
@@ -216,13 +258,19 @@ def leave(exit_code: int) -> NoReturn:
         os._exit(exit_code)
 
 
-def end_with_parent(every_s: float = 1.0) -> None:
-    """End this process when its parent has ended: for those that a launcher starts, which would wait for it."""
+def end_with_parent(every_s: float = 1.0, message: str = "") -> None:
+    """End this process when its parent has ended: for those that a launcher starts, which would wait for it.
+
+    Args:
+        every_s: seconds between two looks.
+        message: what is said then.
+    """
     parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(every_s)
+        _write(f"\n{message}\n" if message else "")
         os._exit(1)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -17,6 +17,9 @@ class TrainerConfig:
     accelerator: str = setting("auto", "'auto', 'cpu', 'gpu'", choices=("auto", "cpu", "gpu"))
     devices: int = setting(1, "devices (processes) a node; more than one trains with DDP", at_least=1)
     num_nodes: int = setting(1, "machines that train together", at_least=1)
+    start_within_s: float = setting(
+        600.0, "seconds that the processes of a training wait for each other at the start", above=0
+    )
     precision: str = setting("auto", "'auto' is bf16 where the hardware has it, else 32-bit")
     validate_every: int = setting(5, "epochs between validations")
     log_every: int = setting(10, "steps between log entries")

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.connectors.signal_connector import _SignalConnector
 
+from experiments.runtime.devices import is_launched
 from experiments.runtime.stopping import Interrupted, name_of, postpone, received
 
 _OTHERS_S = 5.0  # that the other processes may take to end after they have agreed to stop
@@ -96,7 +97,7 @@ class StopAtSignal(Checkpoint):
     def _stop(self, trainer: L.Trainer, number: int) -> None:
         self.stopped = True
         line = stopped_line(trainer.global_step, self._total, self._last, name_of(number))
-        raise Interrupted(line if trainer.is_global_zero else "", number)
+        raise Interrupted("" if is_launched() else line, number)  # the launcher of this process says it
 
     def _agreed(self) -> int:
         """Return the signal that any process got; all return the same, at the same step."""
@@ -162,8 +163,8 @@ def end_others(trainer: L.Trainer, wait_s: float = _OTHERS_S) -> None:
 
 def lost_peer(error: RuntimeError) -> bool:
     """Say whether a collective failed because another process of the training has ended."""
-    said = str(error)
-    return any(word in said for word in ("closed by peer", "reset by peer", "Broken pipe", "NCCL", "gloo/transport"))
+    words = ("closed by peer", "reset by peer", "Broken pipe", "NCCL", "gloo/transport")
+    return isinstance(error, torch.distributed.DistError) or any(word in str(error) for word in words)
 
 
 def _validates_next(trainer: L.Trainer) -> bool:

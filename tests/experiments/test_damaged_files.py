@@ -214,7 +214,12 @@ def made_encoder(tmp_path: Path) -> Path:
 
 def encoder_config(tmp_path: Path) -> Case:
     folder = made_encoder(tmp_path)
-    return Case(folder / "config.json", lambda: dict(read_encoder(folder)[0].state_dict()), bound=False)
+
+    def use() -> Any:
+        module, config = read_encoder(folder)
+        return dict(module.state_dict()), config
+
+    return Case(folder / "config.json", use)
 
 
 def encoder_weights(tmp_path: Path) -> Case:
@@ -237,7 +242,12 @@ def made_head(tmp_path: Path) -> Path:
 
 def head_json(tmp_path: Path) -> Case:
     folder = made_head(tmp_path)
-    return Case(folder / "head.json", lambda: load_head(folder).classes, bound=False)
+
+    def use() -> Any:
+        head = load_head(folder)
+        return head.classes, head.temperature, head.window, head.gyroscope, head.probe.standardisation.clip
+
+    return Case(folder / "head.json", use)
 
 
 def head_numbers(tmp_path: Path) -> Case:
@@ -332,6 +342,27 @@ def test_a_flipped_bit_is_noticed_or_changes_nothing(
         elif case.bound:
             assert same(found, expected), f"bit {bit} of byte {position} of {case.path.name}"
     assert noticed or not case.bound
+
+
+@pytest.mark.parametrize(
+    ("make", "key", "value"),
+    [(head_json, "temperature", 1.25), (head_json, "gyroscope", False), (encoder_config, "simulated", True)],
+)
+def test_another_valid_value_is_noticed_until_the_digest_is_deleted(
+    make: Callable[[Path], Case], key: str, value: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = make(tmp_path)
+    content = json.loads(case.path.read_text(encoding="utf-8"))
+    content[key] = value
+    case.path.write_text(json.dumps(content), encoding="utf-8")
+    message, found = said(case, capsys)
+    check_message(case, message, key)
+    assert "if the change is meant, delete the line 'digest'" in message
+    del content["digest"]
+    case.path.write_text(json.dumps(content), encoding="utf-8")
+    message, found = said(case, capsys)
+    assert message == ""
+    assert found is not None
 
 
 def test_damaged_cells_are_named_and_computed_again(tmp_path: Path) -> None:

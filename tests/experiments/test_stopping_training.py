@@ -17,6 +17,7 @@ from helpers.equality import assert_same_weights
 from helpers.signalled import WITHIN_S, Command
 
 from experiments.pretrain import run
+from experiments.runtime.peers import LOST
 from experiments.runtime.stopping import SIGNALS
 from experiments.settings.schema import Config
 
@@ -124,3 +125,23 @@ def test_a_process_that_hangs_keeps_the_others_no_longer_than_promised(hangs: st
         command.process.communicate(timeout=WITHIN_S)
         assert command.process.returncode != 0
     step_of(last)  # it is whole
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_ends_at_the_start_ends_the_training(number: int, tiny: Make, tiny_yaml: Path) -> None:
+    settings = ("run.name=starting", "trainer.devices=2")
+    command = pretrain(tiny(*settings), tiny_yaml, *settings)
+    found: list[int] = []
+    command.wait_for(lambda: found or found.extend(command.others("experiments.pretrain")))
+    time.sleep(random.uniform(0, 3))
+    ended = command.stop(number, found)
+    assert ended.seconds < WITHIN_S
+    assert "Traceback" not in ended.said
+    if number == signal.SIGKILL:
+        assert (ended.code, ended.said.count(LOST)) == (1, 1), ended.said[-3000:]
+    else:
+        assert ended.code == 143, ended.said[-3000:]
+        assert "stopped by SIGTERM; the same command goes on" in ended.said
+        assert LOST not in ended.said

@@ -11,6 +11,9 @@ import pytest
 
 from datamodules.build.origins import NOTES, SOURCES, ChangedSourceError, refuse_changed
 from datamodules.build.run import build
+from datamodules.privacy.key import make_key
+from datamodules.privacy.pseudonyms import is_pseudonym
+from datamodules.privacy.source import SourceInputs
 from datamodules.shards import layout
 from datamodules.windows.settings import WindowSettings
 
@@ -40,8 +43,8 @@ def raw(tmp_path: Path) -> Path:
     return folder
 
 
-def built(raw: Path, directory: Path) -> None:
-    build("manifest", {"path": str(raw / "manifest.yaml")}, directory, SETTINGS, workers=1)
+def built(raw: Path, directory: Path, key: str | Path = "") -> None:
+    build("manifest", {"path": str(raw / "manifest.yaml")}, directory, SETTINGS, workers=1, key=key)
 
 
 @pytest.mark.parametrize("name", ["imu-one.csv", "imu-two.csv", "labels-one.csv"])
@@ -58,6 +61,32 @@ def test_a_changed_file_is_named(raw: Path, tmp_path: Path, name: str) -> None:
             refused(tmp_path / "shards")
     path.write_text(whole, encoding="utf-8")
     refuse_changed(tmp_path / "shards")
+
+
+@pytest.mark.parametrize("name", ["imu-one.csv", "labels-two.csv"])
+def test_under_pseudonyms_a_change_is_noticed_and_nothing_is_told_of_the_file(
+    raw: Path, tmp_path: Path, name: str
+) -> None:
+    directory, key, path = tmp_path / "shards", tmp_path / "the.key", raw / name
+    make_key(key)
+    built(raw, directory, key)
+    noted = (directory / SOURCES).read_text(encoding="utf-8")
+    rows = json.loads(noted)["files"]
+    assert len(rows) == 4
+    for hidden, known in rows.items():  # no name, no path, no size, no time, no digest that others could compute
+        assert all(is_pseudonym(text) for text in (hidden, *known.values()))
+    built(raw, directory, key)
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole.replace("0", "1", 1), encoding="utf-8")  # of the same size
+    os.utime(path, (1, 1))
+    with pytest.raises(ChangedSourceError, match=r"a file of recording r-[a-z2-7]{20} has changed since") as refused:
+        built(raw, directory, key)
+    assert name not in str(refused.value)
+    path.write_text(whole, encoding="utf-8")
+    built(raw, directory, key)  # copied anew, with another time
+    path.unlink()
+    refuse_changed(directory, SourceInputs("manifest", {"path": str(raw / "manifest.yaml")}, str(key)).open())
+    refuse_changed(directory)  # where the key is not
 
 
 def test_what_was_only_copied_or_is_elsewhere_is_no_fault(raw: Path, tmp_path: Path) -> None:

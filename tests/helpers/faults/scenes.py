@@ -136,6 +136,7 @@ SHARDS = {"data/shards/*/*/windows-*.h5": of_bytes, "data/shards/*/*/index.json"
 FEATURES = {f"data/features/*/*/{name}": of_bytes for name in ("features.json", "features.f16", "pooled.f16")}
 CHECKPOINT = "runs/*/*/checkpoints/last.ckpt"
 PATHS = ("paths.data=data", "paths.runs=runs")
+TWO = ("trainer.devices=2", "trainer.start_within_s=15")
 
 
 def scenes() -> dict[str, Scene]:
@@ -150,7 +151,7 @@ def scenes() -> dict[str, Scene]:
         Scene("build2", "experiments.build_shards", ("tiny.yaml", *PATHS, "build.workers=2"), SHARDS, {}),
         Scene("features", "experiments.features", ("tiny.yaml", *PATHS), FEATURES, {}),
         Scene("pretrain", "experiments.pretrain", ("tiny.yaml", *PATHS), trained, while_trained),
-        Scene("ranks", "experiments.pretrain", ("tiny.yaml", *PATHS, "trainer.devices=2"), trained, while_trained, 2),
+        Scene("ranks", "experiments.pretrain", ("tiny.yaml", *PATHS, *TWO), trained, while_trained, 2),
         Scene("evaluate", "experiments.eval_ood", ("one/tiny.yaml", *PATHS), evaluated, {}),
         Scene("evaluate2", "experiments.eval_ood", ("two/tiny.yaml", *PATHS), evaluated, {}, 1, _small_is_worth_it),
         Scene("predict", "experiments.predict", (*files, "--workers", "1"), predicted, {}),
