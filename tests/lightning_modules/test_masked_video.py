@@ -38,8 +38,9 @@ def test_visible_patches_are_distinct() -> None:
     assert all(len(set(row)) == 5 for row in indices.tolist())
 
 
-def test_with_every_patch_visible_the_encoder_is_timms() -> None:
-    module = MaskedVideoPretraining(VIT, {}).eval()
+@pytest.mark.parametrize("more", [{}, {"dynamic_img_size": True}, {"class_token": False, "global_pool": "avg"}])
+def test_with_every_patch_visible_the_encoder_is_timms(more: dict[str, object]) -> None:
+    module = MaskedVideoPretraining({**VIT, "kwargs": {**VIT["kwargs"], **more}}, {}).eval()  # type: ignore[dict-item]
     images = torch.randn(2, 3, 32, 32)
     prefix, patches = module.encode(images, torch.arange(16).expand(2, 16))
     torch.testing.assert_close(torch.cat([prefix, patches], 1), module.backbone.forward_features(images))
