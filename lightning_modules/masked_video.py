@@ -263,6 +263,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
 
         On a processor torch's fused one takes two to eight times as long in bfloat16, and as long in float32.
         """
+        module: Any
         for module in self.modules():
             if hasattr(module, "fused_attn"):  # timm's
                 module.fused_attn = self.device.type != "cpu"

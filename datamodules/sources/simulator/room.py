@@ -74,9 +74,9 @@ class View:
         inside = (points - self.origin) @ self.rotation
         near = inside[..., 2] - radius
         far = near + 2 * radius
-        behind = (far < 0.0).all(axis=1)
+        behind: NDArray[np.bool_] = np.asarray((far < 0.0).all(axis=1))
         # Part of the hull is beside or behind the camera, so projected corners do not bound its outline.
-        around = (near < 0.02).any(axis=1)
+        around: NDArray[np.bool_] = np.asarray((near < 0.02).any(axis=1))
         near, far = np.where(around[:, None], 1.0, near), np.where(around[:, None], 1.0, far)
         seen = ~behind
         bounds = []
@@ -87,7 +87,7 @@ class View:
             first = np.maximum(np.floor(self.focal * low.min(axis=1) + middle), 0)
             last = np.minimum(np.ceil(self.focal * high.max(axis=1) + middle) + 1, size)
             first, last = np.where(around, 0, first), np.where(around, size, last)
-            seen &= first < last
+            seen = seen & (first < last)
             bounds.append((first.astype(np.int64).tolist(), last.astype(np.int64).tolist()))
         (top, bottom), (left, right) = bounds
         return [

@@ -55,6 +55,7 @@ def test_gradients_pass_where_values_stay() -> None:
     x = torch.ones(40, 50, requires_grad=True)
     y = dropout(x, 0.25)
     y.sum().backward()
+    assert x.grad is not None
     assert torch.equal(x.grad, y.detach())
 
 
