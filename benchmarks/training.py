@@ -62,13 +62,15 @@ class Way:
         self.module.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
         self.optimizer = torch.optim.AdamW([p for p in module.parameters() if p.requires_grad], fused=True)
 
-    def step(self, windows: NDArray[np.int64], seed: int) -> float:
-        """Measure the seconds of one step."""
+    def step(self, windows: NDArray[np.int64], seed: int, clip: float = 0.0) -> float:
+        """Measure the seconds of one step; ``clip`` is the largest norm of the gradient, 0 for any."""
         started = time.perf_counter()
         batch = self.with_views(self.data.read(windows), window_keys(seed, 0, windows))
         loss = self.module.training_step(batch, 0)
         self.optimizer.zero_grad()
         loss.backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(self.module.parameters(), clip)
         self.optimizer.step()
         return time.perf_counter() - started
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 
 from core.settings import setting
 from encoders.contract import ImuEncoder
+from encoders.layers.dropout import dropout
 from encoders.layers.orientation import OrientationParams
 from lightning_modules.optim import warmup_cosine
 
@@ -57,7 +58,7 @@ class SourceClassifier(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Compute the mean cross-entropy over all windows; ``batch["set"]`` says which classifier a window is for."""
         pooled = self.encoder(batch["imu"], batch["channel_mask"], batch["sample_mask"]).pooled
-        pooled = F.dropout(pooled, self.settings.dropout, training=self.training)
+        pooled = dropout(pooled, self.settings.dropout) if self.training else pooled
         smoothing = self.settings.label_smoothing
         losses = [
             F.cross_entropy(head(pooled[own]), batch["label"][own], label_smoothing=smoothing, reduction="sum")

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
+from encoders.layers.dropout import Dropout
 from encoders.layers.masking import MaskedGroupNorm, StepLayerNorm, mean_and_max
 from encoders.layers.orientation import OrientationParams
 from encoders.layers.transformer import TimedTransformer
@@ -86,7 +87,10 @@ class StemStage(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, C, T) and mask (B, T) to (B, C', ceil(T / s)), zero where invalid, and its mask."""
         # kernel - 1 zeros in all give ceil(T / s) steps for every T: no condition that would fix T in an export.
-        y = self.conv(F.pad(x, (self.before, self.kernel - 1 - self.before)))
+        steps = F.pad(x.transpose(1, 2), (0, 0, self.before, self.kernel - 1 - self.before))
+        # As a picture of one row: torch has kernels with the channels last for pictures only, and they need no copies.
+        picture, weight = steps.transpose(1, 2).unsqueeze(2), self.conv.weight.unsqueeze(2)
+        y = F.conv2d(picture, weight, self.conv.bias, (1, self.stride)).squeeze(2)
         cells = F.pad(mask.float(), (0, self.stride - 1)).unsqueeze(1)
         y_mask = F.avg_pool1d(cells, self.stride, self.stride).squeeze(1) > 0  # any valid sample in the cell
         if self.norm is not None:
@@ -123,7 +127,7 @@ class CnnTransformer(ImuEncoder):
             self.first_centre += stage.centre * self.stride
             self.stride *= stride
             inputs = channels
-        self.embed = nn.Sequential(nn.Linear(inputs, params.width), nn.Dropout(params.dropout))
+        self.embed = nn.Sequential(nn.Linear(inputs, params.width), Dropout(params.dropout))
         self.transformer = TimedTransformer(
             params.width,
             params.depth,
@@ -141,9 +145,10 @@ class CnnTransformer(ImuEncoder):
 
     def forward(self, imu: Tensor, channel_mask: Tensor, sample_mask: Tensor) -> ImuFeatures:
         """Encode a batch with any T, see ``ImuEncoder``. A row without a valid sample gives zeros and a False mask."""
-        measured = sample_mask.unsqueeze(1) & channel_mask.unsqueeze(2)
-        values = torch.where(measured, imu.transpose(1, 2), 0)
-        x, mask = torch.cat([values, measured.to(values.dtype)], dim=1), sample_mask
+        measured = sample_mask.unsqueeze(2) & channel_mask.unsqueeze(1)
+        values = torch.where(measured, imu, 0)
+        # (B, C + C, T) with the channels last in memory, as all stages keep them.
+        x, mask = torch.cat([values, measured.to(values.dtype)], dim=2).transpose(1, 2), sample_mask
         for stage in self.stem:
             x, mask = stage(x, mask)
         times = self.token_times(mask.shape[1], imu.device)

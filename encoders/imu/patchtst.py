@@ -15,9 +15,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
+from encoders.layers.attention import attend
+from encoders.layers.dropout import Dropout
 from encoders.layers.masking import attention_mask
 from encoders.layers.orientation import OrientationParams
 from encoders.registry import imu_encoder
@@ -119,19 +120,18 @@ class PatchBlock(nn.Module):
         self.ffn = nn.Sequential(
             nn.Linear(params.width, params.ffn_width),
             nn.GELU(),
-            nn.Dropout(params.dropout),
+            Dropout(params.dropout),
             nn.Linear(params.ffn_width, params.width),
         )
         self.attention_norm = _norm(params.norm, params.width)
         self.ffn_norm = _norm(params.norm, params.width)
-        self.dropout = nn.Dropout(params.dropout)
+        self.dropout = Dropout(params.dropout)
 
     def attend(self, x: Tensor, keys: Tensor) -> Tensor:
         """Attend to the tokens where ``keys`` (N, 1, 1, L) is True, (N, L, D) -> (N, L, D)."""
         N, L, D = x.shape
         q, k, v = self.qkv(x).reshape(N, L, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        dropout = self.attention_dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout)
+        mixed = attend(q, k, v, keys, self.attention_dropout if self.training else 0.0)
         return self.output(mixed.transpose(1, 2).reshape(N, L, D))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor, valid: Tensor, keys: Tensor) -> Tensor:

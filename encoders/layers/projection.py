@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from encoders.layers.dropout import Dropout
+
 
 class ProjectionHead(nn.Module):
     """``p = Linear(x)``, then ``LayerNorm(p + dropout(Linear(GELU(p))))``.
@@ -22,7 +24,7 @@ class ProjectionHead(nn.Module):
         self.input = nn.Linear(input_width, width)
         self.hidden = nn.Linear(width, width)
         self.activation = nn.GELU()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -56,7 +56,8 @@ class Rotary(nn.Module):
 
 
 def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate queries or keys (B, H, L, E) by the cosine and sine from ``Rotary``."""
+    """Rotate queries or keys (..., B, H, L, E) by the cosine and sine from ``Rotary``."""
     cos, sin = rotation
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1).to(x.dtype)
+    # Whole heads at once: half as many kernels as one half of a head after the other.
+    own, other = torch.cat([cos, cos], dim=-1), torch.cat([-sin, sin], dim=-1)
+    return torch.addcmul(x * own, x.roll(x.shape[-1] // 2, -1), other).to(x.dtype)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from encoders.layers.attention import attend
+from encoders.layers.dropout import Dropout
 from encoders.layers.masking import attention_mask
 from encoders.layers.rotary import Rotary, rotate
 
@@ -26,10 +27,11 @@ class RotaryAttention(nn.Module):
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], keys: Tensor) -> Tensor:
         """Apply attention to ``x`` (B, L, D), with ``rotation`` from ``Rotary`` and ``keys`` (B, 1, 1, L) bool."""
         B, L, D = x.shape
-        q, k, v = self.qkv(x).reshape(B, L, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, rotation), rotate(k, rotation)
-        dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=dropout)
+        # One copy into the order of the products, instead of one for each kernel on the way there.
+        qkv = self.qkv(x).reshape(B, L, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4).contiguous()
+        both, v = qkv.split((2, 1))
+        q, k = rotate(both, rotation)
+        mixed = attend(q, k, v[0], keys, self.dropout if self.training else 0.0)
         return self.output(mixed.transpose(1, 2).reshape(B, L, D))  # type: ignore[no-any-return]
 
 
@@ -42,8 +44,8 @@ class Block(nn.Module):
         self.attention_norm = nn.LayerNorm(width)
         self.attention = RotaryAttention(width, heads, dropout)
         self.ffn_norm = nn.LayerNorm(width)
-        self.ffn = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
-        self.dropout = nn.Dropout(dropout)
+        self.ffn = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), Dropout(dropout), nn.Linear(hidden, width))
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, rotation: tuple[Tensor, Tensor], keys: Tensor) -> Tensor:
         """Apply the block; shapes as in ``RotaryAttention``."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from encoders.contract import VideoFeatures, VideoHead
+from encoders.layers.dropout import Dropout
 from encoders.layers.masking import masked_mean, mean_and_max
 from encoders.layers.transformer import TimedTransformer
 from encoders.registry import video_head
@@ -94,7 +95,7 @@ class TemporalHead(VideoHead):
             # NaN until they are set or loaded, so that a missing call shows.
             self.register_buffer("input_mean", torch.full((frame_width,), torch.nan))
             self.register_buffer("input_std", torch.full((frame_width,), torch.nan))
-        self.input_dropout = nn.Dropout(params.input_dropout)
+        self.input_dropout = Dropout(params.input_dropout)
         self.input = nn.Linear(frame_width, params.width)
         self.still_norm = nn.LayerNorm(params.width)
         self.mix = nn.Linear(params.width * (3 if params.differences else 1), params.width)

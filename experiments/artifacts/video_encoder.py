@@ -207,15 +207,12 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
     quiet()
     L.seed_everything(settings.seed, verbose=False)
     module = MaskedVideoPretraining(params, {"steps": settings.steps, **settings.params})
-    precision = settings.precision
-    if precision == "auto":
-        precision = "bf16-mixed" if supports_bf16(config) else "32-true"
     run = Path(config.paths.runs) / config.experiment / config.run.name
     trainer = L.Trainer(
         max_epochs=1,
         accelerator=accelerator(config),
         devices=1,
-        precision=precision,  # type: ignore[arg-type]
+        precision=training_precision(config),  # type: ignore[arg-type]
         logger=TensorBoardLogger(run, name="", version="tensorboard_video", default_hp_metric=False),
         log_every_n_steps=20,
         enable_checkpointing=False,
@@ -227,6 +224,13 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
     trainer.fit(module, pairs)
     module.save_backbone(path)
     return path
+
+
+def training_precision(config: Config) -> str:
+    """Choose the precision of the video encoder's training, as Lightning names it."""
+    if config.video_pretraining.precision != "auto":
+        return config.video_pretraining.precision
+    return "bf16-mixed" if supports_bf16(config) else "32-true"
 
 
 _BACKBONE_KEYS = ("model", "kwargs", "frame_size", "mean", "std")

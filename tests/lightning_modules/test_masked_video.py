@@ -38,8 +38,9 @@ def test_visible_patches_are_distinct() -> None:
     assert all(len(set(row)) == 5 for row in indices.tolist())
 
 
-def test_with_every_patch_visible_the_encoder_is_timms() -> None:
-    module = MaskedVideoPretraining(VIT, {}).eval()
+@pytest.mark.parametrize("more", [{}, {"dynamic_img_size": True}, {"class_token": False, "global_pool": "avg"}])
+def test_with_every_patch_visible_the_encoder_is_timms(more: dict[str, object]) -> None:
+    module = MaskedVideoPretraining({**VIT, "kwargs": {**VIT["kwargs"], **more}}, {}).eval()  # type: ignore[dict-item]
     images = torch.randn(2, 3, 32, 32)
     prefix, patches = module.encode(images, torch.arange(16).expand(2, 16))
     torch.testing.assert_close(torch.cat([prefix, patches], 1), module.backbone.forward_features(images))
@@ -155,3 +156,13 @@ def test_difference_is_told_for_all_patches_or_for_the_masked_ones() -> None:
         masked, whole = (m.losses(now, later, indices)["difference"] for m in (module, everywhere))
     torch.testing.assert_close(masked, errors[:, module.visible :].mean())
     torch.testing.assert_close(whole, errors.mean())
+
+
+def test_a_processors_attention_gives_the_losses_of_torchs() -> None:
+    module = MaskedVideoPretraining(VIT, {}).eval()
+    pixels, indices = torch.randn(2, 2, 3, 32, 32), random_visible(2, 16, 4, torch.device("cpu"))
+    fused = module.losses(pixels[0], pixels[1], indices)
+    module.on_fit_start()
+    assert not any(getattr(each, "fused_attn", False) for each in module.modules())
+    # The same sums in another order: float32 keeps seven digits.
+    torch.testing.assert_close(module.losses(pixels[0], pixels[1], indices), fused, rtol=1e-5, atol=1e-6)

@@ -102,11 +102,16 @@ def draw_figure(
         (H, W) bool, True for pixels that show the figure.
     """
     shown = np.zeros(distance.shape, dtype=bool)
-    for part in parts:
-        turn, base = pose.rotations[part.segment][moment], pose.origins[part.segment][moment]
-        start = base + turn @ part.start
-        end = start if part.end is None else base + turn @ part.end
-        window = view.window(np.stack((start, end)), part.radius)
+    turns = [pose.rotations[part.segment][moment] for part in parts]
+    bases = [pose.origins[part.segment][moment] for part in parts]
+    starts = [base + turn @ part.start for part, turn, base in zip(parts, turns, bases, strict=True)]
+    ends = [
+        start if part.end is None else base + turn @ part.end
+        for part, turn, base, start in zip(parts, turns, bases, starts, strict=True)
+    ]
+    radii = np.array([part.radius for part in parts])
+    windows = view.windows(np.stack((starts, ends), axis=1), radii)
+    for part, turn, start, end, window in zip(parts, turns, starts, ends, windows, strict=True):
         if window is None:
             continue
         ray = rays[(slice(None), *window)].reshape(3, -1)

@@ -5,7 +5,6 @@ Shape legend: H height, W width of the image. Camera axes: x right, y down, z fo
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -61,28 +60,40 @@ class View:
             pixels = self.focal * inside[:, :2] / depth[:, None]
         return pixels + 0.5 * np.array([self.width - 1, self.height - 1]), depth
 
-    def window(self, points: FloatArray, radius: float = 0.0) -> tuple[slice, slice] | None:
-        """Bound the rows and columns that can show the hull of ``points`` (n, 3), grown by ``radius`` metres.
+    def windows(self, points: FloatArray, radius: FloatArray | float = 0.0) -> list[tuple[slice, slice] | None]:
+        """Bound the rows and columns that can show each of K hulls.
 
-        Returns None if the hull is out of view.
+        Args:
+            points: (K, n, 3) whose hulls they are.
+            radius: (K,) metres by which they are grown, or one for all.
+
+        Returns:
+            Rows and columns of each, None for one that is out of view.
         """
+        radius = np.reshape(radius, (-1, 1))
         inside = (points - self.origin) @ self.rotation
-        near = inside[:, 2] - radius
-        if np.all(inside[:, 2] + radius < 0.0):
-            return None
-        if np.any(near < 0.02):
-            # Part of the hull is beside or behind the camera, so projected corners do not bound its outline.
-            return slice(0, self.height), slice(0, self.width)
+        near = inside[..., 2] - radius
+        far = near + 2 * radius
+        behind: NDArray[np.bool_] = np.asarray((far < 0.0).all(axis=1))
+        # Part of the hull is beside or behind the camera, so projected corners do not bound its outline.
+        around: NDArray[np.bool_] = np.asarray((near < 0.02).any(axis=1))
+        near, far = np.where(around[:, None], 1.0, near), np.where(around[:, None], 1.0, far)
+        seen = ~behind
         bounds = []
         for axis, size in ((1, self.height), (0, self.width)):
-            low = np.minimum((inside[:, axis] - radius) / near, (inside[:, axis] - radius) / (near + 2 * radius))
-            high = np.maximum((inside[:, axis] + radius) / near, (inside[:, axis] + radius) / (near + 2 * radius))
-            first = max(0, math.floor(self.focal * float(low.min()) + 0.5 * (size - 1)))
-            last = min(size, math.ceil(self.focal * float(high.max()) + 0.5 * (size - 1)) + 1)
-            if first >= last:
-                return None
-            bounds.append(slice(first, last))
-        return bounds[0], bounds[1]
+            below, above = inside[..., axis] - radius, inside[..., axis] + radius
+            low, high = np.minimum(below / near, below / far), np.maximum(above / near, above / far)
+            middle = 0.5 * (size - 1)
+            first = np.maximum(np.floor(self.focal * low.min(axis=1) + middle), 0)
+            last = np.minimum(np.ceil(self.focal * high.max(axis=1) + middle) + 1, size)
+            first, last = np.where(around, 0, first), np.where(around, size, last)
+            seen = seen & (first < last)
+            bounds.append((first.astype(np.int64).tolist(), last.astype(np.int64).tolist()))
+        (top, bottom), (left, right) = bounds
+        return [
+            (slice(top[k], bottom[k]), slice(left[k], right[k])) if found else None
+            for k, found in enumerate(seen.tolist())
+        ]
 
 
 @lru_cache(maxsize=64)
@@ -132,8 +143,7 @@ class Room:
         inverse = np.where(np.abs(rays) < 1e-7, np.float32(1e-7), rays)
         np.reciprocal(inverse, out=inverse)
         distance, surface = self._cast_shell(origin, rays, inverse)
-        for k in range(len(self._low)):
-            window = view.window(self._corners[k])
+        for k, window in enumerate(view.windows(self._corners)):
             if window is not None:
                 self._cast_box(k, origin, inverse, distance, surface, window)
         return self._shade(view, origin, rays, distance, surface), distance, rays

@@ -72,3 +72,15 @@ def test_bad_stems_are_refused() -> None:
         make(stem_kernels=[3, 3], stem_strides=[4, 2])
     with pytest.raises(ValueError, match="stem_norm must be"):
         make(stem_norm="batch")
+
+
+@pytest.mark.parametrize(("kernel", "stride", "samples"), [(8, 2, 250), (6, 2, 63), (3, 3, 40), (5, 1, 9)])
+def test_a_stage_is_a_convolution_in_any_order_of_memory(kernel: int, stride: int, samples: int) -> None:
+    torch.manual_seed(0)
+    stage = StemStage(12, 16, kernel, stride, "none", 1)
+    x, mask = torch.randn(3, 12, samples), torch.ones(3, samples, dtype=torch.bool)
+    padded = torch.nn.functional.pad(x, (stage.before, kernel - 1 - stage.before))
+    expected = torch.nn.functional.gelu(stage.conv(padded))
+    for same in (x, x.transpose(1, 2).contiguous().transpose(1, 2)):
+        # The same sums of up to 96 products in another order: float32 keeps seven digits.
+        torch.testing.assert_close(stage(same, mask)[0], expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,36 @@
+"""Dropout whose random numbers are cheap on a processor.
+
+``F.dropout`` draws one number after another there, and takes longer than the layer before it. Here a draw of 64 bits
+decides on four values: the rate is rounded to a multiple of 2^-16 (0.1 becomes 0.100006), and values that stay are
+scaled by the rounded rate, so means stay exact. On other devices it is ``F.dropout``.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+_STEPS = 1 << 16
+
+
+def dropout(x: Tensor, rate: float) -> Tensor:
+    """Zero values of ``x``, of any shape, with the probability ``rate``, and scale the others; for training only."""
+    if x.device.type != "cpu":
+        return F.dropout(x, rate)
+    dropped = round(rate * _STEPS)
+    if dropped in (0, _STEPS):
+        return x if dropped == 0 else x * 0
+    # Not a draw in place, which torch.func.vmap refuses.
+    draws = torch.randint(-(1 << 63), (1 << 63) - 1, ((x.numel() + 3) // 4,))
+    bits = draws.view(torch.int16)[: x.numel()].view(x.shape)
+    kept = (bits >= dropped - _STEPS // 2).to(x.dtype)
+    return x * kept.mul_(_STEPS / (_STEPS - dropped))
+
+
+class Dropout(nn.Dropout):
+    """``nn.Dropout`` by :func:`dropout`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Drop values in training."""
+        return dropout(x, self.p) if self.training and self.p else x

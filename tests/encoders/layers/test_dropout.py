@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from encoders.layers.attention import attend
+from encoders.layers.dropout import Dropout, dropout
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.9])
+def test_drops_at_its_rate_and_keeps_the_mean(rate: float) -> None:
+    torch.manual_seed(0)
+    count = 999_999  # no multiple of the four values that share a draw
+    y = dropout(torch.ones(count), rate)
+    # Five standard deviations of a binomial share, and what the rounding to 2^-16 may add.
+    tolerance = 5 * math.sqrt(rate * (1 - rate) / count) + 2**-17
+    assert float((y == 0).float().mean()) == pytest.approx(rate, abs=tolerance)
+    assert float(y.double().mean()) == pytest.approx(1, abs=tolerance / (1 - rate))
+    assert len(y.unique()) == 2
+
+
+def test_places_are_independent() -> None:
+    torch.manual_seed(0)
+    kept = (dropout(torch.ones(1 << 20), 0.5) > 0).float() - 0.5
+    for apart in (1, 2, 3, 4, 8):  # the four values of one draw, and those of the next
+        correlation = 4 * float((kept[apart:] * kept[:-apart]).mean())
+        assert abs(correlation) < 5 / math.sqrt(len(kept)), apart  # five standard deviations
+
+
+def test_ends_of_the_range() -> None:
+    x = torch.randn(5, 7)
+    assert torch.equal(dropout(x, 0.0), x)
+    assert torch.equal(dropout(x, 1.0), torch.zeros(5, 7))
+
+
+def test_is_a_function_of_the_seed_alone_for_any_number_of_threads() -> None:
+    x, threads = torch.ones(300, 500), torch.get_num_threads()
+    found = []
+    try:
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            torch.manual_seed(3)
+            found.append(dropout(x, 0.2))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(*found)
+    assert not torch.equal(dropout(x, 0.2), found[0])
+
+
+def test_gradients_pass_where_values_stay() -> None:
+    torch.manual_seed(0)
+    x = torch.ones(40, 50, requires_grad=True)
+    y = dropout(x, 0.25)
+    y.sum().backward()
+    assert x.grad is not None
+    assert torch.equal(x.grad, y.detach())
+
+
+def test_evaluation_and_bfloat16() -> None:
+    layer = Dropout(0.5)
+    x = torch.randn(8, 9, dtype=torch.bfloat16)
+    assert layer.train()(x).dtype == torch.bfloat16
+    assert layer.eval()(x) is x
+
+
+def test_windows_side_by_side_drop_different_values() -> None:
+    y = torch.func.vmap(lambda x: dropout(x, 0.5), randomness="different")(torch.ones(2, 60))
+    assert not torch.equal(y[0], y[1])
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-4])
+def test_attention_is_torchs_where_almost_nothing_is_dropped(rate: float) -> None:
+    torch.manual_seed(1)
+    q, k, v = torch.randn(3, 4, 2, 5, 8)
+    keys = torch.ones(4, 1, 1, 5, dtype=torch.bool)
+    keys[0, ..., 3:] = False
+    expected = F.scaled_dot_product_attention(q, k, v, attn_mask=keys)
+    # 200 weights: none is dropped with this seed, and the others are scaled by 1.0001.
+    torch.testing.assert_close(attend(q, k, v, keys, rate), expected, rtol=3e-4, atol=3e-5)
+
+
+def test_attention_ignores_what_the_mask_leaves_out() -> None:
+    torch.manual_seed(1)
+    q, k, v = torch.randn(3, 4, 2, 5, 8)
+    keys = torch.ones(4, 1, 1, 5, dtype=torch.bool)
+    keys[..., 2:] = False
+    found = []
+    for other in (0.0, 1e3):
+        k[..., 2:, :], v[..., 2:, :] = other, other
+        torch.manual_seed(2)
+        found.append(attend(q, k, v, keys, 0.3))
+    assert torch.equal(*found)
