@@ -18,6 +18,7 @@ from torchmetrics import CatMetric
 
 from core.errors import first_line
 from encoders.contract import ImuFeatures, ImuInput, VideoEncoder, VideoFeatures
+from encoders.layers.dropout import draw_as_torch
 from encoders.layers.projection import ProjectionHead
 from encoders.registry import build_imu_encoder, build_video_head
 from lightning_modules.checkpoint import CheckpointError, read_checkpoint
@@ -38,6 +39,7 @@ from lightning_modules.optim import adamw, warmup_cosine
 from lightning_modules.settings import PretrainingSettings
 
 Batch = dict[str, Any]
+_DRAWS = "dropout_draws"  # entry of a checkpoint; earlier ones lack it
 
 
 class ImuPretraining(L.LightningModule):
@@ -81,6 +83,17 @@ class ImuPretraining(L.LightningModule):
         # A median needs all errors. NaN is where nothing could be compared.
         self.shift_errors = CatMetric(nan_strategy="disable", sync_on_compute=False)
         self._first_similarity: Tensor | None = None
+        self._draws = "shared"
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Note how dropout draws its random numbers."""
+        checkpoint[_DRAWS] = self._draws
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Go on with the draws that the training began with."""
+        self._draws = checkpoint.get(_DRAWS, "torch")
+        if self._draws == "torch":
+            draw_as_torch(self)
 
     def use_video_encoder(self, encoder: VideoEncoder) -> None:
         """Encode the batches' clips in every step, instead of reading cached features."""

@@ -110,6 +110,8 @@ def _norm(kind: str, width: int) -> nn.Module:
 class PatchBlock(nn.Module):
     """Self-attention over one channel's tokens, then a feed-forward network."""
 
+    as_torch = False  # see encoders.layers.dropout.draw_as_torch
+
     def __init__(self, params: PatchTSTParams) -> None:
         super().__init__()
         self.heads = params.heads
@@ -131,7 +133,7 @@ class PatchBlock(nn.Module):
         """Attend to the tokens where ``keys`` (N, 1, 1, L) is True, (N, L, D) -> (N, L, D)."""
         N, L, D = x.shape
         q, k, v = self.qkv(x).reshape(N, L, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4)
-        mixed = attend(q, k, v, keys, self.attention_dropout if self.training else 0.0)
+        mixed = attend(q, k, v, keys, self.attention_dropout if self.training else 0.0, self.as_torch)
         return self.output(mixed.transpose(1, 2).reshape(N, L, D))  # type: ignore[no-any-return]
 
     def forward(self, x: Tensor, valid: Tensor, keys: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from encoders.layers.dropout import dropout
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, rate: float) -> Tensor:
+def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, rate: float, as_torch: bool = False) -> Tensor:
     """Compute scaled dot-product attention.
 
     Args:
@@ -21,11 +21,12 @@ def attend(q: Tensor, k: Tensor, v: Tensor, keys: Tensor, rate: float) -> Tensor
         v: (B, H, L, E).
         keys: bool, broadcast to (B, H, L, L); True where attention is allowed, at least once in each row.
         rate: dropout of the weights; 0 drops none.
+        as_torch: whether dropout draws as torch's own does.
 
     Returns:
         (B, H, L, E).
     """
-    if rate == 0 or q.device.type != "cpu":
+    if rate == 0 or as_torch or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=rate)
     # torch has no fused kernel with dropout for a processor; its unfused one draws slowly.
     allowed = torch.zeros(keys.shape, dtype=q.dtype).masked_fill(~keys, -torch.inf)

@@ -2,7 +2,8 @@
 
 ``F.dropout`` draws one number after another there, and takes longer than the layer before it. Here a draw of 64 bits
 decides on four values: the rate is rounded to a multiple of 2^-16 (0.1 becomes 0.100006), and values that stay are
-scaled by the rounded rate, so means stay exact. On other devices it is ``F.dropout``.
+scaled by the rounded rate, so means stay exact. On other devices it is ``F.dropout``, and in a training that began
+with it, see :func:`draw_as_torch`.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from torch.nn import functional as F
 _STEPS = 1 << 16
 
 
-def dropout(x: Tensor, rate: float) -> Tensor:
+def dropout(x: Tensor, rate: float, as_torch: bool = False) -> Tensor:
     """Zero values of ``x``, of any shape, with the probability ``rate``, and scale the others; for training only."""
-    if x.device.type != "cpu":
+    if as_torch or x.device.type != "cpu":
         return F.dropout(x, rate)
     dropped = round(rate * _STEPS)
     if dropped in (0, _STEPS):
@@ -29,8 +30,21 @@ def dropout(x: Tensor, rate: float) -> Tensor:
 
 
 class Dropout(nn.Dropout):
-    """``nn.Dropout`` by :func:`dropout`."""
+    """``nn.Dropout`` by :func:`dropout`.
+
+    Attributes:
+        as_torch: whether to draw as ``F.dropout`` does.
+    """
+
+    as_torch = False
 
     def forward(self, x: Tensor) -> Tensor:
         """Drop values in training."""
-        return dropout(x, self.p) if self.training and self.p else x
+        return dropout(x, self.p, self.as_torch) if self.training and self.p else x
+
+
+def draw_as_torch(model: nn.Module) -> None:
+    """Let all dropout of a model draw as ``F.dropout`` does: an earlier training then goes on to the same weights."""
+    for module in model.modules():
+        if hasattr(module, "as_torch"):
+            module.as_torch = True  # type: ignore[assignment]

@@ -17,6 +17,8 @@ from encoders.layers.rotary import Rotary, rotate
 class RotaryAttention(nn.Module):
     """Multi-head self-attention with rotary positions."""
 
+    as_torch = False  # see encoders.layers.dropout.draw_as_torch
+
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
@@ -31,7 +33,7 @@ class RotaryAttention(nn.Module):
         qkv = self.qkv(x).reshape(B, L, 3, self.heads, D // self.heads).permute(2, 0, 3, 1, 4).contiguous()
         both, v = qkv.split((2, 1))
         q, k = rotate(both, rotation)
-        mixed = attend(q, k, v[0], keys, self.dropout if self.training else 0.0)
+        mixed = attend(q, k, v[0], keys, self.dropout if self.training else 0.0, self.as_torch)
         return self.output(mixed.transpose(1, 2).reshape(B, L, D))  # type: ignore[no-any-return]
 
 

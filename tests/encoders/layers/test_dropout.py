@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from encoders.layers.attention import attend
-from encoders.layers.dropout import Dropout, dropout
+from encoders.layers.dropout import Dropout, draw_as_torch, dropout
+from encoders.layers.transformer import RotaryAttention
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.9])
@@ -93,3 +94,19 @@ def test_attention_ignores_what_the_mask_leaves_out() -> None:
         torch.manual_seed(2)
         found.append(attend(q, k, v, keys, 0.3))
     assert torch.equal(*found)
+
+
+def test_draws_as_torch_does_where_it_is_asked_to() -> None:
+    layer, attention = Dropout(0.5), RotaryAttention(8, 2, 0.5)
+    draw_as_torch(torch.nn.ModuleDict({"deep": torch.nn.Sequential(layer, attention)}).train())
+    x, keys, angle = torch.randn(3, 4, 8), torch.ones(3, 1, 1, 4, dtype=torch.bool), torch.zeros(3, 1, 4, 2)
+    rotation = (angle.cos(), angle.sin())
+    torch.manual_seed(4)
+    dropped, attended = layer(x), attention(x, rotation, keys)
+    torch.manual_seed(4)
+    assert torch.equal(dropped, F.dropout(x, 0.5))
+    q, k, v = attention.qkv(x).reshape(3, 4, 3, 2, 4).permute(2, 0, 3, 1, 4)
+    mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=keys, dropout_p=0.5)
+    # No token is turned, so that this is torch's attention; products may be summed in another order.
+    expected = attention.output(mixed.transpose(1, 2).reshape(3, 4, 8))
+    torch.testing.assert_close(attended, expected, rtol=1e-5, atol=1e-6)
