@@ -27,6 +27,7 @@ class Process:
         reader, writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's & has ignored
             os.dup2(writer, 2)
             os._exit(_end_of(Peers(rank, world, "127.0.0.1", port, within_s), work))
         os.close(writer)
