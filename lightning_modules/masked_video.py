@@ -179,7 +179,9 @@ class MaskedVideoPretraining(lightning.LightningModule):
         # Positions are added to tokens: those of zeros are the positions themselves, behind the prefix tokens.
         grid = embed.grid_size if vit.dynamic_img_size else (self.patches,)
         positions = vit._pos_embed(patches.new_zeros(1, *grid, vit.embed_dim))
-        visible = visible + positions[0, prefix:][indices]
+        # Not by an index: on several threads, its gradient is summed in whatever order they come.
+        places = indices.unsqueeze(2).expand(-1, -1, vit.embed_dim)
+        visible = visible + positions[:, prefix:].expand(len(patches), -1, -1).gather(1, places)
         x = torch.cat([positions[:, :prefix].expand(len(patches), -1, -1), visible], dim=1)
         x = vit.norm(vit.blocks(vit.norm_pre(x)))
         return x[:, :prefix], x[:, prefix:]

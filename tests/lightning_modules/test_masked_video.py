@@ -166,3 +166,23 @@ def test_a_processors_attention_gives_the_losses_of_torchs() -> None:
     assert not any(getattr(each, "fused_attn", False) for each in module.modules())
     # The same sums in another order: float32 keeps seven digits.
     torch.testing.assert_close(module.losses(pixels[0], pixels[1], indices), fused, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_are_the_same_each_time_on_two_threads() -> None:
+    torch.manual_seed(0)
+    model = MaskedVideoPretraining(VIT, {"mask_share": 0.5, "difference_weight": 0.0})
+    pixels, threads = torch.rand(256, 3, 32, 32), torch.get_num_threads()
+    found = []
+    try:
+        torch.set_num_threads(2)
+        for _ in range(4):
+            model.zero_grad()
+            torch.manual_seed(1)
+            indices = random_visible(256, model.patches, model.visible, pixels.device)
+            model.losses(pixels, None, indices)["reconstruction"].backward()
+            found.append({name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None})
+    finally:
+        torch.set_num_threads(threads)
+    assert found[0]
+    for other in found[1:]:
+        assert all(torch.equal(found[0][name], other[name]) for name in found[0])
