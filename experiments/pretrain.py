@@ -65,6 +65,7 @@ def _pretrain(config: Config, others: Meeting) -> Path:
     from experiments.runtime.completeness import mark_ended
     from experiments.runtime.console import console
     from experiments.runtime.devices import is_main_process, set_threads
+    from experiments.runtime.garbage import earlier_objects_left_out
     from experiments.runtime.peers import LOST
     from experiments.runtime.run_folder import LAST, prepare, run_folder
     from experiments.runtime.training_bar import quiet
@@ -109,7 +110,7 @@ def _pretrain(config: Config, others: Meeting) -> Path:
     started = time.monotonic()
     with stoppable():
         try:
-            with naming_the_path(folder):  # an error of TensorBoard's files has no name
+            with naming_the_path(folder), earlier_objects_left_out():  # an error of TensorBoard's files has no name
                 trainer.fit(module, data, ckpt_path=None if checkpoint is None else str(checkpoint), weights_only=True)
         except Interrupted:
             others.agreed = stop.stopped
