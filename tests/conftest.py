@@ -1,7 +1,8 @@
-"""Settings of hypothesis, torch and the fork server for all tests."""
+"""Settings of hypothesis, torch, signals and the fork server for all tests."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from multiprocessing import forkserver
 
@@ -15,6 +16,10 @@ from hypothesis import settings
 settings.register_profile("same", deadline=None, derandomize=True)
 settings.register_profile("new", deadline=None)
 settings.load_profile("same")
+
+# `nohup` and a shell's & have these ignored, and commands keep that; tests send them to see what they do.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

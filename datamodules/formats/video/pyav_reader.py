@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -75,7 +75,7 @@ class PyAvReader:
         # PyAV's side data refer to their frame and it to them: asked of each frame, they would keep hundreds of
         # pictures until Python looks for such circles.
         if frame.rotation not in self._matrices:
-            all_of_it = cast(Iterable[SideData], frame.side_data)
-            found = next((bytes(side) for side in all_of_it if side.type is Type.DISPLAYMATRIX), None)
-            self._matrices[frame.rotation] = _MATRIX.unpack_from(found) if found else None
+            # By its key: what an iteration gives differs between versions of PyAV.
+            found = cast("SideData | None", frame.side_data.get(Type.DISPLAYMATRIX))
+            self._matrices[frame.rotation] = None if found is None else _MATRIX.unpack_from(bytes(found))
         return self._matrices[frame.rotation]

@@ -97,7 +97,8 @@ def test_strings_and_tables_of_matlab_are_named(tmp_path: Path) -> None:
     opaque = element(6, struct.pack("<II", 17, 0), "<") + opaque + element(14, inner, "<")
     path = saved(tmp_path / "a.mat", compress=False, x=np.eye(6))
     path.write_bytes(path.read_bytes() + element(14, opaque, "<"))
-    assert loadmat(path)["None"]["s0"].tolist() == [b"when"]  # SciPy's reading of the bytes made here
+    by_scipy = loadmat(path)  # of the bytes made here; from version 1.18 on, such a variable has its name
+    assert "when" in by_scipy or by_scipy["None"]["s0"].tolist() == [b"when"]
     content = read_mat(path)
     np.testing.assert_array_equal(numbers(path, content, "x", 6), np.eye(6))
     with pytest.raises(RecordingError, match=r"a\.mat: when is a MATLAB object; expected numbers"):

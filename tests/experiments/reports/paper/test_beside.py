@@ -63,9 +63,10 @@ def test_another_set_of_patients_stands_apart() -> None:
 
 
 def test_the_jointly_trained_system_is_the_papers_where_it_is_the_only_one() -> None:
-    assert entries(people(system="paper_joint"), RESAMPLES) == entries(people(), RESAMPLES)
+    # As text, where NaN is NaN: two intervals without a bound are the same.
+    assert repr(entries(people(system="paper_joint"), RESAMPLES)) == repr(entries(people(), RESAMPLES))
     both = pd.concat([people(), people(system="paper_joint").assign(value=0.0)])
-    assert entries(both, RESAMPLES) == entries(people(), RESAMPLES)
+    assert repr(entries(both, RESAMPLES)) == repr(entries(people(), RESAMPLES))
 
 
 def test_two_people_have_no_interval() -> None:
