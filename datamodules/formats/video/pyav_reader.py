@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import cast
 
@@ -76,6 +76,6 @@ class PyAvReader:
         # pictures until Python looks for such circles.
         if frame.rotation not in self._matrices:
             # By its key: what an iteration gives differs between versions of PyAV.
-            found = cast("SideData | None", frame.side_data.get(Type.DISPLAYMATRIX))
+            found = cast("Mapping[Type, SideData]", frame.side_data).get(Type.DISPLAYMATRIX)
             self._matrices[frame.rotation] = None if found is None else _MATRIX.unpack_from(bytes(found))
         return self._matrices[frame.rotation]
