@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 
 from datamodules.build.encode import BuildJob
 from datamodules.build.tasks import BuildError, Task, recordings_in_progress, run_task
-from datamodules.io.worker_process import start_worker
+from datamodules.io.worker_process import end_workers, start_worker
 
 # Called with a finished task and its seconds by stage; returns the tasks that can be done now.
 Done = Callable[[Task, dict[str, float]], Iterable[Task]]
@@ -75,6 +75,8 @@ class Processes(Scheduler):
                     f"{self._job.directory}: a worker died without an error (killed, out of memory, or a crash in a "
                     f"decoder) while it or another worker read: {reading}. Finished recordings are kept"
                 ) from error
+            else:
+                end_workers(pool)
             finally:
                 # After an error, start no further tasks.
                 pool.shutdown(cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Start of a worker process that uses one thread and ends with its parent, or by its parent."""
+"""Start and end of worker processes: each uses one thread, and ends with its parent, or by its parent."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import multiprocessing.connection
 import os
 import signal
 import threading
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any
 
 # A terminal or Slurm sends them to all processes. The parent ends its workers itself; SIGTERM is how pools do it.
 _LEFT_TO_THE_PARENT = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
+LEAVE_S = 30.0
 
 
 def start_worker() -> None:
@@ -26,6 +29,28 @@ def start_worker() -> None:
         # Without this thread, a worker would wait for ever after its parent was killed.
         sentinel = parent.sentinel
         threading.Thread(target=_exit_after, args=(sentinel,), daemon=True).start()
+
+
+def end_workers(pool: ProcessPoolExecutor, within_s: float = LEAVE_S) -> None:
+    """End a pool whose results are all there, or of no use any more.
+
+    A worker says goodbye under a lock that all share. One that is killed just then keeps it: the others, and whoever
+    waits for them, would wait for ever. So those who have not left in time are killed.
+
+    Args:
+        pool: of processes; what has not begun is cancelled.
+        within_s: seconds that workers have, for what they still do and for leaving.
+    """
+    workers: list[Any] = list((pool._processes or {}).values())
+    manager: Any = pool._executor_manager_thread  # its stub has another type
+    pool.shutdown(wait=False, cancel_futures=True)
+    if manager is None:  # nothing was ever submitted
+        return
+    manager.join(within_s)
+    if manager.is_alive():
+        for worker in workers:
+            worker.kill()
+        manager.join()
 
 
 def _exit_after(sentinel: int) -> None:

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from datamodules.io.worker_process import start_worker
+from datamodules.io.worker_process import end_workers, start_worker
 from experiments.evaluation.errors import EvaluationError
 
 P = ParamSpec("P")
@@ -35,13 +35,12 @@ def worker_pool(count: int) -> Iterator[None]:
     # Threads do not survive a fork. Workers fork from a server that has imported everything and started no thread.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["experiments.evaluation.features.handcrafted", "lightning_modules.probe", __name__])
-    with ProcessPoolExecutor(count, context, _start) as pool:
-        _pool = pool
-        try:
-            yield
-        finally:
-            _pool = None
-            pool.shutdown(cancel_futures=True)
+    _pool = pool = ProcessPoolExecutor(count, context, _start)
+    try:
+        yield
+    finally:
+        _pool = None
+        end_workers(pool)
 
 
 def run_in_pool(function: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from datamodules.io.worker_process import start_worker
+from datamodules.io.worker_process import end_workers, start_worker
 from datamodules.recording import ImuStream
 from datamodules.resampling import RememberedResampling, Resampling
 from datamodules.signal import resample
@@ -121,7 +121,7 @@ def scorer(folder: Path, workers: int) -> Iterator[Scorer]:
     try:
         yield Scorer(folder, pool, workers)
     finally:
-        pool.shutdown(cancel_futures=True)
+        end_workers(pool)
 
 
 def score_part(head: Head, part: Part, resampling: Resampling = resample) -> Scores:
