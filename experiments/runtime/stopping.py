@@ -71,6 +71,7 @@ class _Stopping:
         self._title = title
         self._heard = 0  # by the thread: the handler waits for the main thread
         self._because, self._raised = "", False
+        self._lost = False  # whether Python dropped the exception, as it does in __del__ and in weakrefs' callbacks
         self._at = self._started = 0.0
         self._grace_s = GRACE_S
         # Those that are ignored stay so: nohup ignores SIGHUP, a shell's background SIGINT.
@@ -79,6 +80,7 @@ class _Stopping:
         self._told = told
         told.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+        self._unraisable, sys.unraisablehook = sys.unraisablehook, self._not_raised
         for number in self._before:
             signal.signal(number, self._handle)
         self._thread = threading.Thread(target=self._watch, name="stopping", daemon=True)
@@ -103,6 +105,7 @@ class _Stopping:
         """Put everything back as it was."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = self._unraisable
         signal.set_wakeup_fd(self._wakeup)
         self._told.close()  # which ends the thread
         self._thread.join()
@@ -120,13 +123,22 @@ class _Stopping:
             self._raised = True
             _kill_workers()
             raise Abandoned(self._because, number, 1)
-        if again and (number != signal.SIGINT or now - self._at < _SAME_S):
+        lost, self._lost = self._lost, False
+        if lost and self.postponed:
+            return
+        if again and not lost and (number != signal.SIGINT or now - self._at < _SAME_S):
             return  # it is stopping; only a second Ctrl-C is in a greater hurry
         self.received, self._at = number, now
         if self.postponed and not again:
             return
         _kill_workers()
         raise Interrupted(number=number)
+
+    def _not_raised(self, dropped: sys.UnraisableHookArgs) -> None:
+        if isinstance(dropped.exc_value, Interrupted):
+            self._lost = True
+        else:
+            self._unraisable(dropped)
 
     def _watch(self) -> None:
         deadline = None
@@ -137,6 +149,8 @@ class _Stopping:
             try:
                 heard = self._hears.recv(1)
             except TimeoutError:
+                if self._lost:
+                    signal.pthread_kill(threading.main_thread().ident or 0, self._heard)
                 deadline = self._started + self._grace_s
                 continue
             if not heard:

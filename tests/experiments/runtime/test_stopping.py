@@ -35,6 +35,28 @@ def _send(number: int) -> None:
     time.sleep(0.01)
 
 
+class _Dropping:
+    """Gets a signal where Python drops exceptions."""
+
+    def __del__(self) -> None:
+        _send(signal.SIGTERM)
+
+
+def test_a_signal_whose_exception_python_drops_still_stops(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        _Dropping()
+        time.sleep(10)
+        raise AssertionError("it was not stopped")
+
+    hook, begun = sys.unraisablehook, time.monotonic()
+    assert guarded(work, "experiments.features") == 143
+    assert time.monotonic() - begun < 8
+    said = capsys.readouterr().err
+    assert "stopped by SIGTERM; the same command goes on" in said
+    assert "Traceback" not in said
+    assert sys.unraisablehook is hook
+
+
 def test_slurm_a_terminal_and_a_machine_that_shuts_down_are_heard() -> None:
     names = {signal.Signals(number).name for number in SIGNALS}
     assert names == {"SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"}
