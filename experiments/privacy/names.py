@@ -49,8 +49,8 @@ class Name:
         texts: set[str] = set()
         for between in _BETWEEN if " " in text else ("",):
             spelt = between.join(text.split()) if " " in text else text
-            for form in ("NFC", "NFD"):
-                composed = unicodedata.normalize(form, spelt)
+            # As it is, too: composing replaces some letters that look alike, which a file may have.
+            for composed in (spelt, unicodedata.normalize("NFC", spelt), unicodedata.normalize("NFD", spelt)):
                 texts |= {composed, composed.lower(), composed.upper(), composed.title()}
         forms: set[bytes] = set()
         for each in texts:

@@ -121,6 +121,13 @@ def _of_stream(
         yield from _of_parts(path, where, file, head, finder, depth)
 
 
+class _Copy(tempfile.SpooledTemporaryFile[bytes]):
+    """What is unpacked; Python 3.10's can't be asked whether it can seek, which zipfile does."""
+
+    def seekable(self) -> bool:
+        return True
+
+
 def _of_parts(
     path: Path, where: str, file: IO[bytes], head: bytes, finder: Finder, depth: int
 ) -> Iterator[Found | Unsearched]:
@@ -130,7 +137,7 @@ def _of_parts(
     seen: set[tuple[int, str]] = set()
     try:
         for inner, stream in parts_of(file, head):
-            with tempfile.SpooledTemporaryFile(_IN_MEMORY) as copy:
+            with _Copy(_IN_MEMORY) as copy:
                 size = 0
                 while piece := stream.read(_CHUNK):
                     size += len(piece)
