@@ -88,9 +88,13 @@ class StemStage(nn.Module):
         """Map (B, C, T) and mask (B, T) to (B, C', ceil(T / s)), zero where invalid, and its mask."""
         # kernel - 1 zeros in all give ceil(T / s) steps for every T: no condition that would fix T in an export.
         steps = F.pad(x.transpose(1, 2), (0, 0, self.before, self.kernel - 1 - self.before))
-        # As a picture of one row: torch has kernels with the channels last for pictures only, and they need no copies.
-        picture, weight = steps.transpose(1, 2).unsqueeze(2), self.conv.weight.unsqueeze(2)
-        y = F.conv2d(picture, weight, self.conv.bias, (1, self.stride)).squeeze(2)
+        if self.training:
+            # As a picture of one row: torch has kernels with the channels last for pictures only, and they need no
+            # copies. Not in an export, whose weights have to stay as they are to become 8 bits.
+            picture, weight = steps.transpose(1, 2).unsqueeze(2), self.conv.weight.unsqueeze(2)
+            y = F.conv2d(picture, weight, self.conv.bias, (1, self.stride)).squeeze(2)
+        else:
+            y = self.conv(steps.transpose(1, 2))
         cells = F.pad(mask.float(), (0, self.stride - 1)).unsqueeze(1)
         y_mask = F.avg_pool1d(cells, self.stride, self.stride).squeeze(1) > 0  # any valid sample in the cell
         if self.norm is not None:
