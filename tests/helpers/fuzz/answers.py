@@ -1,4 +1,4 @@
-"""How each parser of the fuzzing reads a file, and what must hold of its answer."""
+"""Readings of each of the fuzzing's parsers, and what must hold of their answers."""
 
 from __future__ import annotations
 
