@@ -84,3 +84,16 @@ def test_a_stage_is_a_convolution_in_any_order_of_memory(kernel: int, stride: in
     for same in (x, x.transpose(1, 2).contiguous().transpose(1, 2)):
         # The same sums of up to 96 products in another order: float32 keeps seven digits.
         torch.testing.assert_close(stage(same, mask)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", ["layer", "group", "none"])
+@pytest.mark.parametrize(("kernel", "stride"), [(8, 2), (6, 6), (5, 1)])
+def test_a_stage_computes_the_same_in_training_and_outside_of_it(norm: str, kernel: int, stride: int) -> None:
+    torch.manual_seed(0)
+    stage = StemStage(7, 8, kernel, stride, norm, 2)
+    x, mask = torch.randn(3, 7, 41), torch.arange(41).expand(3, 41) < torch.tensor([[41], [20], [0]])
+    training, kept = stage.train()(x, mask)
+    outside, also = stage.eval()(x, mask)
+    assert torch.equal(kept, also)
+    # Two kernels of torch, which sum some tens of products of single precision in another order.
+    torch.testing.assert_close(training, outside, rtol=1e-4, atol=1e-5)
