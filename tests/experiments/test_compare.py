@@ -80,7 +80,7 @@ def the_loss_falls(config: Config, lr: float = 3e-3) -> None:
     assert np.mean(losses[-6:]) < np.mean(losses[2:6]), losses
 
 
-STEPS = {"masked_negatives": 1500}
+STEPS = {"masked_negatives": 1500, "no_alignment": 900}
 # Without video there is nothing to find; COMODO learns what is like what, not which clip is whose; and the targets of
 # the paper's code hardly tell pairs apart (see test_loss_soft_targets.py).
 NO_PAIRS = ("imu_only", "imu_only_ours", "no_video", "comodo", "imu2clip_code")
