@@ -69,7 +69,7 @@ def run(
         checkpoints = load_checkpoints(config, [find_method(method)])
         study = study_of(open_targets(config)[0])
         with progress_bar() as bar:
-            task = bar.add_task("people left out", total=None)
+            task = bar.add_task("fitting heads", total=None)
             checkpoint = checkpoints[0] if checkpoints else None
 
             def progress(done: int, total: int) -> None:
@@ -152,6 +152,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         card = folder / "README.md"
         print(card.read_text(encoding="utf-8").partition("\n\n## ")[0])
         print(f"head: {folder}\nmodel card: {card}")
+        print(f"next: {program('experiments.predict')} {folder} RECORDING  (its --help says how columns are named)")
         return EXIT_OK
 
     return guarded(work, _COMMAND)

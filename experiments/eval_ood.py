@@ -58,7 +58,7 @@ def _evaluate(config: Config, folder: Path) -> Path:
     from experiments.evaluation.opening import open_evaluation
     from experiments.evaluation.perturbations import PerturbationError
     from experiments.evaluation.protocol import run_units
-    from experiments.evaluation.shifts import measure_shifts
+    from experiments.evaluation.shifts import ShiftRow, measure_shifts
     from experiments.evaluation.split_files import split_of, split_text
     from experiments.reports.build import write_if_stale
     from experiments.reports.evaluation import Report
@@ -91,9 +91,10 @@ def _evaluate(config: Config, folder: Path) -> Path:
 
             elsewhere = partial(computed_on, e.scheduler) if e.scheduler else None
             cells = run_units(config, units, store.get, store.add, progress, elsewhere)
+            shifts: list[ShiftRow] = []
             if e.shift:
-                bar.update(task, description="measuring sizes of shift")
-            shifts = measure_shifts(units) if e.shift else []
+                measuring = bar.add_task("sizes of shift", total=None)
+                shifts = measure_shifts(units, lambda done, all_: bar.update(measuring, completed=done, total=all_))
     except (EvaluationError, SplitError, PerturbationError) as error:
         raise UserError(str(error)) from error
     report = Report(
@@ -155,6 +156,7 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     from experiments.reports.evaluation.board import write_board
     from experiments.reports.evaluation.evidence_files import write_ledger, write_shifts
     from experiments.reports.evaluation.page import write_html
+    from experiments.runtime.board_command import board_command
     from experiments.runtime.console import standard_output
     from experiments.settings.load import to_yaml
     from experiments.statistics import results
@@ -176,7 +178,7 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     for part in terminal_answer(report):
         out.print(part, highlight=False)
     out.print(
-        f"report: {page}\nnumbers: {csv}\nnext: open the report in a browser, or make tensorboard",
+        f"report: {page}\nnumbers: {csv}\nnext: open the report in a browser, or {board_command(config)}",
         highlight=False,
         soft_wrap=True,
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core.durable import write_json
+from core.plural import plural
 from datamodules.build import stages
 from datamodules.shards import layout
 from datamodules.shards.index import Index
@@ -49,8 +50,9 @@ class BuildReport:
         note = " (simulated)" if index.simulated else ""
         rate = f", {self.built} built in {self.seconds:.1f} s" if self.built else ""
         lines = [
-            f"{self.directory}{note}: {index.n_windows} windows of {self.recordings} recordings "
-            f"in {len(index.shards)} shards ({self.reused} were there{rate})"
+            f"{self.directory}{note}: {plural(index.n_windows, 'window')} of"
+            f" {plural(self.recordings, 'recording')} in {plural(len(index.shards), 'shard')}"
+            f" ({self.reused} were there{rate})"
         ]
         reasons = Counter(str(row["reason"]) for row in index.exclusions)
         for reason, count in reasons.most_common():

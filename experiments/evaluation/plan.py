@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from core.plural import plural
 from experiments.evaluation.adaptation import find_contender
 from experiments.evaluation.cells import Cell
 from experiments.evaluation.errors import EvaluationError
@@ -176,7 +177,7 @@ def _units_of(group: Group, method: Method, ledger: Ledger) -> list[Unit]:
             continue
         notes = [*group.notes, *(_pretraining_notes(group.system, fold.classes) if method.checkpoint else [])]
         if fold.left_out:
-            counted = ", ".join(f"{name} ({n} windows)" for name, n in fold.left_out.items())
+            counted = ", ".join(f"{name} ({plural(n, 'window')})" for name, n in fold.left_out.items())
             notes.append(f"left out, without a label to learn from: {counted}")
         if prototypes is not None:
             notes += without_prototype(prototypes, fold.classes)

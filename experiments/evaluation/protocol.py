@@ -29,6 +29,7 @@ from experiments.evaluation.prototypes.video import NoPrototypesError, Prototype
 from experiments.evaluation.sealed_slice import personal_windows
 from experiments.evaluation.splits import assert_disjoint, draw_subjects, draw_support
 from experiments.evaluation.targets import System, Target
+from experiments.evaluation.thread_warnings import threads_fit
 from experiments.evaluation.unlabelled import unlabelled_windows
 from experiments.evaluation.worker_pool import WORTH_IT, worker_pool
 from experiments.runtime.processors import cores
@@ -105,7 +106,7 @@ def run_units(
             results[result.cell.key] = result
             save(result)
         progress(len(results), total, _title(unit))
-    progress(total, total, "done")
+    progress(total, total, "evaluated")
     return [results[cell.key] for unit in units for cell in unit.cells]
 
 
@@ -115,8 +116,9 @@ def _computed(
     light = [unit for unit in units if not unit.method.trained]
     workers = config.evaluation.workers or cores()
     models = sum(unit.method.needs_labels for unit in light)
+    processes = workers if models >= WORTH_IT else 1
     # Many small solvers run side by side. With threads of their own they would only wait for each other.
-    with threadpool_limits(1), worker_pool(workers if models >= WORTH_IT else 1), ThreadPoolExecutor(workers) as pool:
+    with threadpool_limits(1), threads_fit(), worker_pool(processes), ThreadPoolExecutor(workers) as pool:
         waiting = [pool.submit(compute_unit, config, unit) for unit in light]
         try:
             # In the plan's order, so that the same one of several errors is raised each time.

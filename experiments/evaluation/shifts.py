@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,16 +45,20 @@ class ShiftRow:
         return (self.dataset, self.fold, self.against, s.auc, s.mmd2, *s.windows, *s.people)
 
 
-def measure_shifts(units: Sequence[Unit]) -> list[ShiftRow]:
+def measure_shifts(units: Sequence[Unit], progress: Callable[[int, int], None] | None = None) -> list[ShiftRow]:
     """Compare the tested windows of each planned target with its support, fold by fold, and with its sources.
 
     Folds with a single person on a side are left out, and folds after the first ``MOST_FOLDS``.
+
+    Args:
+        units: what was planned.
+        progress: called with the number of targets done, and of all.
     """
     by_target: dict[str, list[Unit]] = {}
     for unit in units:
         by_target.setdefault(unit.target.name, []).append(unit)
     found: list[ShiftRow] = []
-    for name, own in by_target.items():
+    for done, (name, own) in enumerate(by_target.items(), 1):
         target, features = own[0].target, own[0].features
         folds = list({unit.fold.number: unit.fold for unit in own}.values())
         people = target.shards.table["person"]
@@ -64,6 +68,8 @@ def measure_shifts(units: Sequence[Unit]) -> list[ShiftRow]:
                 found.append(ShiftRow(name, fold.number, SUPPORT, measure_shift(given, tested)))
         everyone = _side(features, people, union([fold.test for fold in folds]))
         found += _against_sources(target, everyone)
+        if progress:
+            progress(done, len(by_target))
     return found
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from core.plural import plural
 from datamodules.labels.label_column import distinct, numbered, positions
 from datamodules.labels.natural_order import natural_key
 from experiments.evaluation.errors import EvaluationError, SplitError
@@ -102,7 +103,7 @@ def fit_head(
         target: the study, from :func:`study_of`.
         checkpoint: of the encoder; None for a method without one.
         method: a key of ``BLOCKS``.
-        progress: called with the number of people done, and of all.
+        progress: called with the number of fits done, and of all: one without each person, and the head's.
 
     Raises:
         EvaluationError: the study has fewer than two activities, or its windows don't fit the checkpoint.
@@ -134,6 +135,7 @@ def fit_head(
             unseen.append(predict_unseen(config, target, features, fold, method, classes))
         progress(len(folds), len(folds) + 1)
         probe = FIT[method](cell_of(config, target, features, study, classes))
+        progress(len(folds) + 1, len(folds) + 1)
     estimate, temperature = judge(target, unseen, classes, e.bootstrap, remarks)
     encoder = None
     if model is not None and checkpoint is not None and "pretrained" in BLOCKS[method]:
@@ -162,7 +164,7 @@ def folds_of(target: Target, usable: NDArray[np.bool_], subjects: list[str]) -> 
             continue
         folds.append(replace(fold, number=len(folds)))
         if fold.left_out:
-            named = ", ".join(f"{name} ({count} windows)" for name, count in fold.left_out.items())
+            named = ", ".join(f"{name} ({plural(count, 'window')})" for name, count in fold.left_out.items())
             remarks.append(f"only {subject} shows {named}: not tested")
     return folds, remarks
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from core.plural import plural
 from core.suggestions import did_you_mean
 from datamodules.labels.label_column import distinct, positions
 from datamodules.labels.natural_order import natural_key
@@ -84,7 +85,7 @@ def fit_personal_head(
         method: a key of ``BLOCKS``.
         subject: the person.
         shots: labelled windows of the person per activity; 0 takes all of the earlier half.
-        progress: called with the number of people done, and of all.
+        progress: called with the number of fits done, and of all: one without each person, and the head's.
 
     Returns:
         The head, and the estimate of the same method for a person of whom nothing is labelled.
@@ -124,7 +125,7 @@ def fit_personal_head(
         system = System("", checkpoint.model, checkpoint.digest)
         remarks += seen_in_pretraining(target, [fold, *folds], system, e.allow_seen_subjects)
     if fold.left_out:
-        named = ", ".join(f"{name} ({count} windows)" for name, count in fold.left_out.items())
+        named = ", ".join(f"{name} ({plural(count, 'window')})" for name, count in fold.left_out.items())
         remarks.append(f"only {subject} shows {named}: the head does not know it")
     model = checkpoint.model if checkpoint is not None else None
     spec = EncoderSpec.of(config, target.shards, model)
@@ -142,6 +143,7 @@ def fit_personal_head(
         progress(len(folds) + 1, len(folds) + 2)
         labels = positions(table["activity"][labelled], classes)
         probe = FIT[method](with_labels(data, labelled, labels, e.personal_weight))
+        progress(len(folds) + 2, len(folds) + 2)
     estimate, temperature = judge(target, unseen, classes, e.bootstrap, remarks)
     truth, rows = positions(table["activity"][later], classes), rows_of(features, later, method)
     counts = np.bincount(labels, minlength=len(classes)).tolist()

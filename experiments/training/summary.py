@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from core.plural import plural
 from datamodules.pretraining import PretrainingDataModule
 from datamodules.sampling.mixture import MixtureOrder
 from encoders.contract import VideoEncoder
+from experiments.runtime.board_command import board_command
 from experiments.runtime.devices import accelerator
 from experiments.runtime.run_folder import run_folder
 from experiments.runtime.time_left import in_words
@@ -48,8 +50,9 @@ def start_lines(
     epochs, steps = config.trainer.max_epochs, module.settings.total_steps
     return [
         *lines,
-        f"training: {epochs} epochs, {steps} steps, {config.pretraining.batch_size} windows a batch, on"
-        f" {device_in_words(config)}, {precision_of(config)}",
+        f"training: {plural(epochs, 'epoch')}, {plural(steps, 'step')},"
+        f" {plural(config.pretraining.batch_size, 'window')} a batch, on {device_in_words(config)},"
+        f" {precision_of(config)}",
     ]
 
 
@@ -57,9 +60,10 @@ def _data_lines(config: Config, shards: Shards, data: PretrainingDataModule) -> 
     recordings, subjects = shards.codes("recording"), shards.codes("subject")
     training = data.training_windows
     lines = [
-        f"pretraining on {len(training)} windows of {len(np.unique(recordings[training]))} recordings,"
-        f" {len(np.unique(subjects[training]))} subjects{' (SIMULATED)' if shards.simulated else ''};"
-        f" {len(data.validation_windows)} windows held out for validation, without labels",
+        f"pretraining on {plural(len(training), 'window')} of"
+        f" {plural(len(np.unique(recordings[training])), 'recording')},"
+        f" {plural(len(np.unique(subjects[training])), 'subject')}{' (SIMULATED)' if shards.simulated else ''};"
+        f" {plural(len(data.validation_windows), 'window')} held out for validation, without labels",
     ]
     if shards.settings.frames and not shows_frames(config, shards):
         lines.append("no frame is shown (privacy.features_only): TensorBoard has curves and features, no pictures")
@@ -97,7 +101,7 @@ def device_in_words(config: Config) -> str:
     """Name the devices that the run trains on."""
     processes = config.trainer.devices * config.trainer.num_nodes
     if accelerator(config) == "cpu":
-        threads = f"{torch.get_num_threads()} threads of the CPU"
+        threads = f"{plural(torch.get_num_threads(), 'thread')} of the CPU"
         return threads if processes == 1 else f"{processes} processes with {threads}"
     name = torch.cuda.get_device_name() if torch.cuda.is_available() else config.trainer.accelerator
     return name if processes == 1 else f"{processes} x {name}"
@@ -117,14 +121,14 @@ def end_lines(
     if is_trial(config):
         return [f"the trial went well, in {in_words(seconds)}{values}"]
     done, total = trainer.global_step, module.settings.total_steps
-    steps = f"{done} steps" if done >= total else f"{done} of {total} steps"
+    steps = plural(done, "step") if done >= total else f"{done} of {total} steps"
     lines = [f"done: {steps}, in {in_words(seconds)}{values}", f"checkpoint: {last}"]
     lines += [
-        f"left out: {len(windows)} damaged windows of {name}, named in {run_folder(config) / LEFT_OUT}"
+        f"left out: {plural(len(windows), 'damaged window')} of {name}, named in {run_folder(config) / LEFT_OUT}"
         for name, windows in damaged.items()
     ]
     if "tensorboard" in config.trainer.loggers:
-        lines.append("look at it: make tensorboard")
+        lines.append(f"look at it: {board_command(config)}")
     return lines
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from markupsafe import Markup
 
 from core.durable import write_text
+from core.plural import plural
 from core.room import is_read_only
 from datamodules.recording import STANDARD_GRAVITY
 from datamodules.shards.layout import INDEX
@@ -25,7 +26,7 @@ from experiments.reports.build.tables import (
     settings_table,
     subjects_table,
 )
-from experiments.reports.build.words import plural, share, title_of
+from experiments.reports.build.words import share, title_of
 from experiments.reports.shared.rendering import render
 from experiments.reports.shared.words import duration
 

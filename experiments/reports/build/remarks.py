@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.plural import plural
 from datamodules.clock_sync.apply_offset import describe_agreement
 from datamodules.clock_sync.result import DISAGREE_S
 from datamodules.recording import STANDARD_GRAVITY
 from experiments.reports.build.content import WHOLE, Quality, RecordingQuality
-from experiments.reports.build.words import listed, meaning_of, plural, settings_of, share, title_of
+from experiments.reports.build.words import listed, meaning_of, settings_of, share, title_of
 
 # In reversed order in tables.
 _VERDICTS = (

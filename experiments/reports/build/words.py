@@ -86,11 +86,6 @@ def share(part: float, whole: float) -> str:
     return f"{percent:.1f} %"
 
 
-def plural(count: int, one: str, many: str = "") -> str:
-    """Write a number with its noun: 1 window, 2 windows, 1,000 windows."""
-    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
-
-
 def listed(names: Sequence[str], most: int = 5) -> str:
     """List the first names, and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from experiments.evaluation.cells import KNOWS_NOTHING, KNOWS_SHARES, KNOWS_UNLABELLED
 from experiments.reports.evaluation.comparisons import Planned
@@ -207,9 +207,19 @@ def _compared(
         pretraining_simulated=report.pretraining_simulated,
         seen_allowed=report.seen_allowed,
     )
-    control = "hybrid_random" if parts_of(chosen.first)[0].startswith("hybrid") else "random_frozen"
-    names = [chosen.first, chosen.second, *(n for n in (control, f"{control}@{system}") if n in contenders)][:3]
-    return Answer(dataset, system, answer_sentence(facts), standing, chosen, tuple(names))
+    controls = _random_weights(chosen.first, contenders)
+    random = [report.estimate(dataset, chosen.metric, key._replace(contender=name)) for name in controls]
+    if random and random[0] is not None and random[0].mean >= chosen.means[0]:
+        facts = replace(facts, random_weights=random[0].mean)
+    names = (chosen.first, chosen.second, *controls)
+    return Answer(dataset, system, answer_sentence(facts), standing, chosen, names)
+
+
+def _random_weights(contender: str, contenders: Collection[str]) -> list[str]:
+    """Name the control of a pretrained contender that has random weights and knows as much, if it was evaluated."""
+    method, adaptations, system = parts_of(contender)
+    control = "+".join(("hybrid_random" if method.startswith("hybrid") else "random_frozen", *adaptations))
+    return [name for name in (control, f"{control}@{system}") if name in contenders][:1]
 
 
 def _measured(report: Report, dataset: str) -> list[str]:

@@ -45,6 +45,7 @@ class Facts:
         baseline: the baseline that came closest; empty if nothing was compared.
         baseline_value: its mean score.
         several_baselines: True if other baselines did no better than this one.
+        random_weights: mean score of the control with random weights, if it is at least ``value``; None else.
         standing: what was shown: "ahead", "behind", "equal" for each subject, "open", "draws" if it depends on the
             draw of labels, "alone" for one subject.
         subjects: number of subjects of the comparison.
@@ -66,6 +67,7 @@ class Facts:
     baseline: str = ""
     baseline_value: float = 0.0
     several_baselines: bool = False
+    random_weights: float | None = None
     standing: Standing = "open"
     subjects: int = 0
     pretrained: bool = True
@@ -87,7 +89,10 @@ def answer_sentence(facts: Facts) -> str:
         return f"{_where(facts)}, {_without_pretraining(facts)}."
     said = f"{_where(facts)}, {_subject(facts)} {_score(facts, facts.value)} {_labels(facts)}"
     if facts.baseline:
-        return f"{said}; {_baseline(facts)} {_number(facts, facts.baseline_value)}; {_certainty(facts)}."
+        said = f"{said}; {_baseline(facts)} {_number(facts, facts.baseline_value)}; {_certainty(facts)}."
+        if facts.random_weights is None:
+            return said
+        return f"{said} An encoder with random weights does no worse: {_number(facts, facts.random_weights)}."
     missing = "no simple method was evaluated beside it"
     if facts.baselines_elsewhere:
         missing = "no simple method was evaluated that knows as much"

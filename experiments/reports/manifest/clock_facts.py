@@ -54,7 +54,7 @@ def measure_clocks(
     Args:
         source: the study.
         all_recordings: False stops after ``MOST_VIDEO_S`` of video in each group.
-        progress: called with (compared recordings, those that there are at most).
+        progress: called with (compared recordings, those that there are at most); at last with what was compared.
     """
     found: list[ClockFacts] = []
     names = {name: [n for n, r in source.recordings.items() if r.group == name] for name in source.groups}
@@ -77,6 +77,8 @@ def measure_clocks(
             if progress:
                 progress(done, total)
         found += _pooled(group, pools)
+    if progress:
+        progress(done, done)
     return found
 
 

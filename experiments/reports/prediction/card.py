@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.plural import plural
 from experiments.inference.head import Head
 
 CARD = "README.md"
@@ -109,7 +110,7 @@ def _data(head: Head, about: dict[str, Any]) -> str:
         people = head.encoder.config.pretraining_subjects
         lines.append(
             f"- Encoder: `{head.encoder.config.name}`, weights SHA-256 `{head.encoder.digest()[:16]}`, pretrained on"
-            f" {f'{len(people)} people' if people is not None else 'people that are not known'}"
+            f" {plural(len(people), 'person', 'people') if people is not None else 'people that are not known'}"
             f"{' (simulated)' if head.encoder.config.simulated else ''}; in `encoder/`."
         )
     return "\n".join(lines)
@@ -152,9 +153,9 @@ def _limits(head: Head, about: dict[str, Any], estimate: dict[str, Any]) -> str:
         "- It is no medical device. Nothing here says that its output is fit for a decision about a patient.",
     ]
     if estimate["mean"] is not None and len(estimate["subjects"]) < 10:
-        lines.append(
-            f"- {len(estimate['subjects'])} people were left out: the interval is wide, and may be too narrow."
-        )
+        left_out = plural(len(estimate["subjects"]), "person was", "people were")
+        few = "is wide, and may be too narrow" if estimate["low"] is not None else "needs at least three"
+        lines.append(f"- {left_out} left out: the interval {few}.")
     if not about["gyroscope"]:
         lines.append("- It does not use a gyroscope.")
     return "\n".join(lines)

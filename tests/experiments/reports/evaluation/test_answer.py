@@ -91,8 +91,14 @@ BEST = "the best simple method (handcrafted + logistic)"
             f"{START} activity; the best baseline (supervised from scratch) 70.0 %; with twelve people it is certain"
             " that pretraining is ahead.",
         ),
-        (  # controls and adapted controls are neither the answer nor the baseline
+        (  # controls and adapted controls are neither the answer nor the baseline; one that is no worse is said
             {**TWO, "random_frozen": 0.9, "hybrid_random": 0.95, "majority": 0.2, "linear_probe+person_other": 0.99},
+            {},
+            f"{START} activity; {BEST} 69.5 %; with twelve people it is certain that pretraining is ahead. An encoder"
+            " with random weights does no worse: 90.0 %.",
+        ),
+        (  # a control that is worse, or knows more than the answer, is not
+            {**TWO, "random_frozen": 0.7, "random_frozen+person": 0.9},
             {},
             f"{START} activity; {BEST} 69.5 %; with twelve people it is certain that pretraining is ahead.",
         ),
