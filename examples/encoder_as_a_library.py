@@ -1,6 +1,7 @@
 """A pretrained encoder in a program of your own: arrays in any unit and at any rate, features with times.
 
-Run it with a run's folder: `python examples/encoder_as_a_library.py runs/simulator/default`.
+Run it with a run's folder: `python examples/encoder_as_a_library.py runs/simulator/default`. Without one it takes the
+encoder that comes with the package.
 """
 
 import sys
@@ -32,5 +33,5 @@ if __name__ == "__main__":
     # A made-up minute at 100 Hz: at rest but for noise, with half a second lost.
     made = np.random.default_rng(0).normal(0, 0.02, (6000, 6)) + np.array([0, 0, 1, 0, 0, 0])
     made[2000:2050] = np.nan
-    times, pooled = features(sys.argv[1], made, 100)
+    times, pooled = features(sys.argv[1] if len(sys.argv) > 1 else "default", made, 100)
     print(f"{len(times)} windows, {pooled.shape[1]} features each; the first from {times[0, 0]:g} to {times[0, 1]:g} s")

@@ -34,6 +34,8 @@ def encode(checkpoint: str, times: np.ndarray, recording: np.ndarray) -> ImuFeat
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {sys.argv[0]} runs/simulator/default/checkpoints/last.ckpt")
     seconds = np.arange(6000) / 100.0  # a made-up minute at 100 Hz, at rest but for noise
     made = np.random.default_rng(0).normal(0, 0.5, (6000, 6)) + np.array([0, 0, 9.81, 0, 0, 0])
     features = encode(sys.argv[1], seconds, made)

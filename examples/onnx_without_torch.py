@@ -22,10 +22,16 @@ def run(folder: Path, recording: np.ndarray, rate_hz: float) -> dict[str, np.nda
     masks = np.ones(windows.shape[::2], bool), np.ones(windows.shape[:2], bool)  # channels, and samples
     session = onnxruntime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
     given = {"imu": windows.astype(np.float32), "channel_mask": masks[0], "sample_mask": masks[1]}
+    if "handcrafted" in said["inputs"]:  # a head of the method hybrid_logistic
+        from datamodules.handcrafted import handcrafted_features  # needs numpy alone
+
+        given["handcrafted"] = handcrafted_features(given["imu"], masks[1], masks[0], said["rate_hz"])
     return dict(zip(said["outputs"], session.run(None, given), strict=True))
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {sys.argv[0]} EXPORTED  (a folder of python -m experiments.export)")
     made = np.random.default_rng(0).normal(0, 0.2, (6000, 6)) + np.array([0, 0, 9.81, 0, 0, 0])  # a minute at 100 Hz
     for name, values in run(Path(sys.argv[1]), made, 100).items():
         print(f"{name}: {values.shape}")

@@ -53,4 +53,6 @@ def pretrain(folder: Path, epochs: int) -> Path:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(f"usage: python {sys.argv[0]} FOLDER  (which shards and the encoder go into)")
     pretrain(Path(sys.argv[1]), epochs=20)

@@ -257,7 +257,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
         if "difference" in losses:
             total = total + self.params.difference_weight * losses["difference"]
         for name, value in {**losses, "loss": total}.items():
-            self.log(f"masked_video/{stage}_{name}", value, batch_size=len(pixels), sync_dist=stage == "val")
+            self.log(f"video_encoder/{stage}_{name}", value, batch_size=len(pixels), sync_dist=stage == "val")
         return total
 
     def on_fit_start(self) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from datamodules.features.build import ViewSettings, build_features
@@ -33,6 +32,7 @@ from experiments.runtime.sole_writer import turn
 from experiments.runtime.training_bar import TrainingBar, quiet
 from experiments.settings.layers import NONE
 from experiments.settings.schema import Config
+from lightning_modules.extensions.loggers import Board
 from lightning_modules.masked_video import MaskedVideoPretraining
 from lightning_modules.monitoring.finite import FiniteGuard
 
@@ -213,7 +213,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
         accelerator=accelerator(config),
         devices=1,
         precision=training_precision(config),  # type: ignore[arg-type]
-        logger=TensorBoardLogger(run, name="", version="tensorboard_video", default_hp_metric=False),
+        logger=Board(run, name="", version="tensorboard_video", default_hp_metric=False),
         log_every_n_steps=20,
         enable_checkpointing=False,
         enable_model_summary=False,

@@ -93,6 +93,14 @@ class PretrainedImuEncoder:
         self.config = config
         self.window: WindowSettings = on_a_grid(config.window)
 
+    def __repr__(self) -> str:
+        about, window = self.config, self.config.window
+        people = "simulated people" if about.simulated else "people"
+        return (
+            f"<{type(self).__name__} {about.name}: {self.pooled_width} features of each {window.duration_s:g} s at"
+            f" {window.imu_rate_hz:g} Hz; pretrained on {people}>"
+        )
+
     @property
     def imu_input(self) -> ImuInput:
         """Length and rate of its windows."""

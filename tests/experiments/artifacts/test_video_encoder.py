@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from experiments.artifacts.shards import open_dataset
 from experiments.artifacts.video_encoder import FramePairs, features_of, open_video_encoder
 from experiments.runtime.errors import UserError
+from experiments.runtime.run_folder import run_folder
 from experiments.settings.schema import Config
 
 Make = Callable[..., Config]
@@ -36,6 +38,17 @@ def test_self_supervised_weights_are_trained_once_and_kept(tiny: Make, capsys: p
     )
     # Runs of several seeds share one video encoder.
     assert open_video_encoder(tiny("run.seed=1", *SELF_SUPERVISED), shards).fingerprint() == first.fingerprint()
+
+
+def test_its_curves_come_behind_those_of_the_imu_encoder(tiny: Make) -> None:
+    """TensorBoard sorts groups by name; the user's training is the first."""
+    config = tiny(*SELF_SUPERVISED, "video_pretraining.steps=20")
+    open_video_encoder(config, open_dataset(config, "pretraining"))
+    events = EventAccumulator(str(run_folder(config) / "tensorboard_video"))
+    events.Reload()
+    tags = set(events.Tags()["scalars"])
+    assert "video_encoder/train_loss" in tags
+    assert {tag.partition("/")[0] for tag in tags} == {"training", "video_encoder"}
 
 
 def test_random_weights_are_said_first(tiny: Make, capsys: pytest.CaptureFixture[str]) -> None:

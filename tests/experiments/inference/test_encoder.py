@@ -157,6 +157,8 @@ def test_a_saved_encoder_is_the_same(encoder: PretrainedImuEncoder, stream: ImuS
     folder = encoder.save_pretrained(tmp_path / "encoder")
     for path in (folder, folder / "model.safetensors"):
         again = load_imu_encoder(path)
+        assert repr(again) == repr(encoder)
+        assert "features of each 4 s at 50 Hz; pretrained on simulated people" in repr(again)
         assert again.digest() == encoder.digest()
         assert np.array_equal(again.embed(stream.values, rate_hz=100, acceleration_unit="m/s^2").pooled, expected)
 

@@ -137,12 +137,25 @@ def test_files_of_an_encoder(
             np.testing.assert_allclose(value, expected[name], atol=1e-4, err_msg=name)
             np.testing.assert_allclose(other.detach().numpy(), expected[name], atol=1e-4, err_msg=name)
 
+    assert "pooled: (12, 32)" in said_without_torch(folder)
+
+
+def said_without_torch(exported: Path) -> str:
+    """What the example prints in a process that can't import torch."""
     code = (
         "import runpy, sys; sys.modules['torch'] = None; sys.argv = ['x', sys.argv[1]];"
         f" runpy.run_path({str(ROOT / 'examples' / 'onnx_without_torch.py')!r}, run_name='__main__')"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True, text=True, check=True)
-    assert "pooled: (12, 32)" in done.stdout
+    return subprocess.run(
+        [sys.executable, "-c", code, str(exported)], capture_output=True, text=True, check=True
+    ).stdout
+
+
+@pytest.mark.slow
+def test_the_example_without_torch_takes_a_head(tmp_path: Path) -> None:
+    folder = save_head(small_head("hybrid_logistic"), tmp_path / "head")
+    run(str(folder), tmp_path / "exported", rows=8)
+    assert "probabilities: (12, 3)" in said_without_torch(tmp_path / "exported")
 
 
 @pytest.mark.slow
