@@ -92,6 +92,7 @@ class StepCheckpoint(ModelCheckpoint):
 def quiet() -> None:
     """Silence hints of Lightning that do not help users of these commands."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    logging.getLogger("lightning.pytorch.profilers").setLevel(logging.INFO)  # its report is what was asked for
     for message in (
         r".*Total length of .* across ranks is zero.*",  # one recording: nothing to validate on
         r".*no `val_dataloader`.*",  # the video encoder is judged by the pretraining that uses it

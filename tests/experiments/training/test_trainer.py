@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -71,9 +72,17 @@ def test_a_trial_saves_nothing_and_leaves_a_run_alone(trained: Make, capsys: pyt
     assert "trial" in capsys.readouterr().err
 
 
-def test_fewer_batches_an_epoch_end_with_a_whole_schedule(tiny: Make) -> None:
+def test_fewer_batches_an_epoch_end_with_a_whole_schedule(tiny: Make, caplog: pytest.LogCaptureFixture) -> None:
     settings = ("trainer.kwargs.limit_train_batches=2", "trainer.max_epochs=3", "trainer.loggers=[csv]")
-    last = run(tiny(*settings))
+    logger = logging.getLogger("lightning.pytorch")  # it keeps its messages from the root's handlers
+    logger.addHandler(caplog.handler)
+    try:
+        last = run(tiny(*settings, "trainer.kwargs.profiler=simple"))
+    finally:
+        logger.removeHandler(caplog.handler)
+    assert "Profiler Report" in caplog.text  # what was asked for is shown, Lightning's hints are not
+    assert "LOCAL_RANK" not in caplog.text
+    assert "available" not in caplog.text
     content = torch.load(last, weights_only=True)
     assert content["global_step"] == content["hyper_parameters"]["total_steps"] == 6
     with (last.parents[1] / "csv" / "metrics.csv").open() as file:
