@@ -152,7 +152,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog=program(_COMMAND), description="Predict the activities of recordings of any length."
     )
     parser.add_argument("head", type=Path, help="folder that experiments.adapt wrote, e.g. runs/simulator/default/head")
-    parser.add_argument("files", type=Path, nargs="+", metavar="FILE", help=".csv, .parquet, .yaml (manifest), .mp4")
+    parser.add_argument(
+        "files", type=Path, nargs="+", metavar="FILE", help=".csv, .csv.gz, .parquet, .yaml (manifest) or .mp4"
+    )
     parser.add_argument(
         "--output", type=Path, default=Path("predictions"), metavar="FOLDER", help="default: %(default)s"
     )

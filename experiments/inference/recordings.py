@@ -165,7 +165,8 @@ def _open(path: Path, columns: TableColumns, placement: str, settings: WindowSet
         mask = np.array([True] * 3 + [bool(columns.gyroscope)] * 3)
         (sensor,) = spec.sensors.values()
         notes = []
-        yield Recorded(path.stem, _checked(path, spec, settings, notes), mask, sensor, notes=notes)
+        name = Path(path.stem).stem if ending == ".gz" else path.stem
+        yield Recorded(name, _checked(path, spec, settings, notes), mask, sensor, notes=notes)
 
 
 def _doubts(stream: ImuStream, sensor: SensorSpec, settings: WindowSettings, where: str, advice: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +59,9 @@ def test_units_and_formats_change_nothing(head: Path, stream: ImuStream, write_c
     parquet = tmp_path / "r.parquet"
     pd.read_csv(path).to_parquet(parquet)
     pd.testing.assert_frame_equal(predicted(head, parquet, tmp_path / "out_parquet", *G), si)
+    packed = tmp_path / "r.csv.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    pd.testing.assert_frame_equal(predicted(head, packed, tmp_path / "out_packed", *G), si)
     manifest = tmp_path / "manifest.yaml"
     manifest.write_text(
         "groups:\n  all:\n    subject: one\n    imu:\n      - files: g/{recording}.csv\n"
