@@ -15,7 +15,7 @@ import simplejpeg
 
 from benchmarks.peers.protocol import FRAMES, SIZE, Records
 from core.digest import digest_of, file_digest
-from datamodules.features.cache import BLOCK, FORMAT, VERSION, digest
+from datamodules.features.meta import BLOCK, FORMAT, VERSION, digest
 from datamodules.shards import layout
 from datamodules.shards.index import Index, ShardEntry
 from datamodules.shards.writer import EncodedWindow, ShardHeader, write_shard

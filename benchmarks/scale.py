@@ -30,7 +30,8 @@ from torch import Tensor, nn
 
 from benchmarks import data, probes, training
 from benchmarks.peers.protocol import BATCH, FRAMES, Records, peak_mb, rate
-from datamodules.features.cache import BLOCK, FORMAT, VERSION, FeatureCache, digest
+from datamodules.features.cache import FeatureCache
+from datamodules.features.meta import BLOCK, FORMAT, VERSION, digest
 from datamodules.labels.label_column import prefixed, repeated
 from datamodules.pretraining import PretrainingDataModule
 from datamodules.sampling.order import WindowOrder

@@ -90,7 +90,7 @@ def _copy_shards(config: Config, shards: ShardSet, into: Path) -> None:
 
 
 def _copy_features(source: Path | str, into: Path) -> str:
-    from datamodules.features.cache import META, POOLED, RAW
+    from datamodules.features.meta import META, POOLED, RAW
     from experiments.artifacts.video_encoder import FEATURES
 
     digest = str(source).rpartition("-")[2]

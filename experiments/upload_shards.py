@@ -32,7 +32,7 @@ def run(config: Config) -> None:
         UserError: no store is set, or the experiment has no data sets.
         StorageError: the store can't be written.
     """
-    from datamodules.features.cache import META, POOLED, RAW
+    from datamodules.features.meta import META, POOLED, RAW
     from datamodules.shards import layout
     from datamodules.shards.index import read_index
     from experiments.artifacts.shards import build_dataset, dataset_directory

@@ -28,7 +28,8 @@ from core.bounds import parse_json
 from core.digest import sealed
 from core.durable import append_line, write_json, write_text
 from core.room import reserve
-from datamodules.features.cache import (
+from datamodules.features.cache import FeatureCache
+from datamodules.features.meta import (
     BLOCK,
     FORMAT,
     META,
@@ -36,7 +37,6 @@ from datamodules.features.cache import (
     RAW,
     VERSION,
     ClipReader,
-    FeatureCache,
     FeatureCacheError,
     damaged_blocks,
     digest,

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.features.cache import FeatureCache, FeatureCacheError
+from datamodules.features.cache import FeatureCache
+from datamodules.features.meta import FeatureCacheError
 from datamodules.shards.mixed import MixedShards
 
 

@@ -16,7 +16,8 @@ import xxhash
 from numpy.typing import NDArray
 
 from core.digest import digest_of
-from datamodules.features.cache import BLOCK, META, POOLED, RAW, ClipReader, FeatureCache, FeatureCacheError, parse_meta
+from datamodules.features.cache import FeatureCache
+from datamodules.features.meta import BLOCK, META, POOLED, RAW, ClipReader, FeatureCacheError, parse_meta
 from datamodules.io.local_cache import LocalCache, Mapped
 from datamodules.io.prefetch import Piece
 from datamodules.io.store import Part, RemoteFolder, StorageError

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from datamodules.features.build import ViewSettings, build_features
-from datamodules.features.cache import META, FeatureCache
+from datamodules.features.cache import FeatureCache
+from datamodules.features.meta import META
 from datamodules.features.remote import RemoteFeatureCache
 from datamodules.pretraining import held_out_windows
 from datamodules.sampling.order import WindowOrder

@@ -12,7 +12,8 @@ from helpers.small_disk import fill, small_disk
 
 from core.room import NoSpaceError
 from datamodules.features.build import ViewSettings, build_features
-from datamodules.features.cache import META, FeatureCache, FeatureCacheError
+from datamodules.features.cache import FeatureCache
+from datamodules.features.meta import META, FeatureCacheError
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from torch import Tensor
 from datamodules.features import build
 from datamodules.features import cache as cache_module
 from datamodules.features.build import ViewSettings, build_features
-from datamodules.features.cache import FeatureCache, FeatureCacheError
+from datamodules.features.cache import FeatureCache
+from datamodules.features.meta import FeatureCacheError
 
 
 def test_features_are_the_encoders(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from helpers.made_features import encode
 
 from datamodules.build.run import build
 from datamodules.features.build import ViewSettings, build_features
-from datamodules.features.cache import FeatureCache, FeatureCacheError
+from datamodules.features.cache import FeatureCache
+from datamodules.features.meta import FeatureCacheError
 from datamodules.features.mixed import MixedFeatures
 from datamodules.shards.mixed import MixedShards
 from datamodules.shards.reader import ShardSet

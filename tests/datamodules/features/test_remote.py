@@ -15,7 +15,8 @@ import torch
 from helpers.object_store import bytes_in, damage, put, s3_server
 
 from datamodules.features.build import ViewSettings, build_features
-from datamodules.features.cache import FeatureCache, FeatureCacheError
+from datamodules.features.cache import FeatureCache
+from datamodules.features.meta import FeatureCacheError
 from datamodules.features.remote import RemoteFeatureCache, open_features
 from datamodules.io.local_cache import LocalCache
 from datamodules.io.store import RemoteFolder, StorageError

@@ -193,7 +193,7 @@ def indices(folder: Path) -> list[bytes]:
 
 
 def features_files(folder: Path) -> list[bytes]:
-    from datamodules.features.cache import BLOCK, FORMAT, POOLED, RAW, VERSION, digest
+    from datamodules.features.meta import BLOCK, FORMAT, POOLED, RAW, VERSION, digest
 
     features, pooled = np.ones((4, 1, 2, 3), np.float16), np.ones((4, 1, 3), np.float16)
     assert len(features) <= BLOCK
