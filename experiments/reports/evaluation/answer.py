@@ -80,7 +80,9 @@ def answer_table(report: Report) -> Table | None:
     metrics = {planned.metric for _, planned in compared}
     score = "balanced accuracy, %" if METRIC in metrics else "AUROC"
     score = "balanced accuracy in %, or AUROC" if len(metrics) > 1 else score
-    return Table(f"{name}: {score}{flags}" if name else f"{score}{flags}", rows_are, heads, tuple(rows), _note(report))
+    return Table(
+        f"{name}: {score}{flags}" if name else f"{score}{flags}", rows_are, heads, tuple(rows), _note(report, metrics)
+    )
 
 
 def _goes_with(planned: Planned, chosen: Planned) -> bool:
@@ -90,14 +92,16 @@ def _goes_with(planned: Planned, chosen: Planned) -> bool:
     return planned.first == chosen.first or 0 == planned.claim.shots < chosen.claim.shots
 
 
-def _note(report: Report) -> str:
+def _note(report: Report, metrics: Collection[str]) -> str:
     n = len(report.planned)
     how = {"holm": "Holm's", "westfall_young": "Westfall and Young's"}[report.correction]
     after = f" after {how} correction for {n} planned comparisons" if n > 1 else ""
     intervals = any(planned.claim.difference.subjects >= FEWEST for planned in report.planned)
+    of = "in points" if METRIC in metrics else "one of AUROCs"
+    of = "in points, or one of AUROCs" if len(metrics) > 1 else of
     brackets = ", in brackets its 95 % interval over people" if intervals else ""
     return (
-        f"Both scores are of the same people and draws of labels; the difference is in points{brackets}."
+        f"Both scores are of the same people and draws of labels; the difference is {of}{brackets}."
         f" Certain: p < 0.05{after}."
     )
 

@@ -254,7 +254,12 @@ def test_targets_have_a_row_each_and_one_target_a_row_for_each_number_of_labels(
     table = answer_table(Report("x", [*one, *other], 500, simulated_targets=frozenset({"ward"})))
     assert table is not None
     assert [row[:2] for row in table.rows] == [(HOME, "4 an activity"), ("ward (simulated)", "4 an activity")]
+    assert "the difference is in points, in brackets" in table.note
     assert answer_table(Report("x", scored({FOREST: 0.6}), 500)) is None
+    table = answer_table(Report("x", scored(TWO, event="fall"), 500))
+    assert table is not None
+    assert table.rows[1][3].startswith("+0.061 [+0.0")
+    assert "the difference is one of AUROCs, in brackets" in table.note
 
 
 def test_the_numbers_of_a_sentence_are_of_the_same_draws() -> None:
