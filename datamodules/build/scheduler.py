@@ -10,10 +10,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 
 from datamodules.build.encode import BuildJob
 from datamodules.build.tasks import BuildError, Task, recordings_in_progress, run_task
-from datamodules.io.worker_process import end_workers, start_worker
+from datamodules.io.worker_process import LOOK_S, end_workers, raise_if_broken, start_worker
 
 # Called with a finished task and its seconds by stage; returns the tasks that can be done now.
 Done = Callable[[Task, dict[str, float]], Iterable[Task]]
@@ -68,8 +69,10 @@ class Processes(Scheduler):
         context.set_forkserver_preload(["datamodules.build.tasks", "scipy.interpolate", "scipy.signal"])
         with ProcessPoolExecutor(self._count, context, start_worker) as pool:
             try:
-                run_futures(tasks, done, lambda task: pool.submit(run_task, task), max_submitted=2 * self._count)
+                submit = partial(pool.submit, run_task)
+                run_futures(tasks, done, submit, 2 * self._count, partial(raise_if_broken, pool))
             except BrokenProcessPool as error:
+                end_workers(pool)
                 reading = ", ".join(recordings_in_progress(self._job.directory)) or "unknown"
                 raise BuildError(
                     f"{self._job.directory}: a worker died without an error (killed, out of memory, or a crash in a "
@@ -83,9 +86,21 @@ class Processes(Scheduler):
 
 
 def run_futures(
-    tasks: Iterable[Task], done: Done, submit: Callable[[Task], Future[dict[str, float]]], max_submitted: int
+    tasks: Iterable[Task],
+    done: Done,
+    submit: Callable[[Task], Future[dict[str, float]]],
+    max_submitted: int,
+    check: Callable[[], None] = lambda: None,
 ) -> None:
-    """Do all tasks with at most ``max_submitted`` of them submitted; an error cancels tasks that have not begun."""
+    """Do all tasks with at most ``max_submitted`` of them submitted; an error cancels tasks that have not begun.
+
+    Args:
+        tasks: what to do; those that follow from a finished one come before the rest.
+        done: called with each finished task; returns what follows from it.
+        submit: begins a task.
+        max_submitted: number of tasks.
+        check: called about once a second while nothing finishes; raises if nothing will.
+    """
     coming = iter(tasks)
     further: list[Task] = []
     pending: dict[Future[dict[str, float]], Task] = {}
@@ -98,7 +113,9 @@ def run_futures(
                 pending[submit(task)] = task
             if not pending:
                 return
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
+            while not (finished := wait(pending, LOOK_S, FIRST_COMPLETED).done):
+                check()
+            for future in finished:
                 task = pending.pop(future)
                 further += done(task, future.result())
     finally:

@@ -7,12 +7,16 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from concurrent.futures import ProcessPoolExecutor
-from typing import Any
+from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 # A terminal or Slurm sends them to all processes. The parent ends its workers itself; SIGTERM is how pools do it.
 _LEFT_TO_THE_PARENT = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 LEAVE_S = 30.0
+LOOK_S = 1.0  # between two looks at whether a pool still works
 
 
 def start_worker() -> None:
@@ -29,6 +33,30 @@ def start_worker() -> None:
         # Without this thread, a worker would wait for ever after its parent was killed.
         sentinel = parent.sentinel
         threading.Thread(target=_exit_after, args=(sentinel,), daemon=True).start()
+
+
+def result_of(pool: ProcessPoolExecutor, future: Future[T], look_s: float = LOOK_S) -> T:
+    """Wait for the result of what a pool was given, as long as the pool works.
+
+    A pool whose worker died tells all futures that it knows. One that is submitted in that very moment may be told
+    nothing, on Python before 3.13, and would be waited for without an end.
+
+    Raises:
+        BrokenProcessPool: a worker died.
+    """
+    while not wait([future], look_s).done:
+        raise_if_broken(pool)
+    return future.result()
+
+
+def raise_if_broken(pool: ProcessPoolExecutor) -> None:
+    """Raise what a pool would answer to the next task.
+
+    Raises:
+        BrokenProcessPool: a worker died.
+    """
+    if pool._broken:  # type: ignore[attr-defined]  # its stub leaves it out
+        raise BrokenProcessPool(str(pool._broken))  # type: ignore[attr-defined]
 
 
 def end_workers(pool: ProcessPoolExecutor, within_s: float = LEAVE_S) -> None:
@@ -51,6 +79,9 @@ def end_workers(pool: ProcessPoolExecutor, within_s: float = LEAVE_S) -> None:
         for worker in workers:
             worker.kill()
         manager.join()
+    for worker in workers:
+        if worker.is_alive():  # the thread failed; Python would wait for its workers at its own end
+            worker.kill()
 
 
 def _exit_after(sentinel: int) -> None:

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from datamodules.io.worker_process import end_workers, start_worker
+from datamodules.io.worker_process import end_workers, result_of, start_worker
 from experiments.evaluation.errors import EvaluationError
 
 P = ParamSpec("P")
@@ -52,7 +52,7 @@ def run_in_pool(function: Callable[P, T], *arguments: P.args, **options: P.kwarg
     if _pool is None:
         return function(*arguments, **options)
     try:
-        return _pool.submit(function, *arguments, **options).result()
+        return result_of(_pool, _pool.submit(function, *arguments, **options))
     except BrokenProcessPool as error:
         raise EvaluationError(
             "a worker process died without an error (killed, or out of memory); finished cells are kept, and the same"

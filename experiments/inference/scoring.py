@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-from datamodules.io.worker_process import end_workers, start_worker
+from datamodules.io.worker_process import end_workers, result_of, start_worker
 from datamodules.recording import ImuStream
 from datamodules.resampling import RememberedResampling, Resampling
 from datamodules.signal import resample
@@ -89,9 +89,9 @@ class Scorer:
                     continue
                 waiting.append(self._pool.submit(_score_in_worker, part))
                 if len(waiting) > 2 * self._workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                    yield result_of(self._pool, waiting.popleft())
+            while waiting and self._pool is not None:
+                yield result_of(self._pool, waiting.popleft())
         except BrokenProcessPool as error:
             raise InferenceError(
                 "a worker process died without an error (killed, or out of memory); the same command tries again, with"

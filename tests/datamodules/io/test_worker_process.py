@@ -5,10 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from datamodules.io.worker_process import end_workers
+import pytest
+
+from datamodules.io.worker_process import end_workers, result_of
 
 
 def test_a_lock_that_a_killed_worker_has_kept_keeps_nobody() -> None:
@@ -35,3 +38,39 @@ def test_workers_who_can_leave_are_not_killed() -> None:
 
 def test_a_pool_that_was_never_used() -> None:
     end_workers(ProcessPoolExecutor(2), within_s=0.5)
+
+
+def test_a_task_that_comes_as_a_worker_dies_is_not_waited_for_without_an_end() -> None:
+    """Python may leave it out where it tells the others, so that it is never told anything."""
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
+    assert result_of(pool, pool.submit(abs, -1), look_s=0.1) == 1
+    with pytest.raises(ZeroDivisionError):
+        result_of(pool, pool.submit(divmod, 1, 0), look_s=0.1)
+    with pytest.raises(BrokenProcessPool):
+        pool.submit(os._exit, 1).result(60)
+    with pytest.raises(BrokenProcessPool):
+        result_of(pool, Future[int](), look_s=0.1)
+    end_workers(pool)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_workers_end_where_the_thread_that_ends_them_failed() -> None:
+    """It goes through a table that a new task may change under it."""
+    pool = ProcessPoolExecutor(2, multiprocessing.get_context("fork"))
+    assert pool.submit(abs, -1).result(60) == 1
+    manager: Any = pool._executor_manager_thread
+
+    def fail(cause: object) -> None:
+        pool._broken = "a worker died"  # type: ignore[attr-defined]
+        raise RuntimeError("dictionary changed size during iteration")
+
+    manager.terminate_broken = fail
+    first, other = pool._processes.values()
+    first.kill()
+    with pytest.raises(BrokenProcessPool, match="a worker died"):
+        result_of(pool, Future[int](), look_s=0.1)
+    manager.join(60)
+    assert other.is_alive()
+    end_workers(pool)
+    other.join(60)
+    assert not other.is_alive()
