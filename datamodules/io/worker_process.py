@@ -39,7 +39,7 @@ def result_of(pool: ProcessPoolExecutor, future: Future[T], look_s: float = LOOK
     """Wait for the result of what a pool was given, as long as the pool works.
 
     A pool whose worker died tells all futures that it knows. One that is submitted in that very moment may be told
-    nothing, on Python before 3.13, and would be waited for without an end.
+    nothing, since CPython 3.11 has no lock there, and would be waited for without an end.
 
     Raises:
         BrokenProcessPool: a worker died.
