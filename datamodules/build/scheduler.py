@@ -10,7 +10,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from functools import partial
 
 from datamodules.build.encode import BuildJob
 from datamodules.build.tasks import BuildError, Task, recordings_in_progress, run_task
@@ -69,8 +68,13 @@ class Processes(Scheduler):
         context.set_forkserver_preload(["datamodules.build.tasks", "scipy.interpolate", "scipy.signal"])
         with ProcessPoolExecutor(self._count, context, start_worker) as pool:
             try:
-                submit = partial(pool.submit, run_task)
-                run_futures(tasks, done, submit, 2 * self._count, partial(raise_if_broken, pool))
+                run_futures(
+                    tasks,
+                    done,
+                    submit=lambda task: pool.submit(run_task, task),
+                    max_submitted=2 * self._count,
+                    check=lambda: raise_if_broken(pool),
+                )
             except BrokenProcessPool as error:
                 end_workers(pool)
                 reading = ", ".join(recordings_in_progress(self._job.directory)) or "unknown"

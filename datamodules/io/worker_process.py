@@ -55,8 +55,9 @@ def raise_if_broken(pool: ProcessPoolExecutor) -> None:
     Raises:
         BrokenProcessPool: a worker died.
     """
-    if pool._broken:  # type: ignore[attr-defined]  # its stub leaves it out
-        raise BrokenProcessPool(str(pool._broken))  # type: ignore[attr-defined]
+    broken: object = pool._broken  # False, or why; its stub has the former alone
+    if broken:
+        raise BrokenProcessPool(str(broken))
 
 
 def end_workers(pool: ProcessPoolExecutor, within_s: float = LEAVE_S) -> None:

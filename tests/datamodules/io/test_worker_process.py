@@ -61,7 +61,7 @@ def test_workers_end_where_the_thread_that_ends_them_failed() -> None:
     manager: Any = pool._executor_manager_thread
 
     def fail(cause: object) -> None:
-        pool._broken = "a worker died"  # type: ignore[attr-defined]
+        pool._broken = "a worker died"  # type: ignore[assignment]  # its stub knows False and True
         raise RuntimeError("dictionary changed size during iteration")
 
     manager.terminate_broken = fail
