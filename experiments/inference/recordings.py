@@ -107,6 +107,7 @@ class Recorded:
         simulated: not of a real person.
         sensor: what was declared of it; SI units for a video, whose telemetry says its own.
         notes: what was left out or put right on reading, and doubts; complete when all stretches were gone through.
+        placement: of the sensor; empty where nothing says it.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Recorded:
     sensor: SensorSpec
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
+    placement: str = ""
 
 
 def open_recordings(
@@ -156,17 +158,18 @@ def _open(path: Path, columns: TableColumns, placement: str, settings: WindowSet
             sensor = whole_sensor(source.groups[source.recordings[name].group].spec, stream.placement)
             where = f"{stream.origin} ({path}, {stream.placement})"
             notes += _doubts(stream, sensor, settings, where, _ADVICE_MANIFEST)
-            yield Recorded(name, iter([stream]), channels_of(stream.values), sensor, recording.simulated, notes)
+            mask = channels_of(stream.values)
+            yield Recorded(name, iter([stream]), mask, sensor, recording.simulated, notes, stream.placement)
     elif ending in _VIDEOS:
         stream = read_imu(path, placement or "any")
-        yield Recorded(path.stem, iter([stream]), channels_of(stream.values), _SI)
+        yield Recorded(path.stem, iter([stream]), channels_of(stream.values), _SI, placement=placement)
     else:
         spec = columns.spec(placement or "any")
         mask = np.array([True] * 3 + [bool(columns.gyroscope)] * 3)
         (sensor,) = spec.sensors.values()
         notes = []
         name = Path(path.stem).stem if ending == ".gz" else path.stem
-        yield Recorded(name, _checked(path, spec, settings, notes), mask, sensor, notes=notes)
+        yield Recorded(name, _checked(path, spec, settings, notes), mask, sensor, notes=notes, placement=placement)
 
 
 def _doubts(stream: ImuStream, sensor: SensorSpec, settings: WindowSettings, where: str, advice: str) -> list[str]:
@@ -180,13 +183,16 @@ def _checked(path: Path, spec: ImuSpec, settings: WindowSettings, notes: list[st
     """Stretches of a table; the units of the first one are judged before anything is predicted."""
     (sensor,) = spec.sensors.values()
     doubts: list[str] = []
-    for number, stretch in enumerate(stream_motion(path, spec)):
+    told = False
+    for number, stretch in enumerate(stream_motion(path, spec, notes=notes)):
         if number == 0:
             doubts = _doubts(stretch, sensor, settings, str(path), _ADVICE)
         (measured,), held = without_held([stretch])
-        if not notes:
+        if not told:
             # Lines between samples cost as much to find as all other reading: stretch 0, 1, 2, 4, 8, ... tell.
-            notes += held or (interpolation_notes([stretch]) if number & (number - 1) == 0 else [])
+            more = held or (interpolation_notes([stretch]) if number & (number - 1) == 0 else [])
+            told = bool(more)
+            notes += more
         notes += doubts
         doubts = []
         yield measured
