@@ -32,13 +32,13 @@ def person(seed: int, n: int = 3000) -> FloatArray:
     return turning(n)[1] + np.random.default_rng(seed).normal(0, 0.01, (n, 6))
 
 
-def test_one_movement_under_two_people_is_a_problem(tmp_path: Path) -> None:
+def test_one_movement_under_two_people_is_said(tmp_path: Path) -> None:
     write(tmp_path / "P1_1.csv", person(1))
     write(tmp_path / "P2_1.csv", person(2))
     assert not said(tmp_path)
     write(tmp_path / "P3_1.csv", person(1), first_s=500.0)  # stamped anew
     (text,) = said(tmp_path)
-    assert text.startswith("PROBLEM g: P1_1 and P3_1 hold the same samples (100% of the shorter one)")
+    assert text.startswith("note g: P1_1 and P3_1 hold the same samples (100% of the shorter one)")
     assert "under two people, 'P1' and 'P3'" in text
 
 

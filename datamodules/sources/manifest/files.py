@@ -244,9 +244,10 @@ def _check_chunks(recording: RecordingFiles, chunks: Sequence[str], paths: Seque
         return
     at = next(i for i, number in enumerate(numbers) if number > missing[0])
     raise RecordingError(
-        f"recording {recording.name}: concat: {paths[at]} follows {paths[at - 1].name}: of the numbers from {numbers[0]} "
-        f"to {numbers[-1]}, {len(missing)} {'is' if len(missing) == 1 else 'are'} missing, the first is {missing[0]}; by "
-        "a rate, what follows would come too early: expected all files, a column of times, or numbers without a gap"
+        f"recording {recording.name}: concat: {paths[at]} follows {paths[at - 1].name}: of the numbers from "
+        f"{numbers[0]} to {numbers[-1]}, {len(missing)} {'is' if len(missing) == 1 else 'are'} missing, the first is "
+        f"{missing[0]}; by a rate, what follows would come too early: expected all files, a column of times, or "
+        "numbers without a gap"
     )
 
 

@@ -145,23 +145,8 @@ def positions(wanted: Sequence[Wanted], names: Sequence[str] | None, width: int,
         where: file (and line of its header), for messages.
 
     Raises:
-        RecordingError: there is no such column, several have that name, or one is declared twice.
+        RecordingError: there is no such column, or several of that name.
     """
-    found = _positions(wanted, names, width, where)
-    taken: dict[int, Wanted] = {}
-    for entry, position in zip(wanted, found, strict=True):
-        if entry.kind == TEXT:
-            continue
-        other = taken.setdefault(position, entry)
-        if other is not entry:
-            raise RecordingError(
-                f"{where}: column {shown(entry.column)} is declared as {other.what} and as {entry.what}; expected a "
-                "column of its own for each"
-            )
-    return found
-
-
-def _positions(wanted: Sequence[Wanted], names: Sequence[str] | None, width: int, where: str) -> list[int]:
     found = []
     for entry in wanted:
         column = entry.column

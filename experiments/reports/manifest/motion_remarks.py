@@ -48,8 +48,8 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
             yield Remark(
                 True,
                 f"{where}: {fact.name}: the rows jump between {s.in_turn} levels, as if {s.in_turn} sensors took "
-                "turns; expected the rows of one: one entry of 'imu' for each sensor, with 'rows' to tell them apart, or "
-                "a file for each",
+                "turns; expected the rows of one: one entry of 'imu' for each sensor, with 'rows' to tell them apart, "
+                "or a file for each",
             )
         if s.alternating:
             yield Remark(

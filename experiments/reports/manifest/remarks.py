@@ -43,16 +43,14 @@ def _judge_people(facts: Sequence[RecordingFacts]) -> Iterator[Remark]:
     """Recordings that are there twice, and people who may have two names."""
     for shared in find_copies([fact.marks for fact in facts]):
         one, other = facts[shared.one], facts[shared.other]
-        people = one.subject != other.subject
-        said = (
-            f" under two people, '{one.subject}' and '{other.subject}': whoever trains on one knows the other; leave "
-            "out the one that is a copy"
-            if people
-            else f" of '{one.subject}': was a file copied, or does one export hold the other?"
-        )
+        said = f"of '{one.subject}': was a file copied, or does one export hold the other?"
+        if one.subject != other.subject:
+            said = (
+                f"under two people, '{one.subject}' and '{other.subject}'; an evaluation refuses that: is one a copy?"
+            )
         yield Remark(
-            people,
-            f"{one.group}: {one.name} and {other.name} hold the same samples ({shared.share:.0%} of the shorter one)"
+            False,
+            f"{one.group}: {one.name} and {other.name} hold the same samples ({shared.share:.0%} of the shorter one) "
             f"{said}",
         )
     names = sorted({fact.subject for fact in facts})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import zoneinfo
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -80,10 +82,43 @@ def test_a_second_header_is_said_where_samples_are_counted(said: Said, table: Pa
     assert "the header is there 1 times more: samples are counted on" in text
 
 
+def as_days(table: Path) -> None:
+    """Stamps as a spreadsheet counts days: 45000 is 15 March 2023."""
+    header, *rows = table.read_text().splitlines()
+    begin = float(rows[0].split(",")[0])
+    cells = [row.split(",") for row in rows]
+    days = [f"{45000.5 + (float(first) - begin) / 86.4e6:.12f}" for first, *_ in cells]
+    table.write_text("\n".join([header, *(",".join([d, *c[1:]]) for d, c in zip(days, cells, strict=True))]) + "\n")
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Berlin", "America/New_York"])
+@pytest.mark.parametrize("kind", ["table", "manifest"])
+def test_a_spreadsheets_days_are_days_of_the_calendar(
+    kind: str, zone: str, said: Said, table: Path, tmp_path: Path
+) -> None:
+    as_days(table)
+    given: tuple[Path | str, ...] = (table, "--time", "time_ms:days", *COLUMNS)
+    if kind == "manifest":
+        manifest = tmp_path / "m.yaml"
+        manifest.write_text(
+            "groups:\n  all:\n    subject: one\n    imu:\n      - files: '{recording}.csv'\n"
+            "        time: {column: time_ms, unit: days}\n        sensors:\n          head:\n"
+            "            acceleration: {columns: [ax, ay, az], unit: m/s^2}\n"
+        )
+        given = (manifest,)
+    assert said(*given, "--zone", zone)[0] == 0
+    rows = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
+    first = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
+    assert first["clock"] == "2023-03-15 12:00:00"  # as the spreadsheet shows it, whichever the zone
+    noon = datetime.datetime(2023, 3, 15, 12, tzinfo=zoneinfo.ZoneInfo(zone))
+    # A double keeps a day's fraction to some microseconds.
+    assert float(first["start"]) == pytest.approx(noon.timestamp(), abs=1e-3)
+
+
 def test_a_column_that_is_declared_twice_is_refused(said: Said, table: Path) -> None:
     code, text = said(table, *STAMPS, "--acceleration", "ax,ay,az:m/s^2", "--gyroscope", "ax,ay,az:rad/s")
     assert code == 1
-    assert "r.csv, line 1: column 'ax' is declared as acceleration x at any and as gyroscope x at any" in text
+    assert "--acceleration, --gyroscope: column 'ax' stands for two axes; expected a column of its own for each" in text
 
 
 @pytest.mark.parametrize("place", ["head", "ankle"])
