@@ -28,7 +28,10 @@ _NEAR = 0.3  # a median norm within this share of one g is one g
 _BLOCK, _BLOCKS = 100, 200  # samples that are about a second, and how many such blocks are looked at
 _STEADY = 0.7  # the mean's share of the median size: near 1 with gravity, below a half without it
 _RATE_OFF = 0.05  # share by which an index of times may differ from the rate
-_NO_GRAVITY, _LONG = 0.45, 2000  # the mean's share below which there is none, and samples that tell it
+_NO_GRAVITY, _LONG = (
+    0.45,
+    2000,
+)  # share below which there is none, and samples that tell it; of real sensors 0.59 is least
 _FASTEST_TURN = 35.0  # rad/s, the 2000 deg/s of the usual sensors
 
 
@@ -228,7 +231,7 @@ def _numbers(motion: Any, form: ArrayFormat, name: str) -> FloatArray:
 def _plain(numbers: Any) -> FloatArray:
     """As float64; what a masked array hides is a lost sample, whatever number lies below the mask."""
     if isinstance(numbers, np.ma.MaskedArray):
-        return np.asarray(numbers.astype(np.float64).filled(np.nan))
+        return np.asarray(np.ma.filled(numbers.astype(np.float64), np.nan))
     return np.asarray(numbers, np.float64)
 
 
