@@ -28,10 +28,8 @@ _NEAR = 0.3  # a median norm within this share of one g is one g
 _BLOCK, _BLOCKS = 100, 200  # samples that are about a second, and how many such blocks are looked at
 _STEADY = 0.7  # the mean's share of the median size: near 1 with gravity, below a half without it
 _RATE_OFF = 0.05  # share by which an index of times may differ from the rate
-_NO_GRAVITY, _LONG = (
-    0.45,
-    2000,
-)  # share below which there is none, and samples that tell it; of real sensors 0.59 is least
+_NO_GRAVITY = 0.45  # the same share, below which there is no gravity; the least of 785 real recordings is 0.59
+_LONG = 2000  # samples that tell it: a short and swift trial may look so
 _FASTEST_TURN = 35.0  # rad/s, the 2000 deg/s of the usual sensors
 
 
