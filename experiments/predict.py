@@ -63,7 +63,7 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     from experiments.inference.head_facts import incomplete_of
     from experiments.inference.private import under_pseudonyms
     from experiments.inference.recordings import open_recordings
-    from experiments.inference.said import said_of
+    from experiments.inference.said import elsewhere, said_of
     from experiments.inference.scoring import scorer
     from experiments.inference.summary import Clock, by_day, by_hour
     from experiments.reports.prediction.first_look import with_first_look
@@ -108,6 +108,7 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
             simulated = simulated or recorded.simulated
             if uses_gyroscope and not recorded.channel_mask[3:].any():
                 notes.append(f"{recorded.name} has no gyroscope, the study of the head had one: expect more errors.")
+            notes += elsewhere(recorded, [str(place) for place in head.about.get("placements", ())])
             if found:
                 clocks[recorded.name] = Clock.of(found[0].start, zone)
                 rows += found

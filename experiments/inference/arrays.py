@@ -18,6 +18,7 @@ from datamodules.recording import CHANNELS, FloatArray, ImuStream
 from datamodules.signal import G, median_acceleration
 from datamodules.sources.manifest.spec import ACCELERATION_UNITS, GYROSCOPE_UNITS, AccelerationSpec, GyroscopeSpec
 from datamodules.sources.manifest.units import FASTEST_HZ, SLOWEST_HZ, acceleration_scale, gyroscope_scale
+from datamodules.windows.quality.interleaved import sensors_in_turn
 from datamodules.windows.settings import WindowSettings
 from experiments.inference.errors import InferenceError
 
@@ -26,6 +27,9 @@ _LOOKED_AT = 200_000  # samples that a median is taken of
 _NEAR = 0.3  # a median norm within this share of one g is one g
 _BLOCK, _BLOCKS = 100, 200  # samples that are about a second, and how many such blocks are looked at
 _STEADY = 0.7  # the mean's share of the median size: near 1 with gravity, below a half without it
+_RATE_OFF = 0.05  # share by which an index of times may differ from the rate
+_NO_GRAVITY = 0.45  # the same share, below which there is no gravity; the least of 785 real recordings is 0.59
+_LONG = 2000  # samples that tell it: a short and swift trial may look so
 _FASTEST_TURN = 35.0  # rad/s, the 2000 deg/s of the usual sensors
 
 
@@ -67,6 +71,9 @@ class ArrayFormat:
             )
         if len(self.columns) not in (0, 3, 6):
             raise InferenceError(f"columns: expected 3 or 6 names; found {len(self.columns)}")
+        for column in self.columns:
+            if list(self.columns).count(column) > 1:
+                raise InferenceError(f"columns: '{column}' is there twice; expected a column of its own for each axis")
 
 
 def stream_of(
@@ -123,7 +130,8 @@ def check_units(
         advice: how the caller declares another unit.
 
     Returns:
-        A doubt about the unit of the angular velocity, for people; empty if there is none.
+        Doubts, for people: rows of several sensors, no gravity, the unit of the angular velocity; empty if there are
+        none.
 
     Raises:
         InferenceError: the message says which unit the numbers look like.
@@ -146,6 +154,23 @@ def check_units(
         if acceleration.unit == _COUNTS:
             declared = f"{_COUNTS} with {acceleration.per_g:g} in one g was declared"
         raise InferenceError(f"{name}: the acceleration's median size is {plain:.3g} where {declared}; {hint}")
+    doubts = []
+    if (sensors := sensors_in_turn(values)) > 1:
+        doubts.append(
+            f"{name}: its rows jump between {sensors} levels, as if {sensors} sensors took turns; expected the rows of"
+            " one sensor"
+        )
+    elif len(values) >= _LONG and _gravity_share(values) < _NO_GRAVITY:
+        doubts.append(
+            f"{name}: the acceleration keeps no direction, not even for a second; expected gravity in it: is this a"
+            " linear acceleration, or filtered? Use the sensor's raw one"
+        )
+    if turn := _doubt_of_turning(some, gyroscope, name, advice):
+        doubts.append(turn)
+    return "; ".join(doubts)
+
+
+def _doubt_of_turning(some: FloatArray, gyroscope: GyroscopeSpec | None, name: str, advice: str) -> str:
     turning = np.abs(some[:, 3:][np.isfinite(some[:, 3:])])
     if gyroscope is None or not turning.size:
         return ""
@@ -165,7 +190,11 @@ def check_units(
 
 
 def _has_gravity(values: FloatArray) -> bool:
-    """Decide if the acceleration keeps a direction for about a second, as gravity makes it do.
+    return _gravity_share(values) > _STEADY
+
+
+def _gravity_share(values: FloatArray) -> float:
+    """How much of the acceleration keeps its direction for about a second, as gravity does; infinite if unknown.
 
     Without gravity, its mean over a second is far smaller than its median size.
     """
@@ -175,7 +204,7 @@ def _has_gravity(values: FloatArray) -> bool:
     means = np.linalg.norm(blocks.mean(axis=1), axis=1)
     sizes = np.median(np.linalg.norm(blocks, axis=2), axis=1)
     good = np.isfinite(means)
-    return bool(good.any() and np.median(means[good] / np.maximum(sizes[good], 1e-12)) > _STEADY)
+    return float(np.median(means[good] / np.maximum(sizes[good], 1e-12))) if good.any() else float("inf")
 
 
 def _numbers(motion: Any, form: ArrayFormat, name: str) -> FloatArray:
@@ -183,7 +212,7 @@ def _numbers(motion: Any, form: ArrayFormat, name: str) -> FloatArray:
     if hasattr(motion, "columns") and hasattr(motion, "to_numpy"):
         motion = _of_frame(motion, form, name)
     try:
-        found = np.asarray(motion, np.float64)
+        found = _plain(motion)
     except (TypeError, ValueError) as error:
         raise InferenceError(f"{name}: expected numbers of shape (samples, 3 or 6): {error}") from error
     if found.ndim != 2 or found.shape[1] not in (3, 6):
@@ -197,7 +226,15 @@ def _numbers(motion: Any, form: ArrayFormat, name: str) -> FloatArray:
     return found
 
 
+def _plain(numbers: Any) -> FloatArray:
+    """As float64; what a masked array hides is a lost sample, whatever number lies below the mask."""
+    if isinstance(numbers, np.ma.MaskedArray):
+        return np.asarray(np.ma.filled(numbers.astype(np.float64), np.nan))
+    return np.asarray(numbers, np.float64)
+
+
 def _of_frame(frame: Any, form: ArrayFormat, name: str) -> FloatArray:
+    _check_index(frame.index, form, name)
     names = [str(column) for column in frame.columns]
     wanted = list(form.columns)
     if not wanted:
@@ -208,10 +245,29 @@ def _of_frame(frame: Any, form: ArrayFormat, name: str) -> FloatArray:
                 f"{name}: no column '{column}'{did_you_mean(column, names)} (there are: {', '.join(names)}); name them"
                 " with columns=[...]"
             )
+        if names.count(column) > 1:
+            raise InferenceError(
+                f"{name}: {names.count(column)} columns are named '{column}'; expected one (two sensors side by side?)"
+            )
     try:
         return np.asarray(frame[wanted].to_numpy(), np.float64)
     except (TypeError, ValueError) as error:
         raise InferenceError(f"{name}, columns {', '.join(wanted)}: expected numbers: {error}") from error
+
+
+def _check_index(index: Any, form: ArrayFormat, name: str) -> None:
+    """Hold an index of times, which is not read, against the rate that was given."""
+    if getattr(getattr(index, "dtype", None), "kind", "") not in "mM" or form.rate_hz is None or len(index) < 2:
+        return
+    seconds = np.asarray((index - index[0]) / np.timedelta64(1, "s"), np.float64)
+    if (np.diff(seconds) < 0).any():
+        raise InferenceError(f"{name}: the times of its index descend; expected ascending ones, frame.sort_index()")
+    step = float(np.median(np.diff(seconds)))
+    if abs(step * form.rate_hz - 1) > _RATE_OFF:
+        raise InferenceError(
+            f"{name}: rate_hz={form.rate_hz:g} was given, but the times of its index are {step:.4g} s apart"
+            f"{f' ({1 / step:.4g} Hz)' if step > 0 else ''}; expected that rate, or times=... in seconds"
+        )
 
 
 def _times(samples: int, form: ArrayFormat, times: ArrayLike | None, name: str) -> FloatArray:
@@ -221,7 +277,7 @@ def _times(samples: int, form: ArrayFormat, times: ArrayLike | None, name: str) 
         return np.arange(samples) / form.rate_hz
     if form.rate_hz is not None:
         raise InferenceError("rate_hz and times were both given; expected one of them")
-    found = np.asarray(times, np.float64)
+    found = _plain(times)
     if found.shape != (samples,):
         raise InferenceError(f"{name}: times have shape {found.shape}; expected ({samples},), one a sample")
     if not np.isfinite(found).all() or (np.diff(found) <= 0).any():

@@ -30,7 +30,7 @@ from datamodules.sources.manifest.spec import (
     whole_sensor,
 )
 from datamodules.sources.manifest.streamed import stream_motion
-from datamodules.sources.manifest.units import FASTEST_HZ, SLOWEST_HZ
+from datamodules.sources.manifest.units import FASTEST_HZ, SLOWEST_HZ, calendar_shift
 from datamodules.sources.shared.held import without_held
 from datamodules.sources.shared.interpolated import interpolation_notes
 from datamodules.windows.checks import check_recording
@@ -92,8 +92,13 @@ class TableColumns:
         if self.gyroscope:
             columns, unit = _columns("--gyroscope", self.gyroscope, 3, GYROSCOPE_UNITS[:-1])
             gyroscope = GyroscopeSpec(columns, unit)
-        sensors = {placement: SensorSpec(acceleration, gyroscope)}
-        return ImuSpec(files="", sensors=sensors, time=time, csv=CsvSpec(separator=self.separator))
+        sensor = SensorSpec(acceleration, gyroscope)
+        if (twice := sensor.twice) is not None:
+            raise InferenceError(
+                f"--acceleration, --gyroscope: column '{twice}' stands for two axes; expected a column of its own for"
+                " each"
+            )
+        return ImuSpec(files="", sensors={placement: sensor}, time=time, csv=CsvSpec(separator=self.separator))
 
 
 @dataclass(frozen=True)
@@ -107,6 +112,7 @@ class Recorded:
         simulated: not of a real person.
         sensor: what was declared of it; SI units for a video, whose telemetry says its own.
         notes: what was left out or put right on reading, and doubts; complete when all stretches were gone through.
+        placement: of the sensor; empty where nothing says it.
     """
 
     name: str
@@ -115,6 +121,7 @@ class Recorded:
     sensor: SensorSpec
     simulated: bool = False
     notes: list[str] = field(default_factory=list)
+    placement: str = ""
 
 
 def open_recordings(
@@ -151,22 +158,25 @@ def _open(path: Path, columns: TableColumns, placement: str, settings: WindowSet
             recording = source.load(name)
             check_recording(recording)
             stream = select_imu(recording, placement or "any")
-            stream = replace(stream, times=stream.times + recording.imu_clock_offset_s)
+            group = source.groups[source.recordings[name].group].spec
+            shift = calendar_shift(float(stream.times[0]), group.imu[0].time, columns.zone)
+            stream = replace(stream, times=stream.times + (recording.imu_clock_offset_s + shift))
             notes = str(recording.metadata.get("import_notes", "")).splitlines()
-            sensor = whole_sensor(source.groups[source.recordings[name].group].spec, stream.placement)
+            sensor = whole_sensor(group, stream.placement)
             where = f"{stream.origin} ({path}, {stream.placement})"
             notes += _doubts(stream, sensor, settings, where, _ADVICE_MANIFEST)
-            yield Recorded(name, iter([stream]), channels_of(stream.values), sensor, recording.simulated, notes)
+            mask = channels_of(stream.values)
+            yield Recorded(name, iter([stream]), mask, sensor, recording.simulated, notes, stream.placement)
     elif ending in _VIDEOS:
         stream = read_imu(path, placement or "any")
-        yield Recorded(path.stem, iter([stream]), channels_of(stream.values), _SI)
+        yield Recorded(path.stem, iter([stream]), channels_of(stream.values), _SI, placement=placement)
     else:
         spec = columns.spec(placement or "any")
         mask = np.array([True] * 3 + [bool(columns.gyroscope)] * 3)
         (sensor,) = spec.sensors.values()
         notes = []
         name = Path(path.stem).stem if ending == ".gz" else path.stem
-        yield Recorded(name, _checked(path, spec, settings, notes), mask, sensor, notes=notes)
+        yield Recorded(name, _checked(path, spec, settings, notes), mask, sensor, notes=notes, placement=placement)
 
 
 def _doubts(stream: ImuStream, sensor: SensorSpec, settings: WindowSettings, where: str, advice: str) -> list[str]:
@@ -180,13 +190,18 @@ def _checked(path: Path, spec: ImuSpec, settings: WindowSettings, notes: list[st
     """Stretches of a table; the units of the first one are judged before anything is predicted."""
     (sensor,) = spec.sensors.values()
     doubts: list[str] = []
-    for number, stretch in enumerate(stream_motion(path, spec)):
+    told, shift = False, 0.0
+    for number, stretch in enumerate(stream_motion(path, spec, notes=notes)):
         if number == 0:
             doubts = _doubts(stretch, sensor, settings, str(path), _ADVICE)
+            shift = calendar_shift(float(stretch.times[0]), spec.time, spec.time.zone)
+        stretch = replace(stretch, times=stretch.times + shift) if shift else stretch
         (measured,), held = without_held([stretch])
-        if not notes:
+        if not told:
             # Lines between samples cost as much to find as all other reading: stretch 0, 1, 2, 4, 8, ... tell.
-            notes += held or (interpolation_notes([stretch]) if number & (number - 1) == 0 else [])
+            more = held or (interpolation_notes([stretch]) if number & (number - 1) == 0 else [])
+            told = bool(more)
+            notes += more
         notes += doubts
         doubts = []
         yield measured

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -29,3 +31,19 @@ def said_of(recorded: Recorded, scores: Scores, not_worn: NDArray[np.float64]) -
     seconds = float((not_worn[:, 1] - not_worn[:, 0]).sum())
     off = f"{recorded.name}: not worn for {seconds / 3600:.2g} h, as it did not move; --worn predicts these, too."
     return [*read, *dead, *([off] if len(not_worn) else [])]
+
+
+def elsewhere(recorded: Recorded, placements: Sequence[str]) -> list[str]:
+    """Note that a sensor is at another place than the head's study had it; empty where either is not known.
+
+    Args:
+        recorded: the recording.
+        placements: of the head's study.
+    """
+    if not recorded.placement or not placements or recorded.placement in placements:
+        return []
+    there = ", ".join(f"'{place}'" for place in placements)
+    return [
+        f"{recorded.name}: the sensor is at '{recorded.placement}', the study of the head had it at {there}: expect"
+        " more errors."
+    ]

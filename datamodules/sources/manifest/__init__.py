@@ -43,6 +43,7 @@ from datamodules.sources.manifest.patterns import fill_template
 from datamodules.sources.manifest.plain_values import build, read_yaml
 from datamodules.sources.manifest.spec import FIRST_SAMPLE, STAMPS, GroupSpec, ManifestSpec
 from datamodules.sources.manifest.spec_checks import check_manifest
+from datamodules.sources.manifest.spelling import check_spelling
 from datamodules.sources.manifest.stamps.text_times import TimeTextError
 from datamodules.sources.manifest.wear import as_worn
 from datamodules.sources.registry import Source, source
@@ -79,7 +80,7 @@ class Manifest(Source):
         """All recordings by name, before their files are opened.
 
         Raises:
-            ManifestError: a pattern matches nothing, or two recordings have one name.
+            ManifestError: a pattern matches nothing, two recordings have one name, or a person has two.
         """
         found: dict[str, RecordingFiles] = {}
         for group in self.groups.values():
@@ -90,6 +91,7 @@ class Manifest(Source):
                         f"{self.path}: groups.{group.name}.recording: {other.imu} and {recording.imu} are both named "
                         f"'{recording.name}'; expected a template that tells them apart, e.g. '{{subject}}_{{session}}'"
                     )
+        check_spelling([(r.subject, f"groups.{r.group}", r.imu) for r in found.values()], self.path)
         return found
 
     def names(self) -> list[str]:

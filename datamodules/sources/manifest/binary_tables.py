@@ -46,6 +46,7 @@ class ParquetTable(Table):
         except _ARROW_ERRORS as error:
             raise RecordingError(f"{path}: no Parquet file that can be read: {_first_line(error)}") from error
         names = list(self._schema.names)
+        self.names = names
         self._names = [names[p] for p in positions(self.wanted, names, len(names), str(path))]
         for entry, name in zip(self.wanted, self._names, strict=True):
             if names.count(name) > 1:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from datamodules.recording import FloatArray, RecordingError
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.spec import Column, ImuSpec, RowsSpec, SensorSpec
+from datamodules.sources.manifest.spelling import composed
 from datamodules.sources.manifest.stamps.text_times import TimeText
 from datamodules.sources.manifest.table import NUMBER, TEXT, TIME, Table, Wanted
 from datamodules.sources.manifest.tables import open_table
@@ -120,7 +121,8 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
             if mine is not None:
                 for at, rule in enumerate(rules, column):
                     texts = table.vocabularies[at].names
-                    mine[n:end] &= batch[at] == (texts.index(rule.value) if rule.value in texts else -2)
+                    value = composed(rule.value)
+                    mine[n:end] &= batch[at] == (texts.index(value) if value in texts else -2)
             n = end
         if mine is not None and not mine[first_row:n].any():
             raise NoRowsError(f"{table.path}: no row has {_shown_rules(table, rules)}")

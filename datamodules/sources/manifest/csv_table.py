@@ -75,6 +75,7 @@ class CsvTable(Table):
                 f"{where}: numbers where the columns' names are expected: set csv.header: false, and give columns "
                 "by their numbers from 1 on"
             )
+        self.names = names or []
         self._width, self._empty = len(fields), 0
         if names is not None and salvage:
             row = next(python_rows(path, spec, self._separator, self._skip, self._opener), None)

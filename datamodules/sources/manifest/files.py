@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from datamodules.sources.manifest.details import Details
 from datamodules.sources.manifest.errors import ManifestError
 from datamodules.sources.manifest.motion import count_parts
 from datamodules.sources.manifest.patterns import Found, Pattern, check_template, fill_template
-from datamodules.sources.manifest.spec import GroupSpec
+from datamodules.sources.manifest.spec import GroupSpec, ImuSpec
+from datamodules.sources.manifest.spelling import composed
 
 PART = "part"  # the group of a logger's start within a file
 _LISTED = 5
@@ -33,6 +34,7 @@ class RecordingFiles:
         files: of the first entry, one behind the other.
         part: which start of the logger within them, from 1.
         parts: how often it was started.
+        chunks: what tells the files apart that are one recording, in their order.
     """
 
     name: str
@@ -45,6 +47,7 @@ class RecordingFiles:
     files: tuple[Path, ...]
     part: int = 1
     parts: int = 1
+    chunks: tuple[str, ...] = ()
 
 
 class GroupFiles:
@@ -100,22 +103,27 @@ class GroupFiles:
         if not found:
             raise ManifestError(f"{self.imu[0].where}: no file matches '{self.imu[0].text}'{self._nearest()}")
         recordings = []
-        for groups, files, part, parts in self._starts(found):
+        people = {composed(name): person for name, person in self.spec.people.items()}
+        for groups, files, part, parts, chunks in self._starts(found):
             values = dict(groups) | (self.details.of(groups) if self.details else {})
             name = fill_template(self.spec.recording, values) if self.spec.recording else "_".join(groups.values())
-            subject = fill_template(self.spec.subject, values).strip()
-            subject = self.spec.people.get(subject, subject)
+            subject = composed(fill_template(self.spec.subject, values))
+            subject = composed(people.get(subject, subject))
             population = fill_template(self.spec.population, values).strip()
             for key, value in (("recording", name), ("subject", subject), ("population", population)):
                 if not value:
                     raise ManifestError(f"{self._where}.{key}: it is blank for {files[0]}; expected a name")
             recordings.append(
-                RecordingFiles(name, subject, population, self.name, files[0], groups, values, files, part, parts)
+                RecordingFiles(
+                    name, subject, population, self.name, files[0], groups, values, files, part, parts, chunks
+                )
             )
         return recordings
 
-    def _starts(self, found: list[Found]) -> Iterator[tuple[dict[str, str], tuple[Path, ...], int, int]]:
-        """Groups, files, part and parts of each recording; files are put together, or taken apart, as declared."""
+    def _starts(
+        self, found: list[Found]
+    ) -> Iterator[tuple[dict[str, str], tuple[Path, ...], int, int, tuple[str, ...]]]:
+        """Groups, files, part, parts and chunks of each recording; files are joined, or taken apart, as declared."""
         first = self.spec.imu[0]
         together: dict[tuple[str, ...], list[Found]] = {}
         for file in found:
@@ -126,15 +134,16 @@ class GroupFiles:
                 files.sort(key=lambda file: natural_key(file.groups[first.concat]))
             groups = {name: value for name, value in files[0].groups.items() if name != first.concat}
             paths = tuple(file.path for file in files)
+            chunks = tuple(file.groups[first.concat] for file in files) if first.concat else ()
             if first.time.restarts != "parts":
-                yield groups, paths, 1, 1
+                yield groups, paths, 1, 1, chunks
                 continue
             try:
                 parts = count_parts(paths, first)
             except RecordingError:
                 parts = 1  # what is wrong with it is said when it is loaded
             for part in range(1, parts + 1):
-                yield groups | {PART: str(part)}, paths, part, parts
+                yield groups | {PART: str(part)}, paths, part, parts, chunks
 
     def others(self, recording: RecordingFiles) -> tuple[list[tuple[Path, ...] | None], list[Path | None], Path | None]:
         """The recording's files of each entry of ``imu``, of each camera, and of the labels; None if it lacks one.
@@ -143,11 +152,14 @@ class GroupFiles:
             RecordingError: one is missing that isn't optional, or there are several.
         """
         imu: list[tuple[Path, ...] | None] = [recording.files]
+        _check_chunks(recording, recording.chunks, recording.files, self.spec.imu[0])
         for pattern, entry in zip(self.imu[1:], self.spec.imu[1:], strict=True):
             if entry.concat:
                 several = pattern.fill(recording.groups).find()
                 several.sort(key=lambda file: natural_key(file.groups[entry.concat]))
                 if several:
+                    chunks, paths = [f.groups[entry.concat] for f in several], [f.path for f in several]
+                    _check_chunks(recording, chunks, paths, entry)
                     imu.append(tuple(file.path for file in several))
                     continue
             one = _one(pattern, recording, entry.optional, "the motion data")
@@ -220,6 +232,23 @@ class GroupFiles:
             return f"; the folder {folder} can't be listed: {error.strerror}"
         listed = ", ".join(names[:_LISTED]) + (f", ... ({len(names)} entries)" if len(names) > _LISTED else "")
         return f"; in {folder} there is: {listed or 'nothing'}"
+
+
+def _check_chunks(recording: RecordingFiles, chunks: Sequence[str], paths: Sequence[Path], entry: ImuSpec) -> None:
+    """Refuse a gap in the numbers of files that are one recording, where no stamps would show what is missing."""
+    if entry.time.column is not None or len(chunks) < 2 or not all(chunk.isdecimal() for chunk in chunks):
+        return
+    numbers = [int(chunk) for chunk in chunks]
+    missing = sorted(set(range(numbers[0], numbers[-1] + 1)) - set(numbers)) if numbers[-1] < numbers[0] + 1e6 else []
+    if not 0 < len(missing) <= len(numbers):  # dates are numbers, too, with months between them
+        return
+    at = next(i for i, number in enumerate(numbers) if number > missing[0])
+    raise RecordingError(
+        f"recording {recording.name}: concat: {paths[at]} follows {paths[at - 1].name}: of the numbers from "
+        f"{numbers[0]} to {numbers[-1]}, {len(missing)} {'is' if len(missing) == 1 else 'are'} missing, the first is "
+        f"{missing[0]}; by a rate, what follows would come too early: expected all files, a column of times, or "
+        "numbers without a gap"
+    )
 
 
 def _one(pattern: Pattern, recording: RecordingFiles, optional: bool, what: str) -> Path | None:

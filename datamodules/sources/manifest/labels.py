@@ -13,6 +13,7 @@ from datamodules.recording import FloatArray, Interval, RecordingError
 from datamodules.signal import find_gaps
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.spec import LabelsSpec
+from datamodules.sources.manifest.spelling import composed
 from datamodules.sources.manifest.stamps.order import DAY_S
 from datamodules.sources.manifest.table import NUMBER, TEXT, TIME, Table, Wanted, read_all
 from datamodules.sources.manifest.tables import open_table
@@ -67,15 +68,17 @@ def label_of_names(text: str, spec: LabelsSpec, where: str) -> str | None:
     Raises:
         RecordingError: ``labels.names`` doesn't have it.
     """
-    if text in spec.unlabelled:
+    text = composed(text)
+    named = {composed(key): name for key, name in spec.names.items()}
+    if text in [composed(none) for none in spec.unlabelled]:
         return None
-    if spec.names and text not in spec.names:
+    if named and text not in named:
         known = [*spec.names, *spec.unlabelled]
         raise RecordingError(
             f"{where}: the activity is '{text[:60]}'{did_you_mean(text, known)}; expected one of {', '.join(known)} "
             "(labels.names and labels.unlabelled)"
         )
-    return spec.names.get(text, text)
+    return named.get(text, text)
 
 
 def _pass_midnight(starts: FloatArray, ends: FloatArray) -> None:
@@ -123,11 +126,13 @@ def intervals_of_samples(
 def _activities(texts: list[str], spec: LabelsSpec, where: Table | Path, codes: NDArray[Any]) -> list[str | None]:
     """The activity that each text stands for; None for no label."""
     names: list[str | None] = []
+    named = {composed(key): name for key, name in spec.names.items()}
+    unlabelled = [composed(text) for text in spec.unlabelled]
     for code, text in enumerate(texts):
-        if text in spec.unlabelled or (not text and isinstance(where, Path)):
+        if text in unlabelled or (not text and isinstance(where, Path)):
             names.append(None)
             continue
-        if spec.names and text not in spec.names:
+        if named and text not in named:
             row = int(np.argmax(codes == code))
             place = f"{where.path}, {where.place(row)}" if isinstance(where, Table) else f"{where}, row {row + 1}"
             known = [*spec.names, *spec.unlabelled]
@@ -135,7 +140,7 @@ def _activities(texts: list[str], spec: LabelsSpec, where: Table | Path, codes: 
                 f"{place}: the activity is '{text[:60]}'{did_you_mean(text, known)}; expected one of "
                 f"{', '.join(known)} (labels.names and labels.unlabelled)"
             )
-        name = spec.names.get(text, text)
+        name = named.get(text, text)
         if not name:
             raise RecordingError(
                 f"{where.path if isinstance(where, Table) else where}: an activity is blank; expected a name"

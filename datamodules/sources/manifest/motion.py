@@ -21,6 +21,7 @@ from datamodules.sources.manifest.columns import Columns, read_columns
 from datamodules.sources.manifest.spec import Column, ImuSpec
 from datamodules.sources.manifest.stamps.check import check_pace, split_stamps
 from datamodules.sources.manifest.stamps.duplicates import written_twice
+from datamodules.sources.manifest.unread_times import notes_on_rate
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def read_motion(
     if spec.time.column is None:
         if columns.restarts:
             notes.append(f"the header is there {len(columns.restarts)} times more: samples are counted on")
+        notes += [note for _, table in columns.tables for note in notes_on_rate(table, spec)]
         times = np.divide(np.arange(columns.size), spec.time.rate_hz)
         return _motion(columns, slice(None), times, None, notes)
     if not published and (twice := _without_twice(columns)):

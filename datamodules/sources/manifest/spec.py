@@ -135,6 +135,13 @@ class SensorSpec:
     calibrate: bool = False
     non_wear: str = "keep"
 
+    @property
+    def twice(self) -> Column | None:
+        """A column that stands for two axes; None if each has its own."""
+        parts = [part.columns for part in (self.acceleration, self.gyroscope) if part is not None]
+        columns = [column for part in parts for column in part]
+        return next((column for column in columns if columns.count(column) > 1), None)
+
 
 @dataclass(frozen=True)
 class RowsSpec:

@@ -112,6 +112,8 @@ def _check_imu(imu: s.ImuSpec, where: str) -> None:
             _check_part(acceleration, acceleration.per_g, "per_g", s.ACCELERATION_UNITS, f"{at}.acceleration")
         elif sensor.gyroscope is None:
             _fail(at, "expected 'acceleration', 'gyroscope', or both")
+        if (twice := sensor.twice) is not None:
+            _fail(at, f"column {shown(twice)} stands for two axes; expected a column of its own for each")
         _check_choice(sensor.zeros, ("keep", "lost"), f"{at}.zeros")
         _check_choice(sensor.non_wear, ("keep", "drop"), f"{at}.non_wear")
         for key, asked in (("calibrate", sensor.calibrate), ("non_wear", sensor.non_wear != "keep")):

@@ -20,6 +20,7 @@ from datamodules.sources.manifest.columns import column_batches
 from datamodules.sources.manifest.spec import ImuSpec
 from datamodules.sources.manifest.stamps.check import check_pace
 from datamodules.sources.manifest.table import Table
+from datamodules.sources.manifest.unread_times import notes_on_rate
 
 ROWS = 1 << 18  # of a stretch: 44 minutes at 100 Hz
 _OVERLAP_S = 1.0
@@ -53,36 +54,47 @@ class _Held:
         return first, times[:cut], values[:cut]
 
 
-def stream_motion(path: Path, spec: ImuSpec, rows: int = ROWS) -> Iterator[ImuStream]:
+def stream_motion(
+    path: Path, spec: ImuSpec, rows: int = ROWS, *, notes: list[str] | None = None
+) -> Iterator[ImuStream]:
     """Read one sensor's file, one stretch of samples behind the other.
 
     Args:
         path: of the file.
         spec: how it is written, with one sensor.
         rows: of a stretch, about.
+        notes: takes what was left out or put right, in words.
 
     Raises:
         RecordingError: the file isn't what was declared, or must be read as a whole.
     """
     timed = spec.time.column is not None
     held, last, table = _Held(), -np.inf, None
-    for table, _, times, values in column_batches(path, spec):
+    said = notes if notes is not None else []
+    for table, row, times, values in column_batches(path, spec):
+        if not row:
+            said += [*(f"left out: {text}" for text in table.left_out), *table.notes]
+            said += notes_on_rate(table, spec)
+            if table.restarts and not timed:
+                said.append(f"the header is there {len(table.restarts)} times more: samples are counted on")
         if table.restarts and timed:
             raise RecordingError(f"{path}, {table.place(table.restarts[0])}: the logger was started again{_WHOLE}")
         held.times.append(times)
         held.values.append(values)
         while held.rows >= rows + rows // 4:
-            stretch = _stretch(table, spec, *held.take(timed, rows), last)
+            stretch = _stretch(table, spec, *held.take(timed, rows), last, said)
             last = float(stretch.times[-1])
             yield stretch
     if table is None or held.first + held.rows < 2:
         raise RecordingError(f"{path}: {held.first + held.rows} samples; expected at least 2")
     if held.rows:
-        yield _stretch(table, spec, *held.take(timed, None), last)
+        yield _stretch(table, spec, *held.take(timed, None), last, said)
 
 
-def _stretch(table: Table, spec: ImuSpec, first: int, stamps: FloatArray, values: FloatArray, last: float) -> ImuStream:
-    """Samples at their times, which ascend from ``last`` on."""
+def _stretch(
+    table: Table, spec: ImuSpec, first: int, stamps: FloatArray, values: FloatArray, last: float, said: list[str]
+) -> ImuStream:
+    """Samples at their times, which ascend from ``last`` on; ``said`` takes what was put right."""
     ((placement, sensor),) = spec.sensors.items()
     repeated = np.empty(0)
     if spec.time.column is None:
@@ -98,7 +110,9 @@ def _stretch(table: Table, spec: ImuSpec, first: int, stamps: FloatArray, values
                 f"{table.path}, {table.place(first + row)}, column '{spec.time.column}' (time): {stamps[row]:.9g} s"
                 f" follows a later one; expected ascending stamps{_WHOLE}"
             )
-        times, kept, _ = check_pace(stamps, spec.time, lambda row: f"{table.path}, {table.place(first + row)}")
+        times, kept, done = check_pace(stamps, spec.time, lambda row: f"{table.path}, {table.place(first + row)}")
+        # Packets are much the same in every stretch; a gap is where it is.
+        said += [note for note in done if not first or note.startswith("a gap of")]
         good = times > last
         if kept is not None:
             good &= kept

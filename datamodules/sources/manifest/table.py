@@ -19,6 +19,7 @@ from core.suggestions import did_you_mean
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.spec import Column
+from datamodules.sources.manifest.spelling import composed
 from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError, likely_setting
 
 NUMBER, TEXT, TIME = "number", "text", "time"
@@ -67,7 +68,7 @@ class Vocabulary:
         encoded = texts.dictionary_encode()
         numbers = []
         for text in encoded.dictionary.to_pylist():
-            numbers.append(self._codes.setdefault(str(text).strip(), len(self._codes)))
+            numbers.append(self._codes.setdefault(composed(str(text)), len(self._codes)))
         if len(self._codes) > _MOST_NAMES:
             raise RecordingError(
                 f"{self._where}: more than {_MOST_NAMES} different texts; expected the names of some activities"
@@ -89,6 +90,7 @@ class Table(ABC):
         }
         self.left_out: list[str] = []  # what of the file is not read, in words
         self.notes: list[str] = []  # what else is to be said of it
+        self.names: list[str] = []  # of all its columns, where it names them
         self.restarts: list[int] = []  # rows before which the header is there again
 
     def bad_time(self, row: int, error: TimeTextError) -> RecordingError:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
+import zoneinfo
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +16,7 @@ SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}  # of 
 TEXT_TIMES = ("iso8601", "h:m:s")
 _ACCELERATION = {"m/s^2": 1.0, "g": G, "mg": MILLI_G}
 _GYROSCOPE = {"rad/s": 1.0, "deg/s": DEGREE}
+_DAY_0 = datetime.datetime(1899, 12, 30)  # of spreadsheets, for all days from March 1900 on
 
 EPOCH_S = 1e8  # seconds; stamps beyond three years count from 1970
 SLOWEST_HZ, FASTEST_HZ = 5.0, 5000.0  # no motion sensor is beyond; more than 20 to 1000 Hz needs a look
@@ -32,6 +36,23 @@ def counts_from_1970(times: NDArray[np.float64], spec: TimeSpec | LabelsSpec) ->
     """Whether stamps, in their unit, count from 1970, which is always UTC; those of a device's start are smaller."""
     counted = {**SECONDS, "days": 0.0}  # spreadsheets count days from 1900, by the local clock
     return bool(abs(float(np.median(times))) * counted.get(spec.unit, 0.0) > EPOCH_S)
+
+
+def calendar_shift(first: float, spec: TimeSpec, zone: str) -> float:
+    """Seconds to add to a spreadsheet's days, which count from 1900 by the local clock, so that they count from 1970.
+
+    Args:
+        first: stamp of the recording, in seconds. Its offset from UTC holds for all, as for a clock without a zone.
+        spec: how the stamps are written.
+        zone: of the local clock; empty for UTC.
+
+    Returns:
+        0 for stamps that are no days of a calendar.
+    """
+    if spec.unit != "days" or spec.format or first < EPOCH_S:
+        return 0.0
+    local = _DAY_0 + datetime.timedelta(seconds=first)
+    return local.replace(tzinfo=zoneinfo.ZoneInfo(zone or "UTC")).timestamp() - first
 
 
 def is_text(spec: TimeSpec | LabelsSpec) -> bool:

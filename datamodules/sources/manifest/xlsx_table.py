@@ -58,6 +58,7 @@ class XlsxTable(Table):
         self._null, self._decimal = spec.null, spec.decimal
         where = f"{path}, row {numbered[0][0]}"
         names = _names(numbered[0][1]) if spec.header else None
+        self.names = names or []
         try:
             self._positions = positions(self.wanted, names, len(numbered[0][1]), where)
         except RecordingError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from datamodules.recording import FloatArray, Interval, Recording, RecordingErro
 from datamodules.windows.checks import check_recording
 from datamodules.windows.cut import cut_windows
 from datamodules.windows.settings import Reason, WindowSettings
+from experiments.reports.manifest.copies import Marks, marks_of
 from experiments.reports.manifest.label_lag import LabelLag, measure_label_lag
 from experiments.reports.manifest.motion_facts import MotionFacts, measure_motion
 
@@ -60,6 +61,7 @@ class RecordingFacts:
         notes: what was left out or put right when the files were read.
         windows: of each sensor, by the experiment's settings.
         label_lag: of the labels behind the first sensor's motion; None if it can't be told.
+        marks: of the first sensor's samples, by which copies are found.
     """
 
     name: str
@@ -80,6 +82,7 @@ class RecordingFacts:
     notes: tuple[str, ...] = ()
     windows: tuple[WindowCounts, ...] = ()
     label_lag: LabelLag | None = None
+    marks: Marks = field(default_factory=lambda: np.empty(0, np.uint64), compare=False, repr=False)
 
     @property
     def length_s(self) -> float:
@@ -122,6 +125,7 @@ def measure(recording: Recording, group: str, settings: WindowSettings | None = 
         not_worn_s=float(recording.metadata.get("non_wear_dropped_s", 0.0)),
         notes=tuple(str(recording.metadata.get("import_notes", "")).splitlines()),
         label_lag=measure_label_lag(recording.imus[0], recording.activities, offset),
+        marks=marks_of(recording.imus[0].values),
         windows=tuple(_count_windows(recording, stream.placement, settings) for stream in recording.imus),
     )
 

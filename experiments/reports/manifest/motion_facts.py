@@ -12,6 +12,7 @@ import numpy as np
 from datamodules.recording import FloatArray, ImuStream
 from datamodules.windows.quality.calibration import Calibration, find_calibration
 from datamodules.windows.quality.facts import gaps_of
+from datamodules.windows.quality.interleaved import sensors_in_turn
 from datamodules.windows.quality.placeholders import Placeholder, find_placeholders
 from datamodules.windows.quality.possible import limits_of, without_impossible
 from datamodules.windows.quality.stationary import NON_WEAR_S, non_wear, rest_windows
@@ -57,6 +58,7 @@ class MotionFacts:
         lonely: channel, value and how often, of largest values that stand far from the next largest one.
         placeholders: of each sensor, values that stand for lost samples; channels from 0 to 5.
         unsigned: no acceleration along any axis is negative.
+        in_turn: sensors whose rows alternate; 1 for one sensor.
         clipped: share of the samples in flat tops, of accelerometer and gyroscope.
     """
 
@@ -88,6 +90,7 @@ class MotionFacts:
     placeholders: tuple[Placeholder, ...] = ()
     clipped: tuple[float, float] = (0.0, 0.0)
     unsigned: bool = False
+    in_turn: int = 1
 
     @property
     def rest_norm(self) -> float:
@@ -172,6 +175,7 @@ def measure_motion(stream: ImuStream, settings: WindowSettings | None = None) ->
         calibration=find_calibration(windows) if times[-1] - times[0] > NON_WEAR_S else None,
         lonely=_lonely(values),
         placeholders=_placeholders(values, has_gyroscope),
+        in_turn=sensors_in_turn(raw.values),
         unsigned=bool(np.nanmin(raw.values[:, :3]) >= 0),
         clipped=(clipped_share(values[:, :3]), clipped_share(values[:, 3:]) if has_gyroscope else 0.0),
     )

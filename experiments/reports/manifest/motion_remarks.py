@@ -44,6 +44,13 @@ def judge_sensor(where: str, sensor: SensorSpec, pairs: Pairs) -> Iterator[Remar
         if s.still_s:
             hours = s.still_s / 3600
             yield Remark(False, f"{where}: {fact.name}: {hours:.1f} h without any movement: was the sensor not worn?")
+        if s.in_turn > 1:
+            yield Remark(
+                True,
+                f"{where}: {fact.name}: the rows jump between {s.in_turn} levels, as if {s.in_turn} sensors took "
+                "turns; expected the rows of one: one entry of 'imu' for each sensor, with 'rows' to tell them apart, "
+                "or a file for each",
+            )
         if s.alternating:
             yield Remark(
                 True,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
 from datamodules.sources.manifest.spec import GroupSpec, ManifestSpec, whole_sensor
+from experiments.reports.manifest.copies import find_copies
 from experiments.reports.manifest.facts import RecordingFacts
 from experiments.reports.manifest.motion_remarks import judge_sensor
 from experiments.reports.manifest.remark import Remark, some
@@ -16,6 +18,7 @@ _LISTED_NOTES = 5
 _LABELS_TO_JUDGE, _SHORT_LABEL_S = 3, 1.0
 _SPANS = (0.5, 1.1)  # of the recording that labels reach over
 _RATE_SLACK = 0.01
+_LEADING = re.compile(r"(?<!\d)0+(?=\d)")  # zeros before a number
 _EPOCH = 1e8  # seconds; stamps beyond three years count from 1970
 
 
@@ -33,7 +36,36 @@ def judge(manifest: ManifestSpec, facts: Sequence[RecordingFacts]) -> list[Remar
         remarks += _judge_videos(name, group, mine)
         if group.labels is not None:
             remarks += _judge_labels(name, mine)
-    return remarks
+    return [*remarks, *_judge_people([fact for fact in facts if not fact.error])]
+
+
+def _judge_people(facts: Sequence[RecordingFacts]) -> Iterator[Remark]:
+    """Recordings that are there twice, and people who may have two names."""
+    for shared in find_copies([fact.marks for fact in facts]):
+        one, other = facts[shared.one], facts[shared.other]
+        said = f"of '{one.subject}': was a file copied, or does one export hold the other?"
+        if one.subject != other.subject:
+            said = (
+                f"under two people, '{one.subject}' and '{other.subject}'; an evaluation refuses that: is one a copy?"
+            )
+        yield Remark(
+            False,
+            f"{one.group}: {one.name} and {other.name} hold the same samples ({shared.share:.0%} of the shorter one) "
+            f"{said}",
+        )
+    names = sorted({fact.subject for fact in facts})
+    for alike in _grouped(names, lambda name: _LEADING.sub("", _folded(name))):
+        yield Remark(
+            False, f"the people {alike} differ in zeros or signs only: if they are one, 'people' makes them so"
+        )
+
+
+def _grouped(names: Sequence[str], key: Callable[[str], str]) -> list[str]:
+    """Lists of those names that have one key."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(key(name), []).append(name)
+    return [", ".join(f"'{name}'" for name in some_names) for some_names in found.values() if len(some_names) > 1]
 
 
 def _judge_notes(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark]:
@@ -159,12 +191,8 @@ def _judge_labels(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark
         )
     if facts and not total:
         yield Remark(True, f"{name}: no recording has a label, though the manifest names labels")
-    alike: Mapping[str, list[str]] = {}
-    alike = {key: [a for a in total if _folded(a) == key] for key in {_folded(a) for a in total}}
-    for names in alike.values():
-        if len(names) > 1:
-            text = ", ".join(f"'{n}'" for n in sorted(names))
-            yield Remark(True, f"{name}: the activities {text} differ in spelling only; labels.names can make them one")
+    for alike in _grouped(sorted(total), _folded):
+        yield Remark(True, f"{name}: the activities {alike} differ in spelling only; labels.names can make them one")
 
 
 def _label_unit(fact: RecordingFacts) -> str:
