@@ -97,8 +97,8 @@ class Meeting:
         if self._several or launcher == "torchrun" or (rank or "0") != "0":
             raise UserError(
                 f"{launcher} was asked for {number} processes ({number_in}), and trainer.devices ({t.devices}) times"
-                f" trainer.num_nodes ({t.num_nodes}) is {self._world}; these are the processes on each machine, and the"
-                " machines"
+                f" trainer.num_nodes ({t.num_nodes}) is {self._world}; trainer.devices is the number of processes on"
+                " each machine"
             )
 
     def _meet(self, at: ClusterEnvironment, started: list[subprocess.Popen[bytes]]) -> None:

@@ -11,6 +11,7 @@ from experiments.settings.schema import Config
 from experiments.training.meeting import Meeting, meeting
 
 Make = Callable[..., Config]
+SOON = ("trainer.start_within_s=0.1",)  # nobody waits long for those that never come
 
 
 def under(monkeypatch: pytest.MonkeyPatch, launcher: str, rank: int, number: int, **said: str) -> None:
@@ -39,7 +40,7 @@ def test_another_number_than_the_settings_have_is_refused_before_anyone_waits(
 ) -> None:
     under(monkeypatch, launcher, 0, 2)
     with pytest.raises(UserError, match=r"2 processes .*trainer.devices \(4\) times trainer.num_nodes \(1\) is 4"):
-        Meeting(tiny("trainer.devices=4")).now()
+        Meeting(tiny("trainer.devices=4", *SOON)).now()
 
 
 def test_a_single_process_in_an_allocation_of_several_trains(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,14 +55,14 @@ def test_a_single_process_in_an_allocation_of_several_trains(tiny: Make, monkeyp
 def test_a_port_that_is_none_is_refused(port: str, tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     under(monkeypatch, "srun", 0, 2, MASTER_PORT=port)
     with pytest.raises(UserError, match=f"MASTER_PORT is '{port}'; expected a port, from 1 to 65535"):
-        Meeting(tiny("trainer.devices=2")).now()
+        Meeting(tiny("trainer.devices=2", *SOON)).now()
 
 
 def test_processes_that_srun_has_not_started_are_refused(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     under(monkeypatch, "srun", 0, 2)
     monkeypatch.delenv("SLURM_PROCID")
     with pytest.raises(UserError, match="SLURM_NTASKS is set, and SLURM_PROCID is not: srun sets it"):
-        Meeting(tiny("trainer.devices=2")).now()
+        Meeting(tiny("trainer.devices=2", *SOON)).now()
 
 
 def test_what_lightning_refuses_of_slurm_is_said_without_a_traceback(
@@ -70,7 +71,7 @@ def test_what_lightning_refuses_of_slurm_is_said_without_a_traceback(
     under(monkeypatch, "srun", 0, 2)
     monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
     with pytest.raises(UserError, match="--ntasks-per-node=2"):
-        Meeting(tiny("trainer.devices=2")).now()
+        Meeting(tiny("trainer.devices=2", *SOON)).now()
 
 
 def test_trainings_of_other_names_do_not_meet(tiny: Make, monkeypatch: pytest.MonkeyPatch) -> None:
