@@ -10,26 +10,24 @@ from __future__ import annotations
 import os
 import selectors
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
 
 from experiments.runtime.errors import UserError
+from experiments.runtime.greeting import ANSWER_S, ANSWERS, POLL_S, WELCOME, Guests, Hello, greet
 from experiments.runtime.stopping import SIGNALS, Interrupted, end_because, hand_on, of_exit_code, received
 
 LOST = (
     "another process of this training has ended (killed, or out of memory); its own output says why."
     " The same command goes on from the last checkpoint"
 )
-_HELLO = struct.Struct("!12sII")  # the name below, rank, number of processes
-_NAME = b"imu-har peer"
-_WELCOME, _READY, _GO, _DONE, _LOST = 128, 129, 130, 131, 132  # a byte each; what is below is a signal's number
-_POLL_S = 0.2
+_READY, _GO, _DONE, _LOST = 129, 130, 131, 132  # a byte each; what is below is a signal's number
 _BIND_S = 10.0  # the port may be held for a moment by whoever tried it out
-_ANSWER_S = 5.0  # that a process which has connected may take for its first words
 _OWN_WORDS_S = 3.0  # that a process has to say by itself what went wrong, after another one has ended
+# Of an idle connection: firewalls forget one after minutes, and a machine without power says nothing.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 30, "TCP_KEEPCNT": 10}
 
 _lines: set[socket.socket] = set()
 
@@ -54,14 +52,17 @@ class Peers:
         address: host of the first process.
         port: that the first process listens at, until all have come.
         within_s: seconds in which all have to come.
+        training: the same words in all of them; those of another training may come to the same port.
     """
 
-    def __init__(self, rank: int, world: int, address: str, port: int, within_s: float) -> None:
+    def __init__(self, rank: int, world: int, address: str, port: int, within_s: float, training: str = "") -> None:
         self.rank, self.world = rank, world
         self._address, self._port, self._within_s = address, port, within_s
+        self._hello = Hello.of(training, rank, world)
         self._others: dict[socket.socket, int] = {}
         self._selector = selectors.DefaultSelector()
         self._came: set[int] = set()
+        self._left: set[int] = set()  # those that have ended as they should
         self._go, self._news, self._closed = threading.Event(), threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="peers", daemon=True)
 
@@ -96,13 +97,22 @@ class Peers:
             self._gather(deadline, gone)
 
     def start_together(self) -> None:
-        """Wait until all processes have come this far; one that prepares data may take hours."""
+        """Wait until all processes have come this far; one that prepares data may take hours.
+
+        Raises:
+            UserError: another one had nothing to do, and has ended.
+            Interrupted: a signal stopped one of them, or one has died.
+        """
         if self.rank:
             self._tell(_READY)
-            self._wait(self._go.is_set)
+            self._wait(lambda: self._go.is_set() or bool(self._left))
+            came = self._go.is_set()
         else:
-            self._wait(lambda: len(self._came) == self.world - 1)
-            self._tell(_GO)
+            self._wait(lambda: len(self._came | self._left) == self.world - 1)
+            came = len(self._came) == self.world - 1
+            self._tell(_GO if came else _LOST)
+        if not came:
+            raise UserError(LOST)
 
     def wait_for_news(self, seconds: float = _OWN_WORDS_S) -> None:
         """Wait for the word that another process has ended, after something has failed that may be due to it."""
@@ -118,20 +128,21 @@ class Peers:
         self._selector.close()
 
     def _gather(self, deadline: float, gone: Callable[[], int | None]) -> None:
-        with self._listener() as listener:
-            listener.settimeout(_POLL_S)
-            while missing := sorted(set(range(1, self.world)) - set(self._others.values())):
+        arrived: set[int] = set()  # not those who are there: one may have done what it has to, and left
+        with self._listener() as listener, Guests(listener, self._hello) as guests:
+            while missing := sorted(set(range(1, self.world)) - arrived):
                 if (code := gone()) is not None:
                     raise Interrupted(number=number) if (number := of_exit_code(code)) else UserError(LOST)
                 if time.monotonic() > deadline:
+                    other = " (one of another training, or of another number of processes, came)" * guests.refused
                     raise UserError(
                         f"{self.world - len(missing)} of {self.world} processes of this training came within"
-                        f" {self._within_s:g} s (trainer.start_within_s); process {missing[0]} did not, and its own"
-                        " output, if any, says why. The same command, on all of them, starts again"
+                        f" {self._within_s:g} s (trainer.start_within_s); process {missing[0]} did not{other}, and its"
+                        " own output, if any, says why. The same command, on all of them, starts again"
                     )
-                with suppress(TimeoutError):
-                    line, _ = listener.accept()
-                    self._welcome(line)
+                for line, rank in guests.heard(arrived):
+                    arrived.add(rank)
+                    self._add(line, rank)
 
     def _listener(self) -> socket.socket:
         both = socket.has_dualstack_ipv6()
@@ -146,44 +157,40 @@ class Peers:
                         f"port {self._port}, at which the processes of this training meet, can't be used:"
                         f" {error.strerror}; MASTER_PORT=... names another one, for all of them"
                     ) from error
-            time.sleep(_POLL_S)
-
-    def _welcome(self, line: socket.socket) -> None:
-        try:
-            line.settimeout(_ANSWER_S)
-            name, rank, world = _HELLO.unpack(line.recv(_HELLO.size, socket.MSG_WAITALL))
-            if name == _NAME and world == self.world and 0 < rank < world and rank not in self._others.values():
-                line.sendall(bytes([_WELCOME]))
-                self._add(line, rank)
-                return
-        except (OSError, struct.error):  # some other program, or a process that has just ended
-            pass
-        line.close()
+            time.sleep(POLL_S)
 
     def _connect(self, deadline: float) -> None:
+        found = "nothing answered"
         while True:
-            with suppress(OSError):
-                line = socket.create_connection((self._address, self._port), timeout=_ANSWER_S)
+            try:
+                line = socket.create_connection((self._address, self._port), timeout=ANSWER_S)
                 try:
-                    line.sendall(_HELLO.pack(_NAME, self.rank, self.world))
-                    if line.recv(1) == bytes([_WELCOME]):
-                        self._add(line, 0)
-                        return
-                    line.close()
+                    answer = greet(line, self._hello)
                 except BaseException:
                     line.close()
                     raise
+                if answer == WELCOME:
+                    self._add(line, 0)
+                    return
+                line.close()
+                found = ANSWERS.get(answer, "another program is there")
+            except OSError as error:
+                found = error.strerror or str(error)
             if time.monotonic() > deadline:
                 raise UserError(
                     f"the first process of this training was not found at {self._address}:{self._port} within"
-                    f" {self._within_s:g} s (trainer.start_within_s); its own output, if any, says why. The same"
-                    " command, on all of them, starts again"
+                    f" {self._within_s:g} s (trainer.start_within_s): {found}; its own output, if any, says why. The"
+                    " same command, on all of them, starts again"
                 )
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
 
     def _add(self, line: socket.socket, rank: int) -> None:
         _lines.add(line)
+        line.settimeout(ANSWER_S)
         line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            if hasattr(socket, name):
+                line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
         self._others[line] = rank
         self._selector.register(line, selectors.EVENT_READ)
 
@@ -195,7 +202,7 @@ class Peers:
 
     def _wait(self, there: Callable[[], bool]) -> None:
         while not there():
-            time.sleep(_POLL_S / 4)  # a signal, or the end of another process, raises here
+            time.sleep(POLL_S / 4)  # a signal, or the end of another process, raises here
 
     def _tell(self, word: int) -> None:
         for line in list(self._others):
@@ -205,9 +212,9 @@ class Peers:
     def _watch(self) -> None:
         while not self._closed.is_set():
             if not self._others:
-                self._closed.wait(_POLL_S)
+                self._closed.wait(POLL_S)
                 continue
-            for key, _ in self._selector.select(_POLL_S):
+            for key, _ in self._selector.select(POLL_S):
                 self._hear(key.fileobj)  # type: ignore[arg-type]
 
     def _hear(self, line: socket.socket) -> None:
@@ -223,7 +230,9 @@ class Peers:
                 self._go.set()
             else:
                 self._drop(line)
-                if word != _DONE:
+                if word == _DONE:
+                    self._left.add(rank)
+                else:
                     self._end_with(word)
                 return
 
@@ -232,7 +241,6 @@ class Peers:
             return
         self._tell(word)
         self._news.set()
-        if word in SIGNALS:
-            hand_on(word)
-        elif not self._closed.wait(_OWN_WORDS_S):
+        # A signal that this process ignores, as a shell's & has it do, has ended another one all the same.
+        if not (word in SIGNALS and hand_on(word)) and not self._closed.wait(_OWN_WORDS_S):
             end_because(LOST)

@@ -90,10 +90,11 @@ class _Stopping:
         """Allow more time: for other processes, which have their own."""
         self._grace_s = grace_s
 
-    def tell(self, number: int) -> None:
-        """Stop as if the signal had come, whatever thread this is."""
+    def tell(self, number: int) -> bool:
+        """Stop as if the signal had come, whatever thread this is; False if this process ignores it."""
         if number in self._before and not self._heard:
             signal.pthread_kill(threading.main_thread().ident or 0, number)
+        return number in self._before
 
     def end_because(self, reason: str) -> None:
         """Stop for another reason than a signal; nothing changes if one has come."""
@@ -234,10 +235,13 @@ def allow(grace_s: float) -> None:
         _current.extend(grace_s)
 
 
-def hand_on(number: int) -> None:
-    """Stop this process as if it had got the signal; may be called in any thread."""
-    if _current is not None:
-        _current.tell(number)
+def hand_on(number: int) -> bool:
+    """Stop this process as if it had got the signal; may be called in any thread.
+
+    Returns:
+        Whether it stops; it does not where it ignores the signal.
+    """
+    return _current is not None and _current.tell(number)
 
 
 def end_because(reason: str) -> None:

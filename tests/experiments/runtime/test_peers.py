@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from experiments.runtime import peers, stopping
+from experiments.runtime import greeting, peers, stopping
 from experiments.runtime.errors import UserError
+from experiments.runtime.greeting import Hello
 from experiments.runtime.peers import LOST, Peers
 from experiments.runtime.stopping import Interrupted, stoppable
 
@@ -23,13 +27,25 @@ Work = Callable[[Peers], None]
 class Process:
     """A process that meets the others, does something, and ends as a command would."""
 
-    def __init__(self, rank: int, world: int, port: int, work: Work, within_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        rank: int,
+        world: int,
+        port: int,
+        work: Work,
+        within_s: float = 60.0,
+        training: str = "this",
+        address: str = "127.0.0.1",
+        ignored: int = 0,
+    ) -> None:
         reader, writer = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's & has ignored
+            if ignored:
+                signal.signal(ignored, signal.SIG_IGN)
             os.dup2(writer, 2)
-            os._exit(_end_of(Peers(rank, world, "127.0.0.1", port, within_s), work))
+            os._exit(_end_of(Peers(rank, world, address, port, within_s, training), work))
         os.close(writer)
         self._reader = reader
 
@@ -86,6 +102,10 @@ def and_wait(one: Peers) -> None:
     time.sleep(WITHIN_S)
 
 
+def and_wait_before(one: Peers) -> None:
+    time.sleep(WITHIN_S)  # it prepares something
+
+
 def before_the_start(one: Peers) -> None:
     if one.rank == 1:
         time.sleep(WITHIN_S)  # it prepares something
@@ -100,6 +120,20 @@ def deaf(one: Peers) -> None:
     mutex = ctypes.create_string_buffer(128)
     for _ in range(2):
         ctypes.CDLL(None).pthread_mutex_lock(mutex)
+
+
+def nothing_to_do(one: Peers) -> None:
+    """Find that all is done, as where a run is complete."""
+
+
+def nothing_to_do_for_the_second(one: Peers) -> None:
+    if one.rank != 1:
+        one.start_together()
+
+
+def nothing_to_do_for_the_first(one: Peers) -> None:
+    if one.rank:
+        one.start_together()
 
 
 @pytest.fixture
@@ -182,18 +216,165 @@ def test_a_first_process_that_is_not_there_is_named_with_its_address(port: int) 
     assert f"the first process of this training was not found at 127.0.0.1:{port} within 0.5 s" in said
 
 
-def test_strangers_at_the_port_are_turned_away(port: int) -> None:
-    first = Process(0, 2, port, together)
+def connected(port: int) -> socket.socket:
+    """Connect as soon as the first process listens."""
     deadline = time.monotonic() + WITHIN_S
     while True:
         try:
-            stranger = socket.create_connection(("127.0.0.1", port), timeout=1)
-            break
+            return socket.create_connection(("127.0.0.1", port), timeout=10)
         except OSError:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-    with stranger:
+
+
+def test_strangers_at_the_port_are_turned_away(port: int) -> None:
+    first = Process(0, 2, port, together)
+    with connected(port) as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         second = Process(1, 2, port, together)
         assert first.ended() == (0, "")
         assert second.ended() == (0, "")
+
+
+def test_strangers_who_say_nothing_keep_nobody_waiting(port: int) -> None:
+    first = Process(0, 2, port, together)
+    with contextlib.ExitStack() as strangers:
+        for _ in range(3):  # one after another, they would take longer than a process waits for its welcome
+            strangers.enter_context(connected(port))
+        began = time.monotonic()
+        second = Process(1, 2, port, together)
+        assert first.ended() == (0, "")
+        assert second.ended() == (0, "")
+        assert time.monotonic() - began < greeting.ANSWER_S
+
+
+def test_a_process_that_gave_up_while_the_first_was_busy_comes_again(port: int) -> None:
+    first = Process(0, 2, port, together)
+    with connected(port) as gave_up:
+        os.kill(first.pid, signal.SIGSTOP)
+        gave_up.sendall(greeting._FORM.pack(*Hello.of("this", 1, 2)))
+    os.kill(first.pid, signal.SIGCONT)
+    second = Process(1, 2, port, together)
+    assert first.ended() == (0, "")
+    assert second.ended() == (0, "")
+
+
+def test_who_speaks_slowly_is_understood(port: int) -> None:
+    first = Process(0, 2, port, nothing_to_do)
+    with connected(port) as slow:
+        said = greeting._FORM.pack(*Hello.of("this", 1, 2))
+        for part in (said[:5], said[5:20], said[20:]):
+            slow.sendall(part)
+            time.sleep(0.1)
+        assert slow.recv(1) == bytes([greeting.WELCOME])
+        slow.sendall(bytes([greeting._HERE]))
+        assert first.ended() == (0, "")
+
+
+def test_those_of_two_trainings_at_one_port_do_not_mix(port: int) -> None:
+    """As two steps of one Slurm job, which has one port."""
+    first = Process(0, 2, port, together, training="one")
+    with connected(port):  # it is there first
+        stranger = Process(1, 2, port, together, within_s=1.0, training="another")
+        code, said = stranger.ended()
+        assert code == 1
+        assert "within 1 s (trainer.start_within_s): another training is there, or one of another number" in said
+        second = Process(1, 2, port, together, training="one")
+        assert first.ended() == (0, "")
+        assert second.ended() == (0, "")
+
+
+def test_the_first_process_says_that_one_of_another_number_came(port: int) -> None:
+    first, second = Process(0, 2, port, together, within_s=1.5), Process(1, 4, port, together, within_s=1.0)
+    assert "process 1 did not (one of another training, or of another number of processes, came)" in first.ended()[1]
+    assert second.ended()[0] == 1
+
+
+def test_who_has_nothing_to_do_may_leave_before_the_last_has_come(port: int) -> None:
+    first, second = (Process(rank, 3, port, nothing_to_do) for rank in (0, 1))
+    assert second.ended() == (0, "")
+    third = Process(2, 3, port, nothing_to_do)
+    assert third.ended() == (0, "")
+    assert first.ended() == (0, "")
+
+
+@pytest.mark.parametrize(("work", "left"), [(nothing_to_do_for_the_first, 0), (nothing_to_do_for_the_second, 1)])
+def test_nobody_waits_for_one_that_has_left(work: Work, left: int, port: int) -> None:
+    for rank, process in enumerate(start(3, port, work)):
+        code, said = process.ended()
+        assert (code, said.count(LOST)) == ((0, 0) if rank == left else (1, 1)), said
+
+
+@pytest.mark.parametrize("ignores", [0, 1])
+def test_a_process_that_ignores_a_signal_ends_when_it_has_stopped_another(ignores: int, port: int) -> None:
+    """As one that a shell has started with &, which Ctrl-C does not stop."""
+    processes = []
+    for rank in range(2):
+        work, ignored = (together, signal.SIGINT) if rank == ignores else (and_wait_before, 0)
+        processes.append(Process(rank, 2, port, work, ignored=ignored))
+    for process in processes:
+        process.has_met()
+    os.kill(processes[1 - ignores].pid, signal.SIGINT)
+    assert processes[1 - ignores].ended()[0] == 130
+    code, said = processes[ignores].ended()
+    assert (code, said.count(LOST)) == (1, 1), said
+
+
+def test_a_connection_to_itself_leaves_the_port_free(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that nobody listens at may be drawn for the end that connects, and TCP then connects it to itself."""
+    connect, found = socket.create_connection, []
+
+    def from_the_same(address: tuple[str, int], timeout: float) -> socket.socket:
+        line = connect(address, timeout, source_address=address)
+        found.append(line.getsockname() == line.getpeername())
+        return line
+
+    monkeypatch.setattr(socket, "create_connection", from_the_same)
+    one = Peers(1, 2, "127.0.0.1", port, 0.1)
+    with pytest.raises(UserError, match="Connection refused") as ended:
+        one.meet()
+    one.end(ended.value)
+    assert all(found)
+    socket.create_server(("", port)).close()
+
+
+def test_idle_connections_are_kept_alive(port: int) -> None:
+    """Firewalls forget a connection after minutes, and a machine without power says nothing."""
+    second = Process(1, 2, port, nothing_to_do)
+    one = Peers(0, 2, "127.0.0.1", port, WITHIN_S, "this")
+    with stoppable():
+        one.meet()
+        (line,) = one._others
+        assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert line.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) <= 120
+        one.end(None)
+    assert second.ended() == (0, "")
+
+
+def test_nothing_is_left_open_after_the_end(port: int) -> None:
+    before, threads = _open_files(), threading.active_count()
+    second = Process(1, 2, port, together)
+    one = Peers(0, 2, "127.0.0.1", port, WITHIN_S, "this")
+    one.meet()
+    one.start_together()
+    one.end(None)
+    assert second.ended() == (0, "")
+    alone = Peers(0, 2, "127.0.0.1", port, 0.1, "this")
+    with pytest.raises(UserError) as ended:
+        alone.meet()
+    alone.end(ended.value)
+    assert (_open_files(), threading.active_count()) == (before, threads)
+
+
+def _open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
+@pytest.mark.parametrize("address", ["::1", "localhost"])
+def test_they_meet_at_a_name_or_at_an_address_of_version_6(address: str, port: int) -> None:
+    try:
+        socket.create_server((address, 0), family=socket.AF_INET6 if ":" in address else socket.AF_INET).close()
+    except OSError as error:
+        pytest.skip(f"this machine has no {address}: {error}")
+    processes = [Process(rank, 2, port, together, address=address) for rank in range(2)]
+    assert [process.ended() for process in processes] == [(0, "")] * 2
