@@ -126,10 +126,10 @@ def test_a_start_says_what_is_trained_and_what_is_not(
     run(tiny_in(tmp_path, "trainer.kwargs.fast_dev_run=true"))
     said = " ".join(capsys.readouterr().err.split())
     for words in (
-        r"pretraining on \d+ windows of 1 recordings, 1 subjects \(SIMULATED\)",
+        r"pretraining on \d+ windows of 1 recording, 1 subject \(SIMULATED\)",
         r"trained, from random weights: IMU encoder cnn_transformer \([\d,]+ parameters\), video head temporal",
         r"frozen: video encoder vit \([\d,]+ parameters\), weights random, never trained; its features are cached",
-        r"training: 4 epochs, \d+ steps, 8 windows a batch, on 1 threads of the CPU, 32-true",
+        r"training: 4 epochs, \d+ steps, 8 windows a batch, on 1 thread of the CPU, 32-true",
     ):
         assert re.search(words, said), words
 
