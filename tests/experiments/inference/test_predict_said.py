@@ -1,4 +1,4 @@
-"""What predict says of a table that was not read as it stands: rows left out, stamps spread, rates that disagree."""
+"""Notes of predict on a table that was not read as it stands: rows left out, stamps spread, rates that disagree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What launchers say of the processes that they start, before these meet: taken in words where it can't be."""
+"""Numbers and ports that launchers give to processes before these meet: refused in words where they can't be."""
 
 from __future__ import annotations
 
