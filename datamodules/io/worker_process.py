@@ -38,8 +38,9 @@ def start_worker() -> None:
 def result_of(pool: ProcessPoolExecutor, future: Future[T], look_s: float = LOOK_S) -> T:
     """Wait for the result of what a pool was given, as long as the pool works.
 
-    A pool whose worker died tells all futures that it knows. One that is submitted in that very moment may be told
-    nothing, since CPython 3.11 has no lock there, and would be waited for without an end.
+    A pool whose worker died tells all futures that it knows, but not always. One that is submitted in that very moment
+    may be left out, since CPython 3.11 has no lock there. And a worker that is killed in the middle of an answer keeps
+    the pool's own thread waiting for the other half, so that nobody is told. Both would be waited for without an end.
 
     Raises:
         BrokenProcessPool: a worker died.
@@ -50,21 +51,22 @@ def result_of(pool: ProcessPoolExecutor, future: Future[T], look_s: float = LOOK
 
 
 def raise_if_broken(pool: ProcessPoolExecutor) -> None:
-    """Raise what a pool would answer to the next task.
+    """Look at a pool, and at its workers: none of them ends before the pool.
 
     Raises:
         BrokenProcessPool: a worker died.
     """
-    broken: object = pool._broken  # False, or why; its stub has the former alone
-    if broken:
-        raise BrokenProcessPool(str(broken))
+    workers: list[Any] = list((pool._processes or {}).values())
+    if pool._broken or multiprocessing.connection.wait([worker.sentinel for worker in workers], 0):
+        raise BrokenProcessPool("a worker died")
 
 
 def end_workers(pool: ProcessPoolExecutor, within_s: float = LEAVE_S) -> None:
     """End a pool whose results are all there, or of no use any more.
 
     A worker says goodbye under a lock that all share. One that is killed just then keeps it: the others, and whoever
-    waits for them, would wait for ever. So those who have not left in time are killed.
+    waits for them, would wait for ever. So those who have not left in time are killed, and nobody waits for the other
+    half of their answers.
 
     Args:
         pool: of processes; what has not begun is cancelled.
@@ -72,6 +74,7 @@ def end_workers(pool: ProcessPoolExecutor, within_s: float = LEAVE_S) -> None:
     """
     workers: list[Any] = list((pool._processes or {}).values())
     manager: Any = pool._executor_manager_thread  # its stub has another type
+    answers: Any = pool._result_queue
     pool.shutdown(wait=False, cancel_futures=True)
     if manager is None:  # nothing was ever submitted
         return
@@ -79,6 +82,7 @@ def end_workers(pool: ProcessPoolExecutor, within_s: float = LEAVE_S) -> None:
     if manager.is_alive():
         for worker in workers:
             worker.kill()
+        answers._writer.close()  # this process's own end: now nobody has one
         manager.join()
     for worker in workers:
         if worker.is_alive():  # the thread failed; Python would wait for its workers at its own end

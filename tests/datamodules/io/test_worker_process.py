@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import struct
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -74,3 +75,27 @@ def test_workers_end_where_the_thread_that_ends_them_failed() -> None:
     end_workers(pool)
     other.join(60)
     assert not other.is_alive()
+
+
+@pytest.mark.timeout(60)
+def test_half_an_answer_keeps_nobody() -> None:
+    """The thread of the pool reads it, and would wait for the other half."""
+    pool = ProcessPoolExecutor(2, multiprocessing.get_context("fork"))
+    global answers
+    answers = pool._result_queue
+    future = pool.submit(answer_by_half)  # the workers are forked here, and know the queue
+    with pytest.raises(BrokenProcessPool):
+        result_of(pool, future, look_s=0.1)
+    workers, manager = list(pool._processes.values()), pool._executor_manager_thread
+    end_workers(pool, within_s=0.5)
+    assert not manager.is_alive()
+    assert not any(worker.is_alive() for worker in workers)
+
+
+answers: Any = None
+
+
+def answer_by_half() -> None:
+    answers._wlock.acquire()
+    os.write(answers._writer.fileno(), struct.pack("!i", 1000) + b"half of it")
+    os._exit(1)
