@@ -86,7 +86,8 @@ def test_half_an_answer_keeps_nobody() -> None:
     future = pool.submit(answer_by_half)  # the workers are forked here, and know the queue
     with pytest.raises(BrokenProcessPool):
         result_of(pool, future, look_s=0.1)
-    workers, manager = list(pool._processes.values()), pool._executor_manager_thread
+    workers = list(pool._processes.values())
+    manager: Any = pool._executor_manager_thread
     end_workers(pool, within_s=0.5)
     assert not manager.is_alive()
     assert not any(worker.is_alive() for worker in workers)
