@@ -20,6 +20,8 @@ from typing import Any, TypeVar, cast
 from core.errors import MendableError
 from core.suggestions import did_you_mean
 
+_BITS = 63  # of a whole number
+
 T = TypeVar("T")
 
 
@@ -103,7 +105,11 @@ def _problem(value: Any, allowed: Mapping[str, Any]) -> str:
         return f"expected one of {', '.join(choices)}; found {value!r}{did_you_mean(value, choices)}"
     limits = {key: allowed[key] for key in ("above", "at_least", "below", "at_most") if key in allowed}
     for number in value if isinstance(value, list) else [value]:
-        if isinstance(number, bool) or not isinstance(number, int | float) or not limits:
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            continue
+        if isinstance(number, int) and number.bit_length() > _BITS:  # a double may not hold it, and no count has it
+            return f"expected a number below 2 to the power of {_BITS}, found one of {number.bit_length()} bits"
+        if not limits:
             continue
         if not math.isfinite(number) or not all(_within(number, key, limit) for key, limit in limits.items()):
             words = " and ".join(f"{key.replace('_', ' ')} {limit:g}" for key, limit in limits.items())

@@ -106,7 +106,7 @@ def _read_shard(folder: RemoteFolder, name: str, nbytes: int) -> RemoteShardFile
     wrong: ShardError | StorageError | None = None
     try:
         with h5py.File(remote, "r") as file:
-            shard = read_structure(where, file, nbytes)
+            shard = read_structure(where, file, remote, nbytes)
     except ShardError as error:
         wrong = error
     except DAMAGED as error:

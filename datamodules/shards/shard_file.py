@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import h5py
 import numpy as np
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 
 from core.bounds import parse_json
 from datamodules.shards import layout
+from datamodules.shards.global_heap import heap_problem
 from datamodules.shards.layout import ShardError
 from datamodules.windows.quality.facts import RecordingFacts
 
-# Errors of h5py on a damaged or truncated file, and errors of Python on an attribute of the wrong type.
 _MOST_ATTRIBUTES, _LONGEST_ATTRIBUTE = 100, 100
+_KINDS = (h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.STRING, h5py.h5t.ENUM)  # the last one: a truth value
+# Errors of h5py on a damaged or truncated file, and errors of Python on an attribute of the wrong type.
 DAMAGED = (OSError, RuntimeError, LookupError, ValueError, TypeError, ArithmeticError, AttributeError, MemoryError)
 
 
@@ -124,21 +127,28 @@ def open_shard(path: Path) -> ShardFile:
     """
     try:
         # A shard never changes once it has its name, so it needs no lock.
-        with h5py.File(path, "r", locking=False) as file:
-            return read_structure(path, file, path.stat().st_size)
+        with h5py.File(path, "r", locking=False) as file, path.open("rb") as content:
+            return read_structure(path, file, content, path.stat().st_size)
     except ShardError:
         raise
     except DAMAGED as error:
         raise ShardError(f"{path}: not a readable HDF5 file: {error}") from error
 
 
-def read_structure(path: Path | str, file: h5py.File, size: int) -> ShardFile:
-    """Read and check the structure of an open shard, a file of ``size`` bytes.
+def read_structure(path: Path | str, file: h5py.File, content: IO[bytes] | io.RawIOBase, size: int) -> ShardFile:
+    """Read and check the structure of an open shard.
+
+    Args:
+        path: for messages.
+        file: the shard.
+        content: the same file, as bytes.
+        size: number of its bytes.
 
     Raises:
         ShardError: as :func:`open_shard`.
     """
     _check_attributes(path, file)
+    _check_heaps(path, file, content, size)
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
     layout.check_version(path, attributes.get("format"), attributes.get("version"))
     if layout.COMPLETE not in attributes:
@@ -195,13 +205,31 @@ def _place(path: Path | str, file: h5py.File, name: str, size: int) -> ArrayPlac
 
 
 def _check_attributes(path: Path | str, file: h5py.File) -> None:
-    """Refuse attributes that would take any memory before they are read."""
+    """Refuse attributes that would take any memory, or end the process, before they are read."""
     if len(file.attrs) > _MOST_ATTRIBUTES:
         raise ShardError(f"{path}: {len(file.attrs):,} attributes; expected at most {_MOST_ATTRIBUTES}")
     for name in file.attrs:
-        shape = file.attrs.get_id(name).shape
+        attribute = file.attrs.get_id(name)
+        if (kind := attribute.get_type().get_class()) not in _KINDS:  # HDF5 may crash on others of a damaged file
+            raise ShardError(f"{path}: the attribute '{name[:100]}' is of HDF5's class {kind}; expected number or text")
+        shape = attribute.shape
         if math.prod(shape) > _LONGEST_ATTRIBUTE:
             raise ShardError(f"{path}: the attribute '{name[:100]}' is {shape}; expected {_LONGEST_ATTRIBUTE} at most")
+
+
+def _check_heaps(path: Path | str, file: h5py.File, content: IO[bytes] | io.RawIOBase, size: int) -> None:
+    arrays = []
+    for name in (*layout.DATASETS, *layout.LATER, *(f"tables/{code}" for code in layout.CODES)):
+        if name in file:
+            place = _place(path, file, name, size)
+            arrays.append((place.offset, place.nbytes))
+
+    def read(start: int, end: int) -> bytes:
+        content.seek(start)
+        return content.read(end - start) or b""
+
+    if problem := heap_problem(read, arrays, size):
+        raise ShardError(f"{path}: damaged: {problem}")
 
 
 def _plain(value: Any) -> Any:

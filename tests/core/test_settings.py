@@ -46,6 +46,14 @@ def test_a_range_is_kept_to_the_last_value(value: float) -> None:
             check_settings(settings)
 
 
+@pytest.mark.parametrize("value", [1 << 63, -(1 << 63), 10**400])
+def test_a_whole_number_that_no_double_or_count_holds(value: int) -> None:
+    with pytest.raises(
+        SettingError, match=r"^inner\.share: expected a number below 2 to the power of 63, found one of"
+    ):
+        check_settings(Outer(inner=Inner(share=value)))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -41,16 +41,18 @@ class Samples:
 
 
 def check_counts(path: Path, movie: Movie) -> None:
-    """Refuse a file whose tables count more samples than its bytes can hold.
+    """Refuse a file whose tables count more samples than its bytes can hold, or a sample that is larger than it.
 
     Raises:
-        RecordingError: the message names the table, its count and the most that is possible.
+        RecordingError: the message names the table, what it says and the most that is possible.
     """
     size = path.stat().st_size
     with path.open("rb") as file:
         for track in movie.tracks:
             each, count = _sizes_head(file, track, path)
             _at_most(path, "stsz", count, size // max(1, each))
+            if not each and b"stsz" in track.tables:
+                _check_sizes(path, _sizes(file, track, path), size)
             for kind in (b"stts", b"ctts"):
                 # A run of 2^31 samples takes 8 bytes here, but as much room as it says in a decoder.
                 total = int(_rows(file, track, path, kind, 2)[:, 0].sum())
@@ -156,6 +158,15 @@ def _check_fragment(file: BinaryIO, start: int, end: int, path: Path, size: int)
                 flags, count = struct.unpack(">II", file.read(8)) if stop - at >= 8 else (0, 0)
                 each = 4 * sum(bool(flags & flag) for flag in _PER_SAMPLE)
                 _at_most(path, "trun", count, (stop - at) // each if each else size)
+
+
+def _check_sizes(path: Path, sizes: NDArray[np.int64], size: int) -> None:
+    # Each alone, not their sum: of a file that was cut, the first samples can be read.
+    if sizes.size and (largest := int(sizes.max())) > size:
+        raise RecordingError(
+            f"{path}: damaged MP4: sample {int(sizes.argmax()) + 1} of a track has {largest:,} bytes by the table "
+            f"'stsz'; the file has {size:,}"
+        )
 
 
 def _at_most(path: Path, kind: str, count: int, most: int) -> None:

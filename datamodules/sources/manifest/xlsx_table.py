@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -21,8 +23,13 @@ from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextErr
 from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
 
 _Row = tuple[Any, ...]
-# What openpyxl, and what unpacks for it, raise for a damaged file.
-_BROKEN = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+_MOST_ROWS = 1 << 20  # that a sheet can have
+_CELL_BYTES = 8  # at least, of each cell up to the last one of a row that is not empty
+# What openpyxl, and what unpacks for it, raise for a damaged file. RuntimeError: it is encrypted. SyntaxError: its XML.
+_BROKEN = (
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, EOFError, MemoryError, RuntimeError,
+    SyntaxError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
+)  # fmt: skip
 _LOOKED_AT = 50  # rows above a header
 
 
@@ -46,12 +53,16 @@ class XlsxTable(Table):
             with zipfile.ZipFile(path) as archive:
                 check_unpacked(sum(entry.file_size for entry in archive.infolist()), path.stat().st_size)
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-            sheets = {sheet.title: list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets}
+            sheets = {sheet.title: list(self._bounded(sheet)) for sheet in book.worksheets}
             book.close()
         except FileNotFoundError as error:
             raise RecordingError(f"{path}: not there") from error
+        except RecordingError:
+            raise
         except _BROKEN as error:
             raise RecordingError(f"{path}: no Excel workbook that can be read: {str(error)[:200]}") from error
+        if not sheets:
+            raise RecordingError(f"{path}: no sheet in it")
         numbered = self._sheet(sheets, spec)
         if not numbered:
             raise RecordingError(f"{path}: there is nothing in it")
@@ -66,6 +77,19 @@ class XlsxTable(Table):
             hint = f"; row {below} names them: set csv.skip_lines: {below - 1}" if below else ""
             raise RecordingError(f"{error}{hint}") from error
         self._rows = numbered[1 + spec.skip_below_header :] if spec.header else numbered
+
+    def _bounded(self, sheet: Any) -> Iterator[_Row]:
+        """Rows up to what a sheet can have: one row with a number too large brings as many empty ones before it."""
+        cells = 0
+        for number, row in enumerate(sheet.iter_rows(values_only=True), 1):
+            if number > _MOST_ROWS:
+                raise RecordingError(
+                    f"{self.path}, sheet '{sheet.title}': a row beyond {_MOST_ROWS:,}; expected at most as many as a "
+                    "sheet can have"
+                )
+            cells += len(row)
+            check_unpacked(cells * _CELL_BYTES, self.path.stat().st_size)
+            yield row
 
     def _sheet(self, sheets: dict[str, list[_Row]], spec: CsvSpec) -> list[tuple[int, _Row]]:
         """The rows of the first sheet; of another one if that alone has the columns."""
@@ -128,7 +152,8 @@ class XlsxTable(Table):
         if cell is None:
             return float("nan")
         if isinstance(cell, int | float) and not isinstance(cell, bool):
-            return float(cell)
+            with contextlib.suppress(OverflowError):  # Python's integers have no end
+                return float(cell)
         where = f"{self.path}, {self.place(row)}, column {shown(entry.column)} ({entry.what})"
         if isinstance(cell, datetime.datetime | datetime.time):
             unit = "iso8601" if isinstance(cell, datetime.datetime) else "h:m:s"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import tempfile
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -165,6 +169,36 @@ def head(path: Path) -> object:
     from experiments.inference.head import load_head
 
     return load_head(path.parent)
+
+
+def shard(path: Path) -> object:
+    """All that an evaluation reads of a shard, with its checksums."""
+    from datamodules.shards.index import read_index
+    from datamodules.shards.reader import ShardSet
+
+    index = read_index(path.parent)
+    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".h5") as copy:  # the file itself is written anew: no map
+        copy.write(path.read_bytes())
+        copy.flush()
+        entry = dataclasses.replace(index.shards[0], file=Path(copy.name).name)
+        shards = ShardSet(path.parent, dataclasses.replace(index, shards=(entry,)), threads=1)
+        windows = np.arange(shards.n_windows)
+        return shards.table, shards.facts(), shards.imu(windows), shards.frames(windows), shards.skip_damaged()
+
+
+def within(path: Path, name: str, read: Callable[[Path], object]) -> object:
+    """What is read of an archive one of whose parts is the file at ``path``, so that all checksums are right.
+
+    Args:
+        path: the part, named as the end of its name in the archive.
+        name: of the valid archive beside it.
+        read: of the archive's path.
+    """
+    other = path.parent / f"other-{name}"
+    with zipfile.ZipFile(path.parent / name) as old, zipfile.ZipFile(other, "w") as new:
+        for entry in old.infolist():
+            new.writestr(entry.filename, path.read_bytes() if entry.filename.endswith(path.name) else old.read(entry))
+    return read(other)
 
 
 def telemetry(path: Path) -> object:

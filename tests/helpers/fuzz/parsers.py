@@ -54,6 +54,17 @@ def parsers() -> Mapping[str, Parser]:
         Parser("parquet", "a.parquet", valid.parquet, lambda path: answers.motion(path, _SPEC), 1),
         Parser("npy", "a.npy", valid.npy, lambda path: answers.motion(path, _SPEC), 1.5),
         Parser("xlsx", "a.xlsx", valid.xlsx, lambda path: answers.motion(path, _SPEC), 0.1),
+        *(
+            Parser(
+                f"xlsx_{part.partition('.')[0].lower()}",
+                part,
+                valid.part_of(valid.xlsx, "s.xlsx", part),
+                lambda path: answers.within(path, "s.xlsx", lambda whole: answers.motion(whole, _SPEC)),
+                0.2,
+            )
+            for part in ("sheet1.xml", "workbook.xml", "styles.xml")
+        ),
+        Parser("shard", "shard.h5", valid.shards, answers.shard, 2),
         Parser("labels", "l.csv", lambda _: [b"start,end,activity\n0,1,walk\n1,2.5,sit\n"], answers.labels, 1.5),
         Parser("manifest", "m.yaml", valid.manifests, answers.manifest, 0.4),
         Parser("config", "c.yaml", lambda _: [valid.CONFIG], answers.config, 0.15),
@@ -63,6 +74,13 @@ def parsers() -> Mapping[str, Parser]:
         Parser("features", "features.json", valid.features_files, answers.features, 3),
         Parser("cells", "cells.jsonl", valid.cells_files, answers.cells, 8),
         Parser("checkpoint", "last.ckpt", valid.checkpoints, answers.checkpoint, 1),
+        Parser(
+            "checkpoint_pickle",
+            "data.pkl",
+            valid.part_of(valid.checkpoints, "s.ckpt", "data.pkl"),
+            lambda path: answers.within(path, "s.ckpt", answers.checkpoint),
+            2,
+        ),
         Parser("head", "head.json", valid.heads, answers.head, 1),
         Parser("telemetry", "a.mp4", valid.telemetry_files, answers.telemetry, 0.5),
     )

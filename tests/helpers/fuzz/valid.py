@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import struct
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -247,3 +249,23 @@ def telemetry_files(folder: Path) -> list[bytes]:
     (movie,) = movies(folder)
     (folder / "s.mp4").write_bytes(movie)
     return [made_gpmf.add_telemetry(folder / "s.mp4", folder / "t.mp4", [payload, payload]).read_bytes()]
+
+
+def shards(folder: Path) -> list[bytes]:
+    from helpers.made_shards import DIRECTORY_SETTINGS, make_shards
+
+    settings = dataclasses.replace(DIRECTORY_SETTINGS, duration_s=0.2, frames=2, frame_size=16)
+    make_shards(folder, [2], settings)
+    (path,) = folder.glob("*.h5")
+    return [path.read_bytes()]
+
+
+def part_of(whole: Callable[[Path], list[bytes]], name: str, part: str) -> Callable[[Path], list[bytes]]:
+    """Writes a valid archive, and returns one of its parts."""
+
+    def parts(folder: Path) -> list[bytes]:
+        (folder / name).write_bytes(whole(folder)[0])
+        with zipfile.ZipFile(folder / name) as archive:
+            return [archive.read(next(entry for entry in archive.namelist() if entry.endswith(part)))]
+
+    return parts

@@ -17,7 +17,7 @@ ISO, CLOCK = "iso8601", "h:m:s"
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}")
 _OFFSET = re.compile(r"(?:Z|z|[+-]\d{2}:?(?:\d{2})?)\s*$")
-_TIME_OF_DAY = re.compile(r"\d{1,2}:\d{2}")
+_TIME_OF_DAY = re.compile(r"\d[T ](.*)", re.DOTALL)  # after the date, whose own -05 is no offset
 _SLASHED = re.compile(
     r"\s*(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:([ T,;_]+)(\d{1,2}):(\d{2})(:\d{2})?([.,:]\d+)?)?(.*)"
 )
@@ -27,7 +27,7 @@ class TimeTextError(ValueError):
     """A time that can't be read; ``row`` counts from 0 within what was given, ``hint`` says what would help."""
 
     def __init__(self, row: int, text: str, hint: str = "") -> None:
-        super().__init__(text)
+        super().__init__(f"{text!r} is no time that can be read{hint}")
         self.row, self.text, self.hint = row, text, hint
 
 
@@ -105,8 +105,8 @@ class TimeText:
         return self._local(series)
 
     def _since_1970(self, texts: list[str | None]) -> FloatArray:
-        ends = [bool(_OFFSET.search(text)) for text in texts if text is not None and _TIME_OF_DAY.search(text)]
-        there = set(ends)
+        clocks = [_TIME_OF_DAY.search(text) for text in texts if text is not None]
+        there = {bool(_OFFSET.search(clock[1])) for clock in clocks if clock}
         self.offsets |= there
         series = pd.Series(texts, dtype=object)
         if self.zone and there == {False}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import struct
 import zipfile
 import zlib
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -147,3 +149,59 @@ def test_a_manifest_that_is_a_bomb_is_refused(tmp_path: Path, make: Callable[[],
     path.write_text(make())
     with pytest.raises(ManifestError, match=r"manifest\.yaml: not valid YAML: .*; expected at most"):
         read_yaml(path)
+
+
+def workbook(path: Path, rows: str) -> Path:
+    """A workbook whose first sheet has these rows of XML."""
+    made = path.with_name("made.xlsx")
+    pd.DataFrame([[0.0] * 4], columns=["t", "ax", "ay", "az"]).to_excel(made, index=False)
+    with zipfile.ZipFile(made) as old, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("sheet1.xml"):
+                head = content[: content.index(b"<sheetData>")].replace(b'<dimension ref="A1:D2" />', b"")
+                content = head + f"<sheetData>{rows}</sheetData></worksheet>".encode()
+            new.writestr(name, content)
+    return path
+
+
+def test_a_row_far_below_the_others_is_refused(tmp_path: Path) -> None:
+    """openpyxl makes an empty row for each number that is left out."""
+    path = workbook(
+        tmp_path / "a.xlsx", '<row r="1"><c r="A1"><v>1</v></c></row><row r="400000000"><c><v>1</v></c></row>'
+    )
+    assert path.stat().st_size < MB
+    with pytest.raises(RecordingError, match=r"a\.xlsx, sheet 'Sheet1': a row beyond 1,048,576; expected at most"):
+        read_motion(path, SPEC)
+
+
+def test_cells_far_to_the_right_are_refused(tmp_path: Path) -> None:
+    """openpyxl makes an empty cell for each one that is left out."""
+    rows = "".join(f'<row r="{i}"><c r="XFD{i}"><v>1</v></c></row>' for i in range(1, 3000))
+    with pytest.raises(RecordingError, match=r"a\.xlsx: no Excel workbook that can be read: 256 MiB unpacked, from"):
+        read_motion(workbook(tmp_path / "a.xlsx", rows), SPEC)
+
+
+def test_an_encrypted_workbook_is_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", "")
+    content = bytearray(path.read_bytes())
+    for sign, flags in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = content.find(sign)
+        while at >= 0:
+            content[at + flags] |= 1
+            at = content.find(sign, at + 4)
+    path.write_bytes(content)
+    with pytest.raises(RecordingError, match=r"a\.xlsx: no Excel workbook that can be read: .*encrypted"):
+        read_motion(path, SPEC)
+
+
+def test_a_workbook_without_a_sheet_is_refused(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", "")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    parts["xl/workbook.xml"] = re.sub(rb"<sheets>.*</sheets>", b"<sheets/>", parts["xl/workbook.xml"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    with pytest.raises(RecordingError, match=r"a\.xlsx: no sheet in it"):
+        read_motion(path, SPEC)

@@ -12,6 +12,7 @@ from helpers.made_tables import turning
 
 from datamodules.recording import FloatArray, Recording, RecordingError
 from datamodules.sources.manifest import Manifest, ManifestError, ManifestParams
+from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError
 
 HEADER = "t,ax,ay,az,gx,gy,gz"
 NEAR = 2e-5  # five decimals of values, and of stamps times their rate of change
@@ -131,6 +132,30 @@ def test_the_hours_of_daylight_saving(tmp_path: Path) -> None:
         local = np.where(seconds < turn, seconds + before, seconds + after)
         imu = load(tmp_path, iso(local), VALUES, unit="iso8601", zone="Europe/Berlin").imus[0]
         np.testing.assert_allclose(imu.times, TIMES, atol=2e-6)  # microseconds in the text
+
+
+@pytest.mark.parametrize(
+    "text", ["20240330T013000", "20240330T013000.000", "20240330T0130", "2024-03-30T01:30", "2024-03-30 01:30:00"]
+)
+def test_every_way_of_writing_without_an_offset_is_local_time(text: str) -> None:
+    assert TimeText("iso8601", zone="Europe/Berlin").read_one(text) == utc(2024, 3, 30, 0, 30)
+    assert TimeText("iso8601").read_one(text) == utc(2024, 3, 30, 1, 30)
+
+
+@pytest.mark.parametrize(
+    "text", ["20240330T013000Z", "20240330T033000+0200", "20240330T013000.0+00", "2024-03-29T20:30:00-05"]
+)
+def test_every_way_of_writing_an_offset_is_seen(text: str) -> None:
+    written = TimeText("iso8601", zone="Europe/Berlin")
+    assert written.read_one(text) == utc(2024, 3, 30, 1, 30)
+    assert written.offsets == {True}
+
+
+def test_one_time_with_half_an_offset_among_others_is_named() -> None:
+    """pandas takes "-0" for an offset, and several zones in a column are none of its dates."""
+    with pytest.raises(TimeTextError, match="2024-03-31T00:3-0") as caught:
+        TimeText("iso8601", zone="Europe/Berlin").read(["2024-03-31T01", "2024-03-31T00:3-0", "2024-03-31T03:30"])
+    assert caught.value.row == 1
 
 
 def test_a_clock_that_was_not_put_forward_is_said(tmp_path: Path) -> None:
