@@ -2,47 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import made_bvh, made_sets
+from helpers import made_sets
+from helpers.published_sets import SETS, load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datamodules.recording import RecordingError
-from datamodules.sources.registry import make_source
-from datamodules.windows.checks import check_recording
 
 FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-# Set -> what writes it (and returns the file that is changed), and the recording that is loaded.
-SETS: dict[str, tuple[Callable[[Path], Path], str]] = {
-    "bvh": (made_bvh.write_bandai, "dataset-1_walk_normal_001"),
-    "usc_had": (made_sets.write_usc_had, "Subject1_a4t2"),
-    "hapt": (lambda root: made_sets.write_hapt(root) / "acc_exp10_user05.txt", "exp10_user05"),
-    "hapt labels": (lambda root: made_sets.write_hapt(root) / "labels.txt", "exp01_user01"),
-    "motionsense": (made_sets.write_motionsense, "dws_1_sub_1"),
-    "pamap2": (made_sets.write_pamap2, "subject101_Protocol"),
-    "harth": (made_sets.write_harth, "S006"),
-    "realworld": (made_sets.write_realworld, "proband4_walking_2"),
-    "realworld text": (made_sets.write_realworld, "proband4_walking_2"),
-    "fog_star": (made_sets.write_fog_star, "subject1_session1_task1"),
-    "weargait_pd": (made_sets.write_weargait_pd, "NLS002_SelfPace_matTURN"),
-}
 junk = st.one_of(
     st.binary(max_size=12),
     st.sampled_from([b"NaN", b"inf", b"1e999", b"-", b"\x00", b"\n", b"\r", b",", b" ", b'"', b"1_0", b"", b"9" * 30]),
 )
-
-
-def load(root: Path, name: str) -> list[np.ndarray]:
-    """What a build does; the values of each sensor."""
-    source = make_source(name.split()[0], {"root": str(root)})
-    source.names()
-    recording = source.load(SETS[name][1])
-    check_recording(recording)
-    return [stream.values for stream in recording.imus]
 
 
 @pytest.fixture(scope="module", params=list(SETS))

@@ -205,3 +205,15 @@ def telemetry(path: Path) -> object:
     from datamodules.sources.action_camera import read_imu
 
     return read_imu(path, "head")
+
+
+def published(path: Path, name: str) -> object:
+    from helpers.published_sets import load
+
+    return load(path.parent / "set", name)
+
+
+def encoder(path: Path) -> object:
+    from experiments.inference.encoder_files import read_encoder
+
+    return read_encoder(path.parent)

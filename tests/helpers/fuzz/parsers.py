@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from helpers.fuzz import answers, valid
+from helpers.published_sets import SETS
 
 from core.errors import MendableError
 from datamodules.sources.manifest.spec import AccelerationSpec, CsvSpec, ImuSpec, SensorSpec, TimeSpec
@@ -82,6 +84,18 @@ def parsers() -> Mapping[str, Parser]:
             2,
         ),
         Parser("head", "head.json", valid.heads, answers.head, 1),
+        Parser("encoder", "config.json", valid.encoders, answers.encoder, 1),
+        *(
+            Parser(
+                f"set_{name.replace(' ', '_')}",
+                "changed",
+                valid.published(name),
+                partial(answers.published, name=name),
+                0.2,
+            )
+            for name in SETS
+            if name != "realworld text"
+        ),
         Parser("telemetry", "a.mp4", valid.telemetry_files, answers.telemetry, 0.5),
     )
     return {parser.name: parser for parser in every}

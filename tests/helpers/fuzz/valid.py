@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -269,3 +270,27 @@ def part_of(whole: Callable[[Path], list[bytes]], name: str, part: str) -> Calla
             return [archive.read(next(entry for entry in archive.namelist() if entry.endswith(part)))]
 
     return parts
+
+
+def published(name: str) -> Callable[[Path], list[bytes]]:
+    """Writes a published set in which the file ``changed`` stands for one of its files."""
+
+    def write(folder: Path) -> list[bytes]:
+        from helpers.published_sets import SETS
+
+        path = SETS[name][0](folder / "set")
+        content = path.read_bytes()
+        path.unlink()
+        path.symlink_to(folder / "changed")
+        return [content]
+
+    return write
+
+
+def encoders(folder: Path) -> list[bytes]:
+    from helpers.damaged_cases import made_encoder
+
+    made = made_encoder(folder)
+    (folder / "config.json").write_bytes((made / "config.json").read_bytes())
+    shutil.copy(made / "model.safetensors", folder)
+    return [(made / "config.json").read_bytes()]
