@@ -25,6 +25,7 @@ from encoders.contract import ImuEncoder
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.probes import fit_on, linear_probe
 from experiments.evaluation.methods.registry import CellData, Fit, Indices, Predict, Scores, method
+from experiments.evaluation.methods.sharing import fit_once, mean_of
 from experiments.evaluation.metrics import balanced_accuracy, confusion_matrix
 from lightning_modules.finetune import FineTune, FineTuneSettings, predict_windows, train
 from lightning_modules.probe import LinearProbe
@@ -121,10 +122,31 @@ def finetune_safe(data: CellData) -> Predict:
     return candidates[int(np.argmax(reached))](data)  # the first of equally good ones
 
 
+@method(
+    "finetune_mean",
+    needs_labels=True,
+    trained=True,
+    encoder=True,
+    checkpoint=True,
+    settings=tuple(dict.fromkeys((*_FINETUNE_SETTINGS, *_SUPERVISED_SETTINGS))),
+)
+def finetune_mean(data: CellData) -> Predict:
+    """Average the probabilities of fine-tuning that starts as the probe, and of training from scratch.
+
+    Both have the same augmentation and steps. Nothing is chosen, so that few people who give labels suffice.
+    """
+    recipe = replace(_from_scratch(data), rates=_configured(data).rates)
+    return mean_of(_finetune(data, recipe), supervised(data))
+
+
 @method("supervised", needs_labels=True, trained=True, encoder=True, settings=_SUPERVISED_SETTINGS)
 def supervised(data: CellData) -> Predict:
     """Train the same encoder from random weights on the labelled windows alone."""
-    return _train(data, data.features.spec.build(data.seed), None, _from_scratch(data))
+
+    def fit() -> Predict:
+        return _train(data, data.features.spec.build(data.seed), None, _from_scratch(data))
+
+    return fit_once(data, "supervised", fit)
 
 
 def _from_scratch(data: CellData) -> _Recipe:

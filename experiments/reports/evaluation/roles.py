@@ -22,6 +22,7 @@ PRETRAINED = (
     "nearest_mean",
     "finetune_tuned",
     "finetune_safe",
+    "finetune_mean",
     "finetune_paper",
     "zero_shot",
     "zero_shot_target",

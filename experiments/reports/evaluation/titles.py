@@ -36,6 +36,7 @@ TITLES = {  # in the order of the tables' rows
     "finetune_tuned": "fine-tuned, rates chosen on training subjects",
     "finetune": "pretrained, fine-tuned",
     "finetune_safe": "probe, fine-tuned or from scratch, chosen on training subjects",
+    "finetune_mean": "fine-tuned and from scratch, averaged",
     "whitened_logistic": "handcrafted, whitened by other sets' labels, logistic",
     "transfer_probe": "encoder from other sets' labels, logistic",
     "transfer_logistic": "handcrafted + encoder from other sets' labels, logistic",
