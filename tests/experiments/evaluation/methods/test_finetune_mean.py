@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def test_both_are_trained_once_with_the_same_steps_and_averaged(monkeypatch: pyt
     data, test, _ = make_cell(FakeShards())
     calls = []
 
-    def train(cell: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recipe: object) -> Predict:
+    def train(cell: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recipe: Any) -> Predict:
         calls.append((probe is not None, recipe))
 
         def predict(features: TargetFeatures, windows: Indices) -> Scores:
