@@ -12,12 +12,11 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from core.registry import unknown_name
 from encoders.video.hub import hub_or_cache
-from encoders.weights import WeightsError
+from encoders.weights import WeightsError, read_safetensors
 
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 _CONFIG = "config.json"
@@ -129,7 +128,7 @@ def load_model(architecture: Architecture, params: HubParams) -> HubModel:
             else _made_config(architecture, config_class, params)
         )
         try:
-            tensors = load_file(path)
+            tensors, _ = read_safetensors(path)
         except SafetensorError as error:
             raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
         model = _loaded(architecture, model_class, None, config, path, {"state_dict": tensors})

@@ -15,7 +15,7 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from timm.layers.pos_embed import resample_abs_pos_embed
 from timm.models.vision_transformer import checkpoint_filter_fn
@@ -25,7 +25,7 @@ from core.durable import write_atomically
 from core.errors import first_line
 from core.suggestions import did_you_mean
 from encoders.video.hub import hub_or_cache
-from encoders.weights import WeightsError
+from encoders.weights import WeightsError, read_safetensors
 
 FORMAT = "imu-video-har vit 1"
 _NO_DIGEST = ""  # files of version 0.2.0 and earlier have none
@@ -159,9 +159,7 @@ def load_weights(path: str | Path, backbone: nn.Module, params: BackboneParams) 
     if not path.is_file():
         raise WeightsError(f"there is no weights file {path}. {_REMEDY}")
     try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors, metadata = read_safetensors(path)
     except SafetensorError as error:
         raise WeightsError(f"{path} is not a readable safetensors file: {error}") from error
     if metadata.get("format") == FORMAT:

@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from core.digest import file_digest, sealed
 from core.durable import write_atomically, write_json
 from core.errors import first_line
 from core.registry import UnknownNameError
+from core.room import out_of_files
 from datamodules.labels.natural_order import natural_key
 from datamodules.signal import NORMALISATIONS
 from datamodules.windows.settings import WindowSettings
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.registry import build_imu_encoder
+from encoders.weights import read_safetensors
 from experiments.inference.errors import InferenceError
 from experiments.inference.json_files import ENCODER, check_seal, read_json, settings_of
 
@@ -158,10 +160,12 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
         InferenceError: it is missing, or damaged.
     """
     try:
-        return dict(load_file(path))
+        return read_safetensors(path)[0]
     except FileNotFoundError as error:
         raise InferenceError(f"{path}: the file with the weights is missing") from error
     except (SafetensorError, OSError, ValueError) as error:
+        if out_of_files(error):
+            raise
         raise InferenceError(f"{path}: damaged: it is no safetensors file that can be read ({error})") from error
 
 

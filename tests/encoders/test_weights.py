@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
+import os
+import resource
 import struct
 from pathlib import Path
 
@@ -10,7 +14,7 @@ import pytest
 import torch
 from torch import nn
 
-from encoders.weights import WeightsError, load_weights
+from encoders.weights import WeightsError, load_weights, read_safetensors
 
 
 def stored(header: object, data: bytes = b"") -> bytes:
@@ -48,3 +52,27 @@ def test_a_hostile_file_is_refused_in_a_short_sentence(tmp_path: Path, name: str
         load_weights(encoder, path)
     assert len(str(caught.value)) < 600
     torch.testing.assert_close(encoder.weight, before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("spare", [0, 1])
+def test_a_lack_of_descriptors_is_no_damage(tmp_path: Path, spare: int) -> None:
+    """With one descriptor the file opens, but not a second time, as torch's part of safetensors needs."""
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(stored({"weight": {"dtype": "F32", "shape": [1, 2], "data_offsets": [0, 8]}}, bytes(8)))
+    load_weights(nn.Linear(2, 1, bias=False), path)  # imports what it needs
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    held = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, limit[1]))
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(os.open(os.devnull, os.O_RDONLY))
+        for _ in range(spare):
+            os.close(held.pop())
+        with pytest.raises(OSError, match="Too many open files") as caught:
+            read_safetensors(path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        for descriptor in held:
+            os.close(descriptor)
+    assert caught.value.errno == errno.EMFILE

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from core.digest import digest_of
 from core.durable import write_atomically
@@ -23,6 +23,7 @@ from datamodules.labels.label_column import UNLABELLED, numbered
 from encoders.contract import ImuEncoder, ImuInput
 from encoders.layers.orientation import RAW
 from encoders.registry import build_imu_encoder
+from encoders.weights import read_safetensors
 from experiments.evaluation.transfer.sources import Sources, SourceSet
 from lightning_modules.finetune import quiet_trainer
 from lightning_modules.source_classifier import SourceClassifier, SourceClassifierSettings
@@ -97,7 +98,7 @@ def _loaded(encoder: ImuEncoder, path: Path) -> bool:
     if not path.is_file():
         return False
     try:
-        encoder.load_state_dict(load_file(path))
+        encoder.load_state_dict(read_safetensors(path)[0])
     except (SafetensorError, RuntimeError):
         return False
     return True
