@@ -76,6 +76,22 @@ def test_a_counter_that_begins_anew_is_counted_on(tmp_path: Path) -> None:
     assert "32 bits" in motion.notes[0]
 
 
+@pytest.mark.parametrize(("bits", "step", "unit"), [(16, 1000, "ms"), (24, 250_000, "us"), (32, 2**26 + 7, "ns")])
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_counter_that_begins_anew_again_and_again(
+    bits: int, step: int, unit: str, signed: bool, tmp_path: Path
+) -> None:
+    half = 2 ** (bits - 1) if signed else 0
+    step //= 8
+    ticks = [(i * step + half) % 2**bits - half for i in range(2000)]
+    rows = [f"{tick},0.1,{i % 7},9.8" for i, tick in enumerate(ticks)]
+    motion = read(tmp_path, [HEADER, *rows], TimeSpec("t", unit))
+    scale = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}[unit]
+    np.testing.assert_allclose(motion.times, np.arange(2000) * step * scale, atol=1e-6)  # sums of floats
+    assert f"after {bits} bits at sample" in motion.notes[0]
+    assert "times more" in motion.notes[0]
+
+
 @pytest.mark.parametrize(
     ("clock", "turn"), [("{:02d}:{:02d}:{:06.3f}", 86400), ("{:d}:{:02d}:{:06.3f}", 43200)]
 )  # the second without am and pm
