@@ -31,6 +31,7 @@ _BROKEN = (
     SyntaxError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
 _LOOKED_AT = 50  # rows above a header
+_YEARS = range(1700, 2200)
 
 
 class XlsxTable(Table):
@@ -141,12 +142,12 @@ class XlsxTable(Table):
             )
         if entry.kind == NUMBER:
             return np.array([self._number(i, entry, cell) for i, cell in enumerate(cells)], np.float64)
-        time = entry.time if entry.kind != TEXT else None
-        texts = [None if cell is None else _text(cell, time) for cell in cells]
-        if time is None:
-            return self.vocabularies[index].encode(pa.array(texts, pa.string()))
+        if entry.kind == TEXT:
+            return self.vocabularies[index].encode(
+                pa.array([None if c is None else _text(c) for c in cells], pa.string())
+            )
         assert entry.time is not None
-        return entry.time.read(texts)
+        return _times(cells, entry.time)
 
     def _number(self, row: int, entry: Wanted, cell: object) -> float:
         if cell is None:
@@ -155,7 +156,7 @@ class XlsxTable(Table):
             with contextlib.suppress(OverflowError):  # Python's integers have no end
                 return float(cell)
         where = f"{self.path}, {self.place(row)}, column {shown(entry.column)} ({entry.what})"
-        if isinstance(cell, datetime.datetime | datetime.time):
+        if isinstance(cell, datetime.datetime | datetime.time | datetime.timedelta):
             unit = "iso8601" if isinstance(cell, datetime.datetime) else "h:m:s"
             raise RecordingError(
                 f"{where}: found {cell}; expected a number (set the unit to {unit} for a column of times)"
@@ -187,9 +188,39 @@ def _names(row: _Row) -> list[str]:
     return [str(cell) if cell is not None else "" for cell in row]
 
 
-def _text(cell: object, time: TimeText | None = None) -> str:
-    if isinstance(cell, datetime.datetime) and time is not None and time.format:
-        return cell.strftime(time.format)
+def _times(cells: Sequence[object], time: TimeText) -> NDArray[np.float64]:
+    """Seconds of cells. A date's or time's value counts, not how it is shown, which may lack its seconds."""
+    own = [_seconds_of_day(cell, time) for cell in cells]
+    # Other years don't fit into 64 bits of nanoseconds: as text they are refused.
+    dates = np.array([isinstance(c, datetime.datetime) and time.dated and c.year in _YEARS for c in cells], bool)
+    texts = [
+        None if cell is None or date or seconds is not None else _text(cell)
+        for cell, date, seconds in zip(cells, dates, own, strict=True)
+    ]
+    found = np.array([np.nan if seconds is None else seconds for seconds in own], np.float64)
+    if any(text is not None for text in texts):
+        read = time.read(texts)
+        found = np.where(np.isnan(found), read, found)
+    if dates.any():
+        stamps = [np.datetime64(cell if date else 0, "ns") for cell, date in zip(cells, dates, strict=True)]
+        found[dates] = time.read_stamps(np.array(stamps).astype(np.int64), ~dates, False)[dates]
+    return found
+
+
+def _seconds_of_day(cell: object, time: TimeText) -> float | None:
+    """Of a cell that holds a time of day, where such times are declared; or of one that holds a length of time."""
+    if time.dated:
+        return None
+    if isinstance(cell, datetime.timedelta):
+        return cell.total_seconds()
+    if isinstance(cell, datetime.datetime) and time.format:
+        cell = cell.time()
+    if isinstance(cell, datetime.time):
+        return cell.hour * 3600 + cell.minute * 60 + cell.second + cell.microsecond / 1e6
+    return None
+
+
+def _text(cell: object) -> str:
     if isinstance(cell, datetime.datetime | datetime.time):
         return cell.isoformat()
     return f"{cell:.15g}" if isinstance(cell, float) else str(cell)
