@@ -20,7 +20,7 @@ from datamodules.sources.manifest.csv_header import header_hint, row_width, sepa
 from datamodules.sources.manifest.file_kind import file_kind
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.stamps.text_times import TimeTextError
-from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
+from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, check_header, counts_columns, positions
 from datamodules.sources.manifest.text_bytes import Salvage, check_readable
 from datamodules.sources.manifest.wide_text import width_of
 
@@ -70,11 +70,14 @@ class CsvTable(Table):
                 f"{header_hint(path, spec, self._separator, self.wanted, self._opener)}"
             )
         names = [field.strip().strip('"').strip() for field in fields] if spec.header else None
-        if names is not None and len(names) > 1 and all(_is_number(name, spec) for name in names):
-            raise RecordingError(
-                f"{where}: numbers where the columns' names are expected: set csv.header: false, and give columns "
-                "by their numbers from 1 on"
-            )
+        if names is not None:
+            numbers = [_is_number(name, spec) for name in names]
+            if len(names) > 1 and all(numbers) and not counts_columns(names):
+                raise RecordingError(
+                    f"{where}: numbers where the columns' names are expected: set csv.header: false, and give columns "
+                    "by their numbers from 1 on"
+                )
+            check_header(self.wanted, names, numbers, where)
         self.names = names or []
         self._width, self._empty = len(fields), 0
         if names is not None and salvage:

@@ -170,3 +170,41 @@ def positions(wanted: Sequence[Wanted], names: Sequence[str] | None, width: int,
             )
         found.append(at[0])
     return found
+
+
+def counts_columns(header: Sequence[str]) -> bool:
+    """Whether names are 0, 1, 2, ... or 1, 2, 3, ..., as pandas names columns that have no names."""
+    return list(header) in ([str(i + first) for i in range(len(header))] for first in (0, 1))
+
+
+def check_header(wanted: Sequence[Wanted], header: Sequence[str], numbers: Sequence[bool], where: str) -> None:
+    """Refuse a first row of data that would be taken for the columns' names, and be lost.
+
+    Where columns are given by numbers, nothing else shows it. Names that hold numbers and times in all the columns that
+    should have them below are none.
+
+    Args:
+        wanted: columns by name or number.
+        header: the line of names, or what is taken for it.
+        numbers: which of them are numbers.
+        where: file and line, for messages.
+
+    Raises:
+        RecordingError: it is a row of data.
+    """
+    measured = [entry for entry in wanted if entry.kind != TEXT]
+    if not measured or counts_columns(header) or not all(isinstance(entry.column, int) for entry in wanted):
+        return
+    for entry in measured:
+        at = int(entry.column) - 1
+        if not 0 <= at < len(header):
+            return
+        if entry.kind == NUMBER and not numbers[at]:
+            return
+        if entry.time is not None and not entry.time.reads(header[at]):
+            return
+    first = measured[0]
+    raise RecordingError(
+        f"{where}: {header[int(first.column) - 1][:60]!r} ({first.what}) where the columns' names are expected, so "
+        "this row would be lost: set csv.header: false"
+    )

@@ -20,7 +20,7 @@ from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError
-from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
+from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, check_header, positions
 
 _Row = tuple[Any, ...]
 _MOST_ROWS = 1 << 20  # that a sheet can have
@@ -70,6 +70,9 @@ class XlsxTable(Table):
         self._null, self._decimal = spec.null, spec.decimal
         where = f"{path}, row {numbered[0][0]}"
         names = _names(numbered[0][1]) if spec.header else None
+        if names is not None:
+            numbers = [isinstance(cell, int | float) for cell in numbered[0][1]]
+            check_header(self.wanted, names, numbers, where)
         self.names = names or []
         try:
             self._positions = positions(self.wanted, names, len(numbered[0][1]), where)

@@ -96,6 +96,13 @@ class TimeText:
         """
         return float(self.read([text])[0])
 
+    def reads(self, text: str) -> bool:
+        """Whether a text is such a time; leaves no trace."""
+        try:
+            return bool(np.isfinite(TimeText(self.unit, self.format, self.zone).read_one(text)))
+        except TimeTextError:
+            return False
+
     def read_stamps(self, nanoseconds: NDArray[np.int64], missing: NDArray[Any], zoned: bool) -> FloatArray:
         """Seconds of a column that holds dates, not text; NaN where missing."""
         self.offsets.add(zoned)
