@@ -42,7 +42,7 @@ class CsvTable(Table):
         Raises:
             RecordingError: the file is missing or empty, or lacks a column.
         """
-        super().__init__(path, wanted)
+        super().__init__(path, wanted, spec.null)
         self._spec = spec
         self._separator = separator_of(path, spec)
         check_readable(path)

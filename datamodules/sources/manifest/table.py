@@ -49,9 +49,9 @@ class Wanted:
 class Vocabulary:
     """Different texts of a column, numbered in the order in which they turn up."""
 
-    def __init__(self, where: str) -> None:
-        """``where`` names file and column, for messages."""
-        self._where = where
+    def __init__(self, where: str, null: Sequence[str] = ()) -> None:
+        """``where`` names file and column, for messages; ``null`` are texts that stand for none."""
+        self._where, self._null = where, frozenset(null)
         self._codes: dict[str, int] = {}
 
     @property
@@ -68,7 +68,10 @@ class Vocabulary:
         encoded = texts.dictionary_encode()
         numbers = []
         for text in encoded.dictionary.to_pylist():
-            numbers.append(self._codes.setdefault(composed(str(text)), len(self._codes)))
+            name = composed(str(text))
+            # Blanks beside it, or another format than CSV, make no name of it.
+            none = name in self._null
+            numbers.append(-1 if none else self._codes.setdefault(name, len(self._codes)))
         if len(self._codes) > _MOST_NAMES:
             raise RecordingError(
                 f"{self._where}: more than {_MOST_NAMES} different texts; expected the names of some activities"
@@ -80,11 +83,12 @@ class Vocabulary:
 class Table(ABC):
     """An open table; ``batches`` yields, for each wanted column, float64 or (for texts) int32 numbers."""
 
-    def __init__(self, path: Path, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, path: Path, wanted: Sequence[Wanted], null: Sequence[str] = ()) -> None:
+        """``null`` are texts that stand for a missing one."""
         self.path = path
         self.wanted = tuple(wanted)
         self.vocabularies = {
-            i: Vocabulary(f"{path}, column {shown(w.column)} ({w.what})")
+            i: Vocabulary(f"{path}, column {shown(w.column)} ({w.what})", null)
             for i, w in enumerate(self.wanted)
             if w.kind == TEXT
         }

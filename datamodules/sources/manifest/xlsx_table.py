@@ -43,7 +43,7 @@ class XlsxTable(Table):
         Raises:
             RecordingError: openpyxl is missing, or the file is, or it lacks a column.
         """
-        super().__init__(path, wanted)
+        super().__init__(path, wanted, spec.null)
         try:
             import openpyxl
         except ImportError as error:

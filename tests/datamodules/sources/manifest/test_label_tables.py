@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from datamodules.recording import RecordingError
@@ -58,3 +60,22 @@ def test_names_that_count_columns_are_names(names: str, tmp_path: Path) -> None:
     path = tmp_path / "P1.csv"
     path.write_text(f"{names}\n2,12,4\n15,30,5\n")
     assert [i.activity for i in read_intervals(path, BY_NUMBER)] == ["4", "5"]
+
+
+@pytest.mark.parametrize("text", ["NA", " NA", "None ", "nan"])
+@pytest.mark.parametrize("ending", ["csv", "xlsx", "parquet", "npy"])
+def test_what_stands_for_a_missing_activity_is_none_in_every_format(text: str, ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"P1.{ending}"
+    rows: list[tuple[float, float, str]] = [(2, 12, "walking"), (15, 30, text)]
+    if ending == "csv":
+        path.write_text("".join(f"{','.join(map(str, row))}\n" for row in [("start", "end", "activity"), *rows]))
+    elif ending == "xlsx":
+        workbook(path, [["start", "end", "activity"], *map(list, rows)])
+    elif ending == "parquet":
+        pd.DataFrame(rows, columns=["start", "end", "activity"]).to_parquet(path)
+    else:
+        np.save(path, np.array(rows, [("start", "f8"), ("end", "f8"), ("activity", "U8")]))
+    with pytest.raises(RecordingError, match=r"P1\.\w+, (line|row) [23]: no activity; expected a name"):
+        read_intervals(path, LabelsSpec(files="x"))
+    kept = LabelsSpec(files="x", csv=CsvSpec(null=[""]))
+    assert [i.activity for i in read_intervals(path, kept)] == ["walking", text.strip()]
