@@ -10,7 +10,7 @@ import numpy as np
 from datamodules.recording import ImuStream, Interval, RecordingError
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.spec import LabelsSpec, TimeSpec
-from datamodules.sources.manifest.stamps.order import DAY_S
+from datamodules.sources.manifest.stamps.order import DAY_S, HOUR_S
 
 
 def on_day_of(
@@ -20,8 +20,12 @@ def on_day_of(
     zero: float,
     streams: Sequence[ImuStream],
     path: Path,
+    two_parts: bool = False,
 ) -> tuple[list[Interval], list[str]]:
     """Move times of day to where the stamps pass midnight, if that alone makes them fit.
+
+    A table that is sorted by activity, and not by time, goes back within a day as if it passed midnight: of a recording
+    of less than a day, each label that lies outside is put on the day on which it lies within.
 
     Args:
         activities: as they stand in the table, seconds.
@@ -30,6 +34,7 @@ def on_day_of(
         zero: what the stamps show at the recording's time 0, seconds.
         streams: of the recording.
         path: of the table.
+        two_parts: all its times are like 20:30.
 
     Returns:
         The labels, and what was done, in words.
@@ -47,10 +52,32 @@ def on_day_of(
             "they count from the recording's time 0"
         )
     first, last = (min(s.times[0] for s in streams) + zero, max(s.times[-1] for s in streams) + zero)
+    if two_parts and last >= HOUR_S:
+        raise RecordingError(
+            f"{path}: its times have two parts, as 20:30 has: hours and minutes, or minutes and seconds? expected "
+            "three (20:30:00), or labels.format: '%H:%M' or '%M:%S'"
+        )
     if any(i.start < last and i.end > first for i in activities):
-        return activities, []
+        return _each_on_its_day(activities, first, last)
     days = float(np.floor((last - min(i.start for i in activities)) / DAY_S)) * DAY_S
     if days <= 0 or not any(i.start + days < last and i.end + days > first for i in activities):
         return activities, []
     moved = [Interval(i.start + days, i.end + days, i.activity) for i in activities]
     return moved, ["the labels begin behind midnight, as the stamps count on: they are put on that day"]
+
+
+def _each_on_its_day(activities: list[Interval], first: float, last: float) -> tuple[list[Interval], list[str]]:
+    """Labels outside a recording of less than a day, put within it where a number of days does so."""
+    if last - first >= DAY_S:
+        return activities, []
+    placed, moved = [], 0
+    for label in activities:
+        if not (label.start < last and label.end > first):
+            by = DAY_S * round(((first + last) - (label.start + label.end)) / 2 / DAY_S)
+            if by and label.start + by < last and label.end + by > first:
+                label = Interval(label.start + by, label.end + by, label.activity)
+                moved += 1
+        placed.append(label)
+    if not moved:
+        return activities, []
+    return placed, [f"{moved} of {len(placed)} labels are put on the recording's day: rows are not in order of time"]

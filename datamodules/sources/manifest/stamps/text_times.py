@@ -15,6 +15,7 @@ from datamodules.recording import FloatArray
 
 ISO, CLOCK = "iso8601", "h:m:s"
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
+_TWO_PARTS = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}")
 _OFFSET = re.compile(r"(?:Z|z|[+-]\d{2}:?(?:\d{2})?)\s*$")
 _FORMAT_OFFSET = re.compile(r"(?<!%)(?:(?:Z|UTC|GMT)|([+-])(\d{2}):?(\d{2})?)\s*$")  # as letters of a format
@@ -41,6 +42,7 @@ class TimeText:
         format: as ``strptime`` has it; empty for none.
         zone: of times without an offset; empty takes them as UTC.
         offsets: whether times with an offset, and times without one, were read so far.
+        two_parts: whether all times of day that were read are like 20:30: hours and minutes, or minutes and seconds.
     """
 
     unit: str
@@ -49,11 +51,17 @@ class TimeText:
 
     def __post_init__(self) -> None:
         self.offsets: set[bool] = set()
+        self._seen_parts: set[bool] = set()
 
     @property
     def dated(self) -> bool:
         """Whether they tell the day; times of day begin anew at midnight."""
         return self.unit == ISO if not self.format else bool(re.search(r"%[dj]", self.format))
+
+    @property
+    def two_parts(self) -> bool:
+        """See the class."""
+        return self._seen_parts == {True}
 
     @property
     def expected(self) -> str:
@@ -71,6 +79,7 @@ class TimeText:
         if self.format:
             return self._formatted(texts)
         if self.unit == CLOCK:
+            self._seen_parts |= {bool(_TWO_PARTS.fullmatch(text.strip())) for text in texts if text is not None}
             return np.array([_clock(row, text) for row, text in enumerate(texts)], np.float64)
         for row in range(len(texts)) if len(texts) < 1000 else (0, len(texts) - 1):
             # pandas also takes a bare number for a year.

@@ -7,10 +7,53 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
+from helpers.made_tables import turning
 
-from datamodules.recording import RecordingError
+from datamodules.recording import ImuStream, Interval, Recording, RecordingError
+from datamodules.sources.manifest import Manifest, ManifestParams
+from datamodules.sources.manifest.label_days import on_day_of
 from datamodules.sources.manifest.labels import read_intervals
-from datamodules.sources.manifest.spec import CsvSpec, LabelsSpec
+from datamodules.sources.manifest.spec import CsvSpec, LabelsSpec, TimeSpec
+
+TIMES, VALUES = turning(600)
+
+
+def clock(seconds: float) -> str:
+    """A time of day."""
+    return f"{int(seconds // 3600) % 24:02d}:{int(seconds % 3600 // 60):02d}:{seconds % 60:06.3f}"
+
+
+def study(
+    folder: Path,
+    table: str,
+    people: tuple[str, ...] = ("P1",),
+    begin: float = 0.0,
+    every: float = 0.01,
+    **labels: object,
+) -> Manifest:
+    """Each person's samples, ``every`` seconds, with stamps h:m:s from ``begin`` on, and one table of labels."""
+    for person in people:
+        stamps = begin + np.arange(TIMES.size) * every
+        rows = [f"{clock(t)},{x:.4f},{y:.4f},{z:.4f}" for t, (x, y, z) in zip(stamps, VALUES[:, :3], strict=True)]
+        (folder / f"{person}_1.csv").write_text("\n".join(["t,ax,ay,az", *rows]) + "\n")
+    (folder / "labels.csv").write_text(table)
+    imu = {
+        "files": "{subject}_{session:digits}.csv",
+        "time": {"column": "t", "unit": "h:m:s"},
+        "sensors": {"wrist": {"acceleration": {"columns": ["ax", "ay", "az"], "unit": "m/s^2"}}},
+    }
+    group = {
+        "zero": "first_sample",
+        "imu": [imu],
+        "labels": {"files": "labels.csv", **({} if "format" in labels else {"unit": "s"}), **labels},
+    }
+    (folder / "m.yaml").write_text(yaml.safe_dump({"groups": {"g": group}}))
+    return Manifest(ManifestParams(str(folder / "m.yaml")))
+
+
+def said(recording: Recording) -> list[tuple[float, float, str]]:
+    return [(round(i.start, 3), round(i.end, 3), i.activity) for i in recording.activities]
 
 
 def workbook(path: Path, rows: list[list[object]]) -> None:
@@ -79,3 +122,84 @@ def test_what_stands_for_a_missing_activity_is_none_in_every_format(text: str, e
         read_intervals(path, LabelsSpec(files="x"))
     kept = LabelsSpec(files="x", csv=CsvSpec(null=[""]))
     assert [i.activity for i in read_intervals(path, kept)] == ["walking", text.strip()]
+
+
+def test_one_table_for_several_people_gives_each_their_own_rows(tmp_path: Path) -> None:
+    table = "subject,start,end,activity\nP1,0,2,walking\nP2,2,4,sitting\n P1 ,4,5,sitting\nP3,1,2,lying\n"
+    source = study(tmp_path, table, ("P1", "P2"))
+    first, second = (source.load(name) for name in source.names())
+    assert said(first) == [(0, 2, "walking"), (4, 5, "sitting")]
+    assert said(second) == [(2, 4, "sitting")]
+    notes = [str(recording.metadata.get("import_notes", "")) for recording in (first, second)]
+    assert notes == ["1 rows of labels.csv are of no recording of this group: subject 'P3'", ""]
+
+
+def test_rows_are_told_by_person_and_session(tmp_path: Path) -> None:
+    table = "session,subject,start,end,activity\n1,P1,0,2,walking\n2,P1,2,4,sitting\n1,P2,0,5,lying\n"
+    assert said(study(tmp_path, table).load("P1_1")) == [(0, 2, "walking")]
+
+
+def test_a_person_without_rows_and_rows_without_a_person_are_refused(tmp_path: Path) -> None:
+    table = "subject,start,end,activity\nP1,0,2,walking\n"
+    with pytest.raises(
+        RecordingError, match=r"labels\.csv: no row has 'P2' in column 'subject'.*labels\.optional: true"
+    ):
+        study(tmp_path, table, ("P1", "P2")).load("P2_1")
+    assert said(study(tmp_path, table, ("P1", "P2"), optional=True).load("P2_1")) == []
+    # As a sheet has it where cells were joined.
+    with pytest.raises(RecordingError, match=r"line 3: nothing in column 'subject' says whose row it is"):
+        study(tmp_path, f"{table},2,4,sitting\n").load("P1_1")
+
+
+def test_a_table_that_does_not_say_whose_its_rows_are_is_said(tmp_path: Path) -> None:
+    source = study(tmp_path, "start,end,activity\n0,2,walking\n", ("P1", "P2"))
+    for name in source.names():
+        notes = source.load(name).metadata["import_notes"]
+        assert "labels.csv has the labels of 2 recordings, and no column 'subject' or 'session' says" in str(notes)
+
+
+HOUR, DAY = 3600.0, 86400.0
+CLOCK = LabelsSpec(files="x", unit="h:m:s", clock="imu")
+
+
+def placed(
+    folder: Path, rows: list[tuple[float, float]], begin: float, hours: float
+) -> tuple[list[Interval], list[str]]:
+    """Labels, all written as times of day, of a recording from ``begin`` on."""
+    path = folder / "P1.csv"
+    path.write_text("\n".join(["start,end,activity", *(f"{clock(a)},{clock(b)},walking" for a, b in rows)]) + "\n")
+    stream = ImuStream(np.array([0.0, hours * HOUR]), np.zeros((2, 6)), "wrist", "none")
+    return on_day_of(read_intervals(path, CLOCK), CLOCK, TimeSpec("t", "h:m:s"), begin, [stream], path)
+
+
+@pytest.mark.parametrize(("begin", "hours"), [(6 * HOUR, 14), (20 * HOUR, 14), (20 * HOUR, 3), (1 * HOUR, 22.5)])
+def test_rows_that_are_sorted_by_activity_stay_on_their_day(begin: float, hours: float, tmp_path: Path) -> None:
+    """Going back by more than twelve hours is not always midnight."""
+    parts = [(0.93, 0.95), (0.96, 0.99), (0.01, 0.02), (0.5, 0.51), (0.2, 0.21), (0.97, 0.98), (0.03, 0.04)]
+    right = [(round(begin + a * hours * HOUR), round(begin + b * hours * HOUR)) for a, b in parts]
+    found, notes = placed(tmp_path, right, begin, hours)
+    assert [(i.start, i.end) for i in found] == right
+    assert notes == [] or "on the recording's day: rows are not in order of time" in notes[0]
+    in_order, notes = placed(tmp_path, sorted(right), begin, hours)
+    assert [(i.start, i.end) for i in in_order] == sorted(right)
+    assert notes == []
+
+
+def test_labels_outside_of_a_recording_stay_outside(tmp_path: Path) -> None:
+    right = [(5 * HOUR, 5.5 * HOUR), (7 * HOUR, 8 * HOUR), (15 * HOUR, 16 * HOUR)]
+    found, notes = placed(tmp_path, right, 6 * HOUR, 8)
+    assert ([(i.start, i.end) for i in found], notes) == (right, [])
+
+
+def test_hours_and_minutes_are_no_minutes_and_seconds(tmp_path: Path) -> None:
+    """At night both readings lie within the recording."""
+    table = "start,end,activity\n20:30,20:40,walking\n"
+    with pytest.raises(RecordingError, match=r"20:30 has: hours and minutes.*labels\.format: '%H:%M' or '%M:%S'"):
+        study(tmp_path, table, begin=20.5 * HOUR, unit="h:m:s", clock="imu").load("P1_1")
+    labels = {"format": "%H:%M", "clock": "imu"}
+    assert said(study(tmp_path, table, begin=20.5 * HOUR, **labels).load("P1_1")) == [(0, 600, "walking")]
+    # Counted from the beginning, as a player shows it, and beside stamps of the same kind, they are minutes.
+    short = "start,end,activity\n00:01,00:03,walking\n"
+    for where in ("video", "imu"):
+        recording = study(tmp_path, short, unit="h:m:s", clock=where).load("P1_1")
+        assert said(recording) == [(1, 3, "walking")]
