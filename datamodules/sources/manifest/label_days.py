@@ -10,7 +10,7 @@ import numpy as np
 from datamodules.recording import ImuStream, Interval, RecordingError
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.spec import LabelsSpec, TimeSpec
-from datamodules.sources.manifest.stamps.order import DAY_S, HOUR_S
+from datamodules.sources.manifest.stamps.order import DAY_S, HOUR_S, is_there_twice
 
 
 def on_day_of(
@@ -42,8 +42,10 @@ def on_day_of(
     Raises:
         RecordingError: the stamps have dates, or count from elsewhere, and the labels tell the time of day.
     """
-    if not activities or not units.is_text(labels) or units.text_of(labels).dated:
+    if not activities or not units.is_text(labels):
         return activities, []
+    if units.text_of(labels).dated:
+        return (_in_its_hour(activities, labels.zone, zero, streams) if labels.zone else activities), []
     if not units.is_text(time) or units.text_of(time).dated:
         stamps = "have dates" if units.is_text(time) else "are no times of day"
         raise RecordingError(
@@ -81,3 +83,19 @@ def _each_on_its_day(activities: list[Interval], first: float, last: float) -> t
     if not moved:
         return activities, []
     return placed, [f"{moved} of {len(placed)} labels are put on the recording's day: rows are not in order of time"]
+
+
+def _in_its_hour(activities: list[Interval], zone: str, zero: float, streams: Sequence[ImuStream]) -> list[Interval]:
+    """Labels of an hour that is there twice, in the one in which the sensor measured; rows behind such a one follow."""
+    first, last = (min(s.times[0] for s in streams) + zero, max(s.times[-1] for s in streams) + zero)
+    placed: list[Interval] = []
+    for label in activities:
+        outside = not (label.start < last and label.end > first)
+        back = bool(placed) and 0 < placed[-1].start - label.start < HOUR_S
+        if (outside or back) and is_there_twice(label.start, zone):
+            by = -HOUR_S if outside and label.start >= last else HOUR_S
+            start, end = label.start + by, label.end + by * is_there_twice(label.end, zone)
+            if is_there_twice(start, zone) and start < min(last, end) and end > first:
+                label = Interval(start, end, label.activity)
+        placed.append(label)
+    return placed

@@ -16,7 +16,7 @@ from datamodules.signal import find_gaps
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.spec import LabelsSpec
 from datamodules.sources.manifest.spelling import composed
-from datamodules.sources.manifest.stamps.order import DAY_S
+from datamodules.sources.manifest.stamps.order import DAY_S, HOUR_S, is_there_twice
 from datamodules.sources.manifest.table import NUMBER, TEXT, TIME, Table, Wanted, read_all
 from datamodules.sources.manifest.tables import open_table
 
@@ -96,6 +96,11 @@ def read_intervals(
     scale = units.SECONDS.get(spec.unit, 1.0) if text is None else 1.0
     if text is not None and not text.dated:
         _pass_midnight(starts, ends)
+    elif text is not None and spec.zone and False in text.offsets and (twice := _pass_twice(starts, ends, spec.zone)):
+        facts.notes.append(
+            f"{twice} labels lie in the hour that is there twice (end of daylight saving): which one is told by their "
+            "order, and by when the sensor measured; their offset from UTC (+01:00) would leave no doubt"
+        )
     intervals = []
     for row, start, end, code in zip(rows.tolist(), starts * scale, ends * scale, codes, strict=True):
         if code < 0:
@@ -173,6 +178,23 @@ def _pass_midnight(starts: FloatArray, ends: FloatArray) -> None:
         ends[row] += day
         if ends[row] < starts[row] - DAY_S / 2:
             ends[row] += DAY_S
+
+
+def _pass_twice(starts: FloatArray, ends: FloatArray, zone: str) -> int:
+    """Of an hour that is there twice, all times are taken for the first; put right in place what goes back then.
+
+    Returns:
+        How many labels begin or end in such an hour.
+    """
+    found = 0
+    for row, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
+        start_twice, end_twice = (np.isfinite(t) and is_there_twice(t, zone) for t in (start, end))
+        found += start_twice or end_twice
+        if start_twice and row and 0 < starts[row - 1] - start < HOUR_S:
+            starts[row] += HOUR_S
+        if end_twice and ends[row] <= starts[row]:
+            ends[row] += HOUR_S
+    return found
 
 
 def intervals_of_samples(

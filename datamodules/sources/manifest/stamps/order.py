@@ -113,15 +113,19 @@ def _second_hour(times: FloatArray, steps: FloatArray, zone: str) -> str:
     """
     usual = float(np.median(steps))
     for i in np.flatnonzero(np.abs(steps - HOUR_S - usual) < max(2 * usual, 0.5)):
-        known = zoneinfo.ZoneInfo(zone)
-        before = datetime.datetime.fromtimestamp(float(times[i]), known)
-        if before.replace(fold=1).utcoffset() == before.replace(fold=0).utcoffset():
+        if not is_there_twice(float(times[i]), zone):
             continue
         begin = np.flatnonzero((steps[:i] < 0) | (times[:i] < times[i] - HOUR_S))
         first = int(begin[-1]) + 1 if begin.size else 0
         times[first : i + 1] += HOUR_S
         return f"the hour that is there twice (end of daylight saving) is its second up to sample {i + 1}"
     return ""
+
+
+def is_there_twice(seconds: float, zone: str) -> bool:
+    """Whether the clock of a zone shows a time (seconds since 1970) twice, because it is put back over it."""
+    local = datetime.datetime.fromtimestamp(seconds, zoneinfo.ZoneInfo(zone))
+    return local.replace(fold=1).utcoffset() != local.replace(fold=0).utcoffset()
 
 
 def _mend_lone(times: FloatArray, backwards: NDArray[np.int64], step: float) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import zoneinfo
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from helpers.made_tables import turning
 from datamodules.recording import ImuStream, Interval, Recording, RecordingError
 from datamodules.sources.manifest import Manifest, ManifestParams
 from datamodules.sources.manifest.label_days import on_day_of
-from datamodules.sources.manifest.labels import read_intervals
+from datamodules.sources.manifest.labels import LabelFacts, read_intervals
 from datamodules.sources.manifest.spec import CsvSpec, LabelsSpec, TimeSpec
 
 TIMES, VALUES = turning(600)
@@ -203,3 +205,32 @@ def test_hours_and_minutes_are_no_minutes_and_seconds(tmp_path: Path) -> None:
     for where in ("video", "imu"):
         recording = study(tmp_path, short, unit="h:m:s", clock=where).load("P1_1")
         assert said(recording) == [(1, 3, "walking")]
+
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+TWICE = datetime.datetime(2024, 10, 27, 0, tzinfo=datetime.timezone.utc).timestamp()  # 2:00, and an hour later again
+
+
+@pytest.mark.parametrize(
+    ("begin", "minutes"),
+    [
+        (-60, [(-50, -10), (30, 40), (50, 70), (76, 80), (90, 125), (130, 150)]),
+        (-60, [(30, 40), (85, 95)]),
+        (-60, [(50, 70)]),
+        (15, [(20, 30), (130, 150)]),
+        (75, [(80, 90), (100, 125)]),
+        (30, [(70, 80), (95, 100)]),
+    ],
+)
+def test_labels_of_the_hour_that_is_there_twice(begin: int, minutes: list[tuple[int, int]], tmp_path: Path) -> None:
+    """Without an offset, their order and the sensor's times tell which one they mean."""
+    right = [(TWICE + 60.0 * a, TWICE + 60.0 * b) for a, b in minutes]
+    local = [[f"{datetime.datetime.fromtimestamp(t, BERLIN):%Y-%m-%d %H:%M}" for t in times] for times in right]
+    path = tmp_path / "P1.csv"
+    path.write_text("\n".join(["start,end,activity", *(f"{a},{b},walking" for a, b in local)]) + "\n")
+    facts, spec = LabelFacts(), LabelsSpec(files="x", unit="iso8601", zone="Europe/Berlin", clock="imu")
+    stream = ImuStream(np.array([0.0, 4 * HOUR]), np.zeros((2, 6)), "wrist", "none")
+    time = TimeSpec("t", "iso8601", zone="Europe/Berlin")
+    found, _ = on_day_of(read_intervals(path, spec, facts), spec, time, TWICE + 60.0 * begin, [stream], path)
+    assert [(i.start, i.end) for i in found] == right
+    assert "labels lie in the hour that is there twice" in facts.notes[0]
