@@ -48,7 +48,10 @@ class CsvTable(Table):
         check_readable(path)
         if _keeps_ascii(spec) and (kind := file_kind(path)) and not path.name.lower().endswith(".gz"):
             raise RecordingError(f"{path}: no text table in {spec.encoding}; it is {kind}")
-        readable = salvage and (_keeps_ascii(spec) or width_of(spec.encoding) > 1)
+        self._looked = salvage
+        # Comments and packed files need it, too, but nothing is left out of a table of labels.
+        unlike = bool(spec.comment) or path.name.lower().endswith(".gz")
+        readable = (salvage or unlike) and (_keeps_ascii(spec) or width_of(spec.encoding) > 1)
         self._salvage = Salvage(path, self._separator, spec.comment, spec.encoding) if readable else None
         if self._salvage and width_of(spec.encoding) > 1:
             spec = self._spec = replace(spec, encoding="utf-8")
@@ -90,16 +93,16 @@ class CsvTable(Table):
         except RecordingError as error:
             hint = header_hint(path, spec, self._separator, self.wanted, self._opener) if spec.header else ""
             raise RecordingError(f"{error}{hint}") from error
-        if self._salvage:
+        if self._salvage and self._looked:
             self._salvage.look(self._skip, self._salvage.line(line) if spec.header else b"", self._width)
             self.left_out, self.restarts = self._salvage.left_out, self._salvage.restarts
 
     def most_rows(self) -> int:
         """Line ends in the file, and one more."""
-        if self._salvage:
+        if self._salvage and self._looked:
             return self._salvage.line_ends
         ends = 1
-        with self.path.open("rb") as file:
+        with self._opener() if self._opener else self.path.open("rb") as file:
             while block := file.read(1 << 20):
                 ends += block.count(b"\n") + block.count(b"\r")
         return ends
@@ -118,8 +121,8 @@ class CsvTable(Table):
                         self._check_empty(batch.column(self._name(column)), row)
                     yield columns
                     row += batch.num_rows
-            if not (self._salvage and self._salvage.needed):
-                check_quotes(self.path, self._spec, self._separator, self._skip)
+            if not (self._salvage and self._salvage.needed and self._looked):
+                check_quotes(self.path, self._spec, self._separator, self._skip, self._opener)
         except RecordingError:
             raise
         # Arrow's errors are ValueErrors and OSErrors of its own, those of a codec are ValueErrors.

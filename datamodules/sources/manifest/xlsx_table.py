@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -67,7 +68,7 @@ class XlsxTable(Table):
         numbered = self._sheet(sheets, spec)
         if not numbered:
             raise RecordingError(f"{path}: there is nothing in it")
-        self._null, self._decimal = spec.null, spec.decimal
+        self._null, self._decimal, self._thousands = spec.null, spec.decimal, spec.thousands
         where = f"{path}, row {numbered[0][0]}"
         names = _names(numbered[0][1]) if spec.header else None
         if names is not None:
@@ -165,11 +166,23 @@ class XlsxTable(Table):
                 f"{where}: found {cell}; expected a number (set the unit to {unit} for a column of times)"
             )
         if isinstance(cell, str):
-            try:
-                return float(cell.strip().replace(self._decimal, ".") if self._decimal != "." else cell)
-            except ValueError:
-                pass
+            with contextlib.suppress(ValueError):
+                return float(self._plain(cell.strip()))
         raise RecordingError(f"{where}: found {shown(cell)}; expected a number, or what csv.null names for none")
+
+    def _plain(self, text: str) -> str:
+        """A number's text as Python writes it; raises a ValueError where its signs are not as declared."""
+        if self._thousands:
+            sign, point = re.escape(self._thousands), re.escape(self._decimal)
+            groups = rf"[+-]?(\d{{1,3}}({sign}\d{{3}})+|\d*)({point}\d*)?([eE][+-]?\d+)?"
+            if not re.fullmatch(groups, text):
+                raise ValueError(text)
+            text = text.replace(self._thousands, "")
+        if self._decimal != ".":
+            if "." in text:
+                raise ValueError(text)
+            text = text.replace(self._decimal, ".")
+        return text
 
     def _formula(self, position: int) -> str:
         """The formula in the first row's cell, of a workbook that no program has computed; "" for none."""

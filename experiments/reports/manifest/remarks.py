@@ -228,7 +228,7 @@ def _label_unit(fact: RecordingFacts) -> str:
 
 def _folded_activity(name: str) -> str:
     """Of 1 and 1.0 the same: pandas writes a column of whole numbers so where one is missing."""
-    return f"{float(name):g}" if _NUMBER.fullmatch(name) else _folded(name)
+    return f"{float(name):.15g}" if _NUMBER.fullmatch(name) else _folded(name)
 
 
 def _means_none(activity: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gzip
 import zoneinfo
 from pathlib import Path
 
@@ -158,6 +159,20 @@ def test_a_table_that_does_not_say_whose_its_rows_are_is_said(tmp_path: Path) ->
     for name in source.names():
         notes = source.load(name).metadata["import_notes"]
         assert "labels.csv has the labels of 2 recordings, and no column 'subject' or 'session' says" in str(notes)
+
+
+def test_comments_and_packed_files_of_labels(tmp_path: Path) -> None:
+    text = "# by hand\nstart,end,activity\n#2,3,lying\n0,2,walking\n  # more\n2,4,sitting\n"
+    spec = LabelsSpec(files="x", csv=CsvSpec(comment="#"))
+    for path, content in ((tmp_path / "P1.csv", text.encode()), (tmp_path / "P1.csv.gz", gzip.compress(text.encode()))):
+        path.write_bytes(content)
+        assert [i.activity for i in read_intervals(path, spec)] == ["walking", "sitting"]
+        path.write_bytes(content if path.suffix == ".csv" else gzip.compress(text.replace("2,4", "x,4").encode()))
+    with pytest.raises(RecordingError, match=r"P1\.csv\.gz, line 6, column 'start' \(start\): found 'x'"):
+        read_intervals(tmp_path / "P1.csv.gz", spec)
+    (tmp_path / "P1.csv").write_text(text.replace("0,2,walking", '0,2,"walking'))
+    with pytest.raises(RecordingError, match="line 4: the file ends within quotes"):
+        read_intervals(tmp_path / "P1.csv", spec)
 
 
 HOUR, DAY = 3600.0, 86400.0

@@ -12,7 +12,15 @@ import pytest
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.labels import read_intervals
 from datamodules.sources.manifest.motion import Motion, count_parts, read_motion
-from datamodules.sources.manifest.spec import AccelerationSpec, CsvSpec, ImuSpec, LabelsSpec, SensorSpec, TimeSpec
+from datamodules.sources.manifest.spec import (
+    AccelerationSpec,
+    CsvSpec,
+    ImuSpec,
+    LabelsSpec,
+    RowsSpec,
+    SensorSpec,
+    TimeSpec,
+)
 from datamodules.sources.shared.held import held_rows
 
 SPEC = ImuSpec("x", {"wrist": SensorSpec(AccelerationSpec(["ax", "ay", "az"], "m/s^2"))}, TimeSpec("t", "s"))
@@ -155,6 +163,20 @@ def test_thousands_comments_and_packed_files(tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-20])
     with pytest.raises(RecordingError, match=r"csv\.gz: no gzip file that can be unpacked whole"):
         read_motion(packed, SPEC)
+
+
+@pytest.mark.parametrize(("mine", "other"), [("acc", "ACC"), ("1", "1.0"), ("Acc 1", "acc1")])
+def test_rows_whose_name_is_spelled_otherwise_are_not_left_out_without_a_word(
+    mine: str, other: str, tmp_path: Path
+) -> None:
+    rows = [f"{row},{mine if i < 100 else other if i < 150 else 'gyro'}" for i, row in enumerate(ROWS)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([f"{HEADER},kind", *rows]) + "\n")
+    motion = read_motion(path, replace(SPEC, rows=RowsSpec("kind", mine)))
+    assert_rows(motion, range(100))
+    assert motion.notes == (
+        f"rows with '{other}' in column 'kind' are left out: expected '{mine}'; are they of this sensor, too?",
+    )
 
 
 def test_a_workbook(tmp_path: Path) -> None:

@@ -247,3 +247,17 @@ def test_a_restart_and_other_text_in_utf_16(tmp_path: Path) -> None:
         read(tmp_path, text(HEADER, *ROWS), encoding="utf-16")
     with pytest.raises(RecordingError, match=r"line 52, column 'ax'.*found 'ERR'"):
         read(tmp_path, text(HEADER, *ROWS[:50], "0.50,ERR,1,9", *ROWS[51:]).encode("utf-16"), encoding="utf-16")
+
+
+def test_numbers_as_text_in_a_workbook_are_read_by_the_signs_that_are_declared(tmp_path: Path) -> None:
+    path = tmp_path / "table.xlsx"
+    counts = [round(1000 * value) for value in np.linspace(0.9, 1.2, 300)]
+    texts = [f"{count:,}".replace(",", ".") for count in counts]
+    workbook(path, [[*HEADER.split(",")], *([i / 100, text, "0,5", "1.002,25"] for i, text in enumerate(texts))])
+    spec = replace(SPEC, csv=CsvSpec(decimal=",", thousands=".", separator=";"))
+    values = read_motion(path, spec).values["wrist"]
+    assert values[:, 0].tolist() == counts
+    assert values[0, 1:3].tolist() == [0.5, 1002.25]
+    workbook(path, [[*HEADER.split(",")], *([i / 100, text, 0, 9] for i, text in enumerate(texts))])
+    with pytest.raises(RecordingError, match=r"column 'ax'.*found '1\.\d+'; expected a number"):
+        read_motion(path, replace(SPEC, csv=CsvSpec(decimal=",", separator=";")))
