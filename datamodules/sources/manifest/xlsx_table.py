@@ -218,8 +218,9 @@ def _times(cells: Sequence[object], time: TimeText) -> NDArray[np.float64]:
         read = time.read(texts)
         found = np.where(np.isnan(found), read, found)
     if dates.any():
-        stamps = [np.datetime64(cell if date else 0, "ns") for cell, date in zip(cells, dates, strict=True)]
-        found[dates] = time.read_stamps(np.array(stamps).astype(np.int64), ~dates, False)[dates]
+        stamps = np.array([cell if date else None for cell, date in zip(cells, dates, strict=True)], "datetime64[us]")
+        nanoseconds = stamps.astype("datetime64[ns]").astype(np.int64)
+        found[dates] = time.read_stamps(nanoseconds, ~dates, False)[dates]
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import gzip
 import zoneinfo
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -180,7 +181,7 @@ CLOCK = LabelsSpec(files="x", unit="h:m:s", clock="imu")
 
 
 def placed(
-    folder: Path, rows: list[tuple[float, float]], begin: float, hours: float
+    folder: Path, rows: Sequence[tuple[float, float]], begin: float, hours: float
 ) -> tuple[list[Interval], list[str]]:
     """Labels, all written as times of day, of a recording from ``begin`` on."""
     path = folder / "P1.csv"
@@ -213,8 +214,9 @@ def test_hours_and_minutes_are_no_minutes_and_seconds(tmp_path: Path) -> None:
     table = "start,end,activity\n20:30,20:40,walking\n"
     with pytest.raises(RecordingError, match=r"20:30 has: hours and minutes.*labels\.format: '%H:%M' or '%M:%S'"):
         study(tmp_path, table, begin=20.5 * HOUR, unit="h:m:s", clock="imu").load("P1_1")
-    labels = {"format": "%H:%M", "clock": "imu"}
-    assert said(study(tmp_path, table, begin=20.5 * HOUR, **labels).load("P1_1")) == [(0, 600, "walking")]
+    assert said(study(tmp_path, table, begin=20.5 * HOUR, format="%H:%M", clock="imu").load("P1_1")) == [
+        (0, 600, "walking")
+    ]
     # Counted from the beginning, as a player shows it, and beside stamps of the same kind, they are minutes.
     short = "start,end,activity\n00:01,00:03,walking\n"
     for where in ("video", "imu"):
