@@ -184,7 +184,7 @@ class GroupFiles:
         # Recordings of one person may have one table with times of the IMU's clock: each has the labels of its own.
         by_clock = self.spec.labels is not None and self.spec.labels.clock == "imu"
         shared = 1 if by_clock and len({r.subject for r in sharing}) == 1 else len(sharing)
-        return Owner(mine, shared, known if sharing[:1] == [recording] else {})
+        return Owner(mine, shared, len(sharing) == 1, known if sharing[:1] == [recording] else {})
 
     def orphans(self, recordings: list[RecordingFiles]) -> list[Path]:
         """Files of videos, labels and further sensors that belong to no recording."""

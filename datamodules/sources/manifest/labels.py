@@ -47,11 +47,13 @@ class Owner:
         mine: what tells the recording from others, e.g. subject -> P1. Where a column is named so, only the rows with
             this value in it are the recording's.
         shared: recordings that have this table.
+        alone: no other recording has it.
         known: values that some recording has; a row with none of them is named. Empty where that is not asked.
     """
 
     mine: Mapping[str, str] = field(default_factory=dict)
     shared: int = 1
+    alone: bool = False
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
@@ -131,6 +133,9 @@ def _rows_of(
     good: NDArray[np.bool_] = np.ones(size, bool)
     for at, (name, codes) in enumerate(zip(telling, whose, strict=True), 3):
         texts, value = table.vocabularies[at].names, owner.mine[name]
+        if owner.alone and len(texts) == 1 and texts[0] != value:
+            facts.notes.append(f"{table.path.name}: {name} is '{texts[0]}' in every row, '{value}' in the files' names")
+            continue
         if name in owner.known and (left := [text for text in texts if text not in owner.known[name]]):
             many = int(np.isin(codes, [texts.index(text) for text in left]).sum())
             listed = ", ".join(map(repr, left[:_LISTED]))

@@ -155,6 +155,12 @@ def test_a_person_without_rows_and_rows_without_a_person_are_refused(tmp_path: P
         study(tmp_path, f"{table},2,4,sitting\n").load("P1_1")
 
 
+def test_a_table_of_one_recording_may_name_its_person_otherwise(tmp_path: Path) -> None:
+    recording = study(tmp_path, "subject,start,end,activity\nA-P1,0,2,walking\n").load("P1_1")
+    assert said(recording) == [(0, 2, "walking")]
+    assert recording.metadata["import_notes"] == "labels.csv: subject is 'A-P1' in every row, 'P1' in the files' names"
+
+
 def test_a_table_that_does_not_say_whose_its_rows_are_is_said(tmp_path: Path) -> None:
     source = study(tmp_path, "start,end,activity\n0,2,walking\n", ("P1", "P2"))
     for name in source.names():
