@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     table.add_argument("--acceleration", default="", metavar="X,Y,Z:UNIT", help="e.g. ax,ay,az:g; units: m/s^2, g, mg")
     table.add_argument("--gyroscope", default="", metavar="X,Y,Z:UNIT", help="e.g. gx,gy,gz:deg/s; units: rad/s, deg/s")
     table.add_argument(
-        "--time", default="", metavar="COLUMN:UNIT", help="e.g. time_ms:ms; units: s, ms, us, ns, iso8601"
+        "--time", default="", metavar="COLUMN:UNIT", help="e.g. time_ms:ms; units: s, ms, us, ns, days, iso8601, h:m:s"
     )
     table.add_argument("--rate", type=float, default=0.0, metavar="HZ", help="samples a second, without --time")
     table.add_argument("--separator", default="", metavar="SIGN", help="between columns; default: a comma")

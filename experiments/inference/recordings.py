@@ -210,6 +210,8 @@ def _checked(path: Path, spec: ImuSpec, settings: WindowSettings, notes: list[st
 def _columns(option: str, text: str, count: int, units: Sequence[str]) -> tuple[list[str | int], str]:
     """Names before the last colon, and the unit after it; a number is a position from 1."""
     names, colon, unit = text.rpartition(":")
+    if text.endswith(":h:m:s"):  # the unit that has colons itself
+        names, unit = text.removesuffix(":h:m:s"), "h:m:s"
     found: list[str | int] = [int(n) if n.strip().isdigit() else n.strip() for n in names.split(",") if n.strip()]
     if not colon or len(found) != count:
         example = "time_ms:ms" if count == 1 else "ax,ay,az:g"

@@ -162,6 +162,25 @@ def test_what_can_not_be_read_is_a_problem_and_the_rest_is_still_checked(
     assert "3 problems found" in text
 
 
+def test_activities_that_seem_to_be_none_or_one_are_problems(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_study(tmp_path, ("P1",))
+    names = ["walking", "1", "1.0", "-", "#N/A", "-9", "n/a", "-1", "10"]
+    rows = [f"{3 * i},{3 * i + 3},{name}" for i, name in enumerate(names)]
+    (tmp_path / "labels" / "P1.csv").write_text("\n".join(["start,end,activity", *rows]) + "\n")
+    code, text = check(tmp_path / "study.yaml", capsys)
+    assert code == 1
+    assert "PROBLEM: clinic: the activities '1', '1.0' differ in spelling only; labels.names can make them one" in text
+    said = "the activity '#N/A', '-', '-1', '-9', 'n/a' seems to stand for a missing one"
+    assert said in text
+    unlabelled = ', unlabelled: ["-", "#N/A", "-9", "n/a", "-1"]}'
+    path = changed(
+        tmp_path, 'labels: {files: "labels/{subject}.csv"}', f'labels: {{files: "labels/{{subject}}.csv"{unlabelled}'
+    )
+    assert said not in check(path, capsys)[1]
+
+
 def test_a_manifest_that_can_not_be_used_ends_with_one_message(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

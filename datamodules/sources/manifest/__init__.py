@@ -37,7 +37,7 @@ from datamodules.sources.manifest.errors import ManifestError
 from datamodules.sources.manifest.files import GroupFiles, RecordingFiles
 from datamodules.sources.manifest.joined import join_streams
 from datamodules.sources.manifest.label_days import on_day_of
-from datamodules.sources.manifest.labels import intervals_of_samples, label_of_names, read_intervals
+from datamodules.sources.manifest.labels import LabelFacts, intervals_of_samples, label_of_names, read_intervals
 from datamodules.sources.manifest.motion import read_motion
 from datamodules.sources.manifest.patterns import fill_template
 from datamodules.sources.manifest.plain_values import build, read_yaml
@@ -173,11 +173,14 @@ class Manifest(Source):
         streams, worn, not_worn_s = as_worn(streams, sensors)
         notes += worn
         if label_file is not None and labels is not None:
-            label_offsets: set[bool] = set()
-            activities = read_intervals(label_file, labels, label_offsets)
-            _check_zones(files.imu, label_file, offsets, label_offsets, spec)
+            said = LabelFacts()
+            owner = group.owner(files, [r for r in self.recordings.values() if r.group == files.group])
+            activities = read_intervals(label_file, labels, said, owner)
+            notes += said.notes
+            _check_zones(files.imu, label_file, offsets, said.offsets, spec)
             if labels.clock == "imu":
-                activities, day = on_day_of(activities, labels, spec.imu[0].time, zero, streams, label_file)
+                time = spec.imu[0].time
+                activities, day = on_day_of(activities, labels, time, zero, streams, label_file, said.two_parts)
                 notes += day
                 activities = _shifted(activities, offset - zero)
                 labelled_on = tuple(stream.placement for stream in streams)

@@ -32,13 +32,13 @@ _NPY_ERRORS = (EOFError, SyntaxError, tokenize.TokenError, zipfile.BadZipFile, *
 class ParquetTable(Table):
     """A Parquet file; only flat columns are read."""
 
-    def __init__(self, path: Path, wanted: Sequence[Wanted]) -> None:
-        """Reads the schema.
+    def __init__(self, path: Path, wanted: Sequence[Wanted], null: Sequence[str] = ()) -> None:
+        """Reads the schema; ``null`` are texts that stand for a missing one.
 
         Raises:
             RecordingError: the file is missing or damaged, or lacks a column.
         """
-        super().__init__(path, wanted)
+        super().__init__(path, wanted, null)
         _exists(path)
         try:
             # Neither a map nor Arrow's own buffers, which keep what was read: a week's file has gigabytes.
@@ -130,13 +130,13 @@ class ParquetTable(Table):
 class NpyTable(Table):
     """An array (N, columns) of numbers, or a structured one with named fields."""
 
-    def __init__(self, path: Path, wanted: Sequence[Wanted]) -> None:
-        """Maps the file.
+    def __init__(self, path: Path, wanted: Sequence[Wanted], null: Sequence[str] = ()) -> None:
+        """Maps the file; ``null`` are texts that stand for a missing one.
 
         Raises:
             RecordingError: the file is missing, damaged, or no such array.
         """
-        super().__init__(path, wanted)
+        super().__init__(path, wanted, null)
         _exists(path)
         try:
             with np.errstate(over="ignore"):  # the product of an absurd shape; numpy refuses it afterwards

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from datamodules.recording import FloatArray, RecordingError
 from datamodules.sources.manifest import units
 from datamodules.sources.manifest.spec import Column, ImuSpec, RowsSpec, SensorSpec
-from datamodules.sources.manifest.spelling import composed
+from datamodules.sources.manifest.spelling import composed, folded
 from datamodules.sources.manifest.stamps.text_times import TimeText
 from datamodules.sources.manifest.table import NUMBER, TEXT, TIME, Table, Wanted
 from datamodules.sources.manifest.tables import open_table
@@ -126,6 +126,7 @@ def read_columns(paths: Sequence[Path], spec: ImuSpec, label_column: Column | No
             n = end
         if mine is not None and not mine[first_row:n].any():
             raise NoRowsError(f"{table.path}: no row has {_shown_rules(table, rules)}")
+        found.notes += [many + text for text in _alike(table, rules)]
     found.offsets = wanted[0].time.offsets if wanted[0].time is not None else set()
     if timed and wanted[0].time is None and n and units.counts_from_1970(times[:n], spec.time):
         found.offsets = {True}
@@ -150,6 +151,18 @@ def _shown_rules(table: Table, rules: Sequence[RowsSpec]) -> str:
         there = ", ".join(table.vocabularies[at].names[:_LISTED])
         parts.append(f"'{rule.value}' in column '{rule.column}' (there are: {there})")
     return " and ".join(parts)
+
+
+def _alike(table: Table, rules: Sequence[RowsSpec]) -> Iterator[str]:
+    """Values that differ from the one looked for in spelling only: their rows are not read."""
+    for at, rule in enumerate(rules, len(table.wanted) - len(rules)):
+        value = composed(rule.value)
+        for text in table.vocabularies[at].names:
+            if text != value and folded(text) == folded(value):
+                yield (
+                    f"rows with '{text}' in column '{rule.column}' are left out: expected '{rule.value}'; are they of "
+                    "this sensor, too?"
+                )
 
 
 def column_batches(path: Path, spec: ImuSpec) -> Iterator[tuple[Table, int, FloatArray, FloatArray]]:

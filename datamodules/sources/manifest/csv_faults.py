@@ -66,7 +66,9 @@ def python_rows(
         raise RecordingError(f"{path}, line {line + 1}: no row of a table: {error}") from error
 
 
-def check_quotes(path: Path, spec: CsvSpec, separator: str, skip: int) -> None:
+def check_quotes(
+    path: Path, spec: CsvSpec, separator: str, skip: int, opener: Callable[[], BinaryIO] | None = None
+) -> None:
     """Refuse a file that ends within quotes: Arrow takes what there is for the last value, or for none.
 
     Args:
@@ -74,17 +76,18 @@ def check_quotes(path: Path, spec: CsvSpec, separator: str, skip: int) -> None:
         spec: how it is written.
         separator: between columns.
         skip: lines above the data.
+        opener: of the bytes to read; None reads the file as it stands.
 
     Raises:
         RecordingError: it does.
     """
     quotes = 0
-    with path.open("rb") as file:
+    with opener() if opener else path.open("rb") as file:
         while block := file.read(1 << 20):
             quotes += block.count(b'"')
     if quotes % 2 == 0:
         return
-    with path.open(encoding=spec.encoding, newline="") as text:
+    with io.TextIOWrapper(opener() if opener else path.open("rb"), encoding=spec.encoding, newline="") as text:
         for _ in range(skip):
             text.readline()
         reader = csv.reader(text, delimiter=separator, strict=True)

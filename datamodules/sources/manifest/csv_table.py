@@ -20,7 +20,7 @@ from datamodules.sources.manifest.csv_header import header_hint, row_width, sepa
 from datamodules.sources.manifest.file_kind import file_kind
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.stamps.text_times import TimeTextError
-from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
+from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, check_header, counts_columns, positions
 from datamodules.sources.manifest.text_bytes import Salvage, check_readable
 from datamodules.sources.manifest.wide_text import width_of
 
@@ -42,13 +42,16 @@ class CsvTable(Table):
         Raises:
             RecordingError: the file is missing or empty, or lacks a column.
         """
-        super().__init__(path, wanted)
+        super().__init__(path, wanted, spec.null)
         self._spec = spec
         self._separator = separator_of(path, spec)
         check_readable(path)
         if _keeps_ascii(spec) and (kind := file_kind(path)) and not path.name.lower().endswith(".gz"):
             raise RecordingError(f"{path}: no text table in {spec.encoding}; it is {kind}")
-        readable = salvage and (_keeps_ascii(spec) or width_of(spec.encoding) > 1)
+        self._looked = salvage
+        # Comments and packed files need it, too, but nothing is left out of a table of labels.
+        unlike = bool(spec.comment) or path.name.lower().endswith(".gz")
+        readable = (salvage or unlike) and (_keeps_ascii(spec) or width_of(spec.encoding) > 1)
         self._salvage = Salvage(path, self._separator, spec.comment, spec.encoding) if readable else None
         if self._salvage and width_of(spec.encoding) > 1:
             spec = self._spec = replace(spec, encoding="utf-8")
@@ -70,11 +73,14 @@ class CsvTable(Table):
                 f"{header_hint(path, spec, self._separator, self.wanted, self._opener)}"
             )
         names = [field.strip().strip('"').strip() for field in fields] if spec.header else None
-        if names is not None and len(names) > 1 and all(_is_number(name, spec) for name in names):
-            raise RecordingError(
-                f"{where}: numbers where the columns' names are expected: set csv.header: false, and give columns "
-                "by their numbers from 1 on"
-            )
+        if names is not None:
+            numbers = [_is_number(name, spec) for name in names]
+            if len(names) > 1 and all(numbers) and not counts_columns(names):
+                raise RecordingError(
+                    f"{where}: numbers where the columns' names are expected: set csv.header: false, and give columns "
+                    "by their numbers from 1 on"
+                )
+            check_header(self.wanted, names, numbers, where)
         self.names = names or []
         self._width, self._empty = len(fields), 0
         if names is not None and salvage:
@@ -87,16 +93,16 @@ class CsvTable(Table):
         except RecordingError as error:
             hint = header_hint(path, spec, self._separator, self.wanted, self._opener) if spec.header else ""
             raise RecordingError(f"{error}{hint}") from error
-        if self._salvage:
+        if self._salvage and self._looked:
             self._salvage.look(self._skip, self._salvage.line(line) if spec.header else b"", self._width)
             self.left_out, self.restarts = self._salvage.left_out, self._salvage.restarts
 
     def most_rows(self) -> int:
         """Line ends in the file, and one more."""
-        if self._salvage:
+        if self._salvage and self._looked:
             return self._salvage.line_ends
         ends = 1
-        with self.path.open("rb") as file:
+        with self._opener() if self._opener else self.path.open("rb") as file:
             while block := file.read(1 << 20):
                 ends += block.count(b"\n") + block.count(b"\r")
         return ends
@@ -115,8 +121,8 @@ class CsvTable(Table):
                         self._check_empty(batch.column(self._name(column)), row)
                     yield columns
                     row += batch.num_rows
-            if not (self._salvage and self._salvage.needed):
-                check_quotes(self.path, self._spec, self._separator, self._skip)
+            if not (self._salvage and self._salvage.needed and self._looked):
+                check_quotes(self.path, self._spec, self._separator, self._skip, self._opener)
         except RecordingError:
             raise
         # Arrow's errors are ValueErrors and OSErrors of its own, those of a codec are ValueErrors.

@@ -12,6 +12,7 @@ from datamodules.labels.natural_order import natural_key
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.details import Details
 from datamodules.sources.manifest.errors import ManifestError
+from datamodules.sources.manifest.labels import Owner
 from datamodules.sources.manifest.motion import count_parts
 from datamodules.sources.manifest.patterns import Found, Pattern, check_template, fill_template
 from datamodules.sources.manifest.spec import GroupSpec, ImuSpec
@@ -173,6 +174,17 @@ class GroupFiles:
         labels = self.spec.labels
         table = _one(self.labels, recording, labels.optional, "the labels") if self.labels and labels else None
         return imu, videos, table
+
+    def owner(self, recording: RecordingFiles, recordings: list[RecordingFiles]) -> Owner:
+        """What tells a recording's rows from those of others in a table of labels; ``recordings`` are the group's."""
+        there = self.labels.groups if self.labels is not None else ()
+        mine = {name: composed(value) for name, value in recording.groups.items() if name not in there}
+        sharing = [r for r in recordings if all(r.groups[name] == recording.groups[name] for name in there)]
+        known = {name: frozenset(composed(r.groups[name]) for r in sharing) for name in mine}
+        # Recordings of one person may have one table with times of the IMU's clock: each has the labels of its own.
+        by_clock = self.spec.labels is not None and self.spec.labels.clock == "imu"
+        shared = 1 if by_clock and len({r.subject for r in sharing}) == 1 else len(sharing)
+        return Owner(mine, shared, len(sharing) == 1, known if sharing[:1] == [recording] else {})
 
     def orphans(self, recordings: list[RecordingFiles]) -> list[Path]:
         """Files of videos, labels and further sensors that belong to no recording."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
 from datamodules.sources.manifest.errors import ManifestError
 
+_NUMBER = re.compile(r"[+-]?[0-9]{1,15}([.][0-9]{0,15})?")
+
 
 def composed(name: str) -> str:
     """A name without blanks around it, each letter with its accent in one: some systems store the two apart."""
     return unicodedata.normalize("NFC", name).strip()
+
+
+def folded(name: str) -> str:
+    """What two spellings of one name share: capitals and blanks don't count, and 1.0 is 1."""
+    text = "".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return f"{float(text):.15g}" if _NUMBER.fullmatch(text) else text
 
 
 def check_spelling(subjects: Iterable[tuple[str, str, Path]], manifest: Path) -> None:

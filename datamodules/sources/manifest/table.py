@@ -49,9 +49,9 @@ class Wanted:
 class Vocabulary:
     """Different texts of a column, numbered in the order in which they turn up."""
 
-    def __init__(self, where: str) -> None:
-        """``where`` names file and column, for messages."""
-        self._where = where
+    def __init__(self, where: str, null: Sequence[str] = ()) -> None:
+        """``where`` names file and column, for messages; ``null`` are texts that stand for none."""
+        self._where, self._null = where, frozenset(null)
         self._codes: dict[str, int] = {}
 
     @property
@@ -68,7 +68,10 @@ class Vocabulary:
         encoded = texts.dictionary_encode()
         numbers = []
         for text in encoded.dictionary.to_pylist():
-            numbers.append(self._codes.setdefault(composed(str(text)), len(self._codes)))
+            name = composed(str(text))
+            # Blanks beside it, or another format than CSV, make no name of it.
+            none = name in self._null
+            numbers.append(-1 if none else self._codes.setdefault(name, len(self._codes)))
         if len(self._codes) > _MOST_NAMES:
             raise RecordingError(
                 f"{self._where}: more than {_MOST_NAMES} different texts; expected the names of some activities"
@@ -80,11 +83,12 @@ class Vocabulary:
 class Table(ABC):
     """An open table; ``batches`` yields, for each wanted column, float64 or (for texts) int32 numbers."""
 
-    def __init__(self, path: Path, wanted: Sequence[Wanted]) -> None:
+    def __init__(self, path: Path, wanted: Sequence[Wanted], null: Sequence[str] = ()) -> None:
+        """``null`` are texts that stand for a missing one."""
         self.path = path
         self.wanted = tuple(wanted)
         self.vocabularies = {
-            i: Vocabulary(f"{path}, column {shown(w.column)} ({w.what})")
+            i: Vocabulary(f"{path}, column {shown(w.column)} ({w.what})", null)
             for i, w in enumerate(self.wanted)
             if w.kind == TEXT
         }
@@ -170,3 +174,41 @@ def positions(wanted: Sequence[Wanted], names: Sequence[str] | None, width: int,
             )
         found.append(at[0])
     return found
+
+
+def counts_columns(header: Sequence[str]) -> bool:
+    """Whether names are 0, 1, 2, ... or 1, 2, 3, ..., as pandas names columns that have no names."""
+    return list(header) in ([str(i + first) for i in range(len(header))] for first in (0, 1))
+
+
+def check_header(wanted: Sequence[Wanted], header: Sequence[str], numbers: Sequence[bool], where: str) -> None:
+    """Refuse a first row of data that would be taken for the columns' names, and be lost.
+
+    Where columns are given by numbers, nothing else shows it. Names that hold numbers and times in all the columns that
+    should have them below are none.
+
+    Args:
+        wanted: columns by name or number.
+        header: the line of names, or what is taken for it.
+        numbers: which of them are numbers.
+        where: file and line, for messages.
+
+    Raises:
+        RecordingError: it is a row of data.
+    """
+    measured = [entry for entry in wanted if entry.kind != TEXT]
+    if not measured or counts_columns(header) or not all(isinstance(entry.column, int) for entry in wanted):
+        return
+    for entry in measured:
+        at = int(entry.column) - 1
+        if not 0 <= at < len(header):
+            return
+        if entry.kind == NUMBER and not numbers[at]:
+            return
+        if entry.time is not None and not entry.time.reads(header[at]):
+            return
+    first = measured[0]
+    raise RecordingError(
+        f"{where}: {header[int(first.column) - 1][:60]!r} ({first.what}) where the columns' names are expected, so "
+        "this row would be lost: set csv.header: false"
+    )

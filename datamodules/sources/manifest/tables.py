@@ -44,7 +44,7 @@ def open_table(
     Args:
         path: the file.
         form: one of ``spec.FORMATS``.
-        csv: how a text table is written.
+        csv: how a text table is written; ``null`` counts for names in Parquet and NPY files, too.
         wanted: columns to read.
         tsdf: what TSDF metadata leave open.
         salvage: of text, leave out and name what a logger leaves when it loses power or is started again.
@@ -58,9 +58,9 @@ def open_table(
             known = ", ".join(_BY_ENDING)
             raise RecordingError(f"{path}: the ending says nothing about its format; expected {known}, or set 'format'")
     if form == "parquet":
-        return ParquetTable(path, wanted)
+        return ParquetTable(path, wanted, csv.null)
     if form == "npy":
-        return NpyTable(path, wanted)
+        return NpyTable(path, wanted, csv.null)
     if form == "xlsx":
         return XlsxTable(path, csv, wanted)
     if form == "tsdf":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -20,7 +21,7 @@ from datamodules.recording import RecordingError
 from datamodules.sources.manifest.errors import shown
 from datamodules.sources.manifest.spec import CsvSpec
 from datamodules.sources.manifest.stamps.text_times import TimeText, TimeTextError
-from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, positions
+from datamodules.sources.manifest.table import NUMBER, TEXT, Table, Wanted, check_header, positions
 
 _Row = tuple[Any, ...]
 _MOST_ROWS = 1 << 20  # that a sheet can have
@@ -31,6 +32,7 @@ _BROKEN = (
     SyntaxError, zipfile.BadZipFile, zlib.error, lzma.LZMAError,
 )  # fmt: skip
 _LOOKED_AT = 50  # rows above a header
+_YEARS = range(1700, 2200)
 
 
 class XlsxTable(Table):
@@ -42,7 +44,7 @@ class XlsxTable(Table):
         Raises:
             RecordingError: openpyxl is missing, or the file is, or it lacks a column.
         """
-        super().__init__(path, wanted)
+        super().__init__(path, wanted, spec.null)
         try:
             import openpyxl
         except ImportError as error:
@@ -66,9 +68,12 @@ class XlsxTable(Table):
         numbered = self._sheet(sheets, spec)
         if not numbered:
             raise RecordingError(f"{path}: there is nothing in it")
-        self._null, self._decimal = spec.null, spec.decimal
+        self._null, self._decimal, self._thousands = spec.null, spec.decimal, spec.thousands
         where = f"{path}, row {numbered[0][0]}"
         names = _names(numbered[0][1]) if spec.header else None
+        if names is not None:
+            numbers = [isinstance(cell, int | float) for cell in numbered[0][1]]
+            check_header(self.wanted, names, numbers, where)
         self.names = names or []
         try:
             self._positions = positions(self.wanted, names, len(numbered[0][1]), where)
@@ -141,12 +146,12 @@ class XlsxTable(Table):
             )
         if entry.kind == NUMBER:
             return np.array([self._number(i, entry, cell) for i, cell in enumerate(cells)], np.float64)
-        time = entry.time if entry.kind != TEXT else None
-        texts = [None if cell is None else _text(cell, time) for cell in cells]
-        if time is None:
-            return self.vocabularies[index].encode(pa.array(texts, pa.string()))
+        if entry.kind == TEXT:
+            return self.vocabularies[index].encode(
+                pa.array([None if c is None else _text(c) for c in cells], pa.string())
+            )
         assert entry.time is not None
-        return entry.time.read(texts)
+        return _times(cells, entry.time)
 
     def _number(self, row: int, entry: Wanted, cell: object) -> float:
         if cell is None:
@@ -155,17 +160,29 @@ class XlsxTable(Table):
             with contextlib.suppress(OverflowError):  # Python's integers have no end
                 return float(cell)
         where = f"{self.path}, {self.place(row)}, column {shown(entry.column)} ({entry.what})"
-        if isinstance(cell, datetime.datetime | datetime.time):
+        if isinstance(cell, datetime.datetime | datetime.time | datetime.timedelta):
             unit = "iso8601" if isinstance(cell, datetime.datetime) else "h:m:s"
             raise RecordingError(
                 f"{where}: found {cell}; expected a number (set the unit to {unit} for a column of times)"
             )
         if isinstance(cell, str):
-            try:
-                return float(cell.strip().replace(self._decimal, ".") if self._decimal != "." else cell)
-            except ValueError:
-                pass
+            with contextlib.suppress(ValueError):
+                return float(self._plain(cell.strip()))
         raise RecordingError(f"{where}: found {shown(cell)}; expected a number, or what csv.null names for none")
+
+    def _plain(self, text: str) -> str:
+        """A number's text as Python writes it; raises a ValueError where its signs are not as declared."""
+        if self._thousands:
+            sign, point = re.escape(self._thousands), re.escape(self._decimal)
+            groups = rf"[+-]?(\d{{1,3}}({sign}\d{{3}})+|\d*)({point}\d*)?([eE][+-]?\d+)?"
+            if not re.fullmatch(groups, text):
+                raise ValueError(text)
+            text = text.replace(self._thousands, "")
+        if self._decimal != ".":
+            if "." in text:
+                raise ValueError(text)
+            text = text.replace(self._decimal, ".")
+        return text
 
     def _formula(self, position: int) -> str:
         """The formula in the first row's cell, of a workbook that no program has computed; "" for none."""
@@ -187,9 +204,40 @@ def _names(row: _Row) -> list[str]:
     return [str(cell) if cell is not None else "" for cell in row]
 
 
-def _text(cell: object, time: TimeText | None = None) -> str:
-    if isinstance(cell, datetime.datetime) and time is not None and time.format:
-        return cell.strftime(time.format)
+def _times(cells: Sequence[object], time: TimeText) -> NDArray[np.float64]:
+    """Seconds of cells. A date's or time's value counts, not how it is shown, which may lack its seconds."""
+    own = [_seconds_of_day(cell, time) for cell in cells]
+    # Other years don't fit into 64 bits of nanoseconds: as text they are refused.
+    dates = np.array([isinstance(c, datetime.datetime) and time.dated and c.year in _YEARS for c in cells], bool)
+    texts = [
+        None if cell is None or date or seconds is not None else _text(cell)
+        for cell, date, seconds in zip(cells, dates, own, strict=True)
+    ]
+    found = np.array([np.nan if seconds is None else seconds for seconds in own], np.float64)
+    if any(text is not None for text in texts):
+        read = time.read(texts)
+        found = np.where(np.isnan(found), read, found)
+    if dates.any():
+        stamps = np.array([cell if date else None for cell, date in zip(cells, dates, strict=True)], "datetime64[us]")
+        nanoseconds = stamps.astype("datetime64[ns]").astype(np.int64)
+        found[dates] = time.read_stamps(nanoseconds, ~dates, False)[dates]
+    return found
+
+
+def _seconds_of_day(cell: object, time: TimeText) -> float | None:
+    """Of a cell that holds a time of day, where such times are declared; or of one that holds a length of time."""
+    if time.dated:
+        return None
+    if isinstance(cell, datetime.timedelta):
+        return cell.total_seconds()
+    if isinstance(cell, datetime.datetime) and time.format:
+        cell = cell.time()
+    if isinstance(cell, datetime.time):
+        return cell.hour * 3600 + cell.minute * 60 + cell.second + cell.microsecond / 1e6
+    return None
+
+
+def _text(cell: object) -> str:
     if isinstance(cell, datetime.datetime | datetime.time):
         return cell.isoformat()
     return f"{cell:.15g}" if isinstance(cell, float) else str(cell)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from datamodules.sources.manifest.spec import GroupSpec, ManifestSpec, whole_sensor
+from datamodules.sources.manifest.spec import GroupSpec, LabelsSpec, ManifestSpec, whole_sensor
 from experiments.reports.manifest.copies import find_copies
 from experiments.reports.manifest.facts import RecordingFacts
 from experiments.reports.manifest.motion_remarks import judge_sensor
@@ -19,6 +19,8 @@ _LABELS_TO_JUDGE, _SHORT_LABEL_S = 3, 1.0
 _SPANS = (0.5, 1.1)  # of the recording that labels reach over
 _RATE_SLACK = 0.01
 _LEADING = re.compile(r"(?<!\d)0+(?=\d)")  # zeros before a number
+_NUMBER = re.compile(r"[+-]?\d{1,15}([.]\d{0,15})?")
+_NOTHING = ("", "na", "nan", "nat", "null", "none", "nil", "missing", "nodata", "novalue", "ref", "value", "div0")
 _EPOCH = 1e8  # seconds; stamps beyond three years count from 1970
 
 
@@ -36,6 +38,7 @@ def judge(manifest: ManifestSpec, facts: Sequence[RecordingFacts]) -> list[Remar
         remarks += _judge_videos(name, group, mine)
         if group.labels is not None:
             remarks += _judge_labels(name, mine)
+            remarks += _judge_activities(name, group.labels, mine)
     return [*remarks, *_judge_people([fact for fact in facts if not fact.error])]
 
 
@@ -191,8 +194,20 @@ def _judge_labels(name: str, facts: Sequence[RecordingFacts]) -> Iterator[Remark
         )
     if facts and not total:
         yield Remark(True, f"{name}: no recording has a label, though the manifest names labels")
-    for alike in _grouped(sorted(total), _folded):
+
+
+def _judge_activities(name: str, labels: LabelsSpec, facts: Sequence[RecordingFacts]) -> Iterator[Remark]:
+    """Names that are one activity, or none."""
+    found = sorted({activity for fact in facts for activity in fact.seconds or {}})
+    for alike in _grouped(found, _folded_activity):
         yield Remark(True, f"{name}: the activities {alike} differ in spelling only; labels.names can make them one")
+    asked_for = set(labels.names.values())
+    if none := [f"'{activity}'" for activity in found if _means_none(activity) and activity not in asked_for]:
+        yield Remark(
+            True,
+            f"{name}: the activity {', '.join(none)} seems to stand for a missing one, and would be learned as one: "
+            "name it in labels.unlabelled, or give it another name in labels.names",
+        )
 
 
 def _label_unit(fact: RecordingFacts) -> str:
@@ -209,6 +224,17 @@ def _label_unit(fact: RecordingFacts) -> str:
         if _SPANS[0] <= ratio / factor <= _SPANS[1]:
             return f" (they seem to count {kind})"
     return ""
+
+
+def _folded_activity(name: str) -> str:
+    """Of 1 and 1.0 the same: pandas writes a column of whole numbers so where one is missing."""
+    return f"{float(name):.15g}" if _NUMBER.fullmatch(name) else _folded(name)
+
+
+def _means_none(activity: str) -> bool:
+    """Whether it is a sign, a spreadsheet's error, a negative number, or a word for nothing."""
+    number = _NUMBER.fullmatch(activity) is not None
+    return (number and float(activity) < 0) or _folded(activity) in _NOTHING
 
 
 def _folded(name: str) -> str:

@@ -19,6 +19,7 @@ from datamodules.windows.cut import Reason, cut_windows
 from datamodules.windows.quality import stationary
 from experiments.inference.head import load_head
 from experiments.inference.parts import Part
+from experiments.inference.recordings import TableColumns
 from experiments.predict import main
 
 Adapted = Any  # of conftest
@@ -237,6 +238,11 @@ def test_what_a_manifest_left_out_is_said(
     )
     predicted(head, tmp_path / "manifest.yaml", tmp_path / "out")
     assert "4096 zero bytes" in capsys.readouterr().err
+
+
+def test_a_unit_may_have_colons_itself() -> None:
+    time = TableColumns("ax,ay,az:g", time="clock:h:m:s").spec("wrist").time
+    assert (time.column, time.unit) == ("clock", "h:m:s")
 
 
 @pytest.mark.parametrize(

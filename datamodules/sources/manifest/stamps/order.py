@@ -66,21 +66,28 @@ def put_in_order(times: FloatArray, tick_s: float, of_day: bool, zone: str, mend
         return Ordered(times[::-1].copy(), order.copy(), [], found.notes)
     forward = steps[steps > 0]
     step = float(np.median(forward)) if forward.size else 0.0
+    counted = 0.0  # ticks that were added where a counter began anew
+    anew: list[tuple[int, int]] = []  # samples and bits of it
     for i in np.flatnonzero(steps < 0):
         before, after = float(times[i]), float(times[i + 1])
         if of_day and (turn := _turn_of_day(before, after)):
             times[i + 1 :] += turn
             what = "midnight" if turn == DAY_S else "twelve, on a clock of twelve hours"
             found.notes.append(f"the stamps pass {what} at sample {i + 2}: what follows is counted on")
-        elif tick_s and (bits := _counter(before / tick_s, after / tick_s, 100 * step / tick_s)):
+        elif tick_s and (bits := _counter(*_ticks(before, after, tick_s, counted), 100 * step / tick_s)):
             times[i + 1 :] += 2.0**bits * tick_s
-            found.notes.append(f"the stamps begin anew after {bits} bits at sample {i + 2}: they are counted on")
+            counted += 2.0**bits
+            anew.append((int(i) + 2, bits))
         elif zone and 0 <= after + HOUR_S - before < _LATEST_S:
             # From here on the hour that is there twice is its second; behind it, the offset is right by itself.
             later = np.flatnonzero(steps[i + 1 :] > HOUR_S - _LATEST_S / 4)
             end = i + 2 + int(later[0]) if later.size and abs(steps[i + 1 + later[0]] - HOUR_S) < 900 else times.size
             times[i + 1 : end] += HOUR_S
             found.notes.append(f"the clock is put back at sample {i + 2} (end of daylight saving): counted on")
+    if anew:
+        sample, bits = anew[0]
+        more = f", and {len(anew) - 1} times more" if len(anew) > 1 else ""
+        found.notes.append(f"the stamps begin anew after {bits} bits at sample {sample}{more}: they are counted on")
     steps = np.diff(times)
     backwards = np.flatnonzero(steps < 0)
     if not backwards.size:
@@ -106,15 +113,19 @@ def _second_hour(times: FloatArray, steps: FloatArray, zone: str) -> str:
     """
     usual = float(np.median(steps))
     for i in np.flatnonzero(np.abs(steps - HOUR_S - usual) < max(2 * usual, 0.5)):
-        known = zoneinfo.ZoneInfo(zone)
-        before = datetime.datetime.fromtimestamp(float(times[i]), known)
-        if before.replace(fold=1).utcoffset() == before.replace(fold=0).utcoffset():
+        if not is_there_twice(float(times[i]), zone):
             continue
         begin = np.flatnonzero((steps[:i] < 0) | (times[:i] < times[i] - HOUR_S))
         first = int(begin[-1]) + 1 if begin.size else 0
         times[first : i + 1] += HOUR_S
         return f"the hour that is there twice (end of daylight saving) is its second up to sample {i + 1}"
     return ""
+
+
+def is_there_twice(seconds: float, zone: str) -> bool:
+    """Whether the clock of a zone shows a time (seconds since 1970) twice, because it is put back over it."""
+    local = datetime.datetime.fromtimestamp(seconds, zoneinfo.ZoneInfo(zone))
+    return local.replace(fold=1).utcoffset() != local.replace(fold=0).utcoffset()
 
 
 def _mend_lone(times: FloatArray, backwards: NDArray[np.int64], step: float) -> list[str]:
@@ -142,6 +153,11 @@ def _turn_of_day(before: float, after: float) -> float:
     if before < half + HOUR_S and 0 <= after + half - before < _LATEST_S:
         return half
     return 0.0
+
+
+def _ticks(before: float, after: float, tick_s: float, counted: float) -> tuple[float, float]:
+    """What a counter showed at two times, without what was counted on; rounded, as sums of decimals are not exact."""
+    return round(before / tick_s - counted, 3), round(after / tick_s - counted, 3)
 
 
 def _counter(before: float, after: float, most: float) -> int:

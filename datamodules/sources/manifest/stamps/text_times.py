@@ -15,8 +15,10 @@ from datamodules.recording import FloatArray
 
 ISO, CLOCK = "iso8601", "h:m:s"
 _CLOCK = re.compile(r"(?:(\d{1,4}):)?(\d{1,2}):(\d{1,2}(?:[.,]\d+)?)")
+_TWO_PARTS = re.compile(r"(?:[01]?\d|2[0-3]):[0-5]\d")
 _DATE = re.compile(r"\d{4}-?\d{2}-?\d{2}[T ]\d{2}")
 _OFFSET = re.compile(r"(?:Z|z|[+-]\d{2}:?(?:\d{2})?)\s*$")
+_FORMAT_OFFSET = re.compile(r"(?<!%)(?:(?:Z|UTC|GMT)|([+-])(\d{2}):?(\d{2})?)\s*$")  # as letters of a format
 _TIME_OF_DAY = re.compile(r"\d[T ](.*)", re.DOTALL)  # after the date, whose own -05 is no offset
 _SLASHED = re.compile(
     r"\s*(\d{1,4})([./-])(\d{1,2})\2(\d{1,4})(?:([ T,;_]+)(\d{1,2}):(\d{2})(:\d{2})?([.,:]\d+)?)?(.*)"
@@ -40,6 +42,7 @@ class TimeText:
         format: as ``strptime`` has it; empty for none.
         zone: of times without an offset; empty takes them as UTC.
         offsets: whether times with an offset, and times without one, were read so far.
+        two_parts: whether all times of day that were read are like 20:30: hours and minutes, or minutes and seconds.
     """
 
     unit: str
@@ -48,11 +51,17 @@ class TimeText:
 
     def __post_init__(self) -> None:
         self.offsets: set[bool] = set()
+        self._seen_parts: set[bool] = set()
 
     @property
     def dated(self) -> bool:
         """Whether they tell the day; times of day begin anew at midnight."""
         return self.unit == ISO if not self.format else bool(re.search(r"%[dj]", self.format))
+
+    @property
+    def two_parts(self) -> bool:
+        """See the class."""
+        return self._seen_parts == {True}
 
     @property
     def expected(self) -> str:
@@ -70,6 +79,7 @@ class TimeText:
         if self.format:
             return self._formatted(texts)
         if self.unit == CLOCK:
+            self._seen_parts |= {bool(_TWO_PARTS.fullmatch(text.strip())) for text in texts if text is not None}
             return np.array([_clock(row, text) for row, text in enumerate(texts)], np.float64)
         for row in range(len(texts)) if len(texts) < 1000 else (0, len(texts) - 1):
             # pandas also takes a bare number for a year.
@@ -95,6 +105,13 @@ class TimeText:
         """
         return float(self.read([text])[0])
 
+    def reads(self, text: str) -> bool:
+        """Whether a text is such a time; leaves no trace."""
+        try:
+            return bool(np.isfinite(TimeText(self.unit, self.format, self.zone).read_one(text)))
+        except TimeTextError:
+            return False
+
     def read_stamps(self, nanoseconds: NDArray[np.int64], missing: NDArray[Any], zoned: bool) -> FloatArray:
         """Seconds of a column that holds dates, not text; NaN where missing."""
         self.offsets.add(zoned)
@@ -117,7 +134,8 @@ class TimeText:
 
     def _formatted(self, texts: list[str | None]) -> FloatArray:
         series = pd.Series(texts, dtype=object).str.strip()
-        zoned = "%z" in self.format
+        zoned = bool(re.search("%[zZ]", self.format))
+        fixed = None if zoned else _offset_in(self.format)
         parsed = pd.to_datetime(series, format=self.format, errors="coerce", utc=zoned)
         # A time that happens to fall on a whole second is often written without a fraction.
         whole = re.sub(r"[.,]%f", "", self.format)
@@ -127,9 +145,11 @@ class TimeText:
         if bad.any():
             row = int(np.argmax(bad))
             raise TimeTextError(row, str(texts[row]))
-        self.offsets.add(zoned)
+        self.offsets.add(zoned or fixed is not None)
         if not self.dated:  # pandas puts times of day on the first day of 1900
             return _seconds(parsed) - pd.Timestamp("1900-01-01").timestamp()
+        if fixed is not None:
+            return _seconds(parsed) - fixed
         return self._local(parsed) if self.zone and not zoned else _seconds(parsed)
 
     def _local(self, series: pd.Series) -> FloatArray:
@@ -149,6 +169,14 @@ class TimeText:
                 "to one that keeps one time, e.g. Etc/GMT-1 for UTC+1 (its sign is the other way round)",
             )
         return _seconds(there.dt.tz_convert("UTC"))
+
+
+def _offset_in(form: str) -> float | None:
+    """Seconds from UTC where a format ends in a fixed offset, as ``%H:%M:%SZ`` does; None where it has none."""
+    if not (match := _FORMAT_OFFSET.search(form)):
+        return None
+    seconds = int(match[2] or 0) * 3600.0 + int(match[3] or 0) * 60.0
+    return -seconds if match[1] == "-" else seconds
 
 
 def seconds_of_dates(nanoseconds: NDArray[np.int64], missing: NDArray[Any]) -> FloatArray:

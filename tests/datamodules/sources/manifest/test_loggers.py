@@ -12,7 +12,15 @@ import pytest
 from datamodules.recording import RecordingError
 from datamodules.sources.manifest.labels import read_intervals
 from datamodules.sources.manifest.motion import Motion, count_parts, read_motion
-from datamodules.sources.manifest.spec import AccelerationSpec, CsvSpec, ImuSpec, LabelsSpec, SensorSpec, TimeSpec
+from datamodules.sources.manifest.spec import (
+    AccelerationSpec,
+    CsvSpec,
+    ImuSpec,
+    LabelsSpec,
+    RowsSpec,
+    SensorSpec,
+    TimeSpec,
+)
 from datamodules.sources.shared.held import held_rows
 
 SPEC = ImuSpec("x", {"wrist": SensorSpec(AccelerationSpec(["ax", "ay", "az"], "m/s^2"))}, TimeSpec("t", "s"))
@@ -74,6 +82,22 @@ def test_a_counter_that_begins_anew_is_counted_on(tmp_path: Path) -> None:
     motion = read(tmp_path, [HEADER, *lines], TimeSpec("t", "us"))
     np.testing.assert_allclose(np.diff(motion.times), 0.01, atol=1e-6)
     assert "32 bits" in motion.notes[0]
+
+
+@pytest.mark.parametrize(("bits", "step", "unit"), [(16, 1000, "ms"), (24, 250_000, "us"), (32, 2**26 + 7, "ns")])
+@pytest.mark.parametrize("signed", [False, True])
+def test_a_counter_that_begins_anew_again_and_again(
+    bits: int, step: int, unit: str, signed: bool, tmp_path: Path
+) -> None:
+    half = 2 ** (bits - 1) if signed else 0
+    step //= 8
+    ticks = [(i * step + half) % 2**bits - half for i in range(2000)]
+    rows = [f"{tick},0.1,{i % 7},9.8" for i, tick in enumerate(ticks)]
+    motion = read(tmp_path, [HEADER, *rows], TimeSpec("t", unit))
+    scale = {"ms": 1e-3, "us": 1e-6, "ns": 1e-9}[unit]
+    np.testing.assert_allclose(motion.times, np.arange(2000) * step * scale, atol=1e-6)  # sums of floats
+    assert f"after {bits} bits at sample" in motion.notes[0]
+    assert "times more" in motion.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +163,20 @@ def test_thousands_comments_and_packed_files(tmp_path: Path) -> None:
     packed.write_bytes(packed.read_bytes()[:-20])
     with pytest.raises(RecordingError, match=r"csv\.gz: no gzip file that can be unpacked whole"):
         read_motion(packed, SPEC)
+
+
+@pytest.mark.parametrize(("mine", "other"), [("acc", "ACC"), ("1", "1.0"), ("Acc 1", "acc1")])
+def test_rows_whose_name_is_spelled_otherwise_are_not_left_out_without_a_word(
+    mine: str, other: str, tmp_path: Path
+) -> None:
+    rows = [f"{row},{mine if i < 100 else other if i < 150 else 'gyro'}" for i, row in enumerate(ROWS)]
+    path = tmp_path / "table.csv"
+    path.write_text("\n".join([f"{HEADER},kind", *rows]) + "\n")
+    motion = read_motion(path, replace(SPEC, rows=RowsSpec("kind", mine)))
+    assert_rows(motion, range(100))
+    assert motion.notes == (
+        f"rows with '{other}' in column 'kind' are left out: expected '{mine}'; are they of this sensor, too?",
+    )
 
 
 def test_a_workbook(tmp_path: Path) -> None:

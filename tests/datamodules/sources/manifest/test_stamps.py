@@ -151,6 +151,27 @@ def test_every_way_of_writing_an_offset_is_seen(text: str) -> None:
     assert written.offsets == {True}
 
 
+@pytest.mark.parametrize(
+    ("form", "text"),
+    [
+        ("%Y-%m-%dT%H:%M:%S.%fZ", "2024-03-30T01:30:00.000Z"),
+        ("%Y-%m-%dT%H:%M:%SZ", "2024-03-30T01:30:00Z"),
+        ("%d.%m.%Y %H:%M UTC", "30.03.2024 01:30 UTC"),
+        ("%d.%m.%Y %H:%M GMT", "30.03.2024 01:30 GMT"),
+        ("%d.%m.%Y %H:%M:%S+00:00", "30.03.2024 01:30:00+00:00"),
+        ("%d.%m.%Y %H:%M:%S+0200", "30.03.2024 03:30:00+0200"),
+        ("%d.%m.%Y %H:%M:%S-0530", "29.03.2024 20:00:00-0530"),
+        ("%d.%m.%Y %H:%M:%S %Z", "30.03.2024 01:30:00 UTC"),
+        ("%d.%m.%Y %H:%M:%S %z", "30.03.2024 02:30:00 +01:00"),
+    ],
+)
+@pytest.mark.parametrize("zone", ["", "Europe/Berlin"])
+def test_an_offset_in_a_format_is_no_local_time(form: str, text: str, zone: str) -> None:
+    written = TimeText("", form, zone)
+    assert written.read_one(text) == utc(2024, 3, 30, 1, 30)
+    assert written.offsets == {True}
+
+
 def test_one_time_with_half_an_offset_among_others_is_named() -> None:
     """pandas takes "-0" for an offset, and several zones in a column are none of its dates."""
     with pytest.raises(TimeTextError, match="2024-03-31T00:3-0") as caught:

@@ -182,6 +182,33 @@ def test_sheets_dates_and_formulas_of_a_workbook(tmp_path: Path) -> None:
     assert_rows(read_motion(path, SPEC))
 
 
+@pytest.mark.parametrize("shown", ["%d/%m/%Y %H:%M", "%d/%m/%Y %H:%M:%S"])
+def test_what_a_cell_holds_counts_and_not_the_digits_that_are_declared(shown: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.xlsx"
+    begin = datetime.datetime(2025, 3, 4, 12, 0, 30, 250_000)
+    workbook(path, cells([begin + datetime.timedelta(milliseconds=10 * i) for i in range(300)]))
+    motion = read_motion(path, replace(SPEC, time=TimeSpec("t", format=shown, zone="Europe/Berlin")))
+    np.testing.assert_allclose(np.diff(motion.times), 0.01, atol=1e-3)  # Excel keeps milliseconds
+    right = datetime.datetime(2025, 3, 4, 11, 0, 30, 250_000, datetime.timezone.utc).timestamp()
+    assert motion.times[0] == pytest.approx(right, abs=1e-3)
+    assert motion.notes == ()
+
+
+@pytest.mark.parametrize("time", [TimeSpec("t", "h:m:s"), TimeSpec("t", format="%H:%M")])
+def test_cells_of_times_of_day_and_of_lengths_of_time(time: TimeSpec, tmp_path: Path) -> None:
+    path = tmp_path / "table.xlsx"
+    begin = datetime.datetime(2025, 3, 4, 12, 0, 30)
+    stamps = [begin + datetime.timedelta(milliseconds=10 * i) for i in range(300)]
+    midnight = datetime.datetime(2025, 3, 3)  # so that the last ones are longer than a day
+    for written in ([s.time() for s in stamps], [s - midnight for s in stamps]):
+        workbook(path, cells(list(written)))
+        motion = read_motion(path, replace(SPEC, time=time))
+        day = 86400 * isinstance(written[0], datetime.timedelta)
+        np.testing.assert_allclose(motion.times, day + 43230 + np.arange(300) / 100, atol=1e-3)  # Excel's milliseconds
+    with pytest.raises(RecordingError, match="set the unit to h:m:s"):
+        read_motion(path, SPEC)
+
+
 WIDE = ["utf-16", "utf-16-le", "utf-16-be", "utf-32"]
 
 
@@ -220,3 +247,17 @@ def test_a_restart_and_other_text_in_utf_16(tmp_path: Path) -> None:
         read(tmp_path, text(HEADER, *ROWS), encoding="utf-16")
     with pytest.raises(RecordingError, match=r"line 52, column 'ax'.*found 'ERR'"):
         read(tmp_path, text(HEADER, *ROWS[:50], "0.50,ERR,1,9", *ROWS[51:]).encode("utf-16"), encoding="utf-16")
+
+
+def test_numbers_as_text_in_a_workbook_are_read_by_the_signs_that_are_declared(tmp_path: Path) -> None:
+    path = tmp_path / "table.xlsx"
+    counts = [round(1000 * value) for value in np.linspace(0.9, 1.2, 300)]
+    texts = [f"{count:,}".replace(",", ".") for count in counts]
+    workbook(path, [[*HEADER.split(",")], *([i / 100, text, "0,5", "1.002,25"] for i, text in enumerate(texts))])
+    spec = replace(SPEC, csv=CsvSpec(decimal=",", thousands=".", separator=";"))
+    values = read_motion(path, spec).values["wrist"]
+    assert values[:, 0].tolist() == counts
+    assert values[0, 1:3].tolist() == [0.5, 1002.25]
+    workbook(path, [[*HEADER.split(",")], *([i / 100, text, 0, 9] for i, text in enumerate(texts))])
+    with pytest.raises(RecordingError, match=r"column 'ax'.*found '1\.\d+'; expected a number"):
+        read_motion(path, replace(SPEC, csv=CsvSpec(decimal=",", separator=";")))
