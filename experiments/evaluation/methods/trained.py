@@ -25,7 +25,7 @@ from encoders.contract import ImuEncoder
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.probes import fit_on, linear_probe
 from experiments.evaluation.methods.registry import CellData, Fit, Indices, Predict, Scores, method
-from experiments.evaluation.methods.sharing import fit_once, mean_of
+from experiments.evaluation.methods.sharing import mean_of
 from experiments.evaluation.metrics import balanced_accuracy, confusion_matrix
 from lightning_modules.finetune import FineTune, FineTuneSettings, predict_windows, train
 from lightning_modules.probe import LinearProbe
@@ -142,11 +142,7 @@ def finetune_mean(data: CellData) -> Predict:
 @method("supervised", needs_labels=True, trained=True, encoder=True, settings=_SUPERVISED_SETTINGS)
 def supervised(data: CellData) -> Predict:
     """Train the same encoder from random weights on the labelled windows alone."""
-
-    def fit() -> Predict:
-        return _train(data, data.features.spec.build(data.seed), None, _from_scratch(data))
-
-    return fit_once(data, "supervised", fit)
+    return _train(data, data.features.spec.build(data.seed), None, _from_scratch(data))
 
 
 def _from_scratch(data: CellData) -> _Recipe:

@@ -19,7 +19,7 @@ from lightning_modules.probe import LinearProbe
 trained = importlib.import_module("experiments.evaluation.methods.trained")
 
 
-def test_both_are_trained_once_with_the_same_steps_and_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_both_are_trained_with_the_same_steps_and_averaged(monkeypatch: pytest.MonkeyPatch) -> None:
     data, test, _ = make_cell(FakeShards())
     calls = []
 
@@ -41,7 +41,3 @@ def test_both_are_trained_once_with_the_same_steps_and_averaged(monkeypatch: pyt
     assert tuned
     assert not scratch
     assert (recipe.epochs, recipe.min_steps, recipe.augment) == (other.epochs, other.min_steps, other.augment)
-
-    # What training from scratch learnt on these windows is used again.
-    assert (find_method("supervised").fit(data)(data.features, test)[:, 0] == 1).all()
-    assert len(calls) == 2
