@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, cast
 
 from core.errors import MendableError
-from core.room import advice
+from core.room import advice, no_processes, out_of_threads
 from core.shown_text import visible
 from experiments.runtime.console import SafeText
+from experiments.runtime.errors import UserError
 from experiments.runtime.stopping import Interrupted, leave, received, stoppable
 from experiments.runtime.streams import Answers, OutputError, open_streams
 from experiments.settings.layers import ConfigError, available
@@ -102,6 +103,10 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
         parser.exit(EXIT_USAGE, f"{parser.prog}: {error}\n")
     except OSError as error:  # no descriptor is left to read with
         parser.exit(EXIT_FAILED, f"{parser.prog}: {advice(error)}\n")
+    except RuntimeError as error:
+        if not out_of_threads(error):
+            raise
+        parser.exit(EXIT_FAILED, f"{parser.prog}: {no_processes()}\n")
     except (Interrupted, KeyboardInterrupt) as error:
         parser.exit(_stopped(error, command))
     if arguments.print_config:
@@ -133,6 +138,10 @@ def guarded(run: Callable[[], int], command: str) -> int:
         return _stopped(error, command)
     except OSError as error:  # no descriptor is left for the handlers
         return _failed(error, command)
+    except RuntimeError as error:
+        if not out_of_threads(error):
+            raise
+        return _failed(UserError(no_processes()), command)
 
 
 def _failed(error: BaseException, command: str) -> int:

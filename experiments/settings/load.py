@@ -28,7 +28,7 @@ from datamodules.sources.registry import sources
 from encoders.layers.orientation import ORIENTATIONS, RAW
 from encoders.registry import imu_encoders, video_encoders, video_heads
 from experiments.settings.layers import COMMAND_LINE, NONE, YAML_ERRORS, ConfigError, find, layers, merge, read_yaml
-from experiments.settings.migration import migrate, renamed
+from experiments.settings.migration import flatten, migrate, renamed
 from experiments.settings.privacy import check_saved, hide, reveal, translate
 from experiments.settings.schema import Config, RunConfig
 from lightning_modules.extensions.arguments import arguments_of_trainer
@@ -183,6 +183,9 @@ def _dotlist(overrides: Sequence[str]) -> dict[str, Any]:
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(f"command line: {str(error).splitlines()[0]}") from error
     assert isinstance(container, dict)
+    for keys, value in flatten(container):
+        if "\0" in f"{value}":
+            raise ConfigError(f"command line: {'.'.join(keys)}: found a character of number 0 (\\0); expected text")
     return typing.cast("dict[str, Any]", container)
 
 

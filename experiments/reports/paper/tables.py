@@ -57,7 +57,8 @@ def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
             raise UserError(f"{path}: no column '{missing[0]}': the file is of a version before 0.1.0; evaluate again")
         clean = (frame["subject"] != "") & (frame["perturbation"] == "") & (frame["shots_unit"] == "windows")
         frame = frame[clean]
-        own = f"{folder.parent.name}/{folder.name}" if len(folders) > 1 else folder.parent.name
+        whole = folder.absolute()  # "." has no name
+        own = f"{whole.parent.name}/{whole.name}" if len(folders) > 1 else whole.parent.name
         names = np.where(frame["system"] == "", own, frame["system"])
         parts.append(frame.assign(name=names).groupby(_KEYS, sort=False).agg(**columns).reset_index())
     if all(part.empty for part in parts):

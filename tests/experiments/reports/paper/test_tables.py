@@ -163,6 +163,11 @@ def test_two_runs_of_one_name_are_not_averaged(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(load_runs([first, again]), load_runs([first]))
 
 
+def test_a_run_is_named_from_inside_its_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_run(tmp_path / "ours" / "default"))
+    assert set(load_runs([Path()])["name"]) == {"ours"}
+
+
 def test_a_figure_that_does_not_fit_leaves_the_old_one_whole(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
