@@ -183,10 +183,11 @@ def _dotlist(overrides: Sequence[str]) -> dict[str, Any]:
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(f"command line: {str(error).splitlines()[0]}") from error
     assert isinstance(container, dict)
-    for keys, value in flatten(container):
+    found = typing.cast("dict[str, Any]", container)
+    for keys, value in flatten(found):
         if "\0" in f"{value}":
             raise ConfigError(f"command line: {'.'.join(keys)}: found a character of number 0 (\\0); expected text")
-    return typing.cast("dict[str, Any]", container)
+    return found
 
 
 def _check_keys(layer: Mapping[Any, Any], cls: type, prefix: str, origin: str) -> None:

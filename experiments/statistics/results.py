@@ -67,7 +67,7 @@ def _is_finite(value: object) -> bool:
 
 
 def _is_count(value: object) -> bool:
-    return isinstance(value, Real) and math.isfinite(value) and value >= 0 and value % 1 == 0
+    return isinstance(value, Real) and math.isfinite(value) and float(value) >= 0 and float(value).is_integer()
 
 
 # What a reader needs of columns, if they are there: other programs may have written them otherwise.

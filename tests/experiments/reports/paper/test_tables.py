@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -137,7 +138,7 @@ def test_results_of_version_0_1_0_are_read(tmp_path: Path) -> None:
     ],
 )
 def test_results_that_no_evaluation_writes_are_refused(
-    column: str, value: object, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    column: str, value: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = make_run(tmp_path / "ours" / "default")
     pd.read_parquet(run / "results.parquet").assign(**{column: value}).to_parquet(run / "results.parquet")
