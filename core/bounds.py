@@ -134,6 +134,9 @@ def _bounded(loader: type[yaml.SafeLoader]) -> type[yaml.SafeLoader]:
                     raise TooMuchError(f"nested more than {YAML_DEPTH} levels deep; expected at most so many")
                 node = super().compose_node(parent, index)
                 self._depth -= 1
+                if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
+                    said = "found a character of number 0 (\\0); expected text, of which no name of a file has one"
+                    raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
                 return node
 
         _loaders[loader] = Bounded

@@ -6,6 +6,7 @@ import errno
 import os
 import resource
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _TOO_MANY = (errno.EMFILE, errno.ENFILE)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _CANNOT_RESERVE = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+_NO_SEMAPHORE = (errno.ENOENT, errno.ENOSYS, errno.EACCES)
+_SHARED = Path("/dev/shm")
 _NOTHING = 1 << 16  # bytes; a file system with less is full to a writer, which rounds up to pages and blocks
 
 
@@ -124,7 +127,28 @@ def advice(error: OSError) -> str:
     if error.errno in _FULL:
         path = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else Path.cwd()
         return str(no_space(path, error.errno or errno.ENOSPC))
+    if error.errno == errno.EAGAIN and error.filename is None:  # of fork
+        return no_processes()
+    if error.errno in _NO_SEMAPHORE and error.filename is None and sys.platform == "linux" and not _SHARED.is_dir():
+        return f"{_SHARED}: not there; worker processes need it: mount it, or use none (--workers 1, build.workers=1)"
     return str(error)
+
+
+def no_processes() -> str:
+    """Say that this user can start no more processes or threads, and how that is changed."""
+    soft = resource.getrlimit(resource.RLIMIT_NPROC)[0]
+    limit = "the machine's limit" if soft == resource.RLIM_INFINITY else f"the limit of {soft} (ulimit -u)"
+    return f"no further process or thread could be started: {limit} is reached; end others, or raise it"
+
+
+def out_of_threads(error: BaseException) -> bool:
+    """Say whether an error, or what it came from, is a thread that could not be started."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, RuntimeError) and "can't start new thread" in str(seen):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
 
 
 def too_many_files() -> str:

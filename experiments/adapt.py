@@ -59,7 +59,7 @@ def run(
     from experiments.runtime.console import console, progress_bar
     from experiments.runtime.devices import set_threads
     from experiments.runtime.run_folder import run_folder
-    from experiments.runtime.sole_writer import turn
+    from experiments.runtime.sole_writer import turn, writing_lock
 
     set_threads(config)
     chosen = _target(config, target)
@@ -84,7 +84,7 @@ def run(
     name = f"{HEAD_FOLDER}-{re.sub(r'[^0-9A-Za-z_.-]+', '_', personal)}" if personal else HEAD_FOLDER
     folder = folder or run_folder(config) / name
     folder.mkdir(parents=True, exist_ok=True)
-    with turn(folder.with_name(f".{folder.name}.writing.lock"), f"writes into {folder}"):  # files of one head only
+    with turn(writing_lock(folder), f"writes into {folder}"):  # files of one head only
         save_head(head, folder)
         write_text(folder / CARD, visible(model_card(head)))
     for remark in estimate.remarks:

@@ -81,6 +81,7 @@ def run(config: Config) -> tuple[list[ClockEstimate], Path]:
     from datamodules.recording import RecordingError
     from datamodules.windows.checks import check_recording
     from datamodules.windows.cut import select_imu
+    from experiments.reports.shared.pictures import save_figure
     from experiments.runtime.console import progress_bar
     from experiments.runtime.run_folder import run_folder
     from experiments.settings.privacy import source_of
@@ -111,7 +112,8 @@ def run(config: Config) -> tuple[list[ClockEstimate], Path]:
                     print(line_of(estimate))
                     pool.add(seen, stream, estimate)
                     if len(estimates) < _PICTURES:
-                        draw_estimate(estimate).savefig(folder / f"{key}-{name.replace('/', '_')}.png", dpi=100)
+                        path = folder / f"{key}-{name.replace('/', '_')}.png"
+                        save_figure(draw_estimate(estimate), path, dpi=100)
                     estimates.append(estimate)
                 bar.advance(task)
             if (together := pool.estimate(f"{len(pool)} of {key} as one", dataset.camera)) is not None:

@@ -122,6 +122,7 @@ def draw(path: Path, picture: Path) -> int:
     from datamodules.sources.manifest import Manifest, ManifestParams
     from datamodules.windows.checks import check_recording
     from experiments.reports.preview.scene import draw_scene
+    from experiments.reports.shared.pictures import save_figure
 
     source = Manifest(ManifestParams(str(path)))
     scenes: list[Scene] = []
@@ -139,7 +140,7 @@ def draw(path: Path, picture: Path) -> int:
         figure = Figure(figsize=(12, 5.6 * len(scenes)), layout="constrained")
         for part, scene in zip(figure.subfigures(len(scenes), 1, squeeze=False).flat, scenes, strict=True):
             draw_scene(scene, part)
-        figure.savefig(picture, dpi=80)
+        save_figure(figure, picture, dpi=80)
     return len(scenes)
 
 

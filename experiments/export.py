@@ -58,7 +58,7 @@ def run(
         write_onnx,
         write_program,
     )
-    from experiments.runtime.sole_writer import turn
+    from experiments.runtime.sole_writer import turn, writing_lock
 
     exportable = open_exportable(what, allow_incomplete)
     windows = checks.of_shards(exportable, shards, rows) if shards else checks.made_up(exportable, rows)
@@ -84,9 +84,7 @@ def run(
             },
         }
         folder.mkdir(parents=True, exist_ok=True)
-        with turn(
-            folder.with_name(f".{folder.name}.writing.lock"), f"writes into {folder}"
-        ):  # files of one network only
+        with turn(writing_lock(folder), f"writes into {folder}"):  # files of one network only
             for file in (MODEL, INT8, PROGRAM):
                 write_atomically(folder / file, partial(shutil.copyfile, made / file))
             write_json(folder / PREPROCESSING, preprocessing(exportable, traced))

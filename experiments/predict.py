@@ -69,7 +69,7 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     from experiments.reports.prediction.first_look import with_first_look
     from experiments.runtime.console import console
     from experiments.runtime.processors import cores
-    from experiments.runtime.sole_writer import turn
+    from experiments.runtime.sole_writer import turn, writing_lock
 
     try:
         zone: tzinfo = ZoneInfo(options.zone)
@@ -123,7 +123,7 @@ def run(head_folder: Path, files: Sequence[Path], columns: TableColumns, options
     hours, days = by_hour(rows, clocks), by_day(rows, clocks)
     folder.mkdir(parents=True, exist_ok=True)
     picture = folder / figure.FILE
-    with turn(folder.with_name(f".{folder.name}.writing.lock"), f"writes into {folder}"):  # files of one call only
+    with turn(writing_lock(folder), f"writes into {folder}"):  # files of one call only
         paths = write_tables(folder, rows, bouts, hours, days, clocks, head.classes)
         if left_out := figure.draw_timeline(rows, clocks, head.classes, picture):
             notes.append(f"The picture leaves out {left_out} lines; the tables have all.")

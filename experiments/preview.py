@@ -27,6 +27,7 @@ def run(config: Config) -> list[Path]:
     from experiments.artifacts.shards import dataset_directory, open_dataset
     from experiments.reports.build import write_if_stale
     from experiments.reports.preview.scene import draw_window
+    from experiments.reports.shared.pictures import save_figure
     from experiments.runtime.run_folder import run_folder
 
     folder = run_folder(config) / "preview"
@@ -39,7 +40,7 @@ def run(config: Config) -> list[Path]:
         _, first = np.unique(shards.table["recording"], return_index=True)
         for window in sorted(first)[:4]:
             path = folder / f"{f'{name}-' if len(names) > 1 else ''}window-{window:05d}.png"
-            draw_window(shards, int(window)).savefig(path, dpi=110)
+            save_figure(draw_window(shards, int(window)), path, dpi=110)
             paths.append(path)
     return paths
 

@@ -21,8 +21,23 @@ class PrivacyError(MendableError, ValueError):
 
 def default_key() -> Path:
     """Name the key's file where the settings name none: in the user's folder of configuration."""
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(base) if base else Path.home() / ".config") / "imu-video-har" / "pseudonyms.key"
+    base = os.environ.get("XDG_CONFIG_HOME", "") or "~/.config"
+    return named_key(f"{base}/imu-video-har/pseudonyms.key")
+
+
+def named_key(path: str) -> Path:
+    """Return the path of a key's file, of which a ``~`` at its begin is the user's folder.
+
+    Raises:
+        PrivacyError: this user has no folder, as in a container that runs as a number.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise PrivacyError(
+            f"privacy.key: '{path}' is in the folder of a user who has none here; set HOME, or name a file by its whole"
+            " path"
+        ) from error
 
 
 def read_key(path: Path) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.settings import setting
-from datamodules.privacy.key import default_key
+from datamodules.privacy.key import default_key, named_key
 
 
 @dataclass
@@ -23,4 +23,4 @@ class PrivacySettings:
 
     def key_file(self) -> Path:
         """Return the file of the key."""
-        return Path(self.key).expanduser() if self.key else default_key()
+        return named_key(self.key) if self.key else default_key()

@@ -182,7 +182,7 @@ class Ego4d(Source):
         for path in (self.root / "ego4d.json", self._data() / "ego4d.json", self._data().parent / "ego4d.json"):
             if path.is_file():
                 return path
-        raise RecordingError(f"{self.root.resolve()}: no ego4d.json; expected it there (--metadata of the download)")
+        raise RecordingError(f"{self.root.absolute()}: no ego4d.json; expected it there (--metadata of the download)")
 
     def _metadata(self) -> dict[str, _Video]:
         if self._videos is None:

@@ -139,13 +139,13 @@ class SisFall(Source):
                 found.append((match[2], path.stem))
         if not found:
             raise ValueError(
-                f"{self.root.resolve()}: no SisFall here; expected SA01/D01_SA01_R01.txt and others "
+                f"{self.root.absolute()}: no SisFall here; expected SA01/D01_SA01_R01.txt and others "
                 "(set the source's 'root')"
             )
         wanted = self.params.subjects
         names = [name for subject, name in sorted(found) if not wanted or subject in wanted]
         if not names:
-            raise ValueError(f"{self.root.resolve()}: no trial of subjects {', '.join(wanted)}")
+            raise ValueError(f"{self.root.absolute()}: no trial of subjects {', '.join(wanted)}")
         return names
 
     def subject_of(self, name: str) -> str:

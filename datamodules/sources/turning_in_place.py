@@ -113,7 +113,7 @@ class TurningInPlace(Source):
         """
         subject = self.subject_of(name)
         if name not in self._files():
-            raise RecordingError(f"{self.root.resolve()}: no {name}.txt below it")
+            raise RecordingError(f"{self.root.absolute()}: no {name}.txt below it")
         path = self._files()[name]
         times, values, freezes = _read(path)
         standing = name.endswith(STANDING)

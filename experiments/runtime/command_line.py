@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn, cast
 
 from core.errors import MendableError
-from core.room import advice
+from core.room import advice, no_processes, out_of_threads
 from core.shown_text import visible
 from experiments.runtime.console import SafeText
+from experiments.runtime.errors import UserError
 from experiments.runtime.stopping import Interrupted, leave, received, stoppable
+from experiments.runtime.streams import Answers, OutputError, open_streams
 from experiments.settings.layers import ConfigError, available
 from experiments.settings.static_help import describe_statically
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     from experiments.settings.schema import Config
 
 EXIT_OK = 0
@@ -51,6 +55,12 @@ class _Parser(argparse.ArgumentParser):
 
     lists_settings = False
 
+    def print_help(self, file: SupportsWrite[str] | None = None) -> None:
+        if file is not None:
+            super().print_help(file)
+        elif code := _answered(self.format_help(), self.prog):
+            self.exit(code)
+
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
@@ -67,6 +77,7 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
     Raises:
         SystemExit: after ``--help``, ``--print-config``, or a wrong setting (exit code 2).
     """
+    open_streams()
     parser = _Parser(
         prog=program(command),
         description=description,
@@ -82,18 +93,24 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
         arguments.config = "simulator"
     try:
         with stoppable(parser.prog):
-            from experiments.settings.load import load, to_yaml  # it imports nearly everything, which takes seconds
+            try:
+                from experiments.settings.load import load, to_yaml  # it imports nearly everything, which takes seconds
 
-            config = load(arguments.config, arguments.overrides)
+                config = load(arguments.config, arguments.overrides)
+            except (Interrupted, KeyboardInterrupt) as error:
+                parser.exit(_stopped(error, command))  # while somebody watches the time: writing may wait
     except ConfigError as error:
         parser.exit(EXIT_USAGE, f"{parser.prog}: {error}\n")
     except OSError as error:  # no descriptor is left to read with
         parser.exit(EXIT_FAILED, f"{parser.prog}: {advice(error)}\n")
+    except RuntimeError as error:
+        if not out_of_threads(error):
+            raise
+        parser.exit(EXIT_FAILED, f"{parser.prog}: {no_processes()}\n")
     except (Interrupted, KeyboardInterrupt) as error:
         parser.exit(_stopped(error, command))
     if arguments.print_config:
-        print(to_yaml(config), end="")
-        parser.exit(EXIT_OK)
+        parser.exit(_answered(to_yaml(config), parser.prog))
     return config
 
 
@@ -103,11 +120,15 @@ def guarded(run: Callable[[], int], command: str) -> int:
     Returns:
         The command's own exit code; 1 after an error; 128 and the signal's number after a signal.
     """
+    open_streams()
+    answers = Answers(sys.stdout)
     try:
         with stoppable(program(command)):
             try:
-                with redirect_stdout(cast("IO[str]", SafeText(sys.stdout))), _quiet_threads():
-                    return run()
+                with redirect_stdout(cast("IO[str]", SafeText(cast("IO[str]", answers)))), _quiet_threads():
+                    code = run()
+                    answers.flush()
+                    return code
             except _MENDABLE as error:
                 # A signal to all processes ends workers too, and their pool may say so first.
                 return _stopped(Interrupted(number=received()), command) if received() else _failed(error, command)
@@ -117,12 +138,31 @@ def guarded(run: Callable[[], int], command: str) -> int:
         return _stopped(error, command)
     except OSError as error:  # no descriptor is left for the handlers
         return _failed(error, command)
+    except RuntimeError as error:
+        if not out_of_threads(error):
+            raise
+        return _failed(UserError(no_processes()), command)
 
 
 def _failed(error: BaseException, command: str) -> int:
     said = advice(error) if isinstance(error, OSError) else str(error)
-    print(visible(f"{program(command)}: {said}"), file=sys.stderr)
+    with suppress(OSError):  # as where standard error is a file on a full disk
+        print(visible(f"{program(command)}: {said}"), file=sys.stderr, flush=True)
     return EXIT_FAILED
+
+
+def _answered(text: str, prog: str) -> int:
+    """Write what a command is asked for before it runs; its exit code."""
+    answers = Answers(sys.stdout)
+    try:
+        answers.write(text)
+        answers.flush()
+    except OutputError as error:
+        print(f"{prog}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except Interrupted as error:
+        return error.exit_code
+    return EXIT_OK
 
 
 def _stopped(error: Interrupted | KeyboardInterrupt, command: str) -> int:

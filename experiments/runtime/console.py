@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Iterator
 from typing import IO, Any
@@ -12,6 +13,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from core.shown_text import visible
+from experiments.runtime.stopping import Interrupted
 
 
 class SafeConsole(Console):
@@ -25,6 +27,10 @@ class SafeConsole(Console):
         """Render as rich does, with hidden characters shown; rich's own escape sequences are added afterwards."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+    def on_broken_pipe(self) -> None:
+        """Stop, as nobody reads this any more; rich's own way has the exit code of an error."""
+        raise Interrupted("", signal.SIGPIPE)
 
 
 class SafeText:

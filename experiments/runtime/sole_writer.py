@@ -60,6 +60,12 @@ def _not_writable(folder: Path, task: str, hint: str, error: OSError) -> Excepti
     )
 
 
+def writing_lock(folder: Path) -> Path:
+    """Name the lock for results that go into a folder, also ``.``; it is the same by whatever path it is named."""
+    whole = Path(os.path.realpath(folder))
+    return whole.with_name(f".{whole.name}.writing.lock") if whole.name else whole / ".writing.lock"
+
+
 @contextmanager
 def turn(lock: Path, what: str, say: bool = True) -> Iterator[None]:
     """Wait until no other process is inside; the kernel frees the place of a process that was killed.

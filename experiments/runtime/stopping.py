@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import multiprocessing
 import os
+import select
 import signal
 import socket
 import sys
@@ -178,7 +179,9 @@ def _kill_workers() -> None:
 
 def _write(text: str) -> None:
     with suppress(OSError):  # whoever read this may be gone, as a terminal that was closed
-        os.write(2, text.encode())
+        # Or read no more, as a pager that waits for a key: writing would wait, too, and nothing would end.
+        if select.select([], [2], [], 0)[1]:
+            os.write(2, text.encode())
 
 
 _current: _Stopping | None = None

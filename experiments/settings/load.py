@@ -28,7 +28,7 @@ from datamodules.sources.registry import sources
 from encoders.layers.orientation import ORIENTATIONS, RAW
 from encoders.registry import imu_encoders, video_encoders, video_heads
 from experiments.settings.layers import COMMAND_LINE, NONE, YAML_ERRORS, ConfigError, find, layers, merge, read_yaml
-from experiments.settings.migration import migrate, renamed
+from experiments.settings.migration import flatten, migrate, renamed
 from experiments.settings.privacy import check_saved, hide, reveal, translate
 from experiments.settings.schema import Config, RunConfig
 from lightning_modules.extensions.arguments import arguments_of_trainer
@@ -183,7 +183,11 @@ def _dotlist(overrides: Sequence[str]) -> dict[str, Any]:
     except (OmegaConfBaseException, yaml.YAMLError) as error:
         raise ConfigError(f"command line: {str(error).splitlines()[0]}") from error
     assert isinstance(container, dict)
-    return typing.cast("dict[str, Any]", container)
+    found = typing.cast("dict[str, Any]", container)
+    for keys, value in flatten(found):
+        if "\0" in f"{value}":
+            raise ConfigError(f"command line: {'.'.join(keys)}: found a character of number 0 (\\0); expected text")
+    return found
 
 
 def _check_keys(layer: Mapping[Any, Any], cls: type, prefix: str, origin: str) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,27 @@ BY_SUBJECT = "_by_subject"
 # Version 0.1.0 wrote this column and this ending of metrics under other names.
 _EARLIER_COLUMNS = {"condition": "perturbation"}
 _EARLIER_BY_SUBJECT = "_by_participant"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, Real) and math.isfinite(value) and float(value) >= 0 and float(value).is_integer()
+
+
+# What a reader needs of columns, if they are there: other programs may have written them otherwise.
+_TEXT = ("dataset", "method", "metric", "subject", "system", "shots_unit", "perturbation", "incomplete")
+_NUMBERS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "simulated": (lambda value: value in (True, False), "true or false"),
+    "value": (_is_finite, "a finite number"),
+    "shots": (_is_count, "a whole number, 0 or more"),
+}
 
 
 def recall_of(activity: str) -> str:
@@ -149,7 +171,7 @@ def read(parquet: Path) -> pd.DataFrame:
     """Read ``results.parquet``, also one of version 0.1.0; columns and metrics get their present names.
 
     Raises:
-        ResultsError: the file is damaged.
+        ResultsError: the file is damaged, or holds what no evaluation writes, such as a value that is not finite.
         FileNotFoundError: it is not there.
     """
     try:
@@ -158,6 +180,7 @@ def read(parquet: Path) -> pd.DataFrame:
         raise
     except Exception as error:  # pyarrow raises a dozen kinds for a damaged file
         raise ResultsError(f"{parquet}: damaged: not a Parquet file that can be read: {first_line(error)}") from error
+    _check(frame, parquet)
     if "knowledge" not in frame:  # before 0.3.0 no method knew anything
         frame["knowledge"] = KNOWS_NOTHING
     if "incomplete" not in frame:  # earlier versions did not look
@@ -168,6 +191,20 @@ def read(parquet: Path) -> pd.DataFrame:
         present = frame["metric"].str.replace(f"{_EARLIER_BY_SUBJECT}$", BY_SUBJECT, regex=True)
         frame["metric"] = frame["metric"].where(~whole, present)
     return frame
+
+
+def _check(frame: pd.DataFrame, parquet: Path) -> None:
+    """Refuse what would end in a wrong mean: a mean leaves NaN out, and text that is missing is in no group."""
+    tests = dict.fromkeys(_TEXT, (_is_text, "text")) | _NUMBERS
+    for name, (good, expected) in tests.items():
+        if name not in frame:
+            continue
+        wrong = [value for value in frame[name].unique() if not good(value)]
+        if wrong:
+            raise ResultsError(
+                f"{parquet}: column '{name}': expected {expected}, found {wrong[0]}; it is not as an evaluation wrote"
+                " it: evaluate again"
+            )
 
 
 @dataclass(frozen=True)

@@ -98,3 +98,9 @@ def test_what_a_file_may_unpack_to() -> None:
     assert most_unpacked(packed) == ratio * packed
     with pytest.raises(TooMuchError):
         check_unpacked(ratio * packed + 1, packed)
+
+
+def test_text_that_no_file_can_be_named_by_is_refused_with_its_place() -> None:
+    with pytest.raises(yaml.YAMLError, match=r"character of number 0 \(\\0\)(.|\n)*line 2, column 7"):
+        parse_yaml('a: 1\nruns: "x\\0y"\n')
+    assert parse_yaml("runs: 'x\\0y'") == {"runs": "x\\0y"}  # single quotes: a backslash and a digit

@@ -22,10 +22,10 @@ def choose(root: Path, found: Mapping[str, str], wanted: Sequence[str], what: st
         ValueError: there is no such data set, or no recording of the wanted subjects.
     """
     if not found:
-        raise ValueError(f"{root.resolve()}: no {what} here; expected {expected} (set the source's 'root')")
+        raise ValueError(f"{root.absolute()}: no {what} here; expected {expected} (set the source's 'root')")
     names = [name for name in sorted(found, key=natural_key) if not wanted or found[name] in wanted]
     if not names:
-        raise ValueError(f"{root.resolve()}: no recording of subjects {', '.join(wanted)}")
+        raise ValueError(f"{root.absolute()}: no recording of subjects {', '.join(wanted)}")
     return names
 
 
@@ -44,4 +44,4 @@ def folder(root: Path, candidates: Iterable[str], what: str, expected: str) -> P
     for candidate in candidates:
         if (root / candidate).is_dir():
             return root / candidate
-    raise ValueError(f"{root.resolve()}: no {what} here; expected {expected} (set the source's 'root')")
+    raise ValueError(f"{root.absolute()}: no {what} here; expected {expected} (set the source's 'root')")

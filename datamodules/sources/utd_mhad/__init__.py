@@ -108,13 +108,13 @@ class UtdMhad(Source):
                     found.add(tuple(int(number) for number in match.groups()))
         if not found:
             raise ValueError(
-                f"{self.root.resolve()}: no UTD-MHAD here; expected "
+                f"{self.root.absolute()}: no UTD-MHAD here; expected "
                 "inertial/a1_s1_t1_inertial.mat and others (set the source's 'root')"
             )
         wanted = self.params.subjects
         names = [f"a{a}_s{s}_t{t}" for a, s, t in sorted(found) if not wanted or str(s) in wanted]
         if not names:
-            raise ValueError(f"{self.root.resolve()}: no trial of subjects {', '.join(wanted)}")
+            raise ValueError(f"{self.root.absolute()}: no trial of subjects {', '.join(wanted)}")
         return names
 
     def subject_of(self, name: str) -> str:

@@ -20,6 +20,7 @@ import xxhash
 from numpy.typing import NDArray
 
 from core.room import NoSpaceError, reserve
+from experiments.evaluation.errors import EvaluationError
 from lightning_modules.probe import Standardisation
 
 HELD_BYTES = 64 << 20  # largest table in memory; larger tables are in a file
@@ -93,11 +94,19 @@ class FeatureTable(FeatureRows):
             TypeError: windows are not given by their numbers.
             ValueError: features are not (B, P).
             IndexError: there is no such window.
+            EvaluationError: a feature is not finite, of which no probe could be fitted.
             OSError: the disk has no room for the features.
         """
         windows = self._checked(windows)
         if features.shape != (len(windows), self.shape[1]):
             raise ValueError(f"features of shape {features.shape}; expected {(len(windows), self.shape[1])}")
+        finite = np.isfinite(features).all(axis=1)
+        if not finite.all():
+            raise EvaluationError(
+                f"features of {(~finite).sum()} of {len(windows)} windows are not finite, first of window"
+                f" {windows[~finite][0]}; expected finite ones: what computed them is damaged, or it can't take these"
+                " windows"
+            )
         if self._held is not None:
             self._held[windows] = features
             return

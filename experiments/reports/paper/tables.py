@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 
 from core.durable import write_text
 from core.shown_text import safe_frame, visible
+from experiments.reports.shared.pictures import save_figure
 from experiments.runtime.errors import UserError
 from experiments.statistics.intervals import bootstrap_interval
 from experiments.statistics.results import read
@@ -26,7 +27,11 @@ _FEW_SHOT = {"linear_probe": "probe", "finetune": "fine-tuned", "finetune_paper"
 _CURVES = {**_FEW_SHOT, "supervised": "supervised from scratch"}
 _LINES = {"linear_probe": ("-", "o"), "finetune": ("--", "s"), "finetune_paper": ("-.", "D"), "supervised": (":", "^")}
 _ZERO_SHOT = {"zero_shot": "source videos", "zero_shot_target": "target videos", "zero_shot_text": "text"}
-_NEEDED = ("dataset", "method", "system", "shots", "shots_unit", "perturbation", "metric", "value", "subject", "draw")
+_NEEDED = (
+    *("dataset", "method", "system", "shots", "shots_unit", "perturbation", "metric", "value", "subject", "draw"),
+    "simulated",
+)
+_KEYS = ["name", "dataset", "method", "shots", "metric", "subject"]
 _METRIC = "balanced_accuracy"
 
 
@@ -37,9 +42,11 @@ def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
     ``simulated``, ``incomplete``.
 
     Raises:
-        UserError: a folder has no results, or results of a version before 0.1.0.
+        UserError: a folder has no results, or results of a version before 0.1.0; or two folders have different values
+            of one system.
     """
-    parts = []
+    parts: list[pd.DataFrame] = []
+    columns = {"value": ("value", "mean"), "simulated": ("simulated", "any"), "incomplete": ("incomplete", "max")}
     for folder in folders:
         path = folder / "results.parquet"
         if not path.is_file():
@@ -50,12 +57,29 @@ def load_runs(folders: Sequence[Path]) -> pd.DataFrame:
             raise UserError(f"{path}: no column '{missing[0]}': the file is of a version before 0.1.0; evaluate again")
         clean = (frame["subject"] != "") & (frame["perturbation"] == "") & (frame["shots_unit"] == "windows")
         frame = frame[clean]
-        own = f"{folder.parent.name}/{folder.name}" if len(folders) > 1 else folder.parent.name
+        whole = folder.absolute()  # "." has no name
+        own = f"{whole.parent.name}/{whole.name}" if len(folders) > 1 else whole.parent.name
         names = np.where(frame["system"] == "", own, frame["system"])
-        parts.append(frame.assign(name=names))
-    keys = ["name", "dataset", "method", "shots", "metric", "subject"]
-    columns = {"value": ("value", "mean"), "simulated": ("simulated", "any"), "incomplete": ("incomplete", "max")}
-    return pd.concat(parts).groupby(keys, sort=False).agg(**columns).reset_index()
+        parts.append(frame.assign(name=names).groupby(_KEYS, sort=False).agg(**columns).reset_index())
+    if all(part.empty for part in parts):
+        named = ", ".join(str(folder / "results.parquet") for folder in folders)
+        raise UserError(f"{named}: no result of a single subject without a perturbation; evaluate again")
+    _refuse_two_of_one_name(parts, folders)
+    return pd.concat(parts).groupby(_KEYS, sort=False).agg(**columns).reset_index()
+
+
+def _refuse_two_of_one_name(parts: Sequence[pd.DataFrame], folders: Sequence[Path]) -> None:
+    """Runs may share a system, as a baseline; but two that differ must not become one, the mean of both."""
+    together = pd.concat([part.assign(run=str(folder)) for part, folder in zip(parts, folders, strict=True)])
+    differ = together[together.groupby(_KEYS)["value"].transform("nunique") > 1]
+    if len(differ):
+        first = differ.iloc[0]
+        same = differ[(differ[_KEYS] == first[_KEYS]).all(axis=1)]
+        raise UserError(
+            f"{' and '.join(dict.fromkeys(same['run']))}: different results of '{first['name']}' on"
+            f" '{first['dataset']}' ({first['method']}); a table would have the mean of different systems. Name them"
+            " apart (run.name=..., or evaluation.checkpoints={NAME: FILE}), or give one of the RUNs"
+        )
 
 
 def simulated_in(subjects: pd.DataFrame) -> list[str]:
@@ -199,5 +223,5 @@ def write_tables(runs: Sequence[Path], out: Path, resamples: int) -> list[Path]:
     paths = [out / name for name in ("paper_tables.md", "paper_tables.csv", "paper_figure_3.png")]
     write_text(paths[0], visible(markdown(subjects, resamples)))
     write_text(paths[1], safe_frame(subjects).to_csv(index=False))
-    figure_3(subjects, resamples).savefig(paths[2], dpi=150)
+    save_figure(figure_3(subjects, resamples), paths[2], dpi=150)
     return paths

@@ -10,9 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from core.durable import write_atomically
 from experiments.evaluation.timeline import GAP, NON_WEAR, UNSURE, Row
 from experiments.inference.summary import Clock
+from experiments.reports.shared.pictures import save_figure
 
 FILE = "timeline.png"
 # Okabe and Ito's palette works with any kind of colour vision; further activities take Tol's muted one.
@@ -55,7 +55,7 @@ def draw_timeline(rows: Sequence[Row], clocks: Mapping[str, Clock], classes: Seq
         if name in shown
     ]
     figure.legend(handles=patches, loc="outside lower center", ncols=min(6, max(1, len(patches))), fontsize=8)
-    write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
+    save_figure(figure, path, dpi=110)
     return len(lines) - len(drawn)
 
 

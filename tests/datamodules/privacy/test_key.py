@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.privacy.key import PrivacyError, default_key, make_key, read_key
+from datamodules.privacy.settings import PrivacySettings
 
 
 def test_a_key_is_made_once_and_only_its_owner_may_read_it(tmp_path: Path) -> None:
@@ -57,3 +58,16 @@ def test_the_usual_place_is_the_users_folder_of_configuration(monkeypatch: pytes
     monkeypatch.delenv("XDG_CONFIG_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert default_key() == tmp_path / ".config" / "imu-video-har" / "pseudonyms.key"
+
+
+def test_a_user_without_a_folder_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container that runs as a number, without HOME."""
+
+    def no_folder(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", no_folder)
+    for find in (default_key, PrivacySettings(key="~nobody/key").key_file):
+        with pytest.raises(PrivacyError, match=r"privacy\.key: '~.*key' is in the folder of a user who has none here"):
+            find()

@@ -10,6 +10,7 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
+from core import room
 from experiments.runtime.command_line import EXIT_FAILED, EXIT_OK, guarded
 from experiments.runtime.console import SafeConsole
 from experiments.runtime.errors import UserError
@@ -61,3 +62,34 @@ def test_a_lack_of_descriptors_and_of_room_are_sentences(capsys: pytest.CaptureF
     assert "shards/a.h5 can't be opened: this process may hold" in capsys.readouterr().err
     assert guarded(full, "experiments.preview") == EXIT_FAILED
     assert "events: no space left: it needs more, and" in capsys.readouterr().err
+
+
+def test_a_lack_of_processes_of_threads_and_of_shared_memory_are_sentences(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fork() -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    def thread() -> int:
+        try:
+            raise RuntimeError("can't start new thread")
+        finally:  # what a library says while it cleans up
+            raise RuntimeError("cannot join thread before it is started")
+
+    def semaphore() -> int:
+        raise FileNotFoundError(errno.ENOENT, "No such file or directory")
+
+    for work in (fork, thread):
+        assert guarded(work, "experiments.preview") == EXIT_FAILED
+        said = capsys.readouterr().err
+        assert said.startswith("python -m experiments.preview: no further process or thread could be started: ")
+        assert said.count("\n") == 1
+    monkeypatch.setattr(room, "_SHARED", tmp_path / "shm")
+    assert guarded(semaphore, "experiments.preview") == EXIT_FAILED
+    assert f"{tmp_path}/shm: not there; worker processes need it" in capsys.readouterr().err
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        guarded(mistaken, "experiments.preview")
+
+
+def mistaken() -> int:
+    raise RuntimeError("a mistake of ours")

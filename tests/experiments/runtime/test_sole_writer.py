@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 
 from experiments.runtime.errors import UserError
-from experiments.runtime.sole_writer import sole_writer
+from experiments.runtime.sole_writer import sole_writer, writing_lock
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from experiments.runtime.sole_writer import sole_writer
+from experiments.runtime.sole_writer import sole_writer, writing_lock
 with sole_writer(Path(sys.argv[1]), "training"):
     print("held", flush=True)
     time.sleep(60)
@@ -70,3 +70,13 @@ def test_of_two_that_may_both_be_right_the_second_says_that_it_waits(tmp_path: P
     first.wait()
     assert float(second.stdout.split()[1]) >= outside
     assert "another process writes there; waiting until it has ended" in second.stdout + second.stderr
+
+
+def test_the_lock_of_a_folder_is_the_same_by_any_of_its_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "out"
+    folder.mkdir()
+    (tmp_path / "link").symlink_to(folder)
+    monkeypatch.chdir(folder)
+    for name in (".", "", "../out", "../link", str(folder)):
+        assert writing_lock(Path(name)) == tmp_path / ".out.writing.lock"
+    assert writing_lock(Path("/")) == Path("/.writing.lock")

@@ -101,6 +101,14 @@ def test_a_wrong_setting_says_where_and_what_was_meant(override: str, message: s
         load("simulator", [override])
 
 
+def test_text_that_no_file_can_be_named_by_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"command line: paths\.runs: found a character of number 0"):
+        load("simulator", ['paths.runs="a\\0b"'])
+    (tmp_path / "mine.yaml").write_text('base: simulator\npaths: {runs: "a\\0b"}\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"mine\.yaml: .*line 2, column 15: found a character of number 0"):
+        load(str(tmp_path / "mine.yaml"))
+
+
 def test_gravity_aligned_channels_need_gravity() -> None:
     aligned = "imu_encoder.params.orientation=raw+gravity"
     assert load("simulator", [aligned]).imu_encoder.params["orientation"] == "raw+gravity"

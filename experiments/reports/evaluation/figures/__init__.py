@@ -19,6 +19,7 @@ from experiments.reports.evaluation.figures.few_shot import few_shot_figure
 from experiments.reports.evaluation.figures.forest import forest_figure
 from experiments.reports.evaluation.figures.maps import map_figure
 from experiments.reports.evaluation.figures.robustness import robustness_figure
+from experiments.reports.shared.pictures import save_figure
 
 __all__ = [
     "answer_figure",
@@ -80,7 +81,7 @@ def save(made: dict[str, Figure], folder: Path) -> list[Path]:
     paths = []
     for name, figure in made.items():
         path = folder / f"{name}.png"
-        figure.savefig(path, dpi=150)
+        save_figure(figure, path, dpi=150)
         paths.append(path)
     return paths
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.feature_table import BLOCK, FeatureTable, in_blocks
 from lightning_modules.probe import Standardisation
 
@@ -130,3 +131,15 @@ def test_a_full_disk_is_said_in_words(tmp_path: Path) -> None:
     )
     assert "no room for 3 MB of features of an evaluation; set TMPDIR to a folder" in result.stderr
     assert str(tmp_path) in result.stderr
+
+
+@pytest.mark.parametrize("held", [1 << 20, 0])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_features_that_are_not_finite_are_refused(value: float, held: int) -> None:
+    """As of an encoder whose weights are: a probe that was fitted on them would end in an error of a library."""
+    table = FeatureTable(10, 3, held)
+    features = np.zeros((4, 3), np.float32)
+    features[2, 1] = value
+    with pytest.raises(EvaluationError, match=r"features of 1 of 4 windows are not finite, first of window 7"):
+        table.put(np.array([5, 6, 7, 8]), features)
+    assert not table[np.arange(10)].any()

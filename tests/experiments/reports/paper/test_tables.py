@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
+from core.durable import TEMPORARY
 from experiments.paper_tables import main
 from experiments.reports.paper.tables import figure_3, load_runs, markdown, table_3, table_4, table_5
 from experiments.runtime.errors import UserError
@@ -115,3 +119,71 @@ def test_results_of_version_0_1_0_are_read(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(read(before / "results.parquet"), frame)
     pd.testing.assert_frame_equal(load_runs([before]), load_runs([now]))
     assert len(load_runs([before])) > 0
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("value", float("nan"), "column 'value': expected a finite number, found nan"),
+        ("value", float("inf"), "column 'value': expected a finite number, found inf"),
+        ("value", "0.5", "column 'value': expected a finite number, found 0.5"),
+        ("metric", 1, "column 'metric': expected text, found 1"),
+        ("subject", None, "column 'subject': expected text, found None"),
+        ("system", None, "column 'system': expected text, found None"),
+        ("incomplete", None, "column 'incomplete': expected text, found None"),
+        ("simulated", "no", "column 'simulated': expected true or false, found no"),
+        ("shots", "one", "column 'shots': expected a whole number, 0 or more, found one"),
+        ("shots", -1, "column 'shots': expected a whole number, 0 or more, found -1"),
+        ("subject", "", "no result of a single subject"),
+    ],
+)
+def test_results_that_no_evaluation_writes_are_refused(
+    column: str, value: Any, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path / "ours" / "default")
+    pd.read_parquet(run / "results.parquet").assign(**{column: value}).to_parquet(run / "results.parquet")
+    assert main([str(run), "--bootstrap", "10"]) == 1
+    message = capsys.readouterr().err
+    assert f"results.parquet: {said}" in message
+    assert message.count("\n") == 1
+    assert [path.name for path in run.iterdir()] == ["results.parquet"]
+
+
+def test_two_runs_of_one_name_are_not_averaged(tmp_path: Path) -> None:
+    """Neither two that name a system alike, nor two folders of which the last two names are the same."""
+    first = make_run(tmp_path / "before" / "ours" / "default")
+    better = make_run(tmp_path / "after" / "ours" / "default", better=0.1)
+    with pytest.raises(UserError, match=r"before/ours/default and .*after/ours/default: different results of 'ours/"):
+        load_runs([first, better])
+    first = make_run(tmp_path / "a" / "compare", system="ours")
+    better = make_run(tmp_path / "b" / "compare", better=0.1, system="ours")
+    with pytest.raises(UserError, match=r"different results of 'ours' on 'MMEA' \(linear_probe\)"):
+        load_runs([first, better])
+    # A baseline that both evaluated is one.
+    again = make_run(tmp_path / "c" / "compare", system="ours")
+    pd.testing.assert_frame_equal(load_runs([first, again]), load_runs([first]))
+
+
+def test_a_run_is_named_from_inside_its_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(make_run(tmp_path / "ours" / "default"))
+    assert set(load_runs([Path()])["name"]) == {"ours"}
+
+
+def test_a_figure_that_does_not_fit_leaves_the_old_one_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "ours" / "default")
+    assert main([str(run), "--bootstrap", "10"]) == 0
+    picture = run / "paper_figure_3.png"
+    before = picture.read_bytes()
+
+    def half(_: Figure, path: Path, **_options: object) -> None:
+        path.write_bytes(before[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Figure, "savefig", half)
+    capsys.readouterr()
+    assert main([str(run), "--bootstrap", "10"]) == 1
+    assert f"{picture}: no space left" in capsys.readouterr().err
+    assert picture.read_bytes() == before
+    assert not list(run.glob(f"{TEMPORARY}*"))
