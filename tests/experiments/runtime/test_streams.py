@@ -17,7 +17,7 @@ from experiments.runtime.command_line import guarded
 def work():
     data = open(sys.argv[1], "wb")
     os.write(2, b"a library's own warning\\n")
-    print("Zoë – 1\\n" * 3000)
+    print("Zoë – 1\\n" * 30000)  # more than a pipe holds
     from experiments.runtime.console import standard_output
     standard_output().print("a table")
     data.write(b"data")
