@@ -99,6 +99,10 @@ def parse(argv: Sequence[str] | None, command: str, description: str) -> Config:
                 config = load(arguments.config, arguments.overrides)
             except (Interrupted, KeyboardInterrupt) as error:
                 parser.exit(_stopped(error, command))  # while somebody watches the time: writing may wait
+            except Exception:
+                if not received():  # a library may turn a signal into an error of its own, as OmegaConf does
+                    raise
+                parser.exit(_stopped(Interrupted(number=received()), command))
     except ConfigError as error:
         parser.exit(EXIT_USAGE, f"{parser.prog}: {error}\n")
     except OSError as error:  # no descriptor is left to read with
@@ -134,6 +138,10 @@ def guarded(run: Callable[[], int], command: str) -> int:
                 return _stopped(Interrupted(number=received()), command) if received() else _failed(error, command)
             except (Interrupted, KeyboardInterrupt) as error:
                 return _stopped(error, command)  # while the handlers are there: more signals may come
+            except Exception:
+                if not received():
+                    raise
+                return _stopped(Interrupted(number=received()), command)
     except (Interrupted, KeyboardInterrupt) as error:
         return _stopped(error, command)
     except OSError as error:  # no descriptor is left for the handlers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from experiments.runtime import stopping
-from experiments.runtime.command_line import guarded
+from experiments.runtime.command_line import guarded, parse
 from experiments.runtime.errors import UserError
 from experiments.runtime.stopping import (
     SIGNALS,
@@ -23,6 +24,7 @@ from experiments.runtime.stopping import (
     received,
     stoppable,
 )
+from experiments.settings.layers import ConfigError
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +133,37 @@ def test_an_error_that_a_signal_caused_is_no_error(capsys: pytest.CaptureFixture
     assert "a worker died" not in capsys.readouterr().err
 
 
+def test_a_signal_that_a_library_turned_into_its_own_error(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OmegaConf does so within a copy: an attribute of None, or a wrong setting, where there was a signal."""
+
+    def copy(*_: object) -> int:
+        with contextlib.suppress(BaseException):
+            _send(signal.SIGTERM)
+        raise AttributeError("'NoneType' object has no attribute '_flags'")
+
+    assert guarded(copy, "experiments.made") == 143
+
+    def load(*_: object) -> None:
+        try:
+            copy()
+        except AttributeError as error:
+            raise ConfigError(f"a.yaml: shots: {error}") from error
+
+    monkeypatch.setattr("experiments.settings.load.load", load)
+    with pytest.raises(SystemExit) as ended:
+        parse(["simulator"], "experiments.made", "made up")
+    assert ended.value.code == 143
+    assert "NoneType" not in capsys.readouterr().err
+
+    def wrong() -> int:
+        raise AttributeError("a mistake of our own")
+
+    with pytest.raises(AttributeError, match="our own"):
+        guarded(wrong, "experiments.made")
+
+
 def test_an_inner_one_changes_nothing() -> None:
     with pytest.raises(Interrupted), stoppable(), stoppable():
         _send(signal.SIGUSR1)
@@ -154,7 +187,7 @@ if __name__ == "__main__":
 
 ENDS = """
 import sys, time
-from experiments.runtime.command_line import guarded
+from experiments.runtime.command_line import guarded, parse
 sys.argv = ["imu-video-har"]
 def work():
     print("here", flush=True)

@@ -38,6 +38,7 @@ class Child:
         self.scene, self.started, self.said = scene, time.monotonic(), ""
         self.code: int | None = None
         reader, writer = os.pipe()
+        begun, begins = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
         parent = os.getpid()
@@ -45,8 +46,13 @@ class Child:
         if self.pid == 0:
             end_with(parent)
             os.close(reader)
-            _become(scene, folder, before, writer, rank, port)
+            os.close(begun)
+            _become(scene, folder, before, writer, begins, rank, port)
         os.close(writer)
+        os.close(begins)
+        os.read(begun, 1)  # what disturbs by time disturbs the command, not what is done before it
+        os.close(begun)
+        self.started = time.monotonic()
         self._reader = reader
         fcntl.fcntl(reader, fcntl.F_SETFL, os.O_NONBLOCK)
 
@@ -114,7 +120,7 @@ def end_with(parent: int) -> None:
         os._exit(1)
 
 
-def _become(scene: Scene, folder: Path, before: Before, writer: int, rank: int | None, port: int) -> None:
+def _become(scene: Scene, folder: Path, before: Before, writer: int, begins: int, rank: int | None, port: int) -> None:
     """Run the command, as a fresh interpreter would; never returns."""
     code = 1
     try:
@@ -136,6 +142,7 @@ def _become(scene: Scene, folder: Path, before: Before, writer: int, rank: int |
         main = main_of(scene)
         sys.argv = [scene.module, *arguments]
         before()
+        os.close(begins)
         code = main(arguments)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
