@@ -17,6 +17,7 @@ UNPACKED_RATIO = 200  # and how many times its own size; real recordings unpack 
 YAML_BYTES = 4 << 20
 YAML_NODES = 100_000  # keys and values, each alias counted with all that it stands for
 YAML_DEPTH = 50
+YAML_DIGITS = 250  # of a whole number, also one written in hexadecimal: a double can hold it
 JSON_BYTES = 256 << 20
 
 
@@ -115,6 +116,7 @@ def read_json(path: Path) -> Any:
     return parse_json(path.read_bytes())
 
 
+_INTEGER = "tag:yaml.org,2002:int"
 _loaders: dict[type[yaml.SafeLoader], type[yaml.SafeLoader]] = {}
 
 
@@ -136,6 +138,9 @@ def _bounded(loader: type[yaml.SafeLoader]) -> type[yaml.SafeLoader]:
                 self._depth -= 1
                 if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
                     said = "found a character of number 0 (\\0); expected text, of which no name of a file has one"
+                    raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+                if isinstance(node, yaml.ScalarNode) and node.tag == _INTEGER and len(node.value) > YAML_DIGITS:
+                    said = f"found a whole number of {len(node.value):,} digits; expected at most {YAML_DIGITS}"
                     raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
                 return node
 

@@ -60,6 +60,10 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
         except OmegaConfBaseException as error:
             key = getattr(error, "full_key", None) or "?"
             raise ConfigError(f"{origin}: {key}: {str(error).splitlines()[0]}") from error
+        except OverflowError as error:  # OmegaConf doesn't say of which setting
+            raise ConfigError(
+                f"{origin}: a whole number with more digits than a number with a point can hold"
+            ) from error
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     if config.system not in ("", NONE) and config.run.name == RunConfig().name:
@@ -94,7 +98,7 @@ def load_saved(path: Path) -> Config:
         config = OmegaConf.to_object(merged)
     except ConfigError:
         raise
-    except (OmegaConfBaseException, OSError, *YAML_ERRORS) as error:
+    except (OmegaConfBaseException, OSError, OverflowError, *YAML_ERRORS) as error:
         raise ConfigError(f"{path}: not the settings of a run: {first_line(error)}") from error
     assert isinstance(config, Config)
     return config

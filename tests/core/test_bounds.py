@@ -104,3 +104,13 @@ def test_text_that_no_file_can_be_named_by_is_refused_with_its_place() -> None:
     with pytest.raises(yaml.YAMLError, match=r"character of number 0 \(\\0\)(.|\n)*line 2, column 7"):
         parse_yaml('a: 1\nruns: "x\\0y"\n')
     assert parse_yaml("runs: 'x\\0y'") == {"runs": "x\\0y"}  # single quotes: a backslash and a digit
+
+
+@pytest.mark.parametrize("number", ["9" * 251, "0x" + "f" * 249])
+def test_a_whole_number_that_no_double_holds_is_refused_with_its_place(number: str) -> None:
+    with pytest.raises(
+        yaml.YAMLError, match=r"whole number of 251 digits; expected at most 250(.|\n)*line 2, column 13"
+    ):
+        parse_yaml(f"a: 1\nduration_s: {number}\n")
+    assert parse_yaml(f"a: {number[:-1]}")["a"] == int(number[:-1], 0)
+    assert parse_yaml(f"a: '{number}'") == {"a": number}

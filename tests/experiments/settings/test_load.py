@@ -237,3 +237,8 @@ def test_saved_settings_come_back_as_they_were(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("nonsense: 1\n")
     with pytest.raises(ConfigError, match="not the settings of a run"):
         load_saved(tmp_path / "config.yaml")
+
+
+def test_an_absurd_whole_number_on_the_command_line_is_refused_in_words() -> None:
+    with pytest.raises(ConfigError, match="a whole number with more digits than a number with a point can hold"):
+        load("simulator", [f"window.duration_s={'9' * 320}"])
