@@ -116,6 +116,16 @@ def read_json(path: Path) -> Any:
     return parse_json(path.read_bytes())
 
 
+def value_problem(value: object) -> str:
+    """Say what is wrong with one value of settings, wherever it stands; empty if nothing is."""
+    if isinstance(value, str) and "\0" in value:
+        return "found a character of number 0 (\\0); expected text, of which no name of a file has one"
+    if isinstance(value, int) and abs(value) >= 10**YAML_DIGITS:
+        return _TOO_MANY_DIGITS
+    return ""
+
+
+_TOO_MANY_DIGITS = f"found a whole number of more than {YAML_DIGITS} digits; expected fewer"
 _INTEGER = "tag:yaml.org,2002:int"
 _loaders: dict[type[yaml.SafeLoader], type[yaml.SafeLoader]] = {}
 
@@ -136,12 +146,11 @@ def _bounded(loader: type[yaml.SafeLoader]) -> type[yaml.SafeLoader]:
                     raise TooMuchError(f"nested more than {YAML_DEPTH} levels deep; expected at most so many")
                 node = super().compose_node(parent, index)
                 self._depth -= 1
-                if isinstance(node, yaml.ScalarNode) and "\0" in node.value:
-                    said = "found a character of number 0 (\\0); expected text, of which no name of a file has one"
-                    raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
-                if isinstance(node, yaml.ScalarNode) and node.tag == _INTEGER and len(node.value) > YAML_DIGITS:
-                    said = f"found a whole number of {len(node.value):,} digits; expected at most {YAML_DIGITS}"
-                    raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
+                if isinstance(node, yaml.ScalarNode):
+                    # Of a whole number the text counts, since Python makes none of more than 4,300 digits.
+                    whole = node.tag == _INTEGER and len(node.value) > YAML_DIGITS
+                    if problem := _TOO_MANY_DIGITS if whole else value_problem(node.value):
+                        raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
                 return node
 
         _loaders[loader] = Bounded

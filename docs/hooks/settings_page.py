@@ -8,7 +8,7 @@ from pathlib import Path
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 
-from experiments.settings.load import describe
+from experiments.settings.descriptions import describe
 
 DOCS = Path(__file__).resolve().parents[1]
 PAGE = "settings.md"

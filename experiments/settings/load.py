@@ -10,16 +10,16 @@ from __future__ import annotations
 import copy
 import dataclasses
 import functools
-import re
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from core.bounds import value_problem
 from core.errors import first_line
 from core.settings import SettingError, check_settings
 from core.suggestions import did_you_mean
@@ -27,6 +27,7 @@ from datamodules.privacy.key import PrivacyError
 from datamodules.sources.registry import sources
 from encoders.layers.orientation import ORIENTATIONS, RAW
 from encoders.registry import imu_encoders, video_encoders, video_heads
+from experiments.settings.descriptions import describe, item_type
 from experiments.settings.layers import COMMAND_LINE, NONE, YAML_ERRORS, ConfigError, find, layers, merge, read_yaml
 from experiments.settings.migration import flatten, migrate, renamed
 from experiments.settings.privacy import check_saved, hide, reveal, translate
@@ -60,10 +61,6 @@ def load(name_or_path: str, overrides: Sequence[str] = ()) -> Config:
         except OmegaConfBaseException as error:
             key = getattr(error, "full_key", None) or "?"
             raise ConfigError(f"{origin}: {key}: {str(error).splitlines()[0]}") from error
-        except OverflowError as error:  # OmegaConf doesn't say of which setting
-            raise ConfigError(
-                f"{origin}: a whole number with more digits than a number with a point can hold"
-            ) from error
     config = OmegaConf.to_object(merged)
     assert isinstance(config, Config)
     if config.system not in ("", NONE) and config.run.name == RunConfig().name:
@@ -98,7 +95,7 @@ def load_saved(path: Path) -> Config:
         config = OmegaConf.to_object(merged)
     except ConfigError:
         raise
-    except (OmegaConfBaseException, OSError, OverflowError, *YAML_ERRORS) as error:
+    except (OmegaConfBaseException, OSError, *YAML_ERRORS) as error:
         raise ConfigError(f"{path}: not the settings of a run: {first_line(error)}") from error
     assert isinstance(config, Config)
     return config
@@ -161,36 +158,20 @@ def to_yaml(config: Config) -> str:
     return str(yaml.safe_dump(plain(config), sort_keys=False, allow_unicode=True))
 
 
-def describe(cls: type = Config, prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """Every key as (path, type, default, help), in the schema's order."""
-    instance = cls()
-    hints = typing.get_type_hints(cls)
-    for field in dataclasses.fields(cls):
-        path, value = prefix + field.name, getattr(instance, field.name)
-        text = str(field.metadata.get("help", ""))
-        if dataclasses.is_dataclass(value):
-            yield from describe(type(value), path + ".")
-            continue
-        yield path, _type_name(hints[field.name]), _show(value), text
-        item = _item_type(hints[field.name])
-        if item is not None:
-            marker = "<name>" if typing.get_origin(hints[field.name]) is dict else "<i>"
-            yield from describe(item, f"{path}.{marker}.")
-
-
 def _dotlist(overrides: Sequence[str]) -> dict[str, Any]:
     for entry in overrides:
         if "=" not in entry:
             raise ConfigError(f"command line: expected key=value, found '{entry}'")
     try:
         container = OmegaConf.to_container(OmegaConf.from_dotlist(list(overrides)))
-    except (OmegaConfBaseException, yaml.YAMLError) as error:
+    except (OmegaConfBaseException, yaml.YAMLError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise ConfigError(f"command line: {str(error).splitlines()[0]}") from error
     assert isinstance(container, dict)
     found = typing.cast("dict[str, Any]", container)
     for keys, value in flatten(found):
-        if "\0" in f"{value}":
-            raise ConfigError(f"command line: {'.'.join(keys)}: found a character of number 0 (\\0); expected text")
+        for one in value if isinstance(value, list) else [value]:
+            if problem := value_problem(one):
+                raise ConfigError(f"command line: {'.'.join(keys)}: {problem}")
     return found
 
 
@@ -212,7 +193,7 @@ def _check_keys(layer: Mapping[Any, Any], cls: type, prefix: str, origin: str) -
                 raise ConfigError(f"{origin}: '{path}' is a group of settings ({keys}), found {value!r}")
             _check_keys(value, hint_type, path + ".", origin)
             continue
-        item = _item_type(hint_type)
+        item = item_type(hint_type)
         if item is None:
             continue
         entries = value.items() if isinstance(value, Mapping) else enumerate(value or [])
@@ -309,23 +290,3 @@ def _check_values(config: Config) -> None:
                 raise ConfigError(
                     f"evaluation.targets.{index}.{field}: no data set '{key}'{did_you_mean(key, list(config.datasets))}"
                 )
-
-
-def _item_type(hint: Any) -> type | None:
-    """The dataclass inside ``list[X]`` or ``dict[str, X]``, if any."""
-    for argument in typing.get_args(hint):
-        if isinstance(argument, type) and dataclasses.is_dataclass(argument):
-            return argument
-    return None
-
-
-def _type_name(hint: Any) -> str:
-    if isinstance(hint, type) and not typing.get_args(hint):
-        return hint.__name__
-    return re.sub(r"[\w.]+\.(?=\w)", "", str(hint))
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, DictConfig | ListConfig):
-        value = OmegaConf.to_container(value)
-    return "''" if value == "" else str(value)

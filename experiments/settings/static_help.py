@@ -2,7 +2,7 @@
 
 The schema composes dataclasses that stand beside the classes that use them, so importing it imports nearly everything.
 Their fields are plain, though: ``name: type = setting(default, "help", ...)``. This module finds them by parsing. A
-test holds its rows against those of ``experiments.settings.load.describe``.
+test holds its rows against those of ``experiments.settings.descriptions.describe``.
 """
 
 from __future__ import annotations

@@ -10,7 +10,8 @@ import pytest
 from pymdownx.slugs import slugify
 
 from datamodules.sources.manifest import Manifest, ManifestParams
-from experiments.settings.load import describe, load
+from experiments.settings.descriptions import describe
+from experiments.settings.load import load
 from experiments.statistics import results
 
 ROOT = Path(__file__).resolve().parents[2]

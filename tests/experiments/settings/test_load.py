@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from experiments.runtime.command_line import parse
+from experiments.settings.descriptions import describe
 from experiments.settings.layers import ConfigError, available
-from experiments.settings.load import describe, load, load_saved, plain, to_yaml
+from experiments.settings.load import load, load_saved, plain, to_yaml
 
 
 @pytest.mark.parametrize("name", available())
@@ -239,6 +240,17 @@ def test_saved_settings_come_back_as_they_were(tmp_path: Path) -> None:
         load_saved(tmp_path / "config.yaml")
 
 
-def test_an_absurd_whole_number_on_the_command_line_is_refused_in_words() -> None:
-    with pytest.raises(ConfigError, match="a whole number with more digits than a number with a point can hold"):
-        load("simulator", [f"window.duration_s={'9' * 320}"])
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (f"window.duration_s={'9' * 320}", r"window\.duration_s: found a whole number of more than 250 digits"),
+        (
+            f"evaluation.finetune_rates=[0.1,{'9' * 320}]",
+            r"evaluation\.finetune_rates: found a whole number of more than 250",
+        ),
+        (f"run.seed={'9' * 5000}", "5000 digits"),
+    ],
+)
+def test_an_absurd_whole_number_on_the_command_line_is_refused_in_words(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"command line: .*{said}"):
+        load("simulator", [override])

@@ -1,6 +1,6 @@
 """Help without imports: the description that is parsed is the one of the classes themselves."""
 
-from experiments.settings.load import describe
+from experiments.settings.descriptions import describe
 from experiments.settings.static_help import describe_statically
 
 
