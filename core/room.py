@@ -143,12 +143,7 @@ def no_processes() -> str:
 
 def out_of_threads(error: BaseException) -> bool:
     """Say whether an error, or what it came from, is a thread that could not be started."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, RuntimeError) and "can't start new thread" in str(seen):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    return any(isinstance(seen, RuntimeError) and "can't start new thread" in str(seen) for seen in _causes(error))
 
 
 def too_many_files() -> str:
@@ -168,21 +163,16 @@ def out_of_files(error: BaseException) -> bool:
 
     Libraries in C wrap it in errors of their own, which look like those of a damaged file.
     """
-    seen: BaseException | None = error
-    while seen is not None:
-        if (isinstance(seen, OSError) and seen.errno in _TOO_MANY) or _says(seen, errno.EMFILE):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    return any(
+        (isinstance(seen, OSError) and seen.errno in _TOO_MANY) or _says(seen, errno.EMFILE) for seen in _causes(error)
+    )
 
 
 def _full_number(error: Exception, path: Path) -> int | None:
     """Return the number of the error, or of what it came from, if it is of a full disk; or None."""
-    seen: BaseException | None = error
-    while seen is not None:  # torch's own error follows the system's
+    for seen in _causes(error):  # torch's own error follows the system's
         if isinstance(seen, OSError) and seen.errno in _FULL:
             return seen.errno
-        seen = seen.__cause__ or seen.__context__
     if isinstance(error, OSError) and error.errno is not None:
         return None
     for number in _FULL:
@@ -190,6 +180,14 @@ def _full_number(error: Exception, path: Path) -> int | None:
             return number
     # torch and HDF5 say only that writing failed.
     return errno.ENOSPC if isinstance(error, OSError | RuntimeError) and _free(path) < _NOTHING else None
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it came from."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__
 
 
 def _says(error: BaseException, number: int) -> bool:

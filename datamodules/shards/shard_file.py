@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -148,7 +149,8 @@ def read_structure(path: Path | str, file: h5py.File, content: IO[bytes] | io.Ra
         ShardError: as :func:`open_shard`.
     """
     _check_attributes(path, file)
-    _check_heaps(path, file, content, size)
+    there = _known_places(path, file, size)
+    _check_heaps(path, content, there.values(), size)
     attributes = {name: _plain(value) for name, value in file.attrs.items()}
     layout.check_version(path, attributes.get("format"), attributes.get("version"))
     if layout.COMPLETE not in attributes:
@@ -156,9 +158,9 @@ def read_structure(path: Path | str, file: h5py.File, content: IO[bytes] | io.Ra
     n = int(attributes[layout.COMPLETE][0])
     t, f = int(attributes["samples"]), int(attributes["frames_per_window"])
     places = {}
-    later = {name: kind for name, kind in layout.LATER.items() if name in file}
+    later = {name: kind for name, kind in layout.LATER.items() if name in there}
     for name, (dtype, shape_of) in {**layout.DATASETS, **later}.items():
-        place = _place(path, file, name, size)
+        place = there.get(name) or _place(path, file, name, size)  # which says what is wrong
         expected = shape_of(n, t, f)
         fits = len(expected) == len(place.shape) and all(
             e is None or e == s for e, s in zip(expected, place.shape, strict=True)
@@ -174,15 +176,14 @@ def read_structure(path: Path | str, file: h5py.File, content: IO[bytes] | io.Ra
         raise ShardError(f"{path}: {places['frames'].shape[0]} bytes of frames; '{layout.COMPLETE}' says {counted}")
     tables = {}
     for code in layout.CODES:
-        _place(path, file, f"tables/{code}", size)
+        if f"tables/{code}" not in there:
+            _place(path, file, f"tables/{code}", size)
         tables[code] = [bytes(value).decode() for value in file[f"tables/{code}"][:].astype("S")]
     return ShardFile(path, attributes, places, tables)
 
 
 def _place(path: Path | str, file: h5py.File, name: str, size: int) -> ArrayPlace:
-    parts = name.split("/")
-    for i in range(len(parts)):
-        step = "/".join(parts[: i + 1])
+    for step in _steps(name):
         link = file.get(step, getlink=True)
         if not isinstance(link, h5py.HardLink):
             kind = type(link).__name__ if link is not None else "nothing"
@@ -217,18 +218,34 @@ def _check_attributes(path: Path | str, file: h5py.File) -> None:
             raise ShardError(f"{path}: the attribute '{name[:100]}' is {shape}; expected {_LONGEST_ATTRIBUTE} at most")
 
 
-def _check_heaps(path: Path | str, file: h5py.File, content: IO[bytes] | io.RawIOBase, size: int) -> None:
-    arrays = []
-    for name in (*layout.DATASETS, *layout.LATER, *(f"tables/{code}" for code in layout.CODES)):
-        if name in file:
-            place = _place(path, file, name, size)
-            arrays.append((place.offset, place.nbytes))
+def _known_places(path: Path | str, file: h5py.File, size: int) -> dict[str, ArrayPlace]:
+    """Places of all arrays and tables that a shard may have, and that are there."""
+    names = (*layout.DATASETS, *layout.LATER, *(f"tables/{code}" for code in layout.CODES))
+    return {name: _place(path, file, name, size) for name in names if _is_there(file, name)}
 
+
+def _steps(name: str) -> list[str]:
+    """``a`` and ``a/b`` of ``a/b``."""
+    parts = name.split("/")
+    return ["/".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def _is_there(file: h5py.File, name: str) -> bool:
+    """Whether there is such a name, or a link on the way to it, which is not followed."""
+    link: object = None
+    for step in _steps(name):
+        link = file.get(step, getlink=True)
+        if not isinstance(link, h5py.HardLink):
+            return link is not None
+    return True
+
+
+def _check_heaps(path: Path | str, content: IO[bytes] | io.RawIOBase, places: Iterable[ArrayPlace], size: int) -> None:
     def read(start: int, end: int) -> bytes:
         content.seek(start)
         return content.read(end - start) or b""
 
-    if problem := heap_problem(read, arrays, size):
+    if problem := heap_problem(read, [(place.offset, place.nbytes) for place in places], size):
         raise ShardError(f"{path}: damaged: {problem}")
 
 

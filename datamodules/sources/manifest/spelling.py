@@ -20,7 +20,13 @@ def composed(name: str) -> str:
 def folded(name: str) -> str:
     """What two spellings of one name share: capitals and blanks don't count, and 1.0 is 1."""
     text = "".join(unicodedata.normalize("NFKC", name).casefold().split())
-    return f"{float(text):.15g}" if _NUMBER.fullmatch(text) else text
+    number = as_number(text)
+    return text if number is None else f"{number:.15g}"
+
+
+def as_number(name: str) -> float | None:
+    """The number that a name is, as pandas writes 1 as 1.0 in a column where one is missing; None for other names."""
+    return float(name) if _NUMBER.fullmatch(name) else None
 
 
 def check_spelling(subjects: Iterable[tuple[str, str, Path]], manifest: Path) -> None:

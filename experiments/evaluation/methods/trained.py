@@ -48,6 +48,7 @@ _SUPERVISED_SETTINGS = (
     "evaluation.supervised_lr",
     "pretraining.augment",
 )
+_BOTH_SETTINGS = tuple(dict.fromkeys((*_FINETUNE_SETTINGS, *_SUPERVISED_SETTINGS)))
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def finetune_tuned(data: CellData) -> Predict:
     trained=True,
     encoder=True,
     checkpoint=True,
-    settings=tuple(dict.fromkeys((*_FINETUNE_SETTINGS, *_SUPERVISED_SETTINGS))),
+    settings=_BOTH_SETTINGS,
 )
 def finetune_safe(data: CellData) -> Predict:
     """Take what is best within the support: the linear probe, fine-tuning from it, or training from scratch.
@@ -116,8 +117,7 @@ def finetune_safe(data: CellData) -> Predict:
     if not halves:
         data.notes.append("finetune_safe: where two groups of subjects do not share two activities, the probe")
         return linear_probe(data)
-    recipe = replace(_from_scratch(data), rates=_configured(data).rates)
-    candidates: tuple[Fit, ...] = (linear_probe, partial(_finetune, recipe=recipe), supervised)
+    candidates: tuple[Fit, ...] = (linear_probe, _finetune_as_long, supervised)
     reached = [_validated(data, halves, fit) for fit in candidates]
     return candidates[int(np.argmax(reached))](data)  # the first of equally good ones
 
@@ -128,15 +128,14 @@ def finetune_safe(data: CellData) -> Predict:
     trained=True,
     encoder=True,
     checkpoint=True,
-    settings=tuple(dict.fromkeys((*_FINETUNE_SETTINGS, *_SUPERVISED_SETTINGS))),
+    settings=_BOTH_SETTINGS,
 )
 def finetune_mean(data: CellData) -> Predict:
     """Average the probabilities of fine-tuning that starts as the probe, and of training from scratch.
 
     Both have the same augmentation and steps. Nothing is chosen, so that few people who give labels suffice.
     """
-    recipe = replace(_from_scratch(data), rates=_configured(data).rates)
-    return mean_of(_finetune(data, recipe), supervised(data))
+    return mean_of(_finetune_as_long(data), supervised(data))
 
 
 @method("supervised", needs_labels=True, trained=True, encoder=True, settings=_SUPERVISED_SETTINGS)
@@ -157,6 +156,11 @@ def _configured(data: CellData) -> _Recipe:
 
 def _finetune(data: CellData, recipe: _Recipe) -> Predict:
     return _train(data, _pretrained(data), fit_on(data, data.features.pretrained), recipe)
+
+
+def _finetune_as_long(data: CellData) -> Predict:
+    """Fine-tune from the probe with the augmentation and the steps of training from scratch."""
+    return _finetune(data, replace(_from_scratch(data), rates=_configured(data).rates))
 
 
 def _pretrained(data: CellData) -> ImuEncoder:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from datamodules.sources.manifest.spec import GroupSpec, LabelsSpec, ManifestSpec, whole_sensor
+from datamodules.sources.manifest.spelling import as_number
 from experiments.reports.manifest.copies import find_copies
 from experiments.reports.manifest.facts import RecordingFacts
 from experiments.reports.manifest.motion_remarks import judge_sensor
@@ -19,7 +20,6 @@ _LABELS_TO_JUDGE, _SHORT_LABEL_S = 3, 1.0
 _SPANS = (0.5, 1.1)  # of the recording that labels reach over
 _RATE_SLACK = 0.01
 _LEADING = re.compile(r"(?<!\d)0+(?=\d)")  # zeros before a number
-_NUMBER = re.compile(r"[+-]?\d{1,15}([.]\d{0,15})?")
 _NOTHING = ("", "na", "nan", "nat", "null", "none", "nil", "missing", "nodata", "novalue", "ref", "value", "div0")
 _EPOCH = 1e8  # seconds; stamps beyond three years count from 1970
 
@@ -227,14 +227,15 @@ def _label_unit(fact: RecordingFacts) -> str:
 
 
 def _folded_activity(name: str) -> str:
-    """Of 1 and 1.0 the same: pandas writes a column of whole numbers so where one is missing."""
-    return f"{float(name):.15g}" if _NUMBER.fullmatch(name) else _folded(name)
+    """Of 1 and 1.0 the same."""
+    number = as_number(name)
+    return _folded(name) if number is None else f"{number:.15g}"
 
 
 def _means_none(activity: str) -> bool:
     """Whether it is a sign, a spreadsheet's error, a negative number, or a word for nothing."""
-    number = _NUMBER.fullmatch(activity) is not None
-    return (number and float(activity) < 0) or _folded(activity) in _NOTHING
+    number = as_number(activity)
+    return (number is not None and number < 0) or _folded(activity) in _NOTHING
 
 
 def _folded(name: str) -> str:

@@ -35,7 +35,7 @@ class Child:
     def __init__(
         self, scene: Scene, folder: Path, before: Before = lambda: None, rank: int | None = None, port: int = 0
     ) -> None:
-        self.scene, self.started, self.said = scene, time.monotonic(), ""
+        self.scene, self.said = scene, ""
         self.code: int | None = None
         reader, writer = os.pipe()
         begun, begins = os.pipe()
