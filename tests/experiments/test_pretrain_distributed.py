@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.signalled import other_ranks
 
 from experiments.pretrain import run
 from experiments.runtime.peers import LOST
@@ -128,10 +129,9 @@ def test_one_of_four_processes_is_killed_and_two_go_on(tiny: Make, tiny_yaml: Pa
     while not last.is_file() and process.poll() is None:
         assert time.monotonic() < deadline, "no checkpoint"
         time.sleep(0.002)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    trainers = [int(child) for child in children if "experiments.pretrain" in _command_of(int(child))]
-    assert len(trainers) == 3
-    os.kill(trainers[-1], signal.SIGKILL)
+    others = other_ranks(process.pid)
+    assert len(others) == 3
+    os.kill(others[-1], signal.SIGKILL)
     output, _ = process.communicate(timeout=120)  # the others end, instead of waiting for it for ever
     assert process.returncode == 1, output[-3000:]
     assert LOST in output
@@ -144,7 +144,3 @@ def test_one_of_four_processes_is_killed_and_two_go_on(tiny: Make, tiny_yaml: Pa
     assert "continued from" in output
     assert torch.load(last, weights_only=True)["global_step"] == steps
     assert_went_the_same_way(last, one, first)
-
-
-def _command_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()

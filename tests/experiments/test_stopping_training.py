@@ -83,10 +83,12 @@ def test_two_processes_agree_on_the_step_at_which_they_stop(who: str, tiny: Make
     command = pretrain(config, tiny_yaml, *settings)
     last = last_of(config, "two")
     command.wait_for(lambda: last.is_file() and step_of(last) >= 6)
-    others = command.others("experiments.pretrain")
+    others = command.other_ranks()
     assert len(others) == 1
     time.sleep(random.uniform(0, 0.5))
-    ended = command.stop(signal.SIGTERM, {"the first": [], "another": others, "all": command.members()}[who])
+    ended = command.stop(
+        signal.SIGTERM, {"the first": [], "another": others, "all": [command.process.pid, *others]}[who]
+    )
     assert ended.code == 143, ended.said[-3000:]
     assert ended.seconds < WITHIN_S
     said = re.findall(r"interrupted at step (\d+) of \d+ by SIGTERM", ended.said)
@@ -108,7 +110,7 @@ def test_a_process_that_hangs_keeps_the_others_no_longer_than_promised(hangs: st
     command = pretrain(config, tiny_yaml, *settings)
     last = last_of(config, "hung")
     command.wait_for(lambda: last.is_file() and step_of(last) >= 6)
-    (other,) = command.others("experiments.pretrain")
+    (other,) = command.other_ranks()
     os.kill(command.process.pid if hangs == "the first" else other, signal.SIGSTOP)
     if hangs == "another":
         ended = command.stop(signal.SIGTERM)
@@ -134,7 +136,7 @@ def test_a_process_that_ends_at_the_start_ends_the_training(number: int, tiny: M
     settings = ("run.name=starting", "trainer.devices=2")
     command = pretrain(tiny(*settings), tiny_yaml, *settings)
     found: list[int] = []
-    command.wait_for(lambda: found or found.extend(command.others("experiments.pretrain")))
+    command.wait_for(lambda: found or found.extend(command.other_ranks()))
     time.sleep(random.uniform(0, 3))
     ended = command.stop(number, found)
     assert ended.seconds < WITHIN_S

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -56,10 +57,8 @@ class Command:
                     found.append(int(entry.name))
         return found
 
-    def others(self, words: str) -> list[int]:
-        """Those of them besides the first whose command line has these words."""
-        lines = {pid: _command_line(pid) for pid in self.members() if pid != self.process.pid}
-        return [pid for pid, line in lines.items() if words in line]
+    def other_ranks(self) -> list[int]:
+        return other_ranks(self.process.pid)
 
     def wait_for(self, there: Callable[[], object], seconds: float = 240) -> None:
         deadline = time.monotonic() + seconds
@@ -118,8 +117,15 @@ def _alone() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's & has ignored
 
 
-def _command_line(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
-    except OSError:
-        return ""
+def other_ranks(first: int) -> list[int]:
+    """The processes of a training besides the one that started them, by their rank.
+
+    A command line does not tell them: until it runs its own program, any child has that of its parent.
+    """
+    ranks = {}
+    for child in Path(f"/proc/{first}/task/{first}/children").read_text().split():
+        with contextlib.suppress(OSError):  # it has just ended
+            for entry in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+                if entry.startswith(b"LOCAL_RANK="):
+                    ranks[int(entry.partition(b"=")[2])] = int(child)
+    return [ranks[rank] for rank in sorted(ranks)]
