@@ -118,12 +118,19 @@ class FineTune(L.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
-def train(module: FineTune, data: L.LightningDataModule, accelerator: str = "cpu", gradient_clip: float = 1.0) -> None:
+def train(
+    module: FineTune,
+    data: L.LightningDataModule,
+    accelerator: str = "cpu",
+    precision: str = "32-true",
+    gradient_clip: float = 1.0,
+) -> None:
     """Train for ``module.settings.total_steps``.
 
     The caller seeds torch's random state, which dropout uses.
     """
-    trainer = quiet_trainer(accelerator, max_steps=module.settings.total_steps, gradient_clip_val=gradient_clip)
+    steps = module.settings.total_steps
+    trainer = quiet_trainer(accelerator, precision=precision, max_steps=steps, gradient_clip_val=gradient_clip)
     trainer.fit(module, datamodule=data)
     if trainer.interrupted:
         raise KeyboardInterrupt
@@ -136,14 +143,14 @@ def predict_windows(module: FineTune, data: L.LightningDataModule, accelerator: 
     return torch.cat([p for p in predictions if isinstance(p, Tensor)]).cpu()
 
 
-def quiet_trainer(accelerator: str, **options: Any) -> L.Trainer:
+def quiet_trainer(accelerator: str, precision: str = "32-true", **options: Any) -> L.Trainer:
     """Make a trainer on one device that writes and prints nothing, and stops at a loss that is not finite."""
     callbacks = [FiniteGuard(), *options.pop("callbacks", [])]
     return L.Trainer(
         max_epochs=-1,
         accelerator=accelerator,
         devices=1,
-        precision="32-true",
+        precision=precision,  # type: ignore[arg-type]
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -12,6 +12,8 @@ from typing import Any, cast
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import CatMetric
@@ -258,9 +260,10 @@ class ImuPretraining(L.LightningModule):
         inside = [o for o in self.objectives.values() if isinstance(o, TokenObjective)]
         if inside:
             imu_tokens, frame_tokens = (tokens.float() for tokens in inside[0].tokens(imu, video))
-            self.shift_errors.update(self._shift_errors(imu, imu_tokens, frame_tokens, batch, batch_idx))
-            if batch_idx == 0:
-                self._first_similarity = _one_similarity(imu, imu_tokens, frame_tokens, batch)
+            with torch.autocast(self.device.type, enabled=False):  # times are measured in 32 bits
+                self.shift_errors.update(self._shift_errors(imu, imu_tokens, frame_tokens, batch, batch_idx))
+                if batch_idx == 0:
+                    self._first_similarity = _one_similarity(imu, imu_tokens, frame_tokens, batch)
 
     def _shift_errors(
         self, imu: ImuFeatures, imu_tokens: Tensor, frame_tokens: Tensor, batch: Batch, batch_idx: int
@@ -312,6 +315,20 @@ class ImuPretraining(L.LightningModule):
         # TensorBoard sorts its groups by name: all of training comes first.
         schedule = {"scheduler": scheduler, "interval": "step", "name": "training/learning_rate"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as the trainer says; where bfloat16 is used too, which scales no gradient that would be in the way."""
+        if not str(self.trainer.precision).startswith("bf16"):
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            # Lightning refuses to clip for a fused optimiser in any mixed precision.
+            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
+            Precision().clip_gradients(optimizer, gradient_clip_val, algorithm)
 
 
 def _paired(batch: Batch) -> Batch:

@@ -44,6 +44,7 @@ READING_ORDER = {
         "build",
         "pretraining",
         "labelled",
+        "held_windows",
         "labelled_sets",
     ),
     "encoders": ("contract", "layers", "registry", "weights", "imu", "video", "text"),

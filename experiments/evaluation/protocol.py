@@ -1,7 +1,7 @@
 """Computation of an evaluation's cells. Nothing is tuned on the tested windows.
 
-Methods that train no encoder run side by side in threads. The others run one after the other, because they share
-torch's random state.
+Cells are computed side by side in threads, which hand what takes long to processes. Methods that train an encoder run
+one after the other on a GPU, and where they are few.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from datamodules.labels.label_column import among, distinct, positions
 from datamodules.pretraining import stream_seed
+from experiments.evaluation import encoder_training
 from experiments.evaluation.cells import KNOWS_LABELS, Cell, CellResult
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.feature_table import in_blocks
@@ -31,7 +32,7 @@ from experiments.evaluation.splits import assert_disjoint, draw_subjects, draw_s
 from experiments.evaluation.targets import System, Target
 from experiments.evaluation.thread_warnings import threads_fit
 from experiments.evaluation.unlabelled import unlabelled_windows
-from experiments.evaluation.worker_pool import WORTH_IT, worker_pool
+from experiments.evaluation.worker_pool import TRAININGS_WORTH_IT, WORTH_IT, kill_workers, worker_pool
 from experiments.runtime.processors import cores
 from experiments.settings.schema import Config
 
@@ -93,9 +94,14 @@ def run_units(
             missing.append(replace(unit, cells=tuple(c for c, _ in new), perturbations=tuple(c for _, c in new)))
     total = sum(len(unit.cells) for unit in units)
     # Fast methods come first, so that an interrupted evaluation has kept most cells. Those of one draw follow one
-    # another, because they share fits.
+    # another, because they share fits. Then the longest trainings come first, so that cores are done together.
     features = {id(unit.features): number for number, unit in enumerate(units)}
-    missing.sort(key=lambda unit: (unit.method.trained, *draw_of(unit, features[id(unit.features)])))
+
+    def turn(unit: Unit) -> tuple[int, ...]:
+        draw = draw_of(unit, features[id(unit.features)])
+        return (1, -unit.cells[0].shots, *draw) if unit.method.trained else (0, *draw)
+
+    missing.sort(key=turn)
     computed = (
         elsewhere(config, missing)
         if elsewhere and missing
@@ -113,23 +119,36 @@ def run_units(
 def _computed(
     config: Config, units: Sequence[Unit], starts: Callable[[Unit], None]
 ) -> Iterator[tuple[Unit, list[CellResult]]]:
-    light = [unit for unit in units if not unit.method.trained]
     workers = config.evaluation.workers or cores()
-    models = sum(unit.method.needs_labels for unit in light)
-    processes = workers if models >= WORTH_IT else 1
+    trained = [unit for unit in units if unit.method.trained]
+    on_gpu = any(unit.features.device.type != "cpu" for unit in trained)
+    apart = trained if on_gpu or workers == 1 or len(trained) < TRAININGS_WORTH_IT else []
+    beside = units if not apart else [unit for unit in units if not unit.method.trained]
+    models = sum(unit.method.needs_labels for unit in beside)
+    needs = [encoder_training.__name__] if trained and not apart else []
+    processes = workers if models >= WORTH_IT or needs else 1
     # Many small solvers run side by side. With threads of their own they would only wait for each other.
-    with threadpool_limits(1), threads_fit(), worker_pool(processes), ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(compute_unit, config, unit) for unit in light]
+    with (
+        threadpool_limits(1),
+        threads_fit(),
+        worker_pool(processes, needs),
+        ThreadPoolExecutor(workers) as pool,
+    ):
+        waiting = [pool.submit(compute_unit, config, unit) for unit in beside]
         try:
             # In the plan's order, so that the same one of several errors is raised each time.
-            for unit, future in zip(light, waiting, strict=True):
+            for unit, future in zip(beside, waiting, strict=True):
+                if unit.method.trained:
+                    starts(unit)
                 yield unit, future.result()
+        except BaseException:
+            kill_workers()  # a training takes minutes: nobody waits for what will not be used
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-    for unit in units:
-        if unit.method.trained:
-            starts(unit)
-            yield unit, compute_unit(config, unit)
+    for unit in apart:
+        starts(unit)
+        yield unit, compute_unit(config, unit)
 
 
 def _title(unit: Unit) -> str:
@@ -140,7 +159,7 @@ def _title(unit: Unit) -> str:
 def draw_of(unit: Unit, features: int) -> tuple[int, ...]:
     """Number the draw of labels that a unit belongs to; ``features`` is a number of its features."""
     cell = unit.cells[0]
-    return () if unit.method.trained else (features, cell.fold, cell.shots_unit == "subjects", cell.shots, cell.draw)
+    return features, cell.fold, cell.shots_unit == "subjects", cell.shots, cell.draw
 
 
 @dataclass(frozen=True)

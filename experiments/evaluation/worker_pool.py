@@ -1,13 +1,14 @@
-"""A worker pool that fits small models in processes of their own.
+"""A worker pool that fits models in processes of their own.
 
-Fitting hundreds of models holds Python's lock for so long that threads gain little. The threads that compute cells
-therefore hand each fit to a process, and wait. The result does not depend on the process.
+Fitting hundreds of small models holds Python's lock for so long that threads gain little, and trainings of encoders
+share torch's random state. The threads that compute cells therefore hand each fit to a process, and wait. The result
+does not depend on the process.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -22,19 +23,27 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WORTH_IT = 400  # models; fewer are fitted sooner than processes start
+TRAININGS_WORTH_IT = 4
 _pool: ProcessPoolExecutor | None = None
 
 
 @contextmanager
-def worker_pool(count: int) -> Iterator[None]:
-    """Let :func:`run_in_pool` use ``count`` processes inside this context; 1 means this process alone."""
+def worker_pool(count: int, needs: Sequence[str] = ()) -> Iterator[None]:
+    """Let :func:`run_in_pool` use processes inside this context.
+
+    Args:
+        count: of processes; 1 means this process alone.
+        needs: modules that they import at the start, beside those of small models.
+    """
     global _pool
     if count < 2 or _pool is not None:
         yield
         return
     # Threads do not survive a fork. Workers fork from a server that has imported everything and started no thread.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["experiments.evaluation.features.handcrafted", "lightning_modules.probe", __name__])
+    context.set_forkserver_preload(
+        ["experiments.evaluation.features.handcrafted", "lightning_modules.probe", __name__, *needs]
+    )
     _pool = pool = ProcessPoolExecutor(count, context, _start)
     try:
         yield
@@ -58,6 +67,12 @@ def run_in_pool(function: Callable[P, T], *arguments: P.args, **options: P.kwarg
             "a worker process died without an error (killed, or out of memory); finished cells are kept, and the same"
             " command goes on. evaluation.workers=1 needs the least memory"
         ) from error
+
+
+def kill_workers() -> None:
+    """Kill the processes of the pool, if there is one: whoever waits for one of them gets an error."""
+    for worker in list((_pool._processes or {}).values()) if _pool is not None else []:
+        worker.kill()
 
 
 def _start() -> None:

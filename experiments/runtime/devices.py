@@ -26,6 +26,13 @@ def supports_bf16(config: Config) -> bool:
     return cpu.is_file() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
 
 
+def precision_of(config: Config) -> str:
+    """Choose the precision of trainings of an IMU encoder, as Lightning names it."""
+    if config.trainer.precision != "auto":
+        return config.trainer.precision
+    return "bf16-mixed" if supports_bf16(config) else "32-true"
+
+
 def set_threads(config: Config, processes: int = 1) -> None:
     """Share the cores between the processes of this machine, or use the number in the settings."""
     torch.set_num_threads(config.trainer.threads or max(1, cores() // processes))

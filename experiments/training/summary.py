@@ -15,12 +15,12 @@ from datamodules.pretraining import PretrainingDataModule
 from datamodules.sampling.mixture import MixtureOrder
 from encoders.contract import VideoEncoder
 from experiments.runtime.board_command import board_command
-from experiments.runtime.devices import accelerator
+from experiments.runtime.devices import accelerator, precision_of
 from experiments.runtime.run_folder import run_folder
 from experiments.runtime.time_left import in_words
 from experiments.settings.schema import Config
 from experiments.training.data import Features, Shards, shows_frames
-from experiments.training.trainer import is_trial, precision_of
+from experiments.training.trainer import is_trial
 from lightning_modules.pretraining import ImuPretraining
 
 _WEIGHTS = {

@@ -15,7 +15,7 @@ from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import DDPStrategy, Strategy
 
 from experiments.runtime.checkpoints import DurableCheckpointIO
-from experiments.runtime.devices import accelerator, supports_bf16
+from experiments.runtime.devices import accelerator, precision_of
 from experiments.runtime.errors import UserError
 from experiments.runtime.run_folder import LAST
 from experiments.runtime.training_bar import StepCheckpoint, TrainingBar
@@ -102,14 +102,6 @@ def make_trainer(
         raise UserError(f"trainer: Lightning's Trainer refuses these settings: {error}") from error
     trainer._signal_connector = NoSignals(trainer)
     return trainer
-
-
-def precision_of(config: Config) -> str:
-    """Choose the precision, as Lightning names it."""
-    if config.trainer.precision != "auto":
-        return config.trainer.precision
-    # bf16 pays on a GPU; a small IMU encoder on a CPU is faster, and exact to resume, in 32 bits.
-    return "bf16-mixed" if accelerator(config) == "gpu" and supports_bf16(config) else "32-true"
 
 
 def is_trial(config: Config) -> bool:

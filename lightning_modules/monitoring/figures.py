@@ -20,7 +20,7 @@ def similarity_figure(imu: Tensor, video: Tensor) -> Figure:
     """
     figure = Figure(figsize=(5.2, 4.4))
     axes = figure.subplots(gridspec_kw=_MARGINS)
-    image = axes.imshow((imu @ video.T).cpu().numpy(), vmin=-1, vmax=1, cmap="RdBu_r")
+    image = axes.imshow((imu @ video.T).float().cpu().numpy(), vmin=-1, vmax=1, cmap="RdBu_r")
     axes.set(xlabel="clip", ylabel="IMU window", title=f"similarity of {len(imu)} held-out pairs")
     figure.colorbar(image, label="cosine")
     return figure
@@ -35,7 +35,7 @@ def alignment_figure(similarity: Tensor, imu_input: dict[str, Any]) -> Figure:
     """
     figure = Figure(figsize=(4.8, 4.2))
     axes = figure.subplots(gridspec_kw=_MARGINS)
-    image = axes.imshow(similarity.cpu().numpy(), vmin=-1, vmax=1, cmap="RdBu_r")
+    image = axes.imshow(similarity.float().cpu().numpy(), vmin=-1, vmax=1, cmap="RdBu_r")
     seconds = imu_input["samples"] / imu_input["rate_hz"]
     axes.set(xlabel="frame", ylabel="IMU at frame's time", title=f"inside one held-out window of {seconds:g} s")
     figure.colorbar(image, label="cosine")

@@ -27,7 +27,7 @@ video_encoder:
   params: {kwargs: {patch_size: 16, embed_dim: 16, depth: 1, num_heads: 2}, grid_size: 2}
 video_head: {params: {width: 16, depth: 1, heads: 2, input_norm: standard}}
 pretraining: {batch_size: 8, validation_share: 0.5}
-trainer: {max_epochs: 4, validate_every: 2, threads: 1, accelerator: cpu, log_every: 1, loggers: []}
+trainer: {max_epochs: 4, validate_every: 2, threads: 1, accelerator: cpu, precision: 32-true, log_every: 1, loggers: []}
 """
 )
 

@@ -113,6 +113,16 @@ def test_an_evaluation_keeps_its_cells(trained: Make, tiny_yaml: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_an_evaluation_does_not_wait_for_trainings_of_its_workers(trained: Make, tiny_yaml: Path) -> None:
+    long = ("evaluation.methods=[supervised]", "evaluation.shots=[1,2]", "evaluation.supervised_min_steps=1000000")
+    config = trained(*STUDY, *long)
+    arguments = (str(tiny_yaml), *settings_of(config), "trainer.max_epochs=1", *STUDY, *long, "evaluation.workers=2")
+    # As above: two workers that train, their server, its tracker, and the command.
+    stopped("experiments.eval_ood", *arguments, there=lambda command: len(command.members()) >= 5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_head_is_written_whole_or_not_at_all(trained: Make, tiny_yaml: Path) -> None:
     config = trained(*STUDY)
     arguments = (str(tiny_yaml), *settings_of(config), "trainer.max_epochs=1", *STUDY)

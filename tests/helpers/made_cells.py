@@ -20,6 +20,7 @@ TINY = {"width": 16, "depth": 1, "heads": 2, "stem_channels": [8, 16]}
 def make_config(**evaluation: object) -> Config:
     config = Config()
     config.trainer.accelerator = "cpu"
+    config.trainer.precision = "32-true"  # the same figures on all processors
     config.imu_encoder.params = TINY
     for name, value in {
         "folds": 2,

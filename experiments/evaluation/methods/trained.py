@@ -5,29 +5,24 @@ Shape legend: C classes.
 
 from __future__ import annotations
 
-import copy
-import logging
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
-import torch
 
-from datamodules.augment import ImuAugmentation
-from datamodules.labelled import LabelledDataModule
+from datamodules.held_windows import HeldWindows
 from datamodules.labels.label_column import among
 from datamodules.labels.natural_order import natural_key
-from datamodules.pretraining import stream_seed
 from encoders.contract import ImuEncoder
+from experiments.evaluation.encoder_training import EncoderState, Recipe, Training, predict_by, train_encoder
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.probes import fit_on, linear_probe
 from experiments.evaluation.methods.registry import CellData, Fit, Indices, Predict, Scores, method
-from experiments.evaluation.methods.sharing import mean_of
+from experiments.evaluation.methods.sharing import fit_once, mean_of
 from experiments.evaluation.metrics import balanced_accuracy, confusion_matrix
-from lightning_modules.finetune import FineTune, FineTuneSettings, predict_windows, train
+from experiments.evaluation.worker_pool import run_in_pool
+from experiments.runtime.devices import precision_of
 from lightning_modules.probe import LinearProbe
 
 # The paper uses 1e-6 for the encoder, 1e-3 for a classifier that starts at random, and as many epochs as its probe.
@@ -41,24 +36,16 @@ _FINETUNE_SETTINGS = (
     "evaluation.finetune_encoder_lr",
     "evaluation.finetune_head_lr",
     "pretraining.augment",
+    "trainer.precision",
 )
 _SUPERVISED_SETTINGS = (
     "evaluation.supervised_epochs",
     "evaluation.supervised_min_steps",
     "evaluation.supervised_lr",
     "pretraining.augment",
+    "trainer.precision",
 )
 _BOTH_SETTINGS = tuple(dict.fromkeys((*_FINETUNE_SETTINGS, *_SUPERVISED_SETTINGS)))
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """Settings of a training: rates of encoder and classifier, epochs, least steps, and augmentation."""
-
-    rates: tuple[float, float]
-    epochs: int
-    min_steps: int = 0
-    augment: bool = True
 
 
 @method("finetune", needs_labels=True, trained=True, encoder=True, checkpoint=True, settings=_FINETUNE_SETTINGS)
@@ -67,10 +54,17 @@ def finetune(data: CellData) -> Predict:
     return _finetune(data, _configured(data))
 
 
-@method("finetune_paper", needs_labels=True, trained=True, encoder=True, checkpoint=True)
+@method(
+    "finetune_paper",
+    needs_labels=True,
+    trained=True,
+    encoder=True,
+    checkpoint=True,
+    settings=("trainer.precision",),
+)
 def finetune_paper(data: CellData) -> Predict:
     """Fine-tune with the paper's rates, at which the encoder hardly changes."""
-    return _train(data, _pretrained(data), None, _Recipe(_PAPER_RATES, _PAPER_EPOCHS, augment=False))
+    return _train(data, _pretrained(data), None, Recipe(_PAPER_RATES, _PAPER_EPOCHS, augment=False))
 
 
 @method(
@@ -144,17 +138,17 @@ def supervised(data: CellData) -> Predict:
     return _train(data, data.features.spec.build(data.seed), None, _from_scratch(data))
 
 
-def _from_scratch(data: CellData) -> _Recipe:
+def _from_scratch(data: CellData) -> Recipe:
     e = data.config.evaluation
-    return _Recipe((e.supervised_lr, e.supervised_lr), e.supervised_epochs, e.supervised_min_steps)
+    return Recipe((e.supervised_lr, e.supervised_lr), e.supervised_epochs, e.supervised_min_steps)
 
 
-def _configured(data: CellData) -> _Recipe:
+def _configured(data: CellData) -> Recipe:
     e = data.config.evaluation
-    return _Recipe((e.finetune_encoder_lr, e.finetune_head_lr), e.finetune_epochs, e.finetune_min_steps)
+    return Recipe((e.finetune_encoder_lr, e.finetune_head_lr), e.finetune_epochs, e.finetune_min_steps)
 
 
-def _finetune(data: CellData, recipe: _Recipe) -> Predict:
+def _finetune(data: CellData, recipe: Recipe) -> Predict:
     return _train(data, _pretrained(data), fit_on(data, data.features.pretrained), recipe)
 
 
@@ -165,7 +159,7 @@ def _finetune_as_long(data: CellData) -> Predict:
 
 def _pretrained(data: CellData) -> ImuEncoder:
     assert data.features.model is not None
-    return copy.deepcopy(data.features.model.imu_encoder)
+    return data.features.model.imu_encoder
 
 
 def _halves(data: CellData) -> list[tuple[Indices, Indices]]:
@@ -209,49 +203,34 @@ def _restricted(data: CellData, positions: Indices) -> CellData:
     )
 
 
-def _train(data: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recipe: _Recipe) -> Predict:
-    features = data.features
-    augmentation = None
-    if recipe.augment:
-        augmentation = ImuAugmentation(data.config.pretraining.augment, features.spec.normalisation)
+def _train(data: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recipe: Recipe) -> Predict:
+    features, n_classes = data.features, len(data.classes)
+    on_gpu = features.device.type == "cuda"
+    accelerator = "gpu" if on_gpu else "cpu"
+    training = Training(
+        EncoderState.of(features.spec, encoder),
+        probe,
+        n_classes,
+        recipe,
+        HeldWindows.of(features.shards, data.support),
+        data.support,
+        data.support_labels,
+        data.config.pretraining.augment,
+        data.seed,
+        accelerator,
+        precision_of(data.config),
+    )
 
-    def windows_of(where: TargetFeatures, windows: Indices) -> LabelledDataModule:
-        return LabelledDataModule(
-            where.shards,
-            data.support,
-            data.support_labels,
-            windows,
-            normalisation=features.spec.normalisation,
-            augmentation=augmentation,
-            seed=data.seed,
-        )
+    def fit() -> EncoderState:
+        return train_encoder(training) if on_gpu else run_in_pool(train_encoder, training)
 
-    training = windows_of(features, data.support[:0])
-    steps = max(recipe.epochs * training.steps_per_epoch, recipe.min_steps)
-    accelerator = "gpu" if features.device.type == "cuda" else "cpu"
-    with _quiet(), torch.random.fork_rng():
-        torch.manual_seed(stream_seed(data.seed, 1))
-        module = FineTune(encoder, len(data.classes), FineTuneSettings(*recipe.rates, total_steps=steps), probe)
-        train(module, training, accelerator)
+    start = hashlib.sha256(training.start.weights + (b"" if probe is None else probe.weight.tobytes())).hexdigest()
+    trained = fit_once(data, f"encoder {start}, {recipe}", fit)
 
     def predict(where: TargetFeatures, windows: Indices) -> Scores:
-        with _quiet():
-            return np.asarray(predict_windows(module, windows_of(where, windows), accelerator).numpy())
+        held = HeldWindows.of(where.shards, windows)
+        arguments = (trained, n_classes, held, accelerator)
+        found = predict_by(*arguments) if on_gpu else run_in_pool(predict_by, *arguments)
+        return found[np.searchsorted(held.numbers, windows)]
 
     return predict
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence Lightning's messages at the start and end of each fit; here there are dozens of fits."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", module="lightning")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

@@ -11,6 +11,7 @@ from helpers.made_cells import joined, make_cell, make_config, make_model
 from hypothesis import given
 from hypothesis import strategies as st
 
+from experiments.evaluation import encoder_training
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.target_features import EncoderSpec
 from experiments.evaluation.methods import CellData, Scores, find_method, method, methods
@@ -140,9 +141,8 @@ def test_rates_are_chosen_by_other_people_of_the_support(monkeypatch: pytest.Mon
 
 def test_the_paper_moves_the_encoder_a_thousandth_as_fast(monkeypatch: pytest.MonkeyPatch) -> None:
     data, test, _ = make_cell(FakeShards())
-    trained = importlib.import_module("experiments.evaluation.methods.trained")
     made: list[FineTune] = []
-    monkeypatch.setattr(trained, "FineTune", lambda *rest: made.append(FineTune(*rest)) or made[-1])
+    monkeypatch.setattr(encoder_training, "FineTune", lambda *rest: made.append(FineTune(*rest)) or made[-1])
     scores = run("finetune_paper", data, test)
     assert scores.sum(axis=1) == pytest.approx(1, abs=1e-5)
     settings = made[0].settings
