@@ -19,7 +19,7 @@ from datamodules.shards.mixed import MixedShards
 from experiments.settings.schema import Config
 from experiments.training.data import Shards, shows_frames
 from lightning_modules.monitoring import hparams
-from lightning_modules.monitoring.pictures import add_gif
+from lightning_modules.monitoring.pictures import add_encoded
 from lightning_modules.pretraining import ImuPretraining
 
 WINDOWS = 500  # in the projector
@@ -50,7 +50,7 @@ class Board(L.Callback):
         for writer in writers(trainer):
             hparams.begin(writer, row_of(self.config))
             for name, gif in clips.items():
-                add_gif(writer, f"validation_clips/{name}", gif, 0)
+                add_encoded(writer, f"validation_clips/{name}", gif, 0)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the projector's windows, in the features of the last step."""

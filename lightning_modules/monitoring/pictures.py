@@ -23,12 +23,12 @@ def log_figures(loggers: Iterable[Logger], figures: Mapping[str, Figure], step: 
                 logger.log_image(key=name, images=[_pixels(figure)], step=step)
 
 
-def add_gif(writer: SummaryWriter, name: str, gif: bytes, step: int) -> None:
-    """Add a moving picture to TensorBoard's images, which shows GIF files as they are."""
+def add_encoded(writer: SummaryWriter, name: str, content: bytes, step: int) -> None:
+    """Add a PNG or GIF to TensorBoard's images, which shows such files as they are, moving ones too."""
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    width, height = Image.open(io.BytesIO(gif)).size
-    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=gif)
+    width, height = Image.open(io.BytesIO(content)).size
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=content)
     files: Any = writer  # its own class has no annotations
     files._get_file_writer().add_summary(Summary(value=[Summary.Value(tag=name, image=image)]), step)
 

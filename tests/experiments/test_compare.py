@@ -68,6 +68,17 @@ def test_every_system_trains_on_real_recordings(shared_data: Path, tmp_path: Pat
     the_loss_falls(load("utd_mhad", [*here, *small, *settings_of(name), *video]), lr=1e-3)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("name", available("system"))
+def test_every_system_trains_and_validates_in_bfloat16(tiny: Make, name: str) -> None:
+    """By Lightning's mixed precision, with all that it logs, as on a GPU."""
+    precision = ["trainer.precision=bf16-mixed", "trainer.loggers=[tensorboard]"]
+    config = tiny(*settings_of(name), *precision, "trainer.max_epochs=2", "trainer.validate_every=1")
+    state = torch.load(pretrain(config), weights_only=True)["state_dict"]
+    weights = [weight for weight in state.values() if isinstance(weight, torch.Tensor)]
+    assert all(weight.isfinite().all() for weight in weights)
+
+
 def the_loss_falls(config: Config, lr: float = 3e-3) -> None:
     """On a few windows, over and over."""
     config.shared_space.dropout = 0.0

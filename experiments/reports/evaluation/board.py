@@ -10,10 +10,13 @@ from matplotlib.figure import Figure
 from torch.utils.tensorboard import SummaryWriter
 
 from experiments.reports.evaluation.content import Report
+from experiments.reports.evaluation.figures import DPI
 from experiments.reports.evaluation.markdown import markdown
 from experiments.reports.evaluation.roles import METRIC
 from experiments.reports.evaluation.titles import METRICS
+from experiments.reports.shared.pictures import png_of
 from lightning_modules.monitoring import hparams
+from lightning_modules.monitoring.pictures import add_encoded
 
 # Groups of tags. TensorBoard sorts by name, and what is below "training" and "validation" comes after them.
 _GROUPS = {"windows": "with k labelled windows an activity", "subjects": "with k labelled people"}
@@ -36,7 +39,7 @@ def write_board(report: Report, made: Mapping[str, Figure], folder: Path) -> Non
     with SummaryWriter(str(folder)) as writer:
         writer.add_text("evaluation/table", markdown(report))
         for name, figure in made.items():
-            writer.add_figure(f"with k labels, figures/{name}", figure)
+            add_encoded(writer, f"with k labels, figures/{name}", png_of(figure, DPI), 0)
         writer.add_custom_scalars(_layout(report))
     contenders = list(dict.fromkeys(name for dataset in report.datasets() for name in report.contenders(dataset)))
     for contender in contenders:

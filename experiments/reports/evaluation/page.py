@@ -16,15 +16,15 @@ from core.durable import write_text
 from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.comparisons import OUTCOMES
 from experiments.reports.evaluation.content import AUDIT, Report
-from experiments.reports.evaluation.figures import file_name, names
+from experiments.reports.evaluation.figures import DPI, file_name, names
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.verdicts import how_decided, verdicts_of
+from experiments.reports.shared.pictures import png_of
 from experiments.reports.shared.rendering import render
 from experiments.reports.shared.table import Table
 
 _HERE = Path(__file__).parent
 _MOST_SVG = 150_000  # bytes; a browser draws larger ones slowly
-_DPI = 150
 _WIDE = 8.0  # inches; wider figures scroll on a phone
 _CSS_DPI = 96
 
@@ -130,12 +130,13 @@ def _targets(report: Report, made: Mapping[str, Figure]) -> list[_Target]:
 def picture(figure: Figure) -> Picture:
     """Save a figure as SVG with letters as shapes, or as PNG if the SVG is large and the PNG smaller."""
     # A fixed salt and no date, so that the same figure gives the same file.
+    buffer = io.BytesIO()
     with mpl.rc_context({"svg.hashsalt": "report", "svg.fonttype": "path"}):
-        svg = _saved(figure, "svg", {"Date": None, "Creator": None})
-    svg = re.sub(rb"<metadata>.*?</metadata>", b"", svg, flags=re.DOTALL)
+        figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
+    svg = re.sub(rb"<metadata>.*?</metadata>", b"", buffer.getvalue(), flags=re.DOTALL)
     kind, data = "svg+xml", svg
     if len(svg) > _MOST_SVG:
-        png = _saved(figure, "png", {"Software": None})
+        png = png_of(figure, DPI)
         kind, data = ("png", png) if len(png) < len(svg) else (kind, data)
     width, height = (float(inches) for inches in figure.get_size_inches())
     return Picture(
@@ -145,9 +146,3 @@ def picture(figure: Figure) -> Picture:
         height=round(_CSS_DPI * height),
         wide=width > _WIDE,
     )
-
-
-def _saved(figure: Figure, kind: str, metadata: dict[str, None]) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
-    return buffer.getvalue()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from core.durable import write_atomically
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.detail_tables import confused
 from experiments.reports.evaluation.figures.answer import answer_figure
@@ -19,7 +20,7 @@ from experiments.reports.evaluation.figures.few_shot import few_shot_figure
 from experiments.reports.evaluation.figures.forest import forest_figure
 from experiments.reports.evaluation.figures.maps import map_figure
 from experiments.reports.evaluation.figures.robustness import robustness_figure
-from experiments.reports.shared.pictures import save_figure
+from experiments.reports.shared.pictures import png_of
 
 __all__ = [
     "answer_figure",
@@ -34,6 +35,9 @@ __all__ = [
     "robustness_figure",
     "save",
 ]
+
+
+DPI = 150  # of files, of the page and of TensorBoard
 
 
 def figures(report: Report) -> dict[str, Figure]:
@@ -81,7 +85,8 @@ def save(made: dict[str, Figure], folder: Path) -> list[Path]:
     paths = []
     for name, figure in made.items():
         path = folder / f"{name}.png"
-        save_figure(figure, path, dpi=150)
+        png = png_of(figure, DPI)
+        write_atomically(path, lambda temporary, png=png: temporary.write_bytes(png))
         paths.append(path)
     return paths
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from helpers.made_results import make_results
+from matplotlib.figure import Figure
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.metadata import parse_session_start_info_plugin_data
 
-from experiments.reports.evaluation import Report
+from experiments.reports.evaluation import Report, figures
 from experiments.reports.evaluation.board import tag, write_board
+from experiments.reports.evaluation.page import picture
 from lightning_modules.monitoring import hparams
 
 CLASSES = ("walking", "sitting", "lying")
@@ -55,6 +60,28 @@ def test_each_method_is_a_run_with_the_same_tags(folder: Path, report: Report) -
         )
     people = events(folder / "linear_probe").Scalars(tag("subjects", "macro_f1", "chest"))
     assert [point.step for point in people] == [1, 2]
+
+
+def test_a_figure_is_drawn_once_for_files_the_page_and_tensorboard(
+    report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[str] = []
+    save = Figure.savefig
+
+    def count(self: Figure, to: Any, **options: Any) -> None:
+        drawn.append(options["format"])
+        save(self, to, **options)
+
+    monkeypatch.setattr(Figure, "savefig", count)
+    figure = Figure(figsize=(4, 2))
+    figure.subplots().scatter(*np.random.default_rng(0).random((2, 5000)))  # so many that the page takes the PNG
+    (file,) = figures.save({"curve": figure}, tmp_path / "figures")
+    write_board(report, {"curve": figure}, tmp_path / "board")
+    (shown,) = events(tmp_path / "board").Images("with k labels, figures/curve")
+    assert shown.encoded_image_string == file.read_bytes()
+    assert (shown.width, shown.height) == (4 * figures.DPI, 2 * figures.DPI)
+    assert base64.b64decode(picture(figure).source.partition(",")[2]) == file.read_bytes()
+    assert sorted(drawn) == ["png", "svg"]
 
 
 def test_intervals_are_around_their_curve(folder: Path) -> None:
