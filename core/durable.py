@@ -50,7 +50,11 @@ def write_atomically(path: Path, write: Callable[[Path], object], needed: int | 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8; see :func:`write_atomically`."""
-    content = text.encode()
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file; see :func:`write_atomically`."""
     write_atomically(path, lambda temporary: temporary.write_bytes(content), len(content))
 
 

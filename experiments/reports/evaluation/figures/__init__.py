@@ -10,7 +10,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from core.durable import write_atomically
+from core.durable import write_bytes
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.detail_tables import confused
 from experiments.reports.evaluation.figures.answer import answer_figure
@@ -85,8 +85,7 @@ def save(made: dict[str, Figure], folder: Path) -> list[Path]:
     paths = []
     for name, figure in made.items():
         path = folder / f"{name}.png"
-        png = png_of(figure, DPI)
-        write_atomically(path, lambda temporary, png=png: temporary.write_bytes(png))
+        write_bytes(path, png_of(figure, DPI))
         paths.append(path)
     return paths
 
