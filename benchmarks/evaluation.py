@@ -4,7 +4,8 @@
 
 The benchmark takes the targets and shots of an experiment, e.g. ``sisfall``, and its checkpoint. Without a checkpoint,
 the encoder has random weights, which cost the same. Each method runs with one thread, and with one thread per core,
-side by side. It runs again with its features known: a further checkpoint of the same targets takes this time too.
+side by side; methods that train an encoder, with a process per core. It runs again with its features known: a further
+checkpoint of the same targets takes this time too.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import time
 from collections.abc import Sequence
 
 from experiments.evaluation.adaptation import find_contender
+from experiments.evaluation.features.shared_fits import SharedFits
+from experiments.evaluation.features.target_features import FITS, PREDICTIONS
 from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.protocol import run_units
 from experiments.evaluation.systems import load_checkpoints, open_systems
@@ -63,6 +66,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(config: Config, units: Sequence[Unit], workers: int) -> float:
     config.evaluation.workers = workers
+    for unit in units:  # nothing of an earlier run is kept but the features
+        unit.features.fits, unit.features.predictions = SharedFits(FITS), SharedFits(PREDICTIONS)
     started = time.perf_counter()
     run_units(config, units, lambda _: None, lambda _: None, lambda *_: None)
     return time.perf_counter() - started

@@ -20,7 +20,7 @@ class TrainerConfig:
     start_within_s: float = setting(
         600.0, "seconds that the processes of a training wait for each other at the start", above=0
     )
-    precision: str = setting("auto", "'auto' is bf16 where the hardware has it, else 32-bit")
+    precision: str = setting("auto", "'auto' is bf16 where the GPU or the processor computes in it, else 32-bit")
     validate_every: int = setting(5, "epochs between validations")
     log_every: int = setting(10, "steps between log entries")
     threads: int = setting(0, "CPU threads a process; 0 shares the cores between the processes")
