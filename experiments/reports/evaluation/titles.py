@@ -68,6 +68,8 @@ SHORT = {  # in the small table and the small curves, which a sentence explains
     "finetune_paper": "fine-tuned, paper's rates",
     "finetune_tuned": "fine-tuned, rates chosen",
     "finetune": "fine-tuned",
+    "finetune_safe": "fine-tuned or not, chosen",
+    "finetune_mean": "fine-tuned, mean",
     "whitened_logistic": "whitened, logistic",
     "transfer_probe": "transfer, probe",
     "transfer_logistic": "transfer, logistic",

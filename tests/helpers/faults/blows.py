@@ -26,7 +26,7 @@ PLAN = {
     "pretrain": {KILL: 10, TERM: 8, DISK: 5, SIZE: 5, DESCRIPTORS: 5},
     "ranks": {RANK: 6, TERM: 4},
     "evaluate": {KILL: 6, TERM: 4, DISK: 3, SIZE: 3, DESCRIPTORS: 3},
-    "evaluate2": {WORKER: 5, KILL: 2},
+    "evaluate2": {WORKER: 7, KILL: 2, TERM: 2},
     "predict": {KILL: 10, TERM: 5, DISK: 5, SIZE: 5, DESCRIPTORS: 5},
     "predict2": {WORKER: 8, KILL: 3},
 }

@@ -41,9 +41,12 @@ TARGET = """
 EVALUATION = """
 evaluation:
   targets: [{name: people, dataset: target}]
-  methods: [majority, handcrafted_logistic, linear_probe]
+  methods: [METHODS]
   shots: [1]
   draws: 2
+  draws_trained: 2
+  supervised_epochs: 1
+  supervised_min_steps: 20
   bootstrap: 20
   map_windows: 0
   workers: WORKERS
@@ -165,8 +168,11 @@ def write_inputs(folder: Path) -> None:
     from datamodules.sources.registry import make_source
 
     (folder / "tiny.yaml").write_text(TINY, encoding="utf-8")
-    for name, workers in (("one", "1"), ("two", "2")):  # the file's name is the experiment's
-        text = TINY.replace("\nwindow:", TARGET + "window:", 1) + EVALUATION.replace("WORKERS", workers)
+    few = "majority, handcrafted_logistic, linear_probe"
+    # The file's name is the experiment's. Only two workers train encoders: in one process that takes long to start.
+    for name, workers, methods in (("one", "1", few), ("two", "2", f"{few}, supervised")):
+        evaluation = EVALUATION.replace("WORKERS", workers).replace("METHODS", methods)
+        text = TINY.replace("\nwindow:", TARGET + "window:", 1) + evaluation
         (folder / name).mkdir()
         (folder / name / "tiny.yaml").write_text(text, encoding="utf-8")
     params = {"subjects": 1, "first_subject": 90, "sessions_per_subject": 1, "session_s": 42.0, "cameras": []}
@@ -202,6 +208,6 @@ def _small_is_worth_it() -> None:
     from experiments.evaluation import protocol
     from experiments.inference import parts, scoring
 
-    vars(protocol)["WORTH_IT"] = 1
+    vars(protocol)["WORTH_IT"] = vars(protocol)["TRAININGS_WORTH_IT"] = 1
     scoring._WORTH_IT = 2
     parts.parts_of.__defaults__ = (3,)
