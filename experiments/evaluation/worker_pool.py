@@ -45,6 +45,7 @@ def worker_pool(count: int, needs: Sequence[str] = ()) -> Iterator[None]:
         ["experiments.evaluation.features.handcrafted", "lightning_modules.probe", __name__, *needs]
     )
     _pool = pool = ProcessPoolExecutor(count, context, _start)
+    pool.submit(int)  # the server starts now: what it imports takes seconds
     try:
         yield
     finally:

@@ -10,7 +10,6 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -168,10 +167,6 @@ def _fork_workers() -> None:
         return context
 
     multiprocessing.get_context = get_context
-    # A worker that is forked from a thread would keep for ever a lock that another thread holds. The server has none.
-    from experiments.evaluation.features import target_features
-
-    os.register_at_fork(after_in_child=lambda: vars(target_features).update(_DRAWING=threading.Lock()))
 
 
 def _as_torchrun(rank: int, ranks: int, port: int) -> dict[str, str]:
