@@ -72,7 +72,7 @@ def _pretrain(config: Config, others: Meeting) -> Path:
     from experiments.training.board import Board
     from experiments.training.data import left_out, make_data_module, namer, prepare_data
     from experiments.training.module import make_module
-    from experiments.training.resume import refused_checkpoint, steps_done
+    from experiments.training.resume import going_on, refused_checkpoint, steps_done
     from experiments.training.stop import StopAtSignal, end_others, lost_peer
     from experiments.training.summary import LEFT_OUT, end_lines, start_lines
     from experiments.training.trainer import is_trial, make_trainer
@@ -94,6 +94,8 @@ def _pretrain(config: Config, others: Meeting) -> Path:
     if checkpoint is not None and steps_done(checkpoint, module) >= module.settings.total_steps:
         console.print(f"{checkpoint}: this run is complete; run.name=... starts another one", highlight=False)
         return last
+    if checkpoint is not None:
+        config = going_on(config, checkpoint)
     damaged = left_out(config, shards)
     if damaged and main_process and not is_trial(config):
         write_json(folder / LEFT_OUT, damaged)

@@ -41,7 +41,7 @@ from lightning_modules.optim import adamw, warmup_cosine
 from lightning_modules.settings import PretrainingSettings
 
 Batch = dict[str, Any]
-_DRAWS = "dropout_draws"  # entry of a checkpoint; earlier ones lack it
+_DRAWS, PRECISION = "dropout_draws", "precision"  # entries of a checkpoint; earlier ones lack them
 
 
 class ImuPretraining(L.LightningModule):
@@ -88,8 +88,10 @@ class ImuPretraining(L.LightningModule):
         self._draws = "shared"
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Note how dropout draws its random numbers."""
+        """Note how dropout draws its random numbers, and in which precision this trains."""
         checkpoint[_DRAWS] = self._draws
+        if self._trainer is not None:
+            checkpoint[PRECISION] = str(self.trainer.precision)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the draws that the training began with."""

@@ -10,12 +10,15 @@ from typing import Any
 from torch import Tensor
 
 from core.errors import first_line
+from experiments.runtime.devices import accelerator, precision_of
 from experiments.runtime.errors import UserError
+from experiments.settings.schema import Config
 from lightning_modules.checkpoint import read_checkpoint
 from lightning_modules.migration import migrate
-from lightning_modules.pretraining import ImuPretraining
+from lightning_modules.pretraining import PRECISION, ImuPretraining
 from lightning_modules.settings import PretrainingSettings
 
+_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "16-true", "64-true")
 _NEEDS = ("state_dict", "hyper_parameters", "global_step", "optimizer_states", "lr_schedulers", "loops")
 
 
@@ -48,6 +51,25 @@ def steps_done(checkpoint: Path, module: ImuPretraining) -> int:
     if not isinstance(steps, int) or steps < 0:
         raise UserError(f"{checkpoint}: damaged: global_step is {_short(steps)}; expected a number of steps")
     return steps
+
+
+def going_on(config: Config, checkpoint: Path) -> Config:
+    """Give the settings with which a run goes on: in the precision that 'auto' was when it began.
+
+    Raises:
+        CheckpointError: the file is damaged or no checkpoint.
+        UserError: its precision is none.
+    """
+    if config.trainer.precision != "auto":
+        return config
+    # Earlier versions, which did not note it, took 32 bits on all processors.
+    earlier = precision_of(config) if accelerator(config) == "gpu" else "32-true"
+    precision = read_checkpoint(checkpoint).get(PRECISION, earlier)
+    if precision not in _PRECISIONS:
+        raise UserError(
+            f"{checkpoint}: damaged: precision is {_short(precision)}; expected one of {', '.join(_PRECISIONS)}"
+        )
+    return replace(config, trainer=replace(config.trainer, precision=precision))
 
 
 def refused_checkpoint(error: Exception, checkpoint: Path) -> UserError | None:

@@ -22,6 +22,7 @@ OLD = Path(__file__).parents[1] / "data" / "run-0.1"
 # The settings that the run was begun with, by their names of today.
 SETTINGS = (
     "run.name=old",
+    "trainer.precision=auto",
     "shared_space.width=16",
     "loss.alignment={weight: 0.25, width: 8}",
     "loss.order={count: 8, width: 8}",

@@ -45,8 +45,9 @@ def test_bfloat16_learns_what_32_bits_learn(whole: Path, tiny: Make) -> None:
     """As on any GPU that has it: mixed precision, a fused optimiser and clipped gradients."""
     config = tiny("trainer.precision=bf16-mixed")
     assert config.optim.gradient_clip == 1.0
-    low = torch.load(run(config), weights_only=True)["state_dict"]
-    high = torch.load(whole, weights_only=True)["state_dict"]
+    content = torch.load(run(config), weights_only=True)
+    assert content["precision"] == "bf16-mixed"
+    low, high = content["state_dict"], torch.load(whole, weights_only=True)["state_dict"]
     assert low.keys() == high.keys()
     assert all(weight.dtype == high[name].dtype for name, weight in low.items())
     # Both went the same way from the same start. Rounding to 8 bits in each step leads them a little apart.

@@ -9,8 +9,10 @@ import pytest
 import torch
 from helpers.made_training import checkpoint_content, settings
 
+from experiments.runtime import devices
 from experiments.runtime.errors import UserError
-from experiments.training.resume import steps_done
+from experiments.settings.schema import Config
+from experiments.training.resume import going_on, steps_done
 from lightning_modules.pretraining import ImuPretraining
 
 
@@ -54,3 +56,27 @@ def test_a_weight_of_another_shape_is_named(tmp_path: Path) -> None:
     weights = {**module.state_dict(), name: torch.zeros(1, *weight.shape)}
     with pytest.raises(UserError, match=rf"'{name}' has shape \(1, "):
         steps_done(write(tmp_path / "last.ckpt", module, state_dict=weights), module)
+
+
+@pytest.mark.parametrize("computes_in_it", [False, True])
+@pytest.mark.parametrize(
+    ("noted", "expected"),
+    [({}, "32-true"), ({"precision": "bf16-mixed"}, "bf16-mixed"), ({"precision": "32-true"}, "32-true")],
+)
+def test_a_run_goes_on_in_the_precision_that_it_began_in(
+    noted: dict[str, str], expected: str, computes_in_it: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(devices, "supports_bf16", lambda config: computes_in_it)
+    last = write(tmp_path / "last.ckpt", ImuPretraining(**settings()), **noted)
+    config = Config()
+    config.trainer.accelerator = "cpu"
+    assert going_on(config, last).trainer.precision == expected
+    assert config.trainer.precision == "auto"
+    config.trainer.precision = "16-mixed"
+    assert going_on(config, last).trainer.precision == "16-mixed"  # as the settings say
+
+
+def test_a_precision_that_is_none_is_refused(tmp_path: Path) -> None:
+    last = write(tmp_path / "last.ckpt", ImuPretraining(**settings()), precision="transformer-engine")
+    with pytest.raises(UserError, match="damaged: precision is 'transformer-engine'; expected one of 32-true"):
+        going_on(Config(), last)
