@@ -26,9 +26,9 @@ from experiments.artifacts.video_encoder import (
     FramePairs,
     features_of,
     open_video_encoder,
-    training_precision,
     video_encoder_params,
 )
+from experiments.runtime.devices import precision_of
 from experiments.runtime.training_bar import quiet
 from experiments.settings.load import load
 from experiments.settings.schema import Config
@@ -76,7 +76,7 @@ def video_step(config: Config, shards: Shards) -> Callable[[], None]:
     module.log = lambda *_, **__: None  # type: ignore[method-assign]  # there is no trainer to log to
     optimizer = torch.optim.AdamW(module.parameters(), module.params.learning_rate)
     pairs = iter(FramePairs(shards, config.video_pretraining.batch_size, 10**6, 1000, 0))  # type: ignore[arg-type]
-    low = training_precision(config) == "bf16-mixed"
+    low = precision_of(config, config.video_pretraining.precision) == "bf16-mixed"
 
     def step() -> None:
         with torch.autocast("cpu", torch.bfloat16, enabled=low):

@@ -27,7 +27,7 @@ from encoders.video.backbone_encoder import BackboneEncoder
 from encoders.weights import WeightsError
 from experiments.artifacts.stores import fetch_stored, local_cache, stored
 from experiments.runtime.console import console, progress_bar
-from experiments.runtime.devices import accelerator, supports_bf16
+from experiments.runtime.devices import accelerator, precision_of
 from experiments.runtime.errors import UserError
 from experiments.runtime.sole_writer import turn
 from experiments.runtime.training_bar import TrainingBar, quiet
@@ -213,7 +213,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
         max_epochs=1,
         accelerator=accelerator(config),
         devices=1,
-        precision=training_precision(config),  # type: ignore[arg-type]
+        precision=precision_of(config, settings.precision),  # type: ignore[arg-type]
         logger=Board(run, name="", version="tensorboard_video", default_hp_metric=False),
         log_every_n_steps=20,
         enable_checkpointing=False,
@@ -225,13 +225,6 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
     trainer.fit(module, pairs)
     module.save_backbone(path)
     return path
-
-
-def training_precision(config: Config) -> str:
-    """Choose the precision of the video encoder's training, as Lightning names it."""
-    if config.video_pretraining.precision != "auto":
-        return config.video_pretraining.precision
-    return "bf16-mixed" if supports_bf16(config) else "32-true"
 
 
 _BACKBONE_KEYS = ("model", "kwargs", "frame_size", "mean", "std")

@@ -26,10 +26,10 @@ def supports_bf16(config: Config) -> bool:
     return cpu.is_file() and any(flag in cpu.read_text() for flag in ("avx512_bf16", "amx_bf16"))
 
 
-def precision_of(config: Config) -> str:
-    """Choose the precision of trainings of an IMU encoder, as Lightning names it."""
-    if config.trainer.precision != "auto":
-        return config.trainer.precision
+def precision_of(config: Config, asked: str) -> str:
+    """Choose the precision of a training, as Lightning names it; ``asked`` is what the settings say of it."""
+    if asked != "auto":
+        return asked
     return "bf16-mixed" if supports_bf16(config) else "32-true"
 
 

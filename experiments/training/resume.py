@@ -63,7 +63,7 @@ def going_on(config: Config, checkpoint: Path) -> Config:
     if config.trainer.precision != "auto":
         return config
     # Earlier versions, which did not note it, took 32 bits on all processors.
-    earlier = precision_of(config) if accelerator(config) == "gpu" else "32-true"
+    earlier = precision_of(config, "auto") if accelerator(config) == "gpu" else "32-true"
     precision = read_checkpoint(checkpoint).get(PRECISION, earlier)
     if precision not in _PRECISIONS:
         raise UserError(

@@ -52,7 +52,7 @@ def start_lines(
         *lines,
         f"training: {plural(epochs, 'epoch')}, {plural(steps, 'step')},"
         f" {plural(config.pretraining.batch_size, 'window')} a batch, on {device_in_words(config)},"
-        f" {precision_of(config)}",
+        f" {precision_of(config, config.trainer.precision)}",
     ]
 
 

@@ -87,7 +87,7 @@ def make_trainer(
             accelerator=kind,
             devices=t.devices,
             num_nodes=t.num_nodes,
-            precision=precision_of(config),  # type: ignore[arg-type]
+            precision=precision_of(config, t.precision),  # type: ignore[arg-type]
             logger=loggers or False,
             callbacks=[*standard, *chosen],
             plugins=[DurableCheckpointIO(config.privacy.pseudonyms), *plugins],

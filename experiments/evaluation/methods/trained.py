@@ -218,7 +218,7 @@ def _train(data: CellData, encoder: ImuEncoder, probe: LinearProbe | None, recip
         data.config.pretraining.augment,
         data.seed,
         accelerator,
-        precision_of(data.config),
+        precision_of(data.config, data.config.trainer.precision),
     )
 
     def fit() -> EncoderState:
