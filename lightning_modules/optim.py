@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from lightning.pytorch.plugins.precision import Precision
+from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import nn
 
 from core.settings import setting
@@ -58,6 +60,18 @@ def adamw(
     ]
     fused = fused and bool(trained) and all(p.device.type in FUSED for p in trained)
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.98), fused=fused)
+
+
+def clip_gradients(optimizer: torch.optim.Optimizer, limit: float | None, algorithm: str | None) -> None:
+    """Clip as Lightning does without mixed precision, of which it refuses to clip for a fused optimiser.
+
+    Args:
+        optimizer: whose weights' gradients are clipped.
+        limit: largest norm or value; None or 0 clips nothing.
+        algorithm: "norm", the default, or "value".
+    """
+    chosen = GradClipAlgorithmType(algorithm or GradClipAlgorithmType.NORM)
+    Precision().clip_gradients(optimizer, limit or 0.0, chosen)
 
 
 def warmup_cosine(

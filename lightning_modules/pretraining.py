@@ -12,8 +12,6 @@ from typing import Any, cast
 
 import lightning as L
 import torch
-from lightning.pytorch.plugins.precision import Precision
-from lightning.pytorch.utilities import GradClipAlgorithmType
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchmetrics import CatMetric
@@ -37,7 +35,7 @@ from lightning_modules.objectives.masked import MaskedObjective
 from lightning_modules.objectives.objective import Parts
 from lightning_modules.objectives.step import Step, rows_of
 from lightning_modules.objectives.tokens import TokenObjective
-from lightning_modules.optim import adamw, warmup_cosine
+from lightning_modules.optim import adamw, clip_gradients, warmup_cosine
 from lightning_modules.settings import PretrainingSettings
 
 Batch = dict[str, Any]
@@ -325,12 +323,10 @@ class ImuPretraining(L.LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Clip as the trainer says; where bfloat16 is used too, which scales no gradient that would be in the way."""
-        if not str(self.trainer.precision).startswith("bf16"):
+        if str(self.trainer.precision).startswith("bf16"):
+            clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_val:
-            # Lightning refuses to clip for a fused optimiser in any mixed precision.
-            algorithm = GradClipAlgorithmType(gradient_clip_algorithm or GradClipAlgorithmType.NORM)
-            Precision().clip_gradients(optimizer, gradient_clip_val, algorithm)
 
 
 def _paired(batch: Batch) -> Batch:

@@ -24,7 +24,8 @@ from experiments.evaluation.cells import CellResult
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.opening import open_evaluation
 from experiments.evaluation.plan import Unit
-from experiments.evaluation.protocol import compute_unit, draw_of
+from experiments.evaluation.protocol import draw_of
+from experiments.evaluation.unit_computation import compute_unit
 from experiments.runtime.devices import set_threads
 from experiments.settings.load import to_yaml
 from experiments.settings.schema import Config

@@ -23,7 +23,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WORTH_IT = 400  # models; fewer are fitted sooner than processes start
-TRAININGS_WORTH_IT = 4
+TRAININGS_WORTH_IT = 4  # trainings of an encoder
 _pool: ProcessPoolExecutor | None = None
 
 

@@ -21,7 +21,7 @@ import pytest
 import yaml
 
 from experiments.eval_ood import main, run
-from experiments.evaluation import methods, protocol, systems
+from experiments.evaluation import methods, protocol, systems, unit_computation
 from experiments.evaluation.cell_store import CellStore
 from experiments.evaluation.prototypes.video import NoPrototypesError
 from experiments.runtime.errors import UserError
@@ -141,7 +141,7 @@ def test_an_interrupted_evaluation_goes_on(evaluated: Config, monkeypatch: pytes
     evaluated.evaluation.workers = 1  # what else is in flight when it is interrupted is lost
     whole = content(run(evaluated))
     (Path(evaluated.paths.runs) / "tiny" / "default" / "cells.jsonl").unlink()
-    compute, calls = protocol.compute_unit, []
+    compute, calls = unit_computation.compute_unit, []
 
     def dies(*arguments: object) -> object:
         calls.append(1)

@@ -15,7 +15,7 @@ from helpers.made_cells import joined, make_config, make_features, make_model, p
 from helpers.made_protocol import make_target, run
 
 from datamodules.shards.concat import ConcatShards
-from experiments.evaluation import protocol
+from experiments.evaluation import protocol, unit_computation
 from experiments.evaluation.cells import CellResult
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.features.target_features import EncoderSpec
@@ -38,7 +38,7 @@ def test_conditions_by_kind_and_one_by_one() -> None:
 
 def test_conditions_are_done_at_the_most_labels_and_share_the_fit(monkeypatch: pytest.MonkeyPatch) -> None:
     fits = []
-    compute = protocol.compute_unit
+    compute = unit_computation.compute_unit
     monkeypatch.setattr(protocol, "compute_unit", lambda config, unit: fits.append(unit) or compute(config, unit))
     config = make_config(
         methods=["majority", "random_frozen"],
@@ -299,7 +299,7 @@ def test_prototypes_of_the_target_show_nobody_who_is_tested(
         given.append({str(name) for name in shards.table["subject"][windows]})
         return Prototypes(["bend", "walk"], vectors[[0, 3]], [1, 1], "made", True)
 
-    monkeypatch.setattr(protocol, "build_prototypes", build)
+    monkeypatch.setattr(unit_computation, "build_prototypes", build)
     system = System("", model, "own", clips=clips)  # type: ignore[arg-type]
     config = make_config(methods=["zero_shot_target"], workers=1)
     results = run_protocol(config, [target], [system], lambda _: None, lambda _: None, lambda *_: None)

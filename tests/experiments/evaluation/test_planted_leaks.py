@@ -12,7 +12,7 @@ from helpers.made_protocol import make_target, run
 
 from datamodules.shards.concat import ConcatShards
 from experiments import eval_ood
-from experiments.evaluation import opening, plan, protocol, targets
+from experiments.evaluation import opening, plan, targets, unit_computation
 from experiments.evaluation.audit.checks import audit_target
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.held_out_labels import HeldOutLabels
@@ -50,7 +50,7 @@ def test_a_tested_window_among_those_drawn(monkeypatch: pytest.MonkeyPatch, shot
         everybody = np.arange(shards.n_windows)
         return everybody if shots["shots"] == [] else (everybody[:8], [])
 
-    monkeypatch.setattr(protocol, "draw_subjects" if shots["shots"] == [] else "draw_support", leaking)
+    monkeypatch.setattr(unit_computation, "draw_subjects" if shots["shots"] == [] else "draw_support", leaking)
     with pytest.raises(LeakError, match="subjects give labels and are tested: fake/1"):
         run(make_config(methods=["handcrafted_rf"], draws=1, **shots), shards)
 
