@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ from typing import Any
 import xxhash
 
 from core.digest import digest_of
-from core.durable import write_json
+from core.durable import TEMPORARY, write_json
 from core.errors import MendableError
 from datamodules.privacy.pseudonyms import FILE, Pseudonyms, is_pseudonym
 from datamodules.privacy.source import PrivateSource
@@ -58,16 +59,14 @@ def note(directory: Path, name: str, recording: Recording, source: Source) -> No
 
 def collect(directory: Path) -> None:
     """Write ``sources.json`` from the notes of all recordings, and delete these."""
-    notes = sorted((directory / NOTES).glob("*.json"))
+    notes = _notes(directory)
     if not notes:
         return
     files = _read(directory / SOURCES) if (directory / SOURCES).is_file() else {}
     for path in notes:
         files |= _read(path)
     write_json(directory / SOURCES, {"files": dict(sorted(files.items()))})
-    for path in notes:
-        path.unlink()
-    (directory / NOTES).rmdir()
+    shutil.rmtree(directory / NOTES, ignore_errors=True)  # with what killed processes had begun to write
 
 
 def refuse_changed(directory: Path, source: Source | None = None) -> None:
@@ -81,7 +80,7 @@ def refuse_changed(directory: Path, source: Source | None = None) -> None:
         ChangedSourceError: a file has changed; the message names it, or the pseudonym of its recording.
     """
     # A build of version 0.2.0 or earlier has noted nothing; one that was interrupted has only the notes.
-    paths = [directory / SOURCES, *sorted((directory / NOTES).glob("*.json"))]
+    paths = [directory / SOURCES, *_notes(directory)]
     rows = [row for path in paths if path.is_file() for row in _read(path).items()]
     if isinstance(source, PrivateSource):
         _refuse_changed_hidden(directory, source, rows)
@@ -100,6 +99,12 @@ def refuse_changed(directory: Path, source: Source | None = None) -> None:
                 f"{name} has changed since the shards in {directory} were built from it ({known['bytes']} bytes then,"
                 f" {status.st_size} now); restore it, or delete {directory} and build the shards again"
             )
+
+
+def _notes(directory: Path) -> list[Path]:
+    """List the notes of recordings, without those that a killed process left half-written."""
+    found = (directory / NOTES).glob("*.json")
+    return sorted(path for path in found if not path.name.startswith(TEMPORARY))
 
 
 def _refuse_changed_hidden(directory: Path, source: PrivateSource, rows: list[tuple[str, dict[str, Any]]]) -> None:

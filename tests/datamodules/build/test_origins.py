@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.durable import TEMPORARY
 from datamodules.build.origins import NOTES, SOURCES, ChangedSourceError, refuse_changed
 from datamodules.build.run import build
 from datamodules.privacy.key import make_key
@@ -45,6 +46,26 @@ def raw(tmp_path: Path) -> Path:
 
 def built(raw: Path, directory: Path, key: str | Path = "") -> None:
     build("manifest", {"path": str(raw / "manifest.yaml")}, directory, SETTINGS, workers=1, key=key)
+
+
+@pytest.mark.parametrize("content", ["", '{"recording": "two", "files"'])
+def test_a_note_that_a_killed_process_left_half_written_is_passed_over(raw: Path, tmp_path: Path, content: str) -> None:
+    directory = tmp_path / "shards"
+
+    def leave(done: int, total: int) -> None:
+        if done == 1:  # beside the note of a finished recording
+            (directory / NOTES / f"{TEMPORARY}0123-4567.json").write_text(content, encoding="utf-8")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build("manifest", {"path": str(raw / "manifest.yaml")}, directory, SETTINGS, workers=1, progress=leave)
+    refuse_changed(directory)
+    built(raw, directory)
+    assert not (directory / NOTES).exists()
+    noted = json.loads((directory / SOURCES).read_text(encoding="utf-8"))["files"]
+    assert {Path(name).name for name in noted} == {
+        "imu-one.csv", "imu-two.csv", "labels-one.csv", "labels-two.csv",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["imu-one.csv", "imu-two.csv", "labels-one.csv"])
