@@ -66,7 +66,8 @@ class Processes(Scheduler):
         # not survive a direct fork, and a worker that imports torch itself takes seconds to start.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["datamodules.build.tasks", "scipy.interpolate", "scipy.signal"])
-        with ProcessPoolExecutor(self._count, context, start_worker) as pool:
+        pool = ProcessPoolExecutor(self._count, context, start_worker)
+        try:
             try:
                 run_futures(
                     tasks,
@@ -75,18 +76,14 @@ class Processes(Scheduler):
                     max_submitted=2 * self._count,
                     check=lambda: raise_if_broken(pool),
                 )
-            except BrokenProcessPool as error:
-                end_workers(pool)
-                reading = ", ".join(recordings_in_progress(self._job.directory)) or "unknown"
-                raise BuildError(
-                    f"{self._job.directory}: a worker died without an error (killed, out of memory, or a crash in a "
-                    f"decoder) while it or another worker read: {reading}. Finished recordings are kept"
-                ) from error
-            else:
-                end_workers(pool)
             finally:
-                # After an error, start no further tasks.
-                pool.shutdown(cancel_futures=True)
+                end_workers(pool)  # after an error, no further task begins
+        except BrokenProcessPool as error:
+            reading = ", ".join(recordings_in_progress(self._job.directory)) or "unknown"
+            raise BuildError(
+                f"{self._job.directory}: a worker died without an error (killed, out of memory, or a crash in a "
+                f"decoder) while it or another worker read: {reading}. Finished recordings are kept"
+            ) from error
 
 
 def run_futures(

@@ -66,7 +66,8 @@ def end_workers(pool: ProcessPoolExecutor, within_s: float = LEAVE_S) -> None:
 
     A worker says goodbye under a lock that all share. One that is killed just then keeps it: the others, and whoever
     waits for them, would wait for ever. So those who have not left in time are killed, and nobody waits for the other
-    half of their answers.
+    half of their answers. Where the pool could not start its own thread, or the second of its workers, nobody tells the
+    first one to leave: it is killed, too.
 
     Args:
         pool: of processes; what has not begun is cancelled.
@@ -76,17 +77,17 @@ def end_workers(pool: ProcessPoolExecutor, within_s: float = LEAVE_S) -> None:
     manager: Any = pool._executor_manager_thread  # its stub has another type
     answers: Any = pool._result_queue
     pool.shutdown(wait=False, cancel_futures=True)
-    if manager is None:  # nothing was ever submitted
-        return
-    manager.join(within_s)
-    if manager.is_alive():
-        for worker in workers:
-            worker.kill()
-        answers._writer.close()  # this process's own end: now nobody has one
-        manager.join()
+    if manager is not None and manager.ident is not None:  # else there is no such thread
+        manager.join(within_s)
+        if manager.is_alive():
+            for worker in workers:
+                worker.kill()
+            answers._writer.close()  # this process's own end: now nobody has one
+            manager.join()
     for worker in workers:
-        if worker.is_alive():  # the thread failed; Python would wait for its workers at its own end
+        if worker.is_alive():  # Python would wait for it at its own end
             worker.kill()
+            worker.join()
 
 
 def _exit_after(sentinel: int) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import struct
+import threading
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -39,6 +41,40 @@ def test_workers_who_can_leave_are_not_killed() -> None:
 
 def test_a_pool_that_was_never_used() -> None:
     end_workers(ProcessPoolExecutor(2), within_s=0.5)
+
+
+def test_a_worker_ends_whose_pool_could_not_start_the_second_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a pool has no thread yet that would tell the first one to leave."""
+    pool = ProcessPoolExecutor(2, multiprocessing.get_context("fork"))
+    spawn: Any = pool._spawn_process  # type: ignore[attr-defined]
+
+    def spawn_one() -> None:
+        if pool._processes:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        spawn()
+
+    monkeypatch.setattr(pool, "_spawn_process", spawn_one)
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        pool.submit(abs, -1)
+    (worker,) = pool._processes.values()
+    assert worker.is_alive()
+    end_workers(pool, within_s=0.5)
+    assert not worker.is_alive()
+
+
+def test_workers_end_whose_pool_could_not_start_its_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = ProcessPoolExecutor(1, multiprocessing.get_context("fork"))
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", fail)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            pool.submit(abs, -1)
+    (worker,) = pool._processes.values()
+    end_workers(pool, within_s=0.5)
+    assert not worker.is_alive()
 
 
 def test_a_task_that_comes_as_a_worker_dies_is_not_waited_for_without_an_end() -> None:
