@@ -30,9 +30,17 @@ class Forest:
     n_classes: int
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
-        """Predict probabilities: features (N, K) -> (N, C)."""
-        found = np.zeros((len(features), self.n_classes))
-        found[:, self.trees.classes_] = self.trees.predict_proba(features)
+        """Predict probabilities: features (N, K) -> (N, C).
+
+        They are those of scikit-learn's ``predict_proba``. That checks the features for each of the trees, and hands
+        each tree to joblib: for a few hundred windows this takes longer than the trees, and holds Python's lock.
+        """
+        rows = np.ascontiguousarray(features, np.float32)
+        found = np.zeros((len(rows), self.n_classes))
+        mean = np.zeros((len(rows), len(self.trees.classes_)))
+        for tree in self.trees.estimators_:
+            mean += tree.tree_.predict(rows)
+        found[:, self.trees.classes_] = mean / len(self.trees.estimators_)
         return found
 
 
