@@ -36,6 +36,7 @@ from datamodules.build.stages import StageTimes
 from datamodules.build.tasks import PIECES, BuildError, RecordingTask, Task
 from datamodules.build.write_index import write_index
 from datamodules.clock_sync.apply_offset import DEFAULT_CLOCKS, parse_clocks_mode
+from datamodules.io.worker_process import imports_main
 from datamodules.privacy.pseudonyms import SUBJECT, Pseudonyms
 from datamodules.privacy.source import SourceInputs
 from datamodules.shards import layout
@@ -101,6 +102,12 @@ def build(
         ChangedSourceError: a file has changed since shards were built from it.
     """
     started = time.monotonic()
+    if imports_main():
+        # Its own workers import the script that called it. Here they would wait for the build that waits for them.
+        raise BuildError(
+            "build was called by a script that its own worker processes import: put the call under"
+            ' if __name__ == "__main__":, or build with workers=1'
+        )
     if on_bad not in ("exclude", "raise"):
         raise BuildError(f"on_bad is '{on_bad}'; expected 'exclude' or 'raise'")
     if recordings_per_shard < 1 or max_shard_bytes < 1 or workers < 0:

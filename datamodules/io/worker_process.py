@@ -35,6 +35,11 @@ def start_worker() -> None:
         threading.Thread(target=_exit_after, args=(sentinel,), daemon=True).start()
 
 
+def imports_main() -> bool:
+    """Say whether this process is a worker that is still importing its parent's script."""
+    return getattr(multiprocessing.current_process(), "_inheriting", False)
+
+
 def result_of(pool: ProcessPoolExecutor, future: Future[T], look_s: float = LOOK_S) -> T:
     """Wait for the result of what a pool was given, as long as the pool works.
 

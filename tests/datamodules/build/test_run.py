@@ -331,6 +331,18 @@ def test_a_killed_build_goes_on_to_the_same_files(
     assert contents(directory) == contents(built[0])
 
 
+@pytest.mark.timeout(120)
+def test_a_script_without_a_main_block_is_told_so(root: Path, tmp_path: Path) -> None:
+    """Its workers import it, and would wait for the build that waits for them."""
+    script = tmp_path / "script.py"
+    script.write_text(KILLED.replace('if __name__ == "__main__":', "if True:"))
+    command = [sys.executable, str(script), str(root), str(tmp_path / "shards"), "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=100)
+    assert done.returncode == 1
+    assert 'put the call under if __name__ == "__main__":, or build with workers=1' in done.stderr
+
+
 def test_settings_and_sources_that_do_not_exist_are_named(root: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no source 'utd'; did you mean 'utd_mhad'.*valid: .*utd_mhad"):
         build("utd", {}, tmp_path, SETTINGS)
