@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder, ImuFeatures, ImuInput
 from encoders.layers.dropout import Dropout
-from encoders.layers.masking import MaskedGroupNorm, StepLayerNorm, mean_and_max
+from encoders.layers.masking import MaskedGroupNorm, StepLayerNorm, mean_and_max, zero_invalid
 from encoders.layers.orientation import OrientationParams
 from encoders.layers.transformer import TimedTransformer
 from encoders.registry import imu_encoder
@@ -99,7 +99,7 @@ class StemStage(nn.Module):
         y_mask = F.avg_pool1d(cells, self.stride, self.stride).squeeze(1) > 0  # any valid sample in the cell
         if self.norm is not None:
             y = self.norm(y, y_mask)
-        return torch.where(y_mask.unsqueeze(1), F.gelu(y), 0), y_mask
+        return zero_invalid(F.gelu(y), y_mask.unsqueeze(1)), y_mask
 
 
 @imu_encoder("cnn_transformer", CnnTransformerParams)

@@ -9,24 +9,37 @@ import torch
 from torch import Tensor, nn
 
 
+def zero_invalid(x: Tensor, mask: Tensor) -> Tensor:
+    """Set what a network computed at invalid positions to zero.
+
+    A product, as ``torch.where`` takes a processor three times as long, there and back. Input that may be NaN where it
+    is invalid takes ``torch.where`` all the same.
+
+    Args:
+        x: finite.
+        mask: bool, broadcast to the shape of ``x``; False where invalid.
+    """
+    return x * mask.to(x.dtype)
+
+
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Compute the mean over the valid positions.
 
     Args:
-        x: (B, L, D).
+        x: (B, L, D), finite.
         mask: (B, L) bool.
 
     Returns:
         (B, D); zero for a row without a valid position.
     """
-    weight = mask.unsqueeze(-1).to(x.dtype)
-    return torch.where(mask.unsqueeze(-1), x, 0).sum(1) / weight.sum(1).clamp(min=1)
+    count = mask.sum(1, keepdim=True).clamp(min=1)
+    return zero_invalid(x, mask.unsqueeze(-1)).sum(1) / count.to(x.dtype)
 
 
 def masked_max(x: Tensor, mask: Tensor) -> Tensor:
     """Compute the maximum over the valid positions; shapes as in ``masked_mean``, zero for a row without one."""
-    largest = x.masked_fill(~mask.unsqueeze(-1), -torch.inf).amax(1)
-    return torch.where(mask.any(1, keepdim=True), largest, 0)
+    lowest = torch.zeros(mask.shape, dtype=x.dtype, device=x.device).masked_fill(~mask, -torch.inf)
+    return torch.where(mask.any(1, keepdim=True), (x + lowest.unsqueeze(-1)).amax(1), 0)
 
 
 def mean_and_max(x: Tensor, mask: Tensor) -> Tensor:

@@ -5,12 +5,11 @@ Shape legend: B batch, L tokens, D width, H heads.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from encoders.layers.attention import attend
 from encoders.layers.dropout import Dropout
-from encoders.layers.masking import attention_mask
+from encoders.layers.masking import attention_mask, zero_invalid
 from encoders.layers.rotary import Rotary, rotate
 
 
@@ -101,4 +100,4 @@ class TimedTransformer(nn.Module):
         keys = attention_mask(mask)
         for block in self.blocks:
             x = block(x, rotation, keys)
-        return torch.where(mask.unsqueeze(-1), self.norm(x), 0)
+        return zero_invalid(self.norm(x), mask.unsqueeze(-1))

@@ -67,6 +67,19 @@ def test_evaluation_and_bfloat16() -> None:
     assert layer.eval()(x) is x
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("rate", [2**-16, 0.1, 0.5, 1 - 2**-16])
+def test_values_stay_whose_sixteen_bits_reach_the_rate(rate: float, dtype: torch.dtype) -> None:
+    x = torch.randn(401, 3, dtype=dtype)
+    torch.manual_seed(5)
+    found = dropout(x, rate)
+    torch.manual_seed(5)
+    draws = torch.randint(-(1 << 63), (1 << 63) - 1, ((x.numel() + 3) // 4,)).view(torch.int16)[: x.numel()]
+    stays = draws.view(x.shape).int() + 2**15 >= round(rate * 2**16)
+    scale = torch.tensor(2**16 / (2**16 - round(rate * 2**16)), dtype=torch.float64).to(dtype)
+    assert torch.equal(found, torch.where(stays, x * scale, 0))
+
+
 def test_windows_side_by_side_drop_different_values() -> None:
     y = torch.func.vmap(lambda x: dropout(x, 0.5), randomness="different")(torch.ones(2, 60))
     assert not torch.equal(y[0], y[1])
