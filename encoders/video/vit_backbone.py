@@ -230,4 +230,5 @@ def _check_settings(path: Path, metadata: dict[str, str], backbone: nn.Module, p
 
 def normalise_frames(frames: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """Convert uint8 RGB (N, 3, H, W) to float32: (colour / 255 - ``mean``) / ``std``; ``mean`` and ``std`` are (3,)."""
-    return (frames.to(torch.float32) / 255 - mean[:, None, None]) / std[:, None, None]
+    # In place: clearing fresh memory for each of these takes a processor longer than computing them.
+    return frames.to(torch.float32).div_(255).sub_(mean[:, None, None]).div_(std[:, None, None])
