@@ -1,2 +1,1 @@
 """Experiments: command-line programs and their settings."""
-

@@ -24,6 +24,7 @@ _STAGES: tuple[tuple[int, float, type[np.float32] | type[np.float64]], ...] = (
     (200, 1e-2, np.float32),
     (200, 1e-3, np.float64),
 )
+_ROWS = 512  # of a product: in double precision they stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,14 @@ class LinearProbe:
         if math.isfinite(s.clip):
             return np.asarray(s(features) @ self.weight.T + self.bias)
         weight = self.weight * (s.factor / s.scale)
-        return np.asarray(features.astype(np.float64) @ weight.T + (self.bias - weight @ s.mean))
+        columns = np.ascontiguousarray(weight.T)
+        logits = np.empty((len(features), len(self.bias)))
+        wide = np.empty((min(len(features), _ROWS), features.shape[1]))
+        for start in range(0, len(features), _ROWS):
+            rows = features[start : start + _ROWS]
+            wide[: len(rows)] = rows
+            np.matmul(wide[: len(rows)], columns, out=logits[start : start + len(rows)])
+        return logits + (self.bias - weight @ s.mean)
 
 
 def fit_probe(
@@ -264,8 +272,12 @@ def _newton_step(a: Reals, shrink: Reals, likely: Reals, gradient: Reals) -> tup
 
 
 def _softmax(logits: Floats) -> Floats:
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+    # Class by class: NumPy takes four times as long over the few numbers of each row.
+    found = np.array(logits.T, order="C")  # a copy, also of a single row
+    found -= found.max(axis=0)
+    np.exp(found, out=found)
+    found /= found.sum(axis=0)
+    return np.ascontiguousarray(found.T)
 
 
 def _span(x: Floats) -> tuple[Floats, Floats]:

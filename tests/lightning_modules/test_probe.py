@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lightning_modules.probe import Standardisation, fit_probe
+from lightning_modules.probe import LinearProbe, Standardisation, fit_probe
 
 
 def _data(n_classes: int, per_class: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -39,6 +40,20 @@ def test_probabilities_are_those_of_scikit_learn(n_classes: int) -> None:
     reference.fit(standardisation(features), labels)
     expected = reference.predict_proba(standardisation(test))
     assert probe.probabilities(test) == pytest.approx(expected, abs=1e-3)  # where two solvers stop
+
+
+@pytest.mark.parametrize("count", [0, 1, 511, 512, 513, 1300])
+def test_logits_of_many_windows_are_those_of_one_product(count: int) -> None:
+    rng = np.random.default_rng(count)
+    features = rng.normal(3, 2, size=(count, 9)).astype(np.float32)
+    probe = LinearProbe(
+        Standardisation(rng.normal(size=9), rng.uniform(1, 2, 9)), rng.normal(size=(4, 9)), np.arange(4.0)
+    )
+    logits = probe.standardisation(features) @ probe.weight.T + probe.bias
+    kept = probe.logits(features)
+    # Sums of nine numbers below 100 in double precision, in another order.
+    assert kept == pytest.approx(logits, abs=1e-11)
+    assert probe.probabilities(features) == pytest.approx(softmax(logits, axis=1), abs=1e-12)
 
 
 def test_one_window_a_class() -> None:
