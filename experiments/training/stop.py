@@ -44,6 +44,19 @@ class StopAtSignal(Checkpoint):
             self._group = torch.distributed.new_group(backend="gloo")  # of the host, whatever the devices use
         postpone(True, lambda: end_others(trainer, 0))
 
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Count an epoch that Lightning began without counting it.
+
+        So it does where a run goes on from the last batch of an epoch. By its counts, it would then take the next
+        checkpoint for one of another moment, and repeat an epoch after it, or leave one out.
+        """
+        epochs, batches = trainer.fit_loop.epoch_progress, trainer.fit_loop.epoch_loop.batch_progress
+        for count in (epochs.total, epochs.current):
+            count.ready = count.started = count.processed + 1
+        batches.total.completed = batches.total.processed
+
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
