@@ -52,7 +52,8 @@ class StopAtSignal(Checkpoint):
         So it does where a run goes on from the last batch of an epoch. By its counts, it would then take the next
         checkpoint for one of another moment, and repeat an epoch after it, or leave one out.
         """
-        epochs, batches = trainer.fit_loop.epoch_progress, trainer.fit_loop.epoch_loop.batch_progress
+        epochs: Any = trainer.fit_loop.epoch_progress  # its stub has the trackers' base class
+        batches: Any = trainer.fit_loop.epoch_loop.batch_progress
         for count in (epochs.total, epochs.current):
             count.ready = count.started = count.processed + 1
         batches.total.completed = batches.total.processed
