@@ -102,12 +102,6 @@ def build(
         ChangedSourceError: a file has changed since shards were built from it.
     """
     started = time.monotonic()
-    if imports_main():
-        # Its own workers import the script that called it. Here they would wait for the build that waits for them.
-        raise BuildError(
-            "build was called by a script that its own worker processes import: put the call under"
-            ' if __name__ == "__main__":, or build with workers=1'
-        )
     if on_bad not in ("exclude", "raise"):
         raise BuildError(f"on_bad is '{on_bad}'; expected 'exclude' or 'raise'")
     if recordings_per_shard < 1 or max_shard_bytes < 1 or workers < 0:
@@ -219,7 +213,12 @@ def _locked(path: Path, waits: Callable[[], object]) -> Iterator[None]:
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError as error:
+            if imports_main():  # the build that it would wait for waits for it
+                raise BuildError(
+                    f"{path.parent}: build was called by a script that its own worker processes import: put the call"
+                    ' under if __name__ == "__main__":, or build with workers=1'
+                ) from error
             waits()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -91,9 +91,8 @@ def compute_unit(config: Config, unit: Unit) -> list[CellResult]:
         if missing := len(sides.test) - len(tested):
             said = [f"{perturbation}: {missing} of {len(sides.test)} tested windows were not measured there"]
         if len(tested):
-            scores = np.zeros(
-                (len(tested), len(fold.classes))
-            )  # activities without a labelled window keep probability 0
+            # Activities without a labelled window keep probability 0.
+            scores = np.zeros((len(tested), len(fold.classes)))
             answered = [fold.classes.index(name) for name in classes]
             done = 0
             for part in [tested] if unit.method.together else in_blocks(tested):

@@ -331,6 +331,7 @@ def test_a_killed_build_goes_on_to_the_same_files(
     assert contents(directory) == contents(built[0])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 def test_a_script_without_a_main_block_is_told_so(root: Path, tmp_path: Path) -> None:
     """Its workers import it, and would wait for the build that waits for them."""
