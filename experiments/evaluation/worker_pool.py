@@ -42,7 +42,7 @@ def worker_pool(count: int, needs: Sequence[str] = ()) -> Iterator[None]:
     # Threads do not survive a fork. Workers fork from a server that has imported everything and started no thread.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["experiments.evaluation.features.handcrafted", "lightning_modules.probe", __name__, *needs]
+        ["experiments.evaluation.features.forests", "lightning_modules.probe", __name__, *needs]
     )
     _pool = pool = ProcessPoolExecutor(count, context, _start)
     pool.submit(int)  # the server starts now: what it imports takes seconds

@@ -18,7 +18,7 @@ IMPORTED = [
     "scipy.interpolate",
     "scipy.signal",
     "experiments.evaluation.worker_pool",
-    "experiments.evaluation.features.handcrafted",
+    "experiments.evaluation.features.forests",
     "experiments.inference.scoring",
     "experiments.inference.head",
 ]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from experiments.evaluation.features.feature_table import Features
-from experiments.evaluation.features.handcrafted import Forest, fit_extra_trees, fit_forest
+from experiments.evaluation.features.forests import Forest, fit_extra_trees, fit_forest
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, method
 from experiments.evaluation.methods.sharing import fit_once, mean_of, predict_once

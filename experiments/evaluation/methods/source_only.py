@@ -16,7 +16,7 @@ import numpy as np
 from scipy.special import softmax
 
 from experiments.evaluation.features.feature_table import FeatureRows, Features
-from experiments.evaluation.features.handcrafted import Forest, fit_extra_trees
+from experiments.evaluation.features.forests import Forest, fit_extra_trees
 from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.methods.handcrafted import CLIP
 from experiments.evaluation.methods.hybrid import handcrafted

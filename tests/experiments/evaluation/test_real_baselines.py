@@ -21,7 +21,7 @@ from datamodules.shards.concat import ConcatShards
 from datamodules.shards.reader import ShardSet
 from datamodules.windows.cut import WindowSettings
 from experiments.evaluation.cells import CellResult
-from experiments.evaluation.features.handcrafted import fit_forest
+from experiments.evaluation.features.forests import fit_forest
 from experiments.evaluation.protocol import run_protocol
 from experiments.evaluation.targets import System, Target
 from experiments.settings.evaluation import TargetConfig

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from experiments.evaluation import worker_pool as module
-from experiments.evaluation.features.handcrafted import fit_forest
+from experiments.evaluation.features.forests import fit_forest
 from experiments.evaluation.worker_pool import run_in_pool, worker_pool
 from lightning_modules.probe import Standardisation, fit_probe
 

@@ -9,7 +9,7 @@ import pytest
 from helpers.fake_shards import FakeShards
 from helpers.made_cells import make_cell
 
-from experiments.evaluation.features import handcrafted as trees
+from experiments.evaluation.features import forests
 from experiments.evaluation.features.shared_fits import SharedFits
 from experiments.evaluation.methods import find_method
 from experiments.evaluation.methods import handcrafted as methods
@@ -53,9 +53,9 @@ def test_the_oldest_goes_first_and_errors_are_not_kept() -> None:
 def test_methods_of_one_draw_share_trees_and_of_another_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     fitted: list[int] = []
 
-    def fit_extra_trees(*arguments: object) -> trees.Forest:
+    def fit_extra_trees(*arguments: object) -> forests.Forest:
         fitted.append(1)
-        return trees.fit_extra_trees(*arguments)  # type: ignore[arg-type]
+        return forests.fit_extra_trees(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(methods, "fit_extra_trees", fit_extra_trees)
     data, test, _ = make_cell(FakeShards())
