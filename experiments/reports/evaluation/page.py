@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-import io
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from core.durable import write_text
@@ -19,7 +16,7 @@ from experiments.reports.evaluation.content import AUDIT, Report
 from experiments.reports.evaluation.figures import DPI, file_name, names
 from experiments.reports.evaluation.sections import sections_of
 from experiments.reports.evaluation.verdicts import how_decided, verdicts_of
-from experiments.reports.shared.pictures import png_of
+from experiments.reports.shared.pictures import png_of, svg_of
 from experiments.reports.shared.rendering import render
 from experiments.reports.shared.table import Table
 
@@ -128,12 +125,8 @@ def _targets(report: Report, made: Mapping[str, Figure]) -> list[_Target]:
 
 
 def picture(figure: Figure) -> Picture:
-    """Save a figure as SVG with letters as shapes, or as PNG if the SVG is large and the PNG smaller."""
-    # A fixed salt and no date, so that the same figure gives the same file.
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.hashsalt": "report", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
-    svg = re.sub(rb"<metadata>.*?</metadata>", b"", buffer.getvalue(), flags=re.DOTALL)
+    """Draw a figure as SVG with letters as shapes, or as PNG if the SVG is large and the PNG smaller."""
+    svg = svg_of(figure, DPI)
     kind, data = "svg+xml", svg
     if len(svg) > _MOST_SVG:
         png = png_of(figure, DPI)
