@@ -6,6 +6,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -15,15 +16,17 @@ T = TypeVar("T")
 
 # A terminal or Slurm sends them to all processes. The parent ends its workers itself; SIGTERM is how pools do it.
 _LEFT_TO_THE_PARENT = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # read when torch is imported
 LEAVE_S = 30.0
 LOOK_S = 1.0  # between two looks at whether a pool still works
 
 
 def start_worker() -> None:
     """Limit this worker to one thread, and end it when its parent process ends."""
-    import torch  # takes 300 MB, which a parent that only starts workers does not need
-
-    torch.set_num_threads(1)
+    # torch takes seconds to import and 300 MB. Workers that never use it go without; others import it later.
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     for name in _LEFT_TO_THE_PARENT:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -6,6 +6,7 @@ import errno
 import multiprocessing
 import os
 import struct
+import sys
 import threading
 import time
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from datamodules.io.worker_process import end_workers, result_of
+from datamodules.io.worker_process import end_workers, result_of, start_worker
 
 
 def test_a_lock_that_a_killed_worker_has_kept_keeps_nobody() -> None:
@@ -37,6 +38,25 @@ def test_workers_who_can_leave_are_not_killed() -> None:
     assert time.monotonic() - begun >= 1  # what was being done was done
     assert busy.result(0) is None
     assert {worker.exitcode for worker in workers} == {0}
+
+
+def threads_of_torch(import_first: bool) -> tuple[bool, int]:
+    """Start as a worker does, and say whether torch was imported by then, and how many threads it uses."""
+    if import_first:
+        import torch
+
+        torch.set_num_threads(2)
+    start_worker()
+    imported = "torch" in sys.modules
+    import torch
+
+    return imported, torch.get_num_threads()
+
+
+@pytest.mark.parametrize("import_first", [False, True])
+def test_a_worker_uses_one_thread_and_does_not_wait_for_torch(import_first: bool) -> None:
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        assert pool.submit(threads_of_torch, import_first).result(120) == (import_first, 1)
 
 
 def test_a_pool_that_was_never_used() -> None:
