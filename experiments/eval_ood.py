@@ -156,18 +156,19 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     from experiments.reports.evaluation.board import write_board
     from experiments.reports.evaluation.evidence_files import write_ledger, write_shifts
     from experiments.reports.evaluation.page import write_html
-    from experiments.reports.shared.drawing import draw_all
+    from experiments.reports.shared.drawing import drawing
     from experiments.runtime.board_command import board_command
     from experiments.runtime.console import standard_output
     from experiments.runtime.processors import cores
     from experiments.settings.load import to_yaml
     from experiments.statistics import results
 
-    csv, _ = results.write(results.rows(report.results), folder)
-    write_ledger(report.evidence, folder)
-    write_shifts(report.evidence, folder)
-    made = figures.figures(report)
-    draw_all(made.values(), figures.DPI, config.evaluation.workers or cores())
+    expected = sum(len(found) for kinds in figures.names(report).values() for found in kinds.values())
+    with drawing(figures.DPI, config.evaluation.workers or cores(), expected) as draw:
+        csv, _ = results.write(results.rows(report.results), folder)
+        write_ledger(report.evidence, folder)
+        write_shifts(report.evidence, folder)
+        made = figures.figures(report, draw)
     figures.save(made, folder / "figures")
     curves = [f"figures/{name}.png" for name in made if name.startswith("answer_")]
     write_text(folder / "results.md", markdown(report, curves))

@@ -41,6 +41,7 @@ def whole(tiny_in: Make, runs: Path) -> Path:
     return run(tiny_in(runs, "trainer.loggers=[tensorboard]"))
 
 
+@pytest.mark.slow
 def test_bfloat16_learns_what_32_bits_learn(whole: Path, tiny: Make) -> None:
     """As on any GPU that has it: mixed precision, a fused optimiser and clipped gradients."""
     config = tiny("trainer.precision=bf16-mixed")

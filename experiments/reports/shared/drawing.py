@@ -13,7 +13,8 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Any
 
 from experiments.reports.shared.pictures import draw, keep, png_of, svg_of
@@ -28,31 +29,41 @@ MOST_PROCESSES = 8
 _DRAW = "from experiments.reports.shared.drawing import serve; serve()"
 
 
-def draw_all(figures: Collection[Figure], dpi: float, processes: int) -> None:
-    """Draw figures as PNG and as SVG, so that :func:`png_of` and :func:`svg_of` have them.
+@contextmanager
+def drawing(dpi: float, processes: int, expected: int) -> Iterator[Callable[[Figure], None]]:
+    """Draw figures as PNG and as SVG, so that :func:`png_of` and :func:`svg_of` have them at the end of the block.
 
-    Whatever happens to the other processes, all figures are drawn: this one draws those that nobody else has.
+    Other processes begin as soon as they have one; this one joins them at the end of the block. Whatever happens to
+    them, all figures are drawn: those that nobody has drawn are drawn where they are needed.
 
     Args:
-        figures: finished figures.
         dpi: resolution.
         processes: that draw, this one among them.
+        expected: number of figures that will come, or about as many; few are drawn here alone.
+
+    Yields:
+        a function that takes a finished figure.
     """
     import matplotlib as mpl
 
-    waiting: queue.SimpleQueue[Figure] = queue.SimpleQueue()
-    for figure in figures:
-        waiting.put(figure)
-    others = min(processes, MOST_PROCESSES) - 1 if len(figures) >= WORTH_IT else 0
+    waiting: queue.SimpleQueue[Figure | None] = queue.SimpleQueue()
+    others = min(processes, MOST_PROCESSES) - 1 if expected >= WORTH_IT else 0
     settings = {name: value for name, value in mpl.rcParams.items() if not name.startswith("backend")}
     threads = [threading.Thread(target=_let_draw, args=(waiting, dpi, settings), daemon=True) for _ in range(others)]
     for thread in threads:
         thread.start()
-    while (mine := _next(waiting)) is not None:
-        png_of(mine, dpi)
-        svg_of(mine, dpi)
-    for thread in threads:
-        thread.join()
+    try:
+        yield waiting.put
+        while figure := _next(waiting):
+            png_of(figure, dpi)
+            svg_of(figure, dpi)
+    finally:
+        while _next(waiting):
+            pass  # after an error nobody needs the others
+        for _ in threads:
+            waiting.put(None)
+        for thread in threads:
+            thread.join()
 
 
 def serve() -> None:
@@ -70,8 +81,8 @@ def serve() -> None:
         target.flush()
 
 
-def _let_draw(waiting: queue.SimpleQueue[Figure], dpi: float, settings: Settings) -> None:
-    """Hand figures to another process, one after the other."""
+def _let_draw(waiting: queue.SimpleQueue[Figure | None], dpi: float, settings: Settings) -> None:
+    """Hand figures to another process, one after the other, until None comes."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     command = [sys.executable, "-c", _DRAW]
     environment = {**os.environ, "PYTHONPATH": path}
@@ -83,8 +94,9 @@ def _let_draw(waiting: queue.SimpleQueue[Figure], dpi: float, settings: Settings
         return
     assert process.stdin is not None
     assert process.stdout is not None
-    with process:
-        while (figure := _next(waiting)) is not None:
+    # Closing the pipe to a process that is gone fails.
+    with suppress(OSError), process:
+        while figure := waiting.get():
             pictures = _drawn_by(process.stdin, process.stdout, figure, dpi, settings)
             if not pictures:
                 return  # it was killed, or could not draw this figure: the figure is drawn where it is needed
@@ -104,7 +116,7 @@ def _drawn_by(
     return found
 
 
-def _next(waiting: queue.SimpleQueue[Figure]) -> Figure | None:
+def _next(waiting: queue.SimpleQueue[Figure | None]) -> Figure | None:
     try:
         return waiting.get_nowait()
     except queue.Empty:

@@ -6,6 +6,7 @@ A figure's label (``Figure.get_label()``) describes it in words.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -40,23 +41,35 @@ __all__ = [
 DPI = 150  # of files, of the page and of TensorBoard
 
 
-def figures(report: Report) -> dict[str, Figure]:
-    """Draw all figures, by name; figures without content are left out."""
-    result: dict[str, Figure | None] = {}
+def figures(report: Report, ready: Callable[[Figure], None] = lambda figure: None) -> dict[str, Figure]:
+    """Make all figures, by name; figures without content are left out.
+
+    Args:
+        report: the report.
+        ready: called with each figure as soon as it is made.
+    """
+    found: dict[str, Figure] = {}
+    for name, figure in _made(report):
+        if figure is not None:
+            found[name] = figure
+            ready(figure)
+    return found
+
+
+def _made(report: Report) -> Iterator[tuple[str, Figure | None]]:
     by_kind = names(report)
     for dataset in report.datasets():
         called = {kind: found[0] for kind, found in by_kind[dataset].items() if found}
-        result[called["answer"]] = answer_figure(report, dataset)
-        result[called["few_shot"]] = few_shot_figure(report, dataset)
+        yield called["answer"], answer_figure(report, dataset)
+        yield called["few_shot"], few_shot_figure(report, dataset)
         if "few_shot_subjects" in called:
-            result[called["few_shot_subjects"]] = few_shot_figure(report, dataset, unit="subjects")
-        result[called["forest"]] = forest_figure(report, dataset)
+            yield called["few_shot_subjects"], few_shot_figure(report, dataset, unit="subjects")
+        yield called["forest"], forest_figure(report, dataset)
         for name, (contender, shots) in zip(by_kind[dataset]["confusion"], confused(report, dataset), strict=True):
-            result[name] = confusion_figure(report, dataset, contender, shots)
-        result[called["robustness"]] = robustness_figure(report, dataset)
-        result[called["cost"]] = cost_figure(report, dataset)
-        result[called["map"]] = map_figure(report, dataset)
-    return {name: figure for name, figure in result.items() if figure is not None}
+            yield name, confusion_figure(report, dataset, contender, shots)
+        yield called["robustness"], robustness_figure(report, dataset)
+        yield called["cost"], cost_figure(report, dataset)
+        yield called["map"], map_figure(report, dataset)
 
 
 def names(report: Report) -> dict[str, dict[str, list[str]]]:

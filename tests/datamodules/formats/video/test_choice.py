@@ -23,7 +23,7 @@ def read_all(path: Path) -> Any:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("x265_keyint30", "HEVC in MP4/MOV, open groups of pictures"),
+        pytest.param("x265_keyint30", "HEVC in MP4/MOV, open groups of pictures", marks=pytest.mark.slow),
         ("trim_copy", "an edit list that hides frames"),
         ("gop30_cut", "an edit list that hides frames"),
         ("endcut", "an edit list that hides frames"),
