@@ -2,7 +2,7 @@
 
     python -m benchmarks.simple_methods [--runs 5]
 
-Forests of 100 trees are fitted on 278 features of 9 to 180 labelled windows, by ours and by scikit-learn, in turns;
+Forests of 100 trees are fitted on 256 features of 9 to 180 labelled windows, by ours and by scikit-learn, in turns;
 both give the same trees. Features of 512 windows (5 s, 50 Hz, 6 channels) are computed by ours, by the default encoder,
 and, with the extra ``aeon``, by MiniRocket. All use one thread.
 """

@@ -2,8 +2,7 @@
 
 The trees are those of scikit-learn's ``RandomForestClassifier`` and ``ExtraTreesClassifier`` with default settings, to
 the last bit, and its builder grows them. For each tree these classes check labels and settings, copy an estimator and
-make random states anew. For a hundred windows that takes two to six times as long as growing the tree. Here it is done
-once a forest.
+make random states anew, which takes longer than growing a tree on a hundred windows. Here it is done once a forest.
 
 Shape legend: N windows, K features, C classes.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.shown_text import visible
+from core.markdown_text import plain, row
 from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.sections import sections_of
@@ -19,31 +19,31 @@ def markdown(report: Report, curves: Sequence[str] = ()) -> str:
         report: the report.
         curves: paths of the answer's curves, relative to the file.
     """
-    parts = [f"# Out-of-distribution evaluation: {_plain(report.title)}", ""]
+    parts = [f"# Out-of-distribution evaluation: {plain(report.title)}", ""]
     parts += _answer(report)
     parts += [line for path in curves for line in (f"![curve of the answer]({path})", "")]
     lines = [*report.all_warnings(), *report.remarks]
-    parts += [line for warning in lines for line in (f"**{_plain(warning)}**", "")]
+    parts += [line for warning in lines for line in (f"**{plain(warning)}**", "")]
     parts += _verdicts(report)
     for dataset in report.datasets():
-        parts += [f"## {_plain(dataset)}", ""]
-        parts += [line for warning in report.warnings(dataset) for line in (f"**{_plain(warning)}**", "")]
-        parts += [f"{_plain(report.caption(dataset))}.", "", report.reading(dataset), ""]
+        parts += [f"## {plain(dataset)}", ""]
+        parts += [line for warning in report.warnings(dataset) for line in (f"**{plain(warning)}**", "")]
+        parts += [f"{plain(report.caption(dataset))}.", "", report.reading(dataset), ""]
         for section in sections_of(report, dataset):
-            parts += [f"### {_plain(section.title)}", ""]
-            parts += [_plain(section.text), ""] if section.text else []
+            parts += [f"### {plain(section.title)}", ""]
+            parts += [plain(section.text), ""] if section.text else []
             for table in section.tables:
                 parts += [*_table(table), "", *_note(table)]
-        parts += ["### Notes", ""] + [f"- {_plain(note)}" for note in report.notes(dataset)] + [""]
+        parts += ["### Notes", ""] + [f"- {plain(note)}" for note in report.notes(dataset)] + [""]
     if report.checkpoint:
-        parts += [f"Checkpoint: {_plain(report.checkpoint)}", ""]
+        parts += [f"Checkpoint: {plain(report.checkpoint)}", ""]
     return "\n".join(parts)
 
 
 def _answer(report: Report) -> list[str]:
     lines = []
     for answer in answers_of(report):
-        lines += [f"**{_plain(answer.dataset)}{report.flags(answer.dataset)}**: {_plain(answer.sentence)}", ""]
+        lines += [f"**{plain(answer.dataset)}{report.flags(answer.dataset)}**: {plain(answer.sentence)}", ""]
     table = answer_table(report)
     return lines if table is None else [*lines, *_table(table), "", *_note(table)]
 
@@ -53,29 +53,20 @@ def _verdicts(report: Report) -> list[str]:
     if not found:
         return []
     lines = ["## Planned comparisons", ""]
-    lines += [line for sentence in how_decided(report) for line in (_plain(sentence), "")]
+    lines += [line for sentence in how_decided(report) for line in (plain(sentence), "")]
     for verdicts in found:
-        lines += [f"**{_plain(verdicts.dataset)}{report.flags(verdicts.dataset)}**", ""]
+        lines += [f"**{plain(verdicts.dataset)}{report.flags(verdicts.dataset)}**", ""]
         sentences = [each.sentence for each in verdicts.planned] + [each.sentence for each in verdicts.systems]
-        lines += [f"- {_plain(sentence)}" for sentence in sentences]
+        lines += [f"- {plain(sentence)}" for sentence in sentences]
         lines += [""]
     return lines
 
 
 def _note(table: Table) -> list[str]:
-    return [_plain(table.note).replace("*", r"\*"), ""] if table.note else []
+    return [plain(table.note).replace("*", r"\*"), ""] if table.note else []
 
 
 def _table(table: Table) -> list[str]:
     header = (table.title, *table.columns)
-    lines = [_row(header), "| --- |" + " ---: |" * (len(header) - 1)]
-    return lines + [_row(row) for row in table.rows]
-
-
-def _row(texts: Sequence[str]) -> str:
-    return "| " + " | ".join(_plain(text).replace("*", r"\*") for text in texts) + " |"
-
-
-def _plain(text: str) -> str:
-    """Escape text: names come from data, and must not end a cell or start HTML."""
-    return visible(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", r"\|").replace("\n", " ")
+    lines = [row(header), "| --- |" + " ---: |" * (len(header) - 1)]
+    return lines + [row(texts) for texts in table.rows]

@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from core.durable import write_text
+from core.markdown_text import row, rule
 from core.shown_text import safe_frame, visible
 from experiments.reports.paper.published import (
     ACCURACY,
@@ -135,14 +136,10 @@ def markdown(made: Sequence[Entry], simulated: Sequence[str] = (), stopped: Sequ
     first = {3: "k", 4: "", 5: "system"}
     for number, title in _TITLES.items():
         shown = table(made, number)
-        lines += [f"## {title}", "", _line([first[number], *shown.columns]), _line(["---"] * (len(shown.columns) + 1))]
-        lines += [_line([str(row), *cells]) for row, cells in zip(shown.index, shown.to_numpy(), strict=True)]
+        lines += [f"## {title}", "", row([first[number], *shown.columns]), rule(len(shown.columns) + 1)]
+        lines += [row([str(name), *cells]) for name, cells in zip(shown.index, shown.to_numpy(), strict=True)]
         lines.append("")
     return "\n".join([*lines, _LEGEND]) + "\n"
-
-
-def _line(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def write_beside(runs: Sequence[Path], out: Path, resamples: int) -> list[Path]:

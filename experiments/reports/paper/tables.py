@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from core.durable import write_text
+from core.markdown_text import row, rule
 from core.shown_text import safe_frame, visible
 from experiments.reports.shared.pictures import save_figure
 from experiments.runtime.errors import UserError
@@ -164,11 +165,11 @@ def markdown(subjects: pd.DataFrame, resamples: int = 10_000) -> str:
 
 def _rows(table: pd.DataFrame) -> list[str]:
     names = [*(str(name) for name in table.index.names), *(", ".join(map(str, column)) for column in table.columns)]
-    lines = ["| " + " | ".join(names) + " |", "| " + " | ".join("---" for _ in names) + " |"]
-    for index, row in table.iterrows():
+    lines = [row(names), rule(len(names))]
+    for index, values in table.iterrows():
         key = index if isinstance(index, tuple) else (index,)
-        cells = ["" if isinstance(cell, float) and math.isnan(cell) else str(cell) for cell in row]
-        lines.append("| " + " | ".join([*(str(part) for part in key), *cells]) + " |")
+        cells = ["" if isinstance(cell, float) and math.isnan(cell) else str(cell) for cell in values]
+        lines.append(row([*(str(part) for part in key), *cells]))
     return lines
 
 

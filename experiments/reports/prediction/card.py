@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from core.markdown_text import row
 from core.plural import plural
 from experiments.inference.head import Head
 
@@ -75,7 +76,7 @@ def _personal_sentence(personal: dict[str, Any]) -> str:
 
 def _personal(personal: dict[str, Any]) -> str:
     rows = ["| activity | labelled windows of the person |", "| --- | ---: |"]
-    rows += [f"| {name} | {count} |" for name, count in personal["labelled"].items()]
+    rows += [row([name, str(count)]) for name, count in personal["labelled"].items()]
     few = "One person was tested: no interval can be given, and another day may differ."
     return "\n\n".join(["\n".join(rows), f"{personal['note'][:1].upper()}{personal['note'][1:]}. {few}"])
 
@@ -86,12 +87,12 @@ def _activities(head: Head, about: dict[str, Any]) -> str:
     rows = ["| activity | labelled windows | recognised, on unseen people |", "| --- | ---: | ---: |"]
     for i, name in enumerate(head.classes):
         known = recall[i] if i < len(recall) else None
-        rows.append(f"| {name} | {counts.get(name, 0)} | {_percent(known) if known is not None else 'not tested'} |")
+        rows.append(row([name, str(counts.get(name, 0)), _percent(known) if known is not None else "not tested"]))
     return "\n".join(rows)
 
 
 def _recalls(confusion: Any) -> list[float | None]:
-    return [row[i] / sum(row) if sum(row) else None for i, row in enumerate(confusion)]
+    return [line[i] / sum(line) if sum(line) else None for i, line in enumerate(confusion)]
 
 
 def _data(head: Head, about: dict[str, Any]) -> str:
@@ -120,7 +121,7 @@ def _estimate(head: Head, estimate: dict[str, Any]) -> str:
     if estimate["mean"] is None:
         return "\n".join(f"- {remark}" for remark in estimate["remarks"]) or "- none"
     rows = ["| left out | windows | balanced accuracy |", "| --- | ---: | ---: |"]
-    rows += [f"| {name} | {estimate['windows'][name]} | {_percent(v)} |" for name, v in estimate["subjects"].items()]
+    rows += [row([name, str(estimate["windows"][name]), _percent(v)]) for name, v in estimate["subjects"].items()]
     lines = [
         "Each person was left out once: a head fitted on the others predicted this person's windows, one by one and"
         f" not smoothed. Interval: {estimate['interval'] or 'none for fewer than three people'}.",

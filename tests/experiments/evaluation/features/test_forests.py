@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 
+from datamodules.handcrafted import FEATURE_NAMES
 from experiments.evaluation.features.forests import Forest, fit_extra_trees, fit_forest
 
+K = len(FEATURE_NAMES)
 BOTH = [(fit_forest, RandomForestClassifier), (fit_extra_trees, ExtraTreesClassifier)]
 
 
@@ -60,8 +62,8 @@ def test_all_trees_are_those_of_scikit_learn(fit: Callable[..., Forest], theirs:
     """As many windows, features and trees as an evaluation has."""
     rng = np.random.default_rng(0)
     labels = np.repeat(np.arange(9), 10)
-    features = (labels[:, None] * (rng.random(278) < 0.1) + rng.normal(size=(90, 278))).astype(np.float32)
-    tested = rng.normal(1, 2, size=(300, 278)).astype(np.float32)
+    features = (labels[:, None] * (rng.random(K) < 0.1) + rng.normal(size=(90, K))).astype(np.float32)
+    tested = rng.normal(1, 2, size=(300, K)).astype(np.float32)
     model = theirs(100, random_state=7).fit(features, labels)  # type: ignore[call-arg, attr-defined]
     found = fit(features, labels, 9, seed=7, trees=100)
     assert (found.probabilities(tested) == model.predict_proba(tested)).all()
