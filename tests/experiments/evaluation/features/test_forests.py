@@ -49,7 +49,7 @@ def test_probabilities_are_those_of_scikit_learn(
     # Few levels make equal features, between which no split is possible.
     features = (labels[:, None] / 8 + rng.integers(0, levels, (windows, width)) / levels).astype(np.float32)
     forest = fit(features, labels, 8, seed=seed, trees=5)
-    model = theirs(5, random_state=seed).fit(features, labels)  # type: ignore[call-arg, attr-defined]
+    model = theirs(5, random_state=seed).fit(features, labels)  # type: ignore[attr-defined]
     tested = rng.uniform(0, 2, size=(60, width)).astype(np.float32)[::2]  # rows that are not neighbours in memory
     found = forest.probabilities(tested)
     # To the last bit: the trees are equal, and their answers are added in the same order.
@@ -64,7 +64,7 @@ def test_all_trees_are_those_of_scikit_learn(fit: Callable[..., Forest], theirs:
     labels = np.repeat(np.arange(9), 10)
     features = (labels[:, None] * (rng.random(K) < 0.1) + rng.normal(size=(90, K))).astype(np.float32)
     tested = rng.normal(1, 2, size=(300, K)).astype(np.float32)
-    model = theirs(100, random_state=7).fit(features, labels)  # type: ignore[call-arg, attr-defined]
+    model = theirs(100, random_state=7).fit(features, labels)  # type: ignore[attr-defined]
     found = fit(features, labels, 9, seed=7, trees=100)
     assert (found.probabilities(tested) == model.predict_proba(tested)).all()
     for mine, tree in zip(found.trees, model.estimators_, strict=True):
