@@ -189,7 +189,7 @@ def train(folder: Path) -> list[dict[str, Any]]:
 def probe() -> list[dict[str, Any]]:
     """Compare probes that are solved together with a probe trained for every cell."""
     where = machine(os.getloadavg()[0])
-    found = probes.measure(5)
+    found = probes.measure(5, probes.PAPERS_WAYS)
     cells = {name: [probes.CELLS / seconds for seconds in values] for name, values in found.items()}
     rows = []
     for name, way in ((PER_CELL, "encoded each time"), (PER_CELL_KEPT, "features kept")):

@@ -137,7 +137,7 @@ def publish(rows: list[dict[str, Any]]) -> None:
 
 def replace_between(begin: str, end: str, what: str) -> None:
     """Replace a part of docs/guides/performance.md."""
-    page = ROOT / "docs" / "performance.md"
+    page = ROOT / "docs" / "guides" / "performance.md"
     before, _, rest = page.read_text(encoding="utf-8").partition(begin)
     after = rest.partition(end)[2]
     page.write_text(f"{before}{begin}\n{what}\n{end}{after}", encoding="utf-8")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import statistics
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from benchmarks.probes import seconds
 from datamodules.handcrafted import FEATURE_NAMES, handcrafted_features
 from encoders.contract import ImuInput
 from encoders.registry import build_imu_encoder
@@ -49,12 +49,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"\n| features of {WINDOWS} windows | windows a second |\n| --- | ---: |")
         for name, compute in _features().items():
             compute()
-            taken = statistics.median(_seconds(compute) for _ in range(runs))
+            taken = statistics.median(seconds(compute) for _ in range(runs))
             print(f"| {name} | {WINDOWS / taken:,.0f} |")
 
 
 def _row(title: str, ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> str:
-    pairs = [(_seconds(ours), _seconds(theirs)) for _ in range(runs + 1)][1:]
+    pairs = [(seconds(ours), seconds(theirs)) for _ in range(runs + 1)][1:]
     ratios = [b / a for a, b in pairs]
     mine, other = (1000 * statistics.median(side) for side in zip(*pairs, strict=True))
     middle = statistics.median(ratios)
@@ -97,12 +97,6 @@ def _features() -> dict[str, Callable[[], object]]:
         rocket = MiniRocket(random_state=0, n_jobs=1).fit(series)
         found["9,996 of MiniRocket (aeon)"] = partial(rocket.transform, series)
     return found
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
 
 
 if __name__ == "__main__":

@@ -163,12 +163,11 @@ def _write(config: Config, report: Report, folder: Path) -> Path:
     from experiments.settings.load import to_yaml
     from experiments.statistics import results
 
-    expected = sum(len(found) for kinds in figures.names(report).values() for found in kinds.values())
-    with drawing(figures.DPI, config.evaluation.workers or cores(), expected) as draw:
+    with drawing(figures.DPI, config.evaluation.workers or cores()) as hand_on:
         csv, _ = results.write(results.rows(report.results), folder)
         write_ledger(report.evidence, folder)
         write_shifts(report.evidence, folder)
-        made = figures.figures(report, draw)
+        made = figures.figures(report, hand_on)
     figures.save(made, folder / "figures")
     curves = [f"figures/{name}.png" for name in made if name.startswith("answer_")]
     write_text(folder / "results.md", markdown(report, curves))

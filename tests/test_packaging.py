@@ -24,7 +24,18 @@ MAY_IMPORT = {
 PACKAGES = tuple(MAY_IMPORT)
 # The rooms of a package in reading order: each imports only from rooms before it.
 READING_ORDER = {
-    "core": ("errors", "suggestions", "digest", "bounds", "shown_text", "room", "durable", "settings", "registry"),
+    "core": (
+        "errors",
+        "suggestions",
+        "digest",
+        "bounds",
+        "shown_text",
+        "markdown_text",
+        "room",
+        "durable",
+        "settings",
+        "registry",
+    ),
     "datamodules": (
         "recording",
         "signal",

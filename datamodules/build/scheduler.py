@@ -63,7 +63,7 @@ class Processes(Scheduler):
     def run(self, tasks: Iterable[Task], done: Done) -> None:
         """See :class:`Scheduler`."""
         # Fork workers from a server that has imported everything and started nothing. Threads of this process would
-        # not survive a direct fork, and a worker that imports torch itself takes seconds to start.
+        # not survive a direct fork.
         context = multiprocessing.get_context("forkserver")
         context.set_forkserver_preload(["datamodules.build.tasks", "scipy.interpolate", "scipy.signal"])
         pool = ProcessPoolExecutor(self._count, context, start_worker)

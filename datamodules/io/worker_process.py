@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 # A terminal or Slurm sends them to all processes. The parent ends its workers itself; SIGTERM is how pools do it.
 _LEFT_TO_THE_PARENT = ("SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # read when torch is imported
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")  # read with the library of OpenMP that torch brings
 LEAVE_S = 30.0
 LOOK_S = 1.0  # between two looks at whether a pool still works
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from core.markdown_text import row
+from core.markdown_text import cell, code
 from experiments.inference.encoder_files import EncoderConfig
 
 
@@ -69,5 +69,5 @@ def _seen_table(seen: Sequence[dict[str, Any]] | None) -> str:
     for entry in seen:
         people = entry["subjects"]
         named = "all" if people == "all" else ", ".join(people)
-        rows.append(row([f"`{entry['dataset']}`", named, "yes" if entry["labels"] else "no"]))
+        rows.append(f"| {code(entry['dataset'])} | {cell(named)} | {'yes' if entry['labels'] else 'no'} |")
     return "\n".join(rows)

@@ -133,7 +133,7 @@ class EvaluationConfig:
     allow_seen_subjects: bool = setting(False, "evaluate on pretraining subjects too; every table says so")
     allow_incomplete: bool = setting(False, "use checkpoints of trainings that were stopped, too; every table says so")
     allow_leaks: bool = setting(False, "go on where the audit finds a leak; every table says so")
-    workers: int = setting(0, "cells that are computed side by side on processors; 0 takes one a core")
+    workers: int = setting(0, "cells computed, and figures drawn, side by side on processors; 0 takes one a core")
     scheduler: str = setting("", "tcp://host:port of a Dask scheduler, whose workers compute the cells; empty: here")
 
     def check(self) -> None:

@@ -15,7 +15,6 @@ Shape legend: N windows, T samples, C activities, K numbers.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -41,8 +40,6 @@ _MARGIN = 0.02  # needed above the score of shuffled labels
 _TELLS_FEW, _TELLS_MANY, _MANY = 0.98, 0.90, 6
 _NEARLY_CONSTANT = 0.02  # range within an activity, divided by the distance between activities
 _TRIED = 8  # so many of the numbers that differ most between activities
-# With few windows of each activity, scikit-learn warns once per tree.
-warnings.filterwarnings("ignore", message="The number of unique classes is greater", category=UserWarning)
 
 
 class _Model(Protocol):

@@ -18,6 +18,8 @@ from sklearn.tree._criterion import Gini
 from sklearn.tree._splitter import BestSplitter, RandomSplitter
 from sklearn.tree._tree import DepthFirstTreeBuilder, Tree
 
+from core.plural import plural
+
 _LARGEST = np.iinfo(np.int32).max  # depth of a tree and seed of its random state, as in scikit-learn
 
 
@@ -79,7 +81,9 @@ def _grow(
 ) -> Forest:
     rows = np.ascontiguousarray(features, np.float32)
     if not np.isfinite(rows).all():
-        raise ValueError(f"{np.count_nonzero(~np.isfinite(rows))} features of labelled windows are not finite")
+        raise ValueError(
+            f"{plural(int(np.count_nonzero(~np.isfinite(rows))), 'feature')} of labelled windows not finite"
+        )
     classes, positions = np.unique(labels, return_inverse=True)
     truth = np.ascontiguousarray(positions.reshape(-1, 1), np.float64)
     sizes = np.array([len(classes)], np.intp)

@@ -13,6 +13,7 @@ Shape legend: N' windows to be predicted, C classes.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -27,6 +28,10 @@ from experiments.evaluation.features.target_features import TargetFeatures
 from experiments.evaluation.prototypes.video import Prototypes
 from experiments.evaluation.transfer.sources import Sources
 from experiments.settings.schema import Config
+
+# With one window per activity, scikit-learn warns at each fit. The filter is set for the whole process: methods are
+# fitted in several threads, and filters that each thread sets and resets would disturb each other.
+warnings.filterwarnings("ignore", message="The number of unique classes is greater", category=UserWarning)
 
 Indices = NDArray[np.int64]
 Scores = NDArray[np.float64]

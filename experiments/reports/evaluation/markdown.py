@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.markdown_text import plain, row
+from core.markdown_text import cell, plain, row
 from experiments.reports.evaluation.answer import answer_table, answers_of
 from experiments.reports.evaluation.content import Report
 from experiments.reports.evaluation.sections import sections_of
@@ -63,7 +63,7 @@ def _verdicts(report: Report) -> list[str]:
 
 
 def _note(table: Table) -> list[str]:
-    return [plain(table.note).replace("*", r"\*"), ""] if table.note else []
+    return [cell(table.note), ""] if table.note else []
 
 
 def _table(table: Table) -> list[str]:

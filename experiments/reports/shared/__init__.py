@@ -1,4 +1,4 @@
-"""Parts that pages and tables of all reports share.
+"""Parts that pages, tables and figures of all reports share.
 
-This room imports no room of one report, and nothing that draws or trains.
+This room imports no room of one report, and nothing that trains.
 """

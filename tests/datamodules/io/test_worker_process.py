@@ -52,7 +52,8 @@ def threads_of_torch() -> tuple[bool, int, int]:
     return imported, without, torch.get_num_threads()
 
 
-def test_a_worker_uses_one_thread_and_does_not_wait_for_torch() -> None:
+def test_a_worker_uses_one_thread_and_does_not_wait_for_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(threads_of_torch).result(120) == (False, 1, 1)
 

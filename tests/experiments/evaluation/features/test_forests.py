@@ -84,13 +84,13 @@ def test_a_forest_comes_back_from_another_process_as_it_was(fit: Callable[..., F
 @pytest.mark.parametrize("fit", [fit_forest, fit_extra_trees])
 def test_forests_of_several_threads_are_as_of_one_and_nothing_is_printed(fit: Callable[..., Forest]) -> None:
     rng = np.random.default_rng(0)
-    features, labels = rng.normal(size=(9, 20)).astype(np.float32), np.arange(9)  # a window of each activity
+    features, labels = rng.normal(size=(27, 20)).astype(np.float32), np.arange(27)  # a window of each activity
     with warnings.catch_warnings(record=True) as said, ThreadPoolExecutor(4) as pool:
         warnings.simplefilter("always")
-        found = list(pool.map(lambda seed: fit(features, labels, 9, seed, 30).probabilities(features), range(8)))
+        found = list(pool.map(lambda seed: fit(features, labels, 27, seed, 30).probabilities(features), range(8)))
     assert not said
     for seed, one in enumerate(found):
-        assert (one == fit(features, labels, 9, seed, 30).probabilities(features)).all()
+        assert (one == fit(features, labels, 27, seed, 30).probabilities(features)).all()
 
 
 @pytest.mark.parametrize("fit", [fit_forest, fit_extra_trees])
@@ -98,5 +98,5 @@ def test_forests_of_several_threads_are_as_of_one_and_nothing_is_printed(fit: Ca
 def test_features_that_are_not_finite_are_refused(fit: Callable[..., Forest], bad: float) -> None:
     features = np.zeros((4, 3), np.float32)
     features[1, 2] = bad
-    with pytest.raises(ValueError, match="1 features of labelled windows are not finite"):
+    with pytest.raises(ValueError, match="1 feature of labelled windows not finite"):
         fit(features, np.array([0, 0, 1, 1]), 2, seed=0)

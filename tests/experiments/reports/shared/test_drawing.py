@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -31,7 +33,7 @@ def figures(count: int = WORTH_IT) -> list[Figure]:
 
 
 def draw_all(made: Sequence[Figure], processes: int) -> None:
-    with drawing(DPI, processes, len(made)) as draw_it:
+    with drawing(DPI, processes) as draw_it:
         for figure in made:
             draw_it(figure)
 
@@ -85,7 +87,10 @@ def test_few_figures_start_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_drawn(made, monkeypatch)
 
 
-@pytest.mark.parametrize("source", ["raise SystemExit(3)", "import os; os.kill(os.getpid(), 9)", "print('no picture')"])
+DYING = ["raise SystemExit(3)", "import os; os.kill(os.getpid(), 9)", "print('no picture')", "print('I1\\n.')"]
+
+
+@pytest.mark.parametrize("source", DYING)
 def test_a_process_that_dies_leaves_no_figure_undrawn(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_DRAW", source)
     made = figures()
@@ -95,13 +100,72 @@ def test_a_process_that_dies_leaves_no_figure_undrawn(source: str, monkeypatch: 
         assert svg_of(figure, DPI) == draw(expected, "svg", DPI)
 
 
-def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*arguments: Any, **options: Any) -> None:
-        raise OSError(11, "Resource temporarily unavailable")
+@pytest.mark.parametrize(
+    ("what", "error"), [("Popen", OSError(11, "none left")), ("Thread", RuntimeError("none left"))]
+)
+@pytest.mark.parametrize("first", [0, 1])
+def test_no_process_or_thread_can_be_started(
+    what: str, error: Exception, first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name = (subprocess, "Popen") if what == "Popen" else (threading.Thread, "start")
+    real, calls = getattr(owner, name), []
 
-    monkeypatch.setattr(subprocess, "Popen", fail)
+    def fail(*arguments: Any, **options: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) > first:
+            raise error
+        return real(*arguments, **options)
+
+    made, begun = figures(), threading.active_count()
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, fail)
+        draw_all(made, 4)
+    assert len(calls) == first + 1
+    assert threading.active_count() == begun
+    assert_drawn(made, monkeypatch)
+
+
+def test_a_process_that_hangs_keeps_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    popen = subprocess.Popen
+
+    def start(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(popen(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(module, "_DRAW", "import time; time.sleep(3600)")
+    monkeypatch.setattr(module, "LEAVE_S", 0.2)
     made = figures()
-    draw_all(made, 4)
+    draw_all(made, 3)
+    assert [process.wait(60) for process in started] == [-9, -9]
+    for figure, expected in zip(made, figures(), strict=True):
+        assert png_of(figure, DPI) == draw(expected, "png", DPI)
+
+
+def test_a_figure_that_can_not_be_sent_does_not_keep_others_from_being_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = figures(WORTH_IT + 2)
+    made[0].note = lambda: None  # type: ignore[attr-defined]
+    draw_elsewhere(made, 2, monkeypatch)
+    drawn_here: list[Figure] = []
+    save = Figure.savefig
+
+    def count(self: Figure, *arguments: Any, **options: Any) -> None:
+        drawn_here.append(self)
+        save(self, *arguments, **options)
+
+    monkeypatch.setattr(Figure, "savefig", count)
+    for figure in made:
+        png_of(figure, DPI)
+    assert drawn_here == [made[0]]
+
+
+def test_modules_of_the_folder_where_it_runs_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "queue.py").write_text("raise SystemExit('imported')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])
+    made = figures()
+    draw_elsewhere(made, 2, monkeypatch)
     assert_drawn(made, monkeypatch)
 
 
@@ -110,7 +174,7 @@ def test_after_an_error_nobody_waits_for_the_rest(monkeypatch: pytest.MonkeyPatc
     begun = threading.active_count()
 
     def fail() -> None:
-        with drawing(DPI, 2, len(made)) as draw_it:
+        with drawing(DPI, 2) as draw_it:
             for figure in made:
                 draw_it(figure)
             raise ValueError("in the block")
