@@ -100,7 +100,9 @@ def _steps_per_epoch(checkpoint: Path, epochs: int) -> int:
     return int(torch.load(checkpoint, weights_only=True)["global_step"]) // epochs
 
 
-@pytest.mark.parametrize("stop_after", [1, 2, 3, 5])
+@pytest.mark.parametrize(
+    "stop_after", [pytest.param(1, marks=pytest.mark.slow), 2, 3, pytest.param(5, marks=pytest.mark.slow)]
+)
 def test_resumed_at_any_step_it_ends_with_the_same_weights(
     whole: Path, tiny: Make, stop_after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -81,6 +81,7 @@ def test_resumed_in_mid_epoch_it_ends_with_the_same_weights(
     assert_same_weights(run(config), whole)
 
 
+@pytest.mark.slow
 def test_one_set_by_either_setting_is_the_same(tiny: Make) -> None:
     one = run(tiny("run.name=one", "trainer.max_epochs=2"))
     listed = run(tiny("run.name=listed", "trainer.max_epochs=2", "pretraining.datasets=[{name: pretraining}]"))

@@ -48,7 +48,7 @@ def _negative_counts(file: h5py.File) -> None:
 
 
 CHANGES = [
-    _texts_of_any_length,
+    pytest.param(_texts_of_any_length, marks=pytest.mark.slow),
     _attribute_of_many,
     _many_attributes,
     _more_windows_than_bytes,

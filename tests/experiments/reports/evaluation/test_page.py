@@ -175,6 +175,7 @@ def test_without_a_pretrained_encoder_it_says_that_there_is_no_claim() -> None:
     assert "so there is no verdict" in html(made, {})
 
 
+@pytest.mark.slow
 def test_in_a_browser(path: Path, report: Report, tmp_path: Path) -> None:
     with browser(tmp_path) as tab:
         for width, dark in ((1300, False), (420, False), (1300, True)):
