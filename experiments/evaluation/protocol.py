@@ -16,6 +16,7 @@ from experiments.evaluation import encoder_training
 from experiments.evaluation.cells import Cell, CellResult
 from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.targets import System, Target
+from experiments.evaluation.thread_warnings import threads_fit
 from experiments.evaluation.unit_computation import compute_unit
 from experiments.evaluation.worker_pool import TRAININGS_WORTH_IT, WORTH_IT, kill_workers, worker_pool
 from experiments.runtime.processors import cores
@@ -115,6 +116,7 @@ def _computed(
     # Many small solvers run side by side. With threads of their own they would only wait for each other.
     with (
         threadpool_limits(1),
+        threads_fit(),
         worker_pool(processes, needs),
         ThreadPoolExecutor(workers) as pool,
     ):
