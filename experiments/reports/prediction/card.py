@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from core.markdown_text import row
+from core.markdown_text import code, plain, row
 from core.plural import plural
 from experiments.inference.head import Head
 
@@ -23,7 +24,7 @@ def model_card(head: Head) -> str:
     return (
         "\n\n".join(
             [
-                f"# Head for {len(head.classes)} activities, {about['experiment']}: {about['target']}",
+                f"# Head for {len(head.classes)} activities, {plain(about['experiment'])}: {plain(about['target'])}",
                 *(
                     ["**Simulated data**: this head was fitted on simulated people, not on real ones."]
                     * about["simulated"]
@@ -48,6 +49,10 @@ def model_card(head: Head) -> str:
     )
 
 
+def _names(found: Sequence[str]) -> str:
+    return ", ".join(map(plain, found))
+
+
 def _percent(value: float) -> str:
     return f"{100 * value:.1f} %"
 
@@ -68,7 +73,7 @@ def _sentence(estimate: dict[str, Any]) -> str:
 def _personal_sentence(personal: dict[str, Any]) -> str:
     labelled = sum(personal["labelled"].values())
     return (
-        f"**This head is for {personal['subject']}**, of whom it has {labelled} labelled windows. It recognises"
+        f"**This head is for {plain(personal['subject'])}**, of whom it has {labelled} labelled windows. It recognises"
         f" {_percent(personal['with_labels'])} of the person's {personal['tested']} later windows, averaged over"
         f" activities; without these labels it would be {_percent(personal['without_labels'])}."
     )
@@ -98,11 +103,11 @@ def _recalls(confusion: Any) -> list[float | None]:
 def _data(head: Head, about: dict[str, Any]) -> str:
     window = head.window
     lines = [
-        f"- Source: {', '.join(about['source'])}; data set `{about['dataset']}`"
+        f"- Source: {_names(about['source'])}; data set {code(about['dataset'])}"
         f"{', simulated' if about['simulated'] else ''}.",
-        f"- People: {len(about['subjects'])} ({', '.join(about['subjects'])}); population:"
-        f" {', '.join(about['populations'])}.",
-        f"- Sensor: {', '.join(about['placements'])}; device: {', '.join(about['devices'])};"
+        f"- People: {len(about['subjects'])} ({_names(about['subjects'])}); population:"
+        f" {_names(about['populations'])}.",
+        f"- Sensor: {_names(about['placements'])}; device: {_names(about['devices'])};"
         f" {'with' if about['gyroscope'] else 'without'} gyroscope.",
         f"- Windows: {about['windows']} labelled ones of {window.duration_s:g} s at {window.imu_rate_hz:g} Hz.",
         f"- Method: `{head.method}`, {_METHODS[head.method]}.",
@@ -119,7 +124,7 @@ def _data(head: Head, about: dict[str, Any]) -> str:
 
 def _estimate(head: Head, estimate: dict[str, Any]) -> str:
     if estimate["mean"] is None:
-        return "\n".join(f"- {remark}" for remark in estimate["remarks"]) or "- none"
+        return "\n".join(f"- {plain(remark)}" for remark in estimate["remarks"]) or "- none"
     rows = ["| left out | windows | balanced accuracy |", "| --- | ---: | ---: |"]
     rows += [row([name, str(estimate["windows"][name]), _percent(v)]) for name, v in estimate["subjects"].items()]
     lines = [
@@ -127,7 +132,7 @@ def _estimate(head: Head, estimate: dict[str, Any]) -> str:
         f" not smoothed. Interval: {estimate['interval'] or 'none for fewer than three people'}.",
         "\n".join(rows),
         _calibration(head, estimate),
-        "\n".join(f"- {remark}" for remark in estimate["remarks"]),
+        "\n".join(f"- {plain(remark)}" for remark in estimate["remarks"]),
     ]
     return "\n\n".join(line for line in lines if line)
 
@@ -147,7 +152,7 @@ def _calibration(head: Head, estimate: dict[str, Any]) -> str:
 def _limits(head: Head, about: dict[str, Any], estimate: dict[str, Any]) -> str:
     lines = [
         f"- It knows {len(head.classes)} activities. Anything else is called one of them, or `unsure`.",
-        f"- It was fitted on a sensor at {', '.join(about['placements'])}. Another place on the body, or another way"
+        f"- It was fitted on a sensor at {_names(about['placements'])}. Another place on the body, or another way"
         " to fix the sensor, was not tested here.",
         f"- Windows last {head.window.duration_s:g} s: shorter episodes are not told.",
         "- The estimate is for people like these, recorded like these. Days at home differ from sessions with a task.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,16 @@ def test_the_command_writes_a_head_for_the_person_and_says_what_the_labels_are_w
         f"**This head is for {person}**, of whom it has {sum(personal['labelled'].values())} labelled windows." in card
     )
     assert f"{100 * personal['with_labels']:.1f} % of the person's {personal['tested']} later windows" in card
+    # Names come from data: none makes a picture, a link or HTML.
+    name = "![a](http://t/x.png)<b>"
+    named = {key: [name] for key in ("source", "subjects", "populations", "placements", "devices")}
+    remarks = [f"{name} was not tested"]
+    hostile = {**about, **named, "experiment": name, "target": name, "personal": {**personal, "subject": name}}
+    hostile["estimate"] = {**about["estimate"], "mean": None, "remarks": remarks}
+    shown = model_card(replace(head, about=hostile))
+    assert shown.count("![a") > len(named)
+    assert "](http" not in shown
+    assert "<b>" not in shown
     assert f"without these labels it would be {100 * personal['without_labels']:.1f} %" in card
     assert "**Of anybody else:** On people whom it never saw" in card
     assert person not in about["estimate"]["subjects"]
