@@ -2,8 +2,8 @@
 
 A process that draws gets figures by its standard input and gives pictures by its standard output. It is a fresh Python
 that imports matplotlib and nothing of the command that runs: a process of :mod:`multiprocessing` would run a script
-without a main block again. It has this process's search path and matplotlib's ``rcParams``, no fonts that were added by
-hand. It ends when its input ends, so also when this process is killed.
+without a main block again. It has this process's search path and matplotlib's ``rcParams`` and cache, no fonts that were
+added by hand. It ends when its input ends, so also when this process is killed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def drawing(dpi: float, processes: int) -> Iterator[Callable[[Figure], None]]:
         if handed_on == WORTH_IT:
             with suppress(OSError, RuntimeError):  # no process or no thread more
                 for _ in range(min(processes, MOST_PROCESSES) - 1):
-                    helpers.append(_Helper(waiting, dpi, settings))
+                    helpers.append(_Helper(waiting, dpi, settings, mpl.get_cachedir()))
 
     done = False
     try:
@@ -105,10 +105,14 @@ class _Helper:
         OSError, RuntimeError: the process, or the thread, can't be started.
     """
 
-    def __init__(self, waiting: queue.SimpleQueue[Figure | None], dpi: float, settings: Settings) -> None:
+    def __init__(self, waiting: queue.SimpleQueue[Figure | None], dpi: float, settings: Settings, cache: str) -> None:
         command = [sys.executable, "-c", _DRAW, *(entry for entry in sys.path if isinstance(entry, str))]
+        # It reads the list of fonts that this process has, and makes no folder of settings.
+        environment = {**os.environ, "MPLCONFIGDIR": cache}
         # A session of its own, so that Ctrl-C reaches this process alone.
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, env=environment
+        )
         self._thread = threading.Thread(target=self._work, args=(waiting, dpi, settings), daemon=True)
         try:
             self._thread.start()

@@ -169,6 +169,17 @@ def test_modules_of_the_folder_where_it_runs_are_not_imported(tmp_path: Path, mo
     assert_drawn(made, monkeypatch)
 
 
+def test_other_processes_share_the_cache_of_this_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mpl.get_cachedir()  # of this process, which is found once
+    monkeypatch.delenv("MPLCONFIGDIR", raising=False)
+    for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    made = figures()
+    draw_elsewhere(made, 2, monkeypatch)
+    assert_drawn(made, monkeypatch)
+    assert not list(tmp_path.iterdir())
+
+
 def test_after_an_error_nobody_waits_for_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     made = figures(40)
     begun = threading.active_count()
