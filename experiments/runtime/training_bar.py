@@ -102,5 +102,6 @@ def quiet() -> None:
         r".*your dataloader is not resumable.*",  # the loader derives its position from the step
         r".*module\(s\) in eval mode at the start of training.*",  # the frozen video encoder
         r".*Checkpoint directory .* exists and is not empty.*",  # resuming
+        r".*use `self\.log\('validation/.*sync_dist=True.*",  # every process validates all windows
     ):
         warnings.filterwarnings("ignore", message=message)
