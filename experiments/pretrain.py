@@ -64,8 +64,9 @@ def _pretrain(config: Config, others: Meeting) -> Path:
     from experiments.reports.build import write_if_stale
     from experiments.runtime.completeness import mark_ended
     from experiments.runtime.console import console
-    from experiments.runtime.devices import is_main_process, set_threads
+    from experiments.runtime.devices import accelerator, is_main_process, set_threads
     from experiments.runtime.garbage import earlier_objects_left_out
+    from experiments.runtime.memory import keep_freed_memory
     from experiments.runtime.peers import LOST
     from experiments.runtime.run_folder import LAST, prepare, run_folder
     from experiments.runtime.training_bar import quiet
@@ -80,6 +81,8 @@ def _pretrain(config: Config, others: Meeting) -> Path:
     quiet()
     processes = config.trainer.devices * config.trainer.num_nodes
     set_threads(config, config.trainer.devices)
+    if accelerator(config) == "cpu":
+        keep_freed_memory()
     main_process = is_main_process(config)
     shards, video_encoder, features = prepare_data(config)
     if main_process:

@@ -34,6 +34,7 @@ from encoders.video.vit_backbone import (
     normalise_frames,
     save_weights,
 )
+from lightning_modules.losses.patch_errors import patch_errors
 
 
 @dataclass
@@ -199,7 +200,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
             square, so predicting no difference gives 1.
         """
         target = patchify(pixels, self.patch)
-        painted = self.decoder(*self._encode_patches(target, indices), indices).float()
+        painted = self.decoder(*self._encode_patches(target, indices), indices)
         masked = torch.ones(len(pixels), self.patches, dtype=torch.bool, device=pixels.device)
         masked = masked.scatter(1, indices, False)
         if self.params.normalise_patches:
@@ -209,12 +210,12 @@ class MaskedVideoPretraining(lightning.LightningModule):
             target = centred * torch.rsqrt(centred.square().mean(2, keepdim=True) + floor)
         # In two, not by two slices, whose gradients would each be filled up with zeros.
         picture, *difference = painted.split(self.values, dim=2)
-        errors = F.mse_loss(picture, target, reduction="none").mean(2)
+        errors = patch_errors(picture, target)
         found = {"reconstruction": errors[masked].mean()}
         if later is not None:
             change = patchify(later - pixels, self.patch)
             size = change.square().mean().clamp(min=1e-6)
-            errors = F.mse_loss(difference[0], change.mul_(torch.rsqrt(size)), reduction="none").mean(2)
+            errors = patch_errors(difference[0], change.mul_(torch.rsqrt(size)))
             found["difference"] = (errors if self.params.difference_everywhere else errors[masked]).mean()
         return found
 
@@ -247,8 +248,13 @@ class MaskedVideoPretraining(lightning.LightningModule):
         theta[0, 0, 0] = theta[0, 1, 1] = 1 / zoom
         theta[0, :, 2] = shift
         grid = F.affine_grid(theta, [1, 3, *pixels.shape[2:]], align_corners=False)
-        # Use all frames and colours as channels of one image, so that the grid is used once.
-        moved = F.grid_sample(pixels.flatten(0, 1)[None], grid, padding_mode="border", align_corners=False)
+        # All frames and colours are channels of one image, whose grid is looked up once for each thread: threads share
+        # images, not channels.
+        channels = pixels.flatten(0, 1)
+        most = torch.get_num_threads() if pixels.device.type == "cpu" else 1
+        images = max(count for count in range(1, most + 1) if len(channels) % count == 0)
+        stacked, grids = channels.unflatten(0, (images, -1)), grid.expand(images, -1, -1, -1)
+        moved = F.grid_sample(stacked, grids, padding_mode="border", align_corners=False)
         return moved.reshape(pixels.shape)
 
     def _step(self, batch: Tensor, stage: str) -> Tensor:

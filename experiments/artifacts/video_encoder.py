@@ -12,6 +12,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.features.build import ViewSettings, build_features
@@ -227,6 +228,7 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
     return path
 
 
+_AT_ONCE = 64  # windows whose frames are read together
 _BACKBONE_KEYS = ("model", "kwargs", "frame_size", "mean", "std")
 
 
@@ -249,7 +251,7 @@ class FramePairs:
         allowed = np.flatnonzero(~held_out_windows(shards.table, exclude_activities, shards.settings.duration_s))
         order = WindowOrder(len(allowed), seed)
         chosen = np.sort(allowed[order.at(0, np.arange(min(windows, len(allowed))))])
-        self._frames = torch.from_numpy(shards.frames(chosen)).permute(0, 1, 4, 2, 3)
+        self._frames = _colours_first(shards, chosen)
         _, mask = shards.frame_times(chosen)
         self._pairs = np.argwhere(mask[:, 1:] & mask[:, :-1])
         if not len(self._pairs):
@@ -266,4 +268,16 @@ class FramePairs:
             epochs = positions // len(self._pairs)
             rows = [self._order.at(int(e), positions[epochs == e] % len(self._pairs)) for e in np.unique(epochs)]
             window, frame = self._pairs[np.concatenate(rows)].T
-            yield torch.stack([self._frames[window, frame], self._frames[window, frame + 1]], dim=1)
+            first = window * self._frames.shape[1] + frame
+            both = torch.from_numpy(np.stack([first, first + 1], axis=1))
+            yield self._frames.flatten(0, 1).index_select(0, both.flatten()).unflatten(0, both.shape)
+
+
+def _colours_first(shards: ShardSet, windows: NDArray[np.int64]) -> Tensor:
+    """Read the frames of windows as (windows, F, 3, H, W), so that a frame lies in one piece."""
+    of_window, side = shards.settings.frames, shards.settings.frame_size
+    frames = torch.empty((len(windows), of_window, 3, side, side), dtype=torch.uint8)
+    for start in range(0, len(windows), _AT_ONCE):
+        some = shards.frames(windows[start : start + _AT_ONCE])
+        frames[start : start + _AT_ONCE] = torch.from_numpy(some).permute(0, 1, 4, 2, 3)
+    return frames

@@ -142,6 +142,20 @@ def test_frame_and_later_frame_are_moved_alike() -> None:
     assert not torch.allclose(now, module.eval()._prepared(still)[0])
 
 
+def test_shift_and_zoom_do_not_depend_on_the_number_of_threads() -> None:
+    module = MaskedVideoPretraining(VIT, {}).train()
+    frames, before = moving_squares(5), torch.get_num_threads()  # 30 channels
+    found = []
+    try:
+        for threads in (1, 2, 4, 7):
+            torch.set_num_threads(threads)
+            torch.manual_seed(3)
+            found.append(module._prepared(frames)[0])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(found[0], other) for other in found[1:])
+
+
 def test_difference_is_told_for_all_patches_or_for_the_masked_ones() -> None:
     module = MaskedVideoPretraining(VIT, {"difference_everywhere": False}).eval()
     everywhere = MaskedVideoPretraining(VIT, {}).eval()
