@@ -253,7 +253,7 @@ class MaskedVideoPretraining(lightning.LightningModule):
         channels = pixels.flatten(0, 1)
         most = torch.get_num_threads() if pixels.device.type == "cpu" else 1
         images = max(count for count in range(1, most + 1) if len(channels) % count == 0)
-        stacked, grids = channels.unflatten(0, (images, -1)), grid.expand(images, -1, -1, -1)
+        stacked, grids = channels.view(images, -1, *channels.shape[1:]), grid.expand(images, -1, -1, -1)
         moved = F.grid_sample(stacked, grids, padding_mode="border", align_corners=False)
         return moved.reshape(pixels.shape)
 

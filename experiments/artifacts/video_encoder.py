@@ -270,7 +270,8 @@ class FramePairs:
             window, frame = self._pairs[np.concatenate(rows)].T
             first = window * self._frames.shape[1] + frame
             both = torch.from_numpy(np.stack([first, first + 1], axis=1))
-            yield self._frames.flatten(0, 1).index_select(0, both.flatten()).unflatten(0, both.shape)
+            chosen = self._frames.flatten(0, 1).index_select(0, both.flatten())
+            yield chosen.view(*both.shape, *chosen.shape[1:])
 
 
 def _colours_first(shards: ShardSet, windows: NDArray[np.int64]) -> Tensor:

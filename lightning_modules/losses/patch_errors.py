@@ -34,7 +34,8 @@ class _PatchErrors(torch.autograd.Function):
         difference = painted.to(torch.promote_types(target.dtype, torch.float32), copy=True).sub_(target)
         ctx.save_for_backward(difference)
         ctx.dtype = painted.dtype
-        return torch.linalg.vector_norm(difference, dim=2).square_().div_(difference.shape[2])
+        norm: Tensor = torch.linalg.vector_norm(difference, dim=2)
+        return norm.square_().div_(difference.shape[2])
 
     @staticmethod
     @once_differentiable

@@ -2,8 +2,8 @@
 
 A process that draws gets figures by its standard input and gives pictures by its standard output. It is a fresh Python
 that imports matplotlib and nothing of the command that runs: a process of :mod:`multiprocessing` would run a script
-without a main block again. It has this process's search path and matplotlib's ``rcParams`` and cache, no fonts that were
-added by hand. It ends when its input ends, so also when this process is killed.
+without a main block again. It has this process's search path, and matplotlib's ``rcParams`` and cache, but no fonts
+that were added by hand. It ends when its input ends, so also when this process is killed.
 """
 
 from __future__ import annotations

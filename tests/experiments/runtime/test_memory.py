@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -35,7 +36,7 @@ def ask(how: str, **said: str) -> tuple[str, int]:
     return kept, int(pages)
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux") or "glibc" not in os.confstr("CS_GNU_LIBC_VERSION"), reason="glibc's")  # type: ignore[operator]
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's")
 def test_memory_of_a_step_is_kept_for_the_next() -> None:
     _, given_back = ask("as it is")
     kept, pages = ask("keep")
