@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder
 from lightning_modules.monitoring.finite import FiniteGuard
-from lightning_modules.optim import warmup_cosine
+from lightning_modules.optim import ClipsFused, warmup_cosine
 from lightning_modules.probe import LinearProbe
 
 Batch = dict[str, Any]
@@ -67,7 +67,7 @@ class StandardisedLinear(nn.Module):
         return logits
 
 
-class FineTune(L.LightningModule):
+class FineTune(ClipsFused):
     """Joint training of encoder and classifier.
 
     Args:
@@ -113,7 +113,7 @@ class FineTune(L.LightningModule):
                 chosen = [p for p in trained if (p.ndim >= 2) == is_matrix]
                 if chosen:
                     groups.append({"params": chosen, "lr": lr, "weight_decay": decay})
-        optimizer = torch.optim.AdamW(groups, lr=s.head_lr, betas=(0.9, 0.98))
+        optimizer = torch.optim.AdamW(groups, lr=s.head_lr, betas=(0.9, 0.98), fused=self.may_fuse())
         scheduler = warmup_cosine(optimizer, s.total_steps, round(s.warmup_share * s.total_steps), 0.0)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

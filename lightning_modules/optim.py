@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import lightning
 import torch
 from lightning.pytorch.plugins.precision import Precision
 from lightning.pytorch.utilities import GradClipAlgorithmType
@@ -58,8 +59,14 @@ def adamw(
             "name": "scalars",
         },
     ]
-    fused = fused and bool(trained) and all(p.device.type in FUSED for p in trained)
+    fused = fused and has_fused_kernel(trained)
     return torch.optim.AdamW([g for g in groups if g["params"]], lr=lr, betas=(0.9, 0.98), fused=fused)
+
+
+def has_fused_kernel(parameters: Iterable[nn.Parameter]) -> bool:
+    """Say whether one kernel can update all of these parameters; False for none."""
+    devices = {p.device.type for p in parameters}
+    return bool(devices) and devices <= set(FUSED)
 
 
 def clip_gradients(optimizer: torch.optim.Optimizer, limit: float | None, algorithm: str | None) -> None:
@@ -72,6 +79,27 @@ def clip_gradients(optimizer: torch.optim.Optimizer, limit: float | None, algori
     """
     chosen = GradClipAlgorithmType(algorithm or GradClipAlgorithmType.NORM)
     Precision().clip_gradients(optimizer, limit or 0.0, chosen)
+
+
+class ClipsFused(lightning.LightningModule):
+    """A module whose gradients are clipped for a fused optimiser, too: Lightning refuses that in bfloat16."""
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip as the trainer says; where bfloat16 is used too, which scales no gradient that would be in the way."""
+        if str(self.trainer.precision).startswith("bf16"):
+            clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        else:
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
+    def may_fuse(self) -> bool:
+        """Say whether a fused optimiser can be used: not where gradients are scaled, as 16-bit floats need."""
+        scaled = self._trainer is not None and str(self.trainer.precision).startswith("16")
+        return not scaled and has_fused_kernel(self.parameters())
 
 
 def warmup_cosine(

@@ -10,7 +10,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,14 +34,14 @@ from lightning_modules.objectives.masked import MaskedObjective
 from lightning_modules.objectives.objective import Parts
 from lightning_modules.objectives.step import Step, rows_of
 from lightning_modules.objectives.tokens import TokenObjective
-from lightning_modules.optim import adamw, clip_gradients, warmup_cosine
+from lightning_modules.optim import ClipsFused, adamw, warmup_cosine
 from lightning_modules.settings import PretrainingSettings
 
 Batch = dict[str, Any]
 _DRAWS, PRECISION = "dropout_draws", "precision"  # entries of a checkpoint; earlier ones lack them
 
 
-class ImuPretraining(L.LightningModule):
+class ImuPretraining(ClipsFused):
     """The IMU encoder, a head over frozen frame features, projections and objectives.
 
     What no objective needs is not there: an encoder that is pretrained by itself has no video head.
@@ -308,25 +307,11 @@ class ImuPretraining(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW, warm-up and cosine over ``total_steps``."""
         s, total = self.settings.optim, self.settings.total_steps
-        # Lightning can't clip for a fused optimiser where gradients are scaled, as 16-bit floats need.
-        scaled = self._trainer is not None and str(self.trainer.precision).startswith("16")
-        optimizer = adamw(self.named_parameters(), s.lr, s.weight_decay, s.scalar_lr_factor, fused=not scaled)
+        optimizer = adamw(self.named_parameters(), s.lr, s.weight_decay, s.scalar_lr_factor, fused=self.may_fuse())
         scheduler = warmup_cosine(optimizer, total, round(s.warmup_share * total), s.min_lr)
         # TensorBoard sorts its groups by name: all of training comes first.
         schedule = {"scheduler": scheduler, "interval": "step", "name": "training/learning_rate"}
         return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: torch.optim.Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip as the trainer says; where bfloat16 is used too, which scales no gradient that would be in the way."""
-        if str(self.trainer.precision).startswith("bf16"):
-            clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        else:
-            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
 
 def _paired(batch: Batch) -> Batch:

@@ -1,12 +1,24 @@
-"""Groups and schedule of the optimiser."""
+"""Groups and schedule of the optimiser, and clipping for it."""
+
+from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
+import lightning as L
 import pytest
 import torch
+from helpers.made_training import settings
 from torch import nn
 
-from lightning_modules.optim import adamw, warmup_cosine
+from encoders.contract import ImuInput
+from encoders.registry import build_imu_encoder
+from lightning_modules.finetune import FineTune, FineTuneSettings
+from lightning_modules.masked_video import MaskedVideoPretraining
+from lightning_modules.optim import ClipsFused, adamw, warmup_cosine
+from lightning_modules.pretraining import ImuPretraining
 
 
 def test_only_matrices_decay_and_scalars_learn_faster() -> None:
@@ -55,3 +67,57 @@ def test_fused_steps_are_those_of_the_loop() -> None:
 
 def test_devices_without_a_fused_kernel_go_without() -> None:
     assert not adamw(nn.Linear(3, 2, device="meta").named_parameters(), 0.1, 0.0).defaults["fused"]
+
+
+def imu_pretraining() -> ClipsFused:
+    return ImuPretraining(**settings())
+
+
+def finetune() -> ClipsFused:
+    tiny = {"width": 16, "depth": 1, "heads": 2, "stem_channels": [8, 16]}
+    return FineTune(build_imu_encoder("cnn_transformer", tiny, ImuInput(250, 50.0)), 4, FineTuneSettings(1e-3, 1e-3))
+
+
+def masked_video() -> ClipsFused:
+    kwargs = {"embed_dim": 48, "depth": 1, "num_heads": 4, "patch_size": 8}
+    return MaskedVideoPretraining({"frame_size": 32, "kwargs": kwargs}, {})
+
+
+@pytest.mark.parametrize("make", [imu_pretraining, finetune, masked_video])
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize(
+    ("limit", "algorithm", "largest"), [(0.5, None, None), (0.5, "norm", None), (0.01, "value", 0.01), (None, None, 0)]
+)
+def test_gradients_are_clipped_in_every_precision(
+    make: Callable[[], ClipsFused], precision: str, limit: float | None, algorithm: str | None, largest: float | None
+) -> None:
+    module = make()
+    trainer = L.Trainer(
+        accelerator="cpu",
+        precision=precision,  # type: ignore[arg-type]
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+    )
+    module.trainer = trainer
+    made: Any = module.configure_optimizers()
+    optimizer = made["optimizer"]
+    assert optimizer.defaults["fused"]
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for parameter in parameters:
+        parameter.grad = torch.full_like(parameter, 3.0)
+    module.configure_gradient_clipping(optimizer, limit, algorithm)
+    norm = float(torch.stack([p.grad.norm() for p in parameters]).norm())
+    if limit is None:
+        assert all((p.grad == 3).all() for p in parameters)
+    elif largest is None:
+        assert norm == pytest.approx(limit, rel=1e-4)  # torch adds 1e-6 to the norm that it divides by
+    else:
+        assert all((p.grad == largest).all() for p in parameters)
+
+
+def test_scaled_gradients_go_without_a_fused_kernel() -> None:
+    module = finetune()
+    assert module.may_fuse()
+    module._trainer = SimpleNamespace(precision="16-mixed")  # type: ignore[assignment]
+    assert not module.may_fuse()

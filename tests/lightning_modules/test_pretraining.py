@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import lightning as L
 import pytest
 import torch
 import torch.distributed as dist
@@ -168,34 +167,3 @@ def test_overfits_a_batch() -> None:
     assert first is not None
     assert loss.item() < 0.5 * first
     assert torch.equal((imu @ video.T).argmax(1), torch.arange(N))
-
-
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-@pytest.mark.parametrize(
-    ("limit", "algorithm", "largest"), [(0.5, None, None), (0.5, "norm", None), (0.01, "value", 0.01), (None, None, 0)]
-)
-def test_gradients_are_clipped_in_every_precision(
-    precision: str, limit: float | None, algorithm: str | None, largest: float | None
-) -> None:
-    module = ImuPretraining(**settings())
-    trainer = L.Trainer(
-        accelerator="cpu",
-        precision=precision,  # type: ignore[arg-type]
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-    )
-    module.trainer = trainer
-    optimizer = module.configure_optimizers()["optimizer"]
-    assert optimizer.defaults["fused"]
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    for parameter in parameters:
-        parameter.grad = torch.full_like(parameter, 3.0)
-    module.configure_gradient_clipping(optimizer, limit, algorithm)
-    norm = float(torch.stack([p.grad.norm() for p in parameters]).norm())
-    if limit is None:
-        assert all((p.grad == 3).all() for p in parameters)
-    elif largest is None:
-        assert norm == pytest.approx(limit, rel=1e-4)  # torch adds 1e-6 to the norm that it divides by
-    else:
-        assert all((p.grad == largest).all() for p in parameters)
