@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import lightning
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from timm.models.vision_transformer import Block, VisionTransformer
@@ -34,7 +35,6 @@ from encoders.video.vit_backbone import (
     save_weights,
 )
 from lightning_modules.losses.patch_errors import patch_errors
-from lightning_modules.optim import ClipsFused
 
 
 @dataclass
@@ -114,7 +114,7 @@ class PatchDecoder(nn.Module):
         return self.output(self.norm(x[:, prefix.shape[1] :]))  # type: ignore[no-any-return]
 
 
-class MaskedVideoPretraining(ClipsFused):
+class MaskedVideoPretraining(lightning.LightningModule):
     """Masked pretraining of a vision transformer, see the module's docstring.
 
     Args:
@@ -298,7 +298,6 @@ class MaskedVideoPretraining(ClipsFused):
             ],
             lr=params.learning_rate,
             betas=(0.9, 0.95),
-            fused=self.may_fuse(),
         )
 
         def share(step: int) -> float:

@@ -16,7 +16,6 @@ from torch import nn
 from encoders.contract import ImuInput
 from encoders.registry import build_imu_encoder
 from lightning_modules.finetune import FineTune, FineTuneSettings
-from lightning_modules.masked_video import MaskedVideoPretraining
 from lightning_modules.optim import ClipsFused, adamw, warmup_cosine
 from lightning_modules.pretraining import ImuPretraining
 
@@ -78,12 +77,7 @@ def finetune() -> ClipsFused:
     return FineTune(build_imu_encoder("cnn_transformer", tiny, ImuInput(250, 50.0)), 4, FineTuneSettings(1e-3, 1e-3))
 
 
-def masked_video() -> ClipsFused:
-    kwargs = {"embed_dim": 48, "depth": 1, "num_heads": 4, "patch_size": 8}
-    return MaskedVideoPretraining({"frame_size": 32, "kwargs": kwargs}, {})
-
-
-@pytest.mark.parametrize("make", [imu_pretraining, finetune, masked_video])
+@pytest.mark.parametrize("make", [imu_pretraining, finetune])
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
 @pytest.mark.parametrize(
     ("limit", "algorithm", "largest"), [(0.5, None, None), (0.5, "norm", None), (0.01, "value", 0.01), (None, None, 0)]
