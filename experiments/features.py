@@ -34,8 +34,7 @@ def run(config: Config) -> list[str]:
     from datamodules.features.mixed import MixedFeatures
     from experiments.artifacts.shards import dataset_directory
     from experiments.reports.build import write_if_stale
-    from experiments.runtime.devices import accelerator, set_threads
-    from experiments.runtime.memory import keep_freed_memory
+    from experiments.runtime.devices import set_threads
     from experiments.training.data import learns_from_video, prepare_data
 
     if not learns_from_video(config.loss):
@@ -43,8 +42,6 @@ def run(config: Config) -> list[str]:
     if not config.video_encoder.cache:
         raise UserError("video_encoder.cache is false: clips are encoded in every step, and no features are kept")
     set_threads(config)
-    if accelerator(config) == "cpu":
-        keep_freed_memory()
     _, _, features = prepare_data(config)
     assert features is not None
     for name in config.pretraining.names():

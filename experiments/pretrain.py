@@ -81,8 +81,6 @@ def _pretrain(config: Config, others: Meeting) -> Path:
     quiet()
     processes = config.trainer.devices * config.trainer.num_nodes
     set_threads(config, config.trainer.devices)
-    if accelerator(config) == "cpu":
-        keep_freed_memory()
     main_process = is_main_process(config)
     shards, video_encoder, features = prepare_data(config)
     if main_process:
@@ -112,6 +110,8 @@ def _pretrain(config: Config, others: Meeting) -> Path:
         console.print("\n".join(lines), highlight=False, markup=False, soft_wrap=True)
     if config.trainer.compile:
         module.imu_encoder.compile()  # in place: names of weights stay, so checkpoints fit either way
+    if accelerator(config) == "cpu":
+        keep_freed_memory()
     started = time.monotonic()
     with stoppable():
         try:

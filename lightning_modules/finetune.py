@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from encoders.contract import ImuEncoder
 from lightning_modules.monitoring.finite import FiniteGuard
-from lightning_modules.optim import ClipsFused, warmup_cosine
+from lightning_modules.optim import FusedTraining, warmup_cosine
 from lightning_modules.probe import LinearProbe
 
 Batch = dict[str, Any]
@@ -67,7 +67,7 @@ class StandardisedLinear(nn.Module):
         return logits
 
 
-class FineTune(ClipsFused):
+class FineTune(FusedTraining):
     """Joint training of encoder and classifier.
 
     Args:

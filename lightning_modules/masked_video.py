@@ -248,8 +248,8 @@ class MaskedVideoPretraining(lightning.LightningModule):
         theta[0, 0, 0] = theta[0, 1, 1] = 1 / zoom
         theta[0, :, 2] = shift
         grid = F.affine_grid(theta, [1, 3, *pixels.shape[2:]], align_corners=False)
-        # All frames and colours are channels of one image, whose grid is looked up once for each thread: threads share
-        # images, not channels.
+        # Frames and colours are channels of an image, so that its grid is looked up once; of an image for each thread,
+        # since torch shares images between threads, not channels.
         channels = pixels.flatten(0, 1)
         most = torch.get_num_threads() if pixels.device.type == "cpu" else 1
         images = max(count for count in range(1, most + 1) if len(channels) % count == 0)

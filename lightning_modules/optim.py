@@ -81,8 +81,8 @@ def clip_gradients(optimizer: torch.optim.Optimizer, limit: float | None, algori
     Precision().clip_gradients(optimizer, limit or 0.0, chosen)
 
 
-class ClipsFused(lightning.LightningModule):
-    """A module whose gradients are clipped for a fused optimiser, too: Lightning refuses that in bfloat16."""
+class FusedTraining(lightning.LightningModule):
+    """A module that may have a fused optimiser, and clips gradients for it: in bfloat16 Lightning refuses that."""
 
     def configure_gradient_clipping(
         self,
@@ -97,9 +97,9 @@ class ClipsFused(lightning.LightningModule):
             super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def may_fuse(self) -> bool:
-        """Say whether a fused optimiser can be used: not where gradients are scaled, as 16-bit floats need."""
+        """Say whether a fused optimiser can be used: not in 16-bit floats, whose gradients are scaled."""
         scaled = self._trainer is not None and str(self.trainer.precision).startswith("16")
-        return not scaled and has_fused_kernel(self.parameters())
+        return not scaled and has_fused_kernel(p for p in self.parameters() if p.requires_grad)
 
 
 def warmup_cosine(

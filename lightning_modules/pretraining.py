@@ -34,14 +34,14 @@ from lightning_modules.objectives.masked import MaskedObjective
 from lightning_modules.objectives.objective import Parts
 from lightning_modules.objectives.step import Step, rows_of
 from lightning_modules.objectives.tokens import TokenObjective
-from lightning_modules.optim import ClipsFused, adamw, warmup_cosine
+from lightning_modules.optim import FusedTraining, adamw, warmup_cosine
 from lightning_modules.settings import PretrainingSettings
 
 Batch = dict[str, Any]
 _DRAWS, PRECISION = "dropout_draws", "precision"  # entries of a checkpoint; earlier ones lack them
 
 
-class ImuPretraining(ClipsFused):
+class ImuPretraining(FusedTraining):
     """The IMU encoder, a head over frozen frame features, projections and objectives.
 
     What no objective needs is not there: an encoder that is pretrained by itself has no video head.

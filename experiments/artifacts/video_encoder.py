@@ -30,6 +30,7 @@ from experiments.artifacts.stores import fetch_stored, local_cache, stored
 from experiments.runtime.console import console, progress_bar
 from experiments.runtime.devices import accelerator, precision_of
 from experiments.runtime.errors import UserError
+from experiments.runtime.memory import keep_freed_memory
 from experiments.runtime.sole_writer import turn
 from experiments.runtime.training_bar import TrainingBar, quiet
 from experiments.settings.layers import NONE
@@ -223,6 +224,8 @@ def _self_supervised(config: Config, shards: ShardSet, params: dict[str, Any], t
         callbacks=[FiniteGuard(run / "non_finite_video"), TrainingBar()],
     )
     pairs = FramePairs(shards, settings.batch_size, settings.steps, settings.windows, settings.seed, held_out)
+    if accelerator(config) == "cpu":
+        keep_freed_memory()
     trainer.fit(module, pairs)
     module.save_backbone(path)
     return path

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 
 
 def patch_errors(painted: Tensor, target: Tensor) -> Tensor:
-    """Compute the mean squared error of each patch, in 32 bits at least.
+    """Compute the mean squared error of each patch, in the higher of both precisions, and in 32 bits at least.
 
     Args:
         painted: (N, P, Q), of any precision.
@@ -31,7 +31,8 @@ def patch_errors(painted: Tensor, target: Tensor) -> Tensor:
 class _PatchErrors(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, painted: Tensor, target: Tensor) -> Tensor:
-        difference = painted.to(torch.promote_types(target.dtype, torch.float32), copy=True).sub_(target)
+        dtype = torch.promote_types(torch.promote_types(painted.dtype, target.dtype), torch.float32)
+        difference = painted.to(dtype, copy=True).sub_(target)
         ctx.save_for_backward(difference)
         ctx.dtype = painted.dtype
         norm: Tensor = torch.linalg.vector_norm(difference, dim=2)

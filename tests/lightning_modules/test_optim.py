@@ -16,7 +16,7 @@ from torch import nn
 from encoders.contract import ImuInput
 from encoders.registry import build_imu_encoder
 from lightning_modules.finetune import FineTune, FineTuneSettings
-from lightning_modules.optim import ClipsFused, adamw, warmup_cosine
+from lightning_modules.optim import FusedTraining, adamw, warmup_cosine
 from lightning_modules.pretraining import ImuPretraining
 
 
@@ -68,11 +68,11 @@ def test_devices_without_a_fused_kernel_go_without() -> None:
     assert not adamw(nn.Linear(3, 2, device="meta").named_parameters(), 0.1, 0.0).defaults["fused"]
 
 
-def imu_pretraining() -> ClipsFused:
+def imu_pretraining() -> FusedTraining:
     return ImuPretraining(**settings())
 
 
-def finetune() -> ClipsFused:
+def finetune() -> FusedTraining:
     tiny = {"width": 16, "depth": 1, "heads": 2, "stem_channels": [8, 16]}
     return FineTune(build_imu_encoder("cnn_transformer", tiny, ImuInput(250, 50.0)), 4, FineTuneSettings(1e-3, 1e-3))
 
@@ -83,7 +83,7 @@ def finetune() -> ClipsFused:
     ("limit", "algorithm", "largest"), [(0.5, None, None), (0.5, "norm", None), (0.01, "value", 0.01), (None, None, 0)]
 )
 def test_gradients_are_clipped_in_every_precision(
-    make: Callable[[], ClipsFused], precision: str, limit: float | None, algorithm: str | None, largest: float | None
+    make: Callable[[], FusedTraining], precision: str, limit: float | None, algorithm: str | None, largest: float | None
 ) -> None:
     module = make()
     trainer = L.Trainer(
@@ -115,3 +115,5 @@ def test_scaled_gradients_go_without_a_fused_kernel() -> None:
     assert module.may_fuse()
     module._trainer = SimpleNamespace(precision="16-mixed")  # type: ignore[assignment]
     assert not module.may_fuse()
+    made: Any = module.configure_optimizers()
+    assert not made["optimizer"].defaults["fused"]

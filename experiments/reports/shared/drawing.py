@@ -107,7 +107,7 @@ class _Helper:
 
     def __init__(self, waiting: queue.SimpleQueue[Figure | None], dpi: float, settings: Settings, cache: str) -> None:
         command = [sys.executable, "-c", _DRAW, *(entry for entry in sys.path if isinstance(entry, str))]
-        # It reads the list of fonts that this process has, and makes no folder of settings.
+        # It reads the list of fonts that this process has, and makes no folder of its own.
         environment = {**os.environ, "MPLCONFIGDIR": cache}
         # A session of its own, so that Ctrl-C reaches this process alone.
         self._process = subprocess.Popen(

@@ -31,6 +31,13 @@ def test_values_and_gradients_are_torchs(dtype: torch.dtype) -> None:
     torch.testing.assert_close(gradient, other, rtol=1e-2 if dtype == torch.bfloat16 else 2e-6, atol=1e-9)
 
 
+def test_the_higher_precision_holds() -> None:
+    painted, target = example()
+    assert patch_errors(painted.double(), target).dtype == torch.float64
+    assert patch_errors(painted, target.double()).dtype == torch.float64
+    assert patch_errors(painted.bfloat16(), target.bfloat16()).dtype == torch.float32
+
+
 def test_gradient_is_that_of_small_steps() -> None:
     painted, target = torch.randn(2, 2, 3, 4, dtype=torch.float64)
     assert torch.autograd.gradcheck(lambda x: patch_errors(x, target), painted.requires_grad_())
