@@ -1,7 +1,7 @@
 """Mean squared errors of painted patches, with few passes over memory.
 
 ``F.mse_loss`` and a mean over pixels write all squares, and in the backward pass all shares of the mean. On a processor
-these passes take longer than the products before them.
+these passes take longer than the decoder's last product.
 
 Shape legend: N frames, P patches, Q values of a patch.
 """
