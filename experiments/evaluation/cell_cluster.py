@@ -24,8 +24,8 @@ from experiments.evaluation.cells import CellResult
 from experiments.evaluation.errors import EvaluationError
 from experiments.evaluation.opening import open_evaluation
 from experiments.evaluation.plan import Unit
-from experiments.evaluation.protocol import draw_of
 from experiments.evaluation.unit_computation import compute_unit
+from experiments.evaluation.unit_order import in_tasks
 from experiments.runtime.devices import set_threads
 from experiments.settings.load import to_yaml
 from experiments.settings.schema import Config
@@ -64,7 +64,7 @@ def _from_workers(
     executor, software = client.get_executor(pure=False), _software()
     token = digest_of(sorted(unit.cells[0].key for unit in units))
     waiting = {}
-    for number, together in enumerate(_in_tasks(units)):
+    for number, together in enumerate(in_tasks(units)):
         keys = [[cell.key for cell in unit.cells] for unit in together]
         future = executor.submit(compute, config, keys, software, key=f"cells-{token}-{number}")
         waiting[future] = together
@@ -85,16 +85,6 @@ def _from_workers(
     finally:
         for future in waiting:
             future.cancel()
-
-
-def _in_tasks(units: Sequence[Unit]) -> list[list[Unit]]:
-    """Put units of one draw into one task; a unit that trains an encoder is a task of its own."""
-    features = {id(unit.features): number for number, unit in enumerate(units)}
-    tasks: dict[object, list[Unit]] = {}
-    for number, unit in enumerate(units):
-        own = number if unit.method.trained else draw_of(unit, features[id(unit.features)])
-        tasks.setdefault(own, []).append(unit)
-    return list(tasks.values())
 
 
 def compute(config: Config, keys: list[list[str]], software: dict[str, str]) -> list[list[CellResult]]:

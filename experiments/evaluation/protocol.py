@@ -1,7 +1,7 @@
-"""Computation of an evaluation's cells: which are missing, in which order, and what runs side by side.
+"""Computation of an evaluation's cells: which are missing, and what runs side by side.
 
-Cells are computed side by side in threads, which hand what takes long to processes. Methods that train an encoder run
-one after the other on a GPU, and where they are few.
+Draws of labels are computed side by side in threads, which hand what takes long to processes. Methods that train an
+encoder run one after the other on a GPU, and where they are few.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.targets import System, Target
 from experiments.evaluation.thread_warnings import threads_fit
 from experiments.evaluation.unit_computation import compute_unit
+from experiments.evaluation.unit_order import in_tasks, in_turn
 from experiments.evaluation.worker_pool import TRAININGS_WORTH_IT, WORTH_IT, kill_workers, worker_pool
 from experiments.runtime.processors import cores
 from experiments.settings.schema import Config
@@ -79,15 +80,7 @@ def run_units(
         if new:
             missing.append(replace(unit, cells=tuple(c for c, _ in new), perturbations=tuple(c for _, c in new)))
     total = sum(len(unit.cells) for unit in units)
-    # Fast methods come first, so that an interrupted evaluation has kept most cells. Those of one draw follow one
-    # another, because they share fits. Then the longest trainings come first, so that cores are done together.
-    features = {id(unit.features): number for number, unit in enumerate(units)}
-
-    def turn(unit: Unit) -> tuple[int, ...]:
-        draw = draw_of(unit, features[id(unit.features)])
-        return (1, -unit.cells[0].shots, *draw) if unit.method.trained else (0, *draw)
-
-    missing.sort(key=turn)
+    missing = in_turn(missing)
     computed = (
         elsewhere(config, missing)
         if elsewhere and missing
@@ -120,13 +113,14 @@ def _computed(
         worker_pool(processes, needs),
         ThreadPoolExecutor(workers) as pool,
     ):
-        waiting = [pool.submit(compute_unit, config, unit) for unit in beside]
+        tasks = in_tasks(beside)
+        waiting = [pool.submit(_compute, config, task) for task in tasks]
         try:
             # In the plan's order, so that the same one of several errors is raised each time.
-            for unit, future in zip(beside, waiting, strict=True):
-                if unit.method.trained:
-                    starts(unit)
-                yield unit, future.result()
+            for task, future in zip(tasks, waiting, strict=True):
+                if task[0].method.trained:
+                    starts(task[0])
+                yield from zip(task, future.result(), strict=True)
         except BaseException:
             kill_workers()  # a training takes minutes: nobody waits for what will not be used
             raise
@@ -137,12 +131,10 @@ def _computed(
         yield unit, compute_unit(config, unit)
 
 
+def _compute(config: Config, units: Sequence[Unit]) -> list[list[CellResult]]:
+    return [compute_unit(config, unit) for unit in units]
+
+
 def _title(unit: Unit) -> str:
     cell = unit.cells[0]
     return f"{cell.dataset}: {cell.contender}, {cell.shots} {'shots' if cell.shots_unit == 'windows' else 'subjects'}"
-
-
-def draw_of(unit: Unit, features: int) -> tuple[int, ...]:
-    """Number the draw of labels that a unit belongs to; ``features`` is a number of its features."""
-    cell = unit.cells[0]
-    return features, cell.fold, cell.shots_unit == "subjects", cell.shots, cell.draw

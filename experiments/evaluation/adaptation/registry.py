@@ -38,6 +38,7 @@ class Adaptation:
         on_tables: it changes tables of features. Otherwise it changes the probabilities of a person's tested windows,
             or the labelled windows that the method is fitted on.
         on_labels: it changes the labelled windows that the method is fitted on. It goes with no other adaptation.
+        needs_labels: it looks at the labelled windows that the method is fitted on.
         settings: settings that it depends on.
         person_windows: which unlabelled windows of tested subjects it gets, "all", "other" or, as "", none.
         knowledge: what it knows of a tested subject: "unlabelled" windows, their "shares" of activities too, or
@@ -48,6 +49,7 @@ class Adaptation:
     adapt: Adapt
     on_tables: bool = False
     on_labels: bool = False
+    needs_labels: bool = False
     settings: tuple[str, ...] = ()
     person_windows: str = ALL
     knowledge: str = KNOWS_UNLABELLED
@@ -61,6 +63,7 @@ def adaptation(
     *,
     on_tables: bool = False,
     on_labels: bool = False,
+    needs_labels: bool = False,
     settings: tuple[str, ...] = (),
     person_windows: str = ALL,
     knowledge: str = KNOWS_UNLABELLED,
@@ -72,7 +75,8 @@ def adaptation(
     """
 
     def decorate(adapt: Adapt) -> Adapt:
-        ADAPTATIONS.add(name, Adaptation(name, adapt, on_tables, on_labels, settings, person_windows, knowledge), adapt)
+        made = Adaptation(name, adapt, on_tables, on_labels, needs_labels, settings, person_windows, knowledge)
+        ADAPTATIONS.add(name, made, adapt)
         return adapt
 
     return decorate
@@ -107,6 +111,11 @@ def _adapted(method: Method, adaptation: Adaptation) -> Method:
         raise EvaluationError(
             f"evaluation.methods, '{name}': {method.name} is fitted on no labelled window, and '{adaptation.name}' adds"
             " some"
+        )
+    if adaptation.needs_labels and not method.needs_labels:
+        raise EvaluationError(
+            f"evaluation.methods, '{name}': {method.name} is fitted on no labelled window, and '{adaptation.name}'"
+            " looks at them"
         )
     if KNOWS_LABELS in (method.knowledge, adaptation.knowledge) and PLUS in method.name:
         raise EvaluationError(

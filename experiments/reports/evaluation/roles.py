@@ -39,7 +39,7 @@ RECOMMENDED = (
     "transfer_mean",
 )
 # Adaptations that are controls, and not to be recommended.
-CONTROLS = ("person_other", "balanced_other", "personal_none")
+CONTROLS = ("person_other", "neighbours_other", "balanced_other", "personal_none")
 # What one would do without pretraining. The planned comparisons are with the best of these.
 BASELINES = (
     "source_logistic",

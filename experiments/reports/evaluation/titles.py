@@ -81,9 +81,12 @@ SHORT = {  # in the small table and the small curves, which a sentence explains
 }
 ADAPTED = {  # what an adaptation adds to a method's title, in the order of the rows
     "views": "labels augmented",
+    "pseudo_labels": "pseudo-labels",
     "person": "person's statistics",
     "person_other": "person's statistics, from other activities",
     "em": "shares by EM",
+    "neighbours": "similar windows joined",
+    "neighbours_other": "joined with other activities",
     "balanced": "balanced shares",
     "balanced_other": "shares balanced over other activities",
     "personal": "and labels of the person",

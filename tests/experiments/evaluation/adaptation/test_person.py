@@ -135,10 +135,13 @@ def test_only_methods_on_tables_of_features_know_persons_and_that_is_said() -> N
         "balanced",
         "balanced_other",
         "em",
+        "neighbours",
+        "neighbours_other",
         "person",
         "person_other",
         "personal",
         "personal_none",
+        "pseudo_labels",
         "views",
     }
 
