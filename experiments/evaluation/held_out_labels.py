@@ -196,6 +196,19 @@ class UnlabelledShards:
         other = self._other()
         return windows if other is None else windows[other.windows[windows] >= 0]
 
+    def runs(self, windows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Cut windows into runs of one sensor in one recording, each window right behind the one before, in time.
+
+        What a method gets is which windows follow each other; names of recordings and times stay unknown to it.
+        """
+        table, tolerance = self._shards.table, 1e-3
+        columns = [numbered(table[name][windows])[1] for name in ("dataset", "recording", "placement", "device")]
+        starts = np.asarray(table["start_s"][windows], np.float64)
+        order = np.lexsort((starts, *columns[::-1]))
+        same = np.all([np.diff(column[order]) == 0 for column in columns], axis=0)
+        near = np.diff(starts[order]) <= self.settings.duration_s + tolerance
+        return np.split(windows[order], np.flatnonzero(~(same & near)) + 1) if len(windows) else []
+
     def imu(self, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         """Read windows like :meth:`ConcatShards.imu`, and apply the change.
 

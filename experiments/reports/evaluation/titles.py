@@ -87,6 +87,7 @@ ADAPTED = {  # what an adaptation adds to a method's title, in the order of the 
     "em": "shares by EM",
     "neighbours": "similar windows joined",
     "neighbours_other": "joined with other activities",
+    "smoothed": "smoothed over time",
     "balanced": "balanced shares",
     "balanced_other": "shares balanced over other activities",
     "personal": "and labels of the person",

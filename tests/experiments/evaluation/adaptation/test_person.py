@@ -142,6 +142,7 @@ def test_only_methods_on_tables_of_features_know_persons_and_that_is_said() -> N
         "personal",
         "personal_none",
         "pseudo_labels",
+        "smoothed",
         "views",
     }
 
