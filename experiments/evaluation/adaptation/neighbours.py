@@ -25,7 +25,7 @@ from experiments.evaluation.methods.registry import Indices
 from experiments.evaluation.unlabelled import OTHER
 
 # Share of labelled windows. Over the draws it is 0.92 to 1.00 on UTD-MHAD's people 1, 3, 5, 7, and 0.33 to 0.89 on
-# SisFall's young, where joining costs 2 to 7 points.
+# SisFall's young, where joining costs 3 to 8 points.
 ALIKE = 0.9
 
 
