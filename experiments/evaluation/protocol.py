@@ -1,7 +1,7 @@
 """Computation of an evaluation's cells: which are missing, and what runs side by side.
 
-Draws of labels are computed side by side in threads, which hand what takes long to processes. Methods that train an
-encoder run one after the other on a GPU, and where they are few.
+Cells are computed side by side in threads, which hand what takes long to processes. Methods that train an encoder run
+one after the other on a GPU, and where they are few.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.targets import System, Target
 from experiments.evaluation.thread_warnings import threads_fit
 from experiments.evaluation.unit_computation import compute_unit
-from experiments.evaluation.unit_order import in_tasks, in_turn
+from experiments.evaluation.unit_order import in_turn
 from experiments.evaluation.worker_pool import TRAININGS_WORTH_IT, WORTH_IT, kill_workers, worker_pool
 from experiments.runtime.processors import cores
 from experiments.settings.schema import Config
@@ -113,14 +113,13 @@ def _computed(
         worker_pool(processes, needs),
         ThreadPoolExecutor(workers) as pool,
     ):
-        tasks = in_tasks(beside)
-        waiting = [pool.submit(_compute, config, task) for task in tasks]
+        waiting = [pool.submit(compute_unit, config, unit) for unit in beside]
         try:
             # In the plan's order, so that the same one of several errors is raised each time.
-            for task, future in zip(tasks, waiting, strict=True):
-                if task[0].method.trained:
-                    starts(task[0])
-                yield from zip(task, future.result(), strict=True)
+            for unit, future in zip(beside, waiting, strict=True):
+                if unit.method.trained:
+                    starts(unit)
+                yield unit, future.result()
         except BaseException:
             kill_workers()  # a training takes minutes: nobody waits for what will not be used
             raise
@@ -129,10 +128,6 @@ def _computed(
     for unit in apart:
         starts(unit)
         yield unit, compute_unit(config, unit)
-
-
-def _compute(config: Config, units: Sequence[Unit]) -> list[list[CellResult]]:
-    return [compute_unit(config, unit) for unit in units]
 
 
 def _title(unit: Unit) -> str:

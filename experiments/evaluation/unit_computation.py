@@ -83,9 +83,8 @@ def compute_unit(config: Config, unit: Unit) -> list[CellResult]:
         key = _draw_key(config, cell)
         data = replace(data, support_labels=flip_labels(data.support_labels, len(classes), unit.label_noise, key))
     predict = unit.method.fit(data)
-    results = {}
-    for place in _places(len(unit.cells), cell.draw):
-        cell, perturbation = unit.cells[place], unit.perturbations[place]
+    results = []
+    for cell, perturbation in zip(unit.cells, unit.perturbations, strict=True):
         features = unit.features.under(perturbation) if perturbation else unit.features
         tested = features.shards.measured(sides.test)
         scores, said = None, []
@@ -107,18 +106,9 @@ def compute_unit(config: Config, unit: Unit) -> list[CellResult]:
                 done += len(part)
         seconds = time.perf_counter() - started
         there = replace(sides, test=tested)
-        results[place] = _result(unit, cell, there, seconds, [*notes, *said], prototypes, scores)
+        results.append(_result(unit, cell, there, seconds, [*notes, *said], prototypes, scores))
         started = time.perf_counter()
-    return [results[place] for place in range(len(unit.cells))]
-
-
-def _places(perturbations: int, draw: int) -> range:
-    """Order perturbations: every second draw takes them from the end.
-
-    Draws are computed side by side, and share features of the changed windows. In the same order, one of two would wait
-    for the other's features of each perturbation; so both compute half of them.
-    """
-    return range(perturbations) if draw % 2 == 0 else range(perturbations - 1, -1, -1)
+    return results
 
 
 def _draw(config: Config, unit: Unit) -> _Sides:

@@ -25,7 +25,7 @@ def in_turn(units: Sequence[Unit]) -> list[Unit]:
 def in_tasks(units: Sequence[Unit]) -> list[list[Unit]]:
     """Put the units of one draw into one task; a unit that trains an encoder is a task of its own.
 
-    Units of one draw share fits: side by side they would compute these twice, or wait for each other.
+    Units of one draw share fits, which two processes would compute twice.
     """
     tasks: dict[object, list[Unit]] = {}
     for place, (unit, draw) in enumerate(zip(units, _draws_of(units), strict=True)):

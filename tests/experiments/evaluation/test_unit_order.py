@@ -1,21 +1,14 @@
-"""Order of units, and tasks: units of one draw share fits, so no two threads compute the same draw."""
+"""Order of units, and tasks: units of one draw share fits."""
 
 from __future__ import annotations
 
-import threading
-import time
-
-import pytest
 from helpers.fake_shards import FakeShards
 from helpers.made_cells import make_config
-from helpers.made_protocol import make_target, run
+from helpers.made_protocol import make_target
 
-from experiments.evaluation import protocol, unit_computation
-from experiments.evaluation.cells import CellResult
 from experiments.evaluation.plan import Unit, plan_units
 from experiments.evaluation.targets import System
 from experiments.evaluation.unit_order import in_tasks, in_turn
-from experiments.settings.schema import Config
 
 METHODS = ["supervised", "handcrafted_logistic", "majority", "handcrafted_mean"]
 
@@ -49,28 +42,3 @@ def test_a_draw_is_one_task_and_a_training_a_task_of_its_own() -> None:
     assert len(set(draws)) == len(draws)
     # Two folds of majority (no labels), and of 2 numbers of shots x 2 draws with two methods each.
     assert sorted(len(task) for task in tasks) == [1] * (2 + 4) + [2] * 8
-
-
-def test_no_two_threads_compute_units_of_one_draw(monkeypatch: pytest.MonkeyPatch) -> None:
-    compute, lock = unit_computation.compute_unit, threading.Lock()
-    now: list[tuple[int, int, int]] = []
-    most: list[int] = []
-
-    def watched(config: Config, unit: Unit) -> list[CellResult]:
-        with lock:
-            assert draw_of(unit) not in now
-            now.append(draw_of(unit))
-            most.append(len(now))
-        time.sleep(0.005)  # long enough for the other thread to begin
-        try:
-            return compute(config, unit)
-        finally:
-            with lock:
-                now.remove(draw_of(unit))
-
-    monkeypatch.setattr(protocol, "compute_unit", watched)
-    config = make_config(
-        methods=["handcrafted_logistic", "handcrafted_trees", "handcrafted_mean"], shots=[1], draws=3, workers=2
-    )
-    assert len(run(config, FakeShards())) == 2 * 3 * 3
-    assert max(most) == 2
