@@ -54,9 +54,10 @@ def _agreeing(fit: Fit, data: CellData) -> Predict:
         data.pool, data.support, data.support_labels, lambda windows: scores_of(data.features, windows)
     )
     if alike < ALIKE:
+        # Without the share itself, which differs from draw to draw: a report says each remark once.
         data.notes.append(
-            f"neighbours: not joined, since the nearest windows of {alike:.0%} of the labelled ones are taken for the"
-            f" same activity (expected {ALIKE:.0%} at least)"
+            "neighbours: in some draws nothing was joined, since the nearest windows of fewer than"
+            f" {ALIKE:.0%} of the labelled ones are taken for the same activity"
         )
 
     def predict_together(features: TargetFeatures, windows: Indices) -> Scores:
