@@ -64,6 +64,8 @@ class Similarity:
             labels: their activities.
             scores_of: gives probabilities of windows.
         """
+        if self.scale <= 0:
+            return 0.0
         right = 0
         for own in self._by_person(seen, FEWEST):
             places = _Places.of(self.tables, own)
@@ -94,8 +96,10 @@ class Similarity:
         Returns:
             (W, C); a row keeps its sum.
         """
+        if self.scale <= 0:
+            return scores
         found = scores.copy()
-        for known in self._by_person(seen, FEWEST if self.scale > 0 else len(seen) + 1):
+        for known in self._by_person(seen, FEWEST):
             places = _Places.of(self.tables, known)
             their = seen_scores[np.searchsorted(seen, known)]
             own = np.flatnonzero(self.owners[windows] == self.owners[known[0]])

@@ -103,6 +103,10 @@ def test_nothing_is_joined_without_a_scale_or_with_two_windows() -> None:
     assert (one_person(values, 0.0).agreed(everyone, scores, everyone, scores) == scores).all()
     assert (one_person(values, 1.0).agreed(two, scores[:2], everyone, scores) == scores).all()
     assert one_person(values, 1.0).typical(two) == 0
+    # Windows that are all the same are at distance 0 from each other: there is no scale.
+    same = one_person(np.ones((4, 3)), 0.0)
+    assert same.typical(everyone) == 0
+    assert same.alike(everyone, two, two, lambda windows: scores[windows]) == 0
 
 
 def test_the_typical_distance_is_the_median_one_to_the_nearest_window_of_the_person() -> None:
