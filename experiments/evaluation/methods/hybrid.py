@@ -15,6 +15,7 @@ import numpy as np
 
 from experiments.evaluation.features.feature_table import FeatureRows, Features
 from experiments.evaluation.features.target_features import TargetFeatures
+from experiments.evaluation.methods.aeon_baselines import hydra
 from experiments.evaluation.methods.handcrafted import CLIP, handcrafted_trees
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, method
 from experiments.evaluation.methods.sharing import fit_once, mean_of, predict_once
@@ -48,6 +49,18 @@ def hybrid_random(data: CellData) -> Predict:
 def hybrid_mean(data: CellData) -> Predict:
     """Average the probabilities of ``hybrid_logistic`` and of ``handcrafted_trees``."""
     return mean_of(hybrid_logistic(data), handcrafted_trees(data))
+
+
+@method(
+    "hybrid_hydra",
+    needs_labels=True,
+    encoder=True,
+    checkpoint=True,
+    settings=(*_LOGISTIC, "evaluation.forest_trees"),
+)
+def hybrid_hydra(data: CellData) -> Predict:
+    """Average the probabilities of ``hybrid_logistic``, ``handcrafted_trees`` and ``hydra``."""
+    return mean_of(hybrid_logistic(data), handcrafted_trees(data), hydra(data))
 
 
 def handcrafted(features: TargetFeatures) -> FeatureRows:

@@ -11,6 +11,7 @@ import numpy as np
 
 from experiments.evaluation.features.feature_table import FeatureRows
 from experiments.evaluation.features.target_features import TargetFeatures
+from experiments.evaluation.methods.aeon_baselines import hydra
 from experiments.evaluation.methods.handcrafted import CLIP, handcrafted_trees
 from experiments.evaluation.methods.hybrid import handcrafted, logistic_side_by_side, pretrained
 from experiments.evaluation.methods.registry import CellData, Indices, Predict, Scores, method
@@ -70,6 +71,12 @@ def transfer_logistic(data: CellData) -> Predict:
 def transfer_mean(data: CellData) -> Predict:
     """Average the probabilities of ``transfer_logistic`` and of ``handcrafted_trees``."""
     return mean_of(transfer_logistic(data), handcrafted_trees(data))
+
+
+@method("transfer_hydra", needs_labels=True, sources=True, settings=(*_LOGISTIC, *_ENCODER, *_TREES))
+def transfer_hydra(data: CellData) -> Predict:
+    """Average the probabilities of ``transfer_logistic``, ``handcrafted_trees`` and ``hydra``."""
+    return mean_of(transfer_logistic(data), handcrafted_trees(data), hydra(data))
 
 
 @method(

@@ -13,9 +13,11 @@ PRETRAINED = (
     "finetune",
     "hybrid_logistic",
     "hybrid_mean",
+    "hybrid_hydra",
     "source_probe",
     "transfer_logistic",
     "transfer_mean",
+    "transfer_hydra",
     "transfer_hybrid",
     "transfer_probe",
     "knn",
@@ -34,9 +36,11 @@ RECOMMENDED = (
     "finetune",
     "hybrid_logistic",
     "hybrid_mean",
+    "hybrid_hydra",
     "source_probe",
     "transfer_logistic",
     "transfer_mean",
+    "transfer_hydra",
 )
 # Adaptations that are controls, and not to be recommended.
 CONTROLS = ("person_other", "neighbours_other", "balanced_other", "personal_none")
@@ -53,6 +57,7 @@ BASELINES = (
     "minirocket",
     "minirocket_logistic",
     "hydra",
+    "handcrafted_hydra",
     "external",
     "supervised",
 )

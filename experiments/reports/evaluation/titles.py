@@ -26,6 +26,7 @@ TITLES = {  # in the order of the tables' rows
     "minirocket": "MiniRocket, ridge",
     "minirocket_logistic": "MiniRocket, logistic",
     "hydra": "Hydra, ridge",
+    "handcrafted_hydra": "handcrafted + logistic and extra trees, and Hydra",
     "external": "external encoder, logistic",
     "random_frozen": "random frozen encoder, probe",
     "supervised": "supervised from scratch",
@@ -41,10 +42,12 @@ TITLES = {  # in the order of the tables' rows
     "transfer_probe": "encoder from other sets' labels, logistic",
     "transfer_logistic": "handcrafted + encoder from other sets' labels, logistic",
     "transfer_mean": "handcrafted + encoder from other sets' labels, logistic and extra trees",
+    "transfer_hydra": "handcrafted + encoder from other sets' labels, logistic and extra trees, and Hydra",
     "transfer_hybrid": "handcrafted + pretrained + encoder from other sets' labels, logistic and extra trees",
     "hybrid_random": "handcrafted + random encoder, logistic",
     "hybrid_logistic": "handcrafted + pretrained, logistic",
     "hybrid_mean": "handcrafted + pretrained, logistic and extra trees",
+    "hybrid_hydra": "handcrafted + pretrained, logistic and extra trees, and Hydra",
 }
 SHORT = {  # in the small table and the small curves, which a sentence explains
     "majority": "majority",
@@ -59,6 +62,7 @@ SHORT = {  # in the small table and the small curves, which a sentence explains
     "minirocket": "MiniRocket",
     "minirocket_logistic": "MiniRocket, logistic",
     "hydra": "Hydra",
+    "handcrafted_hydra": "logistic, trees and Hydra",
     "external": "external encoder",
     "random_frozen": "random weights",
     "supervised": "from scratch",
@@ -74,10 +78,12 @@ SHORT = {  # in the small table and the small curves, which a sentence explains
     "transfer_probe": "transfer, probe",
     "transfer_logistic": "transfer, logistic",
     "transfer_mean": "transfer, mean",
+    "transfer_hydra": "transfer and Hydra, mean",
     "transfer_hybrid": "transfer and hybrid",
     "hybrid_random": "hybrid, random weights",
     "hybrid_logistic": "hybrid, logistic",
     "hybrid_mean": "hybrid, mean",
+    "hybrid_hydra": "hybrid and Hydra, mean",
 }
 ADAPTED = {  # what an adaptation adds to a method's title, in the order of the rows
     "views": "labels augmented",

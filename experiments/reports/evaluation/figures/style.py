@@ -43,11 +43,14 @@ _METHODS = {
     "minirocket": ("#4B6A00", "2"),
     "minirocket_logistic": ("#6E8B1F", "2"),
     "hydra": ("#B5C76B", "3"),
+    "handcrafted_hydra": ("#C2568D", "p"),
+    "hybrid_hydra": ("#1F4E66", "h"),
     "external": ("#A6761D", "4"),
     "whitened_logistic": ("#8C8C5A", "1"),
     "transfer_probe": ("#5AA17F", "2"),
     "transfer_logistic": ("#1B7A4B", "o"),
     "transfer_mean": ("#0B4F30", "8"),
+    "transfer_hydra": ("#06301D", "h"),
     "transfer_hybrid": ("#0B2F4F", "s"),
 }
 _OTHERS = (("#01665E", "X"), ("#8C510A", "d"), ("#762A83", "H"), ("#1B7837", "8"))

@@ -13,7 +13,7 @@ from sklearn.linear_model import RidgeClassifierCV
 from experiments.evaluation.features import aeon_features
 from experiments.evaluation.features.aeon_features import MissingAeonError
 from experiments.evaluation.methods import find_method
-from experiments.evaluation.methods.aeon_baselines import ALPHAS, fit_ridge
+from experiments.evaluation.methods.aeon_baselines import ALPHAS, STRAIGHT, Ridge, fit_ridge
 from experiments.evaluation.perturbations import parse_perturbation
 from lightning_modules.probe import Standardisation
 
@@ -40,6 +40,39 @@ def test_the_ridge_answers_as_that_of_scikit_learn(classes: int) -> None:
     scores = fitted.probabilities(features)
     assert scores.sum(axis=1) == pytest.approx(1)
     assert (scores.argmax(axis=1) == expected.predict(spread(features))).all()
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_a_window_between_0_and_1_keeps_the_estimates_of_the_regression(classes: int) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(40, 60)).astype(np.float32)
+    labels = np.arange(40) % classes
+    spread = Standardisation.of(features)
+    decisions = RidgeClassifierCV(alphas=ALPHAS).fit(spread(features), labels).decision_function(spread(features))
+    estimates = (1 + (np.stack([-decisions, decisions], 1) if classes == 2 else decisions)) / 2
+    # Rounding in double precision. Targets are 1 for one class and -1 for the others, so that estimates sum to 1.
+    assert estimates.sum(axis=1) == pytest.approx(1, abs=1e-9)
+    inside = (estimates > STRAIGHT / classes).all(axis=1)
+    assert inside.any()
+    found = fit_ridge(features, labels, classes, spread).probabilities(features)
+    assert found[inside] == pytest.approx(estimates[inside], abs=1e-9)
+
+
+def test_estimates_below_0_stay_apart_and_above_0() -> None:
+    ridge = Ridge(Standardisation(np.zeros(1), np.ones(1)), np.array([[1.0], [-1.0]]), np.array([0.5, 0.5]))
+    found = ridge.probabilities(np.linspace(-2, 2, 401, dtype=np.float32)[:, None])
+    assert (found > 0).all()
+    assert (np.diff(found[:, 0]) > 0).all()
+    assert found[:, 0] == pytest.approx(found[::-1, 1])
+
+
+@pytest.mark.slow  # numba compiles for a minute or two
+def test_the_mean_with_hydra_is_that_of_three_methods() -> None:
+    pytest.importorskip("aeon", reason="needs the extra aeon")
+    data, test, _ = make_cell(FakeShards())
+    for name, first in (("handcrafted_hydra", "handcrafted_logistic"), ("hybrid_hydra", "hybrid_logistic")):
+        parts = [find_method(part).fit(data)(data.features, test) for part in (first, "handcrafted_trees", "hydra")]
+        assert find_method(name).fit(data)(data.features, test) == pytest.approx(np.mean(parts, axis=0))  # rounding
 
 
 @pytest.mark.slow  # numba compiles for a minute or two
