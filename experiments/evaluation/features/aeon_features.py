@@ -99,6 +99,6 @@ def _aeon(kind: str) -> Any:
         return importlib.import_module(f"aeon.transformations.collection.{kind}")
     except ImportError as error:
         raise MissingAeonError(
-            "methods catch22, minirocket and hydra need the package aeon: pip install '.[aeon]', or leave them out of"
-            f" evaluation.methods ({error})"
+            "methods catch22, minirocket, hydra, and those whose names end in _hydra need the package aeon: pip install"
+            f" '.[aeon]', or leave them out of evaluation.methods ({error})"
         ) from error
