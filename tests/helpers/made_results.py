@@ -30,7 +30,7 @@ _SKILL = {
     "linear_probe": 0.6,
     "finetune": 0.65,
 }
-_WITHOUT_LABELS = ("majority", "zero_shot", "zero_shot_target", "zero_shot_text")
+_WITHOUT_LABELS = ("majority", "zero_shot", "zero_shot_target", "zero_shot_text", "source_mean", "source_prototypes")
 
 
 def make_results(

@@ -10,10 +10,10 @@ import numpy as np
 from experiments.evaluation.cells import CellResult
 from experiments.reports.evaluation.roles import (
     BASELINES,
+    BASELINES_WITHOUT_LABELS,
     EVENT_METRIC,
     METRIC,
     PRETRAINED,
-    WITHOUT_LABELS,
     plays,
     pretrained,
     recommended,
@@ -259,7 +259,7 @@ def _of_different_systems(first: str, second: str) -> bool:
 
 
 def _baselines(place: _Place, first: str) -> list[str]:
-    wanted = BASELINES if place.shots else (WITHOUT_LABELS,)
+    wanted = BASELINES if place.shots else BASELINES_WITHOUT_LABELS
     known = place.knowledge(first)
     return [name for name in in_order(place.labelled) if plays(name, wanted) and place.knowledge(name) == known]
 

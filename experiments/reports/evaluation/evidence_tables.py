@@ -16,7 +16,7 @@ from experiments.statistics.groups import Key
 from experiments.statistics.results import subject_means
 
 # Contenders whose accuracy stands beside a shift, if they were evaluated; the first few.
-BESIDE = ("handcrafted_logistic", "linear_probe", "hybrid_logistic", "transfer_logistic")
+BESIDE = ("handcrafted_logistic", "linear_probe", "hybrid_logistic", "transfer_logistic", "transfer_mean")
 _MOST_NAMES = 8
 
 

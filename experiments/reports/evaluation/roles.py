@@ -14,6 +14,7 @@ PRETRAINED = (
     "hybrid_logistic",
     "hybrid_mean",
     "hybrid_hydra",
+    "source_prototypes",
     "source_probe",
     "transfer_logistic",
     "transfer_mean",
@@ -37,6 +38,7 @@ RECOMMENDED = (
     "hybrid_logistic",
     "hybrid_mean",
     "hybrid_hydra",
+    "source_prototypes",
     "source_probe",
     "transfer_logistic",
     "transfer_mean",
@@ -61,7 +63,8 @@ BASELINES = (
     "external",
     "supervised",
 )
-WITHOUT_LABELS = "majority"  # the baseline of methods without labels
+# The same for methods without a label of the target.
+BASELINES_WITHOUT_LABELS = ("majority", "source_logistic", "source_trees", "source_mean")
 METRIC = "balanced_accuracy"
 EVENT_METRIC = "auroc"  # of a target with a rare event
 

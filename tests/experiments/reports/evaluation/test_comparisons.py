@@ -43,6 +43,13 @@ def test_each_pretrained_method_is_compared_with_the_best_baseline_and_only_thes
         assert p.means[0] - p.means[1] == pytest.approx(p.claim.difference.mean, abs=1e-12)  # rounding alone
 
 
+def test_without_labels_simple_methods_that_know_other_sets_are_baselines_too() -> None:
+    made = report(methods=("majority", "source_mean", "source_prototypes", "zero_shot", "handcrafted_rf"))
+    planned = [(p.first, p.seconds, p.claim.shots) for p in made.planned]
+    baselines = ("majority", "source_mean")
+    assert planned == [("zero_shot", baselines, 0), ("source_prototypes", baselines, 0)]
+
+
 def test_every_pair_is_listed_once_at_each_number_of_shots_and_decides_nothing() -> None:
     made = report()
     pairs = [(pair.first, pair.second, pair.shots) for pair in made.pairs]
