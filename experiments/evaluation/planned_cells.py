@@ -19,7 +19,7 @@ from experiments.evaluation.splits import Fold
 from experiments.evaluation.targets import System, Target
 from experiments.settings.schema import Config
 
-PROTOCOL = 5  # increase it when earlier results can't be compared with new ones
+PROTOCOL = 6  # increase it when earlier results can't be compared with new ones
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def input_digest(group: Group, method: Method, fold: Fold, prototypes: Prototype
             "prototypes": prototypes.origin if prototypes else None,
             "clips": group.system.clips[clips].encoder_fingerprint if clips else None,
             # Only where there are some, so that results of methods without any keep their digests.
-            **({"over_time": [1, settings.smoothed]} if group.target.timeline.changes else {}),
+            **({"over_time": [1, settings.smoothed and not method.smooths]} if group.target.timeline.changes else {}),
             **({"sources": sources.fingerprint} if method.sources and (sources := group.target.sources) else {}),
         }
     )

@@ -88,11 +88,16 @@ class Target:
         """When what was done, by the labels."""
         return Timeline(self.shards)
 
-    def over_time(self, windows: NDArray[np.int64]) -> OverTime | None:
-        """Give tested windows in time; None where no activity changes and there is no event to be found in time."""
+    def over_time(self, windows: NDArray[np.int64], smoothed: bool = False) -> OverTime | None:
+        """Give tested windows in time; None where no activity changes and there is no event to be found in time.
+
+        Args:
+            windows: tested windows.
+            smoothed: probabilities are smoothed over time already, and will not be for episodes again.
+        """
         if not self.timeline.changes:
             return None
-        return OverTime(self.timeline.of(windows), self.settings.event, self.settings.smoothed)
+        return OverTime(self.timeline.of(windows), self.settings.event, self.settings.smoothed and not smoothed)
 
     def folds(self, evaluation: EvaluationConfig) -> list[Fold]:
         """Make groups of subjects to test, with the windows that labels may be drawn from.

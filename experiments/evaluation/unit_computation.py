@@ -50,7 +50,6 @@ def compute_unit(config: Config, unit: Unit) -> list[CellResult]:
     # Labelled subjects may lack an activity. It is never predicted, and its windows count as missed.
     shown = set(distinct(labels[sides.support])) if unit.method.needs_labels else set(fold.classes)
     classes = [name for name in fold.classes if name in shown]
-    pool = sides.pool[among(labels[sides.pool], classes)] if len(classes) < len(fold.classes) else sides.pool
     prototypes = _prototypes(unit, notes)
     why = ""
     if len(classes) < 2:
@@ -70,8 +69,8 @@ def compute_unit(config: Config, unit: Unit) -> list[CellResult]:
         support=sides.support,
         support_labels=positions(labels[sides.support], classes),
         support_subjects=table["subject"][sides.support],
-        pool=pool,
-        pool_counts=np.bincount(positions(labels[pool], classes), minlength=len(classes)),
+        pool=sides.pool,
+        pool_counts=np.array([int(among(labels[sides.pool], [name]).sum()) for name in classes]),
         seed=stream_seed(cell.seed, cell.fold, cell.shots, cell.draw),
         notes=notes,
         unlabelled=unlabelled_windows(table, fold, unit.method.person_windows, _draw_key(config, cell)),
@@ -182,7 +181,7 @@ def _result(
         classes.index(event) if event else None,
         target.shards.settings.duration_s / 3600,
         bool(unit.method.prototypes),
-        target.over_time(sides.test),
+        target.over_time(sides.test, unit.method.smooths),
     )
     try:
         scored = held_out.score(scores) if scores is not None else None

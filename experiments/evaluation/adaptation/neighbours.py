@@ -4,7 +4,9 @@ Similar are windows by the tables of features that a method uses, or by handcraf
 :mod:`experiments.evaluation.adaptation.similar_windows`. Where people repeat whole activities, a window's nearest ones
 show the same. Where they sit down slowly once and quickly once, the nearest ones are of the other kind, and joining
 them would harm. The labelled windows tell: unless the nearest windows of at least ``ALIKE`` of them are taken for the
-same activity, nothing is joined, and a note says so.
+same activity, nothing is joined, and a note says so. What windows are taken for is what the method says that was fitted
+on all labelled windows, those that are asked included. So the share is too high to be an accuracy; the threshold was
+chosen for it as it is.
 
 ``neighbours_other`` is the control: half of a tested person's activities have no window among those that may be looked
 at, so that the nearest ones show something else.
@@ -56,8 +58,8 @@ def _agreeing(fit: Fit, data: CellData) -> Predict:
     if alike < ALIKE:
         # Without the share itself, which differs from draw to draw: a report says each remark once.
         data.notes.append(
-            "neighbours: in some draws nothing was joined, since the nearest windows of fewer than"
-            f" {ALIKE:.0%} of the labelled ones are taken for the same activity"
+            f"neighbours: in some draws nothing was joined, since fewer than {ALIKE:.0%} of the labelled windows have"
+            " nearest ones that are taken for the same activity"
         )
 
     def predict_together(features: TargetFeatures, windows: Indices) -> Scores:

@@ -79,7 +79,8 @@ def person_other(fit: Fit, data: CellData) -> Predict:
 
 def _standardised(fit: Fit, data: CellData) -> Predict:
     owners = wearers(data.features.shards)
-    known = (digest_of_windows(data.pool), digest_of_windows(data.unlabelled))
+    # An adaptation that follows sees tables through this one, so that a view tells which of the two a table is.
+    known = (data.features.view, digest_of_windows(data.pool), digest_of_windows(data.unlabelled))
     used: set[str] = set()
 
     def change(name: str, features: TargetFeatures, read: Read) -> FeatureRows:

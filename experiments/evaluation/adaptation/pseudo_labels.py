@@ -1,10 +1,10 @@
-"""Pseudo-labels: labels of a few windows are spread over all windows of the support people.
+"""Pseudo-labels: labels of a few windows are spread over all windows of the people who are not tested.
 
-Whoever labels a few windows of some people has their other windows too. The method is fitted on the labelled ones, with
-each person's features in units of that person, and labels the others with what it finds likeliest (self-training:
-Scudder 1965; Lee 2013, "Pseudo-label"). A second fit learns from all of them, on features as they are. The
-probabilities of a first and of the second fit are averaged, since the second one also learns what the labels got wrong.
-Nothing of a tested person is known.
+Whoever labels a few windows has the others too: of the same people, and of people of whom nothing is labelled. The
+method is fitted on the labelled ones, with each person's features in units of that person, and labels the others with
+what it finds likeliest (self-training: Scudder 1965; Lee 2013, "Pseudo-label"). A second fit learns from all of them,
+on features as they are. The probabilities of a first and of the second fit are averaged, since the second one also
+learns what the labels got wrong. Nothing of a tested person is known.
 """
 
 from __future__ import annotations

@@ -38,6 +38,8 @@ class Adaptation:
         on_tables: it changes tables of features. Otherwise it changes the probabilities of a person's tested windows,
             or the labelled windows that the method is fitted on.
         on_labels: it changes the labelled windows that the method is fitted on. It goes with no other adaptation.
+        first: it comes before all other adaptations.
+        smooths: probabilities are smoothed over time, so that episodes are read off them as they are.
         needs_labels: it looks at the labelled windows that the method is fitted on.
         settings: settings that it depends on.
         person_windows: which unlabelled windows of tested subjects it gets, "all", "other" or, as "", none.
@@ -49,6 +51,8 @@ class Adaptation:
     adapt: Adapt
     on_tables: bool = False
     on_labels: bool = False
+    first: bool = False
+    smooths: bool = False
     needs_labels: bool = False
     settings: tuple[str, ...] = ()
     person_windows: str = ALL
@@ -63,6 +67,8 @@ def adaptation(
     *,
     on_tables: bool = False,
     on_labels: bool = False,
+    first: bool = False,
+    smooths: bool = False,
     needs_labels: bool = False,
     settings: tuple[str, ...] = (),
     person_windows: str = ALL,
@@ -75,7 +81,18 @@ def adaptation(
     """
 
     def decorate(adapt: Adapt) -> Adapt:
-        made = Adaptation(name, adapt, on_tables, on_labels, needs_labels, settings, person_windows, knowledge)
+        made = Adaptation(
+            name,
+            adapt,
+            on_tables,
+            on_labels,
+            first,
+            smooths,
+            needs_labels,
+            settings,
+            person_windows,
+            knowledge,
+        )
         ADAPTATIONS.add(name, made, adapt)
         return adapt
 
@@ -141,6 +158,16 @@ def _adapted(method: Method, adaptation: Adaptation) -> Method:
                 f" {_in_front(method.name, adaptation.name)}"
             )
             raise EvaluationError(f"evaluation.methods, '{name}': {told}")
+    if adaptation.first and PLUS in method.name:
+        raise EvaluationError(
+            f"evaluation.methods, '{name}': '{adaptation.name}' comes before all other adaptations: expected"
+            f" {_in_front(method.name, adaptation.name)}"
+        )
+    if method.person_windows and adaptation.person_windows not in ("", method.person_windows):
+        raise EvaluationError(
+            f"evaluation.methods, '{name}': '{adaptation.name}' gets other windows of a person than the adaptations"
+            " before it; expected all with '_other' at the end of their names, or none"
+        )
     return replace(
         method,
         name=name,
@@ -149,6 +176,7 @@ def _adapted(method: Method, adaptation: Adaptation) -> Method:
         knowledge=max(method.knowledge, adaptation.knowledge, key=_KNOWLEDGE.index),
         person_windows=method.person_windows or adaptation.person_windows,
         together=method.together or not (adaptation.on_tables or adaptation.on_labels),
+        smooths=method.smooths or adaptation.smooths,
     )
 
 

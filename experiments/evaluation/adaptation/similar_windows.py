@@ -94,7 +94,7 @@ class Similarity:
             scores: their probabilities, (W, C).
 
         Returns:
-            (W, C); a row keeps its sum.
+            (W, C); rows keep their sum where all of a person have the same.
         """
         if self.scale <= 0:
             return scores

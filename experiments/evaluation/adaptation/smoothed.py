@@ -18,7 +18,7 @@ from experiments.evaluation.methods.registry import Indices
 from experiments.evaluation.timeline import smooth
 
 
-@adaptation("smoothed")
+@adaptation("smoothed", smooths=True)
 def smoothed(fit: Fit, data: CellData) -> Predict:
     """Average each window's probabilities with those of the windows just before and after it."""
     predict = fit(data)

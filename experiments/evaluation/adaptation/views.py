@@ -56,6 +56,7 @@ class ViewedRows(FeatureRows):
 @adaptation(
     "views",
     on_tables=True,
+    first=True,
     settings=("evaluation.views", "pretraining.augment", "run.seed"),
     person_windows="",
     knowledge=KNOWS_NOTHING,

@@ -107,6 +107,7 @@ class Method:
         person_windows: which unlabelled windows of tested subjects it gets, see
             :mod:`experiments.evaluation.unlabelled`.
         together: the method predicts all tested windows in one call, not in blocks.
+        smooths: the method smooths its probabilities over time.
     """
 
     name: str
@@ -123,6 +124,7 @@ class Method:
     knowledge: str = KNOWS_NOTHING
     person_windows: str = ""
     together: bool = False
+    smooths: bool = False
 
 
 METHODS: Registry[Method] = Registry("method", "experiments.evaluation.methods")

@@ -156,3 +156,12 @@ def test_cells_measure_episodes_and_transitions_of_each_subject() -> None:
 
 def test_smoothing_is_the_target_s_choice() -> None:
     assert make_target(one_recording_a_subject(FakeShards()), smoothed=False).over_time(ALL).smoothed is False  # type: ignore[union-attr]
+
+
+def test_episodes_of_smoothed_probabilities_are_not_smoothed_again() -> None:
+    shards = one_recording_a_subject(FakeShards())
+    names = ["random_frozen", "random_frozen+smoothed"]  # unsure enough that smoothing counts
+    config = make_config(methods=names, shots=[1], draws=2)
+    both = [run(config, shards, event="turn", smoothed=smoothed) for smoothed in (False, True)]
+    differ = {one.cell.method for one, other in zip(*both, strict=True) if one.metrics != other.metrics}
+    assert differ == {"random_frozen"}

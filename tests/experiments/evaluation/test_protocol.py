@@ -197,6 +197,21 @@ def test_few_windows_and_left_out_activities_are_noted() -> None:
     assert results[0].notes[1] == "k = 10: fewer windows, so all of them, of bend, sit, walk"
 
 
+def test_unlabelled_windows_of_the_pool_are_not_chosen_by_their_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the labelled person lacks an activity, others' windows of it stay among those that a method may look at."""
+    shards = FakeShards()
+    table = shards.table
+    table["activity"][(table["activity"] == "turn") & (table["subject"] == "3")] = "sit"
+    seen = spy(monkeypatch, "majority")
+    run(make_config(methods=["majority"], shots=[], subject_shots=[1], draws=4), shards)
+    pool = np.flatnonzero(np.isin(table["subject"], ["3", "4"]))
+    lacking = [one.data for one in seen["majority"] if len(one.data.classes) == 3 and 2 * 24 in one.data.pool]
+    assert lacking
+    for data in lacking:
+        assert (data.pool == pool).all()
+        assert data.pool_counts.tolist() == [12, 18, 12]  # of bend, sit and walk
+
+
 def test_zero_shot_is_not_done_where_the_source_has_no_video_of_anything_tested() -> None:
     shards = FakeShards()
     model, whole = made(shards)

@@ -147,6 +147,15 @@ def test_only_methods_on_tables_of_features_know_persons_and_that_is_said() -> N
     }
 
 
+def test_an_adaptation_and_a_control_do_not_mix() -> None:
+    """Of two kinds of unlabelled windows, one would be used, and the name would say the other."""
+    for name in ("person+neighbours_other", "person_other+neighbours", "person+balanced_other", "em+neighbours_other"):
+        with pytest.raises(EvaluationError, match="expected all with '_other' at the end of their names, or none"):
+            find_contender(f"handcrafted_mean+{name}")
+    assert find_contender("handcrafted_mean+person_other+balanced_other").person_windows == "other"
+    assert find_contender("handcrafted_mean+person+em+neighbours").person_windows == "all"
+
+
 def test_the_control_shows_half_the_activities_in_other_shares() -> None:
     shards = FakeShards(per_class=8)
     target = make_target(shards)

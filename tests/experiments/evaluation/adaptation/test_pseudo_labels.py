@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -87,6 +88,59 @@ def test_it_goes_with_views_and_the_persons_windows_and_with_tables_only() -> No
             find_contender(name)
     with pytest.raises(EvaluationError, match=r"expected hybrid_mean\+pseudo_labels\+person"):
         find_contender("hybrid_mean+person+pseudo_labels")
+
+
+def test_views_come_first_and_the_message_says_so() -> None:
+    with pytest.raises(EvaluationError, match=r"before all other adaptations: expected hybrid_mean\+views\+pseudo_la"):
+        find_contender("hybrid_mean+pseudo_labels+views")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_tables_in_units_of_each_person_are_the_same_before_and_after_those_of_another_name(order: int) -> None:
+    """With and without ``+person``, labels are spread by tables of the same windows; one is made of raw features."""
+    names = [NAME, f"{NAME}+person"][::order]
+
+    def tables(*contenders: str) -> dict[str, list[np.ndarray]]:
+        data, test, _ = make_cell(scaled(), shots=1)
+        data = replace(data, unlabelled=np.union1d(data.pool, test))
+        found: dict[str, list[np.ndarray]] = {}
+        for name in contenders:
+
+            def fit(cell: CellData, name: str = name) -> Predict:
+                found.setdefault(name, []).append(cell.features.handcrafted[data.pool])
+                return lambda features, windows: np.ones((len(windows), 4))
+
+            pseudo = partial(find_contender(NAME).fit.func, fit)  # type: ignore[attr-defined]
+            (pseudo if name == NAME else partial(find_contender(name).fit.func, pseudo))(data)  # type: ignore[attr-defined]
+        return found
+
+    together = tables(*names)
+    for name in names:
+        alone = tables(name)[name]
+        assert len(alone) == 3
+        assert all((one == other).all() for one, other in zip(together[name], alone, strict=True)), name
+
+
+def scaled(factor: float = 3.0) -> FakeShards:
+    """Subject 4, of the pool, wears a sensor whose acceleration is stretched."""
+    shards = FakeShards()
+    shards._imu[shards.table["subject"] == "4", :, :3] *= factor
+    return shards
+
+
+def test_labels_are_spread_in_units_of_each_person_and_learnt_from_features_as_they_are() -> None:
+    data, _, _ = make_cell(scaled(), shots=2)
+    spread, *others = sorted(fits(data, answer=0)[0], key=lambda cell: cell.features.view, reverse=True)
+    assert (spread.support == data.support).all()
+    assert len(others) == 2
+    for subject in ("3", "4"):
+        own = data.pool[data.features.shards.table["subject"][data.pool] == subject]
+        rows = spread.features.handcrafted[own]
+        varying = rows.std(axis=0) > 0.5  # deviation 1, less where far values were clipped
+        assert varying.mean() > 0.8
+        assert rows[:, varying].mean(axis=0) == pytest.approx(0, abs=0.3)  # of clipped values
+        for cell in others:
+            assert (cell.features.handcrafted[own] == data.features.handcrafted[own]).all()
 
 
 def test_the_protocol_compares_a_method_with_itself_on_pseudo_labels() -> None:
